@@ -1,0 +1,3 @@
+//! The `kratos-operator` command.
+
+fn main() {}
