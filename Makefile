@@ -1,0 +1,25 @@
+# Everything a person or a pipeline does with this repository. `make` alone lists it.
+.DEFAULT_GOAL := help
+.PHONY: help testenv test lint crds demo
+
+CARGO ?= cargo
+
+help: ## list these targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+
+testenv: ## build the real etcd, kube-apiserver, kube-controller-manager, kubectl and Kratos that tests and demo run on (once)
+	@tests/components/build.sh
+
+test: testenv ## run all tests, against the real components
+	$(CARGO) test --locked
+
+lint: ## check formatting, and that clippy has nothing to say
+	$(CARGO) fmt --check
+	$(CARGO) clippy --locked --all-targets -- -D warnings
+
+crds: ## write the custom resource definitions to crds/
+	$(CARGO) run --quiet --locked -- crds --output crds
+
+demo: testenv ## show it all at work on this machine, until Ctrl-C (ONCE=1: end after the tour)
+	$(CARGO) build --locked --bin kratos-operator --example demo
+	@ONCE='$(ONCE)' $(CARGO) run --quiet --locked --example demo

@@ -1,0 +1,93 @@
+//! Processes and directories end with whoever made them.
+
+use std::process::Command;
+use std::time::Duration;
+
+use crate::testenv::process::{Process, eventually};
+use crate::testenv::workdir::WorkDir;
+
+fn shell(script: &str, dir: &WorkDir) -> Process {
+    let mut command = Command::new("sh");
+    command.args(["-c", script]);
+    Process::start("script", &command, &dir.path().join("log")).unwrap()
+}
+
+#[tokio::test]
+async fn a_process_hears_a_polite_stop_and_an_impolite_one() {
+    let dir = WorkDir::new("processes-").unwrap();
+    let script = "trap 'echo asked; exit 3' TERM; echo ready; while :; do sleep 0.05; done";
+    let mut process = shell(script, &dir);
+    let ready = async |process: &Process| {
+        eventually("it runs", Duration::from_secs(10), async || {
+            process.log().ends_with("ready\n").then_some(())
+        })
+        .await
+        .unwrap();
+    };
+    ready(&process).await;
+    process.still_running().unwrap();
+    assert_eq!(process.stop().unwrap().code(), Some(3));
+    assert_eq!(process.log(), "ready\nasked\n");
+    assert!(
+        process
+            .still_running()
+            .unwrap_err()
+            .to_string()
+            .contains("script: asked")
+    );
+
+    let mut process = shell(script, &dir);
+    ready(&process).await;
+    process.kill();
+    assert_eq!(process.log(), "ready\nasked\nready\n");
+}
+
+#[tokio::test]
+async fn processes_and_directories_end_with_a_parent_that_is_killed() {
+    // This test runs itself again, as the parent that is killed.
+    const CHILD: &str = "TESTENV_PARENT_TO_BE_KILLED";
+    if let Ok(report) = std::env::var(CHILD) {
+        let dir = WorkDir::new("killed-").unwrap();
+        let script = format!(
+            "echo $$ {} >{report}.half; mv {report}.half {report}; exec sleep 600",
+            dir.path().display()
+        );
+        let _process = shell(&script, &dir);
+        std::future::pending::<()>().await;
+    }
+    let dir = WorkDir::new("processes-").unwrap();
+    let report = dir.path().join("report");
+    let mut parent = Command::new(std::env::current_exe().unwrap())
+        .args([
+            "--exact",
+            "processes::processes_and_directories_end_with_a_parent_that_is_killed",
+        ])
+        .env(CHILD, &report)
+        .stdout(std::process::Stdio::null())
+        .spawn()
+        .unwrap();
+    let report = eventually("the child runs", Duration::from_secs(20), async || {
+        std::fs::read_to_string(&report).ok()
+    })
+    .await
+    .unwrap();
+    let (pid, made) = report.trim().split_once(' ').unwrap();
+    assert!(std::path::Path::new(made).is_dir());
+    parent.kill().unwrap();
+    parent.wait().unwrap();
+    eventually(
+        "process and directory are gone",
+        Duration::from_secs(20),
+        async || {
+            let alive = Command::new("kill")
+                .args(["-0", pid])
+                .stderr(std::process::Stdio::null())
+                .status()
+                .unwrap()
+                .success();
+            (!alive && !std::path::Path::new(made).exists()).then_some(())
+        },
+    )
+    .await
+    .unwrap();
+}

@@ -1,0 +1,350 @@
+//! A real Kubernetes control plane on loopback: etcd, kube-apiserver, kube-controller-manager (garbage collection,
+//! deletion of namespaces, service accounts; no scheduler and no nodes, so no pods). Starts and stops it, and gives
+//! access to it; what is in it is the tests' business.
+
+use std::collections::BTreeMap;
+use std::net::TcpStream;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use k8s_openapi::api::core::v1::{Namespace, ServiceAccount};
+use kube::api::{Api, ObjectMeta, PostParams};
+use ring::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair};
+use serde_json::json;
+
+use super::Result;
+use super::kubectl::Kubectl;
+use super::labels;
+use super::ports::Port;
+use super::process::{Process, component, eventually};
+use super::proxy::{Proxy, Upstream};
+use super::workdir::WorkDir;
+
+/// A cold start on a busy machine takes longer than the three seconds that it takes alone.
+const START: Duration = Duration::from_secs(90);
+
+/// Field order is the order of the end: a server goes before what it needs.
+pub struct ControlPlane {
+    controllers: Process,
+    apiserver: Mutex<Process>,
+    etcd: Process,
+    token: String,
+    etcd_port: Port,
+    port: Port,
+    dir: WorkDir,
+}
+
+impl ControlPlane {
+    /// Starts all three and waits until they work. Several may run side by side.
+    pub async fn start() -> Result<Self> {
+        let mut tries = 0;
+        loop {
+            match Self::try_start().await {
+                // Not expected, since the ports are reserved; but someone may bind a fixed one regardless.
+                Err(error) if tries < 3 && error.to_string().contains("address already in use") => {
+                    tries += 1;
+                }
+                other => return other,
+            }
+        }
+    }
+
+    /// The one that the tests of this binary share. It ends, and its files go, with the process.
+    pub async fn shared() -> &'static Self {
+        static SHARED: tokio::sync::OnceCell<ControlPlane> = tokio::sync::OnceCell::const_new();
+        SHARED
+            .get_or_init(async || Self::start().await.expect("the control plane starts"))
+            .await
+    }
+
+    async fn try_start() -> Result<Self> {
+        let (etcd_port, port) = (Port::reserve()?, Port::reserve()?);
+        let dir = WorkDir::new("control-plane-")?;
+        let token: String = format!("{:032x}", rand::random::<u128>());
+        write_credentials(dir.path(), &token)?;
+
+        let mut etcd = start_etcd(dir.path(), &etcd_port)?;
+        eventually_running(&mut etcd, "etcd listens", || {
+            TcpStream::connect(etcd_port.address()).ok()
+        })
+        .await?;
+        let mut apiserver = start_apiserver(dir.path(), &etcd_port, &port)?;
+        let certificates = dir.path().join("apiserver/apiserver.crt");
+        let ca = eventually_running(
+            &mut apiserver,
+            "kube-apiserver makes its certificate",
+            || last_certificate(&certificates),
+        )
+        .await?;
+        std::fs::write(dir.path().join("ca.crt"), ca)?;
+        write_kubeconfig(dir.path(), &port, &token)?;
+        let controllers = start_controllers(dir.path())?;
+        let this = Self {
+            controllers,
+            apiserver: Mutex::new(apiserver),
+            etcd,
+            token,
+            etcd_port,
+            port,
+            dir,
+        };
+        this.wait_until_ready().await?;
+        this.wait_for_controllers().await?;
+        Ok(this)
+    }
+
+    /// A kubeconfig of an administrator.
+    pub fn kubeconfig(&self) -> PathBuf {
+        self.dir.path().join("kubeconfig")
+    }
+
+    /// `https://127.0.0.1:PORT`
+    pub fn url(&self) -> String {
+        format!("https://{}", self.port.address())
+    }
+
+    /// A client of an administrator, for the runtime it is asked for in.
+    pub async fn client(&self) -> Result<kube::Client> {
+        client(&self.kubeconfig()).await
+    }
+
+    pub fn kubectl(&self) -> Kubectl {
+        Kubectl::new(self.kubeconfig())
+    }
+
+    /// A proxy before this kube-apiserver, and the kubeconfig to go through it (as an administrator; a client that
+    /// sends a token of its own is who it says it is).
+    pub fn proxy(&self) -> Result<(Proxy, PathBuf)> {
+        let proxy = Proxy::start(Upstream {
+            url: self.url(),
+            api: labels::Api::Kubernetes,
+            ca: Some(std::fs::read(self.dir.path().join("ca.crt"))?),
+            token: Some(self.token.clone()),
+        })?;
+        let port = proxy.address().port();
+        let path = self.dir.path().join(format!("kubeconfig-{port}"));
+        write_json(
+            &path,
+            &kubeconfig(&json!({"server": proxy.url()}), &json!({})),
+        )?;
+        Ok((proxy, path))
+    }
+
+    /// Makes a namespace with a name of its own and these labels.
+    pub async fn namespace(&self, labels: &[(&str, &str)]) -> Result<String> {
+        let labels: BTreeMap<String, String> = labels
+            .iter()
+            .map(|(key, value)| ((*key).to_owned(), (*value).to_owned()))
+            .collect();
+        let name = format!("test-{:08x}", rand::random::<u32>());
+        let namespace = Namespace {
+            metadata: ObjectMeta {
+                name: Some(name.clone()),
+                labels: Some(labels),
+                ..ObjectMeta::default()
+            },
+            ..Namespace::default()
+        };
+        Api::all(self.client().await?)
+            .create(&PostParams::default(), &namespace)
+            .await?;
+        Ok(name)
+    }
+
+    /// Applies every definition in the directory and waits until the server knows them.
+    pub async fn install_crds(&self, dir: &Path) -> Result<()> {
+        let dir = dir.to_string_lossy();
+        let kubectl = self.kubectl();
+        kubectl
+            .run(["apply", "--server-side", "--force-conflicts", "-f", &dir])
+            .await?;
+        kubectl
+            .run([
+                "wait",
+                "--for=condition=Established",
+                "--timeout=30s",
+                "-f",
+                &dir,
+            ])
+            .await?;
+        Ok(())
+    }
+
+    /// Kills the kube-apiserver and starts it again, same port, same etcd, same certificate.
+    pub async fn restart_apiserver(&self) -> Result<()> {
+        self.apiserver().kill();
+        *self.apiserver() = start_apiserver(self.dir.path(), &self.etcd_port, &self.port)?;
+        self.wait_until_ready().await
+    }
+
+    /// Ends all three; dropping does the same.
+    pub fn stop(self) {
+        drop(self);
+    }
+
+    /// The end of each component's log, for a failure that needs explaining.
+    pub fn logs(&self) -> String {
+        [&self.etcd, &*self.apiserver(), &self.controllers]
+            .map(Process::tail)
+            .join("\n")
+    }
+
+    fn apiserver(&self) -> MutexGuard<'_, Process> {
+        self.apiserver
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+
+    async fn wait_until_ready(&self) -> Result<()> {
+        let client = self.client().await?;
+        eventually("kube-apiserver is ready", START, async || {
+            if let Err(ended) = self.apiserver().still_running() {
+                return Some(Err(ended));
+            }
+            let request = http::Request::get("/readyz").body(Vec::new()).ok()?;
+            client.request_text(request).await.ok().map(|_| Ok(()))
+        })
+        .await?
+    }
+
+    /// What they do first for every namespace tells that they are at work.
+    async fn wait_for_controllers(&self) -> Result<()> {
+        let accounts: Api<ServiceAccount> = Api::namespaced(self.client().await?, "default");
+        eventually(
+            "kube-controller-manager makes service accounts",
+            START,
+            async || accounts.get_opt("default").await.ok().flatten(),
+        )
+        .await
+        .map_err(|error| format!("{error}\n{}", self.controllers.tail()))?;
+        Ok(())
+    }
+}
+
+/// A client by a kubeconfig.
+pub async fn client(kubeconfig: &Path) -> Result<kube::Client> {
+    let file = kube::config::Kubeconfig::read_from(kubeconfig)?;
+    let options = kube::config::KubeConfigOptions::default();
+    let config = kube::Config::from_custom_kubeconfig(file, &options).await?;
+    Ok(kube::Client::try_from(config)?)
+}
+
+async fn eventually_running<T>(
+    process: &mut Process,
+    what: &str,
+    look: impl Fn() -> Option<T>,
+) -> Result<T> {
+    eventually(what, START, || {
+        let found = match process.still_running() {
+            Ok(()) => look().map(Ok),
+            Err(ended) => Some(Err(ended)),
+        };
+        std::future::ready(found)
+    })
+    .await?
+}
+
+fn start_etcd(dir: &Path, port: &Port) -> Result<Process> {
+    let url = format!("http://{}", port.address());
+    let mut command = Command::new(component("etcd"));
+    command
+        .arg(format!("--data-dir={}", dir.join("etcd").display()))
+        .arg(format!("--listen-client-urls={url}"))
+        .arg(format!("--advertise-client-urls={url}"))
+        // One member has no peers: any port will do, and nobody is told which.
+        .arg("--listen-peer-urls=http://127.0.0.1:0")
+        .args(["--unsafe-no-fsync", "--log-level=warn"]);
+    Process::start("etcd", &command, &dir.join("etcd.log"))
+}
+
+fn start_apiserver(dir: &Path, etcd: &Port, port: &Port) -> Result<Process> {
+    let key = dir.join("service-accounts.key");
+    let mut command = Command::new(component("kube-apiserver"));
+    command
+        .arg(format!("--etcd-servers=http://{}", etcd.address()))
+        .arg(format!("--secure-port={}", port.number()))
+        .arg(format!("--cert-dir={}", dir.join("apiserver").display()))
+        .arg(format!("--service-account-key-file={}", key.display()))
+        .arg(format!(
+            "--service-account-signing-key-file={}",
+            key.display()
+        ))
+        .arg(format!(
+            "--token-auth-file={}",
+            dir.join("tokens.csv").display()
+        ))
+        .args([
+            "--bind-address=127.0.0.1",
+            "--service-account-issuer=https://kubernetes.default.svc",
+            "--authorization-mode=RBAC",
+            "--service-cluster-ip-range=10.0.0.0/24",
+            "--endpoint-reconciler-type=none",
+            "--profiling=false",
+        ]);
+    Process::start("kube-apiserver", &command, &dir.join("kube-apiserver.log"))
+}
+
+fn start_controllers(dir: &Path) -> Result<Process> {
+    let mut command = Command::new(component("kube-controller-manager"));
+    command
+        .arg(format!("--kubeconfig={}", dir.join("kubeconfig").display()))
+        .args([
+            "--controllers=garbage-collector-controller,namespace-controller,serviceaccount-controller",
+            "--leader-elect=false",
+            "--secure-port=0",
+            "--profiling=false",
+        ]);
+    Process::start(
+        "kube-controller-manager",
+        &command,
+        &dir.join("kube-controller-manager.log"),
+    )
+}
+
+/// The administrator's token, and the key that tokens of service accounts are signed with.
+fn write_credentials(dir: &Path, token: &str) -> Result<()> {
+    std::fs::write(
+        dir.join("tokens.csv"),
+        format!("{token},admin,admin,system:masters\n"),
+    )?;
+    let random = ring::rand::SystemRandom::new();
+    let key = EcdsaKeyPair::generate_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, &random)
+        .map_err(|_| "no key could be made")?;
+    let key = pem::encode(&pem::Pem::new("PRIVATE KEY", key.as_ref()));
+    std::fs::write(dir.join("service-accounts.key"), key)?;
+    Ok(())
+}
+
+/// The CA that the server has made for itself: it stands last in the file, after the server's own certificate.
+fn last_certificate(path: &Path) -> Option<String> {
+    let all = pem::parse_many(std::fs::read(path).ok()?).ok()?;
+    let ca = all.get(1..)?.last()?;
+    // The private key is written after the certificate: once it is there, the certificate is whole.
+    path.with_extension("key")
+        .is_file()
+        .then(|| pem::encode(ca))
+}
+
+fn write_kubeconfig(dir: &Path, port: &Port, token: &str) -> Result<()> {
+    let server = format!("https://{}", port.address());
+    let cluster = json!({"server": server, "certificate-authority": dir.join("ca.crt")});
+    let user = json!({"token": token});
+    write_json(&dir.join("kubeconfig"), &kubeconfig(&cluster, &user))
+}
+
+fn kubeconfig(cluster: &serde_json::Value, user: &serde_json::Value) -> serde_json::Value {
+    json!({
+        "apiVersion": "v1",
+        "kind": "Config",
+        "clusters": [{"name": "testenv", "cluster": cluster}],
+        "users": [{"name": "admin", "user": user}],
+        "contexts": [{"name": "testenv", "context": {"cluster": "testenv", "user": "admin"}}],
+        "current-context": "testenv",
+    })
+}
+
+fn write_json(path: &Path, value: &serde_json::Value) -> Result<()> {
+    Ok(std::fs::write(path, serde_json::to_string_pretty(value)?)?)
+}

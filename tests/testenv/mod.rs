@@ -1,0 +1,21 @@
+//! The environment of tests and demo: the real etcd, kube-apiserver, kube-controller-manager, Kratos and operator as
+//! child processes on loopback, and a proxy that counts and breaks what passes. Nothing in here may test anything, and
+//! nothing in here may leave a process or a directory behind.
+
+#![allow(
+    dead_code,
+    reason = "each test binary, and the demo, uses its own part"
+)]
+#![allow(clippy::missing_panics_doc, reason = "a panic is how a test fails")]
+
+pub mod control_plane;
+pub mod faults;
+pub mod kubectl;
+pub mod labels;
+pub mod operator;
+pub mod ports;
+pub mod process;
+pub mod proxy;
+pub mod workdir;
+
+pub type Result<T, E = Box<dyn std::error::Error + Send + Sync>> = std::result::Result<T, E>;

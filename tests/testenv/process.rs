@@ -1,0 +1,143 @@
+//! Child processes that can't outlive the process that started them, however it ends, and waiting for a condition.
+//! Knows nothing of what it starts.
+
+use std::fs::File;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
+use std::time::{Duration, Instant};
+
+use super::Result;
+
+/// Runs the command given as arguments, sends it the signals named on standard input, and kills it at the end of
+/// input: the kernel closes the pipe when its other end is gone, for whatever reason.
+const WRAPPER: &str = r#"
+exec 3<&0
+"$@" </dev/null 3<&- & child=$!
+(while read -r signal; do kill -s "$signal" "$child"; done; kill -s KILL "$child") <&3 2>/dev/null & reader=$!
+exec 3<&-
+wait "$child"; status=$?
+kill "$reader" 2>/dev/null
+exit "$status"
+"#;
+
+/// A running child with its output in a file.
+#[derive(Debug)]
+pub struct Process {
+    name: String,
+    wrapper: Child,
+    signals: Option<ChildStdin>,
+    log: PathBuf,
+}
+
+impl Process {
+    /// Starts the command with both its outputs appended to the file `log`.
+    pub fn start(name: &str, command: &Command, log: &Path) -> Result<Self> {
+        let output = File::options().create(true).append(true).open(log)?;
+        let mut command_line = Command::new("sh");
+        command_line
+            .arg("-c")
+            .arg(WRAPPER)
+            .arg(name)
+            .arg(command.get_program())
+            .args(command.get_args());
+        for (name, value) in command.get_envs() {
+            match value {
+                Some(value) => command_line.env(name, value),
+                None => command_line.env_remove(name),
+            };
+        }
+        let mut wrapper = command_line
+            .stdin(Stdio::piped())
+            .stdout(output.try_clone()?)
+            .stderr(output)
+            .spawn()?;
+        Ok(Self {
+            name: name.to_owned(),
+            signals: wrapper.stdin.take(),
+            wrapper,
+            log: log.to_owned(),
+        })
+    }
+
+    /// What the process has written so far.
+    pub fn log(&self) -> String {
+        String::from_utf8_lossy(&std::fs::read(&self.log).unwrap_or_default()).into_owned()
+    }
+
+    /// `None` while it runs.
+    pub fn exited(&mut self) -> Option<ExitStatus> {
+        self.wrapper.try_wait().ok().flatten()
+    }
+
+    /// An error that says so, with the end of the log, once the process has ended.
+    pub fn still_running(&mut self) -> Result<()> {
+        match self.exited() {
+            None => Ok(()),
+            Some(status) => {
+                Err(format!("{} has ended ({status}):\n{}", self.name, self.tail()).into())
+            }
+        }
+    }
+
+    /// The last lines of the log, with the process's name before each.
+    pub fn tail(&self) -> String {
+        let log = self.log();
+        let lines: Vec<&str> = log.lines().collect();
+        let last = &lines[lines.len().saturating_sub(15)..];
+        let last: Vec<String> = last
+            .iter()
+            .map(|line| format!("{}: {line}", self.name))
+            .collect();
+        last.join("\n")
+    }
+
+    /// SIGTERM, and waits for the end.
+    pub fn stop(&mut self) -> Result<ExitStatus> {
+        if let Some(signals) = &mut self.signals {
+            // Fails only if it has ended already.
+            let _ = signals.write_all(b"TERM\n");
+        }
+        Ok(self.wrapper.wait()?)
+    }
+
+    /// SIGKILL, and waits for the end.
+    pub fn kill(&mut self) {
+        self.signals = None;
+        let _ = self.wrapper.wait();
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
+
+/// The path of a real component: where `KUBEBUILDER_ASSETS` has it, or where `make testenv` puts it.
+pub fn component(name: &str) -> PathBuf {
+    let given = std::env::var_os("KUBEBUILDER_ASSETS").map(|dir| Path::new(&dir).join(name));
+    given.filter(|path| path.is_file()).unwrap_or_else(|| {
+        Path::new(env!("CARGO_MANIFEST_DIR"))
+            .join("target/testenv/bin")
+            .join(name)
+    })
+}
+
+/// Looks again and again until there is a value, and says what it waited for when the time is over.
+pub async fn eventually<T, F: Future<Output = Option<T>>>(
+    what: &str,
+    within: Duration,
+    mut look: impl FnMut() -> F,
+) -> Result<T> {
+    let deadline = Instant::now() + within;
+    loop {
+        if let Some(value) = look().await {
+            return Ok(value);
+        }
+        if Instant::now() > deadline {
+            return Err(format!("not within {within:?}: {what}").into());
+        }
+        tokio::time::sleep(Duration::from_millis(25)).await;
+    }
+}

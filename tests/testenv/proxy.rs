@@ -1,0 +1,382 @@
+//! A reverse proxy for tests, before Kratos or before the kube-apiserver: it counts what passes and makes things go
+//! wrong on request. It may not change what it passes, nor invent an answer that no test asked for: where the
+//! upstream can't be reached, the client's connection is closed without a byte.
+//!
+//! It runs on threads of its own, so that a test may block, and so that one proxy can serve many tests.
+
+use std::convert::Infallible;
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::time::{Duration, Instant};
+
+use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, StatusCode, header};
+use http_body_util::combinators::BoxBody;
+use http_body_util::{BodyExt, Full};
+use hyper::body::{Bytes, Incoming};
+use hyper_util::rt::TokioIo;
+use tokio_util::sync::CancellationToken;
+
+use super::Result;
+use super::faults::{Answer, Case, Fault, Rules};
+use super::labels::{self, Api};
+use super::ports::Port;
+
+type Error = Box<dyn std::error::Error + Send + Sync>;
+type Body = BoxBody<Bytes, Error>;
+
+/// Belongs to one connection, so it isn't passed on (RFC 9110, 7.6.1). `host` is the upstream's own.
+const OF_THE_CONNECTION: [HeaderName; 7] = [
+    header::CONNECTION,
+    header::HOST,
+    header::TE,
+    header::TRAILER,
+    header::TRANSFER_ENCODING,
+    header::UPGRADE,
+    HeaderName::from_static("keep-alive"),
+];
+
+/// Where the proxy sends what it gets.
+pub struct Upstream {
+    /// Without a path, `http` or `https`.
+    pub url: String,
+    pub api: Api,
+    /// The CA that an `https` upstream is checked against, in PEM.
+    pub ca: Option<Vec<u8>>,
+    /// Sent where the client itself sends no `Authorization`.
+    pub token: Option<String>,
+}
+
+/// A request as it arrived.
+#[derive(Clone, Debug)]
+pub struct Seen {
+    pub at: Instant,
+    /// Method and path without values, see [`Api::label`].
+    pub label: String,
+    /// The path as it was, without the query.
+    pub path: String,
+    /// The query's parameter names, as often as they occur.
+    pub parameters: Vec<String>,
+    /// Status of the upstream's answer (of the proxy's own, if it gave one), once there was one: also where the
+    /// client never got it.
+    pub status: Option<u16>,
+}
+
+struct Entry {
+    seen: Seen,
+    status: OnceLock<u16>,
+}
+
+struct Shared {
+    upstream: Upstream,
+    client: reqwest::Client,
+    rules: Rules,
+    entries: Mutex<Vec<Arc<Entry>>>,
+}
+
+/// See the module.
+pub struct Proxy {
+    port: Port,
+    shared: Arc<Shared>,
+    /// Ends the listener and every connection; `None` while down.
+    listening: Mutex<Option<CancellationToken>>,
+    runtime: Option<tokio::runtime::Runtime>,
+}
+
+impl Proxy {
+    /// Before a Kratos port (`http://127.0.0.1:PORT`).
+    pub fn before_kratos(url: &str) -> Result<Self> {
+        Self::start(Upstream {
+            url: url.trim_end_matches('/').to_owned(),
+            api: Api::Kratos,
+            ca: None,
+            token: None,
+        })
+    }
+
+    pub fn start(upstream: Upstream) -> Result<Self> {
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(2)
+            .thread_name("proxy")
+            .enable_all()
+            .build()?;
+        let client = client(upstream.ca.as_deref())?;
+        let proxy = Self {
+            port: Port::reserve()?,
+            shared: Arc::new(Shared {
+                upstream,
+                client,
+                rules: Rules::default(),
+                entries: Mutex::default(),
+            }),
+            listening: Mutex::default(),
+            runtime: Some(runtime),
+        };
+        proxy.up()?;
+        Ok(proxy)
+    }
+
+    /// `http://127.0.0.1:PORT`, the same for as long as this proxy lives.
+    pub fn url(&self) -> String {
+        format!("http://{}", self.address())
+    }
+
+    pub fn address(&self) -> SocketAddr {
+        self.port.address()
+    }
+
+    /// From now on connections are refused, and those that are open are closed. Uncounted, since nothing arrives;
+    /// to count attempts, use `on("*").refuse()`.
+    pub fn down(&self) {
+        if let Some(listening) = lock(&self.listening).take() {
+            listening.cancel();
+        }
+    }
+
+    /// Undoes `down`.
+    pub fn up(&self) -> Result<()> {
+        let mut listening = lock(&self.listening);
+        if listening.is_some() {
+            return Ok(());
+        }
+        let Some(runtime) = &self.runtime else {
+            return Ok(());
+        };
+        let _within = runtime.enter();
+        // The listener of before may be on its way out still.
+        let deadline = Instant::now() + Duration::from_secs(5);
+        let listener = loop {
+            match self.port.listen() {
+                Ok(listener) => break listener,
+                Err(error) if Instant::now() > deadline => return Err(error.into()),
+                Err(_) => std::thread::yield_now(),
+            }
+        };
+        let token = CancellationToken::new();
+        let (shared, stop) = (Arc::clone(&self.shared), token.clone());
+        runtime.spawn(async move {
+            while let Some(Ok((stream, _))) = stop.run_until_cancelled(listener.accept()).await {
+                let (shared, stop) = (Arc::clone(&shared), stop.clone());
+                tokio::spawn(async move { serve(shared, stream, stop).await });
+            }
+        });
+        *listening = Some(token);
+        Ok(())
+    }
+
+    /// The requests that a pattern means (see [`labels::matches`]: a label, or a beginning and `*`), to be given a
+    /// fault.
+    pub fn on(&self, pattern: &str) -> Case {
+        self.shared.rules.on(pattern)
+    }
+
+    /// The requests for which the predicate holds: it gets the label and the path as it is.
+    pub fn on_where(&self, applies: impl Fn(&str, &str) -> bool + Send + Sync + 'static) -> Case {
+        self.shared.rules.on_where(applies)
+    }
+
+    /// Ends all faults; what is held goes on.
+    pub fn clear_faults(&self) {
+        self.shared.rules.clear();
+    }
+
+    /// How many requests that the pattern means have arrived since the last reset.
+    pub fn count(&self, pattern: &str) -> usize {
+        lock(&self.shared.entries)
+            .iter()
+            .filter(|entry| labels::matches(pattern, &entry.seen.label))
+            .count()
+    }
+
+    /// Every request since the last reset, in the order of arrival.
+    pub fn seen(&self) -> Vec<Seen> {
+        lock(&self.shared.entries)
+            .iter()
+            .map(|entry| Seen {
+                status: entry.status.get().copied(),
+                ..entry.seen.clone()
+            })
+            .collect()
+    }
+
+    /// How many of each, by label.
+    pub fn counts(&self) -> std::collections::BTreeMap<String, usize> {
+        let mut counts = std::collections::BTreeMap::new();
+        for entry in lock(&self.shared.entries).iter() {
+            *counts.entry(entry.seen.label.clone()).or_default() += 1;
+        }
+        counts
+    }
+
+    /// Forgets what was counted. Faults stay.
+    pub fn reset(&self) {
+        lock(&self.shared.entries).clear();
+    }
+}
+
+impl Drop for Proxy {
+    fn drop(&mut self) {
+        self.down();
+        // A runtime that is dropped within another one panics.
+        if let Some(runtime) = self.runtime.take() {
+            runtime.shutdown_background();
+        }
+    }
+}
+
+/// A client that adds nothing and follows nothing, on HTTP/1.1, so that one request is one request.
+fn client(ca: Option<&[u8]>) -> Result<reqwest::Client> {
+    use rustls::pki_types::{CertificateDer, pem::PemObject};
+
+    let mut roots = rustls::RootCertStore::empty();
+    for certificate in CertificateDer::pem_slice_iter(ca.unwrap_or_default()) {
+        roots.add(certificate?)?;
+    }
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let tls = rustls::ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()?
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    Ok(reqwest::Client::builder()
+        .tls_backend_preconfigured(tls)
+        .http1_only()
+        .no_proxy()
+        .redirect(reqwest::redirect::Policy::none())
+        .build()?)
+}
+
+async fn serve(shared: Arc<Shared>, stream: tokio::net::TcpStream, stop: CancellationToken) {
+    // Small answers shall not wait for an acknowledgement.
+    let _ = stream.set_nodelay(true);
+    let service = hyper::service::service_fn(move |request| handle(Arc::clone(&shared), request));
+    let connection =
+        hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(stream), service);
+    // An error is a client that went away, or a fault that closes the connection: both are as they should be.
+    let _ = stop.run_until_cancelled(connection).await;
+}
+
+/// An error here closes the connection without a byte.
+async fn handle(shared: Arc<Shared>, request: Request<Incoming>) -> Result<Response<Body>, Error> {
+    let entry = shared.note(&request);
+    let fault = shared.rules.take(&entry.seen.label, &entry.seen.path);
+    let (head, body) = request.into_parts();
+    let request = Request::from_parts(head, body.collect().await?.to_bytes());
+    match fault {
+        None => shared.forward(request, &entry).await,
+        Some(Fault::Delay(by)) => {
+            tokio::time::sleep(by).await;
+            shared.forward(request, &entry).await
+        }
+        Some(Fault::HoldRequest(gate)) => {
+            gate.pass().await;
+            shared.forward(request, &entry).await
+        }
+        Some(Fault::Refuse) => Err("refused, as the test asked for".into()),
+        Some(Fault::Answer(answer)) => {
+            let _ = entry.status.set(answer.status);
+            give(answer)
+        }
+        Some(Fault::LoseAnswer) => {
+            forward_whole(shared, request, entry).await?;
+            Err("the answer was lost, as the test asked for".into())
+        }
+        Some(Fault::HoldAnswer(gate)) => {
+            let answer = forward_whole(shared, request, entry).await?;
+            gate.pass().await;
+            Ok(answer)
+        }
+    }
+}
+
+/// Forwards and reads the whole answer, even if the client goes away meanwhile.
+async fn forward_whole(
+    shared: Arc<Shared>,
+    request: Request<Bytes>,
+    entry: Arc<Entry>,
+) -> Result<Response<Body>, Error> {
+    tokio::spawn(async move {
+        let (head, body) = shared.forward(request, &entry).await?.into_parts();
+        let body = body.collect().await?.to_bytes();
+        Ok(Response::from_parts(head, whole(body)))
+    })
+    .await?
+}
+
+impl Shared {
+    fn note(&self, request: &Request<Incoming>) -> Arc<Entry> {
+        let path = request.uri().path();
+        let query = request.uri().query().unwrap_or_default();
+        let entry = Arc::new(Entry {
+            seen: Seen {
+                at: Instant::now(),
+                label: self
+                    .upstream
+                    .api
+                    .label(request.method().as_str(), path, query),
+                path: path.to_owned(),
+                parameters: labels::parameter_names(query),
+                status: None,
+            },
+            status: OnceLock::new(),
+        });
+        lock(&self.entries).push(Arc::clone(&entry));
+        entry
+    }
+
+    /// Passes a request on; the answer's body streams.
+    async fn forward(
+        &self,
+        request: Request<Bytes>,
+        entry: &Entry,
+    ) -> Result<Response<Body>, Error> {
+        let (head, body) = request.into_parts();
+        let target = head.uri.path_and_query().map_or("/", |path| path.as_str());
+        let mut headers = passed_on(head.headers);
+        if let Some(token) = &self.upstream.token
+            && !headers.contains_key(header::AUTHORIZATION)
+        {
+            let value = HeaderValue::try_from(format!("Bearer {token}"))?;
+            headers.insert(header::AUTHORIZATION, value);
+        }
+        let mut request = self
+            .client
+            .request(head.method, format!("{}{target}", self.upstream.url))
+            .headers(headers);
+        if !body.is_empty() {
+            request = request.body(body);
+        }
+        let answer: Response<reqwest::Body> = request.send().await?.into();
+        let (mut head, body) = answer.into_parts();
+        let _ = entry.status.set(head.status.as_u16());
+        head.headers = passed_on(head.headers);
+        head.version = http::Version::HTTP_11;
+        Ok(Response::from_parts(head, body.map_err(Into::into).boxed()))
+    }
+}
+
+fn passed_on(mut headers: HeaderMap) -> HeaderMap {
+    for name in OF_THE_CONNECTION {
+        headers.remove(name);
+    }
+    headers
+}
+
+fn give(answer: Answer) -> Result<Response<Body>, Error> {
+    let mut response = Response::new(whole(answer.body.into()));
+    *response.status_mut() = StatusCode::from_u16(answer.status)?;
+    for (name, value) in answer.headers {
+        response
+            .headers_mut()
+            .append(HeaderName::try_from(name)?, HeaderValue::try_from(value)?);
+    }
+    Ok(response)
+}
+
+fn whole(body: Bytes) -> Body {
+    Full::new(body)
+        .map_err(|never: Infallible| match never {})
+        .boxed()
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
