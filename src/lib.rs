@@ -1,6 +1,14 @@
-//! The library behind the `kratos-operator` binary: identities and sessions of Ory Kratos, declared as
-//! Kubernetes resources.
+//! The library behind the `kratos-operator` binary: identities of Ory Kratos, declared as Kubernetes resources.
 
 pub mod api;
+pub mod backoff;
+pub mod cli;
+pub mod context;
+pub mod events;
 pub mod identity;
+pub mod instance;
 pub mod kratos;
+pub mod kube_write;
+pub mod latest;
+pub mod operator;
+pub mod place;
