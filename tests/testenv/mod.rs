@@ -10,6 +10,8 @@
 
 pub mod control_plane;
 pub mod faults;
+pub mod kratos;
+pub mod kratos_schemas;
 pub mod kubectl;
 pub mod labels;
 pub mod operator;
