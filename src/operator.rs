@@ -65,18 +65,18 @@ pub async fn run(client: kube::Client, options: Options, concurrency: u16, stop:
         .inspect(move |event| identity_seen(event, &seen))
         .reflect(identity_writer)
         .applied_objects()
-        .predicate_filter(wanted::<IdentityObject>, predicates_config());
+        .predicate_filter(wanted::<IdentityObject>, Default::default());
     let seen = Arc::clone(&context);
     let instance_watch = watch::<InstanceObject>(&client)
         .inspect(move |event| instance_seen(event, &seen))
         .reflect(instance_writer)
         .applied_objects()
-        .predicate_filter(wanted::<InstanceObject>, predicates_config());
+        .predicate_filter(wanted::<InstanceObject>, Default::default());
     let seen = Arc::clone(&context);
     let namespace_watch = watch::<PartialObjectMeta<Namespace>>(&client)
         .reflect(namespace_writer)
         .applied_objects()
-        .predicate_filter(predicates::labels, predicates_config())
+        .predicate_filter(predicates::labels, Default::default())
         .for_each(move |namespace| {
             match namespace {
                 Ok(namespace) => seen.pokes.identities(within(&namespace.name_any(), &seen)),
@@ -150,10 +150,6 @@ fn wanted<K: Resource>(object: &K) -> Option<u64> {
     Some(hasher.finish())
 }
 
-fn predicates_config() -> kube::runtime::predicates::Config {
-    Default::default()
-}
-
 fn identity_seen(event: &watcher::Result<Event<IdentityObject>>, context: &Context) {
     match event {
         Ok(Event::Delete(object)) => {
@@ -192,7 +188,7 @@ fn instance_seen(event: &watcher::Result<Event<InstanceObject>>, context: &Conte
 fn within(namespace: &str, context: &Context) -> Vec<Place> {
     let all = context.identities.state();
     let within = all.iter().filter(|object| object.meta().namespace.as_deref() == Some(namespace));
-    within.map(|object| Place::of(&***object)).collect()
+    within.map(|object| Place::of(&**object)).collect()
 }
 
 fn stream<T: Send + 'static>(receiver: UnboundedReceiver<T>) -> impl Stream<Item = T> + Send + 'static {

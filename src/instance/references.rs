@@ -38,7 +38,7 @@ fn carries_finalizer(object: &IdentityObject) -> bool {
 pub fn referring(context: &Context, instance: &Place) -> HashSet<Place> {
     let default = context.options.default_instance.as_ref();
     let all = context.identities.state();
-    all.iter().filter(|object| refers(object, instance, default)).map(|object| Place::of(&***object)).collect()
+    all.iter().filter(|object| refers(object, instance, default)).map(|object| Place::of(&**object)).collect()
 }
 
 /// Whether any identity that carries our finalizer refers to an instance: a live read, because the instance is let
