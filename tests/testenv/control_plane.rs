@@ -11,10 +11,10 @@ use std::time::Duration;
 
 use k8s_openapi::api::core::v1::{Namespace, ServiceAccount};
 use kube::api::{Api, ObjectMeta, PostParams};
-use ring::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair};
 use serde_json::json;
 
 use super::Result;
+use super::credentials;
 use super::kubectl::Kubectl;
 use super::labels;
 use super::ports::Port;
@@ -63,7 +63,7 @@ impl ControlPlane {
         let (etcd_port, port) = (Port::reserve()?, Port::reserve()?);
         let dir = WorkDir::new("control-plane-")?;
         let token: String = format!("{:032x}", rand::random::<u128>());
-        write_credentials(dir.path(), &token)?;
+        credentials::write(dir.path(), &token)?;
 
         let mut etcd = start_etcd(dir.path(), &etcd_port)?;
         eventually_running(&mut etcd, "etcd listens", || {
@@ -75,11 +75,11 @@ impl ControlPlane {
         let ca = eventually_running(
             &mut apiserver,
             "kube-apiserver makes its certificate",
-            || last_certificate(&certificates),
+            || credentials::last_certificate(&certificates),
         )
         .await?;
         std::fs::write(dir.path().join("ca.crt"), ca)?;
-        write_kubeconfig(dir.path(), &port, &token)?;
+        credentials::write_kubeconfig(dir.path(), &format!("https://{}", port.address()), &token)?;
         let controllers = start_controllers(dir.path())?;
         let this = Self {
             controllers,
@@ -125,10 +125,8 @@ impl ControlPlane {
         })?;
         let port = proxy.address().port();
         let path = self.dir.path().join(format!("kubeconfig-{port}"));
-        write_json(
-            &path,
-            &kubeconfig(&json!({"server": proxy.url()}), &json!({})),
-        )?;
+        let cluster = json!({"server": proxy.url()});
+        credentials::write_json(&path, &credentials::kubeconfig(&cluster, &json!({})))?;
         Ok((proxy, path))
     }
 
@@ -260,21 +258,21 @@ fn start_etcd(dir: &Path, port: &Port) -> Result<Process> {
 }
 
 fn start_apiserver(dir: &Path, etcd: &Port, port: &Port) -> Result<Process> {
-    let key = dir.join("service-accounts.key");
+    let file = |name| dir.join(name).display().to_string();
     let mut command = Command::new(component("kube-apiserver"));
     command
         .arg(format!("--etcd-servers=http://{}", etcd.address()))
         .arg(format!("--secure-port={}", port.number()))
-        .arg(format!("--cert-dir={}", dir.join("apiserver").display()))
-        .arg(format!("--service-account-key-file={}", key.display()))
+        .arg(format!("--cert-dir={}", file("apiserver")))
+        .arg(format!(
+            "--service-account-key-file={}",
+            file("service-accounts.pub")
+        ))
         .arg(format!(
             "--service-account-signing-key-file={}",
-            key.display()
+            file("service-accounts.key")
         ))
-        .arg(format!(
-            "--token-auth-file={}",
-            dir.join("tokens.csv").display()
-        ))
+        .arg(format!("--token-auth-file={}", file("tokens.csv")))
         .args([
             "--bind-address=127.0.0.1",
             "--service-account-issuer=https://kubernetes.default.svc",
@@ -301,50 +299,4 @@ fn start_controllers(dir: &Path) -> Result<Process> {
         &command,
         &dir.join("kube-controller-manager.log"),
     )
-}
-
-/// The administrator's token, and the key that tokens of service accounts are signed with.
-fn write_credentials(dir: &Path, token: &str) -> Result<()> {
-    std::fs::write(
-        dir.join("tokens.csv"),
-        format!("{token},admin,admin,system:masters\n"),
-    )?;
-    let random = ring::rand::SystemRandom::new();
-    let key = EcdsaKeyPair::generate_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, &random)
-        .map_err(|_| "no key could be made")?;
-    let key = pem::encode(&pem::Pem::new("PRIVATE KEY", key.as_ref()));
-    std::fs::write(dir.join("service-accounts.key"), key)?;
-    Ok(())
-}
-
-/// The CA that the server has made for itself: it stands last in the file, after the server's own certificate.
-fn last_certificate(path: &Path) -> Option<String> {
-    let all = pem::parse_many(std::fs::read(path).ok()?).ok()?;
-    let ca = all.get(1..)?.last()?;
-    // The private key is written after the certificate: once it is there, the certificate is whole.
-    path.with_extension("key")
-        .is_file()
-        .then(|| pem::encode(ca))
-}
-
-fn write_kubeconfig(dir: &Path, port: &Port, token: &str) -> Result<()> {
-    let server = format!("https://{}", port.address());
-    let cluster = json!({"server": server, "certificate-authority": dir.join("ca.crt")});
-    let user = json!({"token": token});
-    write_json(&dir.join("kubeconfig"), &kubeconfig(&cluster, &user))
-}
-
-fn kubeconfig(cluster: &serde_json::Value, user: &serde_json::Value) -> serde_json::Value {
-    json!({
-        "apiVersion": "v1",
-        "kind": "Config",
-        "clusters": [{"name": "testenv", "cluster": cluster}],
-        "users": [{"name": "admin", "user": user}],
-        "contexts": [{"name": "testenv", "context": {"cluster": "testenv", "user": "admin"}}],
-        "current-context": "testenv",
-    })
-}
-
-fn write_json(path: &Path, value: &serde_json::Value) -> Result<()> {
-    Ok(std::fs::write(path, serde_json::to_string_pretty(value)?)?)
 }

@@ -9,6 +9,7 @@
 #![allow(clippy::missing_panics_doc, reason = "a panic is how a test fails")]
 
 pub mod control_plane;
+pub mod credentials;
 pub mod faults;
 pub mod kubectl;
 pub mod labels;

@@ -14,10 +14,11 @@ use super::Result;
 const WRAPPER: &str = r#"
 exec 3<&0
 "$@" </dev/null 3<&- & child=$!
-(while read -r signal; do kill -s "$signal" "$child"; done; kill -s KILL "$child") <&3 2>/dev/null & reader=$!
+exec 2>/dev/null
+(while read -r signal; do kill -s "$signal" "$child"; done; kill -s KILL "$child") <&3 & reader=$!
 exec 3<&-
 wait "$child"; status=$?
-kill "$reader" 2>/dev/null
+kill "$reader"
 exit "$status"
 "#;
 
