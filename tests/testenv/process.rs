@@ -3,6 +3,7 @@
 
 use std::fs::File;
 use std::io::Write;
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
@@ -49,6 +50,8 @@ impl Process {
             };
         }
         let mut wrapper = command_line
+            // Ctrl-C at a terminal is for the process that started it, which then ends it in order.
+            .process_group(0)
             .stdin(Stdio::piped())
             .stdout(output.try_clone()?)
             .stderr(output)
@@ -126,10 +129,10 @@ pub fn component(name: &str) -> PathBuf {
 }
 
 /// Looks again and again until there is a value, and says what it waited for when the time is over.
-pub async fn eventually<T, F: Future<Output = Option<T>>>(
+pub async fn eventually<T>(
     what: &str,
     within: Duration,
-    mut look: impl FnMut() -> F,
+    mut look: impl AsyncFnMut() -> Option<T>,
 ) -> Result<T> {
     let deadline = Instant::now() + within;
     loop {

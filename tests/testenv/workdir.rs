@@ -1,5 +1,6 @@
 //! Temporary directories that are gone when the process is, even if it was killed. Removes nothing else.
 
+use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
@@ -24,6 +25,8 @@ impl WorkDir {
         let janitor = Command::new("sh")
             .args(["-c", JANITOR, "janitor"])
             .arg(dir.path())
+            // Ctrl-C at a terminal must not end it before its work is done.
+            .process_group(0)
             .stdin(Stdio::piped())
             .stdout(Stdio::null())
             .stderr(Stdio::null())
