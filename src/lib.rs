@@ -1,6 +1,6 @@
 //! The library behind the `kratos-operator` binary: identities and sessions of Ory Kratos, declared as
 //! Kubernetes resources.
 
-#![forbid(unsafe_code)]
-
+pub mod api;
+pub mod identity;
 pub mod kratos;

@@ -1,1 +1,28 @@
-//! The client of Kratos' admin API.
+//! The client of Kratos' admin API: one method per operation of the API document, its types, its errors and what
+//! follows from them. It may not know Kubernetes, and may not decide what an identity should be.
+
+mod client;
+mod config;
+mod error;
+mod fault;
+mod identities;
+mod page;
+mod recovery;
+mod retry;
+mod schemas;
+mod sessions;
+mod transport;
+pub mod types;
+
+pub use client::Client;
+pub use config::{BearerToken, ClientConfig, ConfigError, RateLimit};
+pub use error::{Class, Error};
+pub use identities::{Consistency, IDS_PER_REQUEST, IdentityFilter};
+pub use page::Page;
+pub use sessions::{Expand, SessionFilter};
+pub use types::{
+    AddressImport, AuthenticationMethod, BatchAnswer, BatchItem, BatchOutcome, CreateIdentity,
+    Credential, CredentialImport, CredentialType, Device, Identity, OidcLink, PasswordImport,
+    PatchOperation, RecoveryAddress, RecoveryCode, RecoveryLink, Removal, SchemaContainer, Secret,
+    Session, State, UpdateIdentity, VerifiableAddress, VerifiedAddressImport,
+};

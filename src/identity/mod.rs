@@ -1,0 +1,13 @@
+//! `KratosIdentity`: one way from manifest to status.
+//!
+//! `inputs → desired → observe → plan → apply → status`, driven by `reconcile`. `desired`, `plan`, `status` and what
+//! they stand on (`claim`, `json`, `mark`, `pointer`, `schema`) are pure: no client, no runtime, no clock.
+
+pub mod claim;
+pub mod desired;
+pub mod json;
+pub mod mark;
+pub mod plan;
+pub mod pointer;
+pub mod schema;
+pub mod status;

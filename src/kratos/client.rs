@@ -1,0 +1,255 @@
+//! The client: built once per instance, cloned freely, one method per operation of the API document (in the files
+//! beside this one). It may not remember anything about identities.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use governor::{DefaultDirectRateLimiter, Jitter, Quota, RateLimiter};
+use reqwest::header::HeaderValue;
+use reqwest::{Certificate, Method, redirect};
+use secrecy::ExposeSecret;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use url::Url;
+
+use super::config::{ClientConfig, ConfigError, shown};
+use super::error::Class;
+use super::error::{Error, Kind};
+use super::retry::repeat;
+use super::transport::{Answer, Call, send};
+use super::types::Removal;
+
+/// The most that connecting may take.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// How far requests that waited for the rate limit are spread.
+const SPREAD: Duration = Duration::from_millis(5);
+
+/// A client of one Kratos. Clones share connections and the rate limit.
+#[derive(Clone)]
+pub struct Client {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    http: reqwest::Client,
+    admin_url: Url,
+    public_url: Option<Url>,
+    authorization: Option<HeaderValue>,
+    limiter: Option<DefaultDirectRateLimiter>,
+    request_timeout: Duration,
+}
+
+impl fmt::Debug for Client {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("Client")
+            .field("admin_url", &shown(&self.inner.admin_url))
+            .finish_non_exhaustive()
+    }
+}
+
+impl Client {
+    /// Builds a client. Sends nothing.
+    pub fn new(config: ClientConfig) -> Result<Self, ConfigError> {
+        let ClientConfig {
+            admin_url,
+            public_url,
+            token,
+            ca_pem,
+            request_timeout,
+            rate_limit,
+        } = config;
+        check_url(&admin_url, "adminURL")?;
+        if let Some(public_url) = &public_url {
+            check_url(public_url, "publicURL")?;
+        }
+        if request_timeout.is_zero() {
+            return Err(ConfigError::Timeout);
+        }
+        let authorization = token
+            .map(|token| {
+                if token.token.expose_secret().trim().is_empty() {
+                    return Err(ConfigError::Token);
+                }
+                let mut value = HeaderValue::from_str(token.header().expose_secret())
+                    .map_err(|_| ConfigError::Token)?;
+                value.set_sensitive(true);
+                Ok(value)
+            })
+            .transpose()?;
+        let limiter = rate_limit.map(|limit| {
+            RateLimiter::direct(
+                Quota::per_second(limit.requests_per_second).allow_burst(limit.burst),
+            )
+        });
+        let inner = Inner {
+            http: connections(ca_pem.as_deref(), request_timeout)?,
+            admin_url,
+            public_url,
+            authorization,
+            limiter,
+            request_timeout,
+        };
+        Ok(Self {
+            inner: Arc::new(inner),
+        })
+    }
+
+    /// The admin API's base URL.
+    pub fn admin_url(&self) -> &Url {
+        &self.inner.admin_url
+    }
+
+    pub(super) fn public_url(&self) -> Option<&Url> {
+        self.inner.public_url.as_ref()
+    }
+
+    /// A request to the admin API, with the token.
+    pub(super) fn call(
+        &self,
+        operation: &'static str,
+        method: Method,
+        path: &[&str],
+        query: &[(&str, &str)],
+    ) -> Result<Call, Error> {
+        Ok(Call {
+            operation,
+            method,
+            url: url_of(operation, &self.inner.admin_url, path, query)?,
+            body: None,
+            authorization: self.inner.authorization.clone(),
+        })
+    }
+
+    /// A request to the admin API with a JSON body.
+    pub(super) fn call_with<B: Serialize + ?Sized>(
+        &self,
+        operation: &'static str,
+        method: Method,
+        path: &[&str],
+        body: &B,
+    ) -> Result<Call, Error> {
+        let body = serde_json::to_vec(body).map_err(|_| {
+            Error::new(
+                operation,
+                Kind::Unsendable("the body can't be written as JSON"),
+            )
+        })?;
+        Ok(Call {
+            body: Some(Bytes::from(body)),
+            ..self.call(operation, method, path, &[])?
+        })
+    }
+
+    /// Sends a request, repeated where that is harmless. A redirect is an error.
+    pub(super) async fn answer(&self, call: &Call) -> Result<Answer, Error> {
+        let answer = self.answer_or_redirect(call).await?;
+        if answer.status.is_redirection() {
+            return Err(Error::new(call.operation, Kind::Redirected(answer.status)));
+        }
+        Ok(answer)
+    }
+
+    /// Like [`Self::answer`], but a redirect is an answer.
+    pub(super) async fn answer_or_redirect(&self, call: &Call) -> Result<Answer, Error> {
+        repeat(&call.method, self.inner.request_timeout, || async {
+            if let Some(limiter) = &self.inner.limiter {
+                limiter.until_ready_with_jitter(Jitter::up_to(SPREAD)).await;
+            }
+            send(&self.inner.http, call).await
+        })
+        .await
+    }
+
+    /// The body of the answer.
+    pub(super) async fn json<T: DeserializeOwned>(&self, call: &Call) -> Result<T, Error> {
+        self.answer(call).await?.json(call.operation)
+    }
+
+    /// The body of the answer, `None` for Kratos' 404.
+    pub(super) async fn find<T: DeserializeOwned>(&self, call: &Call) -> Result<Option<T>, Error> {
+        match self.json(call).await {
+            Ok(found) => Ok(Some(found)),
+            Err(error) if error.class() == Class::NotFound => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// A deletion, for which Kratos' 404 is as good as success.
+    pub(super) async fn remove(&self, call: &Call) -> Result<Removal, Error> {
+        match self.answer(call).await {
+            Ok(_) => Ok(Removal::Removed),
+            Err(error) if error.class() == Class::NotFound => Ok(Removal::WasAbsent),
+            Err(error) => Err(error),
+        }
+    }
+}
+
+/// Connections that follow no redirect, trust `ca_pem` alone where given, and keep to the time.
+fn connections(
+    ca_pem: Option<&[u8]>,
+    request_timeout: Duration,
+) -> Result<reqwest::Client, ConfigError> {
+    // Some other part of the process may have been first; then its provider is used.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let mut builder = reqwest::Client::builder()
+        .redirect(redirect::Policy::none())
+        .connect_timeout(CONNECT_TIMEOUT.min(request_timeout))
+        .timeout(request_timeout)
+        .user_agent(concat!("kratos-operator/", env!("CARGO_PKG_VERSION")));
+    if let Some(pem) = ca_pem {
+        let certificates = Certificate::from_pem_bundle(pem).map_err(|_| ConfigError::Ca)?;
+        if certificates.is_empty() {
+            return Err(ConfigError::Ca);
+        }
+        builder = builder.tls_certs_only(certificates);
+    }
+    builder.build().map_err(|_| {
+        if ca_pem.is_some() {
+            ConfigError::Ca
+        } else {
+            ConfigError::Tls
+        }
+    })
+}
+
+fn check_url(url: &Url, which: &'static str) -> Result<(), ConfigError> {
+    let usable = matches!(url.scheme(), "http" | "https")
+        && url.has_host()
+        && url.username().is_empty()
+        && url.password().is_none()
+        && url.query().is_none()
+        && url.fragment().is_none();
+    if usable {
+        Ok(())
+    } else {
+        Err(ConfigError::Url { which })
+    }
+}
+
+/// A URL under a base. Parts of the path are escaped; parts that would change which path it is are refused.
+pub(super) fn url_of(
+    operation: &'static str,
+    base: &Url,
+    path: &[&str],
+    query: &[(&str, &str)],
+) -> Result<Url, Error> {
+    // An empty id would turn a deletion of one identity into a request about all of them.
+    if path.iter().any(|part| matches!(*part, "" | "." | "..")) {
+        return Err(Error::new(
+            operation,
+            Kind::Unsendable("an id is empty, or is only dots"),
+        ));
+    }
+    let mut url = base.clone();
+    if let Ok(mut segments) = url.path_segments_mut() {
+        segments.pop_if_empty().extend(path);
+    }
+    if !query.is_empty() {
+        url.query_pairs_mut().extend_pairs(query);
+    }
+    Ok(url)
+}

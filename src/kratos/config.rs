@@ -1,0 +1,120 @@
+//! What a client is built from. It may not reach out: building a client sends nothing.
+
+use std::fmt;
+use std::num::NonZeroU32;
+use std::time::Duration;
+
+use secrecy::{ExposeSecret, SecretString};
+use url::Url;
+
+/// Where a Kratos is and how it is spoken to. Ready to use: validated values only.
+#[derive(Clone)]
+pub struct ClientConfig {
+    /// The admin API's base URL, with or without a path, without `/admin`; http or https.
+    pub admin_url: Url,
+    /// The public API's base URL, for schemas. Without it the admin port's redirects are followed for them.
+    pub public_url: Option<Url>,
+    /// What hosted Kratos wants; absent for open source. Never sent to `public_url` or after a redirect.
+    pub token: Option<BearerToken>,
+    /// The certificates (PEM, one or more) that alone are trusted. Absent: those of the system.
+    pub ca_pem: Option<Vec<u8>>,
+    /// The most that one request may take, from connecting to the last byte.
+    pub request_timeout: Duration,
+    /// How many requests this client may send. Absent: any number.
+    pub rate_limit: Option<RateLimit>,
+}
+
+impl ClientConfig {
+    /// An open source Kratos without TLS particulars, 30 s per request, no limit.
+    pub fn new(admin_url: Url) -> Self {
+        Self {
+            admin_url,
+            public_url: None,
+            token: None,
+            ca_pem: None,
+            request_timeout: Duration::from_secs(30),
+            rate_limit: None,
+        }
+    }
+}
+
+impl fmt::Debug for ClientConfig {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("ClientConfig")
+            .field("admin_url", &shown(&self.admin_url))
+            .field("public_url", &self.public_url.as_ref().map(shown))
+            .field("token", &self.token.is_some())
+            .field("ca_pem", &self.ca_pem.is_some())
+            .field("request_timeout", &self.request_timeout)
+            .field("rate_limit", &self.rate_limit)
+            .finish()
+    }
+}
+
+/// A URL without what may be secret in it: user, password, query, fragment.
+pub(super) fn shown(url: &Url) -> String {
+    format!("{}{}", url.origin().ascii_serialization(), url.path())
+}
+
+/// What goes into the `Authorization` header.
+#[derive(Clone)]
+pub struct BearerToken {
+    /// What stands before the token. Absent: `Bearer`; an empty one: nothing.
+    pub prefix: Option<String>,
+    /// The token; white space around it is dropped (Secrets often end in a line break).
+    pub token: SecretString,
+}
+
+impl BearerToken {
+    /// The header's value. It is a secret.
+    pub(super) fn header(&self) -> SecretString {
+        let prefix = self.prefix.as_deref().unwrap_or("Bearer").trim();
+        let token = self.token.expose_secret().trim();
+        SecretString::from(if prefix.is_empty() {
+            token.to_owned()
+        } else {
+            format!("{prefix} {token}")
+        })
+    }
+}
+
+impl fmt::Debug for BearerToken {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("BearerToken(<secret>)")
+    }
+}
+
+/// How many requests are sent. More wait for their turn.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RateLimit {
+    /// In the long run.
+    pub requests_per_second: NonZeroU32,
+    /// At once, after a pause.
+    pub burst: NonZeroU32,
+}
+
+/// Why no client can be built from a configuration.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ConfigError {
+    /// Another scheme, no host, or credentials in the URL.
+    #[error(
+        "{which} must be an http or https URL with a host and without user, password, query or fragment"
+    )]
+    Url {
+        /// `adminURL` or `publicURL`.
+        which: &'static str,
+    },
+    /// Line breaks or control characters.
+    #[error("the token holds characters that can't be sent, or nothing at all; check the Secret")]
+    Token,
+    /// Not PEM, or no certificate in it.
+    #[error("the CA holds no readable PEM certificate; check the Secret or ConfigMap")]
+    Ca,
+    /// Zero.
+    #[error("requestTimeout must be longer than zero")]
+    Timeout,
+    /// No trusted certificates on this system, for example.
+    #[error("TLS can't be set up; give a CA, or install the system's certificates")]
+    Tls,
+}

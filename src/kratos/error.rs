@@ -1,0 +1,248 @@
+//! What can go wrong when Kratos is asked, and what follows from it, decided in one place. It may hold nothing
+//! that a server, a person or a manifest wrote: no body, no URL, no value, no token.
+
+use std::fmt;
+use std::time::Duration;
+
+use reqwest::StatusCode;
+
+use super::fault::Fault;
+
+/// A failed request. `Display` names the operation, the HTTP status and what to do about it.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{operation}: {kind}")]
+pub struct Error {
+    operation: &'static str,
+    kind: Kind,
+}
+
+/// What a failure means for whoever asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Class {
+    /// The same request may succeed later. Ask [`Error::instance_unavailable`] whether others fail likewise.
+    Transient,
+    /// The server wants fewer requests.
+    Throttled {
+        /// How long to wait.
+        retry_after: Duration,
+    },
+    /// The value exists already, in another identity.
+    Conflict,
+    /// There is no such thing.
+    NotFound,
+    /// The request is refused, and would be again.
+    Rejected,
+}
+
+/// How it failed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// The request can't be sent as it is.
+    Unsendable(&'static str),
+    /// No connection came about.
+    Connect(String),
+    /// No trusted connection came about.
+    Tls(String),
+    /// The time was up before the whole answer was there.
+    Timeout,
+    /// The connection was lost before the whole answer was there.
+    Interrupted,
+    /// An answer that isn't one of Kratos.
+    Foreign(StatusCode),
+    /// An answer beyond the size that is read.
+    TooLarge(StatusCode),
+    /// A redirect that isn't followed.
+    Redirected(StatusCode),
+    /// Kratos says no.
+    Answer {
+        status: StatusCode,
+        fault: Fault,
+        /// How long the server wants to be left alone, if it said so.
+        retry_after: Option<Duration>,
+    },
+}
+
+/// How long a throttled caller waits if the server doesn't say.
+const DEFAULT_RETRY_AFTER: Duration = Duration::from_secs(5);
+
+impl Error {
+    pub(super) const fn new(operation: &'static str, kind: Kind) -> Self {
+        Self { operation, kind }
+    }
+
+    /// The operation that failed, named as in the API document.
+    pub const fn operation(&self) -> &'static str {
+        self.operation
+    }
+
+    /// The HTTP status, if there was an answer.
+    pub const fn status(&self) -> Option<u16> {
+        match &self.kind {
+            Kind::Foreign(status)
+            | Kind::TooLarge(status)
+            | Kind::Redirected(status)
+            | Kind::Answer { status, .. } => Some(status.as_u16()),
+            _ => None,
+        }
+    }
+
+    /// What the failure means. Everything else that asks about an error's class asks here.
+    pub fn class(&self) -> Class {
+        let (status, fault, retry_after) = match &self.kind {
+            Kind::Unsendable(_) | Kind::TooLarge(_) => return Class::Rejected,
+            Kind::Connect(_)
+            | Kind::Tls(_)
+            | Kind::Timeout
+            | Kind::Interrupted
+            | Kind::Foreign(_)
+            | Kind::Redirected(_) => return Class::Transient,
+            Kind::Answer {
+                status,
+                fault,
+                retry_after,
+            } => (status.as_u16(), *fault, *retry_after),
+        };
+        match status {
+            429 => Class::Throttled {
+                retry_after: retry_after.unwrap_or(DEFAULT_RETRY_AFTER),
+            },
+            // The database gave up on a transaction in favour of another: nothing was written.
+            400 if fault == Fault::ConcurrentUpdate => Class::Transient,
+            // Credentials and gateways get repaired without any change to what was asked for.
+            401 | 403 | 407 | 408 | 421 | 425 | 499 | 500.. => Class::Transient,
+            404 => Class::NotFound,
+            409 => Class::Conflict,
+            _ => Class::Rejected,
+        }
+    }
+
+    /// Whether the instance as a whole gives no usable answer, so that other requests would fail likewise: no
+    /// connection, a timeout, a redirect or a foreign answer (a wrong URL), 502, 503, 504, 401 or 403.
+    pub fn instance_unavailable(&self) -> bool {
+        match &self.kind {
+            Kind::Connect(_)
+            | Kind::Tls(_)
+            | Kind::Timeout
+            | Kind::Foreign(_)
+            | Kind::Redirected(_) => true,
+            Kind::Answer { status, .. } => {
+                matches!(status.as_u16(), 401 | 403 | 407 | 502 | 503 | 504)
+            }
+            Kind::Unsendable(_) | Kind::Interrupted | Kind::TooLarge(_) => false,
+        }
+    }
+
+    /// Whether the request may have been carried out although it failed: no, or no whole, answer came back, or
+    /// the server failed in the middle (5xx). A write is to be followed by a read before it is repeated.
+    pub fn outcome_unknown(&self) -> bool {
+        match &self.kind {
+            Kind::Timeout | Kind::Interrupted => true,
+            Kind::Foreign(status) | Kind::TooLarge(status) => status.is_success(),
+            Kind::Answer { status, .. } => matches!(status.as_u16(), 408 | 499 | 500..),
+            Kind::Unsendable(_) | Kind::Connect(_) | Kind::Tls(_) | Kind::Redirected(_) => false,
+        }
+    }
+
+    /// Whether the server is too old for a field of the request, and which: `external_id` or `organization_id`
+    /// (both v25.4 and later); any other one is `"another field"`.
+    pub const fn unknown_field(&self) -> Option<&'static str> {
+        match self.fault() {
+            Some(Fault::UnknownField(field)) => Some(field),
+            _ => None,
+        }
+    }
+
+    /// Whether the traits don't obey the schema.
+    pub fn is_traits_rejected(&self) -> bool {
+        self.fault() == Some(Fault::TraitsRejected)
+    }
+
+    /// Whether the server has no schema of that id.
+    pub fn is_schema_unknown(&self) -> bool {
+        self.fault() == Some(Fault::SchemaUnknown)
+    }
+
+    /// Whether the identity that a recovery is asked for doesn't exist (404 for a code, 400 for a link).
+    pub fn is_identity_unknown(&self) -> bool {
+        self.fault() == Some(Fault::IdentityUnknown)
+    }
+
+    /// Whether the recovery method is switched off in the server's configuration.
+    pub fn is_method_disabled(&self) -> bool {
+        self.fault() == Some(Fault::MethodDisabled)
+    }
+
+    /// Whether the imported password hash is of no kind that the server knows.
+    pub fn is_hash_rejected(&self) -> bool {
+        self.fault() == Some(Fault::HashRejected)
+    }
+
+    /// Whether a JSON Patch didn't fit the identity, for example a `remove` of what is gone already: to be read
+    /// again before it is taken for final.
+    pub fn is_patch_inapplicable(&self) -> bool {
+        self.fault() == Some(Fault::PatchInapplicable)
+    }
+
+    /// Whether the server wants (other) credentials of us: 401 or 403.
+    pub fn is_unauthorized(&self) -> bool {
+        matches!(self.status(), Some(401 | 403))
+    }
+
+    const fn fault(&self) -> Option<Fault> {
+        match &self.kind {
+            Kind::Answer { fault, .. } => Some(*fault),
+            _ => None,
+        }
+    }
+}
+
+impl fmt::Display for Kind {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Unsendable(why) => write!(formatter, "not sent: {why}"),
+            Self::Connect(detail) => {
+                write!(
+                    formatter,
+                    "no connection to Kratos ({detail}); check the URL and that the server runs"
+                )
+            }
+            Self::Tls(detail) => {
+                write!(
+                    formatter,
+                    "no trusted connection to Kratos ({detail}); check its certificate and the CA"
+                )
+            }
+            Self::Timeout => formatter.write_str(
+                "no answer within the request timeout; check the server's load, or allow more time",
+            ),
+            Self::Interrupted => {
+                formatter.write_str("the connection was lost before the answer was complete")
+            }
+            Self::Foreign(status) => write!(
+                formatter,
+                "HTTP {}, but not an answer of Kratos' admin API; check the URL",
+                status.as_u16()
+            ),
+            Self::TooLarge(status) => {
+                write!(
+                    formatter,
+                    "HTTP {}, with an answer too large to be read",
+                    status.as_u16()
+                )
+            }
+            Self::Redirected(status) => write!(
+                formatter,
+                "HTTP {}, a redirect, which is not followed; the URL must be the admin API's own",
+                status.as_u16()
+            ),
+            Self::Answer { status, fault, .. } => {
+                write!(
+                    formatter,
+                    "HTTP {}, {}",
+                    status.as_u16(),
+                    fault.advice(*status)
+                )
+            }
+        }
+    }
+}

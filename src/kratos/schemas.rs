@@ -1,0 +1,99 @@
+//! The operations on identity schemas. They are public, on Kratos' public port; the admin port redirects there.
+//! It may not take the token anywhere but to the admin URL itself.
+
+use reqwest::Method;
+use reqwest::header::LOCATION;
+use serde_json::Value;
+use url::Url;
+
+use super::client::{Client, url_of};
+use super::error::{Class, Error, Kind};
+use super::page::total_count;
+use super::transport::{Answer, Call};
+use super::types::SchemaContainer;
+
+/// How many redirects are followed; older servers need two.
+const REDIRECTS: usize = 4;
+
+/// How many schemas are asked for at once.
+const PAGE_SIZE: &str = "250";
+
+impl Client {
+    /// Lists all identity schemas.
+    pub async fn list_identity_schemas(&self) -> Result<Vec<SchemaContainer>, Error> {
+        const OPERATION: &str = "list_identity_schemas";
+        let mut schemas: Vec<SchemaContainer> = Vec::new();
+        for page in 0_usize.. {
+            let page = page.to_string();
+            let query = [("per_page", PAGE_SIZE), ("page", page.as_str())];
+            let answer = self.schema_answer(OPERATION, &["schemas"], &query).await?;
+            let items: Option<Vec<SchemaContainer>> = answer.json(OPERATION)?;
+            let items = items.unwrap_or_default();
+            let is_new = items
+                .iter()
+                .any(|item| schemas.iter().all(|known| known.id != item.id));
+            if !is_new {
+                break;
+            }
+            schemas.extend(items);
+            if schemas.len() >= total_count(&answer.headers).unwrap_or_default() {
+                break;
+            }
+        }
+        Ok(schemas)
+    }
+
+    /// Reads one identity schema, by its plain id.
+    pub async fn get_identity_schema(&self, id: &str) -> Result<Option<Value>, Error> {
+        const OPERATION: &str = "get_identity_schema";
+        match self.schema_answer(OPERATION, &["schemas", id], &[]).await {
+            Ok(answer) => answer.json(OPERATION).map(Some),
+            Err(error) if error.class() == Class::NotFound => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    async fn schema_answer(
+        &self,
+        operation: &'static str,
+        path: &[&str],
+        query: &[(&str, &str)],
+    ) -> Result<Answer, Error> {
+        let mut call = match self.public_url() {
+            None => self.call(operation, Method::GET, path, query)?,
+            Some(public_url) => anonymous(operation, url_of(operation, public_url, path, query)?),
+        };
+        for _ in 0..=REDIRECTS {
+            let answer = self.answer_or_redirect(&call).await?;
+            if !answer.status.is_redirection() {
+                return Ok(answer);
+            }
+            let target = answer
+                .headers
+                .get(LOCATION)
+                .and_then(|location| location.to_str().ok())
+                .and_then(|location| call.url.join(location).ok())
+                .filter(|target| matches!(target.scheme(), "http" | "https"))
+                .ok_or_else(|| Error::new(operation, Kind::Redirected(answer.status)))?;
+            call = anonymous(operation, target);
+        }
+        Err(Error::new(
+            operation,
+            Kind::Redirected(reqwest::StatusCode::TEMPORARY_REDIRECT),
+        ))
+    }
+}
+
+/// A request without the token.
+fn anonymous(operation: &'static str, mut url: Url) -> Call {
+    // A redirect could carry credentials of its own in its URL; none are sent. (Neither fails on http or https.)
+    let _ = url.set_username("");
+    let _ = url.set_password(None);
+    Call {
+        operation,
+        method: Method::GET,
+        url,
+        body: None,
+        authorization: None,
+    }
+}

@@ -1,0 +1,132 @@
+//! Sends one request and takes its answer, or says why there is none. It may not repeat, follow or interpret
+//! beyond that, and lets nothing of reqwest's errors out, since those show URLs with their queries.
+
+use std::error::Error as StdError;
+use std::io;
+use std::time::SystemTime;
+
+use bytes::{Bytes, BytesMut};
+use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue};
+use reqwest::{Method, Request, Response, StatusCode};
+use url::Url;
+
+use super::error::{Error, Kind};
+use super::fault::{ErrorBody, Fault, retry_after};
+
+/// The largest answer that is read, in bytes. A page of 1000 identities is a few MiB.
+const LARGEST_ANSWER: usize = 64 * 1024 * 1024;
+
+/// A request, ready to be sent any number of times.
+pub(super) struct Call {
+    pub(super) operation: &'static str,
+    pub(super) method: Method,
+    pub(super) url: Url,
+    /// JSON.
+    pub(super) body: Option<Bytes>,
+    /// The `Authorization` header, if this server may have it.
+    pub(super) authorization: Option<HeaderValue>,
+}
+
+/// A 2xx answer, or a redirect.
+pub(super) struct Answer {
+    pub(super) status: StatusCode,
+    pub(super) headers: HeaderMap,
+    pub(super) body: Bytes,
+}
+
+impl Answer {
+    /// Reads the body. What isn't of the expected shape isn't Kratos'.
+    pub(super) fn json<T: serde::de::DeserializeOwned>(
+        &self,
+        operation: &'static str,
+    ) -> Result<T, Error> {
+        serde_json::from_slice(&self.body)
+            .map_err(|_| Error::new(operation, Kind::Foreign(self.status)))
+    }
+}
+
+/// Sends a call once. Redirects are answers here; other statuses than 2xx are errors.
+pub(super) async fn send(http: &reqwest::Client, call: &Call) -> Result<Answer, Error> {
+    let failed = |kind| Error::new(call.operation, kind);
+    let mut request = Request::new(call.method.clone(), call.url.clone());
+    if let Some(body) = &call.body {
+        request
+            .headers_mut()
+            .insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        *request.body_mut() = Some(body.clone().into());
+    }
+    if let Some(authorization) = &call.authorization {
+        request
+            .headers_mut()
+            .insert(AUTHORIZATION, authorization.clone());
+    }
+    let response = http
+        .execute(request)
+        .await
+        .map_err(|error| failed(kind_of(&error)))?;
+    let status = response.status();
+    let headers = response.headers().clone();
+    let body = read(response).await.map_err(failed)?;
+    if status.is_success() || status.is_redirection() {
+        return Ok(Answer {
+            status,
+            headers,
+            body,
+        });
+    }
+    Err(failed(refusal(status, &headers, &body)))
+}
+
+/// An answer that isn't 2xx.
+fn refusal(status: StatusCode, headers: &HeaderMap, body: &[u8]) -> Kind {
+    let error = ErrorBody::parse(body);
+    // A stranger's 404 or 409 (a gateway's, a wrong URL's) must never pass for a missing or existing identity.
+    if error.is_none() && matches!(status, StatusCode::NOT_FOUND | StatusCode::CONFLICT) {
+        return Kind::Foreign(status);
+    }
+    Kind::Answer {
+        status,
+        fault: error.map_or(Fault::Other, |error| error.fault()),
+        retry_after: retry_after(headers, SystemTime::now()),
+    }
+}
+
+/// Reads a body up to [`LARGEST_ANSWER`].
+async fn read(mut response: Response) -> Result<Bytes, Kind> {
+    let mut body = BytesMut::new();
+    while let Some(part) = response.chunk().await.map_err(|error| kind_of(&error))? {
+        if body.len() + part.len() > LARGEST_ANSWER {
+            return Err(Kind::TooLarge(response.status()));
+        }
+        body.extend_from_slice(&part);
+    }
+    Ok(body.freeze())
+}
+
+/// Reduces reqwest's error to its kind. Only texts of the operating system's and of rustls' are kept.
+fn kind_of(error: &reqwest::Error) -> Kind {
+    let mut cause: Option<&(dyn StdError + 'static)> = error.source();
+    let mut refused = None;
+    while let Some(current) = cause {
+        if let Some(tls) = current.downcast_ref::<rustls::Error>() {
+            return Kind::Tls(tls.to_string());
+        }
+        if let Some(io) = current.downcast_ref::<io::Error>() {
+            let inner = io.get_ref();
+            if let Some(tls) = inner.and_then(|inner| inner.downcast_ref::<rustls::Error>()) {
+                return Kind::Tls(tls.to_string());
+            }
+            refused = Some(io.kind().to_string());
+        }
+        cause = current.source();
+    }
+    if error.is_connect() {
+        Kind::Connect(refused.unwrap_or_else(|| "no address, or no answer in time".to_owned()))
+    } else if error.is_timeout() {
+        Kind::Timeout
+    } else if error.is_builder() {
+        Kind::Unsendable("the request can't be formed")
+    } else {
+        Kind::Interrupted
+    }
+}

@@ -1,0 +1,242 @@
+//! An identity as Kratos' admin API answers it. It may not judge: what is drift, and whose an identity is, is
+//! decided elsewhere.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use k8s_openapi::jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::tolerant::{empty_as_none, null_as_default, size, time};
+
+/// Whether an identity may log in.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum State {
+    /// Login and sessions work.
+    #[default]
+    Active,
+    /// Login is refused, and sessions don't count while it lasts (they come back to life afterwards).
+    Inactive,
+}
+
+impl State {
+    /// As Kratos writes it: `active` or `inactive`.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Active => "active",
+            Self::Inactive => "inactive",
+        }
+    }
+}
+
+/// A kind of credential, in the names of the `…/credentials/{type}` path and the `include_credential` parameter.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum CredentialType {
+    /// A password; deleting it needs v25.4 or later.
+    Password,
+    /// Links to OIDC providers; deleted one by one, by `provider:subject`.
+    Oidc,
+    /// Links to SAML providers; v25.4 or later.
+    Saml,
+    /// A time-based one-time password (second factor).
+    Totp,
+    /// Recovery codes used as a second factor.
+    LookupSecret,
+    /// Security keys; deletion covers the second-factor ones only.
+    Webauthn,
+    /// Codes sent by mail or SMS.
+    Code,
+    /// Passkeys.
+    Passkey,
+}
+
+impl CredentialType {
+    /// As Kratos writes it, for example `lookup_secret`.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Password => "password",
+            Self::Oidc => "oidc",
+            Self::Saml => "saml",
+            Self::Totp => "totp",
+            Self::LookupSecret => "lookup_secret",
+            Self::Webauthn => "webauthn",
+            Self::Code => "code",
+            Self::Passkey => "passkey",
+        }
+    }
+}
+
+/// One credential of an identity. The mere presence of one proves nothing: Kratos makes empty ones for what the
+/// schema declares.
+#[derive(Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Credential {
+    /// What logs in with it: normalised identifiers, or `provider:subject` for OIDC.
+    #[serde(default, deserialize_with = "null_as_default")]
+    pub identifiers: Vec<String>,
+    /// The content, `Null` unless the type was asked for by `include_credential`. It holds hashes, seeds or
+    /// decrypted tokens: never shown, never serialised.
+    #[serde(default, skip_serializing)]
+    pub config: Value,
+    /// The version of the content's format.
+    #[serde(default, deserialize_with = "null_as_default")]
+    pub version: i64,
+    /// When it was written; older servers rewrite it with every change of the identity.
+    #[serde(default, deserialize_with = "time")]
+    pub created_at: Option<Timestamp>,
+    /// See `created_at`.
+    #[serde(default, deserialize_with = "time")]
+    pub updated_at: Option<Timestamp>,
+}
+
+impl Credential {
+    /// Whether there is a password hash in the content, which is known only where `password` was asked for.
+    pub fn has_password_hash(&self) -> bool {
+        self.config
+            .get("hashed_password")
+            .and_then(Value::as_str)
+            .is_some_and(|hash| !hash.is_empty())
+    }
+}
+
+impl fmt::Debug for Credential {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("Credential")
+            .field("identifiers", &self.identifiers.len())
+            .field("config", &!self.config.is_null())
+            .finish_non_exhaustive()
+    }
+}
+
+/// An address that can be verified. Kratos lower-cases and trims its value.
+#[derive(Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct VerifiableAddress {
+    /// Kratos' id of the address; a whole element is replaced by it.
+    #[serde(default, deserialize_with = "null_as_default")]
+    pub id: String,
+    /// The address.
+    #[serde(default, deserialize_with = "null_as_default")]
+    pub value: String,
+    /// Whether it counts as verified.
+    #[serde(default, deserialize_with = "null_as_default")]
+    pub verified: bool,
+    /// `email` or `sms`.
+    #[serde(default, deserialize_with = "null_as_default")]
+    pub via: String,
+    /// `pending`, `sent` or `completed`.
+    #[serde(default, deserialize_with = "null_as_default")]
+    pub status: String,
+    /// When it was verified.
+    #[serde(
+        default,
+        deserialize_with = "time",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub verified_at: Option<Timestamp>,
+}
+
+impl fmt::Debug for VerifiableAddress {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("VerifiableAddress")
+            .field("id", &self.id)
+            .field("verified", &self.verified)
+            .finish_non_exhaustive()
+    }
+}
+
+/// An address that recovery messages go to.
+#[derive(Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct RecoveryAddress {
+    /// Kratos' id of the address.
+    #[serde(default, deserialize_with = "null_as_default")]
+    pub id: String,
+    /// The address.
+    #[serde(default, deserialize_with = "null_as_default")]
+    pub value: String,
+    /// `email` or `sms`.
+    #[serde(default, deserialize_with = "null_as_default")]
+    pub via: String,
+}
+
+impl fmt::Debug for RecoveryAddress {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("RecoveryAddress")
+            .field("id", &self.id)
+            .finish_non_exhaustive()
+    }
+}
+
+/// An identity. Serialised, it has Kratos' own field names (rules see it so), without any credential's content.
+#[derive(Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Identity {
+    /// Its UUID, made by Kratos.
+    pub id: String,
+    /// The schema that its traits obey.
+    #[serde(default, deserialize_with = "null_as_default")]
+    pub schema_id: String,
+    /// Whether it may log in.
+    #[serde(default, deserialize_with = "null_as_default")]
+    pub state: State,
+    /// Its traits, as they were written (not normalised).
+    #[serde(default)]
+    pub traits: Value,
+    /// Metadata that the person can see; `Null` where there is none.
+    #[serde(default)]
+    pub metadata_public: Value,
+    /// Metadata for administrators; `Null` where there is none, and in a create's answer or an expanded session.
+    #[serde(default)]
+    pub metadata_admin: Value,
+    /// An id from elsewhere; v25.4 and later.
+    #[serde(default, deserialize_with = "empty_as_none")]
+    pub external_id: Option<String>,
+    /// The organization it belongs to.
+    #[serde(default, deserialize_with = "empty_as_none")]
+    pub organization_id: Option<String>,
+    /// Credentials by Kratos' name of the type. Empty in a list unless asked for: absence proves nothing there.
+    #[serde(default, deserialize_with = "null_as_default")]
+    pub credentials: BTreeMap<String, Credential>,
+    /// Addresses that can be verified.
+    #[serde(default, deserialize_with = "null_as_default")]
+    pub verifiable_addresses: Vec<VerifiableAddress>,
+    /// Addresses that recovery goes to.
+    #[serde(default, deserialize_with = "null_as_default")]
+    pub recovery_addresses: Vec<RecoveryAddress>,
+    /// When it was created.
+    #[serde(default, deserialize_with = "time")]
+    pub created_at: Option<Timestamp>,
+    /// When its row was last written; older servers do not move it on updates.
+    #[serde(default, deserialize_with = "time")]
+    pub updated_at: Option<Timestamp>,
+    /// When its state last changed.
+    #[serde(default, deserialize_with = "time")]
+    pub state_changed_at: Option<Timestamp>,
+}
+
+impl Identity {
+    /// The credential of a type, if the answer has one.
+    pub fn credential(&self, kind: CredentialType) -> Option<&Credential> {
+        self.credentials.get(kind.as_str())
+    }
+}
+
+impl fmt::Debug for Identity {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("Identity")
+            .field("id", &self.id)
+            .field("schema_id", &self.schema_id)
+            .field("state", &self.state)
+            .field("traits", &size(&self.traits))
+            .field("metadata_public", &size(&self.metadata_public))
+            .field("metadata_admin", &size(&self.metadata_admin))
+            .field("credentials", &self.credentials.len())
+            .field("verifiable_addresses", &self.verifiable_addresses.len())
+            .field("recovery_addresses", &self.recovery_addresses.len())
+            .finish_non_exhaustive()
+    }
+}

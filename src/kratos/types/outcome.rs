@@ -1,0 +1,94 @@
+//! What the operations answer besides identities and sessions. It may not decide what follows from it.
+
+use std::fmt;
+
+use k8s_openapi::jiff::Timestamp;
+use secrecy::SecretString;
+use serde::Deserialize;
+use serde_json::Value;
+
+use super::tolerant::time;
+use crate::kratos::error::Error;
+
+/// What became of one item of a batch. The items' order is kept.
+#[derive(Debug)]
+pub struct BatchAnswer {
+    /// The caller's UUID of the item, if it gave one.
+    pub patch_id: Option<String>,
+    /// What became of it.
+    pub outcome: BatchOutcome,
+}
+
+/// See [`BatchAnswer`].
+#[derive(Debug)]
+pub enum BatchOutcome {
+    /// The server says that it made the identity. Before v25.4 that is **not** proof: where another item of the
+    /// same batch is a conflict, everything was rolled back and these ids don't exist.
+    Created {
+        /// The new identity's UUID.
+        id: String,
+    },
+    /// The item alone failed. Before v25.4 a 400 in here doesn't say whether the traits or the schema were wrong.
+    Failed(Error),
+}
+
+/// What a deletion found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Removal {
+    /// It was there and is gone now.
+    Removed,
+    /// There was nothing to remove (any more): the server answered 404. After a lost answer the repeated
+    /// request sees this too.
+    WasAbsent,
+}
+
+/// A schema and its id.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+pub struct SchemaContainer {
+    /// The id that identities name.
+    #[serde(default)]
+    pub id: String,
+    /// The JSON Schema.
+    #[serde(default)]
+    pub schema: Value,
+}
+
+/// A recovery code and the page where it is entered.
+#[derive(Clone, Deserialize)]
+pub struct RecoveryCode {
+    /// Where the code is entered.
+    pub recovery_link: SecretString,
+    /// The code.
+    pub recovery_code: SecretString,
+    /// Until when it works.
+    #[serde(default, deserialize_with = "time")]
+    pub expires_at: Option<Timestamp>,
+}
+
+impl fmt::Debug for RecoveryCode {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("RecoveryCode")
+            .field("expires_at", &self.expires_at)
+            .finish_non_exhaustive()
+    }
+}
+
+/// A recovery link.
+#[derive(Clone, Deserialize)]
+pub struct RecoveryLink {
+    /// Whoever opens it is logged in.
+    pub recovery_link: SecretString,
+    /// Until when it works.
+    #[serde(default, deserialize_with = "time")]
+    pub expires_at: Option<Timestamp>,
+}
+
+impl fmt::Debug for RecoveryLink {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("RecoveryLink")
+            .field("expires_at", &self.expires_at)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,226 @@
+//! The bodies of create, batch and update requests. Absent fields are left out, because servers before v25.4
+//! answer 400 to a field that they don't know. They may not be logged in serialised form: they hold secrets.
+
+use std::fmt;
+
+use serde::{Serialize, Serializer};
+use serde_json::{Value, json};
+
+use super::identity::State;
+use super::secret::Secret;
+use super::tolerant::size;
+
+/// A password to be imported.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum PasswordImport {
+    /// In clear text; the server hashes it, slowly.
+    Cleartext(Secret),
+    /// In one of the hash formats that Kratos knows.
+    Hashed(Secret),
+}
+
+/// A link to an OIDC provider.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+pub struct OidcLink {
+    /// The provider's id in Kratos' configuration.
+    pub provider: String,
+    /// The person's `sub` at the provider.
+    pub subject: String,
+}
+
+impl OidcLink {
+    /// As Kratos writes it among the identifiers: `provider:subject`.
+    pub fn identifier(&self) -> String {
+        format!("{}:{}", self.provider, self.subject)
+    }
+}
+
+impl fmt::Debug for OidcLink {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("OidcLink")
+            .field("provider", &self.provider)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Credentials to be imported. On update a password replaces the old one, while OIDC links are appended (a
+/// repeated one is a conflict).
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct CredentialImport {
+    /// The password, if one is given.
+    pub password: Option<PasswordImport>,
+    /// OIDC links; left out where empty.
+    pub oidc: Vec<OidcLink>,
+}
+
+impl CredentialImport {
+    /// Whether there is nothing in it.
+    pub fn is_empty(&self) -> bool {
+        self.password.is_none() && self.oidc.is_empty()
+    }
+}
+
+impl Serialize for CredentialImport {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut body = serde_json::Map::new();
+        if let Some(password) = &self.password {
+            let config = match password {
+                PasswordImport::Cleartext(text) => json!({"password": text}),
+                PasswordImport::Hashed(hash) => json!({"hashed_password": hash}),
+            };
+            body.insert("password".into(), json!({"config": config}));
+        }
+        if !self.oidc.is_empty() {
+            body.insert("oidc".into(), json!({"config": {"providers": self.oidc}}));
+        }
+        body.serialize(serializer)
+    }
+}
+
+/// A verifiable address given at creation. It must be one that the schema finds in the traits.
+#[derive(Clone, PartialEq, Eq, Serialize)]
+pub struct VerifiedAddressImport {
+    /// The address.
+    pub value: String,
+    /// `email` or `sms`.
+    pub via: String,
+    /// Whether it counts as verified.
+    pub verified: bool,
+    /// `pending`, `sent` or `completed`.
+    pub status: String,
+}
+
+impl VerifiedAddressImport {
+    /// An e-mail address that counts as verified.
+    pub fn verified_email(value: impl Into<String>) -> Self {
+        Self {
+            value: value.into(),
+            via: "email".into(),
+            verified: true,
+            status: "completed".into(),
+        }
+    }
+}
+
+impl fmt::Debug for VerifiedAddressImport {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("VerifiedAddressImport")
+            .field("via", &self.via)
+            .field("verified", &self.verified)
+            .finish_non_exhaustive()
+    }
+}
+
+/// A recovery address given at creation.
+#[derive(Clone, PartialEq, Eq, Serialize)]
+pub struct AddressImport {
+    /// The address.
+    pub value: String,
+    /// `email` or `sms`.
+    pub via: String,
+}
+
+impl fmt::Debug for AddressImport {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("AddressImport")
+            .field("via", &self.via)
+            .finish_non_exhaustive()
+    }
+}
+
+/// What an identity is created from.
+#[derive(Clone, Default, PartialEq, Serialize)]
+pub struct CreateIdentity {
+    /// The schema's id.
+    pub schema_id: String,
+    /// The traits, an object.
+    pub traits: Value,
+    /// Absent: active.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub state: Option<State>,
+    /// Metadata that the person can see.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub metadata_public: Option<Value>,
+    /// Metadata for administrators.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub metadata_admin: Option<Value>,
+    /// v25.4 and later; earlier servers answer 400 (see `Error::unknown_field`).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub external_id: Option<String>,
+    /// v25.4 and later, as above.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub organization_id: Option<String>,
+    /// Addresses given as verified.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub verifiable_addresses: Vec<VerifiedAddressImport>,
+    /// Recovery addresses.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub recovery_addresses: Vec<AddressImport>,
+    /// Credentials to import.
+    #[serde(skip_serializing_if = "CredentialImport::is_empty")]
+    pub credentials: CredentialImport,
+}
+
+impl fmt::Debug for CreateIdentity {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("CreateIdentity")
+            .field("schema_id", &self.schema_id)
+            .field("state", &self.state)
+            .field("traits", &size(&self.traits))
+            .field("metadata_public", &self.metadata_public.as_ref().map(size))
+            .field("metadata_admin", &self.metadata_admin.as_ref().map(size))
+            .field("credentials", &self.credentials)
+            .finish_non_exhaustive()
+    }
+}
+
+/// A whole identity for PUT. What is left out here is not kept: metadata becomes null, an `external_id` is
+/// cleared; only `state` and credentials are kept where absent.
+#[derive(Clone, Default, PartialEq, Serialize)]
+pub struct UpdateIdentity {
+    /// The schema's id.
+    pub schema_id: String,
+    /// The traits, an object.
+    pub traits: Value,
+    /// Absent: kept.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub state: Option<State>,
+    /// Always written; `Null` clears it.
+    pub metadata_public: Value,
+    /// Always written; `Null` clears it.
+    pub metadata_admin: Value,
+    /// v25.4 and later; earlier servers ignore it without a word: check the answer.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub external_id: Option<String>,
+    /// Credentials to import; empty: all are kept.
+    #[serde(skip_serializing_if = "CredentialImport::is_empty")]
+    pub credentials: CredentialImport,
+}
+
+impl fmt::Debug for UpdateIdentity {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("UpdateIdentity")
+            .field("schema_id", &self.schema_id)
+            .field("state", &self.state)
+            .field("traits", &size(&self.traits))
+            .field("metadata_public", &size(&self.metadata_public))
+            .field("metadata_admin", &size(&self.metadata_admin))
+            .field("credentials", &self.credentials)
+            .finish_non_exhaustive()
+    }
+}
+
+/// One creation in a batch.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct BatchItem {
+    /// What is created.
+    pub create: CreateIdentity,
+    /// A UUID of the caller's choice that comes back in the answer.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub patch_id: Option<String>,
+}

@@ -1,0 +1,101 @@
+//! A login session as Kratos' admin API answers it. It may not judge: session rules are elsewhere.
+
+use std::fmt;
+
+use k8s_openapi::jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use super::identity::Identity;
+use super::tolerant::{empty_as_none, null_as_default, time};
+
+/// One step of a login.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct AuthenticationMethod {
+    /// `password`, `oidc`, `totp`, `code`, …
+    #[serde(default, deserialize_with = "null_as_default")]
+    pub method: String,
+    /// The assurance level that it gives: `aal1` or `aal2`.
+    #[serde(default, deserialize_with = "null_as_default")]
+    pub aal: String,
+    /// When it was completed.
+    #[serde(default, deserialize_with = "time")]
+    pub completed_at: Option<Timestamp>,
+    /// The OIDC provider, if one was used.
+    #[serde(default, deserialize_with = "empty_as_none")]
+    pub provider: Option<String>,
+}
+
+/// Where a session was begun. All of it is what the client said of itself, or a proxy in between.
+#[derive(Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Device {
+    /// Kratos' id of the entry.
+    #[serde(default, deserialize_with = "null_as_default")]
+    pub id: String,
+    /// An address, or `address:port`; empty where Kratos dropped a private one.
+    #[serde(default, deserialize_with = "empty_as_none")]
+    pub ip_address: Option<String>,
+    /// The client's name for itself.
+    #[serde(default, deserialize_with = "empty_as_none")]
+    pub user_agent: Option<String>,
+    /// A place, as a proxy reported it.
+    #[serde(default, deserialize_with = "empty_as_none")]
+    pub location: Option<String>,
+}
+
+impl fmt::Debug for Device {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("Device")
+            .field("id", &self.id)
+            .finish_non_exhaustive()
+    }
+}
+
+/// A session.
+#[derive(Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Session {
+    /// Its UUID.
+    pub id: String,
+    /// Whether Kratos has it as active. Without the identity expanded, an inactive identity is not considered.
+    #[serde(default, deserialize_with = "null_as_default")]
+    pub active: bool,
+    /// When it ends.
+    #[serde(default, deserialize_with = "time")]
+    pub expires_at: Option<Timestamp>,
+    /// When the last factor was given.
+    #[serde(default, deserialize_with = "time")]
+    pub authenticated_at: Option<Timestamp>,
+    /// When it was issued.
+    #[serde(default, deserialize_with = "time")]
+    pub issued_at: Option<Timestamp>,
+    /// `aal1`, `aal2`; empty where unknown.
+    #[serde(default, deserialize_with = "null_as_default")]
+    pub authenticator_assurance_level: String,
+    /// The steps of the login.
+    #[serde(default, deserialize_with = "null_as_default")]
+    pub authentication_methods: Vec<AuthenticationMethod>,
+    /// Whose it is; only where asked for by `expand`, and then without `metadata_admin`.
+    #[serde(default)]
+    pub identity: Option<Identity>,
+    /// Where it was begun; only where asked for by `expand`.
+    #[serde(default, deserialize_with = "null_as_default")]
+    pub devices: Vec<Device>,
+}
+
+impl fmt::Debug for Session {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("Session")
+            .field("id", &self.id)
+            .field("active", &self.active)
+            .field("expires_at", &self.expires_at)
+            .field("authenticated_at", &self.authenticated_at)
+            .field("aal", &self.authenticator_assurance_level)
+            .field(
+                "identity",
+                &self.identity.as_ref().map(|identity| &identity.id),
+            )
+            .field("devices", &self.devices.len())
+            .finish_non_exhaustive()
+    }
+}
