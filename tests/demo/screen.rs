@@ -15,7 +15,11 @@ pub struct Screen {
 
 impl Screen {
     /// Says what is being done, a sign of life every two seconds, and how long it took.
-    pub async fn step<T>(&mut self, what: &str, doing: impl Future<Output = Result<T>>) -> Result<T> {
+    pub async fn step<T>(
+        &mut self,
+        what: &str,
+        doing: impl Future<Output = Result<T>>,
+    ) -> Result<T> {
         self.number += 1;
         what.clone_into(&mut self.step);
         print(format_args!("{:2}. {what} ", self.number));
@@ -34,24 +38,27 @@ impl Screen {
         done
     }
 
-    /// A command and what came of it, as on a person's own screen.
-    pub fn show(&self, command: &str, output: &str) {
-        println!("\n    {}", dim(&format!("$ {command}")));
-        for line in output.trim_end().lines() {
-            println!("    {line}");
-        }
-        println!();
-    }
-
-    /// A part of the tour begins.
-    pub fn heading(&self, words: &str) {
-        println!("\n{words}");
-    }
-
     /// Which step failed and why.
     pub fn failed(&self, error: &dyn Display) {
-        eprintln!("\ndemo: step {} failed ({}): {error}", self.number, self.step);
+        eprintln!(
+            "\ndemo: step {} failed ({}): {error}",
+            self.number, self.step
+        );
     }
+}
+
+/// A command and what came of it, as on a person's own screen.
+pub fn show(command: &str, output: &str) {
+    println!("\n    {}", dim(&format!("$ {command}")));
+    for line in output.trim_end().lines() {
+        println!("    {line}");
+    }
+    println!();
+}
+
+/// A part of the tour begins.
+pub fn heading(words: &str) {
+    println!("\n{words}");
 }
 
 fn print(words: std::fmt::Arguments<'_>) {

@@ -6,62 +6,117 @@ use std::time::Duration;
 use kube::api::{Api, ApiResource, DynamicObject, GroupVersionKind};
 use serde_json::Value;
 
-use crate::screen::Screen;
+use crate::screen::{self, Screen};
 use crate::stage::{Set, in_repository};
 use crate::testenv::Result;
+use crate::testenv::kubectl::Kubectl;
 use crate::testenv::process::eventually;
 
 /// Much more than any step takes.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 const NAMESPACE: &str = "identity";
 
 pub async fn show(mut set: Set<'_>, screen: &mut Screen) -> Result<()> {
     let kubectl = set.control_plane.kubectl();
+    the_instance(&mut set, &kubectl, screen).await?;
+    let (ada, grace) = two_people(&mut set, &kubectl, screen).await?;
+    a_change(&mut set, &kubectl, screen, &ada).await?;
+    a_deletion(&mut set, &kubectl, screen, &grace).await?;
+    // The other one is there still.
+    is_in_kratos(&mut set, &ada, |_| true).await.map(drop)
+}
 
-    screen.heading("The instance: where Kratos is.");
+async fn the_instance(set: &mut Set<'_>, kubectl: &Kubectl, screen: &mut Screen) -> Result<()> {
+    screen::heading("The instance: where Kratos is.");
     let apply = async {
         kubectl.apply(&example("namespace.yaml")?).await?;
-        kubectl.apply(&instance(&set)?).await
+        kubectl.apply(&instance(set)?).await
     };
     let what = "applying examples/namespace.yaml and examples/instance.yaml, with the URLs of the Kratos started here";
     screen.step(what, apply).await?;
-    screen.step("until the instance is Ready", ready(&mut set, "KratosInstance", "default")).await?;
-    let arguments = ["get", "kinst", "-n", NAMESPACE];
-    screen.show("kubectl get kinst -n identity", &kubectl.run(arguments).await?);
+    let ready = ready(set, "KratosInstance", "default");
+    screen.step("until the instance is Ready", ready).await?;
+    list(kubectl, "kinst").await
+}
 
-    screen.heading("Two people, as manifests.");
+/// Gives the ids that Kratos has given them.
+async fn two_people(
+    set: &mut Set<'_>,
+    kubectl: &Kubectl,
+    screen: &mut Screen,
+) -> Result<(String, String)> {
+    screen::heading("Two people, as manifests.");
     let apply = async {
         kubectl.apply(&example("customer.yaml")?).await?;
         kubectl.apply(&example("employee.yaml")?).await
     };
-    screen.step("applying examples/customer.yaml and examples/employee.yaml", apply).await?;
-    let ada = screen.step("until ada is Ready", ready(&mut set, "KratosIdentity", "ada")).await?;
-    let grace = screen.step("until grace is Ready", ready(&mut set, "KratosIdentity", "grace")).await?;
-    let arguments = ["get", "kid", "-n", NAMESPACE];
-    screen.show("kubectl get kid -n identity", &kubectl.run(arguments).await?);
-    let (ada, grace) = (identity_id(&ada)?, identity_id(&grace)?);
+    let what = "applying examples/customer.yaml and examples/employee.yaml";
+    screen.step(what, apply).await?;
+    let what = "until ada and grace are Ready";
+    let both = async {
+        let ada = ready(set, "KratosIdentity", "ada").await?;
+        let grace = ready(set, "KratosIdentity", "grace").await?;
+        Ok((identity_id(&ada)?, identity_id(&grace)?))
+    };
+    let (ada, grace) = screen.step(what, both).await?;
+    list(kubectl, "kid").await?;
     let what = "looking at ada in Kratos, with the operator's mark in metadata_admin";
-    let first = is_in_kratos(&mut set, &ada, |identity| identity["traits"]["name"]["first"] == "Ada");
-    let identity = screen.step(what, first).await?;
-    show_identity(screen, &set, &ada, &identity)?;
+    let found = is_in_kratos(set, &ada, |identity| first_name(identity) == "Ada");
+    let identity = screen.step(what, found).await?;
+    show_identity(set, &ada, &identity)?;
+    Ok((ada, grace))
+}
 
-    screen.heading("A manifest changes.");
+async fn a_change(
+    set: &mut Set<'_>,
+    kubectl: &Kubectl,
+    screen: &mut Screen,
+    ada: &str,
+) -> Result<()> {
+    screen::heading("A manifest changes.");
     let patch = r#"{"spec": {"traits": {"name": {"first": "Augusta"}}}}"#;
-    let arguments = ["patch", "kid", "ada", "-n", NAMESPACE, "--type=merge", "-p", patch];
-    let said = screen.step("kubectl patch: ada's first name", kubectl.run(arguments)).await?;
-    screen.show(&format!("kubectl patch kid ada -n identity --type=merge -p '{patch}'"), &said);
-    let changed = is_in_kratos(&mut set, &ada, |identity| identity["traits"]["name"]["first"] == "Augusta");
-    let identity = screen.step("until Kratos has the new name", changed).await?;
-    show_identity(screen, &set, &ada, &identity["traits"])?;
+    let arguments = [
+        "patch",
+        "kid",
+        "ada",
+        "-n",
+        NAMESPACE,
+        "--type=merge",
+        "-p",
+        patch,
+    ];
+    let said = screen
+        .step("kubectl patch: ada's first name", kubectl.run(arguments))
+        .await?;
+    let command = format!("kubectl patch kid ada -n {NAMESPACE} --type=merge -p '{patch}'");
+    screen::show(&command, &said);
+    let changed = is_in_kratos(set, ada, |identity| first_name(identity) == "Augusta");
+    let identity = screen
+        .step("until Kratos has the new name", changed)
+        .await?;
+    show_identity(set, ada, &identity)
+}
 
-    screen.heading("A manifest is deleted.");
+async fn a_deletion(
+    set: &mut Set<'_>,
+    kubectl: &Kubectl,
+    screen: &mut Screen,
+    grace: &str,
+) -> Result<()> {
+    screen::heading("A manifest is deleted.");
     let arguments = ["delete", "kid", "grace", "-n", NAMESPACE, "--timeout=60s"];
-    let said = screen.step("kubectl delete: grace", kubectl.run(arguments)).await?;
-    screen.show("kubectl delete kid grace -n identity", &said);
-    screen.step("until grace is gone from Kratos", is_gone_from_kratos(&mut set, &grace)).await?;
-    is_in_kratos(&mut set, &ada, |_| true).await?;
-    let arguments = ["get", "kid", "-n", NAMESPACE];
-    screen.show("kubectl get kid -n identity", &kubectl.run(arguments).await?);
+    let said = screen
+        .step("kubectl delete: grace", kubectl.run(arguments))
+        .await?;
+    screen::show(&format!("kubectl delete kid grace -n {NAMESPACE}"), &said);
+    let gone = is_gone_from_kratos(set, grace);
+    screen.step("until grace is gone from Kratos", gone).await?;
+    list(kubectl, "kid").await
+}
+
+async fn list(kubectl: &Kubectl, kind: &str) -> Result<()> {
+    let said = kubectl.run(["get", kind, "-n", NAMESPACE]).await?;
+    screen::show(&format!("kubectl get {kind} -n {NAMESPACE}"), &said);
     Ok(())
 }
 
@@ -74,8 +129,14 @@ fn example(name: &str) -> Result<String> {
 fn instance(set: &Set<'_>) -> Result<String> {
     let mut manifest = example("instance.yaml")?;
     for (within, here) in [
-        ("http://kratos-admin.identity.svc:4434", set.kratos.admin_url()),
-        ("http://kratos-public.identity.svc:4433", set.kratos.public_url()),
+        (
+            "http://kratos-admin.identity.svc:4434",
+            set.kratos.admin_url(),
+        ),
+        (
+            "http://kratos-public.identity.svc:4433",
+            set.kratos.public_url(),
+        ),
     ] {
         if manifest.matches(within).count() != 1 {
             return Err(format!("examples/instance.yaml doesn't name {within} once").into());
@@ -87,9 +148,14 @@ fn instance(set: &Set<'_>) -> Result<String> {
 
 /// The resource, once it is Ready for what its spec says now.
 async fn ready(set: &mut Set<'_>, kind: &str, name: &str) -> Result<DynamicObject> {
-    let resource = ApiResource::from_gvk(&GroupVersionKind::gvk("kratos-operator.dev", "v1alpha1", kind));
+    let resource = ApiResource::from_gvk(&GroupVersionKind::gvk(
+        "kratos-operator.dev",
+        "v1alpha1",
+        kind,
+    ));
     let client = set.control_plane.client().await?;
-    let api: Api<DynamicObject> = Api::namespaced_with(client, NAMESPACE, &resource_named(resource));
+    let api: Api<DynamicObject> =
+        Api::namespaced_with(client, NAMESPACE, &resource_named(resource));
     let what = format!("{name} is Ready");
     let seen = eventually(&what, PATIENCE, async || {
         if let Err(ended) = set.operator.still_running() {
@@ -122,31 +188,43 @@ fn is_ready(object: &DynamicObject) -> bool {
             .any(|condition| condition["type"] == "Ready" && condition["status"] == "True")
 }
 
+fn first_name(identity: &Value) -> &Value {
+    &identity["traits"]["name"]["first"]
+}
+
 fn identity_id(object: &DynamicObject) -> Result<String> {
     let id = object.data["status"]["identityID"].as_str();
     Ok(id.ok_or("no status.identityID")?.to_owned())
 }
 
 /// The identity as Kratos has it, once it is as expected.
-async fn is_in_kratos(set: &mut Set<'_>, id: &str, expected: impl Fn(&Value) -> bool) -> Result<Value> {
-    eventually("Kratos has the identity as expected", PATIENCE, async || {
-        match look(set, id).await {
+async fn is_in_kratos(
+    set: &mut Set<'_>,
+    id: &str,
+    expected: impl Fn(&Value) -> bool,
+) -> Result<Value> {
+    eventually(
+        "Kratos has the identity as expected",
+        PATIENCE,
+        async || match look(set, id).await {
             Ok((200, identity)) if expected(&identity) => Some(Ok(identity)),
             Ok(_) => None,
             Err(error) => Some(Err(error)),
-        }
-    })
+        },
+    )
     .await?
 }
 
 async fn is_gone_from_kratos(set: &mut Set<'_>, id: &str) -> Result<()> {
-    eventually("Kratos answers 404 for the identity", PATIENCE, async || {
-        match look(set, id).await {
+    eventually(
+        "Kratos answers 404 for the identity",
+        PATIENCE,
+        async || match look(set, id).await {
             Ok((404, _)) => Some(Ok(())),
             Ok(_) => None,
             Err(error) => Some(Err(error)),
-        }
-    })
+        },
+    )
     .await?
 }
 
@@ -154,12 +232,15 @@ async fn is_gone_from_kratos(set: &mut Set<'_>, id: &str) -> Result<()> {
 async fn look(set: &mut Set<'_>, id: &str) -> Result<(u16, Value)> {
     set.operator.still_running()?;
     let path = format!("admin/identities/{id}");
-    let (status, body) = set.kratos.raw(reqwest::Method::GET, &path, &Value::Null).await?;
+    let (status, body) = set
+        .kratos
+        .raw(reqwest::Method::GET, &path, &Value::Null)
+        .await?;
     Ok((status.as_u16(), body))
 }
 
-fn show_identity(screen: &Screen, set: &Set<'_>, id: &str, shown: &Value) -> Result<()> {
+fn show_identity(set: &Set<'_>, id: &str, shown: &Value) -> Result<()> {
     let command = format!("curl -s {}admin/identities/{id}", set.kratos.admin_url());
-    screen.show(&command, &serde_json::to_string_pretty(shown)?);
+    screen::show(&command, &serde_json::to_string_pretty(shown)?);
     Ok(())
 }
