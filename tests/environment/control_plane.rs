@@ -9,6 +9,7 @@ use kube::api::{
 use serde_json::json;
 
 use crate::testenv::control_plane::{ControlPlane, client};
+use crate::testenv::kubectl::Kubectl;
 use crate::testenv::process::eventually;
 
 #[tokio::test]
@@ -86,6 +87,38 @@ async fn it_collects_what_is_owned_by_what_is_gone() {
     )
     .await
     .unwrap();
+}
+
+#[tokio::test]
+async fn a_service_account_is_who_it_is_before_the_server_and_before_the_proxy() {
+    let control_plane = ControlPlane::shared().await;
+    let namespace = control_plane.namespace(&[]).await.unwrap();
+    let admin = control_plane.kubectl();
+    let of = ["-n", &namespace];
+    admin
+        .run(["create", "serviceaccount", "robot"].iter().chain(&of))
+        .await
+        .unwrap();
+    let token = admin
+        .run(["create", "token", "robot"].iter().chain(&of))
+        .await
+        .unwrap();
+    let robot = Kubectl::new(control_plane.kubeconfig_for(token.trim()).unwrap());
+    let (_proxy, through) = control_plane.proxy().unwrap();
+    let (_robots_proxy, robots_through) = control_plane.proxy_for(token.trim()).unwrap();
+    let who = [
+        "auth",
+        "whoami",
+        "-o",
+        "jsonpath={.status.userInfo.username}",
+    ];
+    let expected = format!("system:serviceaccount:{namespace}:robot");
+    assert_eq!(robot.run(who).await.unwrap(), expected);
+    assert_eq!(
+        Kubectl::new(robots_through).run(who).await.unwrap(),
+        expected
+    );
+    assert_eq!(Kubectl::new(through).run(who).await.unwrap(), "admin");
 }
 
 #[tokio::test]

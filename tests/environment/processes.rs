@@ -1,8 +1,11 @@
 //! Processes and directories end with whoever made them.
 
+use std::fs::Permissions;
+use std::os::unix::fs::PermissionsExt;
 use std::process::Command;
 use std::time::Duration;
 
+use crate::testenv::operator::{Operator, Settings};
 use crate::testenv::process::{Process, eventually};
 use crate::testenv::workdir::WorkDir;
 
@@ -40,6 +43,40 @@ async fn a_process_hears_a_polite_stop_and_an_impolite_one() {
     ready(&process).await;
     process.kill();
     assert_eq!(process.log(), "ready\nasked\nready\n");
+}
+
+#[tokio::test]
+async fn an_operator_is_started_as_in_a_cluster_and_started_again() {
+    let dir = WorkDir::new("processes-").unwrap();
+    let binary = dir.path().join("operator");
+    std::fs::write(
+        &binary,
+        "#!/bin/sh\necho \"$*\" at \"$KUBECONFIG\" $RUST_LOG $MORE\nexec sleep 600\n",
+    )
+    .unwrap();
+    std::fs::set_permissions(&binary, Permissions::from_mode(0o755)).unwrap();
+    let mut settings = Settings::new(&binary, "/the/kubeconfig");
+    settings.default_instance = Some("identity/default".into());
+    settings.instance_namespaces = vec!["identity".into(), "other".into()];
+    settings.log = "info".into();
+    let mut operator = Operator::start(settings).unwrap();
+    let first = "run --default-instance identity/default --instance-namespaces identity,other at /the/kubeconfig info\n";
+    logged(&operator, first).await;
+    operator
+        .restart_with(|settings| settings.environment.push(("MORE".into(), "more".into())))
+        .unwrap();
+    logged(&operator, &format!("{first}{} more\n", first.trim())).await;
+    operator.still_running().unwrap();
+    assert!(!operator.stop().unwrap().success());
+    assert!(operator.still_running().is_err());
+}
+
+async fn logged(operator: &Operator, expected: &str) {
+    eventually(expected, Duration::from_secs(10), async || {
+        (operator.log() == expected).then_some(())
+    })
+    .await
+    .unwrap();
 }
 
 #[tokio::test]

@@ -11,14 +11,14 @@ use std::time::Duration;
 
 use k8s_openapi::api::core::v1::{Namespace, ServiceAccount};
 use kube::api::{Api, ObjectMeta, PostParams};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::Result;
 use super::credentials;
 use super::kubectl::Kubectl;
 use super::labels;
 use super::ports::Port;
-use super::process::{Process, component, eventually};
+use super::process::{Process, component, eventually, require};
 use super::proxy::{Proxy, Upstream};
 use super::workdir::WorkDir;
 
@@ -60,6 +60,7 @@ impl ControlPlane {
     }
 
     async fn try_start() -> Result<Self> {
+        require(&["etcd", "kube-apiserver", "kube-controller-manager"])?;
         let (etcd_port, port) = (Port::reserve()?, Port::reserve()?);
         let dir = WorkDir::new("control-plane-")?;
         let token: String = format!("{:032x}", rand::random::<u128>());
@@ -114,20 +115,35 @@ impl ControlPlane {
         Kubectl::new(self.kubeconfig())
     }
 
-    /// A proxy before this kube-apiserver, and the kubeconfig to go through it (as an administrator; a client that
-    /// sends a token of its own is who it says it is).
+    /// A proxy before this kube-apiserver, and the kubeconfig to go through it, as an administrator.
     pub fn proxy(&self) -> Result<(Proxy, PathBuf)> {
+        self.proxy_for(&self.token)
+    }
+
+    /// The same, as whoever the token belongs to. The proxy adds it: clients send none without TLS.
+    pub fn proxy_for(&self, token: &str) -> Result<(Proxy, PathBuf)> {
         let proxy = Proxy::start(Upstream {
             url: self.url(),
             api: labels::Api::Kubernetes,
             ca: Some(std::fs::read(self.dir.path().join("ca.crt"))?),
-            token: Some(self.token.clone()),
+            token: Some(token.to_owned()),
         })?;
-        let port = proxy.address().port();
-        let path = self.dir.path().join(format!("kubeconfig-{port}"));
-        let cluster = json!({"server": proxy.url()});
-        credentials::write_json(&path, &credentials::kubeconfig(&cluster, &json!({})))?;
+        let path = self.kubeconfig_of(&json!({"server": proxy.url()}), &json!({}))?;
         Ok((proxy, path))
+    }
+
+    /// A kubeconfig of whoever the token belongs to: a service account, say (`kubectl create token`).
+    pub fn kubeconfig_for(&self, token: &str) -> Result<PathBuf> {
+        let ca = self.dir.path().join("ca.crt");
+        let cluster = json!({"server": self.url(), "certificate-authority": ca});
+        self.kubeconfig_of(&cluster, &json!({"token": token}))
+    }
+
+    fn kubeconfig_of(&self, cluster: &Value, user: &Value) -> Result<PathBuf> {
+        let name = format!("kubeconfig-{:08x}", rand::random::<u32>());
+        let path = self.dir.path().join(name);
+        credentials::write_json(&path, &credentials::kubeconfig(cluster, user))?;
+        Ok(path)
     }
 
     /// Makes a namespace with a name of its own and these labels.

@@ -49,6 +49,9 @@ impl Process {
                 None => command_line.env_remove(name),
             };
         }
+        if let Some(dir) = command.get_current_dir() {
+            command_line.current_dir(dir);
+        }
         let mut wrapper = command_line
             // Ctrl-C at a terminal is for the process that started it, which then ends it in order.
             .process_group(0)
@@ -126,6 +129,14 @@ pub fn component(name: &str) -> PathBuf {
             .join("target/testenv/bin")
             .join(name)
     })
+}
+
+/// An error that says what to do, unless all these components are there.
+pub fn require(components: &[&str]) -> Result<()> {
+    match components.iter().find(|name| !component(name).is_file()) {
+        None => Ok(()),
+        Some(name) => Err(format!("the real {name} isn't built: run `make testenv`").into()),
+    }
 }
 
 /// Looks again and again until there is a value, and says what it waited for when the time is over.
