@@ -11,6 +11,8 @@
 pub mod control_plane;
 pub mod credentials;
 pub mod faults;
+pub mod kratos;
+pub mod kratos_schemas;
 pub mod kubectl;
 pub mod labels;
 pub mod operator;

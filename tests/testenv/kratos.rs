@@ -1,0 +1,404 @@
+//! A real Kratos on loopback, with a database of its own: starts it, stops it, starts it again on the same database,
+//! and logs people in through its public API as a browserless client would. What is in it is the tests' business.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::process::Command;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use kratos_operator::kratos::{Client, ClientConfig};
+use reqwest::StatusCode;
+use serde_json::{Value, json};
+use url::Url;
+
+use super::Result;
+use super::kratos_schemas;
+use super::ports::Port;
+use super::process::{Process, component, eventually};
+use super::workdir::WorkDir;
+
+/// A cold start on a busy machine takes longer than the second that it takes alone.
+const START: Duration = Duration::from_secs(60);
+
+/// How a Kratos is configured. The default suits most tests.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Identity schemas by id; see [`kratos_schemas`] for those that are there.
+    pub schemas: BTreeMap<String, Value>,
+    /// How long a session lasts, as Go writes durations.
+    pub session_lifespan: String,
+    /// How long before its end a session may be extended; absent: at any time.
+    pub earliest_possible_extend: Option<String>,
+    /// Whether recovery by link, and by code, is on.
+    pub recovery: bool,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            schemas: kratos_schemas::all(),
+            session_lifespan: "24h".into(),
+            earliest_possible_extend: None,
+            recovery: true,
+        }
+    }
+}
+
+/// Field order is the order of the end: the process goes before its files.
+pub struct Kratos {
+    process: Mutex<Process>,
+    http: reqwest::Client,
+    options: Mutex<Options>,
+    admin: Port,
+    public: Port,
+    dir: WorkDir,
+}
+
+impl Kratos {
+    /// Makes a database, starts Kratos on it and waits until it is ready.
+    pub async fn start(options: Options) -> Result<Self> {
+        let dir = WorkDir::new("kratos-")?;
+        let (admin, public) = (Port::reserve()?, Port::reserve()?);
+        write_config(&dir, &admin, &public, &options)?;
+        migrate(dir.path()).await?;
+        // Building any client installs what reqwest needs for TLS.
+        drop(client_of(&admin)?);
+        // No connection is kept: a shared Kratos outlives the runtime of the test that made one.
+        let http = reqwest::Client::builder()
+            .redirect(reqwest::redirect::Policy::none())
+            .pool_max_idle_per_host(0)
+            .build()?;
+        let process = Mutex::new(serve(dir.path())?);
+        let this = Self {
+            process,
+            http,
+            options: Mutex::new(options),
+            admin,
+            public,
+            dir,
+        };
+        this.wait_until_ready().await?;
+        Ok(this)
+    }
+
+    /// The one that the tests of this binary share: to be stopped or changed by none. It ends with the process.
+    pub async fn shared() -> &'static Self {
+        static SHARED: tokio::sync::OnceCell<Kratos> = tokio::sync::OnceCell::const_new();
+        SHARED
+            .get_or_init(async || {
+                Self::start(Options::default())
+                    .await
+                    .expect("Kratos starts")
+            })
+            .await
+    }
+
+    /// `http://127.0.0.1:PORT`, without `/admin`.
+    pub fn admin_url(&self) -> Url {
+        url_of(&self.admin)
+    }
+
+    /// `http://127.0.0.1:PORT`
+    pub fn public_url(&self) -> Url {
+        url_of(&self.public)
+    }
+
+    /// A client of the admin API, without a public URL. To be built in the runtime that uses it.
+    pub fn client(&self) -> Client {
+        client_of(&self.admin).expect("a loopback URL is usable")
+    }
+
+    /// SIGTERM, and waits for the end.
+    pub fn stop(&self) -> Result<()> {
+        self.process().stop()?;
+        Ok(())
+    }
+
+    /// SIGKILL, and waits for the end.
+    pub fn kill(&self) {
+        self.process().kill();
+    }
+
+    /// Starts it on the same database and ports, once it has been stopped or killed.
+    pub async fn start_again(&self) -> Result<()> {
+        self.kill();
+        *self.process() = serve(self.dir.path())?;
+        self.wait_until_ready().await
+    }
+
+    /// Stops it and starts it with other options, on the same database and ports.
+    pub async fn restart_with(&self, change: impl FnOnce(&mut Options)) -> Result<()> {
+        self.stop()?;
+        let options = {
+            let mut options = self.options.lock().unwrap_or_else(PoisonError::into_inner);
+            change(&mut options);
+            options.clone()
+        };
+        write_config(&self.dir, &self.admin, &self.public, &options)?;
+        self.start_again().await
+    }
+
+    /// What it has logged so far.
+    pub fn log(&self) -> String {
+        self.process().log()
+    }
+
+    /// Logs in with a password and gives the session's token; `None` where the login is refused.
+    pub async fn login(&self, identifier: &str, password: &str) -> Result<Option<String>> {
+        let flow = self.flow("login", None, "").await?;
+        let body = json!({"method": "password", "identifier": identifier, "password": password});
+        let (status, answer) = self.submit("login", &flow, None, &body).await?;
+        Ok(answer["session_token"]
+            .as_str()
+            .filter(|_| status == StatusCode::OK)
+            .map(str::to_owned))
+    }
+
+    /// Who a session's token belongs to: Kratos' session, or `None` where it doesn't hold (any more).
+    pub async fn whoami(&self, token: &str) -> Result<Option<Value>> {
+        let url = self.public_url().join("sessions/whoami")?;
+        let answer = self
+            .http
+            .get(url)
+            .header("X-Session-Token", token)
+            .send()
+            .await?;
+        match answer.status() {
+            StatusCode::OK => Ok(Some(answer.json().await?)),
+            StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => Ok(None),
+            status => Err(format!("whoami answers {status}").into()),
+        }
+    }
+
+    /// Changes one's own traits, as a person does on a settings page. Kratos wants all of them.
+    pub async fn change_own_traits(&self, token: &str, traits: &Value) -> Result<()> {
+        let flow = self.flow("settings", Some(token), "").await?;
+        let body = json!({"method": "profile", "traits": traits});
+        self.submit_settings(&flow, token, &body).await.map(drop)
+    }
+
+    /// Changes one's own password.
+    pub async fn change_own_password(&self, token: &str, password: &str) -> Result<()> {
+        let flow = self.flow("settings", Some(token), "").await?;
+        let body = json!({"method": "password", "password": password});
+        self.submit_settings(&flow, token, &body).await.map(drop)
+    }
+
+    /// Makes one-time codes (`lookup_secret`) one's second factor, and gives them.
+    pub async fn enrol_lookup_secret(&self, token: &str) -> Result<Vec<String>> {
+        let flow = self.flow("settings", Some(token), "").await?;
+        let body = json!({"method": "lookup_secret", "lookup_secret_regenerate": true});
+        let shown = self.submit_settings(&flow, token, &body).await?;
+        let codes = node_texts(&shown, "lookup_secret_codes");
+        let body = json!({"method": "lookup_secret", "lookup_secret_confirm": true});
+        self.submit_settings(&flow, token, &body).await?;
+        Ok(codes)
+    }
+
+    /// Gives a second factor to a session, which is of assurance level 2 from then on.
+    pub async fn step_up(&self, token: &str, lookup_secret: &str) -> Result<()> {
+        let flow = self.flow("login", Some(token), "?aal=aal2").await?;
+        let body = json!({"method": "lookup_secret", "lookup_secret": lookup_secret});
+        match self.submit("login", &flow, Some(token), &body).await? {
+            (StatusCode::OK, _) => Ok(()),
+            (status, answer) => {
+                Err(format!("the second factor is answered by {status}: {answer}").into())
+            }
+        }
+    }
+
+    /// A JSON request to the admin API as it is, for what the client doesn't do. The path begins with `admin/`.
+    pub async fn raw(
+        &self,
+        method: reqwest::Method,
+        path: &str,
+        body: &Value,
+    ) -> Result<(StatusCode, Value)> {
+        let request = self.http.request(method, self.admin_url().join(path)?);
+        let answer = if body.is_null() {
+            request
+        } else {
+            request.json(body)
+        }
+        .send()
+        .await?;
+        let status = answer.status();
+        Ok((
+            status,
+            serde_json::from_slice(&answer.bytes().await?).unwrap_or_default(),
+        ))
+    }
+
+    async fn flow(&self, kind: &str, token: Option<&str>, query: &str) -> Result<String> {
+        let url = self
+            .public_url()
+            .join(&format!("self-service/{kind}/api{query}"))?;
+        let mut request = self.http.get(url);
+        if let Some(token) = token {
+            request = request.header("X-Session-Token", token);
+        }
+        let flow: Value = request.send().await?.json().await?;
+        let id = flow["id"]
+            .as_str()
+            .ok_or_else(|| format!("no {kind} flow: {flow}"))?;
+        Ok(id.to_owned())
+    }
+
+    async fn submit(
+        &self,
+        kind: &str,
+        flow: &str,
+        token: Option<&str>,
+        body: &Value,
+    ) -> Result<(StatusCode, Value)> {
+        let url = self
+            .public_url()
+            .join(&format!("self-service/{kind}?flow={flow}"))?;
+        let mut request = self.http.post(url).json(body);
+        if let Some(token) = token {
+            request = request.header("X-Session-Token", token);
+        }
+        let answer = request.send().await?;
+        Ok((answer.status(), answer.json().await?))
+    }
+
+    async fn submit_settings(&self, flow: &str, token: &str, body: &Value) -> Result<Value> {
+        match self.submit("settings", flow, Some(token), body).await? {
+            (StatusCode::OK, answer) => Ok(answer),
+            (status, answer) => Err(format!("settings are answered by {status}: {answer}").into()),
+        }
+    }
+
+    async fn wait_until_ready(&self) -> Result<()> {
+        let url = self.admin_url().join("admin/health/ready")?;
+        let ready = eventually("Kratos is ready", START, async || {
+            if let Err(error) = self.process().still_running() {
+                return Some(Err(error));
+            }
+            let answer = self.http.get(url.clone()).send().await;
+            answer
+                .is_ok_and(|answer| answer.status() == StatusCode::OK)
+                .then_some(Ok(()))
+        });
+        match ready.await {
+            Ok(outcome) => outcome,
+            Err(error) => Err(format!("{error}\n{}", self.process().tail()).into()),
+        }
+    }
+
+    fn process(&self) -> MutexGuard<'_, Process> {
+        self.process.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The secrets that a settings page shows in a node.
+fn node_texts(flow: &Value, name: &str) -> Vec<String> {
+    let nodes = flow["ui"]["nodes"].as_array().into_iter().flatten();
+    nodes
+        .filter(|node| node["attributes"]["id"] == name)
+        .flat_map(|node| {
+            node["attributes"]["text"]["context"]["secrets"]
+                .as_array()
+                .cloned()
+                .unwrap_or_default()
+        })
+        .filter_map(|secret| secret["text"].as_str().map(str::to_owned))
+        .collect()
+}
+
+fn url_of(port: &Port) -> Url {
+    let url = format!("http://{}/", port.address());
+    url.parse().expect("a loopback address makes a URL")
+}
+
+fn client_of(admin: &Port) -> Result<Client> {
+    Ok(Client::new(ClientConfig::new(url_of(admin)))?)
+}
+
+fn command(dir: &Path) -> Result<Command> {
+    let binary = component("kratos");
+    if !binary.is_file() {
+        return Err("the real Kratos isn't built: run `make testenv`".into());
+    }
+    let mut command = Command::new(binary);
+    command.env("SQA_OPT_OUT", "true").env("HOME", dir);
+    Ok(command)
+}
+
+async fn migrate(dir: &Path) -> Result<()> {
+    let mut migration = tokio::process::Command::from(command(dir)?);
+    migration
+        .args(["migrate", "sql", "-e", "--yes", "-c"])
+        .arg(dir.join("kratos.json"));
+    let output = migration.kill_on_drop(true).output().await?;
+    if output.status.success() {
+        return Ok(());
+    }
+    Err(format!("no database: {}", String::from_utf8_lossy(&output.stderr)).into())
+}
+
+fn serve(dir: &Path) -> Result<Process> {
+    let mut command = command(dir)?;
+    // `--dev` is what allows cheap password hashes.
+    command
+        .args(["serve", "--dev", "--sqa-opt-out", "-c"])
+        .arg(dir.join("kratos.json"));
+    Process::start("kratos", &command, &dir.join("kratos.log"))
+}
+
+fn write_config(dir: &WorkDir, admin: &Port, public: &Port, options: &Options) -> Result<()> {
+    let Options {
+        schemas,
+        session_lifespan,
+        earliest_possible_extend,
+        recovery,
+    } = options;
+    let dir = dir.path();
+    let mut listed = Vec::new();
+    for (id, schema) in schemas {
+        let path = dir.join(format!("{id}.schema.json"));
+        std::fs::write(&path, schema.to_string())?;
+        listed.push(json!({"id": id, "url": format!("file://{}", path.display())}));
+    }
+    let listen =
+        |port: &Port| json!({"base_url": url_of(port), "host": "127.0.0.1", "port": port.number()});
+    let database = dir.join("kratos.sqlite");
+    let mut session = json!({"lifespan": session_lifespan, "whoami": {"required_aal": "aal1"}});
+    if let Some(time) = earliest_possible_extend {
+        session["earliest_possible_extend"] = json!(time);
+    }
+    let on = json!({"enabled": true});
+    let config = json!({
+        "version": "v1.3.1",
+        "dsn": format!(
+            "sqlite://{}?_fk=true&_journal_mode=WAL&_synchronous=NORMAL&_busy_timeout=10000&_txlock=immediate",
+            database.display()
+        ),
+        "serve": {"public": listen(public), "admin": listen(admin)},
+        "selfservice": {
+            "default_browser_return_url": url_of(public),
+            "methods": {
+                "password": {"enabled": true, "config": {"haveibeenpwned_enabled": false}},
+                "totp": {"enabled": true, "config": {"issuer": "test"}},
+                "lookup_secret": on,
+                "link": {"enabled": recovery},
+                "code": {"enabled": recovery},
+            },
+            "flows": {
+                "recovery": {"enabled": true, "ui_url": url_of(public).join("recovery")?},
+                "verification": {"enabled": true},
+                "settings": {"privileged_session_max_age": "1h", "required_aal": "aal1"},
+            },
+        },
+        "session": session,
+        "identity": {"default_schema_id": "customer", "schemas": listed},
+        "hashers": {"algorithm": "bcrypt", "bcrypt": {"cost": 4}},
+        // Nothing is sent, but recovery and verification must have somewhere to send to.
+        "courier": {"smtp": {"connection_uri": "smtp://127.0.0.1:1/"}},
+        "secrets": {"cookie": ["cookie-secret-of-the-tests-32-by"], "cipher": ["cipher-secret-of-the-tests-32-by"]},
+        "log": {"level": "info", "leak_sensitive_values": false},
+    });
+    std::fs::write(dir.join("kratos.json"), serde_json::to_vec_pretty(&config)?)?;
+    Ok(())
+}
