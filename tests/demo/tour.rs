@@ -60,10 +60,13 @@ async fn two_people(
     };
     let (ada, grace) = screen.step(what, both).await?;
     list(kubectl, "kid").await?;
-    let what = "looking at ada in Kratos, with the operator's mark in metadata_admin";
-    let found = is_in_kratos(set, &ada, |identity| first_name(identity) == "Ada");
+    let what = "until Kratos has ada, with the operator's mark in metadata_admin";
+    let found = is_in_kratos(set, &ada, |identity| {
+        let mark = &identity["metadata_admin"]["kratos-operator.dev"];
+        first_name(identity) == "Ada" && mark["name"] == "ada" && mark["namespace"] == NAMESPACE
+    });
     let identity = screen.step(what, found).await?;
-    show_identity(set, &ada, &identity)?;
+    show_identity(set, &ada, "", &identity)?;
     Ok((ada, grace))
 }
 
@@ -94,7 +97,7 @@ async fn a_change(
     let identity = screen
         .step("until Kratos has the new name", changed)
         .await?;
-    show_identity(set, ada, &identity)
+    show_identity(set, ada, " | jq .traits", &identity["traits"])
 }
 
 async fn a_deletion(
@@ -239,8 +242,9 @@ async fn look(set: &mut Set<'_>, id: &str) -> Result<(u16, Value)> {
     Ok((status.as_u16(), body))
 }
 
-fn show_identity(set: &Set<'_>, id: &str, shown: &Value) -> Result<()> {
-    let command = format!("curl -s {}admin/identities/{id}", set.kratos.admin_url());
+fn show_identity(set: &Set<'_>, id: &str, filter: &str, shown: &Value) -> Result<()> {
+    let admin = set.kratos.admin_url();
+    let command = format!("curl -s {admin}admin/identities/{id}{filter}");
     screen::show(&command, &serde_json::to_string_pretty(shown)?);
     Ok(())
 }

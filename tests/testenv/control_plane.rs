@@ -308,6 +308,9 @@ fn start_controllers(dir: &Path) -> Result<Process> {
             "--controllers=garbage-collector-controller,namespace-controller,serviceaccount-controller",
             "--leader-elect=false",
             "--secure-port=0",
+            // Its default of 20 a second would make tests wait for it.
+            "--kube-api-qps=500",
+            "--kube-api-burst=1000",
             "--profiling=false",
         ]);
     Process::start(

@@ -50,6 +50,11 @@ impl Kubectl {
             .env("KUBECONFIG", &self.kubeconfig)
             // Whatever a person has set for themselves (colours, plugins, `kubectl.kuberc`) is none of the tests'.
             .env("KUBECTL_KUBERC", "false")
+            // Its memory of a server goes with the server: another one may come to the same port.
+            .env(
+                "KUBECACHEDIR",
+                self.kubeconfig.with_file_name("kubectl-cache"),
+            )
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
