@@ -238,10 +238,14 @@ pub(super) fn url_of(
     query: &[(&str, &str)],
 ) -> Result<Url, Error> {
     // An empty id would turn a deletion of one identity into a request about all of them.
-    if path.iter().any(|part| matches!(*part, "" | "." | "..")) {
+    // Kratos reads an escaped slash as a slash, and would look for another path altogether.
+    if path
+        .iter()
+        .any(|part| matches!(*part, "" | "." | "..") || part.contains('/'))
+    {
         return Err(Error::new(
             operation,
-            Kind::Unsendable("an id is empty, or is only dots"),
+            Kind::Unsendable("an id is empty, only dots, or has a slash in it"),
         ));
     }
     let mut url = base.clone();

@@ -102,6 +102,10 @@ impl Error {
                 retry_after,
             } => (status.as_u16(), *fault, *retry_after),
         };
+        if fault == Fault::BodyTooLarge {
+            // Whatever the status: a patch is answered by 500.
+            return Class::Rejected;
+        }
         match status {
             429 => Class::Throttled {
                 retry_after: retry_after.unwrap_or(DEFAULT_RETRY_AFTER),
@@ -138,7 +142,9 @@ impl Error {
         match &self.kind {
             Kind::Timeout | Kind::Interrupted => true,
             Kind::Foreign(status) | Kind::TooLarge(status) => status.is_success(),
-            Kind::Answer { status, .. } => matches!(status.as_u16(), 408 | 499 | 500..),
+            Kind::Answer { status, fault, .. } => {
+                *fault != Fault::BodyTooLarge && matches!(status.as_u16(), 408 | 499 | 500..)
+            }
             Kind::Unsendable(_) | Kind::Connect(_) | Kind::Tls(_) | Kind::Redirected(_) => false,
         }
     }

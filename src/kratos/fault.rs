@@ -21,6 +21,7 @@ pub(super) enum Fault {
     MethodDisabled,
     HashRejected,
     PatchInapplicable,
+    BodyTooLarge,
 }
 
 /// The `error` member of an error answer, and of a failed item of a batch.
@@ -67,7 +68,9 @@ impl ErrorBody {
         let reason = self.reason.as_deref().unwrap_or_default();
         let message = self.message.as_deref().unwrap_or_default();
         let says = |start: &str| reason.starts_with(start) || message.starts_with(start);
-        if says("Unable to serialize access") {
+        if says("http: request body too large") {
+            Fault::BodyTooLarge
+        } else if says("Unable to serialize access") {
             Fault::ConcurrentUpdate
         } else if says("json: unknown field \"") {
             let named = |field: &str| {
@@ -126,6 +129,7 @@ impl Fault {
                 "the recovery method is disabled in Kratos' configuration; enable it there"
             }
             Self::HashRejected => "the imported password hash is of no known kind",
+            Self::BodyTooLarge => "the request is too large for the server (5 MiB)",
             Self::PatchInapplicable => "the patch doesn't fit the identity as it is now",
             Self::Other => match status.as_u16() {
                 401 | 403 | 407 => "not authorized; check the instance's token",

@@ -177,8 +177,7 @@ impl Client {
             .collect()
     }
 
-    /// Creates an identity. Never repeated here: where [`Error::outcome_unknown`], it may exist now. The answer
-    /// lacks `metadata_admin`.
+    /// Creates an identity. Never repeated here: where [`Error::outcome_unknown`], it may exist now.
     pub async fn create_identity(&self, identity: &CreateIdentity) -> Result<Identity, Error> {
         let path = ["admin", "identities"];
         self.json(&self.call_with("create_identity", Method::POST, &path, identity)?)

@@ -1,6 +1,10 @@
 //! The operations on identity schemas. They are public, on Kratos' public port; the admin port redirects there.
 //! It may not take the token anywhere but to the admin URL itself.
 
+use std::borrow::Cow;
+
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use reqwest::Method;
 use reqwest::header::LOCATION;
 use serde_json::Value;
@@ -43,10 +47,13 @@ impl Client {
         Ok(schemas)
     }
 
-    /// Reads one identity schema, by its plain id.
+    /// Reads one identity schema, by its plain id, whatever characters are in it.
     pub async fn get_identity_schema(&self, id: &str) -> Result<Option<Value>, Error> {
         const OPERATION: &str = "get_identity_schema";
-        match self.schema_answer(OPERATION, &["schemas", id], &[]).await {
+        match self
+            .schema_answer(OPERATION, &["schemas", &in_path(id)], &[])
+            .await
+        {
             Ok(answer) => answer.json(OPERATION).map(Some),
             Err(error) if error.class() == Class::NotFound => Ok(None),
             Err(error) => Err(error),
@@ -81,6 +88,16 @@ impl Client {
             operation,
             Kind::Redirected(reqwest::StatusCode::TEMPORARY_REDIRECT),
         ))
+    }
+}
+
+/// A schema's id as part of a path: plain where it can be, else in the base64 that Kratos understands as well.
+fn in_path(id: &str) -> Cow<'_, str> {
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
+    if id.bytes().all(is_plain) {
+        id.into()
+    } else {
+        URL_SAFE_NO_PAD.encode(id).into()
     }
 }
 

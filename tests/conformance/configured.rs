@@ -130,3 +130,29 @@ async fn the_public_port_as_admin_url_is_an_unavailable_instance_and_not_a_missi
     assert!(error.instance_unavailable());
     assert_ne!(error.class(), Class::NotFound);
 }
+
+#[tokio::test]
+async fn a_bare_number_as_metadata_breaks_get_and_list_on_sqlite_until_it_is_deleted() {
+    use kratos_operator::kratos::{CreateIdentity, Removal};
+    let kratos = Kratos::start(Options::default()).await.unwrap();
+    let client = kratos.client();
+    let healthy = client.create_identity(&plain(json!({}))).await.unwrap();
+    let create = CreateIdentity {
+        metadata_admin: Some(json!(5)),
+        ..plain(json!({}))
+    };
+    let poison = client.create_identity(&create).await.unwrap();
+    let get = client.get_identity(&poison.id, &[]).await.unwrap_err();
+    let listed = list(&client, IdentityFilter::default()).await.unwrap_err();
+    assert_eq!((get.status(), listed.status()), (Some(500), Some(500)));
+    assert!(
+        list(&client, IdentityFilter::by_ids([&healthy.id]))
+            .await
+            .is_ok()
+    );
+    assert_eq!(
+        client.delete_identity(&poison.id).await.unwrap(),
+        Removal::Removed
+    );
+    assert!(list(&client, IdentityFilter::default()).await.is_ok());
+}

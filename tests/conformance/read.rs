@@ -20,7 +20,6 @@ async fn an_unknown_and_a_malformed_id_are_both_none() {
         NOBODY,
         "5e7b1a58-6a32-4a1e-9b63-4f5f5b1e6a10",
         "no uuid",
-        "a/b",
         "%2e%2e",
         "?x=y",
     ] {
@@ -31,7 +30,7 @@ async fn an_unknown_and_a_malformed_id_are_both_none() {
 #[tokio::test]
 async fn an_id_that_would_name_another_path_is_not_sent() {
     let (_, client) = kratos().await;
-    for id in ["", ".", ".."] {
+    for id in ["", ".", "..", "a/b"] {
         assert_eq!(
             client.get_identity(id, &[]).await.unwrap_err().class(),
             Class::Rejected

@@ -259,9 +259,11 @@ async fn an_extended_session_ends_later_and_an_ended_one_is_extended_without_a_w
         .expect("this version answers the session");
     assert!(extended.expires_at > before.expires_at);
     client.disable_session(&id).await.unwrap();
-    client.extend_session(&id).await.unwrap();
+    let disabled = client.get_session(&id, &[]).await.unwrap().unwrap();
+    assert!(client.extend_session(&id).await.is_ok());
     let after = client.get_session(&id, &[]).await.unwrap().unwrap();
-    println!("after extending a disabled one: active {}", after.active);
+    assert!(!after.active, "it stays disabled");
+    assert!(after.expires_at > disabled.expires_at, "and yet ends later");
 }
 
 #[tokio::test]
@@ -279,28 +281,34 @@ async fn active_considers_the_identitys_state_only_with_the_identity_expanded() 
         .await
         .unwrap()
         .unwrap();
-    println!(
-        "inactive identity: plain {} expanded {}",
-        plain.active, expanded.active
-    );
+    assert_eq!((plain.active, expanded.active), (true, false));
 }
 
 #[tokio::test]
 async fn a_second_factor_raises_the_sessions_assurance() {
     let (kratos, client) = kratos().await;
-    let (_, tokens) = logged_in(kratos, &client, 1).await;
+    let (identity, tokens) = logged_in(kratos, &client, 1).await;
     let codes = kratos.enrol_lookup_secret(&tokens[0]).await.unwrap();
-    kratos.step_up(&tokens[0], &codes[0]).await.unwrap();
-    let id = session_id(kratos, &tokens[0]).await;
-    let session = client.get_session(&id, &[]).await.unwrap().unwrap();
+    let first = session_id(kratos, &tokens[0]).await;
+    let first = client.get_session(&first, &[]).await.unwrap().unwrap();
+    assert_eq!(
+        first.authenticator_assurance_level, "aal2",
+        "enrolling counts as giving it"
+    );
+
+    let email = identity.traits["email"].as_str().unwrap();
+    let token = kratos.login(email, PASSWORD).await.unwrap().unwrap();
+    let id = session_id(kratos, &token).await;
+    let session = async || client.get_session(&id, &[]).await.unwrap().unwrap();
+    assert_eq!(session().await.authenticator_assurance_level, "aal1");
+    kratos.step_up(&token, &codes[0]).await.unwrap();
+    let session = session().await;
     assert_eq!(session.authenticator_assurance_level, "aal2");
     let methods: Vec<_> = session
         .authentication_methods
         .iter()
         .map(|it| (&*it.method, &*it.aal))
         .collect();
-    assert!(
-        methods.contains(&("password", "aal1")) && methods.contains(&("lookup_secret", "aal2")),
-        "{methods:?}"
-    );
+    assert!(methods.contains(&("password", "aal1")), "{methods:?}");
+    assert!(methods.contains(&("lookup_secret", "aal2")), "{methods:?}");
 }

@@ -1,119 +1,107 @@
 //! What becomes of values on their way through Kratos: numbers, sizes, nulls.
 
 use kratos_operator::kratos::{Class, CreateIdentity};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::fixtures::{kratos, plain, read, replace};
+use crate::testenv::kratos::Kratos;
+
+/// The text of every member `n` of an answer.
+fn written(answer: &str) -> Vec<&str> {
+    answer
+        .match_indices("\"n\":")
+        .filter_map(|(at, name)| answer[at + name.len()..].split([',', '}']).next())
+        .collect()
+}
+
+/// A request whose body is given as text, so that numbers are sent exactly as written here.
+async fn send(kratos: &Kratos, method: reqwest::Method, path: &str, body: String) -> String {
+    let url = kratos.admin_url().join(path).unwrap();
+    let answer = reqwest::Client::new()
+        .request(method, url)
+        .body(body)
+        .send()
+        .await
+        .unwrap();
+    assert!(answer.status().is_success());
+    answer.text().await.unwrap()
+}
 
 #[tokio::test]
-async fn numbers_come_back_as_they_were_written() {
+async fn numbers_keep_the_very_digits_that_they_were_written_with() {
     let (kratos, client) = kratos().await;
     let numbers = [
-        "9007199254740993",
-        "18446744073709551615",
-        "-9223372036854775808",
-        "1",
-        "1.0",
-        "1e3",
-        "0.1",
-        "123456789012345678901234567890",
-        "1.00000000000000000001",
+        ("1", json!(1)),
+        ("1.0", json!(1.0)),
+        ("1e3", json!(1000.0)),
+        ("9007199254740993", json!(9_007_199_254_740_993_u64)),
+        ("18446744073709551615", json!(u64::MAX)),
+        ("-9223372036854775808", json!(i64::MIN)),
+        // What is beyond 64 bits is rounded in this client, though not in Kratos.
+        (
+            "123456789012345678901234567890",
+            json!(1.234_567_890_123_456_8e29),
+        ),
+        ("1.00000000000000000001", json!(1.0)),
     ];
-    for number in numbers {
-        let traits = format!(
+    for (number, here) in numbers {
+        let body = format!(
             r#"{{"schema_id":"plain","traits":{{"n":{number}}},"metadata_admin":{{"n":{number}}}}}"#
         );
-        let url = kratos.admin_url().join("admin/identities").unwrap();
-        let http = reqwest::Client::new();
-        let answer = http
-            .post(url.clone())
-            .body(traits)
-            .send()
-            .await
-            .unwrap()
-            .text()
-            .await
-            .unwrap();
-        let id = serde_json::from_str::<serde_json::Value>(&answer).unwrap()["id"]
+        let answer = send(kratos, reqwest::Method::POST, "admin/identities", body).await;
+        let id = serde_json::from_str::<Value>(&answer).unwrap()["id"]
             .as_str()
             .unwrap()
             .to_owned();
-        let item = kratos
-            .admin_url()
-            .join(&format!("admin/identities/{id}"))
-            .unwrap();
-        let created = http
-            .get(item.clone())
-            .send()
-            .await
-            .unwrap()
-            .text()
-            .await
-            .unwrap();
-        client
-            .patch_identity(
-                &id,
-                &[
-                    replace("/traits/x", json!(1)),
-                    replace("/metadata_admin/x", json!(1)),
-                ],
-            )
-            .await
-            .unwrap();
-        let neighbour = http
-            .get(item.clone())
-            .send()
-            .await
-            .unwrap()
-            .text()
-            .await
-            .unwrap();
-        let patch = format!(r#"[{{"op":"replace","path":"/traits/n","value":{number}}}]"#);
-        http.patch(item.clone()).body(patch).send().await.unwrap();
-        let patched = http.get(item).send().await.unwrap().text().await.unwrap();
-        let n = |text: &str| {
-            text.match_indices("\"n\":")
-                .map(|(at, _)| text[at + 4..].split([',', '}']).next().unwrap().to_owned())
-                .collect::<Vec<_>>()
-        };
-        println!(
-            "{number}: created {:?} neighbour patched {:?} patched {:?}; here {}",
-            n(&created),
-            n(&neighbour),
-            n(&patched),
-            read(&client, &id).await.traits["n"]
+        let item = format!("admin/identities/{id}");
+        let get = async || send(kratos, reqwest::Method::GET, &item, String::new()).await;
+        assert_eq!(written(&get().await), [number, number], "after create");
+        let patch = [
+            replace("/traits/x", json!(1)),
+            replace("/metadata_admin/x", json!(1)),
+        ];
+        client.patch_identity(&id, &patch).await.unwrap();
+        assert_eq!(
+            written(&get().await),
+            [number, number],
+            "after a patch beside it"
         );
+        let patch = format!(r#"[{{"op":"replace","path":"/traits/n","value":{number}}}]"#);
+        send(kratos, reqwest::Method::PATCH, &item, patch).await;
+        assert_eq!(
+            written(&get().await),
+            [number, number],
+            "after a patch of it"
+        );
+        assert_eq!(read(&client, &id).await.traits["n"], here);
     }
 }
 
 #[tokio::test]
-async fn a_mebibyte_of_traits() {
+async fn a_request_may_have_five_mebibytes_and_more_is_rejected() {
     let (_, client) = kratos().await;
-    for size in [1, 4, 6, 20] {
-        let text = "x".repeat(size * 1024 * 1024);
+    for (mebibytes, fits) in [(1, true), (4, true), (6, false)] {
+        let text = json!("x".repeat(mebibytes * 1024 * 1024));
         let created = client.create_identity(&plain(json!({"label": text}))).await;
-        println!(
-            "create {size} MiB: {:?}",
-            created
-                .as_ref()
-                .map(|_| ())
-                .map_err(|error| error.to_string())
-        );
-        let id = client
+        let small = client
             .create_identity(&plain(json!({"label": "small"})))
             .await
-            .unwrap()
-            .id;
+            .unwrap();
         let patched = client
-            .patch_identity(&id, &[replace("/traits/label", json!(text))])
+            .patch_identity(&small.id, &[replace("/traits/label", text)])
             .await;
-        println!(
-            "patch {size} MiB: {:?}",
-            patched.map(|_| ()).map_err(|error| error.to_string())
-        );
-        client.delete_identity(&id).await.unwrap();
-        if let Ok(created) = created {
-            client.delete_identity(&created.id).await.unwrap();
+        for identity in [created, patched] {
+            match identity {
+                Ok(identity) => {
+                    assert!(fits);
+                    client.delete_identity(&identity.id).await.unwrap();
+                }
+                Err(error) => {
+                    assert!(!fits);
+                    assert_eq!(error.class(), Class::Rejected, "{error}");
+                    assert!(!error.outcome_unknown());
+                }
+            }
         }
     }
 }

@@ -19,7 +19,7 @@ use super::process::{Process, component, eventually};
 use super::workdir::WorkDir;
 
 /// A cold start on a busy machine takes longer than the second that it takes alone.
-const START: Duration = Duration::from_secs(60);
+const START: Duration = Duration::from_mins(1);
 
 /// How a Kratos is configured. The default suits most tests.
 #[derive(Clone, Debug)]
@@ -355,13 +355,13 @@ fn write_config(dir: &WorkDir, admin: &Port, public: &Port, options: &Options) -
         recovery,
     } = options;
     let dir = dir.path();
-    let mut listed = Vec::new();
+    let mut schema_list = Vec::new();
     for (id, schema) in schemas {
         let path = dir.join(format!("{id}.schema.json"));
         std::fs::write(&path, schema.to_string())?;
-        listed.push(json!({"id": id, "url": format!("file://{}", path.display())}));
+        schema_list.push(json!({"id": id, "url": format!("file://{}", path.display())}));
     }
-    let listen =
+    let server =
         |port: &Port| json!({"base_url": url_of(port), "host": "127.0.0.1", "port": port.number()});
     let database = dir.join("kratos.sqlite");
     let mut session = json!({"lifespan": session_lifespan, "whoami": {"required_aal": "aal1"}});
@@ -372,10 +372,10 @@ fn write_config(dir: &WorkDir, admin: &Port, public: &Port, options: &Options) -
     let config = json!({
         "version": "v1.3.1",
         "dsn": format!(
-            "sqlite://{}?_fk=true&_journal_mode=WAL&_synchronous=NORMAL&_busy_timeout=10000&_txlock=immediate",
+            "sqlite://{}?_fk=true&_journal_mode=WAL&_synchronous=OFF&_busy_timeout=30000&_txlock=immediate",
             database.display()
         ),
-        "serve": {"public": listen(public), "admin": listen(admin)},
+        "serve": {"public": server(public), "admin": server(admin)},
         "selfservice": {
             "default_browser_return_url": url_of(public),
             "methods": {
@@ -392,7 +392,7 @@ fn write_config(dir: &WorkDir, admin: &Port, public: &Port, options: &Options) -
             },
         },
         "session": session,
-        "identity": {"default_schema_id": "customer", "schemas": listed},
+        "identity": {"default_schema_id": "customer", "schemas": schema_list},
         "hashers": {"algorithm": "bcrypt", "bcrypt": {"cost": 4}},
         // Nothing is sent, but recovery and verification must have somewhere to send to.
         "courier": {"smtp": {"connection_uri": "smtp://127.0.0.1:1/"}},

@@ -188,7 +188,7 @@ pub struct Identity {
     /// Metadata that the person can see; `Null` where there is none.
     #[serde(default)]
     pub metadata_public: Value,
-    /// Metadata for administrators; `Null` where there is none, and in a create's answer or an expanded session.
+    /// Metadata for administrators; `Null` where there is none, and in an identity that a session was expanded with.
     #[serde(default)]
     pub metadata_admin: Value,
     /// An id from elsewhere; v25.4 and later.
