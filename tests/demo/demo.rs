@@ -50,10 +50,7 @@ async fn set_and_show(stage: &mut Stage, screen: &mut Screen) -> testenv::Result
 /// Waits for Ctrl-C or SIGTERM, and gives the exit code that belongs to it.
 async fn interrupted() -> ExitCode {
     let listen = |kind| signal(kind).expect("signals can be listened to");
-    let (mut interrupt, mut terminate) = (
-        listen(SignalKind::interrupt()),
-        listen(SignalKind::terminate()),
-    );
+    let (mut interrupt, mut terminate) = (listen(SignalKind::interrupt()), listen(SignalKind::terminate()));
     tokio::select! {
         _ = interrupt.recv() => ExitCode::from(130),
         _ = terminate.recv() => ExitCode::from(143),

@@ -15,11 +15,7 @@ pub struct Screen {
 
 impl Screen {
     /// Says what is being done, a sign of life every two seconds, and how long it took.
-    pub async fn step<T>(
-        &mut self,
-        what: &str,
-        doing: impl Future<Output = Result<T>>,
-    ) -> Result<T> {
+    pub async fn step<T>(&mut self, what: &str, doing: impl Future<Output = Result<T>>) -> Result<T> {
         self.number += 1;
         what.clone_into(&mut self.step);
         print(format_args!("{:2}. {what} ", self.number));
@@ -40,10 +36,7 @@ impl Screen {
 
     /// Which step failed and why.
     pub fn failed(&self, error: &dyn Display) {
-        eprintln!(
-            "\ndemo: step {} failed ({}): {error}",
-            self.number, self.step
-        );
+        eprintln!("\ndemo: step {} failed ({}): {error}", self.number, self.step);
     }
 }
 
@@ -68,9 +61,5 @@ fn print(words: std::fmt::Arguments<'_>) {
 }
 
 fn dim(words: &str) -> String {
-    if std::io::stdout().is_terminal() {
-        format!("\x1b[2m{words}\x1b[0m")
-    } else {
-        words.to_owned()
-    }
+    if std::io::stdout().is_terminal() { format!("\x1b[2m{words}\x1b[0m") } else { words.to_owned() }
 }

@@ -26,9 +26,7 @@ pub struct Set<'a> {
 
 impl Stage {
     pub async fn set(&mut self, screen: &mut Screen) -> Result<Set<'_>> {
-        screen::heading(
-            "Starting a Kubernetes control plane and Kratos on this machine, on free loopback ports:",
-        );
+        screen::heading("Starting a Kubernetes control plane and Kratos on this machine, on free loopback ports:");
         let what = "etcd, kube-apiserver and kube-controller-manager";
         let control_plane = screen.step(what, ControlPlane::start()).await?;
         let control_plane = self.control_plane.insert(control_plane);
@@ -38,20 +36,13 @@ impl Stage {
         let kratos = self.kratos.insert(kratos);
 
         let what = "the custom resource definitions in crds/";
-        screen
-            .step(what, control_plane.install_crds(&in_repository("crds")))
-            .await?;
+        screen.step(what, control_plane.install_crds(&in_repository("crds"))).await?;
 
-        let what = "the operator: kratos-operator run --default-instance identity/default --instance-namespaces identity";
-        let operator = screen
-            .step(what, async { start_operator(control_plane) })
-            .await?;
+        let what =
+            "the operator: kratos-operator run --default-instance identity/default --instance-namespaces identity";
+        let operator = screen.step(what, async { start_operator(control_plane) }).await?;
         let operator = self.operator.insert(operator);
-        Ok(Set {
-            operator,
-            kratos,
-            control_plane,
-        })
+        Ok(Set { operator, kratos, control_plane })
     }
 
     /// The end of the operator's log, for a step that failed.
@@ -64,12 +55,7 @@ impl Stage {
 
     /// What a person can do now that the tour is over.
     pub fn invite(&self) {
-        let Self {
-            operator: Some(operator),
-            kratos: Some(kratos),
-            control_plane: Some(control_plane),
-        } = self
-        else {
+        let Self { operator: Some(operator), kratos: Some(kratos), control_plane: Some(control_plane) } = self else {
             return;
         };
         let admin = kratos.admin_url();
@@ -99,8 +85,7 @@ Kratos' admin API: {admin}   public API: {}",
 
 fn start_operator(control_plane: &ControlPlane) -> Result<Operator> {
     let this = std::env::current_exe()?;
-    let binary = binary_beside(&this)
-        .ok_or("the operator isn't built: run `make demo`, or `cargo build` first")?;
+    let binary = binary_beside(&this).ok_or("the operator isn't built: run `make demo`, or `cargo build` first")?;
     let mut settings = Settings::new(binary, control_plane.kubeconfig());
     settings.default_instance = Some("identity/default".into());
     settings.instance_namespaces = vec!["identity".into()];

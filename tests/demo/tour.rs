@@ -40,11 +40,7 @@ async fn the_instance(set: &mut Set<'_>, kubectl: &Kubectl, screen: &mut Screen)
 }
 
 /// Gives the ids that Kratos has given them.
-async fn two_people(
-    set: &mut Set<'_>,
-    kubectl: &Kubectl,
-    screen: &mut Screen,
-) -> Result<(String, String)> {
+async fn two_people(set: &mut Set<'_>, kubectl: &Kubectl, screen: &mut Screen) -> Result<(String, String)> {
     screen::heading("Two people, as manifests.");
     let apply = async {
         kubectl.apply(&example("customer.yaml")?).await?;
@@ -70,47 +66,22 @@ async fn two_people(
     Ok((ada, grace))
 }
 
-async fn a_change(
-    set: &mut Set<'_>,
-    kubectl: &Kubectl,
-    screen: &mut Screen,
-    ada: &str,
-) -> Result<()> {
+async fn a_change(set: &mut Set<'_>, kubectl: &Kubectl, screen: &mut Screen, ada: &str) -> Result<()> {
     screen::heading("A manifest changes.");
     let patch = r#"{"spec": {"traits": {"name": {"first": "Augusta"}}}}"#;
-    let arguments = [
-        "patch",
-        "kid",
-        "ada",
-        "-n",
-        NAMESPACE,
-        "--type=merge",
-        "-p",
-        patch,
-    ];
-    let said = screen
-        .step("kubectl patch: ada's first name", kubectl.run(arguments))
-        .await?;
+    let arguments = ["patch", "kid", "ada", "-n", NAMESPACE, "--type=merge", "-p", patch];
+    let said = screen.step("kubectl patch: ada's first name", kubectl.run(arguments)).await?;
     let command = format!("kubectl patch kid ada -n {NAMESPACE} --type=merge -p '{patch}'");
     screen::show(&command, &said);
     let changed = is_in_kratos(set, ada, |identity| first_name(identity) == "Augusta");
-    let identity = screen
-        .step("until Kratos has the new name", changed)
-        .await?;
+    let identity = screen.step("until Kratos has the new name", changed).await?;
     show_identity(set, ada, " | jq .traits", &identity["traits"])
 }
 
-async fn a_deletion(
-    set: &mut Set<'_>,
-    kubectl: &Kubectl,
-    screen: &mut Screen,
-    grace: &str,
-) -> Result<()> {
+async fn a_deletion(set: &mut Set<'_>, kubectl: &Kubectl, screen: &mut Screen, grace: &str) -> Result<()> {
     screen::heading("A manifest is deleted.");
     let arguments = ["delete", "kid", "grace", "-n", NAMESPACE, "--timeout=60s"];
-    let said = screen
-        .step("kubectl delete: grace", kubectl.run(arguments))
-        .await?;
+    let said = screen.step("kubectl delete: grace", kubectl.run(arguments)).await?;
     screen::show(&format!("kubectl delete kid grace -n {NAMESPACE}"), &said);
     let gone = is_gone_from_kratos(set, grace);
     screen.step("until grace is gone from Kratos", gone).await?;
@@ -132,14 +103,8 @@ fn example(name: &str) -> Result<String> {
 fn instance(set: &Set<'_>) -> Result<String> {
     let mut manifest = example("instance.yaml")?;
     for (within, here) in [
-        (
-            "http://kratos-admin.identity.svc:4434",
-            set.kratos.admin_url(),
-        ),
-        (
-            "http://kratos-public.identity.svc:4433",
-            set.kratos.public_url(),
-        ),
+        ("http://kratos-admin.identity.svc:4434", set.kratos.admin_url()),
+        ("http://kratos-public.identity.svc:4433", set.kratos.public_url()),
     ] {
         if manifest.matches(within).count() != 1 {
             return Err(format!("examples/instance.yaml doesn't name {within} once").into());
@@ -151,14 +116,9 @@ fn instance(set: &Set<'_>) -> Result<String> {
 
 /// The resource, once it is Ready for what its spec says now.
 async fn ready(set: &mut Set<'_>, kind: &str, name: &str) -> Result<DynamicObject> {
-    let resource = ApiResource::from_gvk(&GroupVersionKind::gvk(
-        "kratos-operator.dev",
-        "v1alpha1",
-        kind,
-    ));
+    let resource = ApiResource::from_gvk(&GroupVersionKind::gvk("kratos-operator.dev", "v1alpha1", kind));
     let client = set.control_plane.client().await?;
-    let api: Api<DynamicObject> =
-        Api::namespaced_with(client, NAMESPACE, &resource_named(resource));
+    let api: Api<DynamicObject> = Api::namespaced_with(client, NAMESPACE, &resource_named(resource));
     let what = format!("{name} is Ready");
     let seen = eventually(&what, PATIENCE, async || {
         if let Err(ended) = set.operator.still_running() {
@@ -186,9 +146,7 @@ fn is_ready(object: &DynamicObject) -> bool {
     let status = &object.data["status"];
     let conditions = status["conditions"].as_array().into_iter().flatten();
     status["observedGeneration"].as_i64() == object.metadata.generation
-        && conditions
-            .into_iter()
-            .any(|condition| condition["type"] == "Ready" && condition["status"] == "True")
+        && conditions.into_iter().any(|condition| condition["type"] == "Ready" && condition["status"] == "True")
 }
 
 fn first_name(identity: &Value) -> &Value {
@@ -201,33 +159,21 @@ fn identity_id(object: &DynamicObject) -> Result<String> {
 }
 
 /// The identity as Kratos has it, once it is as expected.
-async fn is_in_kratos(
-    set: &mut Set<'_>,
-    id: &str,
-    expected: impl Fn(&Value) -> bool,
-) -> Result<Value> {
-    eventually(
-        "Kratos has the identity as expected",
-        PATIENCE,
-        async || match look(set, id).await {
-            Ok((200, identity)) if expected(&identity) => Some(Ok(identity)),
-            Ok(_) => None,
-            Err(error) => Some(Err(error)),
-        },
-    )
+async fn is_in_kratos(set: &mut Set<'_>, id: &str, expected: impl Fn(&Value) -> bool) -> Result<Value> {
+    eventually("Kratos has the identity as expected", PATIENCE, async || match look(set, id).await {
+        Ok((200, identity)) if expected(&identity) => Some(Ok(identity)),
+        Ok(_) => None,
+        Err(error) => Some(Err(error)),
+    })
     .await?
 }
 
 async fn is_gone_from_kratos(set: &mut Set<'_>, id: &str) -> Result<()> {
-    eventually(
-        "Kratos answers 404 for the identity",
-        PATIENCE,
-        async || match look(set, id).await {
-            Ok((404, _)) => Some(Ok(())),
-            Ok(_) => None,
-            Err(error) => Some(Err(error)),
-        },
-    )
+    eventually("Kratos answers 404 for the identity", PATIENCE, async || match look(set, id).await {
+        Ok((404, _)) => Some(Ok(())),
+        Ok(_) => None,
+        Err(error) => Some(Err(error)),
+    })
     .await?
 }
 
@@ -235,10 +181,7 @@ async fn is_gone_from_kratos(set: &mut Set<'_>, id: &str) -> Result<()> {
 async fn look(set: &mut Set<'_>, id: &str) -> Result<(u16, Value)> {
     set.operator.still_running()?;
     let path = format!("admin/identities/{id}");
-    let (status, body) = set
-        .kratos
-        .raw(reqwest::Method::GET, &path, &Value::Null)
-        .await?;
+    let (status, body) = set.kratos.raw(reqwest::Method::GET, &path, &Value::Null).await?;
     Ok((status.as_u16(), body))
 }
 

@@ -54,9 +54,7 @@ impl ControlPlane {
     /// The one that the tests of this binary share. It ends, and its files go, with the process.
     pub async fn shared() -> &'static Self {
         static SHARED: tokio::sync::OnceCell<ControlPlane> = tokio::sync::OnceCell::const_new();
-        SHARED
-            .get_or_init(async || Self::start().await.expect("the control plane starts"))
-            .await
+        SHARED.get_or_init(async || Self::start().await.expect("the control plane starts")).await
     }
 
     async fn try_start() -> Result<Self> {
@@ -67,30 +65,17 @@ impl ControlPlane {
         credentials::write(dir.path(), &token)?;
 
         let mut etcd = start_etcd(dir.path(), &etcd_port)?;
-        eventually_running(&mut etcd, "etcd listens", || {
-            TcpStream::connect(etcd_port.address()).ok()
-        })
-        .await?;
+        eventually_running(&mut etcd, "etcd listens", || TcpStream::connect(etcd_port.address()).ok()).await?;
         let mut apiserver = start_apiserver(dir.path(), &etcd_port, &port)?;
         let certificates = dir.path().join("apiserver/apiserver.crt");
-        let ca = eventually_running(
-            &mut apiserver,
-            "kube-apiserver makes its certificate",
-            || credentials::last_certificate(&certificates),
-        )
+        let ca = eventually_running(&mut apiserver, "kube-apiserver makes its certificate", || {
+            credentials::last_certificate(&certificates)
+        })
         .await?;
         std::fs::write(dir.path().join("ca.crt"), ca)?;
         credentials::write_kubeconfig(dir.path(), &format!("https://{}", port.address()), &token)?;
         let controllers = start_controllers(dir.path())?;
-        let this = Self {
-            controllers,
-            apiserver: Mutex::new(apiserver),
-            etcd,
-            token,
-            etcd_port,
-            port,
-            dir,
-        };
+        let this = Self { controllers, apiserver: Mutex::new(apiserver), etcd, token, etcd_port, port, dir };
         this.wait_until_ready().await?;
         this.wait_for_controllers().await?;
         Ok(this)
@@ -148,22 +133,14 @@ impl ControlPlane {
 
     /// Makes a namespace with a name of its own and these labels.
     pub async fn namespace(&self, labels: &[(&str, &str)]) -> Result<String> {
-        let labels: BTreeMap<String, String> = labels
-            .iter()
-            .map(|(key, value)| ((*key).to_owned(), (*value).to_owned()))
-            .collect();
+        let labels: BTreeMap<String, String> =
+            labels.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
         let name = format!("test-{:08x}", rand::random::<u32>());
         let namespace = Namespace {
-            metadata: ObjectMeta {
-                name: Some(name.clone()),
-                labels: Some(labels),
-                ..ObjectMeta::default()
-            },
+            metadata: ObjectMeta { name: Some(name.clone()), labels: Some(labels), ..ObjectMeta::default() },
             ..Namespace::default()
         };
-        Api::all(self.client().await?)
-            .create(&PostParams::default(), &namespace)
-            .await?;
+        Api::all(self.client().await?).create(&PostParams::default(), &namespace).await?;
         Ok(name)
     }
 
@@ -171,18 +148,8 @@ impl ControlPlane {
     pub async fn install_crds(&self, dir: &Path) -> Result<()> {
         let dir = dir.to_string_lossy();
         let kubectl = self.kubectl();
-        kubectl
-            .run(["apply", "--server-side", "--force-conflicts", "-f", &dir])
-            .await?;
-        kubectl
-            .run([
-                "wait",
-                "--for=condition=Established",
-                "--timeout=30s",
-                "-f",
-                &dir,
-            ])
-            .await?;
+        kubectl.run(["apply", "--server-side", "--force-conflicts", "-f", &dir]).await?;
+        kubectl.run(["wait", "--for=condition=Established", "--timeout=30s", "-f", &dir]).await?;
         Ok(())
     }
 
@@ -200,15 +167,11 @@ impl ControlPlane {
 
     /// The end of each component's log, for a failure that needs explaining.
     pub fn logs(&self) -> String {
-        [&self.etcd, &*self.apiserver(), &self.controllers]
-            .map(Process::tail)
-            .join("\n")
+        [&self.etcd, &*self.apiserver(), &self.controllers].map(Process::tail).join("\n")
     }
 
     fn apiserver(&self) -> MutexGuard<'_, Process> {
-        self.apiserver
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
+        self.apiserver.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     async fn wait_until_ready(&self) -> Result<()> {
@@ -226,11 +189,9 @@ impl ControlPlane {
     /// What they do first for every namespace tells that they are at work.
     async fn wait_for_controllers(&self) -> Result<()> {
         let accounts: Api<ServiceAccount> = Api::namespaced(self.client().await?, "default");
-        eventually(
-            "kube-controller-manager makes service accounts",
-            START,
-            async || accounts.get_opt("default").await.ok().flatten(),
-        )
+        eventually("kube-controller-manager makes service accounts", START, async || {
+            accounts.get_opt("default").await.ok().flatten()
+        })
         .await
         .map_err(|error| format!("{error}\n{}", self.controllers.tail()))?;
         Ok(())
@@ -245,11 +206,7 @@ pub async fn client(kubeconfig: &Path) -> Result<kube::Client> {
     Ok(kube::Client::try_from(config)?)
 }
 
-async fn eventually_running<T>(
-    process: &mut Process,
-    what: &str,
-    look: impl Fn() -> Option<T>,
-) -> Result<T> {
+async fn eventually_running<T>(process: &mut Process, what: &str, look: impl Fn() -> Option<T>) -> Result<T> {
     eventually(what, START, || {
         let found = match process.still_running() {
             Ok(()) => look().map(Ok),
@@ -280,14 +237,8 @@ fn start_apiserver(dir: &Path, etcd: &Port, port: &Port) -> Result<Process> {
         .arg(format!("--etcd-servers=http://{}", etcd.address()))
         .arg(format!("--secure-port={}", port.number()))
         .arg(format!("--cert-dir={}", file("apiserver")))
-        .arg(format!(
-            "--service-account-key-file={}",
-            file("service-accounts.pub")
-        ))
-        .arg(format!(
-            "--service-account-signing-key-file={}",
-            file("service-accounts.key")
-        ))
+        .arg(format!("--service-account-key-file={}", file("service-accounts.pub")))
+        .arg(format!("--service-account-signing-key-file={}", file("service-accounts.key")))
         .arg(format!("--token-auth-file={}", file("tokens.csv")))
         .args([
             "--bind-address=127.0.0.1",
@@ -302,20 +253,14 @@ fn start_apiserver(dir: &Path, etcd: &Port, port: &Port) -> Result<Process> {
 
 fn start_controllers(dir: &Path) -> Result<Process> {
     let mut command = Command::new(component("kube-controller-manager"));
-    command
-        .arg(format!("--kubeconfig={}", dir.join("kubeconfig").display()))
-        .args([
-            "--controllers=garbage-collector-controller,namespace-controller,serviceaccount-controller",
-            "--leader-elect=false",
-            "--secure-port=0",
-            // Its default of 20 a second would make tests wait for it.
-            "--kube-api-qps=500",
-            "--kube-api-burst=1000",
-            "--profiling=false",
-        ]);
-    Process::start(
-        "kube-controller-manager",
-        &command,
-        &dir.join("kube-controller-manager.log"),
-    )
+    command.arg(format!("--kubeconfig={}", dir.join("kubeconfig").display())).args([
+        "--controllers=garbage-collector-controller,namespace-controller,serviceaccount-controller",
+        "--leader-elect=false",
+        "--secure-port=0",
+        // Its default of 20 a second would make tests wait for it.
+        "--kube-api-qps=500",
+        "--kube-api-burst=1000",
+        "--profiling=false",
+    ]);
+    Process::start("kube-controller-manager", &command, &dir.join("kube-controller-manager.log"))
 }
