@@ -67,7 +67,8 @@ impl RunArgs {
         let own = self.namespace.as_deref().unwrap_or(own_namespace).to_owned();
         let named = self.instance_namespaces.iter().filter(|name| !name.is_empty()).cloned();
         let instance_namespaces: std::collections::BTreeSet<_> = named.collect();
-        let by_default = || std::iter::once(own).chain(self.default_instance.iter().map(|place| place.namespace.clone())).collect();
+        let by_default =
+            || std::iter::once(own).chain(self.default_instance.iter().map(|place| place.namespace.clone())).collect();
         Options {
             default_instance: self.default_instance.clone(),
             instance_namespaces: if instance_namespaces.is_empty() { by_default() } else { instance_namespaces },
@@ -80,7 +81,12 @@ pub fn usage_line(error: &clap::Error) -> String {
     let rendered = error.render().to_string();
     let first = rendered.lines().map(str::trim).find(|line| !line.is_empty()).unwrap_or("wrong command line");
     // clap puts the names of missing arguments on lines of their own.
-    let missing: Vec<_> = rendered.lines().skip(1).map(str::trim).take_while(|line| line.starts_with('-') || line.starts_with('<')).collect();
+    let missing: Vec<_> = rendered
+        .lines()
+        .skip(1)
+        .map(str::trim)
+        .take_while(|line| line.starts_with('-') || line.starts_with('<'))
+        .collect();
     let first = first.trim_start_matches("error: ");
     let space = if missing.is_empty() { "" } else { " " };
     format!("kratos-operator: {first}{space}{}; see kratos-operator --help", missing.join(" "))

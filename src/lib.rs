@@ -2,6 +2,7 @@
 
 pub mod api;
 pub mod backoff;
+pub mod changes;
 pub mod cli;
 pub mod context;
 pub mod events;

@@ -67,7 +67,8 @@ fn run(args: &RunArgs) -> Result<(), String> {
     runtime.block_on(async {
         let config = kube::Config::infer().await.map_err(|error| no_cluster(&error))?;
         let options = args.options(&config.default_namespace);
-        let client = kube::Client::try_from(config).map_err(|error| format!("the kubeconfig can't be used: {error}"))?;
+        let client =
+            kube::Client::try_from(config).map_err(|error| format!("the kubeconfig can't be used: {error}"))?;
         let stop = stop_on_signals().map_err(|error| format!("no signals: {error}"))?;
         operator::run(client, options, args.concurrency, stop).await;
         Ok(())

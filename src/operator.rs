@@ -15,8 +15,9 @@ use serde::de::DeserializeOwned;
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 use tokio_util::sync::CancellationToken;
 
-use crate::api::{self, requested_at};
+use crate::api::{self, IDENTITY_FINALIZER, INSTANCE_FINALIZER};
 use crate::backoff;
+use crate::changes::Changes;
 use crate::context::{Context, IdentityObject, InstanceObject, Options, Pokes};
 use crate::events::Events;
 use crate::identity::memory::Memory;
@@ -61,17 +62,13 @@ pub async fn run(client: kube::Client, options: Options, concurrency: u16, stop:
     });
 
     let seen = Arc::clone(&context);
-    let identity_watch = watch::<IdentityObject>(&client)
-        .inspect(move |event| identity_seen(event, &seen))
-        .reflect(identity_writer)
-        .applied_objects()
-        .predicate_filter(wanted::<IdentityObject>, Default::default());
+    let identity_watch =
+        watch::<IdentityObject>(&client).inspect(move |event| identity_seen(event, &seen)).reflect(identity_writer);
+    let identity_watch = news(identity_watch, IDENTITY_FINALIZER);
     let seen = Arc::clone(&context);
-    let instance_watch = watch::<InstanceObject>(&client)
-        .inspect(move |event| instance_seen(event, &seen))
-        .reflect(instance_writer)
-        .applied_objects()
-        .predicate_filter(wanted::<InstanceObject>, Default::default());
+    let instance_watch =
+        watch::<InstanceObject>(&client).inspect(move |event| instance_seen(event, &seen)).reflect(instance_writer);
+    let instance_watch = news(instance_watch, INSTANCE_FINALIZER);
     let seen = Arc::clone(&context);
     let namespace_watch = watch::<PartialObjectMeta<Namespace>>(&client)
         .reflect(namespace_writer)
@@ -140,14 +137,13 @@ where
     })
 }
 
-/// What of an object makes it worth a look: its generation, its finalizers, its deletion, and a request for one.
-fn wanted<K: Resource>(object: &K) -> Option<u64> {
-    use std::hash::{DefaultHasher, Hash, Hasher};
-    let meta = object.meta();
-    let mut hasher = DefaultHasher::new();
-    (meta.generation, &meta.finalizers, &meta.uid, meta.deletion_timestamp.is_some()).hash(&mut hasher);
-    requested_at(meta.annotations.as_ref()).hash(&mut hasher);
-    Some(hasher.finish())
+/// The objects of a watch that are worth a look.
+fn news<K: Resource + Send + 'static>(
+    watch: impl Stream<Item = watcher::Result<Event<K>>> + Send + 'static,
+    finalizer: &'static str,
+) -> impl Stream<Item = watcher::Result<K>> + Send + 'static {
+    let mut changes = Changes::new(finalizer);
+    watch.filter_map(move |event| future::ready(event.map(|event| changes.news(event)).transpose()))
 }
 
 fn identity_seen(event: &watcher::Result<Event<IdentityObject>>, context: &Context) {

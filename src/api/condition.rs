@@ -129,7 +129,14 @@ pub fn is_true(conditions: &[Condition], type_: &str) -> bool {
 }
 
 /// Sets a condition: keeps `lastTransitionTime` unless the status flips.
-pub fn set(conditions: &mut Vec<Condition>, type_: &str, status: bool, verdict: &Verdict, generation: i64, now: Timestamp) {
+pub fn set(
+    conditions: &mut Vec<Condition>,
+    type_: &str,
+    status: bool,
+    verdict: &Verdict,
+    generation: i64,
+    now: Timestamp,
+) {
     let status = if status { "True" } else { "False" };
     let since = find(conditions, type_)
         .filter(|old| old.status == status)

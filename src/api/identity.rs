@@ -31,7 +31,12 @@ use super::instance::Mode;
     printcolumn(name = "State", type_ = "string", json_path = ".status.state"),
     printcolumn(name = "Identity", type_ = "string", json_path = ".status.identityID"),
     printcolumn(name = "Instance", type_ = "string", json_path = ".status.instance.name", priority = "1"),
-    printcolumn(name = "Message", type_ = "string", json_path = ".status.conditions[?(@.type=='Ready')].message", priority = "1"),
+    printcolumn(
+        name = "Message",
+        type_ = "string",
+        json_path = ".status.conditions[?(@.type=='Ready')].message",
+        priority = "1"
+    ),
     printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp")
 )]
 #[serde(rename_all = "camelCase")]

@@ -25,8 +25,5 @@ pub const FLUX_REQUESTED_AT: &str = "reconcile.fluxcd.io/requestedAt";
 /// The value of the request annotation, ours before Flux's.
 pub fn requested_at(annotations: Option<&std::collections::BTreeMap<String, String>>) -> Option<&str> {
     let annotations = annotations?;
-    [RECONCILE_REQUESTED_AT, FLUX_REQUESTED_AT]
-        .iter()
-        .find_map(|key| annotations.get(*key))
-        .map(String::as_str)
+    [RECONCILE_REQUESTED_AT, FLUX_REQUESTED_AT].iter().find_map(|key| annotations.get(*key)).map(String::as_str)
 }

@@ -47,7 +47,9 @@ async fn attempt(search: &Search<'_>, desired: &Desired, observed: Observed, pla
         Err(ApplyError::Create { error, sent_at: _ }) => {
             if error.outcome_unknown() {
                 // It may be carried out yet: nothing is created again before that is known.
-                context.memory.update(&inputs.claimant.uid, |remembered| remembered.unanswered_create = Some(Instant::now()));
+                context
+                    .memory
+                    .update(&inputs.claimant.uid, |remembered| remembered.unanswered_create = Some(Instant::now()));
             }
             return Err(failure::close_and_halt(&error, inputs, sent(search, desired), context));
         }
@@ -153,4 +155,3 @@ fn happening(plan: &Plan) -> Option<Happening> {
         _ => None,
     }
 }
-

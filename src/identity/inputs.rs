@@ -100,10 +100,7 @@ fn not_permitted(place: &Place, namespace: &str) -> Verdict {
     Verdict::new(Reason::NotPermitted, message)
 }
 
-async fn labels(
-    namespace: &str,
-    context: &Context,
-) -> Result<BTreeMap<String, String>, kube::Error> {
+async fn labels(namespace: &str, context: &Context) -> Result<BTreeMap<String, String>, kube::Error> {
     if let Some(seen) = context.namespaces.get(&ObjectRef::new(namespace)) {
         return Ok(seen.labels().clone());
     }

@@ -83,9 +83,7 @@ pub fn merge(root: &str, observed: &Value, desired: &Map<String, Value>, owned_b
     let owned_now = leaves(root, desired);
     let gone = owned_before.iter().filter(|old| {
         // An object in place of a former leaf, or a leaf in place of a former object, is settled by the overlay.
-        !owned_now
-            .iter()
-            .any(|new| pointer::is_within(new, old) || pointer::is_within(old, new))
+        !owned_now.iter().any(|new| pointer::is_within(new, old) || pointer::is_within(old, new))
     });
     for path in gone.filter(|path| pointer::is_within(path, root)) {
         remove(&mut merged, &pointer::split(&path[root.len()..]));

@@ -145,7 +145,8 @@ impl Search<'_> {
                 Ok(ids)
             }
             Lookup::NotYet => {
-                let message = "waits for a complete listing of the instance, so that no identity is made twice or left behind";
+                let message =
+                    "waits for a complete listing of the instance, so that no identity is made twice or left behind";
                 Err(Halt::Waiting(Verdict::new(Reason::Progressing, message)))
             }
         }

@@ -44,12 +44,21 @@ pub struct Present {
 #[derive(Clone, Debug, PartialEq)]
 pub enum Step {
     Create(Box<CreateIdentity>),
-    Patch { id: String, operations: Vec<PatchOperation> },
+    Patch {
+        id: String,
+        operations: Vec<PatchOperation>,
+    },
     /// Ends all sessions; otherwise they would come back to life on reactivation.
-    EndSessions { id: String },
+    EndSessions {
+        id: String,
+    },
     /// Reads back that the identity is inactive: a user's request that was under way may have undone it.
-    ConfirmInactive { id: String },
-    Delete { id: String },
+    ConfirmInactive {
+        id: String,
+    },
+    Delete {
+        id: String,
+    },
 }
 
 /// What is to be done, and what a status may say about it.
@@ -136,7 +145,8 @@ fn plan_change(claimant: &Claimant, desired: &Desired, present: &Present, owned_
     operations.extend(admin_operations);
 
     let id = identity.id.clone();
-    let deactivates = desired.state == Some(State::Inactive) && (identity.state == State::Active || present.has_sessions);
+    let deactivates =
+        desired.state == Some(State::Inactive) && (identity.state == State::Active || present.has_sessions);
     let mut steps = Vec::new();
     if !operations.is_empty() {
         steps.push(Step::Patch { id: id.clone(), operations });
@@ -191,13 +201,8 @@ fn diff_admin(
         operations.push(PatchOperation::Replace { path: mark_path(), value: wanted });
     }
     let there = there.as_object().cloned().unwrap_or_default();
-    let merged = json::merge(
-        METADATA_ADMIN,
-        &Value::Object(there.clone()),
-        &desired.metadata_admin,
-        owned_before,
-        Null::Absent,
-    );
+    let merged =
+        json::merge(METADATA_ADMIN, &Value::Object(there.clone()), &desired.metadata_admin, owned_before, Null::Absent);
     json::diff(METADATA_ADMIN, &Value::Object(there), &merged, operations);
 }
 

@@ -70,7 +70,11 @@ async fn look(
         let mut observed = search.run().await?;
         note_sessions(&search, &desired, &mut observed).await?;
         let plan = plan::plan(&inputs.claimant, &desired, &observed);
-        let seen = if observes { report(&inputs, observed, plan) } else { enforce::run(&search, &desired, observed, plan).await? };
+        let seen = if observes {
+            report(&inputs, observed, plan)
+        } else {
+            enforce::run(&search, &desired, observed, plan).await?
+        };
         Ok(Outcome { verdict: done(observes), instance: Some(inputs::reference(&place)), seen })
     };
     let result = result.await;
@@ -91,7 +95,10 @@ fn ensure_callable(inputs: &Inputs, desired: &Desired) -> Result<(), Halt> {
 async fn hold(resource: &KratosIdentity, inputs: &Inputs, context: &Context) -> Result<KratosIdentity, Halt> {
     if !inputs.instance.is_held {
         context.pokes.instance(inputs.instance.place.clone());
-        return Err(Halt::Waiting(Verdict::new(Reason::Progressing, "waits until the instance is held by its finalizer")));
+        return Err(Halt::Waiting(Verdict::new(
+            Reason::Progressing,
+            "waits until the instance is held by its finalizer",
+        )));
     }
     if kube_write::carries(resource, IDENTITY_FINALIZER) {
         return Ok(resource.clone());
@@ -100,7 +107,8 @@ async fn hold(resource: &KratosIdentity, inputs: &Inputs, context: &Context) -> 
     let written: IdentityObject = match kube_write::add_finalizer(&api, resource, IDENTITY_FINALIZER).await {
         Ok(written) => written,
         Err(error) if kube_write::is_outdated(&error) => {
-            let verdict = Verdict::new(Reason::Progressing, "the resource has just been changed; it is looked at again");
+            let verdict =
+                Verdict::new(Reason::Progressing, "the resource has just been changed; it is looked at again");
             return Err(Halt::Waiting(verdict));
         }
         Err(error) => return Err(Halt::Kubernetes(error)),
@@ -234,7 +242,11 @@ pub fn subject(resource: &KratosIdentity) -> Subject<'_> {
 }
 
 /// Writes the status where it changed, and an event where something new needs someone.
-pub async fn write(resource: &KratosIdentity, next: KratosIdentityStatus, context: &Context) -> Result<(), kube::Error> {
+pub async fn write(
+    resource: &KratosIdentity,
+    next: KratosIdentityStatus,
+    context: &Context,
+) -> Result<(), kube::Error> {
     if resource.status.as_ref() == Some(&next) {
         return Ok(());
     }
@@ -246,7 +258,8 @@ pub async fn write(resource: &KratosIdentity, next: KratosIdentityStatus, contex
         Err(error) => return Err(error),
     }
     let stalled = |status: &KratosIdentityStatus| {
-        condition::find(&status.conditions, condition::STALLED).map(|stalled| (stalled.reason.clone(), stalled.message.clone()))
+        condition::find(&status.conditions, condition::STALLED)
+            .map(|stalled| (stalled.reason.clone(), stalled.message.clone()))
     };
     let before = resource.status.as_ref().and_then(stalled);
     if let Some((reason, message)) = stalled(&next)

@@ -100,7 +100,10 @@ async fn release(resource: &KratosIdentity, context: &Context) -> Result<Release
 /// A resource that can't go yet says how it can be let go all the same.
 fn with_escape(halt: Halt) -> Halt {
     let escape = |verdict: Verdict| Verdict {
-        message: format!("{}; being deleted: patching deletion.policy to Orphan lets it go now and keeps the identity", verdict.message),
+        message: format!(
+            "{}; being deleted: patching deletion.policy to Orphan lets it go now and keeps the identity",
+            verdict.message
+        ),
         ..verdict
     };
     match halt {
@@ -120,8 +123,10 @@ fn happening(release: &Release) -> Happening {
             Happening::normal("IdentityGone", "Delete", "there was no identity of this resource in Kratos any more")
         }
         Release::Deleted(_) => Happening::normal("IdentityDeleted", "Delete", "the identity was deleted in Kratos"),
-        Release::Deactivated(_) => {
-            Happening::normal("IdentityDeactivated", "Delete", "the identity was deactivated in Kratos and its sessions ended")
-        }
+        Release::Deactivated(_) => Happening::normal(
+            "IdentityDeactivated",
+            "Delete",
+            "the identity was deactivated in Kratos and its sessions ended",
+        ),
     }
 }

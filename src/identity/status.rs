@@ -92,7 +92,8 @@ pub fn next(subject: Subject<'_>, outcome: Outcome, now: Timestamp) -> KratosIde
 /// The status of a suspended resource: nothing was looked at.
 pub fn suspended(subject: Subject<'_>, now: Timestamp) -> KratosIdentityStatus {
     let mut status = subject.current.cloned().unwrap_or_default();
-    let verdict = Verdict::new(Reason::Suspended, "spec.suspend is true: the identity is neither looked at nor changed");
+    let verdict =
+        Verdict::new(Reason::Suspended, "spec.suspend is true: the identity is neither looked at nor changed");
     observe_generation(&mut status, subject, verdict.reason);
     condition::set(&mut status.conditions, SUSPENDED, true, &verdict, subject.generation, now);
     // What was being retried isn't any more; whether it is ready stays as it was last seen.

@@ -64,7 +64,8 @@ async fn hold(instance: &KratosInstance, place: &Place, context: &Context) -> Re
     if is_deleting || references::referring(context, place).is_empty() {
         return Ok(false);
     }
-    let written: Result<InstanceObject, _> = kube_write::add_finalizer(&api(context, place), instance, INSTANCE_FINALIZER).await;
+    let written: Result<InstanceObject, _> =
+        kube_write::add_finalizer(&api(context, place), instance, INSTANCE_FINALIZER).await;
     match written {
         Ok(_) => Ok(true),
         // The next event brings the object as it is now.
@@ -106,9 +107,8 @@ async fn connect(
         },
         Err(ReadError::Kube(error)) => return Err(error),
     };
-    let is_same_server = |handle: &Handle| {
-        handle.settings.connection == settings.connection && handle.credentials == credentials
-    };
+    let is_same_server =
+        |handle: &Handle| handle.settings.connection == settings.connection && handle.credentials == credentials;
     if let Some(handle) = &before
         && is_same_server(handle)
         && handle.settings == settings
@@ -184,7 +184,9 @@ fn usable(handle: &Handle) -> Verdict {
     }
     match handle.settings.mode {
         Mode::Enforce => Verdict::new(Reason::Reconciled, "Kratos answers"),
-        Mode::Observe => Verdict::new(Reason::Observed, "Kratos answers; mode Observe: nothing is changed through this instance"),
+        Mode::Observe => {
+            Verdict::new(Reason::Observed, "Kratos answers; mode Observe: nothing is changed through this instance")
+        }
     }
 }
 
@@ -231,7 +233,8 @@ async fn not_permitted(instance: &KratosInstance, place: Place, context: &Contex
 
 /// An object that this version can't read: it says so, and whoever refers to it waits.
 async fn unreadable(object: &InstanceObject, place: &Place, context: &Context) -> Result<Action, kube::Error> {
-    let message = "the resource can't be read by this version of the operator: compare it with `kubectl explain kinst.spec`";
+    let message =
+        "the resource can't be read by this version of the operator: compare it with `kubectl explain kinst.spec`";
     let verdict = Verdict::new(Reason::InvalidSpec, message);
     context.registry.remove(place);
     context.registry.set(place.clone(), Entry::Unusable(verdict.clone()));
@@ -281,7 +284,11 @@ async fn write(
     if current.and_then(reason_before).as_deref() != Some(verdict.reason.as_str()) {
         let (reason, note) = (verdict.reason.as_str(), verdict.message.as_str());
         let is_done = verdict.reason.state() == condition::State::Done;
-        let happening = if is_done { Happening::normal(reason, "Reconcile", note) } else { Happening::warning(reason, "Reconcile", note) };
+        let happening = if is_done {
+            Happening::normal(reason, "Reconcile", note)
+        } else {
+            Happening::warning(reason, "Reconcile", note)
+        };
         context.events.publish(instance, happening);
     }
     Ok(())

@@ -5,9 +5,7 @@ use std::time::Duration;
 
 use url::Url;
 
-use crate::api::instance::{
-    AllowedNamespaces, Auth, BearerToken, KeyRef, KratosInstanceSpec, Mode, Tls,
-};
+use crate::api::instance::{AllowedNamespaces, Auth, BearerToken, KeyRef, KratosInstanceSpec, Mode, Tls};
 use crate::api::{Reason, Verdict};
 use crate::kratos::RateLimit;
 
@@ -92,7 +90,8 @@ pub fn parse(spec: &KratosInstanceSpec) -> Result<Settings, Verdict> {
 }
 
 fn url(field: &str, text: &str) -> Result<Url, Verdict> {
-    let invalid = || Verdict::new(Reason::InvalidSpec, format!("{field} is no http or https URL of a host; correct it"));
+    let invalid =
+        || Verdict::new(Reason::InvalidSpec, format!("{field} is no http or https URL of a host; correct it"));
     let url = Url::parse(text).map_err(|_| invalid())?;
     // Credentials in a URL would end up in logs; they belong into auth.
     let is_plain = url.username().is_empty() && url.password().is_none();

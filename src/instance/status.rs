@@ -2,9 +2,9 @@
 
 use k8s_openapi::jiff::Timestamp;
 
+use crate::api::Verdict;
 use crate::api::condition::{self, State};
 use crate::api::instance::KratosInstanceStatus;
-use crate::api::Verdict;
 
 /// The status after a look. `schemas`: what Kratos serves, if that is known.
 pub fn next(
