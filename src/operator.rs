@@ -160,6 +160,7 @@ fn identity_seen(event: &watcher::Result<Event<IdentityObject>>, context: &Conte
                 context.pokes.instance(instance);
             }
         }
+        Ok(Event::Apply(object) | Event::InitApply(object)) => context.latest_identities.caught_up(object),
         Ok(_) => {}
         Err(error) => tracing::warn!(%error, "watching KratosIdentity failed; it is tried again"),
     }
@@ -175,6 +176,7 @@ fn instance_seen(event: &watcher::Result<Event<InstanceObject>>, context: &Conte
             context.registry.remove(&place);
             context.pokes.identities(references::referring(context, &place));
         }
+        Ok(Event::Apply(object) | Event::InitApply(object)) => context.latest_instances.caught_up(object),
         Ok(_) => {}
         Err(error) => tracing::warn!(%error, "watching KratosInstance failed; it is tried again"),
     }

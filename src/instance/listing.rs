@@ -78,6 +78,11 @@ impl Listing {
         self.changed.notified().await;
     }
 
+    /// The interval may have changed.
+    pub fn reconsider(&self) {
+        self.changed.notify_one();
+    }
+
     /// Takes in a complete listing.
     pub fn complete(&self, scan: Scan) {
         let mut state = self.state();
