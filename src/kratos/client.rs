@@ -8,7 +8,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use governor::{DefaultDirectRateLimiter, Jitter, Quota, RateLimiter};
 use reqwest::header::HeaderValue;
-use reqwest::{Certificate, Method, redirect};
+use reqwest::{Certificate, Method, StatusCode, redirect};
 use secrecy::ExposeSecret;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -19,7 +19,7 @@ use super::error::Class;
 use super::error::{Error, Kind};
 use super::retry::repeat;
 use super::transport::{Answer, Call, send};
-use super::types::Removal;
+use super::types::{Identity, Removal};
 
 /// The most that connecting may take.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
@@ -181,7 +181,11 @@ impl Client {
     /// A deletion, for which Kratos' 404 is as good as success.
     pub(super) async fn remove(&self, call: &Call) -> Result<Removal, Error> {
         match self.answer(call).await {
-            Ok(_) => Ok(Removal::Removed),
+            Ok(answer) if answer.status == StatusCode::NO_CONTENT => Ok(Removal::Removed),
+            // The API document has the identity as one deletion's answer. Anything else isn't Kratos'.
+            Ok(answer) => answer
+                .json::<Identity>(call.operation)
+                .map(|_| Removal::Removed),
             Err(error) if error.class() == Class::NotFound => Ok(Removal::WasAbsent),
             Err(error) => Err(error),
         }

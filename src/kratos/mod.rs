@@ -11,6 +11,8 @@ mod recovery;
 mod retry;
 mod schemas;
 mod sessions;
+#[cfg(test)]
+mod tests;
 mod transport;
 pub mod types;
 
