@@ -312,3 +312,37 @@ async fn a_second_factor_raises_the_sessions_assurance() {
     assert!(methods.contains(&("password", "aal1")), "{methods:?}");
     assert!(methods.contains(&("lookup_secret", "aal2")), "{methods:?}");
 }
+
+#[tokio::test]
+async fn devices_are_what_the_client_says_and_private_addresses_are_dropped() {
+    let (kratos, client) = kratos().await;
+    let (identity, _) = logged_in(kratos, &client, 0).await;
+    let email = identity.traits["email"].as_str().unwrap();
+    let device = async |headers: &[(&'static str, &'static str)]| {
+        let token = kratos
+            .login_from(headers, email, PASSWORD)
+            .await
+            .unwrap()
+            .unwrap();
+        let id = session_id(kratos, &token).await;
+        let session = client
+            .get_session(&id, &[Expand::Devices])
+            .await
+            .unwrap()
+            .unwrap();
+        session.devices.into_iter().next().unwrap()
+    };
+    let kiosk = device(&[
+        ("User-Agent", "kiosk/1"),
+        ("X-Forwarded-For", "203.0.113.7"),
+    ])
+    .await;
+    assert_eq!(
+        (kiosk.ip_address.as_deref(), kiosk.user_agent.as_deref()),
+        (Some("203.0.113.7"), Some("kiosk/1"))
+    );
+    let private = device(&[("X-Forwarded-For", "10.1.2.3")]).await;
+    assert_eq!(private.ip_address, None);
+    let direct = device(&[]).await.ip_address.unwrap();
+    assert!(direct.starts_with("127.0.0.1:"), "{direct}");
+}

@@ -1,5 +1,5 @@
-//! A real Kratos on loopback, with a database of its own: starts it, stops it, starts it again on the same database,
-//! and logs people in through its public API as a browserless client would. What is in it is the tests' business.
+//! A real Kratos on loopback, with a database of its own: starts it, stops it, starts it again on the same database.
+//! What is in it is the tests' business.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -48,7 +48,7 @@ impl Default for Options {
 /// Field order is the order of the end: the process goes before its files.
 pub struct Kratos {
     process: Mutex<Process>,
-    http: reqwest::Client,
+    pub(super) http: reqwest::Client,
     options: Mutex<Options>,
     admin: Port,
     public: Port,
@@ -144,70 +144,6 @@ impl Kratos {
         self.process().log()
     }
 
-    /// Logs in with a password and gives the session's token; `None` where the login is refused.
-    pub async fn login(&self, identifier: &str, password: &str) -> Result<Option<String>> {
-        let flow = self.flow("login", None, "").await?;
-        let body = json!({"method": "password", "identifier": identifier, "password": password});
-        let (status, answer) = self.submit("login", &flow, None, &body).await?;
-        Ok(answer["session_token"]
-            .as_str()
-            .filter(|_| status == StatusCode::OK)
-            .map(str::to_owned))
-    }
-
-    /// Who a session's token belongs to: Kratos' session, or `None` where it doesn't hold (any more).
-    pub async fn whoami(&self, token: &str) -> Result<Option<Value>> {
-        let url = self.public_url().join("sessions/whoami")?;
-        let answer = self
-            .http
-            .get(url)
-            .header("X-Session-Token", token)
-            .send()
-            .await?;
-        match answer.status() {
-            StatusCode::OK => Ok(Some(answer.json().await?)),
-            StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => Ok(None),
-            status => Err(format!("whoami answers {status}").into()),
-        }
-    }
-
-    /// Changes one's own traits, as a person does on a settings page. Kratos wants all of them.
-    pub async fn change_own_traits(&self, token: &str, traits: &Value) -> Result<()> {
-        let flow = self.flow("settings", Some(token), "").await?;
-        let body = json!({"method": "profile", "traits": traits});
-        self.submit_settings(&flow, token, &body).await.map(drop)
-    }
-
-    /// Changes one's own password.
-    pub async fn change_own_password(&self, token: &str, password: &str) -> Result<()> {
-        let flow = self.flow("settings", Some(token), "").await?;
-        let body = json!({"method": "password", "password": password});
-        self.submit_settings(&flow, token, &body).await.map(drop)
-    }
-
-    /// Makes one-time codes (`lookup_secret`) one's second factor, and gives them.
-    pub async fn enrol_lookup_secret(&self, token: &str) -> Result<Vec<String>> {
-        let flow = self.flow("settings", Some(token), "").await?;
-        let body = json!({"method": "lookup_secret", "lookup_secret_regenerate": true});
-        let shown = self.submit_settings(&flow, token, &body).await?;
-        let codes = node_texts(&shown, "lookup_secret_codes");
-        let body = json!({"method": "lookup_secret", "lookup_secret_confirm": true});
-        self.submit_settings(&flow, token, &body).await?;
-        Ok(codes)
-    }
-
-    /// Gives a second factor to a session, which is of assurance level 2 from then on.
-    pub async fn step_up(&self, token: &str, lookup_secret: &str) -> Result<()> {
-        let flow = self.flow("login", Some(token), "?aal=aal2").await?;
-        let body = json!({"method": "lookup_secret", "lookup_secret": lookup_secret});
-        match self.submit("login", &flow, Some(token), &body).await? {
-            (StatusCode::OK, _) => Ok(()),
-            (status, answer) => {
-                Err(format!("the second factor is answered by {status}: {answer}").into())
-            }
-        }
-    }
-
     /// A JSON request to the admin API as it is, for what the client doesn't do. The path begins with `admin/`.
     pub async fn raw(
         &self,
@@ -230,46 +166,6 @@ impl Kratos {
         ))
     }
 
-    async fn flow(&self, kind: &str, token: Option<&str>, query: &str) -> Result<String> {
-        let url = self
-            .public_url()
-            .join(&format!("self-service/{kind}/api{query}"))?;
-        let mut request = self.http.get(url);
-        if let Some(token) = token {
-            request = request.header("X-Session-Token", token);
-        }
-        let flow: Value = request.send().await?.json().await?;
-        let id = flow["id"]
-            .as_str()
-            .ok_or_else(|| format!("no {kind} flow: {flow}"))?;
-        Ok(id.to_owned())
-    }
-
-    async fn submit(
-        &self,
-        kind: &str,
-        flow: &str,
-        token: Option<&str>,
-        body: &Value,
-    ) -> Result<(StatusCode, Value)> {
-        let url = self
-            .public_url()
-            .join(&format!("self-service/{kind}?flow={flow}"))?;
-        let mut request = self.http.post(url).json(body);
-        if let Some(token) = token {
-            request = request.header("X-Session-Token", token);
-        }
-        let answer = request.send().await?;
-        Ok((answer.status(), answer.json().await?))
-    }
-
-    async fn submit_settings(&self, flow: &str, token: &str, body: &Value) -> Result<Value> {
-        match self.submit("settings", flow, Some(token), body).await? {
-            (StatusCode::OK, answer) => Ok(answer),
-            (status, answer) => Err(format!("settings are answered by {status}: {answer}").into()),
-        }
-    }
-
     async fn wait_until_ready(&self) -> Result<()> {
         let url = self.admin_url().join("admin/health/ready")?;
         let ready = eventually("Kratos is ready", START, async || {
@@ -290,21 +186,6 @@ impl Kratos {
     fn process(&self) -> MutexGuard<'_, Process> {
         self.process.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-/// The secrets that a settings page shows in a node.
-fn node_texts(flow: &Value, name: &str) -> Vec<String> {
-    let nodes = flow["ui"]["nodes"].as_array().into_iter().flatten();
-    nodes
-        .filter(|node| node["attributes"]["id"] == name)
-        .flat_map(|node| {
-            node["attributes"]["text"]["context"]["secrets"]
-                .as_array()
-                .cloned()
-                .unwrap_or_default()
-        })
-        .filter_map(|secret| secret["text"].as_str().map(str::to_owned))
-        .collect()
 }
 
 fn url_of(port: &Port) -> Url {
