@@ -250,10 +250,12 @@ fn write_config(dir: &WorkDir, admin: &Port, public: &Port, options: &Options) -
         session["earliest_possible_extend"] = json!(time);
     }
     let on = json!({"enabled": true});
+    // `lock=false`: the database layer's own mutex and SQLite's lock, taken in either order by two requests, would wait
+    // for each other until the busy time-out ("database is locked").
     let config = json!({
         "version": "v1.3.1",
         "dsn": format!(
-            "sqlite://{}?_fk=true&_journal_mode=WAL&_synchronous=OFF&_busy_timeout=30000&_txlock=immediate",
+            "sqlite://{}?_fk=true&_journal_mode=WAL&_synchronous=OFF&_busy_timeout=30000&_txlock=immediate&lock=false",
             database.display()
         ),
         "serve": {"public": server(public), "admin": server(admin)},
