@@ -258,7 +258,7 @@ async fn a_new_address_is_unverified_until_its_whole_element_is_replaced() {
 }
 
 #[tokio::test]
-async fn an_identifier_that_changes_is_exchanged_but_one_that_leaves_stays() {
+async fn an_identifier_that_changes_or_leaves_beside_another_logs_in_no_more() {
     let (kratos, client) = kratos().await;
     let (first, second) = (email("first"), email("second"));
     let mut wanted = customer_with_password(&first);
@@ -314,4 +314,34 @@ async fn an_inactive_identity_is_locked_out_until_it_is_active_again_and_its_ses
         kratos.whoami(&token).await.unwrap().is_some(),
         "the old session is back"
     );
+}
+
+#[tokio::test]
+async fn where_no_identifier_is_left_the_last_ones_stay_and_still_log_in() {
+    let (kratos, client) = kratos().await;
+    let email = email("last");
+    let created = client
+        .create_identity(&customer_with_password(&email))
+        .await
+        .unwrap();
+    let patch = [
+        replace("/schema_id", json!("plain")),
+        replace("/traits", json!({})),
+    ];
+    client.patch_identity(&created.id, &patch).await.unwrap();
+    let after = read(&client, &created.id).await;
+    assert_eq!(after.traits, json!({}));
+    assert!(after.verifiable_addresses.is_empty());
+    assert_eq!(
+        after
+            .credential(CredentialType::Password)
+            .unwrap()
+            .identifiers,
+        [email.clone()]
+    );
+    assert!(kratos.login(&email, PASSWORD).await.unwrap().is_some());
+    let found = list(&client, IdentityFilter::by_identifier(&email))
+        .await
+        .unwrap();
+    assert_eq!(found[0].id, created.id);
 }
