@@ -6,6 +6,7 @@ mod faults;
 mod leaks;
 mod newer_server;
 mod redirects;
+mod tls;
 
 use std::time::Duration;
 
