@@ -4,7 +4,9 @@ use kratos_operator::kratos::{
     Class, CreateIdentity, CredentialImport, CredentialType, OidcLink, Removal,
 };
 
-use crate::fixtures::{NOBODY, PASSWORD, customer, customer_with_password, email, kratos, read};
+use crate::fixtures::{
+    NOBODY, PASSWORD, add, customer, customer_with_password, email, kratos, read,
+};
 
 #[tokio::test]
 async fn a_second_factor_is_deleted_once_and_is_absent_then() {
@@ -138,4 +140,55 @@ async fn oidc_links_are_deleted_one_by_one_even_the_last_one() {
         Removal::Removed
     );
     assert_eq!(left().await.unwrap_or_default(), Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn one_time_codes_are_named_lookup_secret_and_not_lookup() {
+    let (kratos, client) = kratos().await;
+    let email = email("lookup");
+    let created = client
+        .create_identity(&customer_with_password(&email))
+        .await
+        .unwrap();
+    let token = kratos.login(&email, PASSWORD).await.unwrap().unwrap();
+    kratos.enrol_lookup_secret(&token).await.unwrap();
+    for (name, expected) in [("lookup", 404), ("lookup_secret", 204)] {
+        let path = format!("admin/identities/{}/credentials/{name}", created.id);
+        let (status, _) = kratos
+            .raw(reqwest::Method::DELETE, &path, &serde_json::json!(null))
+            .await
+            .unwrap();
+        assert_eq!(status, expected);
+    }
+}
+
+#[tokio::test]
+async fn every_write_moves_the_credentials_updated_at_so_that_it_says_nothing() {
+    let (kratos, client) = kratos().await;
+    let email = email("anew");
+    let created = client
+        .create_identity(&customer_with_password(&email))
+        .await
+        .unwrap();
+    let times = async || {
+        let identity = read(&client, &created.id).await;
+        identity
+            .credential(CredentialType::Password)
+            .unwrap()
+            .updated_at
+    };
+    let before = times().await;
+    assert!(before.is_some());
+    client
+        .patch_identity(
+            &created.id,
+            &[add("/metadata_admin/a", serde_json::json!(1))],
+        )
+        .await
+        .unwrap();
+    assert_ne!(before, times().await);
+    assert!(
+        kratos.login(&email, PASSWORD).await.unwrap().is_some(),
+        "the password is the same"
+    );
 }

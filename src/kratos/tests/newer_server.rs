@@ -175,6 +175,27 @@ async fn external_id_and_organization_are_sent_and_read_back() {
     assert_eq!(created.state, State::Active);
 }
 
+#[test]
+fn states_are_read_as_kratos_means_them() {
+    let state = |text: Value| {
+        let identity: super::super::Identity =
+            serde_json::from_value(json!({"id": ID, "state": text})).unwrap();
+        identity.state
+    };
+    assert_eq!(
+        [state(json!("active")), state(json!(null))],
+        [State::Active; 2]
+    );
+    assert_eq!(
+        [
+            state(json!("inactive")),
+            state(json!("asleep")),
+            state(json!(""))
+        ],
+        [State::Inactive; 3]
+    );
+}
+
 #[tokio::test]
 async fn items_of_a_batch_fail_alone_each_with_its_own_class() {
     let server = MockServer::start().await;

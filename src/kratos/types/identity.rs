@@ -5,13 +5,13 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use k8s_openapi::jiff::Timestamp;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
 
 use super::tolerant::{empty_as_none, null_as_default, size, time};
 
 /// Whether an identity may log in.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum State {
     /// Login and sessions work.
@@ -19,6 +19,18 @@ pub enum State {
     Active,
     /// Login is refused, and sessions don't count while it lasts (they come back to life afterwards).
     Inactive,
+}
+
+/// To Kratos whatever isn't `active` is inactive, and one odd identity must not spoil the page that it is on.
+impl<'de> Deserialize<'de> for State {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        Ok(if text == "active" {
+            Self::Active
+        } else {
+            Self::Inactive
+        })
+    }
 }
 
 impl State {
