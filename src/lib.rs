@@ -1,6 +1,15 @@
-//! The library behind the `kratos-operator` binary: identities and sessions of Ory Kratos, declared as
-//! Kubernetes resources.
+//! The library behind the `kratos-operator` binary: identities of Ory Kratos, declared as Kubernetes resources.
 
-#![forbid(unsafe_code)]
-
+pub mod api;
+pub mod backoff;
+pub mod changes;
+pub mod cli;
+pub mod context;
+pub mod events;
+pub mod identity;
+pub mod instance;
 pub mod kratos;
+pub mod kube_write;
+pub mod latest;
+pub mod operator;
+pub mod place;

@@ -86,14 +86,17 @@ trap 'exit 143' TERM HUP
 
 # watch LOG: while the builder runs, says every ten seconds (on a terminal every second, on one line) where it is.
 watch() {
-	local begin=$SECONDS every=10 said=0 now
+	local begin=$SECONDS every=10 said=0 now steps
 	if [ -t 1 ]; then every=1; fi
 	while kill -0 "$builder" 2>/dev/null; do
 		sleep 1
 		now=$((SECONDS - begin))
 		if [ $((now - said)) -lt "$every" ]; then continue; fi
 		said=$now
-		now="  $(elapsed "$now"): $(wc -l <"$1" | tr -d ' ') packages so far, now $(tail -n 1 "$1" | cut -c 1-70)"
+		steps=$(wc -l <"$1" | tr -d ' ')
+		now="  $(elapsed "$now"): "
+		# Go names each package that it downloads or compiles; what it links, or has in its cache, it doesn't name.
+		if [ "$steps" = 0 ]; then now+="taking what is in Go's build cache"; else now+="$steps packages so far, last $(tail -n 1 "$1" | cut -c 1-70)"; fi
 		if [ -t 1 ]; then printf '\r\033[K%s' "$now"; else printf '%s\n' "$now"; fi
 	done
 	if [ -t 1 ]; then printf '\r\033[K'; fi

@@ -20,12 +20,9 @@ impl Upstream {
     async fn start() -> (Self, Proxy) {
         let this = Self::default();
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let proxy =
-            Proxy::before_kratos(&format!("http://{}", listener.local_addr().unwrap())).unwrap();
-        let router = axum::Router::new()
-            .route("/drip", axum::routing::get(drip))
-            .fallback(remember)
-            .with_state(this.clone());
+        let proxy = Proxy::before_kratos(&format!("http://{}", listener.local_addr().unwrap())).unwrap();
+        let router =
+            axum::Router::new().route("/drip", axum::routing::get(drip)).fallback(remember).with_state(this.clone());
         tokio::spawn(async move { axum::serve(listener, router).await });
         (this, proxy)
     }
@@ -35,17 +32,8 @@ impl Upstream {
     }
 }
 
-async fn remember(
-    State(upstream): State<Upstream>,
-    method: Method,
-    uri: Uri,
-    body: String,
-) -> (StatusCode, String) {
-    upstream
-        .0
-        .lock()
-        .unwrap()
-        .push(format!("{method} {uri} {body}"));
+async fn remember(State(upstream): State<Upstream>, method: Method, uri: Uri, body: String) -> (StatusCode, String) {
+    upstream.0.lock().unwrap().push(format!("{method} {uri} {body}"));
     (StatusCode::CREATED, body)
 }
 
@@ -75,18 +63,9 @@ async fn it_passes_requests_as_they_are_and_keeps_what_they_were() {
     assert_eq!(answer.text().await.unwrap(), "ada");
     let url = format!("{}/admin/identities?ids=1&ids=2&page_size=5", proxy.url());
     client().get(url).send().await.unwrap();
-    assert_eq!(
-        upstream.asked(),
-        [
-            "POST /admin/identities ada",
-            "GET /admin/identities?ids=1&ids=2&page_size=5 "
-        ]
-    );
+    assert_eq!(upstream.asked(), ["POST /admin/identities ada", "GET /admin/identities?ids=1&ids=2&page_size=5 "]);
     let seen = proxy.seen();
-    assert_eq!(
-        (seen[0].label.as_str(), seen[0].status),
-        (CREATE, Some(201))
-    );
+    assert_eq!((seen[0].label.as_str(), seen[0].status), (CREATE, Some(201)));
     assert_eq!(seen[1].parameters, ["ids", "ids", "page_size"]);
     assert!(seen[0].at <= seen[1].at);
     proxy.reset();
@@ -100,11 +79,7 @@ async fn it_counts_right_when_many_come_at_once() {
     futures::stream::iter(0..500)
         .map(|number| {
             let url = format!("{url}/admin/identities/{number}");
-            let request = if number % 5 == 0 {
-                client.delete(url)
-            } else {
-                client.get(url)
-            };
+            let request = if number % 5 == 0 { client.delete(url) } else { client.get(url) };
             async move { request.send().await.unwrap().error_for_status().unwrap() }
         })
         .buffer_unordered(32)
@@ -118,11 +93,7 @@ async fn it_counts_right_when_many_come_at_once() {
 #[tokio::test]
 async fn it_streams() {
     let (_upstream, proxy) = Upstream::start().await;
-    let mut answer = client()
-        .get(format!("{}/drip", proxy.url()))
-        .send()
-        .await
-        .unwrap();
+    let mut answer = client().get(format!("{}/drip", proxy.url())).send().await.unwrap();
     assert_eq!(answer.chunk().await.unwrap().unwrap(), "first");
 }
 
@@ -139,14 +110,9 @@ async fn a_lost_answer_was_given() {
 #[tokio::test]
 async fn answers_of_its_own_and_refusals_go_by_their_times_in_order() {
     let (upstream, proxy) = Upstream::start().await;
-    let busy = Answer::status(429)
-        .header("retry-after", "7")
-        .json(&serde_json::json!({"error": "busy"}));
+    let busy = Answer::status(429).header("retry-after", "7").json(&serde_json::json!({"error": "busy"}));
     proxy.on(CREATE).times(2).answer(busy);
-    proxy
-        .on_where(|label, path| label.starts_with("POST") && path.ends_with("/identities"))
-        .once()
-        .refuse();
+    proxy.on_where(|label, path| label.starts_with("POST") && path.ends_with("/identities")).once().refuse();
     for _ in 0..2 {
         let answer = post(&proxy, "").await.unwrap();
         assert_eq!(answer.status(), 429);
@@ -180,16 +146,12 @@ async fn what_is_held_goes_on_when_released() {
 async fn a_held_answer_has_happened_even_if_the_client_went_away() {
     let (upstream, proxy) = Upstream::start().await;
     let gate = proxy.on(CREATE).hold_answer();
-    let impatient = client()
-        .post(format!("{}/admin/identities", proxy.url()))
-        .timeout(Duration::from_millis(300));
+    let impatient = client().post(format!("{}/admin/identities", proxy.url())).timeout(Duration::from_millis(300));
     assert!(impatient.send().await.unwrap_err().is_timeout());
     gate.held().await;
-    eventually("it arrived", Duration::from_secs(5), async || {
-        (upstream.asked().len() == 1).then_some(())
-    })
-    .await
-    .unwrap();
+    eventually("it arrived", Duration::from_secs(5), async || (upstream.asked().len() == 1).then_some(()))
+        .await
+        .unwrap();
     proxy.clear_faults();
     assert_eq!(post(&proxy, "").await.unwrap().status(), 201);
 }
@@ -214,52 +176,17 @@ async fn down_refuses_connections_and_up_takes_them_at_the_same_address() {
 fn requests_to_kubernetes_are_named_by_verb_and_resource() {
     let of = "/apis/kratos-operator.dev/v1alpha1/namespaces/identity/kratosidentities";
     for (method, path, query, label) in [
-        (
-            "PATCH",
-            format!("{of}/ada/status"),
-            "",
-            "PATCH kratosidentities/status",
-        ),
-        (
-            "PATCH",
-            format!("{of}/ada"),
-            "fieldManager=x",
-            "PATCH kratosidentities",
-        ),
+        ("PATCH", format!("{of}/ada/status"), "", "PATCH kratosidentities/status"),
+        ("PATCH", format!("{of}/ada"), "fieldManager=x", "PATCH kratosidentities"),
         ("GET", format!("{of}/ada"), "", "GET kratosidentities"),
         ("GET", of.to_owned(), "watch=true", "WATCH kratosidentities"),
-        (
-            "DELETE",
-            of.to_owned(),
-            "",
-            "DELETECOLLECTION kratosidentities",
-        ),
-        (
-            "GET",
-            "/apis/kratos-operator.dev/v1alpha1/kratosidentities".into(),
-            "limit=5",
-            "LIST kratosidentities",
-        ),
-        (
-            "POST",
-            "/apis/events.k8s.io/v1/namespaces/a/events".into(),
-            "",
-            "POST events",
-        ),
+        ("DELETE", of.to_owned(), "", "DELETECOLLECTION kratosidentities"),
+        ("GET", "/apis/kratos-operator.dev/v1alpha1/kratosidentities".into(), "limit=5", "LIST kratosidentities"),
+        ("POST", "/apis/events.k8s.io/v1/namespaces/a/events".into(), "", "POST events"),
         ("GET", "/api/v1/namespaces/a".into(), "", "GET namespaces"),
-        (
-            "PUT",
-            "/api/v1/namespaces/a/finalize".into(),
-            "",
-            "PUT namespaces/finalize",
-        ),
+        ("PUT", "/api/v1/namespaces/a/finalize".into(), "", "PUT namespaces/finalize"),
         ("GET", "/readyz".into(), "", "GET /readyz"),
-        (
-            "GET",
-            "/apis/kratos-operator.dev/v1alpha1".into(),
-            "",
-            "GET /apis/kratos-operator.dev/v1alpha1",
-        ),
+        ("GET", "/apis/kratos-operator.dev/v1alpha1".into(), "", "GET /apis/kratos-operator.dev/v1alpha1"),
     ] {
         assert_eq!(Api::Kubernetes.label(method, &path, query), label);
     }
@@ -270,22 +197,10 @@ fn requests_to_kratos_are_named_without_their_values() {
     for (path, label) in [
         ("/admin/identities", "GET /admin/identities"),
         ("/admin/identities/42", "GET /admin/identities/{id}"),
-        (
-            "/admin/identities/42/sessions",
-            "GET /admin/identities/{id}/sessions",
-        ),
-        (
-            "/admin/identities/42/credentials/totp",
-            "GET /admin/identities/{id}/credentials/totp",
-        ),
-        (
-            "/admin/identities/by/external/crm-1",
-            "GET /admin/identities/by/external/{externalID}",
-        ),
-        (
-            "/admin/sessions/42/extend",
-            "GET /admin/sessions/{id}/extend",
-        ),
+        ("/admin/identities/42/sessions", "GET /admin/identities/{id}/sessions"),
+        ("/admin/identities/42/credentials/totp", "GET /admin/identities/{id}/credentials/totp"),
+        ("/admin/identities/by/external/crm-1", "GET /admin/identities/by/external/{externalID}"),
+        ("/admin/sessions/42/extend", "GET /admin/sessions/{id}/extend"),
         ("/schemas/customer", "GET /schemas/{id}"),
         ("/health/ready", "GET /health/ready"),
     ] {

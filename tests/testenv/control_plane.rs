@@ -11,14 +11,14 @@ use std::time::Duration;
 
 use k8s_openapi::api::core::v1::{Namespace, ServiceAccount};
 use kube::api::{Api, ObjectMeta, PostParams};
-use ring::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::Result;
+use super::credentials;
 use super::kubectl::Kubectl;
 use super::labels;
 use super::ports::Port;
-use super::process::{Process, component, eventually};
+use super::process::{Process, component, eventually, require};
 use super::proxy::{Proxy, Upstream};
 use super::workdir::WorkDir;
 
@@ -54,42 +54,28 @@ impl ControlPlane {
     /// The one that the tests of this binary share. It ends, and its files go, with the process.
     pub async fn shared() -> &'static Self {
         static SHARED: tokio::sync::OnceCell<ControlPlane> = tokio::sync::OnceCell::const_new();
-        SHARED
-            .get_or_init(async || Self::start().await.expect("the control plane starts"))
-            .await
+        SHARED.get_or_init(async || Self::start().await.expect("the control plane starts")).await
     }
 
     async fn try_start() -> Result<Self> {
+        require(&["etcd", "kube-apiserver", "kube-controller-manager"])?;
         let (etcd_port, port) = (Port::reserve()?, Port::reserve()?);
         let dir = WorkDir::new("control-plane-")?;
         let token: String = format!("{:032x}", rand::random::<u128>());
-        write_credentials(dir.path(), &token)?;
+        credentials::write(dir.path(), &token)?;
 
         let mut etcd = start_etcd(dir.path(), &etcd_port)?;
-        eventually_running(&mut etcd, "etcd listens", || {
-            TcpStream::connect(etcd_port.address()).ok()
-        })
-        .await?;
+        eventually_running(&mut etcd, "etcd listens", || TcpStream::connect(etcd_port.address()).ok()).await?;
         let mut apiserver = start_apiserver(dir.path(), &etcd_port, &port)?;
         let certificates = dir.path().join("apiserver/apiserver.crt");
-        let ca = eventually_running(
-            &mut apiserver,
-            "kube-apiserver makes its certificate",
-            || last_certificate(&certificates),
-        )
+        let ca = eventually_running(&mut apiserver, "kube-apiserver makes its certificate", || {
+            credentials::last_certificate(&certificates)
+        })
         .await?;
         std::fs::write(dir.path().join("ca.crt"), ca)?;
-        write_kubeconfig(dir.path(), &port, &token)?;
+        credentials::write_kubeconfig(dir.path(), &format!("https://{}", port.address()), &token)?;
         let controllers = start_controllers(dir.path())?;
-        let this = Self {
-            controllers,
-            apiserver: Mutex::new(apiserver),
-            etcd,
-            token,
-            etcd_port,
-            port,
-            dir,
-        };
+        let this = Self { controllers, apiserver: Mutex::new(apiserver), etcd, token, etcd_port, port, dir };
         this.wait_until_ready().await?;
         this.wait_for_controllers().await?;
         Ok(this)
@@ -114,42 +100,47 @@ impl ControlPlane {
         Kubectl::new(self.kubeconfig())
     }
 
-    /// A proxy before this kube-apiserver, and the kubeconfig to go through it (as an administrator; a client that
-    /// sends a token of its own is who it says it is).
+    /// A proxy before this kube-apiserver, and the kubeconfig to go through it, as an administrator.
     pub fn proxy(&self) -> Result<(Proxy, PathBuf)> {
+        self.proxy_for(&self.token)
+    }
+
+    /// The same, as whoever the token belongs to. The proxy adds it: clients send none without TLS.
+    pub fn proxy_for(&self, token: &str) -> Result<(Proxy, PathBuf)> {
         let proxy = Proxy::start(Upstream {
             url: self.url(),
             api: labels::Api::Kubernetes,
             ca: Some(std::fs::read(self.dir.path().join("ca.crt"))?),
-            token: Some(self.token.clone()),
+            token: Some(token.to_owned()),
         })?;
-        let port = proxy.address().port();
-        let path = self.dir.path().join(format!("kubeconfig-{port}"));
-        write_json(
-            &path,
-            &kubeconfig(&json!({"server": proxy.url()}), &json!({})),
-        )?;
+        let path = self.kubeconfig_of(&json!({"server": proxy.url()}), &json!({}))?;
         Ok((proxy, path))
+    }
+
+    /// A kubeconfig of whoever the token belongs to: a service account, say (`kubectl create token`).
+    pub fn kubeconfig_for(&self, token: &str) -> Result<PathBuf> {
+        let ca = self.dir.path().join("ca.crt");
+        let cluster = json!({"server": self.url(), "certificate-authority": ca});
+        self.kubeconfig_of(&cluster, &json!({"token": token}))
+    }
+
+    fn kubeconfig_of(&self, cluster: &Value, user: &Value) -> Result<PathBuf> {
+        let name = format!("kubeconfig-{:08x}", rand::random::<u32>());
+        let path = self.dir.path().join(name);
+        credentials::write_json(&path, &credentials::kubeconfig(cluster, user))?;
+        Ok(path)
     }
 
     /// Makes a namespace with a name of its own and these labels.
     pub async fn namespace(&self, labels: &[(&str, &str)]) -> Result<String> {
-        let labels: BTreeMap<String, String> = labels
-            .iter()
-            .map(|(key, value)| ((*key).to_owned(), (*value).to_owned()))
-            .collect();
+        let labels: BTreeMap<String, String> =
+            labels.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
         let name = format!("test-{:08x}", rand::random::<u32>());
         let namespace = Namespace {
-            metadata: ObjectMeta {
-                name: Some(name.clone()),
-                labels: Some(labels),
-                ..ObjectMeta::default()
-            },
+            metadata: ObjectMeta { name: Some(name.clone()), labels: Some(labels), ..ObjectMeta::default() },
             ..Namespace::default()
         };
-        Api::all(self.client().await?)
-            .create(&PostParams::default(), &namespace)
-            .await?;
+        Api::all(self.client().await?).create(&PostParams::default(), &namespace).await?;
         Ok(name)
     }
 
@@ -157,18 +148,8 @@ impl ControlPlane {
     pub async fn install_crds(&self, dir: &Path) -> Result<()> {
         let dir = dir.to_string_lossy();
         let kubectl = self.kubectl();
-        kubectl
-            .run(["apply", "--server-side", "--force-conflicts", "-f", &dir])
-            .await?;
-        kubectl
-            .run([
-                "wait",
-                "--for=condition=Established",
-                "--timeout=30s",
-                "-f",
-                &dir,
-            ])
-            .await?;
+        kubectl.run(["apply", "--server-side", "--force-conflicts", "-f", &dir]).await?;
+        kubectl.run(["wait", "--for=condition=Established", "--timeout=30s", "-f", &dir]).await?;
         Ok(())
     }
 
@@ -186,15 +167,11 @@ impl ControlPlane {
 
     /// The end of each component's log, for a failure that needs explaining.
     pub fn logs(&self) -> String {
-        [&self.etcd, &*self.apiserver(), &self.controllers]
-            .map(Process::tail)
-            .join("\n")
+        [&self.etcd, &*self.apiserver(), &self.controllers].map(Process::tail).join("\n")
     }
 
     fn apiserver(&self) -> MutexGuard<'_, Process> {
-        self.apiserver
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
+        self.apiserver.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     async fn wait_until_ready(&self) -> Result<()> {
@@ -212,11 +189,9 @@ impl ControlPlane {
     /// What they do first for every namespace tells that they are at work.
     async fn wait_for_controllers(&self) -> Result<()> {
         let accounts: Api<ServiceAccount> = Api::namespaced(self.client().await?, "default");
-        eventually(
-            "kube-controller-manager makes service accounts",
-            START,
-            async || accounts.get_opt("default").await.ok().flatten(),
-        )
+        eventually("kube-controller-manager makes service accounts", START, async || {
+            accounts.get_opt("default").await.ok().flatten()
+        })
         .await
         .map_err(|error| format!("{error}\n{}", self.controllers.tail()))?;
         Ok(())
@@ -231,11 +206,7 @@ pub async fn client(kubeconfig: &Path) -> Result<kube::Client> {
     Ok(kube::Client::try_from(config)?)
 }
 
-async fn eventually_running<T>(
-    process: &mut Process,
-    what: &str,
-    look: impl Fn() -> Option<T>,
-) -> Result<T> {
+async fn eventually_running<T>(process: &mut Process, what: &str, look: impl Fn() -> Option<T>) -> Result<T> {
     eventually(what, START, || {
         let found = match process.still_running() {
             Ok(()) => look().map(Ok),
@@ -260,21 +231,15 @@ fn start_etcd(dir: &Path, port: &Port) -> Result<Process> {
 }
 
 fn start_apiserver(dir: &Path, etcd: &Port, port: &Port) -> Result<Process> {
-    let key = dir.join("service-accounts.key");
+    let file = |name| dir.join(name).display().to_string();
     let mut command = Command::new(component("kube-apiserver"));
     command
         .arg(format!("--etcd-servers=http://{}", etcd.address()))
         .arg(format!("--secure-port={}", port.number()))
-        .arg(format!("--cert-dir={}", dir.join("apiserver").display()))
-        .arg(format!("--service-account-key-file={}", key.display()))
-        .arg(format!(
-            "--service-account-signing-key-file={}",
-            key.display()
-        ))
-        .arg(format!(
-            "--token-auth-file={}",
-            dir.join("tokens.csv").display()
-        ))
+        .arg(format!("--cert-dir={}", file("apiserver")))
+        .arg(format!("--service-account-key-file={}", file("service-accounts.pub")))
+        .arg(format!("--service-account-signing-key-file={}", file("service-accounts.key")))
+        .arg(format!("--token-auth-file={}", file("tokens.csv")))
         .args([
             "--bind-address=127.0.0.1",
             "--service-account-issuer=https://kubernetes.default.svc",
@@ -288,63 +253,14 @@ fn start_apiserver(dir: &Path, etcd: &Port, port: &Port) -> Result<Process> {
 
 fn start_controllers(dir: &Path) -> Result<Process> {
     let mut command = Command::new(component("kube-controller-manager"));
-    command
-        .arg(format!("--kubeconfig={}", dir.join("kubeconfig").display()))
-        .args([
-            "--controllers=garbage-collector-controller,namespace-controller,serviceaccount-controller",
-            "--leader-elect=false",
-            "--secure-port=0",
-            "--profiling=false",
-        ]);
-    Process::start(
-        "kube-controller-manager",
-        &command,
-        &dir.join("kube-controller-manager.log"),
-    )
-}
-
-/// The administrator's token, and the key that tokens of service accounts are signed with.
-fn write_credentials(dir: &Path, token: &str) -> Result<()> {
-    std::fs::write(
-        dir.join("tokens.csv"),
-        format!("{token},admin,admin,system:masters\n"),
-    )?;
-    let random = ring::rand::SystemRandom::new();
-    let key = EcdsaKeyPair::generate_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, &random)
-        .map_err(|_| "no key could be made")?;
-    let key = pem::encode(&pem::Pem::new("PRIVATE KEY", key.as_ref()));
-    std::fs::write(dir.join("service-accounts.key"), key)?;
-    Ok(())
-}
-
-/// The CA that the server has made for itself: it stands last in the file, after the server's own certificate.
-fn last_certificate(path: &Path) -> Option<String> {
-    let all = pem::parse_many(std::fs::read(path).ok()?).ok()?;
-    let ca = all.get(1..)?.last()?;
-    // The private key is written after the certificate: once it is there, the certificate is whole.
-    path.with_extension("key")
-        .is_file()
-        .then(|| pem::encode(ca))
-}
-
-fn write_kubeconfig(dir: &Path, port: &Port, token: &str) -> Result<()> {
-    let server = format!("https://{}", port.address());
-    let cluster = json!({"server": server, "certificate-authority": dir.join("ca.crt")});
-    let user = json!({"token": token});
-    write_json(&dir.join("kubeconfig"), &kubeconfig(&cluster, &user))
-}
-
-fn kubeconfig(cluster: &serde_json::Value, user: &serde_json::Value) -> serde_json::Value {
-    json!({
-        "apiVersion": "v1",
-        "kind": "Config",
-        "clusters": [{"name": "testenv", "cluster": cluster}],
-        "users": [{"name": "admin", "user": user}],
-        "contexts": [{"name": "testenv", "context": {"cluster": "testenv", "user": "admin"}}],
-        "current-context": "testenv",
-    })
-}
-
-fn write_json(path: &Path, value: &serde_json::Value) -> Result<()> {
-    Ok(std::fs::write(path, serde_json::to_string_pretty(value)?)?)
+    command.arg(format!("--kubeconfig={}", dir.join("kubeconfig").display())).args([
+        "--controllers=garbage-collector-controller,namespace-controller,serviceaccount-controller",
+        "--leader-elect=false",
+        "--secure-port=0",
+        // Its default of 20 a second would make tests wait for it.
+        "--kube-api-qps=500",
+        "--kube-api-burst=1000",
+        "--profiling=false",
+    ]);
+    Process::start("kube-controller-manager", &command, &dir.join("kube-controller-manager.log"))
 }

@@ -18,10 +18,7 @@ pub struct Answer {
 
 impl Answer {
     pub fn status(status: u16) -> Self {
-        Self {
-            status,
-            ..Self::default()
-        }
+        Self { status, ..Self::default() }
     }
 
     #[must_use]
@@ -87,15 +84,8 @@ impl Rules {
         }
     }
 
-    pub(super) fn on_where(
-        &self,
-        applies: impl Fn(&str, &str) -> bool + Send + Sync + 'static,
-    ) -> Case {
-        Case {
-            rules: self.clone(),
-            applies: Box::new(applies),
-            times: None,
-        }
+    pub(super) fn on_where(&self, applies: impl Fn(&str, &str) -> bool + Send + Sync + 'static) -> Case {
+        Case { rules: self.clone(), applies: Box::new(applies), times: None }
     }
 
     pub(super) fn on(&self, pattern: &str) -> Case {
@@ -159,15 +149,11 @@ impl Case {
     }
 
     fn give(self, fault: Fault) {
-        self.rules
-            .0
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .push(Rule {
-                applies: self.applies,
-                left: self.times,
-                fault,
-            });
+        self.rules.0.lock().unwrap_or_else(PoisonError::into_inner).push(Rule {
+            applies: self.applies,
+            left: self.times,
+            fault,
+        });
     }
 }
 
@@ -180,10 +166,7 @@ pub struct Gate {
 
 impl Gate {
     fn closed() -> Self {
-        Self {
-            arrived: watch::Sender::new(0),
-            open: watch::Sender::new(false),
-        }
+        Self { arrived: watch::Sender::new(0), open: watch::Sender::new(false) }
     }
 
     /// Waits until one is held.
@@ -195,12 +178,8 @@ impl Gate {
     pub async fn held_times(&self, times: usize) {
         let mut arrived = self.arrived.subscribe();
         let enough = arrived.wait_for(|arrived| *arrived >= times);
-        if tokio::time::timeout(Duration::from_secs(30), enough)
-            .await
-            .is_err()
-        {
-            panic!("{} of {times} requests were held", *self.arrived.borrow());
-        }
+        let in_time = tokio::time::timeout(Duration::from_secs(30), enough).await.is_ok();
+        assert!(in_time, "{} of {times} requests were held", *self.arrived.borrow());
     }
 
     /// Lets go what is held and what comes later.

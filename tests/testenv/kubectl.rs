@@ -20,18 +20,12 @@ impl Kubectl {
     }
 
     /// Runs it and gives back what came of it, success or not.
-    pub async fn output<S: AsRef<OsStr>>(
-        &self,
-        arguments: impl IntoIterator<Item = S>,
-    ) -> Result<Output> {
+    pub async fn output<S: AsRef<OsStr>>(&self, arguments: impl IntoIterator<Item = S>) -> Result<Output> {
         self.with_input(arguments, "").await
     }
 
     /// Runs it and gives back its standard output; an exit code other than 0 is an error with what it complained of.
-    pub async fn run<S: AsRef<OsStr>>(
-        &self,
-        arguments: impl IntoIterator<Item = S>,
-    ) -> Result<String> {
+    pub async fn run<S: AsRef<OsStr>>(&self, arguments: impl IntoIterator<Item = S>) -> Result<String> {
         succeeded(self.output(arguments).await?)
     }
 
@@ -40,16 +34,14 @@ impl Kubectl {
         succeeded(self.with_input(["apply", "-f", "-"], manifests).await?)
     }
 
-    async fn with_input<S: AsRef<OsStr>>(
-        &self,
-        arguments: impl IntoIterator<Item = S>,
-        input: &str,
-    ) -> Result<Output> {
+    async fn with_input<S: AsRef<OsStr>>(&self, arguments: impl IntoIterator<Item = S>, input: &str) -> Result<Output> {
         let mut child = tokio::process::Command::new(component("kubectl"))
             .args(arguments)
             .env("KUBECONFIG", &self.kubeconfig)
             // Whatever a person has set for themselves (colours, plugins, `kubectl.kuberc`) is none of the tests'.
             .env("KUBECTL_KUBERC", "false")
+            // Its memory of a server goes with the server: another one may come to the same port.
+            .env("KUBECACHEDIR", self.kubeconfig.with_file_name("kubectl-cache"))
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
@@ -67,11 +59,6 @@ fn succeeded(output: Output) -> Result<String> {
     if output.status.success() {
         Ok(String::from_utf8(output.stdout)?)
     } else {
-        Err(format!(
-            "kubectl failed ({}): {}",
-            output.status,
-            String::from_utf8_lossy(&output.stderr).trim()
-        )
-        .into())
+        Err(format!("kubectl failed ({}): {}", output.status, String::from_utf8_lossy(&output.stderr).trim()).into())
     }
 }

@@ -39,10 +39,7 @@ fn kratos(path: &str) -> String {
 }
 
 fn kubernetes(method: &str, path: &str, query: &str) -> String {
-    let mut segments: Vec<&str> = path
-        .split('/')
-        .filter(|segment| !segment.is_empty())
-        .collect();
+    let mut segments: Vec<&str> = path.split('/').filter(|segment| !segment.is_empty()).collect();
     let prefix = match segments.first() {
         Some(&"api") => 2,
         Some(&"apis") => 3,
@@ -53,9 +50,7 @@ fn kubernetes(method: &str, path: &str, query: &str) -> String {
     }
     segments.drain(..prefix);
     // `namespaces/NAME/status` is about the namespace itself, `namespaces/NAME/secrets` about what is in it.
-    let within = segments[0] == "namespaces"
-        && segments.len() > 2
-        && !matches!(segments[2], "status" | "finalize");
+    let within = segments[0] == "namespaces" && segments.len() > 2 && !matches!(segments[2], "status" | "finalize");
     if within {
         segments.drain(..2);
     }
@@ -78,9 +73,7 @@ fn watches(query: &str) -> bool {
 
 /// The names of a query's parameters, in order, as often as they occur (so that `ids` can be counted).
 pub fn parameter_names(query: &str) -> Vec<String> {
-    url::form_urlencoded::parse(query.as_bytes())
-        .map(|(name, _)| name.into_owned())
-        .collect()
+    url::form_urlencoded::parse(query.as_bytes()).map(|(name, _)| name.into_owned()).collect()
 }
 
 /// Whether a label is meant by a pattern: the label itself, or its beginning followed by `*`.

@@ -2,13 +2,11 @@
 //! child processes on loopback, and a proxy that counts and breaks what passes. Nothing in here may test anything, and
 //! nothing in here may leave a process or a directory behind.
 
-#![allow(
-    dead_code,
-    reason = "each test binary, and the demo, uses its own part"
-)]
+#![allow(dead_code, reason = "each test binary, and the demo, uses its own part")]
 #![allow(clippy::missing_panics_doc, reason = "a panic is how a test fails")]
 
 pub mod control_plane;
+pub mod credentials;
 pub mod faults;
 pub mod kratos;
 pub mod kratos_people;

@@ -36,15 +36,7 @@ impl Settings {
     }
 
     fn command(&self) -> Command {
-        let Self {
-            binary,
-            kubeconfig,
-            default_instance,
-            instance_namespaces,
-            log,
-            arguments,
-            environment,
-        } = self;
+        let Self { binary, kubeconfig, default_instance, instance_namespaces, log, arguments, environment } = self;
         let mut command = Command::new(binary);
         command.arg("run");
         if let Some(instance) = default_instance {
@@ -75,11 +67,7 @@ impl Operator {
     pub fn start(settings: Settings) -> Result<Self> {
         let dir = WorkDir::new("operator-")?;
         let process = Process::start("kratos-operator", &settings.command(), &log_in(&dir))?;
-        Ok(Self {
-            settings,
-            process,
-            dir,
-        })
+        Ok(Self { settings, process, dir })
     }
 
     /// Everything it has written, over all its restarts.
@@ -115,11 +103,7 @@ impl Operator {
     pub fn restart_with(&mut self, change: impl FnOnce(&mut Settings)) -> Result<()> {
         self.kill();
         change(&mut self.settings);
-        self.process = Process::start(
-            "kratos-operator",
-            &self.settings.command(),
-            &log_in(&self.dir),
-        )?;
+        self.process = Process::start("kratos-operator", &self.settings.command(), &log_in(&self.dir))?;
         Ok(())
     }
 
@@ -134,10 +118,5 @@ fn log_in(dir: &WorkDir) -> PathBuf {
 
 /// The operator's binary beside a running test or example of the same build.
 pub fn binary_beside(executable: &Path) -> Option<PathBuf> {
-    executable
-        .ancestors()
-        .skip(1)
-        .take(2)
-        .map(|dir| dir.join("kratos-operator"))
-        .find(|path| path.is_file())
+    executable.ancestors().skip(1).take(2).map(|dir| dir.join("kratos-operator")).find(|path| path.is_file())
 }

@@ -27,9 +27,7 @@ impl Port {
 
     /// `127.0.0.1` and the port.
     pub fn address(&self) -> SocketAddr {
-        self.guard
-            .local_addr()
-            .expect("a bound socket has an address")
+        self.guard.local_addr().expect("a bound socket has an address")
     }
 
     /// Listens on the port in this process. Must be called within a tokio runtime.

@@ -3,6 +3,7 @@
 
 use std::fs::File;
 use std::io::Write;
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
@@ -14,10 +15,11 @@ use super::Result;
 const WRAPPER: &str = r#"
 exec 3<&0
 "$@" </dev/null 3<&- & child=$!
-(while read -r signal; do kill -s "$signal" "$child"; done; kill -s KILL "$child") <&3 2>/dev/null & reader=$!
+exec 2>/dev/null
+(while read -r signal; do kill -s "$signal" "$child"; done; kill -s KILL "$child") <&3 & reader=$!
 exec 3<&-
 wait "$child"; status=$?
-kill "$reader" 2>/dev/null
+kill "$reader"
 exit "$status"
 "#;
 
@@ -35,29 +37,24 @@ impl Process {
     pub fn start(name: &str, command: &Command, log: &Path) -> Result<Self> {
         let output = File::options().create(true).append(true).open(log)?;
         let mut command_line = Command::new("sh");
-        command_line
-            .arg("-c")
-            .arg(WRAPPER)
-            .arg(name)
-            .arg(command.get_program())
-            .args(command.get_args());
+        command_line.arg("-c").arg(WRAPPER).arg(name).arg(command.get_program()).args(command.get_args());
         for (name, value) in command.get_envs() {
             match value {
                 Some(value) => command_line.env(name, value),
                 None => command_line.env_remove(name),
             };
         }
+        if let Some(dir) = command.get_current_dir() {
+            command_line.current_dir(dir);
+        }
         let mut wrapper = command_line
+            // Ctrl-C at a terminal is for the process that started it, which then ends it in order.
+            .process_group(0)
             .stdin(Stdio::piped())
             .stdout(output.try_clone()?)
             .stderr(output)
             .spawn()?;
-        Ok(Self {
-            name: name.to_owned(),
-            signals: wrapper.stdin.take(),
-            wrapper,
-            log: log.to_owned(),
-        })
+        Ok(Self { name: name.to_owned(), signals: wrapper.stdin.take(), wrapper, log: log.to_owned() })
     }
 
     /// What the process has written so far.
@@ -74,9 +71,7 @@ impl Process {
     pub fn still_running(&mut self) -> Result<()> {
         match self.exited() {
             None => Ok(()),
-            Some(status) => {
-                Err(format!("{} has ended ({status}):\n{}", self.name, self.tail()).into())
-            }
+            Some(status) => Err(format!("{} has ended ({status}):\n{}", self.name, self.tail()).into()),
         }
     }
 
@@ -85,10 +80,7 @@ impl Process {
         let log = self.log();
         let lines: Vec<&str> = log.lines().collect();
         let last = &lines[lines.len().saturating_sub(15)..];
-        let last: Vec<String> = last
-            .iter()
-            .map(|line| format!("{}: {line}", self.name))
-            .collect();
+        let last: Vec<String> = last.iter().map(|line| format!("{}: {line}", self.name)).collect();
         last.join("\n")
     }
 
@@ -117,19 +109,21 @@ impl Drop for Process {
 /// The path of a real component: where `KUBEBUILDER_ASSETS` has it, or where `make testenv` puts it.
 pub fn component(name: &str) -> PathBuf {
     let given = std::env::var_os("KUBEBUILDER_ASSETS").map(|dir| Path::new(&dir).join(name));
-    given.filter(|path| path.is_file()).unwrap_or_else(|| {
-        Path::new(env!("CARGO_MANIFEST_DIR"))
-            .join("target/testenv/bin")
-            .join(name)
-    })
+    given
+        .filter(|path| path.is_file())
+        .unwrap_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("target/testenv/bin").join(name))
+}
+
+/// An error that says what to do, unless all these components are there.
+pub fn require(components: &[&str]) -> Result<()> {
+    match components.iter().find(|name| !component(name).is_file()) {
+        None => Ok(()),
+        Some(name) => Err(format!("the real {name} isn't built: run `make testenv`").into()),
+    }
 }
 
 /// Looks again and again until there is a value, and says what it waited for when the time is over.
-pub async fn eventually<T, F: Future<Output = Option<T>>>(
-    what: &str,
-    within: Duration,
-    mut look: impl FnMut() -> F,
-) -> Result<T> {
+pub async fn eventually<T>(what: &str, within: Duration, mut look: impl AsyncFnMut() -> Option<T>) -> Result<T> {
     let deadline = Instant::now() + within;
     loop {
         if let Some(value) = look().await {

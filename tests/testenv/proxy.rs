@@ -85,29 +85,16 @@ pub struct Proxy {
 impl Proxy {
     /// Before a Kratos port (`http://127.0.0.1:PORT`).
     pub fn before_kratos(url: &str) -> Result<Self> {
-        Self::start(Upstream {
-            url: url.trim_end_matches('/').to_owned(),
-            api: Api::Kratos,
-            ca: None,
-            token: None,
-        })
+        Self::start(Upstream { url: url.trim_end_matches('/').to_owned(), api: Api::Kratos, ca: None, token: None })
     }
 
     pub fn start(upstream: Upstream) -> Result<Self> {
-        let runtime = tokio::runtime::Builder::new_multi_thread()
-            .worker_threads(2)
-            .thread_name("proxy")
-            .enable_all()
-            .build()?;
+        let runtime =
+            tokio::runtime::Builder::new_multi_thread().worker_threads(2).thread_name("proxy").enable_all().build()?;
         let client = client(upstream.ca.as_deref())?;
         let proxy = Self {
             port: Port::reserve()?,
-            shared: Arc::new(Shared {
-                upstream,
-                client,
-                rules: Rules::default(),
-                entries: Mutex::default(),
-            }),
+            shared: Arc::new(Shared { upstream, client, rules: Rules::default(), entries: Mutex::default() }),
             listening: Mutex::default(),
             runtime: Some(runtime),
         };
@@ -181,20 +168,14 @@ impl Proxy {
 
     /// How many requests that the pattern means have arrived since the last reset.
     pub fn count(&self, pattern: &str) -> usize {
-        lock(&self.shared.entries)
-            .iter()
-            .filter(|entry| labels::matches(pattern, &entry.seen.label))
-            .count()
+        lock(&self.shared.entries).iter().filter(|entry| labels::matches(pattern, &entry.seen.label)).count()
     }
 
     /// Every request since the last reset, in the order of arrival.
     pub fn seen(&self) -> Vec<Seen> {
         lock(&self.shared.entries)
             .iter()
-            .map(|entry| Seen {
-                status: entry.status.get().copied(),
-                ..entry.seen.clone()
-            })
+            .map(|entry| Seen { status: entry.status.get().copied(), ..entry.seen.clone() })
             .collect()
     }
 
@@ -248,8 +229,7 @@ async fn serve(shared: Arc<Shared>, stream: tokio::net::TcpStream, stop: Cancell
     // Small answers shall not wait for an acknowledgement.
     let _ = stream.set_nodelay(true);
     let service = hyper::service::service_fn(move |request| handle(Arc::clone(&shared), request));
-    let connection =
-        hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(stream), service);
+    let connection = hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(stream), service);
     // An error is a client that went away, or a fault that closes the connection: both are as they should be.
     let _ = stop.run_until_cancelled(connection).await;
 }
@@ -308,10 +288,7 @@ impl Shared {
         let entry = Arc::new(Entry {
             seen: Seen {
                 at: Instant::now(),
-                label: self
-                    .upstream
-                    .api
-                    .label(request.method().as_str(), path, query),
+                label: self.upstream.api.label(request.method().as_str(), path, query),
                 path: path.to_owned(),
                 parameters: labels::parameter_names(query),
                 status: None,
@@ -323,11 +300,7 @@ impl Shared {
     }
 
     /// Passes a request on; the answer's body streams.
-    async fn forward(
-        &self,
-        request: Request<Bytes>,
-        entry: &Entry,
-    ) -> Result<Response<Body>, Error> {
+    async fn forward(&self, request: Request<Bytes>, entry: &Entry) -> Result<Response<Body>, Error> {
         let (head, body) = request.into_parts();
         let target = head.uri.path_and_query().map_or("/", |path| path.as_str());
         let mut headers = passed_on(head.headers);
@@ -337,10 +310,7 @@ impl Shared {
             let value = HeaderValue::try_from(format!("Bearer {token}"))?;
             headers.insert(header::AUTHORIZATION, value);
         }
-        let mut request = self
-            .client
-            .request(head.method, format!("{}{target}", self.upstream.url))
-            .headers(headers);
+        let mut request = self.client.request(head.method, format!("{}{target}", self.upstream.url)).headers(headers);
         if !body.is_empty() {
             request = request.body(body);
         }
@@ -364,17 +334,13 @@ fn give(answer: Answer) -> Result<Response<Body>, Error> {
     let mut response = Response::new(whole(answer.body.into()));
     *response.status_mut() = StatusCode::from_u16(answer.status)?;
     for (name, value) in answer.headers {
-        response
-            .headers_mut()
-            .append(HeaderName::try_from(name)?, HeaderValue::try_from(value)?);
+        response.headers_mut().append(HeaderName::try_from(name)?, HeaderValue::try_from(value)?);
     }
     Ok(response)
 }
 
 fn whole(body: Bytes) -> Body {
-    Full::new(body)
-        .map_err(|never: Infallible| match never {})
-        .boxed()
+    Full::new(body).map_err(|never: Infallible| match never {}).boxed()
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

@@ -1,5 +1,6 @@
 //! Temporary directories that are gone when the process is, even if it was killed. Removes nothing else.
 
+use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
@@ -9,8 +10,7 @@ use super::Result;
 
 /// Waits for the end of its input, which comes when the process that started it is gone, and removes the directory.
 /// Tries again while processes that are just being killed still write.
-const JANITOR: &str =
-    r#"cat >/dev/null; for _ in 1 2 3 4 5 6 7 8 9 10; do rm -rf "$1" && exit; sleep 0.2; done"#;
+const JANITOR: &str = r#"cat >/dev/null; for _ in 1 2 3 4 5 6 7 8 9 10; do rm -rf "$1" && exit; sleep 0.2; done"#;
 
 #[derive(Debug)]
 pub struct WorkDir {
@@ -24,14 +24,13 @@ impl WorkDir {
         let janitor = Command::new("sh")
             .args(["-c", JANITOR, "janitor"])
             .arg(dir.path())
+            // Ctrl-C at a terminal must not end it before its work is done.
+            .process_group(0)
             .stdin(Stdio::piped())
             .stdout(Stdio::null())
             .stderr(Stdio::null())
             .spawn()?;
-        Ok(Self {
-            dir: Some(dir),
-            janitor,
-        })
+        Ok(Self { dir: Some(dir), janitor })
     }
 
     pub fn path(&self) -> &Path {

@@ -1,0 +1,187 @@
+//! Conditions and reasons, and how a verdict becomes the three conditions that tools compute health from.
+//!
+//! Pure: time is an argument. `Reconciling` and `Stalled` are present only while true (abnormal-true), `Ready` is
+//! always there after the first look; that is what kstatus, Flux, Argo CD and `kubectl wait` read.
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
+use k8s_openapi::jiff::Timestamp;
+
+/// Why a resource stands as it does. The name is what `kubectl get` prints and what alerts match on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Reason {
+    /// Kratos holds what the manifest says.
+    Reconciled,
+    /// Looked at without changing anything (mode Observe).
+    Observed,
+    /// Kratos gives no usable answer.
+    KratosUnavailable,
+    /// Kratos asked to be called later.
+    Throttled,
+    /// A referenced Secret or `ConfigMap` isn't there yet, or lacks the key.
+    SecretNotReady,
+    /// The instance doesn't exist, is being deleted, or hasn't been looked at yet.
+    InstanceNotReady,
+    /// Work is under way.
+    Progressing,
+    /// The manifest contradicts itself.
+    InvalidSpec,
+    /// The traits don't fit the identity schema.
+    TraitsRejected,
+    /// Kratos doesn't serve that identity schema.
+    SchemaNotFound,
+    /// The instance doesn't admit this namespace, or may not stand in its own.
+    NotPermitted,
+    /// The identity, or one of its identifiers, belongs to somebody else.
+    IdentityConflict,
+    /// The identity can't be taken over.
+    AdoptionRefused,
+    /// The server doesn't know a field that the manifest uses.
+    UnsupportedByServer,
+    /// Kratos refused for a reason of its own.
+    KratosRejected,
+    /// A difference was seen and left alone (mode Observe).
+    DriftObserved,
+    /// `spec.suspend` is set.
+    Suspended,
+}
+
+impl Reason {
+    /// The word written into conditions and events.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Reconciled => "Reconciled",
+            Self::Observed => "Observed",
+            Self::KratosUnavailable => "KratosUnavailable",
+            Self::Throttled => "Throttled",
+            Self::SecretNotReady => "SecretNotReady",
+            Self::InstanceNotReady => "InstanceNotReady",
+            Self::Progressing => "Progressing",
+            Self::InvalidSpec => "InvalidSpec",
+            Self::TraitsRejected => "TraitsRejected",
+            Self::SchemaNotFound => "SchemaNotFound",
+            Self::NotPermitted => "NotPermitted",
+            Self::IdentityConflict => "IdentityConflict",
+            Self::AdoptionRefused => "AdoptionRefused",
+            Self::UnsupportedByServer => "UnsupportedByServer",
+            Self::KratosRejected => "KratosRejected",
+            Self::DriftObserved => "DriftObserved",
+            Self::Suspended => "Suspended",
+        }
+    }
+
+    /// Which of the three states this reason belongs to.
+    pub fn state(self) -> State {
+        match self {
+            Self::Reconciled | Self::Observed | Self::DriftObserved | Self::Suspended => State::Done,
+            Self::KratosUnavailable
+            | Self::Throttled
+            | Self::SecretNotReady
+            | Self::InstanceNotReady
+            | Self::Progressing => State::Retrying,
+            Self::InvalidSpec
+            | Self::TraitsRejected
+            | Self::SchemaNotFound
+            | Self::NotPermitted
+            | Self::IdentityConflict
+            | Self::AdoptionRefused
+            | Self::UnsupportedByServer
+            | Self::KratosRejected => State::Stalled,
+        }
+    }
+}
+
+/// Done, being retried without anyone's help, or waiting for someone to act.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum State {
+    Done,
+    Retrying,
+    Stalled,
+}
+
+/// What a look at a resource came to: a reason and a message for a person, free of personal values.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Verdict {
+    pub reason: Reason,
+    pub message: String,
+}
+
+impl Verdict {
+    pub fn new(reason: Reason, message: impl Into<String>) -> Self {
+        Self { reason, message: message.into() }
+    }
+}
+
+/// Condition types.
+pub const READY: &str = "Ready";
+pub const RECONCILING: &str = "Reconciling";
+pub const STALLED: &str = "Stalled";
+pub const DRIFTED: &str = "Drifted";
+pub const SUSPENDED: &str = "Suspended";
+
+/// The condition of that type, if present.
+pub fn find<'a>(conditions: &'a [Condition], type_: &str) -> Option<&'a Condition> {
+    conditions.iter().find(|condition| condition.type_ == type_)
+}
+
+/// Whether the condition of that type is present and True.
+pub fn is_true(conditions: &[Condition], type_: &str) -> bool {
+    find(conditions, type_).is_some_and(|condition| condition.status == "True")
+}
+
+/// Sets a condition: keeps `lastTransitionTime` unless the status flips.
+pub fn set(
+    conditions: &mut Vec<Condition>,
+    type_: &str,
+    status: bool,
+    verdict: &Verdict,
+    generation: i64,
+    now: Timestamp,
+) {
+    let status = if status { "True" } else { "False" };
+    let since = find(conditions, type_)
+        .filter(|old| old.status == status)
+        .map_or(Time(now), |old| old.last_transition_time.clone());
+    let condition = Condition {
+        type_: type_.to_owned(),
+        status: status.to_owned(),
+        reason: verdict.reason.as_str().to_owned(),
+        message: verdict.message.clone(),
+        observed_generation: Some(generation),
+        last_transition_time: since,
+    };
+    match conditions.iter_mut().find(|old| old.type_ == type_) {
+        Some(old) => *old = condition,
+        None => conditions.push(condition),
+    }
+}
+
+/// Removes a condition.
+pub fn clear(conditions: &mut Vec<Condition>, type_: &str) {
+    conditions.retain(|condition| condition.type_ != type_);
+}
+
+/// Ready, Reconciling and Stalled from a verdict. A resource that was Ready for this very generation stays Ready
+/// while something is only being retried: its identity is as it was.
+pub fn summarize(conditions: &mut Vec<Condition>, verdict: &Verdict, generation: i64, now: Timestamp) {
+    match verdict.reason.state() {
+        State::Done => {
+            set(conditions, READY, true, verdict, generation, now);
+            clear(conditions, RECONCILING);
+            clear(conditions, STALLED);
+        }
+        State::Retrying => {
+            let still_ready = find(conditions, READY)
+                .is_some_and(|ready| ready.status == "True" && ready.observed_generation == Some(generation));
+            if !still_ready {
+                set(conditions, READY, false, verdict, generation, now);
+            }
+            set(conditions, RECONCILING, true, verdict, generation, now);
+            clear(conditions, STALLED);
+        }
+        State::Stalled => {
+            set(conditions, READY, false, verdict, generation, now);
+            set(conditions, STALLED, true, verdict, generation, now);
+            clear(conditions, RECONCILING);
+        }
+    }
+}

@@ -1,0 +1,146 @@
+//! The `CustomResourceDefinition`s, and the schema parts that a derive can't express.
+//!
+//! Pure. `crds/` is written from here and a test fails when it is stale.
+
+use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::{
+    CustomResourceDefinition, JSON, JSONSchemaProps,
+};
+use kube::CustomResourceExt;
+use schemars::{Schema, SchemaGenerator, json_schema};
+use serde_json::json;
+
+use super::{KratosIdentity, KratosInstance};
+
+/// All definitions, in the order in which they are to be installed.
+pub fn all() -> Vec<CustomResourceDefinition> {
+    [KratosInstance::crd(), KratosIdentity::crd()].into_iter().map(finish).collect()
+}
+
+/// Defaults `status` to `observedGeneration: -1` (a resource that nobody has looked at must not count as done) and
+/// describes what the derive leaves without words.
+fn finish(mut crd: CustomResourceDefinition) -> CustomResourceDefinition {
+    for version in &mut crd.spec.versions {
+        let root = version.schema.as_mut().and_then(|schema| schema.open_api_v3_schema.as_mut());
+        let Some(properties) = root.and_then(|root| root.properties.as_mut()) else { continue };
+        if let Some(status) = properties.get_mut("status") {
+            status.default = Some(JSON(json!({"observedGeneration": -1})));
+            status.nullable = None;
+            describe(status, "How it stands, written by the operator.");
+        }
+        if let Some(spec) = properties.get_mut("spec") {
+            describe(spec, "What is wanted.");
+        }
+    }
+    crd
+}
+
+fn describe(schema: &mut JSONSchemaProps, words: &str) {
+    schema.description.get_or_insert_with(|| words.to_owned());
+}
+
+/// An object of any shape (traits, metadata).
+pub fn free_object(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({"type": "object", "x-kubernetes-preserve-unknown-fields": true})
+}
+
+/// A Go duration, longer than nothing.
+pub fn duration(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({
+        "type": "string",
+        "maxLength": 32,
+        "pattern": r"^([0-9]+(\.[0-9]+)?(ms|s|m|h))+$",
+        "x-kubernetes-validations": [{
+            "rule": "duration(self) >= duration('100ms') && duration(self) <= duration('8760h')",
+            "message": "must be a Go duration between 100ms and 8760h",
+        }],
+    })
+}
+
+/// Conditions, a list map keyed by type.
+pub fn conditions(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({
+        "type": "array",
+        "maxItems": 32,
+        "x-kubernetes-list-type": "map",
+        "x-kubernetes-list-map-keys": ["type"],
+        "items": {
+            "type": "object",
+            "required": ["type", "status", "reason", "message", "lastTransitionTime"],
+            "properties": {
+                "type": {"type": "string", "maxLength": 316, "description": "Kind of condition."},
+                "status": {"type": "string", "enum": ["True", "False", "Unknown"], "description": "True, False or Unknown."},
+                "reason": {"type": "string", "maxLength": 1024, "description": "One word that says why."},
+                "message": {"type": "string", "maxLength": 32768, "description": "What a person should know or do."},
+                "observedGeneration": {"type": "integer", "format": "int64", "description": "The generation that this condition speaks of."},
+                "lastTransitionTime": {"type": "string", "format": "date-time", "description": "Since when the status is what it is."},
+            },
+        },
+    })
+}
+
+/// JSON pointers, for show.
+pub fn paths(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({
+        "type": "array",
+        "maxItems": 256,
+        "x-kubernetes-list-type": "atomic",
+        "items": {"type": "string", "maxLength": 1024},
+    })
+}
+
+/// Names, for show.
+pub fn names(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({
+        "type": "array",
+        "maxItems": 1024,
+        "x-kubernetes-list-type": "atomic",
+        "items": {"type": "string", "maxLength": 1024},
+    })
+}
+
+/// Uids of clusters.
+pub fn cluster_ids(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({
+        "type": "array",
+        "maxItems": 64,
+        "x-kubernetes-list-type": "set",
+        "items": {"type": "string", "minLength": 1, "maxLength": 64},
+    })
+}
+
+/// A label selector with limits on its lists.
+pub fn label_selector(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({
+        "type": "object",
+        "x-kubernetes-map-type": "atomic",
+        "properties": {
+            "matchLabels": {
+                "type": "object",
+                "maxProperties": 64,
+                "additionalProperties": {"type": "string", "maxLength": 63},
+                "description": "Labels that must be there with these values.",
+            },
+            "matchExpressions": {
+                "type": "array",
+                "maxItems": 64,
+                "x-kubernetes-list-type": "atomic",
+                "description": "Requirements that must all hold.",
+                "items": {
+                    "type": "object",
+                    "required": ["key", "operator"],
+                    "properties": {
+                        "key": {"type": "string", "maxLength": 317, "description": "The label's key."},
+                        "operator": {"type": "string", "enum": ["In", "NotIn", "Exists", "DoesNotExist"], "description": "How the values count."},
+                        "values": {
+                            "type": "array",
+                            "maxItems": 64,
+                            "x-kubernetes-list-type": "atomic",
+                            "items": {"type": "string", "maxLength": 63},
+                            "description": "Values for In and NotIn.",
+                        },
+                    },
+                },
+            },
+        },
+    })
+}

@@ -1,0 +1,184 @@
+//! `KratosIdentity`: one identity, as its manifest says.
+//!
+//! Shapes only. A field enters together with the code that makes it work.
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
+use kube::{CustomResource, KubeSchema};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+use super::crd;
+use super::instance::Mode;
+
+/// One identity in Kratos.
+#[derive(CustomResource, KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq)]
+#[kube(
+    group = "kratos-operator.dev",
+    version = "v1alpha1",
+    kind = "KratosIdentity",
+    plural = "kratosidentities",
+    shortname = "kid",
+    category = "kratos",
+    namespaced,
+    status = "KratosIdentityStatus",
+    derive = "PartialEq",
+    doc = "One identity in Kratos: created, kept as the manifest says, and deleted with it.",
+    selectable = ".spec.schemaID",
+    printcolumn(name = "Ready", type_ = "string", json_path = ".status.conditions[?(@.type=='Ready')].status"),
+    printcolumn(name = "Reason", type_ = "string", json_path = ".status.conditions[?(@.type=='Ready')].reason"),
+    printcolumn(name = "Schema", type_ = "string", json_path = ".spec.schemaID"),
+    printcolumn(name = "State", type_ = "string", json_path = ".status.state"),
+    printcolumn(name = "Identity", type_ = "string", json_path = ".status.identityID"),
+    printcolumn(name = "Instance", type_ = "string", json_path = ".status.instance.name", priority = "1"),
+    printcolumn(
+        name = "Message",
+        type_ = "string",
+        json_path = ".status.conditions[?(@.type=='Ready')].message",
+        priority = "1"
+    ),
+    printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp")
+)]
+#[serde(rename_all = "camelCase")]
+#[x_kube(validation = Rule::new("!has(oldSelf.instanceRef) || (has(self.instanceRef) && self.instanceRef == oldSelf.instanceRef)").message("instanceRef can't be changed: delete the resource (deletion.policy Orphan keeps the identity) and make a new one"))]
+pub struct KratosIdentitySpec {
+    /// The KratosInstance that this identity lives in. Omitted: the operator's default instance, noted in
+    /// status.instance once chosen. It can't be changed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub instance_ref: Option<InstanceRef>,
+
+    /// Id of the identity schema, as Kratos' configuration names it.
+    #[serde(rename = "schemaID")]
+    #[schemars(length(min = 1, max = 255))]
+    pub schema_id: String,
+
+    /// Active or Inactive (can't log in). Omitted: created active, and left alone from then on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub state: Option<IdentityState>,
+
+    /// The identity's traits, as its schema shapes them. What traitsPolicy says is kept as written here.
+    #[serde(default, skip_serializing_if = "Map::is_empty")]
+    #[schemars(schema_with = "crd::free_object")]
+    pub traits: Map<String, Value>,
+
+    /// Merge (default) enforces the keys named in traits, leaves others to the user, and removes a key that leaves the
+    /// manifest. Exact makes the traits equal the manifest. CreateOnly gives them at creation; they are the user's after.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub traits_policy: Option<TraitsPolicy>,
+
+    /// Keys of metadata_public, which the user can see. Always merged: other keys are left alone.
+    #[serde(default, skip_serializing_if = "Map::is_empty")]
+    #[schemars(schema_with = "crd::free_object")]
+    pub metadata_public: Map<String, Value>,
+
+    /// Keys of metadata_admin, which only admins can see. Always merged: other keys are left alone. The key
+    /// kratos-operator.dev is the operator's own and is refused.
+    #[serde(default, skip_serializing_if = "Map::is_empty")]
+    #[schemars(schema_with = "crd::free_object")]
+    pub metadata_admin: Map<String, Value>,
+
+    /// The identity's id in another system. Kratos v25.4 and later.
+    #[serde(rename = "externalID", default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 255))]
+    pub external_id: Option<String>,
+
+    /// The organization that the identity belongs to, a UUID. Kratos v25.4 and later.
+    #[serde(rename = "organizationID", default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 36), regex(pattern = r"^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$"))]
+    pub organization_id: Option<String>,
+
+    /// What happens to the identity when this resource is deleted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub deletion: Option<Deletion>,
+
+    /// Enforce (default), or Observe: what would change is reported in status.drift, and nothing is changed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mode: Option<Mode>,
+
+    /// While true the identity is neither looked at nor changed, and a deleted resource lets it go untouched.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub suspend: bool,
+}
+
+/// A `KratosInstance` by name.
+#[derive(Serialize, Deserialize, Clone, Debug, PartialEq, Eq, Hash, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct InstanceRef {
+    /// Name of the KratosInstance.
+    #[schemars(length(min = 1, max = 253))]
+    pub name: String,
+    /// Its namespace. Omitted: the namespace of the resource that refers to it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 63))]
+    pub namespace: Option<String>,
+}
+
+/// Active | Inactive.
+#[derive(Serialize, Deserialize, Clone, Copy, Debug, PartialEq, Eq, JsonSchema)]
+pub enum IdentityState {
+    Active,
+    Inactive,
+}
+
+/// Merge | Exact | `CreateOnly`.
+#[derive(Serialize, Deserialize, Clone, Copy, Debug, Default, PartialEq, Eq, JsonSchema)]
+pub enum TraitsPolicy {
+    #[default]
+    Merge,
+    Exact,
+    CreateOnly,
+}
+
+/// What happens to the identity when its resource is deleted.
+#[derive(Serialize, Deserialize, Clone, Copy, Debug, Default, PartialEq, Eq, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Deletion {
+    /// Delete (default) deletes the identity. Orphan leaves it as it is. Deactivate makes it inactive and ends its sessions.
+    #[serde(default)]
+    pub policy: DeletionPolicy,
+}
+
+/// Delete | Orphan | Deactivate.
+#[derive(Serialize, Deserialize, Clone, Copy, Debug, Default, PartialEq, Eq, JsonSchema)]
+pub enum DeletionPolicy {
+    #[default]
+    Delete,
+    Orphan,
+    Deactivate,
+}
+
+/// How an identity stands. A copy for people: the truth is the mark in the identity's `metadata_admin`.
+#[derive(Serialize, Deserialize, Clone, Debug, Default, PartialEq, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct KratosIdentityStatus {
+    /// The generation that this status speaks of; -1 before the first look.
+    #[serde(default)]
+    pub observed_generation: Option<i64>,
+    /// The request annotation's value that was served last.
+    #[serde(default)]
+    pub last_handled_reconcile_at: Option<String>,
+    /// Id of the identity in Kratos.
+    #[serde(default, rename = "identityID")]
+    pub identity_id: Option<String>,
+    /// The instance that was chosen.
+    #[serde(default)]
+    pub instance: Option<InstanceRef>,
+    /// The identity schema that the identity has.
+    #[serde(default, rename = "schemaID")]
+    pub schema_id: Option<String>,
+    /// The state that the identity has.
+    #[serde(default)]
+    pub state: Option<IdentityState>,
+    /// Ready; Reconciling, Stalled, Drifted and Suspended where true.
+    #[serde(default)]
+    #[schemars(schema_with = "crd::conditions")]
+    pub conditions: Vec<Condition>,
+    /// JSON pointers of the fields that the manifest owns; paths, never values. For show: at most 256.
+    #[serde(default)]
+    #[schemars(schema_with = "crd::paths")]
+    pub owned_paths: Vec<String>,
+    /// In mode Observe: JSON pointers of what would change; at most 256.
+    #[serde(default)]
+    #[schemars(schema_with = "crd::paths")]
+    pub drift: Vec<String>,
+}

@@ -1,0 +1,208 @@
+//! `KratosInstance`: where a Kratos is, who may use it, and how it is to be called.
+//!
+//! Shapes only. A field enters together with the code that makes it work.
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, LabelSelector};
+use kube::core::Duration;
+use kube::{CustomResource, KubeSchema};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::crd;
+
+/// Where a Kratos is, who may use it, and how it is to be called.
+///
+/// The admin API of Kratos has no authorization of its own: whoever may point an instance at it owns every identity.
+/// So an instance counts only in the namespaces that the operator was started with (--instance-namespaces).
+#[derive(CustomResource, KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq)]
+#[kube(
+    group = "kratos-operator.dev",
+    version = "v1alpha1",
+    kind = "KratosInstance",
+    plural = "kratosinstances",
+    shortname = "kinst",
+    category = "kratos",
+    namespaced,
+    status = "KratosInstanceStatus",
+    derive = "PartialEq",
+    doc = "Where a Kratos is, who may use it, and how it is to be called. It counts only in the namespaces that the operator was started with (--instance-namespaces).",
+    printcolumn(name = "Ready", type_ = "string", json_path = ".status.conditions[?(@.type=='Ready')].status"),
+    printcolumn(name = "Reason", type_ = "string", json_path = ".status.conditions[?(@.type=='Ready')].reason"),
+    printcolumn(name = "Owner", type_ = "string", json_path = ".spec.ownerName"),
+    printcolumn(name = "Mode", type_ = "string", json_path = ".spec.mode", priority = "1"),
+    printcolumn(name = "Admin URL", type_ = "string", json_path = ".spec.adminURL", priority = "1"),
+    printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp")
+)]
+#[serde(rename_all = "camelCase")]
+pub struct KratosInstanceSpec {
+    /// Base URL of Kratos' admin API, for example http://kratos-admin.identity.svc:4434.
+    #[serde(rename = "adminURL")]
+    #[schemars(length(min = 8, max = 2048), regex(pattern = r"^https?://[^\s?#@]+$"))]
+    pub admin_url: String,
+
+    /// Base URL of Kratos' public API; identity schemas are read there. Without it the redirects of the admin port are
+    /// followed, for schemas alone and without the token.
+    #[serde(rename = "publicURL", default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 8, max = 2048), regex(pattern = r"^https?://[^\s?#@]+$"))]
+    pub public_url: Option<String>,
+
+    /// How the operator authenticates. Needed for a hosted Kratos; absent for the open source one, which asks for nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub auth: Option<Auth>,
+
+    /// What to trust when the URLs are https. Without it the system's certificate authorities.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tls: Option<Tls>,
+
+    /// How long one request may take, as a Go duration. Default 30s.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "crd::duration")]
+    pub request_timeout: Option<Duration>,
+
+    /// How many requests per second the operator may send to this instance. Absent: no limit of ours.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rate_limit: Option<RateLimit>,
+
+    /// How often the operator looks for drift of what is its own, as a Go duration. Default 5m.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "crd::duration")]
+    pub resync_interval: Option<Duration>,
+
+    /// Enforce (default) makes Kratos agree with the manifests. Observe reports what would change and changes nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mode: Option<Mode>,
+
+    /// Written into the mark of every identity that is managed through this instance, and never changed: it keeps two
+    /// operators over one Kratos apart. Use another name for each cluster or environment.
+    #[schemars(length(min = 1, max = 63), regex(pattern = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"))]
+    #[x_kube(validation = Rule::new("self == oldSelf").message("ownerName can't be changed: it stands in the mark of every identity; make a new KratosInstance instead"))]
+    pub owner_name: String,
+
+    /// Ids of clusters that are gone for good (uids of their kube-system namespaces). Identities that carry this
+    /// ownerName and one of these ids are taken back by resources of the same namespace and name.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(schema_with = "crd::cluster_ids")]
+    pub reclaim_from: Vec<String>,
+
+    /// Which namespaces may refer to this instance. Default: only its own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub allowed_namespaces: Option<AllowedNamespaces>,
+}
+
+/// How the operator authenticates to Kratos.
+#[derive(Serialize, Deserialize, Clone, Debug, PartialEq, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Auth {
+    /// A token that is sent in the Authorization header.
+    pub bearer_token: BearerToken,
+}
+
+/// Where the token is, and what stands before it in the header.
+#[derive(Serialize, Deserialize, Clone, Debug, PartialEq, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct BearerToken {
+    /// The word before the token in the Authorization header. Default Bearer; an empty string sends the token alone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 32), regex(pattern = r"^[A-Za-z0-9_-]*$"))]
+    pub prefix: Option<String>,
+    /// The Secret, in the instance's namespace, and its key that holds the token.
+    pub secret_key_ref: KeyRef,
+}
+
+/// What to trust when the URLs are https.
+#[derive(Serialize, Deserialize, Clone, Debug, PartialEq, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Tls {
+    /// The certificate authority that signed Kratos' certificate, in PEM.
+    pub ca: CertificateAuthority,
+}
+
+/// Where the certificate authority is: in a Secret or in a `ConfigMap`.
+#[derive(Serialize, Deserialize, Clone, Debug, PartialEq, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+#[x_kube(validation = Rule::new("has(self.secretKeyRef) != has(self.configMapKeyRef)").message("name either secretKeyRef or configMapKeyRef"))]
+pub struct CertificateAuthority {
+    /// A Secret in the instance's namespace, and its key that holds the PEM.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub secret_key_ref: Option<KeyRef>,
+    /// A ConfigMap in the instance's namespace, and its key that holds the PEM.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub config_map_key_ref: Option<KeyRef>,
+}
+
+/// A key of a Secret or `ConfigMap` in the same namespace.
+#[derive(Serialize, Deserialize, Clone, Debug, PartialEq, Eq, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct KeyRef {
+    /// Name of the object.
+    #[schemars(length(min = 1, max = 253))]
+    pub name: String,
+    /// Key within its data.
+    #[schemars(length(min = 1, max = 253))]
+    pub key: String,
+}
+
+/// A token bucket.
+#[derive(Serialize, Deserialize, Clone, Copy, Debug, PartialEq, Eq, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct RateLimit {
+    /// Requests per second over time.
+    #[schemars(range(min = 1, max = 100_000))]
+    pub requests_per_second: u32,
+    /// Requests that may be sent at once. Default: as many as requestsPerSecond.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 100_000))]
+    pub burst: Option<u32>,
+}
+
+/// Whether differences are corrected or only reported.
+#[derive(Serialize, Deserialize, Clone, Copy, Debug, Default, PartialEq, Eq, JsonSchema)]
+pub enum Mode {
+    #[default]
+    Enforce,
+    Observe,
+}
+
+/// Which namespaces may refer to an instance.
+#[derive(Serialize, Deserialize, Clone, Debug, PartialEq, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+#[x_kube(validation = Rule::new("(self.from == 'Selector') == has(self.selector)").message("a selector goes with from: Selector, and only with it"))]
+pub struct AllowedNamespaces {
+    /// Same: the instance's own namespace. All: every namespace. Selector: those whose labels match the selector.
+    pub from: NamespacesFrom,
+    /// Labels that a namespace must have, with from: Selector.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "crd::label_selector")]
+    pub selector: Option<LabelSelector>,
+}
+
+/// Same | All | Selector.
+#[derive(Serialize, Deserialize, Clone, Copy, Debug, PartialEq, Eq, JsonSchema)]
+pub enum NamespacesFrom {
+    Same,
+    All,
+    Selector,
+}
+
+/// How an instance stands.
+#[derive(Serialize, Deserialize, Clone, Debug, Default, PartialEq, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct KratosInstanceStatus {
+    /// The generation that this status speaks of; -1 before the first look.
+    #[serde(default)]
+    pub observed_generation: Option<i64>,
+    /// The request annotation's value that was served last.
+    #[serde(default)]
+    pub last_handled_reconcile_at: Option<String>,
+    /// Ready, and Reconciling or Stalled where true.
+    #[serde(default)]
+    #[schemars(schema_with = "crd::conditions")]
+    pub conditions: Vec<Condition>,
+    /// Uid of this cluster's kube-system namespace, as written into the marks; needed for reclaimFrom of a later cluster.
+    #[serde(default, rename = "clusterID")]
+    pub cluster_id: Option<String>,
+    /// Ids of the identity schemas that Kratos serves.
+    #[serde(default)]
+    #[schemars(schema_with = "crd::names")]
+    pub schemas: Vec<String>,
+}

@@ -1,0 +1,29 @@
+//! The custom resources as people write them, and the names that manifests rely on.
+//!
+//! Shapes only: nothing here decides anything, and nothing here talks to a server.
+
+pub mod condition;
+pub mod crd;
+pub mod identity;
+pub mod instance;
+
+pub use condition::{Reason, Verdict};
+pub use identity::{KratosIdentity, KratosIdentitySpec, KratosIdentityStatus};
+pub use instance::{KratosInstance, KratosInstanceSpec, KratosInstanceStatus};
+
+/// The API group of all kinds, and the key of the mark in an identity's `metadata_admin`.
+pub const GROUP: &str = "kratos-operator.dev";
+/// Held by a `KratosIdentity` from before its identity is created until it is dealt with.
+pub const IDENTITY_FINALIZER: &str = "kratos-operator.dev/identity";
+/// Held by a `KratosInstance` for as long as resources that carry ours refer to it.
+pub const INSTANCE_FINALIZER: &str = "kratos-operator.dev/instance";
+/// A new value asks for a reconcile now.
+pub const RECONCILE_REQUESTED_AT: &str = "kratos-operator.dev/reconcile-requested-at";
+/// Flux's annotation of the same meaning.
+pub const FLUX_REQUESTED_AT: &str = "reconcile.fluxcd.io/requestedAt";
+
+/// The value of the request annotation, ours before Flux's.
+pub fn requested_at(annotations: Option<&std::collections::BTreeMap<String, String>>) -> Option<&str> {
+    let annotations = annotations?;
+    [RECONCILE_REQUESTED_AT, FLUX_REQUESTED_AT].iter().find_map(|key| annotations.get(*key)).map(String::as_str)
+}

@@ -1,0 +1,65 @@
+//! What every reconcile is given. Built once, in the composition root.
+
+use std::collections::BTreeSet;
+
+use k8s_openapi::api::core::v1::Namespace;
+use kube::core::{DeserializeGuard, PartialObjectMeta};
+use kube::runtime::reflector::{ObjectRef, Store};
+use tokio::sync::mpsc::UnboundedSender;
+
+use crate::api::{KratosIdentity, KratosInstance};
+use crate::events::Events;
+use crate::identity::memory::Memory;
+use crate::instance::Registry;
+use crate::latest::Latest;
+use crate::place::Place;
+
+/// A `KratosIdentity`, or the metadata of one that can't be read any more.
+pub type IdentityObject = DeserializeGuard<KratosIdentity>;
+/// A `KratosInstance`, or the metadata of one that can't be read any more.
+pub type InstanceObject = DeserializeGuard<KratosInstance>;
+
+/// What the operator was started with.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Options {
+    pub default_instance: Option<Place>,
+    /// Namespaces in which a `KratosInstance` counts.
+    pub instance_namespaces: BTreeSet<String>,
+}
+
+/// Everything that reconciles share.
+pub struct Context {
+    pub client: kube::Client,
+    pub options: Options,
+    /// Uid of this cluster's kube-system namespace.
+    pub cluster_id: String,
+    pub identities: Store<IdentityObject>,
+    pub instances: Store<InstanceObject>,
+    pub namespaces: Store<PartialObjectMeta<Namespace>>,
+    pub registry: Registry,
+    pub memory: Memory,
+    pub latest_identities: Latest<IdentityObject>,
+    pub latest_instances: Latest<InstanceObject>,
+    pub pokes: Pokes,
+    pub events: Events,
+}
+
+/// Asks for reconciles.
+#[derive(Clone, Debug)]
+pub struct Pokes {
+    pub identities: UnboundedSender<ObjectRef<IdentityObject>>,
+    pub instances: UnboundedSender<ObjectRef<InstanceObject>>,
+}
+
+impl Pokes {
+    pub fn identities(&self, places: impl IntoIterator<Item = Place>) {
+        for place in places {
+            // The receiver is only gone while everything stops.
+            let _ = self.identities.send(ObjectRef::new(&place.name).within(&place.namespace));
+        }
+    }
+
+    pub fn instance(&self, place: Place) {
+        let _ = self.instances.send(ObjectRef::new(&place.name).within(&place.namespace));
+    }
+}

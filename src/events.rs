@@ -1,0 +1,79 @@
+//! Events: what happened to a resource, on transitions only. Never a trait, an identifier or a server's words.
+//!
+//! They go out beside the reconcile, through a token bucket: an event that finds it empty is dropped, a reconcile
+//! never waits for one.
+
+use std::num::NonZeroU32;
+use std::sync::Arc;
+
+use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
+use kube::Resource;
+use kube::runtime::events::{Event, EventType, Recorder, Reporter};
+
+/// Events per second over time, and how many may go out at once.
+const PER_SECOND: NonZeroU32 = NonZeroU32::new(10).unwrap();
+const BURST: NonZeroU32 = NonZeroU32::new(50).unwrap();
+
+/// Publishes events.
+pub struct Events {
+    recorder: Recorder,
+    bucket: Arc<DefaultDirectRateLimiter>,
+}
+
+/// What happened.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Happening {
+    pub is_warning: bool,
+    /// One word, as in conditions.
+    pub reason: String,
+    /// What was done or tried, one word.
+    pub action: &'static str,
+    pub note: String,
+}
+
+impl Happening {
+    pub fn normal(reason: &str, action: &'static str, note: impl Into<String>) -> Self {
+        Self { is_warning: false, reason: reason.to_owned(), action, note: note.into() }
+    }
+
+    pub fn warning(reason: &str, action: &'static str, note: impl Into<String>) -> Self {
+        Self { is_warning: true, ..Self::normal(reason, action, note) }
+    }
+}
+
+impl Events {
+    pub fn new(client: kube::Client) -> Self {
+        let reporter = Reporter { controller: crate::api::GROUP.to_owned(), instance: None };
+        let quota = Quota::per_second(PER_SECOND).allow_burst(BURST);
+        Self { recorder: Recorder::new(client, reporter), bucket: Arc::new(RateLimiter::direct(quota)) }
+    }
+
+    /// Publishes an event about an object, if the bucket isn't empty.
+    pub fn publish<K: Resource<DynamicType = ()>>(&self, object: &K, happening: Happening) {
+        let regarding = object.object_ref(&());
+        tracing::info!(
+            kind = %K::kind(&()),
+            namespace = regarding.namespace.as_deref(),
+            name = regarding.name.as_deref(),
+            reason = happening.reason,
+            "{}", happening.note
+        );
+        if self.bucket.check().is_err() {
+            return;
+        }
+        let Happening { is_warning, reason, action, note } = happening;
+        let event = Event {
+            type_: if is_warning { EventType::Warning } else { EventType::Normal },
+            reason,
+            note: Some(note.chars().take(1000).collect()),
+            action: action.to_owned(),
+            secondary: None,
+        };
+        let recorder = self.recorder.clone();
+        tokio::spawn(async move {
+            if let Err(error) = recorder.publish(&event, &regarding).await {
+                tracing::debug!(%error, "an event couldn't be published");
+            }
+        });
+    }
+}

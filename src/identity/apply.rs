@@ -1,0 +1,59 @@
+//! Runs a plan's steps, in order. Decides nothing, and never looks at the manifest.
+
+use std::time::Instant;
+
+use super::plan::Step;
+use crate::kratos::{Client, Error, Identity, State};
+
+/// Why a plan wasn't run to its end.
+#[derive(Debug, thiserror::Error)]
+pub enum ApplyError {
+    /// A create failed; it was sent at the given instant.
+    #[error("{error}")]
+    Create { error: Error, sent_at: Instant },
+    #[error(transparent)]
+    Other(#[from] Error),
+    /// A user's request that was under way made the identity active again.
+    #[error("the identity was made active again by a request that was under way")]
+    Undone,
+}
+
+/// What running a plan left behind.
+#[derive(Debug, Default)]
+pub struct Applied {
+    /// The identity as the last write answered it; `None` if nothing was written.
+    pub identity: Option<Identity>,
+}
+
+/// Runs the steps.
+pub async fn apply(client: &Client, steps: &[Step]) -> Result<Applied, ApplyError> {
+    let mut applied = Applied::default();
+    for step in steps {
+        match step {
+            Step::Create(create) => {
+                let sent_at = Instant::now();
+                let created = client.create_identity(create).await;
+                let mut identity = created.map_err(|error| ApplyError::Create { error, sent_at })?;
+                // The answer to a create leaves it out.
+                identity.metadata_admin = create.metadata_admin.clone().unwrap_or_default();
+                applied.identity = Some(identity);
+            }
+            Step::Patch { id, operations } => {
+                applied.identity = Some(client.patch_identity(id, operations).await?);
+            }
+            Step::EndSessions { id } => {
+                client.delete_identity_sessions(id).await?;
+            }
+            Step::ConfirmInactive { id } => match client.get_identity(id, &[]).await? {
+                Some(identity) if identity.state == State::Active => return Err(ApplyError::Undone),
+                Some(identity) => applied.identity = Some(identity),
+                // Gone altogether: more than was asked for, and nothing that can log in.
+                None => applied.identity = None,
+            },
+            Step::Delete { id } => {
+                client.delete_identity(id).await?;
+            }
+        }
+    }
+    Ok(applied)
+}

@@ -1,0 +1,101 @@
+//! Whose identity is it? Decides from the mark alone whether a resource may touch an identity. Pure.
+
+use super::mark::{Found, Mark};
+use crate::kratos::Identity;
+
+/// The resource that asks, and where it stands.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Claimant {
+    /// The instance's `ownerName`.
+    pub owner: String,
+    /// This cluster's id.
+    pub cluster: String,
+    pub namespace: String,
+    pub namespace_uid: String,
+    pub name: String,
+    pub uid: String,
+    /// Clusters that are gone for good.
+    pub reclaim_from: Vec<String>,
+    /// Whether the resource stands in the instance's own namespace.
+    pub beside_instance: bool,
+}
+
+/// What the mark says to a claimant.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Claim {
+    /// The mark names this very resource.
+    Ours(Box<Mark>),
+    /// The mark names an earlier resource of the same place: it may be taken back, if it is the same person's.
+    Former(Box<Mark>),
+    /// The mark names another resource, or can't be read. Never touched.
+    Foreign {
+        /// The other resource's name, where it stands in the claimant's own namespace.
+        neighbour: Option<String>,
+    },
+    /// There is no mark.
+    Unmarked,
+    /// There is no mark, and none can be written, because `metadata_admin` is no object.
+    Unmarkable,
+}
+
+impl Claimant {
+    /// What an identity's mark says to this claimant.
+    pub fn claim(&self, identity: &Identity) -> Claim {
+        let mark = match Mark::read(&identity.metadata_admin) {
+            Found::Mark(mark) => mark,
+            Found::Nothing => return Claim::Unmarked,
+            Found::NoObject => return Claim::Unmarkable,
+            Found::Unreadable => return Claim::Foreign { neighbour: None },
+        };
+        if self.is_ours(&mark) {
+            Claim::Ours(mark)
+        } else if self.is_former(&mark) {
+            Claim::Former(mark)
+        } else {
+            let neighbour = self.is_same_namespace(&mark).then(|| mark.name.clone());
+            Claim::Foreign { neighbour }
+        }
+    }
+
+    /// Whether a mark names this very resource.
+    pub fn is_ours(&self, mark: &Mark) -> bool {
+        mark.owner == self.owner && mark.cluster == self.cluster && mark.uid == self.uid
+    }
+
+    /// Whether a mark names a resource that stood in this one's place: same namespace (not one re-created under
+    /// its name) and same name, in this cluster or in one that is gone for good.
+    fn is_former(&self, mark: &Mark) -> bool {
+        mark.owner == self.owner
+            && mark.namespace == self.namespace
+            && mark.name == self.name
+            && mark.uid != self.uid
+            && (self.is_same_namespace(mark) || self.reclaim_from.contains(&mark.cluster))
+    }
+
+    fn is_same_namespace(&self, mark: &Mark) -> bool {
+        mark.owner == self.owner
+            && mark.cluster == self.cluster
+            && mark.namespace == self.namespace
+            && mark.namespace_uid == self.namespace_uid
+    }
+
+    /// The mark that this claimant writes, keeping what a newer version left in `before`.
+    pub fn mark(&self, owned_paths: Vec<String>, before: Option<&Mark>) -> Mark {
+        Mark {
+            owner: self.owner.clone(),
+            cluster: self.cluster.clone(),
+            namespace: self.namespace.clone(),
+            namespace_uid: self.namespace_uid.clone(),
+            name: self.name.clone(),
+            uid: self.uid.clone(),
+            owned_paths,
+            rest: before.map(|mark| mark.rest.clone()).unwrap_or_default(),
+        }
+    }
+}
+
+/// Whether an identity of a former resource belongs to the same person: one of its login identifiers is among those
+/// of the manifest. Where its schema has no login identifiers there is nothing to tell persons apart by.
+pub fn is_same_person(theirs: &[String], schema_has_identifiers: bool, ours: &[String]) -> bool {
+    !schema_has_identifiers || theirs.iter().any(|identifier| ours.contains(identifier))
+}

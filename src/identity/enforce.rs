@@ -1,0 +1,157 @@
+//! Makes Kratos agree with a manifest: runs the plan, and settles what a create met.
+
+use std::time::Instant;
+
+use super::apply::{self, Applied, ApplyError};
+use super::desired::Desired;
+use super::failure::{self, Halt, Sent};
+use super::inputs::Inputs;
+use super::observe::Search;
+use super::plan::{self, Observed, Plan, Step};
+use super::status::Seen;
+use crate::api::{Reason, Verdict};
+use crate::events::Happening;
+use crate::kratos::{Class, Identity, State};
+use crate::place::Place;
+
+/// Makes Kratos agree. A create that meets a conflict leads to the identity that is there, if it is ours.
+pub async fn run(search: &Search<'_>, desired: &Desired, observed: Observed, plan: Plan) -> Result<Seen, Halt> {
+    match attempt(search, desired, observed, plan).await? {
+        Attempt::Done(seen) => Ok(seen),
+        Attempt::Conflict(conflict) => {
+            let present = search.after_conflict(conflict).await?;
+            let observed = Observed::Present(Box::new(present));
+            let plan = plan::plan(&search.inputs.claimant, desired, &observed);
+            match attempt(search, desired, observed, plan).await? {
+                Attempt::Done(seen) => Ok(seen),
+                Attempt::Conflict(_) => Err(Halt::Refused(plan::conflict(None))),
+            }
+        }
+    }
+}
+
+enum Attempt {
+    Done(Seen),
+    /// A create met a conflict; it was sent at this instant (or an earlier one was).
+    Conflict(Instant),
+}
+
+async fn attempt(search: &Search<'_>, desired: &Desired, observed: Observed, plan: Plan) -> Result<Attempt, Halt> {
+    let (inputs, context) = (search.inputs, search.context);
+    let began = Instant::now();
+    let applied = match apply::apply(&inputs.instance.client, &plan.steps).await {
+        Ok(applied) => applied,
+        Err(ApplyError::Create { error, sent_at }) if error.class() == Class::Conflict => {
+            return Ok(Attempt::Conflict(note_conflict(search, sent_at)));
+        }
+        Err(ApplyError::Create { error, sent_at: _ }) => {
+            if error.outcome_unknown() {
+                // It may be carried out yet: nothing is created again before that is known.
+                context
+                    .memory
+                    .update(&inputs.claimant.uid, |remembered| remembered.unanswered_create = Some(Instant::now()));
+            }
+            return Err(failure::close_and_halt(&error, inputs, sent(search, desired), context));
+        }
+        Err(ApplyError::Other(error)) => {
+            return Err(failure::close_and_halt(&error, inputs, sent(search, desired), context));
+        }
+        Err(error @ ApplyError::Undone) => {
+            let verdict = Verdict::new(Reason::Progressing, format!("{error}; it is deactivated again"));
+            return Err(Halt::Retry { verdict, after: None });
+        }
+    };
+    let happening = happening(&plan);
+    let identity = standing(observed, applied);
+    let Some(identity) = identity else {
+        let verdict = Verdict::new(Reason::Progressing, "the identity was deleted while it was looked at");
+        return Err(Halt::Retry { verdict, after: None });
+    };
+    note_standing(search, desired, &plan, &identity, began);
+    if let Some(happening) = happening {
+        context.events.publish(search.resource, happening);
+    }
+    ensure_supported(inputs, desired, &identity)?;
+    let seen = Seen::Present { identity: Box::new(identity), owned_paths: plan.owned_paths, drift: Vec::new() };
+    Ok(Attempt::Done(seen))
+}
+
+/// Remembers when a create first met a conflict, so that one listing settles it for good.
+fn note_conflict(search: &Search<'_>, sent_at: Instant) -> Instant {
+    let mut since = sent_at;
+    search.context.memory.update(&search.inputs.claimant.uid, |remembered| {
+        // The create was answered: it isn't under way.
+        remembered.unanswered_create = None;
+        since = *remembered.conflict.get_or_insert(sent_at);
+    });
+    since
+}
+
+/// The identity as it stands after the plan.
+fn standing(observed: Observed, applied: Applied) -> Option<Identity> {
+    match (applied.identity, observed) {
+        (Some(identity), _) => Some(identity),
+        (None, Observed::Present(present)) => Some(present.identity),
+        (None, Observed::Absent) => None,
+    }
+}
+
+/// Remembers an identity that is ours, for the next look and for the listings.
+fn note_standing(search: &Search<'_>, desired: &Desired, plan: &Plan, identity: &Identity, as_of: Instant) {
+    let (inputs, context) = (search.inputs, search.context);
+    let place = Place::new(inputs.claimant.namespace.as_str(), inputs.claimant.name.as_str());
+    let shared = &inputs.instance.shared;
+    let as_of = if plan.steps.is_empty() { as_of } else { Instant::now() };
+    shared.managed.note(&place, identity, as_of);
+    shared.listing.note(&place, &identity.id);
+    let mark = inputs.claimant.mark(plan.owned_paths.clone(), None);
+    context.memory.update(&inputs.claimant.uid, |remembered| {
+        // Another identity took the place of one that is gone.
+        if let Some((before, _)) = remembered.ours.replace((identity.id.clone(), mark))
+            && before != identity.id
+        {
+            shared.managed.forget(&before);
+        }
+        remembered.unanswered_create = None;
+        remembered.conflict = None;
+        remembered.wrote_finalizer = true;
+        remembered.sessions_ended = desired.state == Some(State::Inactive) && identity.state == State::Inactive;
+    });
+}
+
+/// An old server ignores fields that it doesn't know, so the answer is checked.
+fn ensure_supported(inputs: &Inputs, desired: &Desired, identity: &Identity) -> Result<(), Halt> {
+    let fields = [
+        ("external_id", &desired.external_id, &identity.external_id),
+        ("organization_id", &desired.organization_id, &identity.organization_id),
+    ];
+    match fields.iter().find(|(_, wanted, there)| wanted.is_some() && wanted != there) {
+        Some((field, _, _)) => {
+            inputs.instance.shared.lacks(field);
+            Err(Halt::Refused(failure::unsupported(field)))
+        }
+        None => Ok(()),
+    }
+}
+
+fn sent<'a>(search: &'a Search<'_>, desired: &'a Desired) -> Sent<'a> {
+    Sent {
+        schema_id: &desired.schema_id,
+        schema: search.schema.as_ref().map(|schema| &schema.document),
+        traits: Some(search.traits),
+    }
+}
+
+fn happening(plan: &Plan) -> Option<Happening> {
+    match plan.steps.first()? {
+        Step::Create(_) => Some(Happening::normal("IdentityCreated", "Create", "the identity was created in Kratos")),
+        Step::Patch { .. } => {
+            let note = match plan.changes.len() {
+                0 => "the operator's mark was written".to_owned(),
+                count => format!("{count} field(s) of the identity were changed in Kratos"),
+            };
+            Some(Happening::normal("IdentityChanged", "Change", note))
+        }
+        _ => None,
+    }
+}

@@ -1,0 +1,116 @@
+//! What a failure means for a resource: the one place that classes errors and names their reasons.
+
+use std::time::Duration;
+
+use serde_json::Value;
+
+use super::inputs::Inputs;
+use super::plan;
+use super::schema;
+use crate::api::{Reason, Verdict};
+use crate::context::Context;
+use crate::kratos::{Class, Error};
+
+/// Why a look ended early.
+#[derive(Debug)]
+pub enum Halt {
+    /// Something else must happen first, and the resource is looked at again when it does. Only a resource whose
+    /// status doesn't speak of its generation yet is given this verdict: a thousand that were Ready aren't rewritten.
+    Waiting(Verdict),
+    /// Someone must act. Looked at again at the next resync, or when something changes.
+    Refused(Verdict),
+    /// It is tried again after a while: the server's, or our own back-off.
+    Retry { verdict: Verdict, after: Option<Duration> },
+    /// Kubernetes didn't answer as it should.
+    Kubernetes(kube::Error),
+}
+
+impl From<kube::Error> for Halt {
+    fn from(error: kube::Error) -> Self {
+        Self::Kubernetes(error)
+    }
+}
+
+impl From<Verdict> for Halt {
+    fn from(verdict: Verdict) -> Self {
+        Self::Refused(verdict)
+    }
+}
+
+/// What was sent when Kratos failed, to explain a refusal by.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Sent<'a> {
+    pub schema_id: &'a str,
+    pub schema: Option<&'a Value>,
+    pub traits: Option<&'a Value>,
+}
+
+/// The halt for an error of Kratos. No text of the server is passed on: it quotes values.
+pub fn halt(error: &Error, sent: Sent<'_>) -> Halt {
+    if error.instance_unavailable() {
+        return Halt::Waiting(unavailable());
+    }
+    if error.is_schema_unknown() {
+        return Halt::Refused(schema_not_found(sent.schema_id));
+    }
+    if let Some(field) = error.unknown_field() {
+        return Halt::Refused(unsupported(field));
+    }
+    if error.is_traits_rejected() {
+        let message = schema::explain(sent.schema_id, sent.schema, sent.traits.unwrap_or(&Value::Null));
+        return Halt::Refused(Verdict::new(Reason::TraitsRejected, message));
+    }
+    match error.class() {
+        Class::Throttled { retry_after } => {
+            let verdict = Verdict::new(Reason::Throttled, "Kratos asked to be called later");
+            Halt::Retry { verdict, after: Some(retry_after) }
+        }
+        Class::Transient => {
+            let verdict = Verdict::new(Reason::KratosUnavailable, format!("{error}; it is tried again"));
+            Halt::Retry { verdict, after: None }
+        }
+        Class::Conflict => Halt::Refused(plan::conflict(None)),
+        // It was there a moment ago, or looked different: look again.
+        Class::NotFound => Halt::Retry { verdict: moved(), after: None },
+        Class::Rejected if error.is_patch_inapplicable() => Halt::Retry { verdict: moved(), after: None },
+        Class::Rejected => Halt::Refused(Verdict::new(Reason::KratosRejected, error.to_string())),
+    }
+}
+
+/// The same, at the edge: an instance that gives no usable answer is left alone from now on, until a probe succeeds.
+pub fn close_and_halt(error: &Error, inputs: &Inputs, sent: Sent<'_>, context: &Context) -> Halt {
+    if error.instance_unavailable() && inputs.instance.shared.gate.is_open() {
+        inputs.instance.shared.gate.close();
+        context.pokes.instance(inputs.instance.place.clone());
+    }
+    halt(error, sent)
+}
+
+fn moved() -> Verdict {
+    Verdict::new(Reason::Progressing, "the identity changed while it was being written; it is looked at again")
+}
+
+/// The verdict while the instance as a whole is down.
+pub fn unavailable() -> Verdict {
+    Verdict::new(Reason::KratosUnavailable, "Kratos gives no usable answer; see the KratosInstance")
+}
+
+/// The verdict on a schema that Kratos doesn't serve.
+pub fn schema_not_found(schema_id: &str) -> Verdict {
+    let message = format!(
+        "Kratos serves no identity schema {schema_id:?}; correct spec.schemaID, or add the schema to Kratos' \
+         configuration (the KratosInstance lists those served in status.schemas)"
+    );
+    Verdict::new(Reason::SchemaNotFound, message)
+}
+
+/// The verdict on a field that the server doesn't know.
+pub fn unsupported(field: &str) -> Verdict {
+    let field = match field {
+        "external_id" => "externalID",
+        "organization_id" => "organizationID",
+        other => other,
+    };
+    let message = format!("this Kratos doesn't know {field} (v25.4 and later do); remove it, or upgrade Kratos");
+    Verdict::new(Reason::UnsupportedByServer, message)
+}

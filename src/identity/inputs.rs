@@ -1,0 +1,149 @@
+//! Gathers what a look at a resource stands on: its instance, that instance's consent, and who is asking.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use k8s_openapi::api::core::v1::Namespace;
+use kube::runtime::reflector::ObjectRef;
+use kube::{Api, Resource, ResourceExt};
+
+use super::claim::Claimant;
+use super::failure::{self, Halt};
+use crate::api::identity::{InstanceRef, KratosIdentity};
+use crate::api::{Reason, Verdict};
+use crate::context::Context;
+use crate::instance::{Entry, Handle, consent, references};
+use crate::place::Place;
+
+/// What a look stands on.
+pub struct Inputs {
+    pub instance: Arc<Handle>,
+    pub claimant: Claimant,
+}
+
+impl Inputs {
+    /// Nothing is sent to an instance that is down.
+    pub fn ensure_open(&self) -> Result<(), Halt> {
+        if self.instance.shared.gate.is_open() { Ok(()) } else { Err(Halt::Waiting(failure::unavailable())) }
+    }
+}
+
+/// The instance that a resource refers to, as its status names it.
+pub fn reference(place: &Place) -> InstanceRef {
+    InstanceRef { name: place.name.clone(), namespace: Some(place.namespace.clone()) }
+}
+
+/// Where the instance of a resource stands. `InvalidSpec` where the spec names another one than was chosen before.
+pub fn instance_place(resource: &KratosIdentity, context: &Context) -> Result<Place, Verdict> {
+    let default = context.options.default_instance.as_ref();
+    let Some(place) = references::instance_of(resource, default) else {
+        let message = "spec.instanceRef is missing, and the operator was started without --default-instance; name a KratosInstance";
+        return Err(Verdict::new(Reason::InvalidSpec, message));
+    };
+    let pinned = resource.status.as_ref().and_then(|status| status.instance.clone());
+    match pinned {
+        Some(pinned) if pinned != reference(&place) => {
+            let chosen = format!("{}/{}", pinned.namespace.unwrap_or_default(), pinned.name);
+            let message = format!("the identity lives in KratosInstance {chosen}; instanceRef can't name another one");
+            Err(Verdict::new(Reason::InvalidSpec, message))
+        }
+        _ => Ok(place),
+    }
+}
+
+/// The instance of a resource, if it is there, looked at, and admits the resource's namespace.
+pub async fn instance(place: &Place, namespace: &str, context: &Context) -> Result<Arc<Handle>, Halt> {
+    let handle = match context.registry.get(place) {
+        Some(Entry::Usable(handle)) => handle,
+        Some(Entry::Unusable(verdict)) if verdict.reason == Reason::NotPermitted => {
+            return Err(Halt::Refused(not_permitted(place, namespace)));
+        }
+        Some(Entry::Unusable(_)) => return Err(later(not_ready(place, "isn't usable; see its status"))),
+        None => return Err(unseen(place, context)),
+    };
+    if !consent::admits(
+        handle.settings.allowed_namespaces.as_ref(),
+        &place.namespace,
+        namespace,
+        &labels(namespace, context).await?,
+    ) {
+        return Err(Halt::Refused(not_permitted(place, namespace)));
+    }
+    Ok(handle)
+}
+
+/// An instance that isn't in the registry: gone, or not looked at yet by a process that just started.
+fn unseen(place: &Place, context: &Context) -> Halt {
+    let object = ObjectRef::new(&place.name).within(&place.namespace);
+    if context.instances.get(&object).is_some() {
+        Halt::Waiting(not_ready(place, "hasn't been looked at yet"))
+    } else {
+        later(not_ready(place, "doesn't exist; it is waited for"))
+    }
+}
+
+/// Waits for the instance, whose every change makes those who refer to it be looked at again.
+fn later(verdict: Verdict) -> Halt {
+    Halt::Retry { verdict, after: Some(Duration::from_secs(300)) }
+}
+
+fn not_ready(place: &Place, what: &str) -> Verdict {
+    Verdict::new(Reason::InstanceNotReady, format!("KratosInstance {place} {what}"))
+}
+
+fn not_permitted(place: &Place, namespace: &str) -> Verdict {
+    let message = format!(
+        "KratosInstance {place} doesn't admit namespace {namespace}, or may not stand where it does; ask its \
+         administrators for spec.allowedNamespaces"
+    );
+    Verdict::new(Reason::NotPermitted, message)
+}
+
+async fn labels(namespace: &str, context: &Context) -> Result<BTreeMap<String, String>, kube::Error> {
+    if let Some(seen) = context.namespaces.get(&ObjectRef::new(namespace)) {
+        return Ok(seen.labels().clone());
+    }
+    Ok(live_namespace(namespace, context).await?.labels().clone())
+}
+
+async fn live_namespace(namespace: &str, context: &Context) -> Result<Namespace, kube::Error> {
+    Api::<Namespace>::all(context.client.clone()).get(namespace).await
+}
+
+/// Everything for a resource that isn't being deleted.
+pub async fn gather(resource: &KratosIdentity, place: &Place, context: &Context) -> Result<Inputs, Halt> {
+    let namespace = resource.namespace().unwrap_or_default();
+    let instance = instance(place, &namespace, context).await?;
+    if instance.is_deleting {
+        return Err(later(not_ready(place, "is being deleted")));
+    }
+    let claimant = claimant(resource, &instance, context).await?;
+    Ok(Inputs { instance, claimant })
+}
+
+/// Who is asking. The namespace's uid is what tells a namespace from one that was re-created under its name.
+pub async fn claimant(resource: &KratosIdentity, instance: &Handle, context: &Context) -> Result<Claimant, Halt> {
+    let namespace = resource.namespace().unwrap_or_default();
+    let seen = context.namespaces.get(&ObjectRef::new(&namespace)).and_then(|seen| seen.meta().uid.clone());
+    let namespace_uid = match seen {
+        Some(uid) => uid,
+        None => live_namespace(&namespace, context).await?.uid().unwrap_or_default(),
+    };
+    Ok(Claimant {
+        owner: instance.settings.owner_name.clone(),
+        cluster: context.cluster_id.clone(),
+        namespace_uid,
+        name: resource.name_any(),
+        uid: resource.uid().unwrap_or_default(),
+        reclaim_from: instance.settings.reclaim_from.clone(),
+        beside_instance: instance.place.namespace == namespace,
+        namespace,
+    })
+}
+
+/// The namespace's uid, read live: what is taken back from a former resource must not go to a namespace that was
+/// re-created since the watch saw it.
+pub async fn confirm_namespace(claimant: &Claimant, context: &Context) -> Result<bool, Halt> {
+    Ok(live_namespace(&claimant.namespace, context).await?.uid() == Some(claimant.namespace_uid.clone()))
+}

@@ -1,0 +1,72 @@
+//! What this process knows of each resource beyond what the cluster and Kratos hold. Losing it costs reads, never
+//! correctness.
+
+use std::collections::HashMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
+
+use super::mark::Mark;
+
+/// What is remembered of one resource.
+#[derive(Clone, Debug)]
+pub struct Remembered {
+    /// When this process first saw the resource.
+    pub first_seen: Instant,
+    /// Whether this process wrote the finalizer: then no other one can have a create under way.
+    pub wrote_finalizer: bool,
+    /// When a create of ours was left unanswered, as long as that isn't settled.
+    pub unanswered_create: Option<Instant>,
+    /// When a create of ours met a conflict that no identifier explains.
+    pub conflict: Option<Instant>,
+    /// The identity that this process saw marked as ours, and its mark.
+    pub ours: Option<(String, Mark)>,
+    /// Whether the sessions of the identity, inactive, were seen to be gone.
+    pub sessions_ended: bool,
+    /// Failures in a row.
+    pub failures: u32,
+}
+
+/// By uid.
+#[derive(Debug, Default)]
+pub struct Memory(Mutex<HashMap<String, Remembered>>);
+
+impl Memory {
+    /// What is remembered; a resource that wasn't known is from now on.
+    pub fn recall(&self, uid: &str) -> Remembered {
+        self.lock().entry(uid.to_owned()).or_insert_with(Remembered::new).clone()
+    }
+
+    /// Changes what is remembered.
+    pub fn update(&self, uid: &str, change: impl FnOnce(&mut Remembered)) {
+        change(self.lock().entry(uid.to_owned()).or_insert_with(Remembered::new));
+    }
+
+    /// Forgets a resource that is gone.
+    pub fn forget(&self, uid: &str) {
+        self.lock().remove(uid);
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<String, Remembered>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Remembered {
+    fn new() -> Self {
+        Self {
+            first_seen: Instant::now(),
+            wrote_finalizer: false,
+            unanswered_create: None,
+            conflict: None,
+            ours: None,
+            sessions_ended: false,
+            failures: 0,
+        }
+    }
+
+    /// The instant after which a create by whomever may still be under way: of an unanswered one of ours, or of
+    /// whoever wrote the finalizer.
+    pub fn create_may_be_under_way_since(&self) -> Option<Instant> {
+        self.unanswered_create.or_else(|| (!self.wrote_finalizer).then_some(self.first_seen))
+    }
+}

@@ -1,0 +1,22 @@
+//! `KratosIdentity`: one way from manifest to status.
+//!
+//! `inputs → desired → observe → plan → apply → status`, driven by `reconcile`. `desired`, `plan`, `status` and what
+//! they stand on (`claim`, `json`, `mark`, `pointer`, `schema`) are pure: no client, no runtime, no clock.
+
+pub mod apply;
+pub mod claim;
+pub mod desired;
+pub mod enforce;
+pub mod failure;
+pub mod inputs;
+pub mod json;
+pub mod mark;
+pub mod memory;
+pub mod observe;
+pub mod plan;
+pub mod pointer;
+pub mod reconcile;
+pub mod release;
+pub mod schema;
+pub mod status;
+pub mod unreadable;

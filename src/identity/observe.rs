@@ -1,0 +1,238 @@
+//! Finds the identity that a resource stands for. Reads only.
+//!
+//! Candidates are known from this process' memory, the status, and the last complete listing; each is read freshly
+//! and its mark decides. That there is none must be proven before one is created: see [`Search::absence`].
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use futures::TryStreamExt;
+use serde_json::Value;
+
+use super::claim::{Claim, is_same_person};
+use super::failure::{self, Halt, Sent};
+use super::inputs::{self, Inputs};
+use super::memory::Remembered;
+use super::plan::{self, Observed, Present};
+use super::schema;
+use crate::api::identity::KratosIdentity;
+use crate::api::{Reason, Verdict};
+use crate::context::Context;
+use crate::instance::listing::Lookup;
+use crate::instance::schemas::Schema;
+use crate::kratos::{Error, Identity, IdentityFilter};
+use crate::place::Place;
+
+/// A request that wasn't answered may still be carried out for this long after its time-out.
+const GRACE: Duration = Duration::from_secs(5);
+
+/// A search for one resource's identity.
+pub struct Search<'a> {
+    pub context: &'a Context,
+    pub inputs: &'a Inputs,
+    pub resource: &'a KratosIdentity,
+    pub remembered: Remembered,
+    /// The schema and traits of the manifest, where it could be read; they tell persons apart.
+    pub schema: Option<Arc<Schema>>,
+    pub traits: &'a Value,
+}
+
+impl Search<'_> {
+    /// The identity, or the proof that there is none.
+    pub async fn run(&self) -> Result<Observed, Halt> {
+        if let Some(present) = self.known().await? {
+            return Ok(Observed::Present(Box::new(present)));
+        }
+        self.absence().await
+    }
+
+    /// The identity that memory or status name, if it is there and this resource's.
+    async fn known(&self) -> Result<Option<Present>, Halt> {
+        let remembered = self.remembered.ours.as_ref().map(|(id, _)| id.as_str());
+        let noted = self.resource.status.as_ref().and_then(|status| status.identity_id.as_deref());
+        if let Some(id) = remembered
+            && let Some(present) = self.read(id, true).await?
+        {
+            return Ok(Some(present));
+        }
+        // The status alone authorises nothing: beside the instance it lets a wiped mark be restored, no more.
+        if let Some(id) = noted.filter(|id| Some(*id) != remembered)
+            && let Some(present) = self.read(id, self.inputs.claimant.beside_instance).await?
+        {
+            return Ok(Some(present));
+        }
+        Ok(None)
+    }
+
+    /// Reads one candidate. `None`: it isn't there, or is a former namesake's who is another person.
+    async fn read(&self, id: &str, restorable: bool) -> Result<Option<Present>, Halt> {
+        let identity = self.inputs.instance.client.get_identity(id, &[]).await.map_err(|error| self.halt(&error))?;
+        match identity {
+            Some(identity) => self.judge(identity, restorable).await,
+            None => Ok(None),
+        }
+    }
+
+    async fn judge(&self, identity: Identity, restorable: bool) -> Result<Option<Present>, Halt> {
+        let claimant = &self.inputs.claimant;
+        let is_former = matches!(claimant.claim(&identity), Claim::Former(_));
+        let is_same_person = is_former
+            && self.is_same_person(&identity).await?
+            && inputs::confirm_namespace(claimant, self.context).await?;
+        let mut present = plan::judge(claimant, identity, restorable, is_same_person)?;
+        if let Some(present) = &mut present
+            && present.mark.is_none()
+        {
+            // A wiped mark took the owned paths with it; this process may still know them.
+            present.mark = self.remembered.ours.as_ref().map(|(_, mark)| mark.clone());
+        }
+        Ok(present)
+    }
+
+    async fn is_same_person(&self, identity: &Identity) -> Result<bool, Halt> {
+        let schemas = &self.inputs.instance.shared.schemas;
+        let theirs = schemas.get(&self.inputs.instance.client, &identity.schema_id).await;
+        // Without its schema nobody can say whose it is.
+        let Some(theirs) = theirs.map_err(|error| self.halt(&error))? else { return Ok(false) };
+        let identifiers = schema::identifiers(&theirs.identifier_paths, &identity.traits);
+        Ok(is_same_person(&identifiers, !theirs.identifier_paths.is_empty(), &self.identifiers()))
+    }
+
+    /// The login identifiers of the manifest.
+    pub fn identifiers(&self) -> Vec<String> {
+        let paths = self.schema.as_ref().map_or(&[][..], |schema| &schema.identifier_paths);
+        schema::identifiers(paths, self.traits)
+    }
+
+    /// Proves that there is no identity of this resource, or finds it.
+    ///
+    /// A complete listing of this process shows every identity that was there when it began. What it can't show is
+    /// one whose create is still under way: of this process without an answer, or of another one that wrote the
+    /// finalizer. Then the listing must have begun after that create can have happened, or the identifiers must have
+    /// been looked up: two identities never share one, so a second create fails and leads back to the first.
+    async fn absence(&self) -> Result<Observed, Halt> {
+        let settled = self.settled();
+        if let Some(present) = self.listed(None).await? {
+            return Ok(Observed::Present(Box::new(present)));
+        }
+        if settled.is_none() {
+            return Ok(Observed::Absent);
+        }
+        let identifiers = self.identifiers();
+        if identifiers.is_empty() {
+            let present = self.listed(settled).await?;
+            return Ok(present.map_or(Observed::Absent, |present| Observed::Present(Box::new(present))));
+        }
+        let found = self.by_identifiers(&identifiers).await?;
+        Ok(found.map_or(Observed::Absent, |present| Observed::Present(Box::new(present))))
+    }
+
+    /// From when on no create of this resource's identity can be under way any more; `None` if none can be.
+    fn settled(&self) -> Option<Instant> {
+        let since = self.remembered.create_may_be_under_way_since()?;
+        Some(since + self.inputs.instance.settings.connection.request_timeout + GRACE)
+    }
+
+    /// Ids of identities whose mark names this resource's place, by a complete listing that began after `after`.
+    fn marked(&self, after: Option<Instant>) -> Result<Vec<String>, Halt> {
+        let shared = &self.inputs.instance.shared;
+        let place = Place::of(self.resource);
+        // First in line, then the look: a listing that is completed in between isn't missed.
+        shared.waiting.add(&place);
+        match shared.listing.find(&place, after) {
+            Lookup::Known(ids) => {
+                shared.waiting.remove(&place);
+                Ok(ids)
+            }
+            Lookup::NotYet => {
+                let message =
+                    "waits for a complete listing of the instance, so that no identity is made twice or left behind";
+                Err(Halt::Waiting(Verdict::new(Reason::Progressing, message)))
+            }
+        }
+    }
+
+    /// Looks into a complete listing that began after `after`; waits for one where there is none.
+    async fn listed(&self, after: Option<Instant>) -> Result<Option<Present>, Halt> {
+        for id in self.marked(after)? {
+            // The listing saw our owner's mark on it: one that was wiped since isn't restored on that account.
+            match self.read(&id, false).await {
+                Ok(Some(present)) => return Ok(Some(present)),
+                // Another claimant of the same name (of another cluster, say) has it: that is not ours to touch.
+                Ok(None) | Err(Halt::Refused(_)) => {}
+                Err(halt) => return Err(halt),
+            }
+        }
+        Ok(None)
+    }
+
+    /// The identity that has one of these login identifiers. Refused if it is somebody else's.
+    async fn by_identifiers(&self, identifiers: &[String]) -> Result<Option<Present>, Halt> {
+        let mut refusal = None;
+        for identifier in identifiers {
+            let pages = self.inputs.instance.client.list_identities(IdentityFilter::by_identifier(identifier.as_str()));
+            let mut pages = std::pin::pin!(pages);
+            while let Some(page) = pages.try_next().await.map_err(|error| self.halt(&error))? {
+                for identity in page.items {
+                    match self.judge(identity, false).await {
+                        Ok(Some(present)) => return Ok(Some(present)),
+                        Ok(None) => refusal = Some(Halt::Refused(plan::conflict(None))),
+                        Err(Halt::Refused(verdict)) => refusal = Some(Halt::Refused(verdict)),
+                        Err(halt) => return Err(halt),
+                    }
+                }
+            }
+        }
+        refusal.map_or(Ok(None), Err)
+    }
+
+    /// After a create met a conflict at `conflict`: the identity is ours after all (the answer to an earlier create
+    /// was lost), or somebody else's. An address alone isn't found by identifier, so a listing has the last word.
+    pub async fn after_conflict(&self, conflict: Instant) -> Result<Present, Halt> {
+        if let Some(present) = self.by_identifiers(&self.identifiers()).await? {
+            return Ok(present);
+        }
+        self.listed(Some(conflict)).await?.ok_or_else(|| Halt::Refused(plan::conflict(None)))
+    }
+
+    /// Every identity whose mark names this very resource; for its deletion.
+    pub async fn all_ours(&self) -> Result<Vec<Identity>, Halt> {
+        let claimant = &self.inputs.claimant;
+        let noted = self.resource.status.as_ref().and_then(|status| status.identity_id.clone());
+        let known = self.remembered.ours.as_ref().map(|(id, _)| id.clone()).or(noted);
+        if let Some(id) = &known {
+            let found = self.inputs.instance.client.get_identity(id, &[]).await.map_err(|error| self.halt(&error))?;
+            if let Some(identity) = found.filter(|identity| self.may_delete(identity)) {
+                return Ok(vec![identity]);
+            }
+        }
+        let mut ours = Vec::new();
+        for id in self.marked(self.settled())? {
+            let found = self.inputs.instance.client.get_identity(&id, &[]).await.map_err(|error| self.halt(&error))?;
+            ours.extend(found.filter(|identity| matches!(claimant.claim(identity), Claim::Ours(_))));
+        }
+        Ok(ours)
+    }
+
+    /// Whether an identity goes with this resource: its mark says so, or it was wiped and this process saw it.
+    fn may_delete(&self, identity: &Identity) -> bool {
+        match self.inputs.claimant.claim(identity) {
+            Claim::Ours(_) => true,
+            Claim::Unmarked | Claim::Unmarkable => {
+                self.remembered.ours.as_ref().is_some_and(|(id, _)| *id == identity.id)
+                    || self.inputs.claimant.beside_instance
+            }
+            Claim::Former(_) | Claim::Foreign { .. } => false,
+        }
+    }
+
+    /// Whether sessions of an identity are still there.
+    pub async fn has_sessions(&self, id: &str) -> Result<bool, Halt> {
+        let sessions = self.inputs.instance.client.list_identity_sessions(id, Some(true)).await;
+        Ok(!sessions.map_err(|error| self.halt(&error))?.is_empty())
+    }
+
+    fn halt(&self, error: &Error) -> Halt {
+        failure::close_and_halt(error, self.inputs, Sent::default(), self.context)
+    }
+}

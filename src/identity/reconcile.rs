@@ -1,0 +1,281 @@
+//! One look at a `KratosIdentity`: `inputs → desired → observe → plan → apply → status → write if changed`.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use k8s_openapi::jiff::Timestamp;
+use kube::runtime::controller::Action;
+use kube::{Api, Resource, ResourceExt};
+use serde_json::Value;
+
+use super::desired::{self, Desired, Handling};
+use super::failure::{self, Halt, Sent};
+use super::inputs::{self, Inputs};
+use super::observe::Search;
+use super::plan::{self, Observed, Plan};
+use super::status::{self, Outcome, Seen, Subject};
+use super::{enforce, release, unreadable};
+use crate::api::identity::{KratosIdentity, KratosIdentityStatus};
+use crate::api::instance::Mode;
+use crate::api::{IDENTITY_FINALIZER, Reason, Verdict, condition, requested_at};
+use crate::backoff;
+use crate::context::{Context, IdentityObject};
+use crate::events::Happening;
+use crate::kratos::State;
+use crate::kube_write;
+use crate::place::Place;
+
+const FIRST_RETRY: Duration = Duration::from_secs(1);
+const LAST_RETRY: Duration = Duration::from_secs(300);
+/// How long a wait must last, for a resource that is new, before it is written into its status.
+const WORTH_A_WRITE: Duration = Duration::from_secs(3);
+
+/// Reconciles one resource.
+pub async fn reconcile(object: Arc<IdentityObject>, context: Arc<Context>) -> Result<Action, kube::Error> {
+    let object = context.latest_identities.of(&object);
+    let Ok(resource) = &object.0 else { return unreadable::reconcile(&object, &context).await };
+    context.memory.recall(&uid(resource));
+    if resource.metadata.deletion_timestamp.is_some() {
+        return release::reconcile(resource, &context).await;
+    }
+    let (handling, desired) = desired::parse(&resource.spec);
+    if handling.suspended {
+        let status = status::suspended(subject(resource), Timestamp::now());
+        write(resource, status, &context).await?;
+        return Ok(Action::await_change());
+    }
+    let (resource, result) = look(resource, handling, desired, &context).await;
+    finish(&resource, result, &context).await
+}
+
+/// Everything up to the outcome. Also returns the resource as our own writes left it.
+async fn look(
+    resource: &KratosIdentity,
+    handling: Handling,
+    desired: Result<Desired, Verdict>,
+    context: &Context,
+) -> (KratosIdentity, Result<Outcome, Halt>) {
+    let mut resource = resource.clone();
+    let result = async {
+        let desired = desired?;
+        let place = inputs::instance_place(&resource, context)?;
+        let inputs = inputs::gather(&resource, &place, context).await?;
+        ensure_callable(&inputs, &desired)?;
+        let observes = handling.mode == Mode::Observe || inputs.instance.settings.mode == Mode::Observe;
+        if !observes {
+            resource = hold(&resource, &inputs, context).await?;
+        }
+        let traits = Value::Object(desired.traits.clone());
+        let search = search(&resource, &inputs, &desired, &traits, context).await?;
+        let mut observed = search.run().await?;
+        note_sessions(&search, &desired, &mut observed).await?;
+        let plan = plan::plan(&inputs.claimant, &desired, &observed);
+        let seen = if observes {
+            report(&inputs, observed, plan)
+        } else {
+            enforce::run(&search, &desired, observed, plan).await?
+        };
+        Ok(Outcome { verdict: done(observes), instance: Some(inputs::reference(&place)), seen })
+    };
+    let result = result.await;
+    (resource, result)
+}
+
+/// No request while the instance is down, or for a field that the server is known not to have.
+fn ensure_callable(inputs: &Inputs, desired: &Desired) -> Result<(), Halt> {
+    inputs.ensure_open()?;
+    let fields = [("external_id", &desired.external_id), ("organization_id", &desired.organization_id)];
+    match fields.iter().find(|(field, value)| value.is_some() && inputs.instance.shared.is_lacking(field)) {
+        Some((field, _)) => Err(Halt::Refused(failure::unsupported(field))),
+        None => Ok(()),
+    }
+}
+
+/// The finalizer is the intent: it is there before anything is created. The instance carries its own first.
+async fn hold(resource: &KratosIdentity, inputs: &Inputs, context: &Context) -> Result<KratosIdentity, Halt> {
+    if !inputs.instance.is_held {
+        context.pokes.instance(inputs.instance.place.clone());
+        return Err(Halt::Waiting(Verdict::new(
+            Reason::Progressing,
+            "waits until the instance is held by its finalizer",
+        )));
+    }
+    if kube_write::carries(resource, IDENTITY_FINALIZER) {
+        return Ok(resource.clone());
+    }
+    let api = api(resource, context);
+    let written: IdentityObject = match kube_write::add_finalizer(&api, resource, IDENTITY_FINALIZER).await {
+        Ok(written) => written,
+        Err(error) if kube_write::is_outdated(&error) => {
+            let verdict =
+                Verdict::new(Reason::Progressing, "the resource has just been changed; it is looked at again");
+            return Err(Halt::Waiting(verdict));
+        }
+        Err(error) => return Err(Halt::Kubernetes(error)),
+    };
+    context.latest_identities.note(written.clone());
+    let written = written.0.map_err(|_| Halt::Waiting(Verdict::new(Reason::Progressing, "looked at again")))?;
+    context.memory.update(&uid(&written), |remembered| remembered.wrote_finalizer = true);
+    Ok(written)
+}
+
+/// Makes the search; refused where Kratos doesn't serve the schema.
+async fn search<'a>(
+    resource: &'a KratosIdentity,
+    inputs: &'a Inputs,
+    desired: &Desired,
+    traits: &'a Value,
+    context: &'a Context,
+) -> Result<Search<'a>, Halt> {
+    let schemas = &inputs.instance.shared.schemas;
+    let schema = schemas.get(&inputs.instance.client, &desired.schema_id).await;
+    let schema = schema.map_err(|error| failure::close_and_halt(&error, inputs, Sent::default(), context))?;
+    let schema = schema.ok_or_else(|| Halt::Refused(failure::schema_not_found(&desired.schema_id)))?;
+    let remembered = context.memory.recall(&uid(resource));
+    Ok(Search { context, inputs, resource, remembered, schema: Some(schema), traits })
+}
+
+/// Inactive identities whose sessions weren't seen to be gone: a crash may have come between the two.
+async fn note_sessions(search: &Search<'_>, desired: &Desired, observed: &mut Observed) -> Result<(), Halt> {
+    if let Observed::Present(present) = observed
+        && desired.state == Some(State::Inactive)
+        && present.identity.state == State::Inactive
+        && !search.remembered.sessions_ended
+    {
+        present.has_sessions = search.has_sessions(&present.identity.id).await?;
+    }
+    Ok(())
+}
+
+/// Observe mode: what would be done. Outside the instance's namespace nothing shows of what isn't ours; an identity
+/// that isn't ours never gets this far.
+fn report(inputs: &Inputs, observed: Observed, plan: Plan) -> Seen {
+    match observed {
+        Observed::Absent => Seen::Absent { drift: plan.changes },
+        Observed::Present(present) => {
+            let place = Place::new(inputs.claimant.namespace.as_str(), inputs.claimant.name.as_str());
+            inputs.instance.shared.managed.note(&place, &present.identity, Instant::now());
+            Seen::Present { identity: Box::new(present.identity), owned_paths: plan.owned_paths, drift: plan.changes }
+        }
+    }
+}
+
+fn done(observes: bool) -> Verdict {
+    if observes {
+        Verdict::new(Reason::Observed, "looked at; mode Observe changes nothing")
+    } else {
+        Verdict::new(Reason::Reconciled, "Kratos holds what the manifest says")
+    }
+}
+
+/// Status, and when to look again.
+pub async fn finish(
+    resource: &KratosIdentity,
+    result: Result<Outcome, Halt>,
+    context: &Context,
+) -> Result<Action, kube::Error> {
+    let uid = uid(resource);
+    let subject = subject(resource);
+    let outcome = |verdict| Outcome { verdict, instance: chosen_instance(resource, context), seen: Seen::Unknown };
+    let (outcome, action) = match result {
+        Ok(outcome) => {
+            context.memory.update(&uid, |remembered| remembered.failures = 0);
+            // Observing shows what a listing can't: an identity that isn't there.
+            if matches!(outcome.seen, Seen::Absent { .. }) {
+                wait(resource, &outcome.verdict, context);
+            }
+            (outcome, Action::await_change())
+        }
+        Err(Halt::Waiting(verdict)) => {
+            let action = wait(resource, &verdict, context).map_or_else(Action::await_change, Action::requeue);
+            if subject.is_settled() {
+                return Ok(action);
+            }
+            // What settles within moments isn't worth a write: a status that nobody wrote yet says "in progress".
+            let known_for = context.memory.recall(&uid).first_seen.elapsed();
+            if known_for < WORTH_A_WRITE {
+                return Ok(Action::requeue(WORTH_A_WRITE));
+            }
+            (outcome(verdict), action)
+        }
+        Err(Halt::Refused(verdict)) => {
+            wait(resource, &verdict, context);
+            (outcome(verdict), Action::await_change())
+        }
+        Err(Halt::Retry { verdict, after }) => {
+            let mut failures = 0;
+            context.memory.update(&uid, |remembered| {
+                failures = remembered.failures;
+                remembered.failures = failures.saturating_add(1);
+            });
+            let after = after.map_or_else(|| backoff::delay(FIRST_RETRY, LAST_RETRY, failures), backoff::spread);
+            (outcome(verdict), Action::requeue(after))
+        }
+        Err(Halt::Kubernetes(error)) => return Err(error),
+    };
+    let next = status::next(subject, outcome, Timestamp::now());
+    write(resource, next, context).await?;
+    Ok(action)
+}
+
+/// Has a resource looked at again when the gate opens or a listing is completed. Returns after how long to look
+/// anyway, where what it waits for may have happened already.
+fn wait(resource: &KratosIdentity, verdict: &Verdict, context: &Context) -> Option<Duration> {
+    let handle = inputs::instance_place(resource, context).ok().and_then(|place| context.registry.handle(&place));
+    let Some(handle) = handle else { return Some(FIRST_RETRY) };
+    handle.shared.waiting.add(&Place::of(resource));
+    let is_missed = verdict.reason == Reason::KratosUnavailable && handle.shared.gate.is_open();
+    is_missed.then_some(FIRST_RETRY)
+}
+
+fn chosen_instance(resource: &KratosIdentity, context: &Context) -> Option<crate::api::identity::InstanceRef> {
+    inputs::instance_place(resource, context).ok().map(|place| inputs::reference(&place))
+}
+
+/// The resource, as status functions want it.
+pub fn subject(resource: &KratosIdentity) -> Subject<'_> {
+    Subject {
+        generation: resource.metadata.generation.unwrap_or_default(),
+        requested_at: requested_at(resource.metadata.annotations.as_ref()),
+        current: resource.status.as_ref(),
+    }
+}
+
+/// Writes the status where it changed, and an event where something new needs someone.
+pub async fn write(
+    resource: &KratosIdentity,
+    next: KratosIdentityStatus,
+    context: &Context,
+) -> Result<(), kube::Error> {
+    if resource.status.as_ref() == Some(&next) {
+        return Ok(());
+    }
+    let written: Result<IdentityObject, _> = kube_write::status(&api(resource, context), resource, &next).await;
+    match written {
+        Ok(written) => context.latest_identities.note(written),
+        // It is gone, or another one of its name is there: nothing to say any more.
+        Err(kube::Error::Api(status)) if matches!(status.code, 404 | 409) => return Ok(()),
+        Err(error) => return Err(error),
+    }
+    let stalled = |status: &KratosIdentityStatus| {
+        condition::find(&status.conditions, condition::STALLED)
+            .map(|stalled| (stalled.reason.clone(), stalled.message.clone()))
+    };
+    let before = resource.status.as_ref().and_then(stalled);
+    if let Some((reason, message)) = stalled(&next)
+        && before.as_ref().map(|(reason, _)| reason) != Some(&reason)
+    {
+        context.events.publish(resource, Happening::warning(&reason, "Reconcile", message));
+    }
+    Ok(())
+}
+
+/// The resource's uid.
+pub fn uid(resource: &KratosIdentity) -> String {
+    resource.uid().unwrap_or_default()
+}
+
+/// The API of the resource's namespace.
+pub fn api(resource: &impl Resource, context: &Context) -> Api<IdentityObject> {
+    Api::namespaced(context.client.clone(), resource.meta().namespace.as_deref().unwrap_or_default())
+}

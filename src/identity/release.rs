@@ -1,0 +1,132 @@
+//! A resource that is being deleted: its identity is dealt with as the manifest says, then the finalizer goes.
+//!
+//! Doesn't depend on a status, and needs nothing of the spec but the deletion policy.
+
+use kube::runtime::controller::Action;
+use kube::{Api, ResourceExt};
+use serde_json::Value;
+
+use super::apply::{self, ApplyError};
+use super::desired::{self, Handling};
+use super::failure::{self, Halt, Sent};
+use super::inputs::{self, Inputs};
+use super::observe::Search;
+use super::plan;
+use super::reconcile::{api, finish, uid};
+use crate::api::identity::{DeletionPolicy, KratosIdentity};
+use crate::api::instance::Mode;
+use crate::api::{IDENTITY_FINALIZER, Reason, Verdict};
+use crate::context::{Context, IdentityObject};
+use crate::events::Happening;
+use crate::kube_write;
+
+/// What became of the identity.
+enum Release {
+    Kept(&'static str),
+    Deleted(usize),
+    Deactivated(usize),
+}
+
+/// Reconciles a resource that is being deleted.
+pub async fn reconcile(resource: &KratosIdentity, context: &Context) -> Result<Action, kube::Error> {
+    if !kube_write::carries(resource, IDENTITY_FINALIZER) {
+        return Ok(Action::await_change());
+    }
+    let Some(live) = live(resource, context).await? else { return Ok(Action::await_change()) };
+    match release(&live, context).await {
+        Ok(release) => {
+            kube_write::remove_finalizer(&api(&live, context), &live, IDENTITY_FINALIZER).await?;
+            context.events.publish(&live, happening(&release));
+            Ok(Action::await_change())
+        }
+        Err(halt) => finish(&live, Err(with_escape(halt)), context).await,
+    }
+}
+
+/// The resource read afresh: a policy that was changed a moment ago counts. `None`: it is gone.
+async fn live(resource: &KratosIdentity, context: &Context) -> Result<Option<KratosIdentity>, kube::Error> {
+    let api: Api<IdentityObject> = api(resource, context);
+    let found = api.get_opt(&resource.name_any()).await?;
+    Ok(found.and_then(|object| object.0.ok()).filter(|found| found.uid() == resource.uid()))
+}
+
+async fn release(resource: &KratosIdentity, context: &Context) -> Result<Release, Halt> {
+    let (Handling { deletion, mode, suspended }, _) = desired::parse(&resource.spec);
+    if deletion == DeletionPolicy::Orphan {
+        return Ok(Release::Kept("deletion.policy is Orphan"));
+    }
+    if suspended {
+        return Ok(Release::Kept("the resource was suspended"));
+    }
+    if mode == Mode::Observe {
+        return Ok(Release::Kept("the resource was only observing"));
+    }
+    let place = inputs::instance_place(resource, context)?;
+    let namespace = resource.namespace().unwrap_or_default();
+    let instance = match inputs::instance(&place, &namespace, context).await {
+        Ok(instance) => instance,
+        Err(Halt::Refused(verdict)) if verdict.reason == Reason::NotPermitted => {
+            return Ok(Release::Kept("the instance doesn't admit the namespace any more"));
+        }
+        Err(halt) => return Err(halt),
+    };
+    if instance.settings.mode == Mode::Observe {
+        return Ok(Release::Kept("the instance is only observed"));
+    }
+    let claimant = inputs::claimant(resource, &instance, context).await?;
+    let inputs = Inputs { instance, claimant };
+    inputs.ensure_open()?;
+    let remembered = context.memory.recall(&uid(resource));
+    let search = Search { context, inputs: &inputs, resource, remembered, schema: None, traits: &Value::Null };
+    let ours = search.all_ours().await?;
+    let steps = plan::plan_deletion(deletion, &ours);
+    match apply::apply(&inputs.instance.client, &steps).await {
+        Ok(_) => {}
+        Err(ApplyError::Create { error, .. } | ApplyError::Other(error)) => {
+            return Err(failure::close_and_halt(&error, &inputs, Sent::default(), context));
+        }
+        Err(error @ ApplyError::Undone) => {
+            let verdict = Verdict::new(Reason::Progressing, format!("{error}; it is deactivated again"));
+            return Err(Halt::Retry { verdict, after: None });
+        }
+    }
+    ours.iter().for_each(|identity| inputs.instance.shared.managed.forget(&identity.id));
+    Ok(match deletion {
+        DeletionPolicy::Deactivate => Release::Deactivated(ours.len()),
+        DeletionPolicy::Delete | DeletionPolicy::Orphan => Release::Deleted(ours.len()),
+    })
+}
+
+/// A resource that can't go yet says how it can be let go all the same.
+fn with_escape(halt: Halt) -> Halt {
+    let escape = |verdict: Verdict| Verdict {
+        message: format!(
+            "{}; being deleted: patching deletion.policy to Orphan lets it go now and keeps the identity",
+            verdict.message
+        ),
+        ..verdict
+    };
+    match halt {
+        Halt::Waiting(verdict) => Halt::Waiting(escape(verdict)),
+        Halt::Refused(verdict) => Halt::Refused(escape(verdict)),
+        Halt::Retry { verdict, after } => Halt::Retry { verdict: escape(verdict), after },
+        Halt::Kubernetes(error) => Halt::Kubernetes(error),
+    }
+}
+
+fn happening(release: &Release) -> Happening {
+    match release {
+        Release::Kept(why) => {
+            Happening::normal("IdentityKept", "Delete", format!("the identity stays in Kratos as it is: {why}"))
+        }
+        Release::Deleted(0) | Release::Deactivated(0) => {
+            Happening::normal("IdentityGone", "Delete", "there was no identity of this resource in Kratos any more")
+        }
+        Release::Deleted(_) => Happening::normal("IdentityDeleted", "Delete", "the identity was deleted in Kratos"),
+        Release::Deactivated(_) => Happening::normal(
+            "IdentityDeactivated",
+            "Delete",
+            "the identity was deactivated in Kratos and its sessions ended",
+        ),
+    }
+}

@@ -1,0 +1,104 @@
+//! What an identity schema says: its login identifiers, and why traits don't fit. Pure.
+//!
+//! Kratos stays the judge: nothing is refused here. Violations are named by place and keyword, never by value.
+
+use serde_json::Value;
+
+use super::pointer;
+
+/// How many violations a message names.
+const SHOWN: usize = 5;
+
+/// The JSON pointers, within the traits, of the properties that a schema declares as login identifiers
+/// (`ory.sh/kratos` → `credentials` → any type → `identifier: true`, and `via` for codes).
+pub fn identifier_paths(schema: &Value) -> Vec<String> {
+    let mut found = Vec::new();
+    if let Some(traits) = schema.pointer("/properties/traits") {
+        walk(traits, "", 0, &mut found);
+    }
+    found
+}
+
+fn walk(schema: &Value, path: &str, depth: usize, found: &mut Vec<String>) {
+    // A schema that refers to itself isn't resolved here, but one made by hand may still be absurdly deep.
+    if depth > 32 {
+        return;
+    }
+    let credentials = schema.pointer("/ory.sh~1kratos/credentials").and_then(Value::as_object);
+    if credentials.is_some_and(|kinds| kinds.values().any(declares_identifier)) {
+        found.push(path.to_owned());
+    }
+    for keyword in ["allOf", "anyOf", "oneOf"] {
+        let branches = schema.get(keyword).and_then(Value::as_array);
+        branches.into_iter().flatten().for_each(|branch| walk(branch, path, depth + 1, found));
+    }
+    if let Some(items) = schema.get("items") {
+        walk(items, &format!("{path}/*"), depth + 1, found);
+    }
+    let properties = schema.get("properties").and_then(Value::as_object);
+    for (key, property) in properties.into_iter().flatten() {
+        walk(property, &pointer::join(path, key), depth + 1, found);
+    }
+}
+
+fn declares_identifier(kind: &Value) -> bool {
+    kind.get("identifier").and_then(Value::as_bool).unwrap_or(false) || kind.get("via").is_some()
+}
+
+/// The login identifiers that traits hold, as Kratos normalises them: trimmed and lower-cased, each once.
+pub fn identifiers(paths: &[String], traits: &Value) -> Vec<String> {
+    let mut found = Vec::new();
+    for path in paths {
+        collect(&pointer::split(path), traits, &mut found);
+    }
+    found.sort_unstable();
+    found.dedup();
+    found
+}
+
+fn collect(keys: &[String], value: &Value, found: &mut Vec<String>) {
+    match (keys, value) {
+        ([], Value::String(text)) if !text.trim().is_empty() => found.push(text.trim().to_lowercase()),
+        ([star, rest @ ..], Value::Array(items)) if star == "*" => {
+            items.iter().for_each(|item| collect(rest, item, found));
+        }
+        ([key, rest @ ..], Value::Object(members)) => {
+            if let Some(member) = members.get(key) {
+                collect(rest, member, found);
+            }
+        }
+        _ => {}
+    }
+}
+
+/// Where traits break their schema: pointers and keywords. Empty if nothing is found, or if the schema can't be
+/// compiled without fetching something.
+pub fn violations(schema: &Value, traits: &Value) -> Vec<String> {
+    let Ok(validator) = jsonschema::validator_for(schema) else { return Vec::new() };
+    let document = serde_json::json!({ "traits": traits });
+    let mut found: Vec<String> = Vec::new();
+    for error in validator.iter_errors(&document) {
+        let place = error.instance_path().as_str().to_owned();
+        let place = if place.is_empty() { "/traits".to_owned() } else { place };
+        let keyword = error.schema_path().as_str().rsplit('/').find(|part| part.parse::<usize>().is_err());
+        let line = format!("{place} ({})", keyword.unwrap_or("schema"));
+        if !found.contains(&line) {
+            found.push(line);
+        }
+    }
+    found
+}
+
+/// A message for a person about traits that don't fit.
+pub fn explain(schema_id: &str, schema: Option<&Value>, traits: &Value) -> String {
+    let found = schema.map(|schema| violations(schema, traits)).unwrap_or_default();
+    if found.is_empty() {
+        return format!(
+            "Kratos rejects the traits under schema {schema_id}; compare them with the schema, Kratos' log says more"
+        );
+    }
+    let more = found.len().saturating_sub(SHOWN);
+    let shown = found[..found.len() - more].join(", ");
+    let and_more = if more > 0 { format!(" and {more} more") } else { String::new() };
+    format!("traits don't fit schema {schema_id}: {shown}{and_more}; correct them in the manifest")
+}

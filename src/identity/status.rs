@@ -1,0 +1,115 @@
+//! From an outcome to the status that is written. Pure: built from success and failure alike.
+
+use k8s_openapi::jiff::Timestamp;
+
+use super::desired::from_kratos;
+use crate::api::condition::{self, DRIFTED, READY, SUSPENDED, State};
+use crate::api::identity::{InstanceRef, KratosIdentityStatus};
+use crate::api::{Reason, Verdict};
+use crate::kratos::Identity;
+
+/// How many pointers a status shows.
+const SHOWN_PATHS: usize = 256;
+
+/// What a look at a resource came to.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Outcome {
+    pub verdict: Verdict,
+    /// The instance that was chosen; `None` if it didn't come to that.
+    pub instance: Option<InstanceRef>,
+    pub seen: Seen,
+}
+
+/// What is known about the identity.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Seen {
+    /// Nothing new: what the status says about it stays.
+    Unknown,
+    /// There is none.
+    Absent {
+        /// Observe: pointers of what would be created.
+        drift: Vec<String>,
+    },
+    /// It is there, as it stands after the look.
+    Present {
+        identity: Box<Identity>,
+        owned_paths: Vec<String>,
+        /// Observe: pointers of what would change.
+        drift: Vec<String>,
+    },
+}
+
+/// The resource that a status is written for.
+#[derive(Clone, Copy, Debug)]
+pub struct Subject<'a> {
+    pub generation: i64,
+    pub requested_at: Option<&'a str>,
+    pub current: Option<&'a KratosIdentityStatus>,
+}
+
+impl Subject<'_> {
+    /// Whether the status already speaks of this generation.
+    pub fn is_settled(&self) -> bool {
+        self.current.is_some_and(|status| status.observed_generation == Some(self.generation))
+    }
+}
+
+/// The status after a look.
+pub fn next(subject: Subject<'_>, outcome: Outcome, now: Timestamp) -> KratosIdentityStatus {
+    let mut status = subject.current.cloned().unwrap_or_default();
+    let Outcome { verdict, instance, seen } = outcome;
+    observe_generation(&mut status, subject, verdict.reason);
+    status.instance = instance.or(status.instance);
+    condition::clear(&mut status.conditions, SUSPENDED);
+    condition::summarize(&mut status.conditions, &verdict, subject.generation, now);
+    match seen {
+        Seen::Unknown => return status,
+        Seen::Absent { drift } => {
+            (status.identity_id, status.schema_id, status.state) = (None, None, None);
+            status.owned_paths.clear();
+            status.drift = drift;
+        }
+        Seen::Present { identity, owned_paths, drift } => {
+            status.identity_id = Some(identity.id);
+            status.schema_id = Some(identity.schema_id);
+            status.state = Some(from_kratos(identity.state));
+            status.owned_paths = owned_paths;
+            status.drift = drift;
+        }
+    }
+    status.owned_paths.truncate(SHOWN_PATHS);
+    status.drift.truncate(SHOWN_PATHS);
+    if status.drift.is_empty() {
+        condition::clear(&mut status.conditions, DRIFTED);
+    } else {
+        let message = "Kratos differs from the manifest at the places in status.drift; mode Observe changes nothing";
+        let verdict = Verdict::new(Reason::DriftObserved, message);
+        condition::set(&mut status.conditions, DRIFTED, true, &verdict, subject.generation, now);
+    }
+    status
+}
+
+/// The status of a suspended resource: nothing was looked at.
+pub fn suspended(subject: Subject<'_>, now: Timestamp) -> KratosIdentityStatus {
+    let mut status = subject.current.cloned().unwrap_or_default();
+    let verdict =
+        Verdict::new(Reason::Suspended, "spec.suspend is true: the identity is neither looked at nor changed");
+    observe_generation(&mut status, subject, verdict.reason);
+    condition::set(&mut status.conditions, SUSPENDED, true, &verdict, subject.generation, now);
+    // What was being retried isn't any more; whether it is ready stays as it was last seen.
+    condition::clear(&mut status.conditions, condition::RECONCILING);
+    if condition::find(&status.conditions, READY).is_none() {
+        condition::set(&mut status.conditions, READY, false, &verdict, subject.generation, now);
+    }
+    status
+}
+
+/// Notes the generation, and the request that was served: one that is being retried isn't served yet.
+fn observe_generation(status: &mut KratosIdentityStatus, subject: Subject<'_>, reason: Reason) {
+    status.observed_generation = Some(subject.generation);
+    if reason.state() != State::Retrying
+        && let Some(requested_at) = subject.requested_at
+    {
+        status.last_handled_reconcile_at = Some(requested_at.to_owned());
+    }
+}

@@ -1,0 +1,85 @@
+//! Reads what an instance's settings refer to (token, certificate authority) and makes its client.
+
+use k8s_openapi::api::core::v1::{ConfigMap, Secret};
+use kube::Api;
+use secrecy::{ExposeSecret, SecretString};
+
+use super::settings::{Connection, KeyIn, Settings};
+use crate::api::instance::KeyRef;
+use crate::api::{Reason, Verdict};
+use crate::kratos::{BearerToken, Client, ClientConfig};
+
+/// What was read from Secrets and `ConfigMap`s.
+#[derive(Clone, Debug, Default)]
+pub struct Credentials {
+    token: Option<SecretString>,
+    certificate_authority: Option<Vec<u8>>,
+}
+
+impl PartialEq for Credentials {
+    fn eq(&self, other: &Self) -> bool {
+        let token = |credentials: &Self| credentials.token.as_ref().map(|token| token.expose_secret().to_owned());
+        token(self) == token(other) && self.certificate_authority == other.certificate_authority
+    }
+}
+
+/// Why credentials couldn't be read.
+#[derive(Debug, thiserror::Error)]
+pub enum ReadError {
+    #[error("not there yet: {}", .0.message)]
+    NotReady(Verdict),
+    #[error(transparent)]
+    Kube(#[from] kube::Error),
+}
+
+/// Reads the credentials of an instance that stands in `namespace`.
+pub async fn read(client: &kube::Client, namespace: &str, settings: &Settings) -> Result<Credentials, ReadError> {
+    let Connection { token, certificate_authority, .. } = &settings.connection;
+    let mut credentials = Credentials::default();
+    if let Some(token) = token {
+        let value = key_of_secret(client, namespace, &token.secret).await?;
+        let text = String::from_utf8(value).map_err(|_| not_ready("Secret", &token.secret, "holds no text"))?;
+        credentials.token = Some(SecretString::from(text.trim().to_owned()));
+    }
+    credentials.certificate_authority = match certificate_authority {
+        None => None,
+        Some(KeyIn::Secret(key)) => Some(key_of_secret(client, namespace, key).await?),
+        Some(KeyIn::ConfigMap(key)) => Some(key_of_config_map(client, namespace, key).await?),
+    };
+    Ok(credentials)
+}
+
+async fn key_of_secret(client: &kube::Client, namespace: &str, key: &KeyRef) -> Result<Vec<u8>, ReadError> {
+    let secret = Api::<Secret>::namespaced(client.clone(), namespace).get_opt(&key.name).await?;
+    let secret = secret.ok_or_else(|| not_ready("Secret", key, "doesn't exist"))?;
+    let value = secret.data.and_then(|mut data| data.remove(&key.key));
+    Ok(value.ok_or_else(|| not_ready("Secret", key, "lacks the key"))?.0)
+}
+
+async fn key_of_config_map(client: &kube::Client, namespace: &str, key: &KeyRef) -> Result<Vec<u8>, ReadError> {
+    let config_map = Api::<ConfigMap>::namespaced(client.clone(), namespace).get_opt(&key.name).await?;
+    let config_map = config_map.ok_or_else(|| not_ready("ConfigMap", key, "doesn't exist"))?;
+    let value = config_map.data.and_then(|mut data| data.remove(&key.key));
+    Ok(value.ok_or_else(|| not_ready("ConfigMap", key, "lacks the key"))?.into_bytes())
+}
+
+fn not_ready(kind: &str, KeyRef { name, key }: &KeyRef, what: &str) -> ReadError {
+    let message = format!("{kind} {name}, key {key}: {what}; it is waited for");
+    ReadError::NotReady(Verdict::new(Reason::SecretNotReady, message))
+}
+
+/// Makes the client.
+pub fn client(settings: &Settings, credentials: &Credentials) -> Result<Client, Verdict> {
+    let Connection { admin_url, public_url, token, certificate_authority: _, request_timeout, rate_limit } =
+        &settings.connection;
+    let prefix = token.as_ref().and_then(|token| token.prefix.clone());
+    let config = ClientConfig {
+        admin_url: admin_url.clone(),
+        public_url: public_url.clone(),
+        token: credentials.token.clone().map(|token| BearerToken { prefix, token }),
+        ca_pem: credentials.certificate_authority.clone(),
+        request_timeout: *request_timeout,
+        rate_limit: *rate_limit,
+    };
+    Client::new(config).map_err(|error| Verdict::new(Reason::InvalidSpec, error.to_string()))
+}

@@ -1,0 +1,128 @@
+//! What the last complete listing of an instance showed of ours: which identities carry our owner's mark. Only
+//! marks are kept. A place found here is a hint; the mark, read freshly, decides.
+
+use std::collections::{BTreeSet, HashMap, HashSet};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use tokio::sync::Notify;
+
+use crate::backoff;
+use crate::identity::mark::Mark;
+use crate::place::Place;
+
+const FIRST_RETRY: Duration = Duration::from_secs(1);
+const LAST_RETRY: Duration = Duration::from_secs(60);
+
+/// What a listing says about a place.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Lookup {
+    /// Ids of the identities whose mark names the place, under whatever uid. Empty: there is none.
+    Known(Vec<String>),
+    /// No listing that is recent enough has been completed; one was asked for.
+    NotYet,
+}
+
+/// The last complete listing, and which ones are wanted.
+#[derive(Debug, Default)]
+pub struct Listing {
+    state: Mutex<State>,
+    changed: Notify,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    begun: Option<Instant>,
+    by_place: HashMap<Place, Vec<String>>,
+    /// A listing that begins at or after each of these is wanted.
+    wanted: BTreeSet<Instant>,
+    failed: u32,
+    retry_at: Option<Instant>,
+}
+
+impl Listing {
+    /// Looks a place up in the last complete listing, if that one began at or after `after` (`None`: any).
+    pub fn find(&self, place: &Place, after: Option<Instant>) -> Lookup {
+        let mut state = self.state();
+        let recent = state.begun.is_some_and(|begun| after.is_none_or(|after| begun >= after));
+        if recent {
+            return Lookup::Known(state.by_place.get(place).cloned().unwrap_or_default());
+        }
+        if let Some(after) = after {
+            state.wanted.insert(after);
+            drop(state);
+            self.changed.notify_one();
+        }
+        Lookup::NotYet
+    }
+
+    /// Notes an identity that we just made or took back, so that it is found before the next listing.
+    pub fn note(&self, place: &Place, id: &str) {
+        let mut state = self.state();
+        let ids = state.by_place.entry(place.clone()).or_default();
+        if !ids.iter().any(|known| known == id) {
+            ids.push(id.to_owned());
+        }
+    }
+
+    /// When the next listing is due.
+    pub fn due(&self, interval: Duration) -> Instant {
+        let state = self.state();
+        let regular = state.begun.map_or_else(Instant::now, |begun| begun + interval);
+        let due = state.wanted.first().map_or(regular, |wanted| regular.min(*wanted));
+        state.retry_at.map_or(due, |retry_at| due.max(retry_at))
+    }
+
+    /// Returns when [`Self::due`] may have become earlier.
+    pub async fn changed(&self) {
+        self.changed.notified().await;
+    }
+
+    /// Takes in a complete listing.
+    pub fn complete(&self, scan: Scan) {
+        let mut state = self.state();
+        let Scan { begun, by_place } = scan;
+        state.wanted = state.wanted.split_off(&begun);
+        state.wanted.remove(&begun);
+        (state.begun, state.by_place, state.failed, state.retry_at) = (Some(begun), by_place, 0, None);
+    }
+
+    /// A listing failed: nothing is concluded from what it showed.
+    pub fn failed(&self) {
+        let mut state = self.state();
+        state.retry_at = Some(Instant::now() + backoff::delay(FIRST_RETRY, LAST_RETRY, state.failed));
+        state.failed = state.failed.saturating_add(1);
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A listing under way.
+#[derive(Debug)]
+pub struct Scan {
+    begun: Instant,
+    by_place: HashMap<Place, Vec<String>>,
+}
+
+impl Scan {
+    pub fn begin(begun: Instant) -> Self {
+        Self { begun, by_place: HashMap::new() }
+    }
+
+    pub fn begun(&self) -> Instant {
+        self.begun
+    }
+
+    /// Notes an identity whose mark carries our owner's name.
+    pub fn note(&mut self, mark: &Mark, id: &str) {
+        let place = Place::new(mark.namespace.as_str(), mark.name.as_str());
+        self.by_place.entry(place).or_default().push(id.to_owned());
+    }
+
+    /// Ids of all identities that were noted.
+    pub fn ids(&self) -> HashSet<&str> {
+        self.by_place.values().flatten().map(String::as_str).collect()
+    }
+}

@@ -1,0 +1,63 @@
+//! What was last known of each identity that is ours, as a digest of its content, so that a listing tells which ones
+//! have changed without reading them one by one.
+
+use std::collections::HashMap;
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
+
+use crate::identity::json;
+use crate::kratos::Identity;
+use crate::place::Place;
+
+/// A digest of everything in an identity that a manifest may own.
+pub fn digest(identity: &Identity) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    (&identity.schema_id, identity.state, &identity.external_id, &identity.organization_id).hash(&mut hasher);
+    for part in [&identity.traits, &identity.metadata_public, &identity.metadata_admin] {
+        json::digest(part, &mut hasher);
+    }
+    hasher.finish()
+}
+
+/// Identities by id.
+#[derive(Debug, Default)]
+pub struct Managed {
+    by_id: Mutex<HashMap<String, Known>>,
+}
+
+#[derive(Clone, Debug)]
+struct Known {
+    place: Place,
+    digest: u64,
+    as_of: Instant,
+}
+
+impl Managed {
+    /// Notes how an identity stood when a reconcile ended.
+    pub fn note(&self, place: &Place, identity: &Identity, as_of: Instant) {
+        let known = Known { place: place.clone(), digest: digest(identity), as_of };
+        self.by_id().insert(identity.id.clone(), known);
+    }
+
+    pub fn forget(&self, id: &str) {
+        self.by_id().remove(id);
+    }
+
+    /// The resource whose identity a page shows changed. A page asked for before our last look says nothing.
+    pub fn changed(&self, identity: &Identity, requested_at: Instant) -> Option<Place> {
+        let known = self.by_id().get(&identity.id).cloned()?;
+        (requested_at > known.as_of && digest(identity) != known.digest).then_some(known.place)
+    }
+
+    /// The resources whose identity a complete listing, begun at `begun`, doesn't show any more.
+    pub fn missing(&self, begun: Instant, is_listed: impl Fn(&str) -> bool) -> Vec<Place> {
+        let by_id = self.by_id();
+        let missing = by_id.iter().filter(|(id, known)| known.as_of < begun && !is_listed(id));
+        missing.map(|(_, known)| known.place.clone()).collect()
+    }
+
+    fn by_id(&self) -> MutexGuard<'_, HashMap<String, Known>> {
+        self.by_id.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

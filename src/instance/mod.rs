@@ -1,0 +1,20 @@
+//! `KratosInstance`: where a Kratos is, whether it answers, and who may use it.
+//!
+//! `settings`, `consent` and `status` are pure. `handle` is what other kinds get to see, through the `registry`.
+
+pub mod connect;
+pub mod consent;
+pub mod gate;
+pub mod handle;
+pub mod listing;
+pub mod managed;
+pub mod reconcile;
+pub mod references;
+pub mod registry;
+pub mod scan;
+pub mod schemas;
+pub mod settings;
+pub mod status;
+
+pub use handle::Handle;
+pub use registry::{Entry, Registry};

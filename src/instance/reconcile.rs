@@ -1,0 +1,299 @@
+//! One look at a `KratosInstance`: permission, finalizer, connection, probe, status.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use k8s_openapi::jiff::Timestamp;
+use kube::runtime::controller::Action;
+use kube::{Api, Resource};
+
+use super::connect::{self, Credentials, ReadError};
+use super::handle::{Handle, Shared};
+use super::registry::Entry;
+use super::settings::{self, Settings};
+use super::{references, scan};
+use crate::api::instance::{KratosInstance, KratosInstanceStatus, Mode};
+use crate::api::{INSTANCE_FINALIZER, Reason, Verdict, condition, requested_at};
+use crate::backoff;
+use crate::context::{Context, InstanceObject};
+use crate::events::Happening;
+use crate::kratos::{Error, IdentityFilter};
+use crate::kube_write;
+use crate::place::Place;
+
+/// No identity has this id: asking for it goes through Kratos' authentication and its database and finds nothing.
+const NOBODY: &str = "00000000-0000-0000-0000-000000000000";
+
+/// Reconciles one instance.
+pub async fn reconcile(object: Arc<InstanceObject>, context: Arc<Context>) -> Result<Action, kube::Error> {
+    let place = Place::of(&*object);
+    let object = context.latest_instances.of(&object);
+    let Ok(instance) = &object.0 else { return unreadable(&object, &place, &context).await };
+    if !context.options.instance_namespaces.contains(&place.namespace) {
+        return not_permitted(instance, place, &context).await;
+    }
+    let is_deleting = instance.metadata.deletion_timestamp.is_some();
+    if is_deleting && let_go(instance, &place, &context).await? {
+        return Ok(Action::await_change());
+    }
+    let is_held = hold(instance, &place, &context).await?;
+    let settings = match settings::parse(&instance.spec) {
+        Ok(settings) => settings,
+        Err(verdict) => return unusable(instance, place, &context, verdict).await,
+    };
+    let (handle, is_new) = match connect(instance, &place, settings, (is_held, is_deleting), &context).await? {
+        Ok(connected) => connected,
+        Err(verdict) => return unusable(instance, place, &context, verdict).await,
+    };
+    let (verdict, opened) = look(&handle, instance, is_new).await;
+    write_status(instance, &verdict, &handle, &context).await?;
+    if is_new {
+        context.pokes.identities(references::referring(&context, &place));
+    } else if opened {
+        context.pokes.identities(handle.shared.waiting.take());
+    }
+    Ok(Action::requeue(handle.shared.gate.probe_in()))
+}
+
+/// Adds the finalizer once something refers to the instance. Returns whether it is there.
+async fn hold(instance: &KratosInstance, place: &Place, context: &Context) -> Result<bool, kube::Error> {
+    if kube_write::carries(instance, INSTANCE_FINALIZER) {
+        return Ok(true);
+    }
+    let is_deleting = instance.metadata.deletion_timestamp.is_some();
+    if is_deleting || references::referring(context, place).is_empty() {
+        return Ok(false);
+    }
+    let written: Result<InstanceObject, _> =
+        kube_write::add_finalizer(&api(context, place), instance, INSTANCE_FINALIZER).await;
+    match written {
+        Ok(_) => Ok(true),
+        // The next event brings the object as it is now.
+        Err(error) if kube_write::is_outdated(&error) => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
+/// Removes the finalizer of an instance that is being deleted, once nothing that carries ours refers to it. Returns
+/// whether it is gone for us.
+async fn let_go(instance: &KratosInstance, place: &Place, context: &Context) -> Result<bool, kube::Error> {
+    if kube_write::carries(instance, INSTANCE_FINALIZER) {
+        if references::is_needed(context, place).await? {
+            return Ok(false);
+        }
+        let api: Api<InstanceObject> = api(context, place);
+        kube_write::remove_finalizer(&api, instance, INSTANCE_FINALIZER).await?;
+    }
+    context.registry.remove(place);
+    Ok(true)
+}
+
+/// Brings the registry up to date. Returns the handle, and whether it differs from what others saw before.
+async fn connect(
+    instance: &KratosInstance,
+    place: &Place,
+    settings: Settings,
+    (is_held, is_deleting): (bool, bool),
+    context: &Arc<Context>,
+) -> Result<Result<(Arc<Handle>, bool), Verdict>, kube::Error> {
+    let before = context.registry.handle(place);
+    let generation = instance.metadata.generation.unwrap_or_default();
+    let credentials = match connect::read(&context.client, &place.namespace, &settings).await {
+        Ok(credentials) => credentials,
+        Err(ReadError::NotReady(verdict)) => match &before {
+            // The last credentials that could be read go on serving.
+            Some(handle) if handle.settings.connection == settings.connection => handle.credentials.clone(),
+            _ => return Ok(Err(verdict)),
+        },
+        Err(ReadError::Kube(error)) => return Err(error),
+    };
+    let is_same_server =
+        |handle: &Handle| handle.settings.connection == settings.connection && handle.credentials == credentials;
+    if let Some(handle) = &before
+        && is_same_server(handle)
+        && handle.settings == settings
+        && (handle.is_held, handle.is_deleting) == (is_held, is_deleting)
+    {
+        return Ok(Ok((Arc::clone(handle), false)));
+    }
+    let client = match &before {
+        Some(handle) if is_same_server(handle) => handle.client.clone(),
+        _ => match connect::client(&settings, &credentials) {
+            Ok(client) => client,
+            Err(verdict) => return Ok(Err(verdict)),
+        },
+    };
+    // What was seen of another address says nothing about this one.
+    let kept = before.filter(|handle| handle.settings.connection.admin_url == settings.connection.admin_url);
+    let shared = kept.as_ref().map_or_else(Arc::<Shared>::default, |handle| Arc::clone(&handle.shared));
+    let handle = Handle {
+        place: place.clone(),
+        settings,
+        credentials: Credentials::clone(&credentials),
+        client,
+        generation,
+        is_held,
+        is_deleting,
+        shared,
+    };
+    let handle = Arc::new(handle);
+    if kept.is_none() {
+        context.registry.remove(place);
+    }
+    context.registry.set(place.clone(), Entry::Usable(Arc::clone(&handle)));
+    if kept.is_none() {
+        tokio::spawn(scan::keep_listing(place.clone(), Arc::clone(context)));
+    }
+    Ok(Ok((handle, true)))
+}
+
+/// Probes the instance where that is due, and says how it stands. Also returns whether the gate was opened.
+async fn look(handle: &Handle, instance: &KratosInstance, is_new: bool) -> (Verdict, bool) {
+    let gate = &handle.shared.gate;
+    let served = instance.status.as_ref().and_then(|status| status.last_handled_reconcile_at.as_deref());
+    let is_asked_for = requested_at(instance.metadata.annotations.as_ref()) != served;
+    if !is_new && !is_asked_for && gate.probe_in() > Duration::ZERO {
+        return (if gate.is_open() { usable(handle) } else { unavailable(instance) }, false);
+    }
+    if !gate.is_open() {
+        handle.shared.may_be_another_server();
+    }
+    let interval = backoff::spread(handle.settings.resync_interval);
+    match probe(handle).await {
+        Ok(()) => (usable(handle), gate.probed(true, interval)),
+        Err(error) => {
+            tracing::warn!(instance = %handle.place, %error, "Kratos gives no usable answer");
+            gate.probed(false, interval);
+            let message = format!("{error}; it is probed until it answers, and nothing else is sent to it");
+            (Verdict::new(Reason::KratosUnavailable, message), false)
+        }
+    }
+}
+
+async fn probe(handle: &Handle) -> Result<(), Error> {
+    use futures::TryStreamExt;
+    let pages = handle.client.list_identities(IdentityFilter::by_ids([NOBODY]));
+    std::pin::pin!(pages).try_next().await?;
+    handle.shared.schemas.refresh(&handle.client).await
+}
+
+fn usable(handle: &Handle) -> Verdict {
+    if handle.is_deleting {
+        let message = "being deleted; kept until the identities that refer to it are dealt with";
+        return Verdict::new(Reason::Progressing, message);
+    }
+    match handle.settings.mode {
+        Mode::Enforce => Verdict::new(Reason::Reconciled, "Kratos answers"),
+        Mode::Observe => {
+            Verdict::new(Reason::Observed, "Kratos answers; mode Observe: nothing is changed through this instance")
+        }
+    }
+}
+
+/// The verdict while a probe isn't due: as it stands already.
+fn unavailable(instance: &KratosInstance) -> Verdict {
+    let conditions = instance.status.as_ref().map_or(&[][..], |status| &status.conditions);
+    let message = condition::find(conditions, condition::RECONCILING)
+        .filter(|condition| condition.reason == Reason::KratosUnavailable.as_str())
+        .map_or_else(|| "Kratos gives no usable answer; it is being probed".to_owned(), |found| found.message.clone());
+    Verdict::new(Reason::KratosUnavailable, message)
+}
+
+/// An instance that can't be called as it is.
+async fn unusable(
+    instance: &KratosInstance,
+    place: Place,
+    context: &Context,
+    verdict: Verdict,
+) -> Result<Action, kube::Error> {
+    context.registry.remove(&place);
+    context.registry.set(place.clone(), Entry::Unusable(verdict.clone()));
+    write(instance, &verdict, None, context).await?;
+    context.pokes.identities(references::referring(context, &place));
+    // A Secret or ConfigMap that comes late is looked for; anything else takes a change of the resource.
+    let is_waiting = verdict.reason.state() == condition::State::Retrying;
+    Ok(if is_waiting { Action::requeue(backoff::spread(Duration::from_secs(5))) } else { Action::await_change() })
+}
+
+async fn not_permitted(instance: &KratosInstance, place: Place, context: &Context) -> Result<Action, kube::Error> {
+    let message = format!(
+        "a KratosInstance doesn't count in namespace {}: the operator was started with --instance-namespaces that \
+         leave it out",
+        place.namespace
+    );
+    let verdict = Verdict::new(Reason::NotPermitted, message);
+    if instance.metadata.deletion_timestamp.is_some() && kube_write::carries(instance, INSTANCE_FINALIZER) {
+        // Left by an operator that was started with other namespaces: nothing is done through it, so nothing is lost.
+        let api: Api<InstanceObject> = api(context, &place);
+        kube_write::remove_finalizer(&api, instance, INSTANCE_FINALIZER).await?;
+        return Ok(Action::await_change());
+    }
+    unusable(instance, place, context, verdict).await
+}
+
+/// An object that this version can't read: it says so, and whoever refers to it waits.
+async fn unreadable(object: &InstanceObject, place: &Place, context: &Context) -> Result<Action, kube::Error> {
+    let message =
+        "the resource can't be read by this version of the operator: compare it with `kubectl explain kinst.spec`";
+    let verdict = Verdict::new(Reason::InvalidSpec, message);
+    context.registry.remove(place);
+    context.registry.set(place.clone(), Entry::Unusable(verdict.clone()));
+    let generation = object.meta().generation.unwrap_or_default();
+    let status = super::status::next(None, &verdict, &context.cluster_id, None, (generation, None), Timestamp::now());
+    let _: InstanceObject = kube_write::status(&api(context, place), object, &status).await?;
+    Ok(Action::await_change())
+}
+
+async fn write_status(
+    instance: &KratosInstance,
+    verdict: &Verdict,
+    handle: &Handle,
+    context: &Context,
+) -> Result<(), kube::Error> {
+    write(instance, verdict, handle.shared.schemas.ids(), context).await
+}
+
+/// Writes the status where it changed, and an event where the reason did.
+async fn write(
+    instance: &KratosInstance,
+    verdict: &Verdict,
+    schemas: Option<Vec<String>>,
+    context: &Context,
+) -> Result<(), kube::Error> {
+    let generation = instance.metadata.generation.unwrap_or_default();
+    let asked = (generation, requested_at(instance.metadata.annotations.as_ref()));
+    let current = instance.status.as_ref();
+    let next = super::status::next(current, verdict, &context.cluster_id, schemas, asked, Timestamp::now());
+    if current == Some(&next) {
+        return Ok(());
+    }
+    let written: Result<InstanceObject, _> =
+        kube_write::status(&api(context, &Place::of(instance)), instance, &next).await;
+    match written {
+        Ok(written) => context.latest_instances.note(written),
+        // It is gone, or another one of its name is there: nothing to say any more.
+        Err(kube::Error::Api(status)) if matches!(status.code, 404 | 409) => return Ok(()),
+        Err(error) => return Err(error),
+    }
+    let reason_before = |status: &KratosInstanceStatus| {
+        condition::find(&status.conditions, condition::STALLED)
+            .or_else(|| condition::find(&status.conditions, condition::RECONCILING))
+            .or_else(|| condition::find(&status.conditions, condition::READY))
+            .map(|condition| condition.reason.clone())
+    };
+    if current.and_then(reason_before).as_deref() != Some(verdict.reason.as_str()) {
+        let (reason, note) = (verdict.reason.as_str(), verdict.message.as_str());
+        let is_done = verdict.reason.state() == condition::State::Done;
+        let happening = if is_done {
+            Happening::normal(reason, "Reconcile", note)
+        } else {
+            Happening::warning(reason, "Reconcile", note)
+        };
+        context.events.publish(instance, happening);
+    }
+    Ok(())
+}
+
+fn api(context: &Context, place: &Place) -> Api<InstanceObject> {
+    Api::namespaced(context.client.clone(), &place.namespace)
+}

@@ -1,0 +1,66 @@
+//! Which identities refer to an instance.
+
+use std::collections::HashSet;
+
+use futures::TryStreamExt;
+use kube::api::ListParams;
+use kube::{Api, Resource, ResourceExt};
+
+use crate::api::IDENTITY_FINALIZER;
+use crate::api::identity::{InstanceRef, KratosIdentity};
+use crate::context::{Context, IdentityObject};
+use crate::place::Place;
+
+/// The instance that an identity refers to: named by its spec, else pinned by its status, else the default one.
+pub fn instance_of(identity: &KratosIdentity, default: Option<&Place>) -> Option<Place> {
+    let namespace = identity.namespace().unwrap_or_default();
+    let pinned = || identity.status.as_ref().and_then(|status| status.instance.as_ref());
+    match identity.spec.instance_ref.as_ref().or_else(pinned) {
+        Some(InstanceRef { name, namespace: other }) => Some(Place::new(other.clone().unwrap_or(namespace), name)),
+        None => default.cloned(),
+    }
+}
+
+/// Whether an object refers to the instance. One that can't be read any more might refer to any that it could reach:
+/// it counts, so that an instance isn't let go too early.
+fn refers(object: &IdentityObject, instance: &Place, default: Option<&Place>) -> bool {
+    match &object.0 {
+        Ok(identity) => instance_of(identity, default).as_ref() == Some(instance),
+        Err(_) => object.meta().namespace.as_deref() == Some(&instance.namespace) || default == Some(instance),
+    }
+}
+
+fn carries_finalizer(object: &IdentityObject) -> bool {
+    object.meta().finalizers.iter().flatten().any(|finalizer| finalizer == IDENTITY_FINALIZER)
+}
+
+/// The identities that refer to an instance, as far as the watch has seen them.
+pub fn referring(context: &Context, instance: &Place) -> HashSet<Place> {
+    let default = context.options.default_instance.as_ref();
+    let all = context.identities.state();
+    all.iter().filter(|object| refers(object, instance, default)).map(|object| Place::of(&**object)).collect()
+}
+
+/// Whether any identity that carries our finalizer refers to an instance: a live read, because the instance is let
+/// go on its answer.
+pub async fn is_needed(context: &Context, instance: &Place) -> Result<bool, kube::Error> {
+    let default = context.options.default_instance.as_ref();
+    let api = Api::<IdentityObject>::all(context.client.clone());
+    let pages = futures::stream::try_unfold(Some(ListParams::default().limit(500)), |params| {
+        let api = api.clone();
+        async move {
+            let Some(params) = params else { return Ok::<_, kube::Error>(None) };
+            let page = api.list(&params).await?;
+            let next = page.metadata.continue_.filter(|token| !token.is_empty());
+            let next = next.map(|token| params.continue_token(&token));
+            Ok(Some((page.items, next)))
+        }
+    });
+    let mut pages = std::pin::pin!(pages);
+    while let Some(items) = pages.try_next().await? {
+        if items.iter().any(|object| carries_finalizer(object) && refers(object, instance, default)) {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}

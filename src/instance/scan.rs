@@ -1,0 +1,79 @@
+//! Lists an instance's identities, again and again: regularly for drift, and whenever somebody must know what is
+//! there. One listing at a time, and none while the gate is closed.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use futures::StreamExt;
+
+use super::handle::Handle;
+use super::listing::Scan;
+use crate::backoff;
+use crate::context::Context;
+use crate::identity::mark::{Found, Mark};
+use crate::kratos::{Error, IdentityFilter};
+use crate::place::Place;
+
+/// Identities in a page.
+const PAGE_SIZE: usize = 500;
+
+/// Lists until the instance is gone.
+pub async fn keep_listing(place: Place, context: Arc<Context>) {
+    while let Some(handle) = context.registry.handle(&place) {
+        let stopped = handle.shared.stopped.clone();
+        tokio::select! {
+            () = stopped.cancelled() => return,
+            () = when_due(&handle) => list(&place, &context).await,
+            // Settings may have changed with it: the next round takes the handle anew.
+            () = handle.shared.listing.changed() => {}
+        }
+    }
+}
+
+async fn when_due(handle: &Handle) {
+    let due = handle.shared.listing.due(backoff::spread(handle.settings.resync_interval));
+    tokio::time::sleep_until(due.into()).await;
+    handle.shared.gate.opened().await;
+}
+
+/// One listing, and what follows from it.
+async fn list(place: &Place, context: &Context) {
+    let Some(handle) = context.registry.handle(place) else { return };
+    let shared = &handle.shared;
+    let mut changed = Vec::new();
+    match scan(&handle, &mut changed).await {
+        Ok(scan) => {
+            let listed = scan.ids();
+            changed.extend(shared.managed.missing(scan.begun(), |id| listed.contains(id)));
+            drop(listed);
+            shared.listing.complete(scan);
+            changed.extend(shared.waiting.take());
+            context.pokes.identities(changed);
+        }
+        Err(error) => {
+            tracing::warn!(instance = %place, %error, "listing identities failed");
+            shared.listing.failed();
+            if error.instance_unavailable() {
+                shared.gate.close();
+                context.pokes.instance(place.clone());
+            }
+        }
+    }
+}
+
+async fn scan(handle: &Handle, changed: &mut Vec<Place>) -> Result<Scan, Error> {
+    let mut scan = Scan::begin(Instant::now());
+    let filter = IdentityFilter { page_size: Some(PAGE_SIZE), ..IdentityFilter::default() };
+    let mut pages = std::pin::pin!(handle.client.list_identities(filter));
+    while let Some(page) = pages.next().await {
+        let page = page?;
+        for identity in &page.items {
+            changed.extend(handle.shared.managed.changed(identity, page.requested_at));
+            match Mark::read(&identity.metadata_admin) {
+                Found::Mark(mark) if mark.owner == handle.settings.owner_name => scan.note(&mark, &identity.id),
+                _ => {}
+            }
+        }
+    }
+    Ok(scan)
+}

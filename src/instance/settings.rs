@@ -1,0 +1,113 @@
+//! From a `KratosInstance`'s raw spec to ready-to-use settings. Pure.
+
+use std::num::NonZeroU32;
+use std::time::Duration;
+
+use url::Url;
+
+use crate::api::instance::{AllowedNamespaces, Auth, BearerToken, KeyRef, KratosInstanceSpec, Mode, Tls};
+use crate::api::{Reason, Verdict};
+use crate::kratos::RateLimit;
+
+const DEFAULT_REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
+const DEFAULT_RESYNC_INTERVAL: Duration = Duration::from_secs(300);
+
+/// An instance's spec, validated.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Settings {
+    pub connection: Connection,
+    pub resync_interval: Duration,
+    pub mode: Mode,
+    pub owner_name: String,
+    pub reclaim_from: Vec<String>,
+    /// Absent: only the instance's own namespace.
+    pub allowed_namespaces: Option<AllowedNamespaces>,
+}
+
+/// How Kratos is called, with secrets still as references.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Connection {
+    pub admin_url: Url,
+    pub public_url: Option<Url>,
+    pub token: Option<TokenRef>,
+    pub certificate_authority: Option<KeyIn>,
+    pub request_timeout: Duration,
+    pub rate_limit: Option<RateLimit>,
+}
+
+/// Where the token is, and the word before it in the header.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TokenRef {
+    /// `None`: the token alone.
+    pub prefix: Option<String>,
+    pub secret: KeyRef,
+}
+
+/// A key of a Secret or of a `ConfigMap`, in the instance's namespace.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum KeyIn {
+    Secret(KeyRef),
+    ConfigMap(KeyRef),
+}
+
+/// Validates a spec. `InvalidSpec` for what the API server can't see.
+pub fn parse(spec: &KratosInstanceSpec) -> Result<Settings, Verdict> {
+    // In full, so that a new field breaks the build instead of being forgotten.
+    let KratosInstanceSpec {
+        admin_url,
+        public_url,
+        auth,
+        tls,
+        request_timeout,
+        rate_limit,
+        resync_interval,
+        mode,
+        owner_name,
+        reclaim_from,
+        allowed_namespaces,
+    } = spec;
+    let connection = Connection {
+        admin_url: url("adminURL", admin_url)?,
+        public_url: public_url.as_deref().map(|text| url("publicURL", text)).transpose()?,
+        token: auth.as_ref().map(token_ref),
+        certificate_authority: tls.as_ref().map(certificate_authority).transpose()?,
+        request_timeout: request_timeout.map_or(DEFAULT_REQUEST_TIMEOUT, Into::into),
+        rate_limit: rate_limit.and_then(|limit| {
+            Some(RateLimit {
+                requests_per_second: NonZeroU32::new(limit.requests_per_second)?,
+                burst: NonZeroU32::new(limit.burst.unwrap_or(limit.requests_per_second))?,
+            })
+        }),
+    };
+    Ok(Settings {
+        connection,
+        resync_interval: resync_interval.map_or(DEFAULT_RESYNC_INTERVAL, Into::into),
+        mode: mode.unwrap_or_default(),
+        owner_name: owner_name.clone(),
+        reclaim_from: reclaim_from.clone(),
+        allowed_namespaces: allowed_namespaces.clone(),
+    })
+}
+
+fn url(field: &str, text: &str) -> Result<Url, Verdict> {
+    let invalid =
+        || Verdict::new(Reason::InvalidSpec, format!("{field} is no http or https URL of a host; correct it"));
+    let url = Url::parse(text).map_err(|_| invalid())?;
+    // Credentials in a URL would end up in logs; they belong into auth.
+    let is_plain = url.username().is_empty() && url.password().is_none();
+    if is_plain && url.host().is_some() && matches!(url.scheme(), "http" | "https") { Ok(url) } else { Err(invalid()) }
+}
+
+fn token_ref(auth: &Auth) -> TokenRef {
+    let Auth { bearer_token: BearerToken { prefix, secret_key_ref } } = auth;
+    let prefix = prefix.clone().unwrap_or_else(|| "Bearer".to_owned());
+    TokenRef { prefix: (!prefix.is_empty()).then_some(prefix), secret: secret_key_ref.clone() }
+}
+
+fn certificate_authority(tls: &Tls) -> Result<KeyIn, Verdict> {
+    match (&tls.ca.secret_key_ref, &tls.ca.config_map_key_ref) {
+        (Some(key), None) => Ok(KeyIn::Secret(key.clone())),
+        (None, Some(key)) => Ok(KeyIn::ConfigMap(key.clone())),
+        _ => Err(Verdict::new(Reason::InvalidSpec, "tls.ca needs either secretKeyRef or configMapKeyRef")),
+    }
+}

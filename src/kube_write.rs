@@ -1,0 +1,73 @@
+//! The three writes to Kubernetes: status, finalizer on, finalizer off. Nothing else of a user's resource is written.
+
+use kube::Api;
+use kube::Resource;
+use kube::api::{Patch, PatchParams};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::json;
+
+/// Our field manager.
+pub const FIELD_MANAGER: &str = "kratos-operator";
+
+fn params() -> PatchParams {
+    PatchParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PatchParams::default() }
+}
+
+/// Writes a status as a merge patch (a field that is `null` is removed). It carries the uid: a resource that was made
+/// anew under the same name isn't given its predecessor's status.
+pub async fn status<K>(api: &Api<K>, object: &impl Resource, status: &impl Serialize) -> Result<K, kube::Error>
+where
+    K: Clone + DeserializeOwned,
+{
+    let meta = object.meta();
+    let patch = json!({"metadata": {"uid": meta.uid}, "status": status});
+    let name = meta.name.as_deref().unwrap_or_default();
+    api.patch_status(name, &params(), &Patch::Merge(patch)).await
+}
+
+/// Adds a finalizer; 409 where the object was changed since it was read, so that of two writers one learns of the
+/// other.
+pub async fn add_finalizer<K>(api: &Api<K>, object: &impl Resource, finalizer: &str) -> Result<K, kube::Error>
+where
+    K: Clone + DeserializeOwned + std::fmt::Debug,
+{
+    let mut finalizers = object.meta().finalizers.clone().unwrap_or_default();
+    finalizers.push(finalizer.to_owned());
+    write_finalizers(api, object, &finalizers).await
+}
+
+/// Removes a finalizer; 409 as above. `Ok(())` where the object is gone.
+pub async fn remove_finalizer<K>(api: &Api<K>, object: &impl Resource, finalizer: &str) -> Result<(), kube::Error>
+where
+    K: Clone + DeserializeOwned + std::fmt::Debug,
+{
+    let mut finalizers = object.meta().finalizers.clone().unwrap_or_default();
+    finalizers.retain(|other| other != finalizer);
+    match write_finalizers(api, object, &finalizers).await {
+        Ok(_) => Ok(()),
+        Err(kube::Error::Api(status)) if status.code == 404 => Ok(()),
+        Err(error) => Err(error),
+    }
+}
+
+async fn write_finalizers<K>(api: &Api<K>, object: &impl Resource, finalizers: &[String]) -> Result<K, kube::Error>
+where
+    K: Clone + DeserializeOwned + std::fmt::Debug,
+{
+    let meta = object.meta();
+    let patch = json!({
+        "metadata": {"uid": meta.uid, "resourceVersion": meta.resource_version, "finalizers": finalizers},
+    });
+    api.patch(meta.name.as_deref().unwrap_or_default(), &params(), &Patch::Merge(patch)).await
+}
+
+/// Whether an object carries a finalizer.
+pub fn carries(object: &impl Resource, finalizer: &str) -> bool {
+    object.meta().finalizers.iter().flatten().any(|other| other == finalizer)
+}
+
+/// Whether a write failed because the object was changed meanwhile.
+pub fn is_outdated(error: &kube::Error) -> bool {
+    matches!(error, kube::Error::Api(status) if status.code == 409)
+}

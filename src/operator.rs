@@ -1,0 +1,219 @@
+//! The composition root: builds everything once, watches, and stops in order.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::{Stream, StreamExt, future};
+use k8s_openapi::api::core::v1::Namespace;
+use kube::core::PartialObjectMeta;
+use kube::runtime::controller::{self, Action, Controller};
+use kube::runtime::reflector::{self, ObjectRef};
+use kube::runtime::watcher::{self, Event, watcher};
+use kube::runtime::{WatchStreamExt, predicates};
+use kube::{Api, Resource, ResourceExt};
+use serde::de::DeserializeOwned;
+use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
+use tokio_util::sync::CancellationToken;
+
+use crate::api::{self, IDENTITY_FINALIZER, INSTANCE_FINALIZER};
+use crate::backoff;
+use crate::changes::Changes;
+use crate::context::{Context, IdentityObject, InstanceObject, Options, Pokes};
+use crate::events::Events;
+use crate::identity::memory::Memory;
+use crate::instance::{Registry, references};
+use crate::latest::Latest;
+use crate::place::Place;
+use crate::{identity, instance};
+
+/// Objects per page of an initial list.
+const PAGE_SIZE: u32 = 500;
+/// How many instances are looked at at the same time.
+const INSTANCE_CONCURRENCY: u16 = 4;
+const FIRST_RETRY: Duration = Duration::from_millis(500);
+const LAST_RETRY: Duration = Duration::from_secs(60);
+
+/// Runs until `stop` is cancelled; reconciles under way are finished.
+pub async fn run(client: kube::Client, options: Options, concurrency: u16, stop: CancellationToken) {
+    let Some(cluster_id) = stop.run_until_cancelled(cluster_id(&client)).await else { return };
+    tracing::info!(
+        default_instance = options.default_instance.as_ref().map(ToString::to_string),
+        instance_namespaces = ?options.instance_namespaces,
+        cluster_id, "kratos-operator starts"
+    );
+    let (identities, identity_writer) = reflector::store();
+    let (instances, instance_writer) = reflector::store();
+    let (namespaces, namespace_writer) = reflector::store();
+    let (identity_pokes, identity_poked) = unbounded_channel();
+    let (instance_pokes, instance_poked) = unbounded_channel();
+    let context = Arc::new(Context {
+        options,
+        cluster_id,
+        identities: identities.clone(),
+        instances: instances.clone(),
+        namespaces: namespaces.clone(),
+        registry: Registry::default(),
+        memory: Memory::default(),
+        latest_identities: Latest::default(),
+        latest_instances: Latest::default(),
+        pokes: Pokes { identities: identity_pokes, instances: instance_pokes },
+        events: Events::new(client.clone()),
+        client: client.clone(),
+    });
+
+    let seen = Arc::clone(&context);
+    let identity_watch =
+        watch::<IdentityObject>(&client).inspect(move |event| identity_seen(event, &seen)).reflect(identity_writer);
+    let identity_watch = news(identity_watch, IDENTITY_FINALIZER);
+    let seen = Arc::clone(&context);
+    let instance_watch =
+        watch::<InstanceObject>(&client).inspect(move |event| instance_seen(event, &seen)).reflect(instance_writer);
+    let instance_watch = news(instance_watch, INSTANCE_FINALIZER);
+    let seen = Arc::clone(&context);
+    let namespace_watch = watch::<PartialObjectMeta<Namespace>>(&client)
+        .reflect(namespace_writer)
+        .applied_objects()
+        .predicate_filter(predicates::labels, Default::default())
+        .for_each(move |namespace| {
+            match namespace {
+                Ok(namespace) => seen.pokes.identities(within(&namespace.name_any(), &seen)),
+                Err(error) => tracing::warn!(%error, "watching namespaces failed; it is tried again"),
+            }
+            future::ready(())
+        });
+
+    let instance_controller = Controller::for_stream(instance_watch, instances.clone())
+        .with_config(controller::Config::default().concurrency(INSTANCE_CONCURRENCY))
+        .reconcile_on(stream(instance_poked))
+        .graceful_shutdown_on(stop.clone().cancelled_owned())
+        .run(instance::reconcile::reconcile, |_, error, _| retry(error), Arc::clone(&context))
+        .for_each(|result| log("KratosInstance", &result));
+    let identity_controller = async {
+        // An instance or a namespace that the watch hasn't brought yet must not be taken for one that isn't there.
+        let ready = future::try_join(instances.wait_until_ready(), namespaces.wait_until_ready());
+        if stop.run_until_cancelled(ready).await.is_none_or(|ready| ready.is_err()) {
+            return;
+        }
+        Controller::for_stream(identity_watch, identities.clone())
+            .with_config(controller::Config::default().concurrency(concurrency))
+            .reconcile_on(stream(identity_poked))
+            .graceful_shutdown_on(stop.clone().cancelled_owned())
+            .run(identity::reconcile::reconcile, |_, error, _| retry(error), Arc::clone(&context))
+            .for_each(|result| log("KratosIdentity", &result))
+            .await;
+    };
+    tokio::select! {
+        _ = future::join(instance_controller, identity_controller) => {}
+        () = namespace_watch => {}
+    }
+    tracing::info!("kratos-operator has stopped");
+}
+
+/// Uid of the kube-system namespace; waits for an API server that answers.
+async fn cluster_id(client: &kube::Client) -> String {
+    let api = Api::<Namespace>::all(client.clone());
+    for failed in 0.. {
+        match api.get("kube-system").await {
+            Ok(namespace) => return namespace.uid().unwrap_or_default(),
+            Err(error) => tracing::warn!(%error, "reading namespace kube-system failed; it is tried again"),
+        }
+        tokio::time::sleep(backoff::delay(FIRST_RETRY, LAST_RETRY, failed)).await;
+    }
+    unreachable!("the loop has no end")
+}
+
+/// Watches all objects of a kind, slimmed before they are kept.
+fn watch<K>(client: &kube::Client) -> impl Stream<Item = watcher::Result<Event<K>>> + Send + 'static
+where
+    K: Resource<DynamicType = ()> + DeserializeOwned + Clone + std::fmt::Debug + Send + 'static,
+{
+    let config = watcher::Config::default().page_size(PAGE_SIZE);
+    watcher(Api::<K>::all(client.clone()), config).default_backoff().modify(|object| {
+        let meta = object.meta_mut();
+        meta.managed_fields = None;
+        if let Some(annotations) = &mut meta.annotations {
+            annotations.remove("kubectl.kubernetes.io/last-applied-configuration");
+        }
+    })
+}
+
+/// The objects of a watch that are worth a look.
+fn news<K: Resource + Send + 'static>(
+    watch: impl Stream<Item = watcher::Result<Event<K>>> + Send + 'static,
+    finalizer: &'static str,
+) -> impl Stream<Item = watcher::Result<K>> + Send + 'static {
+    let mut changes = Changes::new(finalizer);
+    watch.filter_map(move |event| future::ready(event.map(|event| changes.news(event)).transpose()))
+}
+
+fn identity_seen(event: &watcher::Result<Event<IdentityObject>>, context: &Context) {
+    match event {
+        Ok(Event::Delete(object)) => {
+            if let Some(uid) = &object.meta().uid {
+                context.memory.forget(uid);
+                context.latest_identities.forget(uid);
+            }
+            let default = context.options.default_instance.as_ref();
+            if let Ok(identity) = &object.0
+                && let Some(instance) = references::instance_of(identity, default)
+            {
+                context.pokes.instance(instance);
+            }
+        }
+        Ok(_) => {}
+        Err(error) => tracing::warn!(%error, "watching KratosIdentity failed; it is tried again"),
+    }
+}
+
+fn instance_seen(event: &watcher::Result<Event<InstanceObject>>, context: &Context) {
+    match event {
+        Ok(Event::Delete(object)) => {
+            let place = Place::of(object);
+            if let Some(uid) = &object.meta().uid {
+                context.latest_instances.forget(uid);
+            }
+            context.registry.remove(&place);
+            context.pokes.identities(references::referring(context, &place));
+        }
+        Ok(_) => {}
+        Err(error) => tracing::warn!(%error, "watching KratosInstance failed; it is tried again"),
+    }
+}
+
+/// The identities of a namespace.
+fn within(namespace: &str, context: &Context) -> Vec<Place> {
+    let all = context.identities.state();
+    let within = all.iter().filter(|object| object.meta().namespace.as_deref() == Some(namespace));
+    within.map(|object| Place::of(&**object)).collect()
+}
+
+fn stream<T: Send + 'static>(receiver: UnboundedReceiver<T>) -> impl Stream<Item = T> + Send + 'static {
+    futures::stream::unfold(receiver, |mut receiver| async move { Some((receiver.recv().await?, receiver)) })
+}
+
+/// Kubernetes didn't answer as it should: again in a moment. (The client has retried by itself before.)
+fn retry(_: &kube::Error) -> Action {
+    Action::requeue(backoff::spread(Duration::from_secs(5)))
+}
+
+fn log<K: Resource<DynamicType = ()>>(
+    kind: &'static str,
+    result: &Result<(ObjectRef<K>, Action), controller::Error<kube::Error, watcher::Error>>,
+) -> future::Ready<()> {
+    match result {
+        // Gone between the request and the look; the watch has said so.
+        Ok(_) | Err(controller::Error::ObjectNotFound(_)) => {}
+        Err(error) => tracing::warn!(kind, %error, "a reconcile failed; it is tried again"),
+    }
+    future::ready(())
+}
+
+/// All `CustomResourceDefinition`s as (file name, YAML).
+pub fn crd_files() -> Result<Vec<(String, String)>, serde_saphyr::ser::Error> {
+    let crds = api::crd::all().into_iter();
+    crds.map(|crd| {
+        let header = "# Generated by `make crds` from src/api; edit there.\n";
+        Ok((format!("{}.yaml", crd.name_any()), format!("{header}{}", serde_saphyr::to_string(&crd)?)))
+    })
+    .collect()
+}

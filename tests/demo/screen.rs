@@ -1,0 +1,65 @@
+//! What the demo says while it goes: each step with the time that it took, and what a person would see.
+//! Decides nothing.
+
+use std::fmt::Display;
+use std::io::{IsTerminal, Write};
+use std::time::{Duration, Instant};
+
+use crate::testenv::Result;
+
+#[derive(Default)]
+pub struct Screen {
+    number: usize,
+    step: String,
+}
+
+impl Screen {
+    /// Says what is being done, a sign of life every two seconds, and how long it took.
+    pub async fn step<T>(&mut self, what: &str, doing: impl Future<Output = Result<T>>) -> Result<T> {
+        self.number += 1;
+        what.clone_into(&mut self.step);
+        print(format_args!("{:2}. {what} ", self.number));
+        let begin = Instant::now();
+        let mut ticks = tokio::time::interval(Duration::from_secs(2));
+        ticks.tick().await;
+        let mut doing = std::pin::pin!(doing);
+        let done = loop {
+            tokio::select! {
+                done = &mut doing => break done,
+                _ = ticks.tick() => print(format_args!(".")),
+            }
+        };
+        let verb = if done.is_ok() { "done" } else { "FAILED" };
+        println!(".. {verb} in {:.1} s", begin.elapsed().as_secs_f32());
+        done
+    }
+
+    /// Which step failed and why.
+    pub fn failed(&self, error: &dyn Display) {
+        eprintln!("\ndemo: step {} failed ({}): {error}", self.number, self.step);
+    }
+}
+
+/// A command and what came of it, as on a person's own screen.
+pub fn show(command: &str, output: &str) {
+    println!("\n    {}", dim(&format!("$ {command}")));
+    for line in output.trim_end().lines() {
+        println!("    {line}");
+    }
+    println!();
+}
+
+/// A part of the tour begins.
+pub fn heading(words: &str) {
+    println!("\n{words}");
+}
+
+fn print(words: std::fmt::Arguments<'_>) {
+    print!("{words}");
+    // A screen that can't be written to is no reason to stop.
+    let _ = std::io::stdout().flush();
+}
+
+fn dim(words: &str) -> String {
+    if std::io::stdout().is_terminal() { format!("\x1b[2m{words}\x1b[0m") } else { words.to_owned() }
+}

@@ -1,0 +1,1 @@
+//! Several clusters over one Kratos, and one that was rebuilt.

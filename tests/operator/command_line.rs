@@ -1,0 +1,1 @@
+//! The command line of the binary itself: exit codes and what it prints.

@@ -1,0 +1,1 @@
+//! Which namespaces an instance admits, and where an instance counts.

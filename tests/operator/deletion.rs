@@ -1,0 +1,1 @@
+//! What each deletion policy does to the identity.

@@ -1,0 +1,1 @@
+//! Each field of a KratosIdentity, changed and taken away.

@@ -1,0 +1,21 @@
+//! The operator's binary against a real control plane and a real Kratos: what a person who applies manifests sees.
+//! Nothing in here reaches into the operator's insides.
+
+#[path = "../testenv/mod.rs"]
+mod testenv;
+
+mod scene;
+
+mod clusters;
+mod command_line;
+mod consent;
+mod deletion;
+mod failures;
+mod fields;
+mod lifecycle;
+mod observing;
+mod ownership;
+mod refusals;
+mod restarts;
+mod unreadable;
+mod visible;

@@ -1,0 +1,1 @@
+//! Mode Observe and suspend: looked at, or not even that, and never changed.

@@ -1,0 +1,1 @@
+//! Whose identity it is: marks forged, wiped, of others and of former resources.

@@ -1,0 +1,1 @@
+//! Bad input, and what it gets: a condition that says what to do.

@@ -1,0 +1,1 @@
+//! Processes killed and started again: the operator, Kratos, the kube-apiserver.

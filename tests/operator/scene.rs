@@ -1,0 +1,413 @@
+//! One test's place in the world: a namespace, a Kratos behind a proxy that counts and breaks, a `KratosInstance`, and
+//! the operator. Tests share a control plane, a Kratos and an operator where they can; those that stop or kill
+//! something have their own. Nothing in here asserts what a test is about.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use futures::TryStreamExt;
+use k8s_openapi::api::core::v1::Namespace;
+use kratos_operator::api::{KratosIdentity, KratosInstance, condition};
+use kratos_operator::kratos::{Client, Identity, IdentityFilter};
+use kube::api::{Api, DeleteParams, ObjectMeta, Patch, PatchParams, PostParams};
+use serde_json::{Value, json};
+use tokio::sync::OnceCell;
+
+use crate::testenv::control_plane::ControlPlane;
+use crate::testenv::kratos::{Kratos, Options};
+use crate::testenv::operator::{Operator, Settings};
+use crate::testenv::process::eventually;
+use crate::testenv::proxy::Proxy;
+
+pub const WITHIN: Duration = Duration::from_secs(60);
+/// Namespaces in which the shared operator lets instances count; each test takes the next one.
+const SPACES: usize = 200;
+
+/// A control plane with our definitions, and the proxy that the operator reaches it through.
+pub struct Cluster {
+    pub plane: ControlPlane,
+    pub proxy: Proxy,
+    pub kubeconfig: std::path::PathBuf,
+}
+
+impl Cluster {
+    pub async fn start() -> Self {
+        let plane = ControlPlane::start().await.expect("the control plane starts");
+        let crds = Path::new(env!("CARGO_MANIFEST_DIR")).join("crds");
+        plane.install_crds(&crds).await.expect("the definitions are accepted");
+        let (proxy, kubeconfig) = plane.proxy().expect("a proxy");
+        Self { plane, proxy, kubeconfig }
+    }
+
+    /// How the operator is started on this cluster.
+    pub fn operator(&self, instance_namespaces: Vec<String>) -> Settings {
+        let mut settings = Settings::new(env!("CARGO_BIN_EXE_kratos-operator"), &self.kubeconfig);
+        settings.instance_namespaces = instance_namespaces;
+        settings
+    }
+}
+
+struct Shared {
+    cluster: Arc<Cluster>,
+    _operator: Operator,
+}
+
+async fn shared() -> &'static Shared {
+    static SHARED: OnceCell<Shared> = OnceCell::const_new();
+    SHARED
+        .get_or_init(async || {
+            let cluster = Arc::new(Cluster::start().await);
+            let spaces = (0..SPACES).map(space).collect();
+            let operator = Operator::start(cluster.operator(spaces)).expect("the operator starts");
+            Shared { cluster, _operator: operator }
+        })
+        .await
+}
+
+fn space(number: usize) -> String {
+    format!("space-{number:03}")
+}
+
+/// Which Kratos a test talks to.
+pub enum Server {
+    Shared(&'static Kratos),
+    Own(Kratos),
+}
+
+impl std::ops::Deref for Server {
+    type Target = Kratos;
+
+    fn deref(&self) -> &Kratos {
+        match self {
+            Self::Shared(kratos) => kratos,
+            Self::Own(kratos) => kratos,
+        }
+    }
+}
+
+/// See the module. Field order is the order of the end.
+pub struct Scene {
+    /// A test's own operator; with the shared one there is none here.
+    pub operator: Option<Operator>,
+    pub kratos: Server,
+    /// Before Kratos' admin API; what the instance points at.
+    pub proxy: Proxy,
+    pub cluster: Arc<Cluster>,
+    pub namespace: String,
+    pub client: kube::Client,
+}
+
+impl Scene {
+    /// In the world that tests share. No test may stop or change anything but what is in its namespace.
+    pub async fn shared() -> Self {
+        static NEXT: AtomicUsize = AtomicUsize::new(0);
+        let shared = shared().await;
+        let number = NEXT.fetch_add(1, Ordering::Relaxed);
+        assert!(number < SPACES, "more tests than namespaces: raise SPACES");
+        let kratos = Server::Shared(Kratos::shared().await);
+        Self::set(Arc::clone(&shared.cluster), kratos, None, space(number)).await
+    }
+
+    /// A control plane, an operator and a Kratos of one's own.
+    pub async fn own() -> Self {
+        let kratos = Kratos::start(Options::default()).await.expect("Kratos starts");
+        let cluster = Arc::new(Cluster::start().await);
+        let operator = Operator::start(cluster.operator(vec![space(0)])).expect("the operator starts");
+        Self::set(cluster, Server::Own(kratos), Some(operator), space(0)).await
+    }
+
+    async fn set(cluster: Arc<Cluster>, kratos: Server, operator: Option<Operator>, namespace: String) -> Self {
+        let client = cluster.plane.client().await.expect("a client");
+        let proxy = Proxy::before_kratos(kratos.admin_url().as_str()).expect("a proxy");
+        let scene = Self { operator, kratos, proxy, cluster, namespace, client };
+        scene.make_namespace(&scene.namespace, &[]).await;
+        scene
+    }
+
+    /// With an instance `default`, Ready.
+    pub async fn with_instance(self) -> Self {
+        self.instance(json!({})).await;
+        self
+    }
+
+    pub async fn make_namespace(&self, name: &str, labels: &[(&str, &str)]) {
+        let labels = labels.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
+        let metadata = ObjectMeta { name: Some(name.to_owned()), labels: Some(labels), ..ObjectMeta::default() };
+        let namespace = Namespace { metadata, ..Namespace::default() };
+        Api::all(self.client.clone()).create(&PostParams::default(), &namespace).await.expect("a namespace");
+    }
+
+    /// Another namespace for this test, with labels.
+    pub async fn other_namespace(&self, suffix: &str, labels: &[(&str, &str)]) -> String {
+        let name = format!("{}-{suffix}", self.namespace);
+        self.make_namespace(&name, labels).await;
+        name
+    }
+
+    /// The spec of an instance for this test's Kratos, with `changes` merged in. Looks for drift once an hour, so that
+    /// a test that doesn't ask for it isn't counted on.
+    pub fn instance_spec(&self, changes: Value) -> Value {
+        let mut spec = json!({
+            "adminURL": self.proxy.url(),
+            "publicURL": self.kratos.public_url(),
+            "ownerName": self.namespace,
+            "requestTimeout": "3s",
+            "resyncInterval": "1h",
+        });
+        merge(&mut spec, changes);
+        spec
+    }
+
+    /// Applies the instance `default`, with `changes` merged into its spec, and waits until it is Ready.
+    pub async fn instance(&self, changes: Value) -> KratosInstance {
+        self.apply_instance(&self.namespace, "default", self.instance_spec(changes)).await;
+        self.instance_ready("default").await
+    }
+
+    pub async fn apply_instance(&self, namespace: &str, name: &str, spec: Value) {
+        let object = json!({
+            "apiVersion": "kratos-operator.dev/v1alpha1", "kind": "KratosInstance",
+            "metadata": {"name": name, "namespace": namespace}, "spec": spec,
+        });
+        let params = PatchParams::apply("test").force();
+        let api = Api::<KratosInstance>::namespaced(self.client.clone(), namespace);
+        api.patch(name, &params, &Patch::Apply(&object)).await.expect("the instance is accepted");
+    }
+
+    pub fn instances(&self) -> Api<KratosInstance> {
+        Api::namespaced(self.client.clone(), &self.namespace)
+    }
+
+    pub async fn instance_ready(&self, name: &str) -> KratosInstance {
+        self.instance_until(name, "Ready", |instance| {
+            let status = instance.status.as_ref()?;
+            let is_current = status.observed_generation == instance.metadata.generation;
+            (is_current
+                && condition::is_true(&status.conditions, "Ready")
+                && condition::find(&status.conditions, "Reconciling").is_none())
+            .then_some(())
+        })
+        .await
+    }
+
+    pub async fn instance_until(
+        &self,
+        name: &str,
+        what: &str,
+        holds: impl Fn(&KratosInstance) -> Option<()>,
+    ) -> KratosInstance {
+        let api = self.instances();
+        let mut last = None;
+        let found = eventually(&format!("instance {name}: {what}"), WITHIN, async || {
+            last = api.get_opt(name).await.ok().flatten();
+            last.clone().filter(|instance| holds(instance).is_some())
+        })
+        .await;
+        found.unwrap_or_else(|error| panic!("{error}\nlast seen: {}\n{}", pretty(&last), self.log()))
+    }
+
+    pub fn identities(&self) -> Api<KratosIdentity> {
+        self.identities_in(&self.namespace)
+    }
+
+    pub fn identities_in(&self, namespace: &str) -> Api<KratosIdentity> {
+        Api::namespaced(self.client.clone(), namespace)
+    }
+
+    /// Applies a `KratosIdentity` that refers to the instance `default` (unless the spec says otherwise).
+    pub async fn identity(&self, name: &str, spec: Value) -> KratosIdentity {
+        self.identity_in(&self.namespace, name, spec).await
+    }
+
+    pub async fn identity_in(&self, namespace: &str, name: &str, spec: Value) -> KratosIdentity {
+        self.try_identity_in(namespace, name, spec).await.expect("the identity is accepted")
+    }
+
+    pub async fn try_identity_in(
+        &self,
+        namespace: &str,
+        name: &str,
+        mut spec: Value,
+    ) -> Result<KratosIdentity, kube::Error> {
+        if spec.get("instanceRef").is_none() {
+            spec["instanceRef"] = json!({"name": "default", "namespace": self.namespace});
+        }
+        let object = json!({
+            "apiVersion": "kratos-operator.dev/v1alpha1", "kind": "KratosIdentity",
+            "metadata": {"name": name, "namespace": namespace}, "spec": spec,
+        });
+        let params = PatchParams::apply("test").force();
+        self.identities_in(namespace).patch(name, &params, &Patch::Apply(&object)).await
+    }
+
+    /// Merge-patches a resource.
+    pub async fn patch(&self, name: &str, patch: Value) -> KratosIdentity {
+        let params = PatchParams::default();
+        self.identities().patch(name, &params, &Patch::Merge(&patch)).await.expect("the patch is accepted")
+    }
+
+    pub async fn delete(&self, name: &str) {
+        self.identities().delete(name, &DeleteParams::default()).await.expect("it can be deleted");
+    }
+
+    /// Waits until a resource is Ready for its generation and nothing is under way. Returns it.
+    pub async fn ready(&self, name: &str) -> KratosIdentity {
+        self.ready_in(&self.namespace, name).await
+    }
+
+    pub async fn ready_in(&self, namespace: &str, name: &str) -> KratosIdentity {
+        self.until_in(namespace, name, "Ready", |identity| reason_of(identity, "Ready", "True")).await
+    }
+
+    /// Waits until a resource is Stalled with this reason, for its generation. Returns the condition's message.
+    pub async fn stalled(&self, name: &str, reason: &str) -> String {
+        self.stalled_in(&self.namespace, name, reason).await
+    }
+
+    pub async fn stalled_in(&self, namespace: &str, name: &str, reason: &str) -> String {
+        let found = self.until_in(namespace, name, reason, |identity| {
+            reason_of(identity, "Stalled", "True").filter(|found| found == reason)
+        });
+        message_of(&found.await, "Stalled")
+    }
+
+    /// Waits until a resource is Reconciling with this reason, for its generation. Returns the condition's message.
+    pub async fn retrying(&self, name: &str, reason: &str) -> String {
+        let found = self
+            .until(name, reason, |identity| reason_of(identity, "Reconciling", "True").filter(|found| found == reason));
+        message_of(&found.await, "Reconciling")
+    }
+
+    pub async fn until<T>(
+        &self,
+        name: &str,
+        what: &str,
+        holds: impl Fn(&KratosIdentity) -> Option<T>,
+    ) -> KratosIdentity {
+        self.until_in(&self.namespace, name, what, holds).await
+    }
+
+    /// Waits until something holds of a resource; shows it and the operator's log where it doesn't.
+    pub async fn until_in<T>(
+        &self,
+        namespace: &str,
+        name: &str,
+        what: &str,
+        holds: impl Fn(&KratosIdentity) -> Option<T>,
+    ) -> KratosIdentity {
+        let api = self.identities_in(namespace);
+        let mut last = None;
+        let found = eventually(&format!("identity {namespace}/{name}: {what}"), WITHIN, async || {
+            last = api.get_opt(name).await.ok().flatten();
+            last.clone().filter(|identity| holds(identity).is_some())
+        })
+        .await;
+        found.unwrap_or_else(|error| panic!("{error}\nlast seen: {}\n{}", pretty(&last), self.log()))
+    }
+
+    /// Waits until a resource is gone from Kubernetes.
+    pub async fn gone(&self, name: &str) {
+        self.gone_in(&self.namespace, name).await;
+    }
+
+    pub async fn gone_in(&self, namespace: &str, name: &str) {
+        let api = self.identities_in(namespace);
+        let found = eventually(&format!("identity {namespace}/{name} is gone"), WITHIN, async || {
+            matches!(api.get_opt(name).await, Ok(None)).then_some(())
+        })
+        .await;
+        if let Err(error) = found {
+            panic!("{error}\nlast seen: {}\n{}", pretty(&api.get_opt(name).await.ok().flatten()), self.log());
+        }
+    }
+
+    /// Kratos itself, past the proxy: what is asked here isn't counted.
+    pub fn admin(&self) -> Client {
+        self.kratos.client()
+    }
+
+    /// The identity that a resource's status names, as Kratos has it.
+    pub async fn in_kratos(&self, resource: &KratosIdentity) -> Identity {
+        let id = id_of(resource);
+        self.admin().get_identity(&id, &[]).await.expect("Kratos answers").expect("the identity is there")
+    }
+
+    /// Every identity in Kratos whose mark carries this test's owner name.
+    pub async fn ours(&self) -> Vec<Identity> {
+        let filter = IdentityFilter { page_size: Some(250), ..IdentityFilter::default() };
+        let pages: Vec<_> = self.admin().list_identities(filter).try_collect().await.expect("a listing");
+        let all = pages.into_iter().flat_map(|page| page.items);
+        all.filter(|identity| identity.metadata_admin["kratos-operator.dev"]["owner"] == json!(self.namespace))
+            .collect()
+    }
+
+    /// Writes to Kratos since the last reset.
+    pub fn kratos_writes(&self) -> usize {
+        let is_write = |label: &str| !label.starts_with("GET ");
+        self.proxy.counts().iter().filter(|(label, _)| is_write(label)).map(|(_, count)| count).sum()
+    }
+
+    /// Writes of the operator to Kubernetes about this test's namespaces, but for events, since the last reset.
+    pub fn kubernetes_writes(&self) -> Vec<String> {
+        let about = format!("/namespaces/{}", self.namespace);
+        let seen = self.cluster.proxy.seen().into_iter();
+        let writes =
+            seen.filter(|seen| ["POST ", "PUT ", "PATCH ", "DELETE "].iter().any(|verb| seen.label.starts_with(verb)));
+        writes
+            .filter(|seen| seen.path.contains(&about) && !seen.label.ends_with(" events"))
+            .map(|seen| seen.label)
+            .collect()
+    }
+
+    /// The operator's own, of a test that has one.
+    pub fn operator(&mut self) -> &mut Operator {
+        self.operator.as_mut().expect("a scene with an operator of its own")
+    }
+
+    fn log(&self) -> String {
+        self.operator.as_ref().map(Operator::tail).unwrap_or_default()
+    }
+}
+
+/// The reason of a condition that has this status, if the resource's status speaks of its generation.
+pub fn reason_of(identity: &KratosIdentity, type_: &str, value: &str) -> Option<String> {
+    let status = identity.status.as_ref()?;
+    let is_current = status.observed_generation == identity.metadata.generation;
+    let found = condition::find(&status.conditions, type_).filter(|found| is_current && found.status == value)?;
+    let is_settled = type_ != "Ready" || condition::find(&status.conditions, "Reconciling").is_none();
+    is_settled.then(|| found.reason.clone())
+}
+
+pub fn message_of(identity: &KratosIdentity, type_: &str) -> String {
+    let conditions = identity.status.as_ref().map_or(&[][..], |status| &status.conditions);
+    condition::find(conditions, type_).map(|found| found.message.clone()).unwrap_or_default()
+}
+
+pub fn id_of(resource: &KratosIdentity) -> String {
+    resource.status.as_ref().and_then(|status| status.identity_id.clone()).expect("the status names an identity")
+}
+
+pub fn pretty(value: &impl serde::Serialize) -> String {
+    serde_json::to_string_pretty(value).unwrap_or_default()
+}
+
+/// A JSON merge patch.
+pub fn merge(target: &mut Value, patch: Value) {
+    match patch {
+        Value::Object(members) => {
+            if !target.is_object() {
+                *target = json!({});
+            }
+            for (key, value) in members {
+                if value.is_null() {
+                    target.as_object_mut().expect("an object").remove(&key);
+                } else {
+                    merge(&mut target[&key], value);
+                }
+            }
+        }
+        other => *target = other,
+    }
+}

@@ -1,0 +1,1 @@
+//! A resource that doesn't deserialize any more.

@@ -1,0 +1,1 @@
+//! What status, events and printed columns show, and what they never show.
