@@ -36,12 +36,8 @@ pub(super) struct Answer {
 
 impl Answer {
     /// Reads the body. What isn't of the expected shape isn't Kratos'.
-    pub(super) fn json<T: serde::de::DeserializeOwned>(
-        &self,
-        operation: &'static str,
-    ) -> Result<T, Error> {
-        serde_json::from_slice(&self.body)
-            .map_err(|_| Error::new(operation, Kind::Foreign(self.status)))
+    pub(super) fn json<T: serde::de::DeserializeOwned>(&self, operation: &'static str) -> Result<T, Error> {
+        serde_json::from_slice(&self.body).map_err(|_| Error::new(operation, Kind::Foreign(self.status)))
     }
 }
 
@@ -50,29 +46,18 @@ pub(super) async fn send(http: &reqwest::Client, call: &Call) -> Result<Answer, 
     let failed = |kind| Error::new(call.operation, kind);
     let mut request = Request::new(call.method.clone(), call.url.clone());
     if let Some(body) = &call.body {
-        request
-            .headers_mut()
-            .insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        request.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
         *request.body_mut() = Some(body.clone().into());
     }
     if let Some(authorization) = &call.authorization {
-        request
-            .headers_mut()
-            .insert(AUTHORIZATION, authorization.clone());
+        request.headers_mut().insert(AUTHORIZATION, authorization.clone());
     }
-    let response = http
-        .execute(request)
-        .await
-        .map_err(|error| failed(kind_of(&error)))?;
+    let response = http.execute(request).await.map_err(|error| failed(kind_of(&error)))?;
     let status = response.status();
     let headers = response.headers().clone();
     let body = read(response).await.map_err(failed)?;
     if status.is_success() || status.is_redirection() {
-        return Ok(Answer {
-            status,
-            headers,
-            body,
-        });
+        return Ok(Answer { status, headers, body });
     }
     Err(failed(refusal(status, &headers, &body)))
 }
@@ -123,10 +108,7 @@ fn kind_of(error: &reqwest::Error) -> Kind {
 /// The deepest cause of a type.
 fn cause<'a, T: StdError + 'static>(error: &'a (dyn StdError + 'static)) -> Option<&'a T> {
     // An I/O error's source skips the very error that it wraps.
-    let wrapped = error
-        .downcast_ref::<io::Error>()
-        .and_then(io::Error::get_ref)
-        .and_then(|wrapped| cause(wrapped));
+    let wrapped = error.downcast_ref::<io::Error>().and_then(io::Error::get_ref).and_then(|wrapped| cause(wrapped));
     let deeper = || error.source().and_then(|source| cause(source));
     wrapped.or_else(deeper).or_else(|| error.downcast_ref())
 }

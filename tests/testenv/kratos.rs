@@ -15,7 +15,7 @@ use url::Url;
 use super::Result;
 use super::kratos_schemas;
 use super::ports::Port;
-use super::process::{Process, component, eventually};
+use super::process::{Process, component, eventually, require};
 use super::workdir::WorkDir;
 
 /// A cold start on a busy machine takes longer than the second that it takes alone.
@@ -65,19 +65,10 @@ impl Kratos {
         // Building any client installs what reqwest needs for TLS.
         drop(client_of(&admin)?);
         // No connection is kept: a shared Kratos outlives the runtime of the test that made one.
-        let http = reqwest::Client::builder()
-            .redirect(reqwest::redirect::Policy::none())
-            .pool_max_idle_per_host(0)
-            .build()?;
+        let http =
+            reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).pool_max_idle_per_host(0).build()?;
         let process = Mutex::new(serve(dir.path())?);
-        let this = Self {
-            process,
-            http,
-            options: Mutex::new(options),
-            admin,
-            public,
-            dir,
-        };
+        let this = Self { process, http, options: Mutex::new(options), admin, public, dir };
         this.wait_until_ready().await?;
         Ok(this)
     }
@@ -85,13 +76,7 @@ impl Kratos {
     /// The one that the tests of this binary share: to be stopped or changed by none. It ends with the process.
     pub async fn shared() -> &'static Self {
         static SHARED: tokio::sync::OnceCell<Kratos> = tokio::sync::OnceCell::const_new();
-        SHARED
-            .get_or_init(async || {
-                Self::start(Options::default())
-                    .await
-                    .expect("Kratos starts")
-            })
-            .await
+        SHARED.get_or_init(async || Self::start(Options::default()).await.expect("Kratos starts")).await
     }
 
     /// `http://127.0.0.1:PORT`, without `/admin`.
@@ -145,25 +130,11 @@ impl Kratos {
     }
 
     /// A JSON request to the admin API as it is, for what the client doesn't do. The path begins with `admin/`.
-    pub async fn raw(
-        &self,
-        method: reqwest::Method,
-        path: &str,
-        body: &Value,
-    ) -> Result<(StatusCode, Value)> {
+    pub async fn raw(&self, method: reqwest::Method, path: &str, body: &Value) -> Result<(StatusCode, Value)> {
         let request = self.http.request(method, self.admin_url().join(path)?);
-        let answer = if body.is_null() {
-            request
-        } else {
-            request.json(body)
-        }
-        .send()
-        .await?;
+        let answer = if body.is_null() { request } else { request.json(body) }.send().await?;
         let status = answer.status();
-        Ok((
-            status,
-            serde_json::from_slice(&answer.bytes().await?).unwrap_or_default(),
-        ))
+        Ok((status, serde_json::from_slice(&answer.bytes().await?).unwrap_or_default()))
     }
 
     async fn wait_until_ready(&self) -> Result<()> {
@@ -173,9 +144,7 @@ impl Kratos {
                 return Some(Err(error));
             }
             let answer = self.http.get(url.clone()).send().await;
-            answer
-                .is_ok_and(|answer| answer.status() == StatusCode::OK)
-                .then_some(Ok(()))
+            answer.is_ok_and(|answer| answer.status() == StatusCode::OK).then_some(Ok(()))
         });
         match ready.await {
             Ok(outcome) => outcome,
@@ -198,20 +167,15 @@ fn client_of(admin: &Port) -> Result<Client> {
 }
 
 fn command(dir: &Path) -> Result<Command> {
-    let binary = component("kratos");
-    if !binary.is_file() {
-        return Err("the real Kratos isn't built: run `make testenv`".into());
-    }
-    let mut command = Command::new(binary);
+    require(&["kratos"])?;
+    let mut command = Command::new(component("kratos"));
     command.env("SQA_OPT_OUT", "true").env("HOME", dir);
     Ok(command)
 }
 
 async fn migrate(dir: &Path) -> Result<()> {
     let mut migration = tokio::process::Command::from(command(dir)?);
-    migration
-        .args(["migrate", "sql", "-e", "--yes", "-c"])
-        .arg(dir.join("kratos.json"));
+    migration.args(["migrate", "sql", "-e", "--yes", "-c"]).arg(dir.join("kratos.json"));
     let output = migration.kill_on_drop(true).output().await?;
     if output.status.success() {
         return Ok(());
@@ -222,19 +186,12 @@ async fn migrate(dir: &Path) -> Result<()> {
 fn serve(dir: &Path) -> Result<Process> {
     let mut command = command(dir)?;
     // `--dev` is what allows cheap password hashes.
-    command
-        .args(["serve", "--dev", "--sqa-opt-out", "-c"])
-        .arg(dir.join("kratos.json"));
+    command.args(["serve", "--dev", "--sqa-opt-out", "-c"]).arg(dir.join("kratos.json"));
     Process::start("kratos", &command, &dir.join("kratos.log"))
 }
 
 fn write_config(dir: &WorkDir, admin: &Port, public: &Port, options: &Options) -> Result<()> {
-    let Options {
-        schemas,
-        session_lifespan,
-        earliest_possible_extend,
-        recovery,
-    } = options;
+    let Options { schemas, session_lifespan, earliest_possible_extend, recovery } = options;
     let dir = dir.path();
     let mut schema_list = Vec::new();
     for (id, schema) in schemas {
@@ -242,8 +199,7 @@ fn write_config(dir: &WorkDir, admin: &Port, public: &Port, options: &Options) -
         std::fs::write(&path, schema.to_string())?;
         schema_list.push(json!({"id": id, "url": format!("file://{}", path.display())}));
     }
-    let server =
-        |port: &Port| json!({"base_url": url_of(port), "host": "127.0.0.1", "port": port.number()});
+    let server = |port: &Port| json!({"base_url": url_of(port), "host": "127.0.0.1", "port": port.number()});
     let database = dir.join("kratos.sqlite");
     let mut session = json!({"lifespan": session_lifespan, "whoami": {"required_aal": "aal1"}});
     if let Some(time) = earliest_possible_extend {

@@ -27,9 +27,7 @@ impl Kratos {
         let body = json!({"method": "password", "identifier": identifier, "password": password});
         let (status, answer) = self.submit("login", &flow, headers, &body).await?;
         let token = answer["session_token"].as_str();
-        Ok(token
-            .filter(|_| status == StatusCode::OK)
-            .map(str::to_owned))
+        Ok(token.filter(|_| status == StatusCode::OK).map(str::to_owned))
     }
 
     /// Who a session's token belongs to: Kratos' session, or `None` where it doesn't hold (any more).
@@ -72,29 +70,20 @@ impl Kratos {
     pub async fn step_up(&self, token: &str, lookup_secret: &str) -> Result<()> {
         let flow = self.flow("login", Some(token), "?aal=aal2").await?;
         let body = json!({"method": "lookup_secret", "lookup_secret": lookup_secret});
-        match self
-            .submit("login", &flow, &[(SESSION, token)], &body)
-            .await?
-        {
+        match self.submit("login", &flow, &[(SESSION, token)], &body).await? {
             (StatusCode::OK, _) => Ok(()),
-            (status, answer) => {
-                Err(format!("the second factor is answered by {status}: {answer}").into())
-            }
+            (status, answer) => Err(format!("the second factor is answered by {status}: {answer}").into()),
         }
     }
 
     async fn flow(&self, kind: &str, token: Option<&str>, query: &str) -> Result<String> {
-        let url = self
-            .public_url()
-            .join(&format!("self-service/{kind}/api{query}"))?;
+        let url = self.public_url().join(&format!("self-service/{kind}/api{query}"))?;
         let mut request = self.http.get(url);
         if let Some(token) = token {
             request = request.header(SESSION, token);
         }
         let flow: Value = request.send().await?.json().await?;
-        let id = flow["id"]
-            .as_str()
-            .ok_or_else(|| format!("no {kind} flow: {flow}"))?;
+        let id = flow["id"].as_str().ok_or_else(|| format!("no {kind} flow: {flow}"))?;
         Ok(id.to_owned())
     }
 
@@ -105,9 +94,7 @@ impl Kratos {
         headers: &[(&'static str, &str)],
         body: &Value,
     ) -> Result<(StatusCode, Value)> {
-        let url = self
-            .public_url()
-            .join(&format!("self-service/{kind}?flow={flow}"))?;
+        let url = self.public_url().join(&format!("self-service/{kind}?flow={flow}"))?;
         let mut request = self.http.post(url).json(body);
         for (name, value) in headers {
             request = request.header(*name, *value);
@@ -117,10 +104,7 @@ impl Kratos {
     }
 
     async fn submit_settings(&self, flow: &str, token: &str, body: &Value) -> Result<Value> {
-        match self
-            .submit("settings", flow, &[(SESSION, token)], body)
-            .await?
-        {
+        match self.submit("settings", flow, &[(SESSION, token)], body).await? {
             (StatusCode::OK, answer) => Ok(answer),
             (status, answer) => Err(format!("settings are answered by {status}: {answer}").into()),
         }
@@ -132,12 +116,7 @@ fn node_texts(flow: &Value, name: &str) -> Vec<String> {
     let nodes = flow["ui"]["nodes"].as_array().into_iter().flatten();
     nodes
         .filter(|node| node["attributes"]["id"] == name)
-        .flat_map(|node| {
-            node["attributes"]["text"]["context"]["secrets"]
-                .as_array()
-                .cloned()
-                .unwrap_or_default()
-        })
+        .flat_map(|node| node["attributes"]["text"]["context"]["secrets"].as_array().cloned().unwrap_or_default())
         .filter_map(|secret| secret["text"].as_str().map(str::to_owned))
         .collect()
 }

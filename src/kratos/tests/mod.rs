@@ -25,10 +25,7 @@ const ID: &str = "5e7b1a58-6a32-4a1e-9b63-4f5f5b1e6a10";
 fn config(server: &MockServer) -> ClientConfig {
     ClientConfig {
         request_timeout: Duration::from_secs(5),
-        token: Some(BearerToken {
-            prefix: None,
-            token: SecretString::from(MARKER),
-        }),
+        token: Some(BearerToken { prefix: None, token: SecretString::from(MARKER) }),
         ..ClientConfig::new(server.uri().parse().unwrap())
     }
 }

@@ -29,10 +29,7 @@ fn serve(authority: &Authority, name: &str) -> u16 {
         .with_safe_default_protocol_versions()
         .unwrap()
         .with_no_client_auth()
-        .with_single_cert(
-            vec![certificate],
-            PrivateKeyDer::Pkcs8(key.serialize_der().into()),
-        )
+        .with_single_cert(vec![certificate], PrivateKeyDer::Pkcs8(key.serialize_der().into()))
         .unwrap();
     let config = Arc::new(config);
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
@@ -54,11 +51,7 @@ fn serve(authority: &Authority, name: &str) -> u16 {
 fn client(port: u16, ca_pem: Option<String>) -> Client {
     let url = format!("https://127.0.0.1:{port}").parse().unwrap();
     let ca_pem = ca_pem.map(String::into_bytes);
-    Client::new(ClientConfig {
-        ca_pem,
-        ..ClientConfig::new(url)
-    })
-    .unwrap()
+    Client::new(ClientConfig { ca_pem, ..ClientConfig::new(url) }).unwrap()
 }
 
 #[tokio::test]
@@ -66,10 +59,7 @@ async fn a_server_of_the_given_authority_is_trusted_also_among_several() {
     let (ours, other) = (authority(), authority());
     let port = serve(&ours, "127.0.0.1");
     for pem in [ours.pem(), format!("{}{}", other.pem(), ours.pem())] {
-        assert_eq!(
-            client(port, Some(pem)).delete_identity(ID).await.unwrap(),
-            Removal::Removed
-        );
+        assert_eq!(client(port, Some(pem)).delete_identity(ID).await.unwrap(), Removal::Removed);
     }
 }
 
@@ -78,18 +68,9 @@ async fn a_server_of_another_authority_or_with_another_name_is_not() {
     let (ours, other) = (authority(), authority());
     let right = serve(&ours, "127.0.0.1");
     let misnamed = serve(&ours, "192.0.2.1");
-    for client in [
-        client(right, Some(other.pem())),
-        client(right, None),
-        client(misnamed, Some(ours.pem())),
-    ] {
+    for client in [client(right, Some(other.pem())), client(right, None), client(misnamed, Some(ours.pem()))] {
         let error = client.delete_identity(ID).await.unwrap_err();
         assert!(error.instance_unavailable() && !error.outcome_unknown());
-        assert!(
-            error
-                .to_string()
-                .contains("check its certificate and the CA"),
-            "{error}"
-        );
+        assert!(error.to_string().contains("check its certificate and the CA"), "{error}");
     }
 }

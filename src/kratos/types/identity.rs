@@ -25,11 +25,7 @@ pub enum State {
 impl<'de> Deserialize<'de> for State {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = String::deserialize(deserializer)?;
-        Ok(if text == "active" {
-            Self::Active
-        } else {
-            Self::Inactive
-        })
+        Ok(if text == "active" { Self::Active } else { Self::Inactive })
     }
 }
 
@@ -106,10 +102,7 @@ pub struct Credential {
 impl Credential {
     /// Whether there is a password hash in the content, which is known only where `password` was asked for.
     pub fn has_password_hash(&self) -> bool {
-        self.config
-            .get("hashed_password")
-            .and_then(Value::as_str)
-            .is_some_and(|hash| !hash.is_empty())
+        self.config.get("hashed_password").and_then(Value::as_str).is_some_and(|hash| !hash.is_empty())
     }
 }
 
@@ -142,11 +135,7 @@ pub struct VerifiableAddress {
     #[serde(default, deserialize_with = "null_as_default")]
     pub status: String,
     /// When it was verified.
-    #[serde(
-        default,
-        deserialize_with = "time",
-        skip_serializing_if = "Option::is_none"
-    )]
+    #[serde(default, deserialize_with = "time", skip_serializing_if = "Option::is_none")]
     pub verified_at: Option<Timestamp>,
 }
 
@@ -176,10 +165,7 @@ pub struct RecoveryAddress {
 
 impl fmt::Debug for RecoveryAddress {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter
-            .debug_struct("RecoveryAddress")
-            .field("id", &self.id)
-            .finish_non_exhaustive()
+        formatter.debug_struct("RecoveryAddress").field("id", &self.id).finish_non_exhaustive()
     }
 }
 
