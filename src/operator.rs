@@ -9,7 +9,7 @@ use kube::core::PartialObjectMeta;
 use kube::runtime::controller::{self, Action, Controller};
 use kube::runtime::reflector::{self, ObjectRef};
 use kube::runtime::watcher::{self, Event, watcher};
-use kube::runtime::{WatchStreamExt, predicates};
+use kube::runtime::{PredicateConfig, WatchStreamExt, predicates};
 use kube::{Api, Resource, ResourceExt};
 use serde::de::DeserializeOwned;
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
@@ -31,7 +31,7 @@ const PAGE_SIZE: u32 = 500;
 /// How many instances are looked at at the same time.
 const INSTANCE_CONCURRENCY: u16 = 4;
 const FIRST_RETRY: Duration = Duration::from_millis(500);
-const LAST_RETRY: Duration = Duration::from_secs(60);
+const LAST_RETRY: Duration = Duration::from_mins(1);
 
 /// Runs until `stop` is cancelled; reconciles under way are finished.
 pub async fn run(client: kube::Client, options: Options, concurrency: u16, stop: CancellationToken) {
@@ -44,8 +44,8 @@ pub async fn run(client: kube::Client, options: Options, concurrency: u16, stop:
     let (identities, identity_writer) = reflector::store();
     let (instances, instance_writer) = reflector::store();
     let (namespaces, namespace_writer) = reflector::store();
-    let (identity_pokes, identity_poked) = unbounded_channel();
-    let (instance_pokes, instance_poked) = unbounded_channel();
+    let (poke_identity, identity_requests) = unbounded_channel();
+    let (poke_instance, instance_requests) = unbounded_channel();
     let context = Arc::new(Context {
         options,
         cluster_id,
@@ -56,7 +56,7 @@ pub async fn run(client: kube::Client, options: Options, concurrency: u16, stop:
         memory: Memory::default(),
         latest_identities: Latest::default(),
         latest_instances: Latest::default(),
-        pokes: Pokes { identities: identity_pokes, instances: instance_pokes },
+        pokes: Pokes { identities: poke_identity, instances: poke_instance },
         events: Events::new(client.clone()),
         client: client.clone(),
     });
@@ -73,7 +73,7 @@ pub async fn run(client: kube::Client, options: Options, concurrency: u16, stop:
     let namespace_watch = watch::<PartialObjectMeta<Namespace>>(&client)
         .reflect(namespace_writer)
         .applied_objects()
-        .predicate_filter(predicates::labels, Default::default())
+        .predicate_filter(predicates::labels, PredicateConfig::default())
         .for_each(move |namespace| {
             match namespace {
                 Ok(namespace) => seen.pokes.identities(within(&namespace.name_any(), &seen)),
@@ -84,7 +84,7 @@ pub async fn run(client: kube::Client, options: Options, concurrency: u16, stop:
 
     let instance_controller = Controller::for_stream(instance_watch, instances.clone())
         .with_config(controller::Config::default().concurrency(INSTANCE_CONCURRENCY))
-        .reconcile_on(stream(instance_poked))
+        .reconcile_on(stream(instance_requests))
         .graceful_shutdown_on(stop.clone().cancelled_owned())
         .run(instance::reconcile::reconcile, |_, error, _| retry(error), Arc::clone(&context))
         .for_each(|result| log("KratosInstance", &result));
@@ -96,7 +96,7 @@ pub async fn run(client: kube::Client, options: Options, concurrency: u16, stop:
         }
         Controller::for_stream(identity_watch, identities.clone())
             .with_config(controller::Config::default().concurrency(concurrency))
-            .reconcile_on(stream(identity_poked))
+            .reconcile_on(stream(identity_requests))
             .graceful_shutdown_on(stop.clone().cancelled_owned())
             .run(identity::reconcile::reconcile, |_, error, _| retry(error), Arc::clone(&context))
             .for_each(|result| log("KratosIdentity", &result))
@@ -157,7 +157,7 @@ fn identity_seen(event: &watcher::Result<Event<IdentityObject>>, context: &Conte
             if let Ok(identity) = &object.0
                 && let Some(instance) = references::instance_of(identity, default)
             {
-                context.pokes.instance(instance);
+                context.pokes.instance(&instance);
             }
         }
         Ok(Event::Apply(object) | Event::InitApply(object)) => context.latest_identities.caught_up(object),

@@ -86,7 +86,7 @@ fn unseen(place: &Place, context: &Context) -> Halt {
 
 /// Waits for the instance, whose every change makes those who refer to it be looked at again.
 fn later(verdict: Verdict) -> Halt {
-    Halt::Retry { verdict, after: Some(Duration::from_secs(300)) }
+    Halt::Retry { verdict, after: Some(Duration::from_mins(5)) }
 }
 
 fn not_ready(place: &Place, what: &str) -> Verdict {

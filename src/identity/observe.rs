@@ -130,7 +130,8 @@ impl Search<'_> {
 
     /// From when on no create of this resource's identity can be under way any more; `None` if none can be.
     fn settled(&self) -> Option<Instant> {
-        let since = self.remembered.create_may_be_under_way_since(kube_write::carries(self.resource, IDENTITY_FINALIZER))?;
+        let since =
+            self.remembered.create_may_be_under_way_since(kube_write::carries(self.resource, IDENTITY_FINALIZER))?;
         Some(since + self.inputs.instance.settings.connection.request_timeout + GRACE)
     }
 

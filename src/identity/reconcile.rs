@@ -26,9 +26,9 @@ use crate::kube_write;
 use crate::place::Place;
 
 const FIRST_RETRY: Duration = Duration::from_secs(1);
-const LAST_RETRY: Duration = Duration::from_secs(300);
+const LAST_RETRY: Duration = Duration::from_mins(5);
 /// How long to wait for an instance that isn't usable, should its change be missed.
-const NO_INSTANCE: Duration = Duration::from_secs(60);
+const NO_INSTANCE: Duration = Duration::from_mins(1);
 /// How long a wait must last, for a resource that is new, before it is written into its status.
 const WORTH_A_WRITE: Duration = Duration::from_secs(3);
 
@@ -61,19 +61,19 @@ async fn look(
     let place = inputs::instance_place(resource, context)?;
     let inputs = inputs::gather(resource, &place, context).await?;
     ensure_callable(&inputs, &desired)?;
-    let observes = handling.mode == Mode::Observe || inputs.instance.settings.mode == Mode::Observe;
+    let only_looks = handling.mode == Mode::Observe || inputs.instance.settings.mode == Mode::Observe;
     let traits = Value::Object(desired.traits.clone());
     let search = search(resource, &inputs, &desired, &traits, context).await?;
     let mut observed = search.run().await?;
     note_sessions(&search, &desired, &mut observed).await?;
     let plan = plan::plan(&inputs.claimant, &desired, &observed);
-    let seen = if observes {
+    let seen = if only_looks {
         report(&inputs, observed, plan)
     } else {
         hold(resource, &inputs, context).await?;
         enforce::run(&search, &desired, observed, plan).await?
     };
-    Ok(Outcome { verdict: done(observes), instance: Some(inputs::reference(&place)), seen })
+    Ok(Outcome { verdict: done(only_looks), instance: Some(inputs::reference(&place)), seen })
 }
 
 /// No request while the instance is down, or for a field that the server is known not to have.
@@ -89,7 +89,7 @@ fn ensure_callable(inputs: &Inputs, desired: &Desired) -> Result<(), Halt> {
 /// The finalizer is the intent: it is there before anything is created. The instance carries its own first.
 async fn hold(resource: &KratosIdentity, inputs: &Inputs, context: &Context) -> Result<(), Halt> {
     if !inputs.instance.is_held {
-        context.pokes.instance(inputs.instance.place.clone());
+        context.pokes.instance(&inputs.instance.place);
         return Err(Halt::Waiting(Verdict::new(
             Reason::Progressing,
             "waits until the instance is held by its finalizer",
@@ -154,8 +154,8 @@ fn report(inputs: &Inputs, observed: Observed, plan: Plan) -> Seen {
     }
 }
 
-fn done(observes: bool) -> Verdict {
-    if observes {
+fn done(only_looks: bool) -> Verdict {
+    if only_looks {
         Verdict::new(Reason::Observed, "looked at; mode Observe changes nothing")
     } else {
         Verdict::new(Reason::Reconciled, "Kratos holds what the manifest says")

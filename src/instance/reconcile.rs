@@ -211,6 +211,13 @@ fn usable(handle: &Handle) -> Verdict {
         let message = "being deleted; kept until the identities that refer to it are dealt with";
         return Verdict::new(Reason::Progressing, message);
     }
+    if let Some(failure) = handle.shared.listing.failure() {
+        let message = format!(
+            "Kratos answers, but its identities can't be listed: {failure}; nothing new is created until they can \
+             (often an identity whose schema was removed from Kratos' configuration)"
+        );
+        return Verdict::new(Reason::KratosUnavailable, message);
+    }
     match handle.settings.mode {
         Mode::Enforce => Verdict::new(Reason::Reconciled, "Kratos answers"),
         Mode::Observe => {

@@ -10,7 +10,7 @@ use crate::api::{Reason, Verdict};
 use crate::kratos::RateLimit;
 
 const DEFAULT_REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
-const DEFAULT_RESYNC_INTERVAL: Duration = Duration::from_secs(300);
+const DEFAULT_RESYNC_INTERVAL: Duration = Duration::from_mins(5);
 
 /// An instance's spec, validated.
 #[derive(Clone, Debug, PartialEq)]

@@ -68,19 +68,26 @@ async fn every_manifest_and_every_kubectl_command_is_accepted_by_a_real_cluster(
     for example in ["customer.yaml", "employee.yaml", "instance.yaml", "namespace.yaml"] {
         kubectl.apply(&read(&format!("examples/{example}"))).await.unwrap_or_else(|error| panic!("{example}: {error}"));
     }
-    let others = commands(&readme).into_iter().filter(|command| command.starts_with("kubectl ") && !command.starts_with("kubectl apply"));
+    let others = commands(&readme)
+        .into_iter()
+        .filter(|command| command.starts_with("kubectl ") && !command.starts_with("kubectl apply"));
     for command in others {
         kubectl.run(&words(&command)[1..]).await.unwrap_or_else(|error| panic!("{command}: {error}"));
         ran += 1;
     }
     assert!(ran >= 8, "only {ran} commands and manifests were found: are they still in fenced blocks?");
-    assert_eq!(std::fs::read_dir(repository().join("examples")).expect("examples").count(), 4, "an example isn't tried");
+    assert_eq!(
+        std::fs::read_dir(repository().join("examples")).expect("examples").count(),
+        4,
+        "an example isn't tried"
+    );
 }
 
 #[test]
 fn every_make_target_that_is_named_exists() {
     let makefile = read("Makefile");
-    let named: Vec<_> = commands(&read("README.md")).into_iter().filter(|command| command.starts_with("make ")).collect();
+    let named: Vec<_> =
+        commands(&read("README.md")).into_iter().filter(|command| command.starts_with("make ")).collect();
     assert!(named.len() >= 4, "{named:?}");
     for command in named {
         let target = words(&command)[1].clone();
@@ -92,8 +99,11 @@ fn every_make_target_that_is_named_exists() {
 fn every_file_that_the_documents_name_exists() {
     for path in ["README.md", "docs/architecture.md"] {
         let named = read(path);
-        let named = named.split(|letter: char| letter.is_whitespace() || "`()|".contains(letter)).map(|word| word.trim_end_matches([',', '.', ';', ':']));
-        let named = named.filter(|word| ["src/", "tests/", "docs/", "examples/"].iter().any(|folder| word.starts_with(folder)));
+        let named = named
+            .split(|letter: char| letter.is_whitespace() || "`()|".contains(letter))
+            .map(|word| word.trim_end_matches([',', '.', ';', ':']));
+        let named =
+            named.filter(|word| ["src/", "tests/", "docs/", "examples/"].iter().any(|folder| word.starts_with(folder)));
         for name in named.filter(|name| !name.contains('*')) {
             assert!(Path::new(&repository()).join(name).exists(), "{path} names {name}");
         }
@@ -106,7 +116,11 @@ async fn the_command_that_starts_the_operator_makes_an_instance_ready() {
     let readme = read("README.md");
     let command = commands(&readme).into_iter().find(|command| command.starts_with("cargo run")).expect("the command");
     let arguments = words(&command);
-    let own = arguments.iter().position(|word| word == "run").into_iter().chain(arguments.iter().rposition(|word| word == "run"));
+    let own = arguments
+        .iter()
+        .position(|word| word == "run")
+        .into_iter()
+        .chain(arguments.iter().rposition(|word| word == "run"));
     let after = own.last().expect("run");
     let arguments = arguments[after + 1..].to_vec();
     scene

@@ -1,1 +1,1 @@
-//! Each field of a KratosIdentity, changed and taken away.
+//! Each field of a `KratosIdentity`, changed and taken away.
