@@ -22,6 +22,7 @@ use crate::context::{Context, IdentityObject, InstanceObject, Options, Pokes};
 use crate::events::Events;
 use crate::identity::memory::Memory;
 use crate::instance::{Registry, references};
+use crate::kube_write;
 use crate::latest::Latest;
 use crate::place::Place;
 use crate::{identity, instance};
@@ -30,6 +31,8 @@ use crate::{identity, instance};
 const PAGE_SIZE: u32 = 500;
 /// How many instances are looked at at the same time.
 const INSTANCE_CONCURRENCY: u16 = 4;
+const OUTDATED: Duration = Duration::from_millis(200);
+const NO_ANSWER: Duration = Duration::from_secs(5);
 const FIRST_RETRY: Duration = Duration::from_millis(500);
 const LAST_RETRY: Duration = Duration::from_mins(1);
 
@@ -193,9 +196,11 @@ fn stream<T: Send + 'static>(receiver: UnboundedReceiver<T>) -> impl Stream<Item
     futures::stream::unfold(receiver, |mut receiver| async move { Some((receiver.recv().await?, receiver)) })
 }
 
-/// Kubernetes didn't answer as it should: again in a moment. (The client has retried by itself before.)
-fn retry(_: &kube::Error) -> Action {
-    Action::requeue(backoff::spread(Duration::from_secs(5)))
+/// An object that was changed since it was read is looked at again at once; where Kubernetes didn't answer as it
+/// should, in a moment. (The client has retried by itself before.)
+fn retry(error: &kube::Error) -> Action {
+    let after = if kube_write::is_outdated(error) { OUTDATED } else { NO_ANSWER };
+    Action::requeue(backoff::spread(after))
 }
 
 fn log<K: Resource<DynamicType = ()>>(
@@ -205,6 +210,9 @@ fn log<K: Resource<DynamicType = ()>>(
     match result {
         // Gone between the request and the look; the watch has said so.
         Ok(_) | Err(controller::Error::ObjectNotFound(_)) => {}
+        Err(controller::Error::ReconcilerFailed(error, object)) if kube_write::is_outdated(error) => {
+            tracing::debug!(kind, %object, "the object was changed meanwhile; it is looked at again");
+        }
         Err(error) => tracing::warn!(kind, %error, "a reconcile failed; it is tried again"),
     }
     future::ready(())

@@ -99,15 +99,7 @@ async fn hold(resource: &KratosIdentity, inputs: &Inputs, context: &Context) -> 
         return Ok(());
     }
     let api = api(resource, context);
-    let written: IdentityObject = match kube_write::add_finalizer(&api, resource, IDENTITY_FINALIZER).await {
-        Ok(written) => written,
-        Err(error) if kube_write::is_outdated(&error) => {
-            let verdict =
-                Verdict::new(Reason::Progressing, "the resource has just been changed; it is looked at again");
-            return Err(Halt::Waiting(verdict));
-        }
-        Err(error) => return Err(Halt::Kubernetes(error)),
-    };
+    let written: IdentityObject = kube_write::add_finalizer(&api, resource, IDENTITY_FINALIZER).await?;
     context.latest_identities.note(written);
     context.memory.update(&uid(resource), |remembered| remembered.wrote_finalizer = true);
     Ok(())

@@ -68,14 +68,9 @@ async fn hold(instance: &KratosInstance, place: &Place, context: &Context) -> Re
     if is_deleting || !is_referred_to {
         return Ok(false);
     }
-    let written: Result<InstanceObject, _> =
-        kube_write::add_finalizer(&api(context, place), instance, INSTANCE_FINALIZER).await;
-    match written {
-        Ok(_) => Ok(true),
-        // The next event brings the object as it is now.
-        Err(error) if kube_write::is_outdated(&error) => Ok(false),
-        Err(error) => Err(error),
-    }
+    let written: InstanceObject = kube_write::add_finalizer(&api(context, place), instance, INSTANCE_FINALIZER).await?;
+    context.latest_instances.note(written);
+    Ok(true)
 }
 
 /// Removes the finalizer where nothing that carries ours refers to the instance. Returns whether it is gone.
@@ -85,12 +80,8 @@ async fn put_down(instance: &KratosInstance, place: &Place, context: &Context) -
         return Ok(false);
     }
     let api: Api<InstanceObject> = api(context, place);
-    match kube_write::remove_finalizer(&api, instance, INSTANCE_FINALIZER).await {
-        Ok(()) => Ok(true),
-        // The next event brings the object as it is now.
-        Err(error) if kube_write::is_outdated(&error) => Ok(false),
-        Err(error) => Err(error),
-    }
+    kube_write::remove_finalizer(&api, instance, INSTANCE_FINALIZER).await?;
+    Ok(true)
 }
 
 /// Removes the finalizer of an instance that is being deleted, once nothing that carries ours refers to it. Returns
