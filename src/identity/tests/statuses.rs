@@ -160,6 +160,8 @@ fn a_suspended_resource_says_so_and_leaves_readiness_as_it_was() {
     let subject = Subject { generation: 4, requested_at: Some("asked-now"), current: Some(&retrying) };
     let suspended = status::suspended(subject, at(300));
     assert_eq!((has(&suspended, SUSPENDED), has(&suspended, RECONCILING)), (Some(true), None));
+    let reason = condition::find(&suspended.conditions, SUSPENDED).map(|found| found.reason.as_str());
+    assert_eq!(reason, Some("Suspended"));
     let ready = condition::find(&suspended.conditions, READY);
     assert_eq!(ready, condition::find(&retrying.conditions, READY));
     assert_eq!(suspended.observed_generation, Some(4));

@@ -49,6 +49,8 @@ fn schemas_that_could_not_be_read_stay_listed() {
 #[case(Reason::Reconciled, true)]
 #[case(Reason::NotPermitted, true)]
 #[case(Reason::KratosUnavailable, false)]
+#[case(Reason::SecretNotReady, false)]
+#[case(Reason::InstanceNotReady, false)]
 fn a_request_is_served_once_it_led_somewhere(#[case] reason: Reason, #[case] expected: bool) {
     let status = next(None, reason, None, 3, 100);
     assert_eq!(status.last_handled_reconcile_at.is_some(), expected);
