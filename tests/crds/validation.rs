@@ -27,10 +27,11 @@ fn misshapen(schema: &Value, object: &Value) -> Vec<String> {
         let mut place = String::new();
         for part in error.instance_path().as_str().split('/').skip(1) {
             let is_index = part.parse::<usize>().is_ok();
-            place += &if is_index { format!("[{part}]") } else { format!(".{part}") };
+            let (before, after) = if is_index { ("[", "]") } else { (".", "") };
+            place.extend([before, part, after]);
         }
         if let jsonschema::error::ValidationErrorKind::Required { property } = error.kind() {
-            place += &format!(".{}", property.as_str().unwrap_or_default());
+            place.extend([".", property.as_str().unwrap_or_default()]);
         }
         place.trim_start_matches('.').to_owned()
     });

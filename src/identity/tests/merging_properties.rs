@@ -1,5 +1,7 @@
 //! What holds of any documents: patches lead where they should, merging settles, and leaves alone what isn't owned.
 
+use std::hash::{DefaultHasher, Hasher};
+
 use proptest::collection::{btree_map, vec};
 use proptest::prelude::*;
 use serde_json::{Map, Value, json};
@@ -44,6 +46,22 @@ fn null() -> impl Strategy<Value = Null> {
     prop_oneof![Just(Null::Value), Just(Null::Absent)]
 }
 
+/// The same document in other words: every number as a double.
+fn reworded(value: &Value) -> Value {
+    match value {
+        Value::Number(number) => json!(number.as_f64()),
+        Value::Array(values) => values.iter().map(reworded).collect(),
+        Value::Object(members) => members.iter().rev().map(|(key, value)| (key.clone(), reworded(value))).collect(),
+        other => other.clone(),
+    }
+}
+
+fn digest(value: &Value) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    json::digest(value, &mut hasher);
+    hasher.finish()
+}
+
 fn apply(before: &Value, after: &Value) -> Value {
     let mut operations = Vec::new();
     json::diff(ROOT, before, after, &mut operations);
@@ -62,6 +80,18 @@ proptest! {
         let mut operations = Vec::new();
         json::diff(ROOT, &document, &document, &mut operations);
         prop_assert_eq!(operations, vec![]);
+    }
+
+    #[test]
+    fn the_same_document_in_other_words_is_the_same_and_has_the_same_digest(document in value()) {
+        let other = reworded(&document);
+        prop_assert!(json::same(&document, &other));
+        prop_assert_eq!(digest(&document), digest(&other));
+    }
+
+    #[test]
+    fn documents_of_one_digest_are_the_same(left in value(), right in value()) {
+        prop_assert_eq!(json::same(&left, &right), digest(&left) == digest(&right));
     }
 
     #[test]

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use super::builders::strings;
 use crate::identity::schema::{explain, identifier_paths, identifiers, violations};
 
-fn schema(traits: Value) -> Value {
+fn schema(traits: &Value) -> Value {
     json!({"$schema": "http://json-schema.org/draft-07/schema#", "type": "object", "properties": {"traits": traits}})
 }
 
@@ -30,7 +30,7 @@ fn login() -> Value {
 #[case::none(json!({"properties": {}}), &[])]
 #[case::nothing_of_use(json!(true), &[])]
 fn login_identifiers_are_found_wherever_they_are_declared(#[case] traits: Value, #[case] expected: &[&str]) {
-    let mut found = identifier_paths(&schema(traits));
+    let mut found = identifier_paths(&schema(&traits));
     found.sort();
     assert_eq!(found, expected);
 }
@@ -43,7 +43,7 @@ fn an_identifier_outside_of_the_traits_is_none() {
 #[test]
 fn a_schema_of_absurd_depth_ends() {
     let deep = (0..200).fold(login(), |inner, _| json!({"properties": {"a": inner}}));
-    assert_eq!(identifier_paths(&schema(deep)), Vec::<String>::new());
+    assert_eq!(identifier_paths(&schema(&deep)), Vec::<String>::new());
 }
 
 #[rstest]
@@ -65,7 +65,7 @@ fn identifiers_are_read_out_of_traits(#[case] paths: &[&str], #[case] traits: Va
 const MARKER: &str = "S3CRET";
 
 fn strict() -> Value {
-    schema(json!({
+    schema(&json!({
         "type": "object",
         "required": ["mail"],
         "additionalProperties": false,
@@ -111,15 +111,15 @@ fn what_does_not_fit_is_named_by_place_and_keyword(#[case] traits: Value, #[case
 fn a_message_names_five_and_counts_the_rest() {
     let properties: serde_json::Map<_, _> = (0..9).map(|n| (format!("p{n}"), json!({"type": "integer"}))).collect();
     let traits: serde_json::Map<_, _> = (0..9).map(|n| (format!("p{n}"), json!(MARKER))).collect();
-    let message = explain("customer", Some(&schema(json!({"properties": properties}))), &Value::Object(traits));
+    let message = explain("customer", Some(&schema(&json!({"properties": properties}))), &Value::Object(traits));
     assert_eq!(message.matches("(type)").count(), 5, "{message}");
     assert!(message.contains(" and 4 more") && !message.contains(MARKER), "{message}");
 }
 
 #[rstest]
 #[case::the_schema_is_not_known(None)]
-#[case::it_finds_nothing(Some(schema(json!({}))))]
-#[case::it_would_have_to_be_fetched(Some(schema(json!({"$ref": "http://127.0.0.1:9/nothing.json"}))))]
+#[case::it_finds_nothing(Some(schema(&json!({}))))]
+#[case::it_would_have_to_be_fetched(Some(schema(&json!({"$ref": "http://127.0.0.1:9/nothing.json"}))))]
 #[case::it_is_none(Some(json!({"properties": {"traits": {"type": 7}}})))]
 fn without_a_finding_the_message_says_where_to_look(#[case] schema: Option<Value>) {
     let message = explain("customer", schema.as_ref(), &json!({"mail": MARKER}));

@@ -5,12 +5,12 @@ use serde_json::{Value, json};
 
 use crate::instance::consent::admits;
 
-fn selector(selector: Value) -> Value {
+fn selector(selector: &Value) -> Value {
     json!({"from": "Selector", "selector": selector})
 }
 
 fn requirement(key: &str, operator: &str, values: &[&str]) -> Value {
-    selector(json!({"matchExpressions": [{"key": key, "operator": operator, "values": values}]}))
+    selector(&json!({"matchExpressions": [{"key": key, "operator": operator, "values": values}]}))
 }
 
 /// Namespace `team-a` has the labels tier=gold and env=prod.
@@ -18,10 +18,10 @@ fn requirement(key: &str, operator: &str, values: &[&str]) -> Value {
 #[case::nothing_said(json!(null), false)]
 #[case::same(json!({"from": "Same"}), false)]
 #[case::all(json!({"from": "All"}), true)]
-#[case::labels_that_match(selector(json!({"matchLabels": {"tier": "gold"}})), true)]
-#[case::one_label_of_two(selector(json!({"matchLabels": {"tier": "gold", "region": "eu"}})), false)]
-#[case::both_labels(selector(json!({"matchLabels": {"tier": "gold", "env": "prod"}})), true)]
-#[case::another_value(selector(json!({"matchLabels": {"tier": "silver"}})), false)]
+#[case::labels_that_match(selector(&json!({"matchLabels": {"tier": "gold"}})), true)]
+#[case::one_label_of_two(selector(&json!({"matchLabels": {"tier": "gold", "region": "eu"}})), false)]
+#[case::both_labels(selector(&json!({"matchLabels": {"tier": "gold", "env": "prod"}})), true)]
+#[case::another_value(selector(&json!({"matchLabels": {"tier": "silver"}})), false)]
 #[case::one_of(requirement("tier", "In", &["silver", "gold"]), true)]
 #[case::none_of_them(requirement("tier", "In", &["silver"]), false)]
 #[case::not_one_of(requirement("tier", "NotIn", &["silver"]), true)]
@@ -31,8 +31,8 @@ fn requirement(key: &str, operator: &str, values: &[&str]) -> Value {
 #[case::there_but_it_is_not(requirement("region", "Exists", &[]), false)]
 #[case::not_there(requirement("region", "DoesNotExist", &[]), true)]
 #[case::not_there_but_it_is(requirement("tier", "DoesNotExist", &[]), false)]
-#[case::both_kinds(selector(json!({"matchLabels": {"env": "prod"}, "matchExpressions": [{"key": "tier", "operator": "In", "values": ["silver"]}]})), false)]
-#[case::an_empty_selector_is_everyone(selector(json!({})), true)]
+#[case::both_kinds(selector(&json!({"matchLabels": {"env": "prod"}, "matchExpressions": [{"key": "tier", "operator": "In", "values": ["silver"]}]})), false)]
+#[case::an_empty_selector_is_everyone(selector(&json!({})), true)]
 #[case::no_selector_is_nobody(json!({"from": "Selector"}), false)]
 #[case::an_unknown_operator_is_nobody(requirement("tier", "Like", &["gold"]), false)]
 #[case::a_selector_that_does_not_count(json!({"from": "Same", "selector": {"matchLabels": {"tier": "gold"}}}), false)]
@@ -49,6 +49,6 @@ fn a_namespace_without_labels_matches_what_asks_for_none() {
         let allowed: Option<_> = serde_json::from_value(allowed).unwrap();
         admits(allowed.as_ref(), "identity", "team-b", &[].into())
     };
-    assert!(!admitted(selector(json!({"matchLabels": {"tier": "gold"}}))));
+    assert!(!admitted(selector(&json!({"matchLabels": {"tier": "gold"}}))));
     assert!(admitted(requirement("tier", "DoesNotExist", &[])));
 }

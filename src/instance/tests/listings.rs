@@ -7,7 +7,7 @@ use crate::identity::mark::Mark;
 use crate::instance::listing::{Listing, Lookup, Scan};
 use crate::place::Place;
 
-const HOUR: Duration = Duration::from_secs(3600);
+const HOUR: Duration = Duration::from_hours(1);
 
 fn second(number: u64) -> Duration {
     Duration::from_secs(number)

@@ -45,7 +45,7 @@ fn everything_that_a_spec_says_is_set_where_it_belongs() {
     };
     let expected = Settings {
         connection,
-        resync_interval: Duration::from_secs(7200),
+        resync_interval: Duration::from_hours(2),
         mode: Mode::Observe,
         owner_name: "production".into(),
         reclaim_from: vec!["uid-of-burnt-cluster".into()],
@@ -73,7 +73,7 @@ fn what_a_spec_leaves_out_is_enforced_every_five_minutes_without_limit_token_or_
     };
     let expected = Settings {
         connection,
-        resync_interval: Duration::from_secs(300),
+        resync_interval: Duration::from_mins(5),
         mode: Mode::Enforce,
         owner_name: "production".into(),
         reclaim_from: Vec::new(),
