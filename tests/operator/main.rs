@@ -9,6 +9,7 @@ mod scene;
 mod clusters;
 mod command_line;
 mod consent;
+mod crd_rules;
 mod deletion;
 mod documents;
 mod failures;
