@@ -25,6 +25,12 @@ impl Scene {
         self.count_from_now();
     }
 
+    /// Has another resource become Ready: what was to be looked at before it was.
+    pub async fn settle_again(&self, name: &str) {
+        self.identity(name, json!({"schemaID": "plain", "traits": {"label": "beside"}})).await;
+        self.ready(name).await;
+    }
+
     /// Asks for a look by the annotation and waits until it was taken.
     pub async fn ask(&self, name: &str) -> KratosIdentity {
         self.ask_in(&self.namespace, name).await
@@ -56,9 +62,7 @@ impl Scene {
         self.stalled(name, reason).await;
         let asked = self.kratos_requests();
         assert!(asked <= 5, "one look cost {:?}", self.proxy.counts());
-        let other = format!("beside-{name}");
-        self.identity(&other, json!({"schemaID": "plain", "traits": {"label": "beside"}})).await;
-        self.ready(&other).await;
+        self.settle_again(&format!("beside-{name}")).await;
         assert_eq!(self.kratos_requests(), asked + 1, "{:?}", self.proxy.counts());
         let writes = self.kubernetes_writes();
         assert!(writes.len() <= 3, "more than the request's status and the other's two writes: {writes:?}");
