@@ -30,7 +30,7 @@ async fn traits_are_set_changed_and_removed_at_any_depth() {
     let ada = scene.ready("ada").await;
     assert_eq!(scene.in_kratos(&ada).await.traits, traits, "with the parent that became empty gone too");
 
-    scene.identity("ada", plain(json!({}))).await;
+    scene.identity("ada", json!({"schemaID": "plain"})).await;
     let ada = scene.ready("ada").await;
     assert_eq!(scene.in_kratos(&ada).await.traits, json!({}));
     assert_eq!(scene.kratos_writes(), 3, "{:?}", scene.proxy.counts());
