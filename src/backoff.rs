@@ -22,7 +22,7 @@ mod tests {
 
     #[test]
     fn waits_double_up_to_the_longest_and_are_never_less_than_half() {
-        let (first, last) = (Duration::from_secs(1), Duration::from_secs(60));
+        let (first, last) = (Duration::from_secs(1), Duration::from_mins(1));
         for (failed, full) in [(0, 1), (1, 2), (5, 32), (6, 60), (200, 60)] {
             for _ in 0..100 {
                 let delay = delay(first, last, failed);

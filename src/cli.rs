@@ -1,5 +1,7 @@
 //! The command line: raw arguments, and how they become ready-to-use options. Prints nothing.
 
+#![allow(clippy::doc_markdown, reason = "descriptions are read in `--help`, where backticks are noise")]
+
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};

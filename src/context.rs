@@ -59,7 +59,7 @@ impl Pokes {
         }
     }
 
-    pub fn instance(&self, place: Place) {
+    pub fn instance(&self, place: &Place) {
         let _ = self.instances.send(ObjectRef::new(&place.name).within(&place.namespace));
     }
 }

@@ -39,6 +39,15 @@ impl<K: Resource> Latest<K> {
         }
     }
 
+    /// The watch has brought an object: what we wrote before is of no use any more.
+    pub fn caught_up(&self, seen: &K) {
+        let uid = seen.meta().uid.as_deref().unwrap_or_default();
+        let mut written = self.lock();
+        if written.get(uid).is_some_and(|ours| version(&**ours) <= version(seen)) {
+            written.remove(uid);
+        }
+    }
+
     /// Forgets an object that is gone.
     pub fn forget(&self, uid: &str) {
         self.lock().remove(uid);

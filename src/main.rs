@@ -57,8 +57,7 @@ fn write_file(directory: &Path, name: &str, text: &str) -> Result<(), String> {
 }
 
 fn run(args: &RunArgs) -> Result<(), String> {
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
-    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let log = tracing_subscriber::fmt().with_env_filter(log_filter()).with_writer(std::io::stderr);
     match args.log_format {
         LogFormat::Text => log.with_ansi(std::io::stderr().is_terminal()).init(),
         LogFormat::Json => log.json().init(),
@@ -73,6 +72,13 @@ fn run(args: &RunArgs) -> Result<(), String> {
         operator::run(client, options, args.concurrency, stop).await;
         Ok(())
     })
+}
+
+/// `RUST_LOG`, but for the libraries that log requests with their query: an identifier stands in some of those.
+fn log_filter() -> EnvFilter {
+    let asked = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
+    let quiet = ["h2=warn", "hyper=warn", "hyper_util=warn", "reqwest=warn", "tower=warn", "rustls=warn"];
+    quiet.iter().filter_map(|directive| directive.parse().ok()).fold(asked, EnvFilter::add_directive)
 }
 
 fn no_cluster(error: &kube::config::InferConfigError) -> String {

@@ -9,7 +9,7 @@ use kube::core::PartialObjectMeta;
 use kube::runtime::controller::{self, Action, Controller};
 use kube::runtime::reflector::{self, ObjectRef};
 use kube::runtime::watcher::{self, Event, watcher};
-use kube::runtime::{WatchStreamExt, predicates};
+use kube::runtime::{PredicateConfig, WatchStreamExt, predicates};
 use kube::{Api, Resource, ResourceExt};
 use serde::de::DeserializeOwned;
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
@@ -22,6 +22,7 @@ use crate::context::{Context, IdentityObject, InstanceObject, Options, Pokes};
 use crate::events::Events;
 use crate::identity::memory::Memory;
 use crate::instance::{Registry, references};
+use crate::kube_write;
 use crate::latest::Latest;
 use crate::place::Place;
 use crate::{identity, instance};
@@ -30,8 +31,10 @@ use crate::{identity, instance};
 const PAGE_SIZE: u32 = 500;
 /// How many instances are looked at at the same time.
 const INSTANCE_CONCURRENCY: u16 = 4;
+const OUTDATED: Duration = Duration::from_millis(200);
+const NO_ANSWER: Duration = Duration::from_secs(5);
 const FIRST_RETRY: Duration = Duration::from_millis(500);
-const LAST_RETRY: Duration = Duration::from_secs(60);
+const LAST_RETRY: Duration = Duration::from_mins(1);
 
 /// Runs until `stop` is cancelled; reconciles under way are finished.
 pub async fn run(client: kube::Client, options: Options, concurrency: u16, stop: CancellationToken) {
@@ -44,8 +47,8 @@ pub async fn run(client: kube::Client, options: Options, concurrency: u16, stop:
     let (identities, identity_writer) = reflector::store();
     let (instances, instance_writer) = reflector::store();
     let (namespaces, namespace_writer) = reflector::store();
-    let (identity_pokes, identity_poked) = unbounded_channel();
-    let (instance_pokes, instance_poked) = unbounded_channel();
+    let (poke_identity, identity_requests) = unbounded_channel();
+    let (poke_instance, instance_requests) = unbounded_channel();
     let context = Arc::new(Context {
         options,
         cluster_id,
@@ -56,7 +59,7 @@ pub async fn run(client: kube::Client, options: Options, concurrency: u16, stop:
         memory: Memory::default(),
         latest_identities: Latest::default(),
         latest_instances: Latest::default(),
-        pokes: Pokes { identities: identity_pokes, instances: instance_pokes },
+        pokes: Pokes { identities: poke_identity, instances: poke_instance },
         events: Events::new(client.clone()),
         client: client.clone(),
     });
@@ -73,7 +76,7 @@ pub async fn run(client: kube::Client, options: Options, concurrency: u16, stop:
     let namespace_watch = watch::<PartialObjectMeta<Namespace>>(&client)
         .reflect(namespace_writer)
         .applied_objects()
-        .predicate_filter(predicates::labels, Default::default())
+        .predicate_filter(predicates::labels, PredicateConfig::default())
         .for_each(move |namespace| {
             match namespace {
                 Ok(namespace) => seen.pokes.identities(within(&namespace.name_any(), &seen)),
@@ -84,7 +87,7 @@ pub async fn run(client: kube::Client, options: Options, concurrency: u16, stop:
 
     let instance_controller = Controller::for_stream(instance_watch, instances.clone())
         .with_config(controller::Config::default().concurrency(INSTANCE_CONCURRENCY))
-        .reconcile_on(stream(instance_poked))
+        .reconcile_on(stream(instance_requests))
         .graceful_shutdown_on(stop.clone().cancelled_owned())
         .run(instance::reconcile::reconcile, |_, error, _| retry(error), Arc::clone(&context))
         .for_each(|result| log("KratosInstance", &result));
@@ -96,7 +99,7 @@ pub async fn run(client: kube::Client, options: Options, concurrency: u16, stop:
         }
         Controller::for_stream(identity_watch, identities.clone())
             .with_config(controller::Config::default().concurrency(concurrency))
-            .reconcile_on(stream(identity_poked))
+            .reconcile_on(stream(identity_requests))
             .graceful_shutdown_on(stop.clone().cancelled_owned())
             .run(identity::reconcile::reconcile, |_, error, _| retry(error), Arc::clone(&context))
             .for_each(|result| log("KratosIdentity", &result))
@@ -157,9 +160,10 @@ fn identity_seen(event: &watcher::Result<Event<IdentityObject>>, context: &Conte
             if let Ok(identity) = &object.0
                 && let Some(instance) = references::instance_of(identity, default)
             {
-                context.pokes.instance(instance);
+                context.pokes.instance(&instance);
             }
         }
+        Ok(Event::Apply(object) | Event::InitApply(object)) => context.latest_identities.caught_up(object),
         Ok(_) => {}
         Err(error) => tracing::warn!(%error, "watching KratosIdentity failed; it is tried again"),
     }
@@ -175,6 +179,7 @@ fn instance_seen(event: &watcher::Result<Event<InstanceObject>>, context: &Conte
             context.registry.remove(&place);
             context.pokes.identities(references::referring(context, &place));
         }
+        Ok(Event::Apply(object) | Event::InitApply(object)) => context.latest_instances.caught_up(object),
         Ok(_) => {}
         Err(error) => tracing::warn!(%error, "watching KratosInstance failed; it is tried again"),
     }
@@ -191,9 +196,11 @@ fn stream<T: Send + 'static>(receiver: UnboundedReceiver<T>) -> impl Stream<Item
     futures::stream::unfold(receiver, |mut receiver| async move { Some((receiver.recv().await?, receiver)) })
 }
 
-/// Kubernetes didn't answer as it should: again in a moment. (The client has retried by itself before.)
-fn retry(_: &kube::Error) -> Action {
-    Action::requeue(backoff::spread(Duration::from_secs(5)))
+/// An object that was changed since it was read is looked at again at once; where Kubernetes didn't answer as it
+/// should, in a moment. (The client has retried by itself before.)
+fn retry(error: &kube::Error) -> Action {
+    let after = if kube_write::is_outdated(error) { OUTDATED } else { NO_ANSWER };
+    Action::requeue(backoff::spread(after))
 }
 
 fn log<K: Resource<DynamicType = ()>>(
@@ -203,6 +210,9 @@ fn log<K: Resource<DynamicType = ()>>(
     match result {
         // Gone between the request and the look; the watch has said so.
         Ok(_) | Err(controller::Error::ObjectNotFound(_)) => {}
+        Err(controller::Error::ReconcilerFailed(error, object)) if kube_write::is_outdated(error) => {
+            tracing::debug!(kind, %object, "the object was changed meanwhile; it is looked at again");
+        }
         Err(error) => tracing::warn!(kind, %error, "a reconcile failed; it is tried again"),
     }
     future::ready(())

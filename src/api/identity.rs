@@ -2,6 +2,8 @@
 //!
 //! Shapes only. A field enters together with the code that makes it work.
 
+#![allow(clippy::doc_markdown, reason = "descriptions are read in `kubectl explain`, where backticks are noise")]
+
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
@@ -24,20 +26,7 @@ use super::instance::Mode;
     status = "KratosIdentityStatus",
     derive = "PartialEq",
     doc = "One identity in Kratos: created, kept as the manifest says, and deleted with it.",
-    selectable = ".spec.schemaID",
-    printcolumn(name = "Ready", type_ = "string", json_path = ".status.conditions[?(@.type=='Ready')].status"),
-    printcolumn(name = "Reason", type_ = "string", json_path = ".status.conditions[?(@.type=='Ready')].reason"),
-    printcolumn(name = "Schema", type_ = "string", json_path = ".spec.schemaID"),
-    printcolumn(name = "State", type_ = "string", json_path = ".status.state"),
-    printcolumn(name = "Identity", type_ = "string", json_path = ".status.identityID"),
-    printcolumn(name = "Instance", type_ = "string", json_path = ".status.instance.name", priority = "1"),
-    printcolumn(
-        name = "Message",
-        type_ = "string",
-        json_path = ".status.conditions[?(@.type=='Ready')].message",
-        priority = "1"
-    ),
-    printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp")
+    selectable = ".spec.schemaID"
 )]
 #[serde(rename_all = "camelCase")]
 #[x_kube(validation = Rule::new("!has(oldSelf.instanceRef) || (has(self.instanceRef) && self.instanceRef == oldSelf.instanceRef)").message("instanceRef can't be changed: delete the resource (deletion.policy Orphan keeps the identity) and make a new one"))]

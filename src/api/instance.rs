@@ -2,6 +2,8 @@
 //!
 //! Shapes only. A field enters together with the code that makes it work.
 
+#![allow(clippy::doc_markdown, reason = "descriptions are read in `kubectl explain`, where backticks are noise")]
+
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, LabelSelector};
 use kube::core::Duration;
 use kube::{CustomResource, KubeSchema};
@@ -25,13 +27,7 @@ use super::crd;
     namespaced,
     status = "KratosInstanceStatus",
     derive = "PartialEq",
-    doc = "Where a Kratos is, who may use it, and how it is to be called. It counts only in the namespaces that the operator was started with (--instance-namespaces).",
-    printcolumn(name = "Ready", type_ = "string", json_path = ".status.conditions[?(@.type=='Ready')].status"),
-    printcolumn(name = "Reason", type_ = "string", json_path = ".status.conditions[?(@.type=='Ready')].reason"),
-    printcolumn(name = "Owner", type_ = "string", json_path = ".spec.ownerName"),
-    printcolumn(name = "Mode", type_ = "string", json_path = ".spec.mode", priority = "1"),
-    printcolumn(name = "Admin URL", type_ = "string", json_path = ".spec.adminURL", priority = "1"),
-    printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp")
+    doc = "Where a Kratos is, who may use it, and how it is to be called. It counts only in the namespaces that the operator was started with (--instance-namespaces)."
 )]
 #[serde(rename_all = "camelCase")]
 pub struct KratosInstanceSpec {

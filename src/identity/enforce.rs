@@ -55,10 +55,10 @@ async fn attempt(search: &Search<'_>, desired: &Desired, observed: Observed, pla
                     .memory
                     .update(&inputs.claimant.uid, |remembered| remembered.unanswered_create = Some(Instant::now()));
             }
-            return Err(failure::close_and_halt(&error, inputs, sent(search, desired), context));
+            return Err(failure::close_and_halt(&error, inputs, sent(search, desired, &plan), context));
         }
         Err(ApplyError::Other(error)) => {
-            return Err(failure::close_and_halt(&error, inputs, sent(search, desired), context));
+            return Err(failure::close_and_halt(&error, inputs, sent(search, desired, &plan), context));
         }
         Err(error @ ApplyError::Undone) => {
             let verdict = Verdict::new(Reason::Progressing, format!("{error}; it is deactivated again"));
@@ -138,11 +138,11 @@ fn ensure_supported(inputs: &Inputs, desired: &Desired, identity: &Identity) -> 
     }
 }
 
-fn sent<'a>(search: &'a Search<'_>, desired: &'a Desired) -> Sent<'a> {
+fn sent<'a>(search: &'a Search<'_>, desired: &'a Desired, plan: &'a Plan) -> Sent<'a> {
     Sent {
         schema_id: &desired.schema_id,
         schema: search.schema.as_ref().map(|schema| &schema.document),
-        traits: Some(search.traits),
+        traits: Some(&plan.traits),
     }
 }
 

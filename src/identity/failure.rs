@@ -81,7 +81,7 @@ pub fn halt(error: &Error, sent: Sent<'_>) -> Halt {
 pub fn close_and_halt(error: &Error, inputs: &Inputs, sent: Sent<'_>, context: &Context) -> Halt {
     if error.instance_unavailable() && inputs.instance.shared.gate.is_open() {
         inputs.instance.shared.gate.close();
-        context.pokes.instance(inputs.instance.place.clone());
+        context.pokes.instance(&inputs.instance.place);
     }
     halt(error, sent)
 }

@@ -59,7 +59,8 @@ pub async fn instance(place: &Place, namespace: &str, context: &Context) -> Resu
         Some(Entry::Unusable(verdict)) if verdict.reason == Reason::NotPermitted => {
             return Err(Halt::Refused(not_permitted(place, namespace)));
         }
-        Some(Entry::Unusable(_)) => return Err(later(not_ready(place, "isn't usable; see its status"))),
+        // Its own status says why; identities that are Ready aren't rewritten.
+        Some(Entry::Unusable(_)) => return Err(Halt::Waiting(not_ready(place, "isn't usable; see its status"))),
         None => return Err(unseen(place, context)),
     };
     if !consent::admits(
@@ -85,7 +86,7 @@ fn unseen(place: &Place, context: &Context) -> Halt {
 
 /// Waits for the instance, whose every change makes those who refer to it be looked at again.
 fn later(verdict: Verdict) -> Halt {
-    Halt::Retry { verdict, after: Some(Duration::from_secs(300)) }
+    Halt::Retry { verdict, after: Some(Duration::from_mins(5)) }
 }
 
 fn not_ready(place: &Place, what: &str) -> Verdict {

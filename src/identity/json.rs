@@ -45,7 +45,9 @@ pub fn digest(value: &Value, hasher: &mut impl Hasher) {
         Value::String(value) => (3_u8, value).hash(hasher),
         Value::Array(values) => {
             (4_u8, values.len()).hash(hasher);
-            values.iter().for_each(|value| digest(value, hasher));
+            for value in values {
+                digest(value, hasher);
+            }
         }
         Value::Object(members) => {
             (5_u8, members.len()).hash(hasher);

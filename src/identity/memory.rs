@@ -65,8 +65,9 @@ impl Remembered {
     }
 
     /// The instant after which a create by whomever may still be under way: of an unanswered one of ours, or of
-    /// whoever wrote the finalizer.
-    pub fn create_may_be_under_way_since(&self) -> Option<Instant> {
-        self.unanswered_create.or_else(|| (!self.wrote_finalizer).then_some(self.first_seen))
+    /// another process that wrote the finalizer. Without a finalizer there can be none.
+    pub fn create_may_be_under_way_since(&self, carries_finalizer: bool) -> Option<Instant> {
+        let by_another = carries_finalizer && !self.wrote_finalizer;
+        self.unanswered_create.or_else(|| by_another.then_some(self.first_seen))
     }
 }

@@ -16,11 +16,12 @@ use super::memory::Remembered;
 use super::plan::{self, Observed, Present};
 use super::schema;
 use crate::api::identity::KratosIdentity;
-use crate::api::{Reason, Verdict};
+use crate::api::{IDENTITY_FINALIZER, Reason, Verdict};
 use crate::context::Context;
 use crate::instance::listing::Lookup;
 use crate::instance::schemas::Schema;
 use crate::kratos::{Error, Identity, IdentityFilter};
+use crate::kube_write;
 use crate::place::Place;
 
 /// A request that wasn't answered may still be carried out for this long after its time-out.
@@ -129,7 +130,8 @@ impl Search<'_> {
 
     /// From when on no create of this resource's identity can be under way any more; `None` if none can be.
     fn settled(&self) -> Option<Instant> {
-        let since = self.remembered.create_may_be_under_way_since()?;
+        let since =
+            self.remembered.create_may_be_under_way_since(kube_write::carries(self.resource, IDENTITY_FINALIZER))?;
         Some(since + self.inputs.instance.settings.connection.request_timeout + GRACE)
     }
 

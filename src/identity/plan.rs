@@ -69,6 +69,8 @@ pub struct Plan {
     pub changes: Vec<String>,
     /// Pointers of what the manifest owns.
     pub owned_paths: Vec<String>,
+    /// The traits as the steps leave them: what a refusal is explained by.
+    pub traits: Value,
 }
 
 /// The plan for a resource that is there.
@@ -112,7 +114,8 @@ fn plan_creation(claimant: &Claimant, desired: &Desired, owned_paths: Vec<String
     let mut changes = vec![SCHEMA_ID.to_owned()];
     changes.extend(json::leaves(TRAITS, &desired.traits));
     changes.extend(owned_paths.iter().filter(|path| !pointer::is_within(path, TRAITS)).cloned());
-    Plan { steps: vec![Step::Create(Box::new(create))], changes, owned_paths }
+    let traits = create.traits.clone();
+    Plan { steps: vec![Step::Create(Box::new(create))], changes, owned_paths, traits }
 }
 
 fn plan_change(claimant: &Claimant, desired: &Desired, present: &Present, owned_paths: Vec<String>) -> Plan {
@@ -122,7 +125,8 @@ fn plan_change(claimant: &Claimant, desired: &Desired, present: &Present, owned_
     if identity.schema_id != desired.schema_id {
         operations.push(PatchOperation::Replace { path: SCHEMA_ID.into(), value: desired.schema_id.clone().into() });
     }
-    json::diff(TRAITS, &identity.traits, &wanted_traits(desired, identity, owned_before), &mut operations);
+    let traits = wanted_traits(desired, identity, owned_before);
+    json::diff(TRAITS, &identity.traits, &traits, &mut operations);
     diff_metadata(METADATA_PUBLIC, &identity.metadata_public, &desired.metadata_public, owned_before, &mut operations);
     if let Some(state) = desired.state.filter(|state| *state != identity.state) {
         operations.push(PatchOperation::Replace { path: STATE.into(), value: state.as_str().into() });
@@ -155,7 +159,7 @@ fn plan_change(claimant: &Claimant, desired: &Desired, present: &Present, owned_
         steps.push(Step::EndSessions { id: id.clone() });
         steps.push(Step::ConfirmInactive { id });
     }
-    Plan { steps, changes, owned_paths }
+    Plan { steps, changes, owned_paths, traits }
 }
 
 fn wanted_traits(desired: &Desired, identity: &Identity, owned_before: &[String]) -> Value {

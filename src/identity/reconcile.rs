@@ -26,7 +26,9 @@ use crate::kube_write;
 use crate::place::Place;
 
 const FIRST_RETRY: Duration = Duration::from_secs(1);
-const LAST_RETRY: Duration = Duration::from_secs(300);
+const LAST_RETRY: Duration = Duration::from_mins(5);
+/// How long to wait for an instance that isn't usable, should its change be missed.
+const NO_INSTANCE: Duration = Duration::from_mins(1);
 /// How long a wait must last, for a resource that is new, before it is written into its status.
 const WORTH_A_WRITE: Duration = Duration::from_secs(3);
 
@@ -44,41 +46,34 @@ pub async fn reconcile(object: Arc<IdentityObject>, context: Arc<Context>) -> Re
         write(resource, status, &context).await?;
         return Ok(Action::await_change());
     }
-    let (resource, result) = look(resource, handling, desired, &context).await;
-    finish(&resource, result, &context).await
+    let result = look(resource, handling, desired, &context).await;
+    finish(resource, result, &context).await
 }
 
-/// Everything up to the outcome. Also returns the resource as our own writes left it.
+/// Everything up to the outcome.
 async fn look(
     resource: &KratosIdentity,
     handling: Handling,
     desired: Result<Desired, Verdict>,
     context: &Context,
-) -> (KratosIdentity, Result<Outcome, Halt>) {
-    let mut resource = resource.clone();
-    let result = async {
-        let desired = desired?;
-        let place = inputs::instance_place(&resource, context)?;
-        let inputs = inputs::gather(&resource, &place, context).await?;
-        ensure_callable(&inputs, &desired)?;
-        let observes = handling.mode == Mode::Observe || inputs.instance.settings.mode == Mode::Observe;
-        if !observes {
-            resource = hold(&resource, &inputs, context).await?;
-        }
-        let traits = Value::Object(desired.traits.clone());
-        let search = search(&resource, &inputs, &desired, &traits, context).await?;
-        let mut observed = search.run().await?;
-        note_sessions(&search, &desired, &mut observed).await?;
-        let plan = plan::plan(&inputs.claimant, &desired, &observed);
-        let seen = if observes {
-            report(&inputs, observed, plan)
-        } else {
-            enforce::run(&search, &desired, observed, plan).await?
-        };
-        Ok(Outcome { verdict: done(observes), instance: Some(inputs::reference(&place)), seen })
+) -> Result<Outcome, Halt> {
+    let desired = desired?;
+    let place = inputs::instance_place(resource, context)?;
+    let inputs = inputs::gather(resource, &place, context).await?;
+    ensure_callable(&inputs, &desired)?;
+    let only_looks = handling.mode == Mode::Observe || inputs.instance.settings.mode == Mode::Observe;
+    let traits = Value::Object(desired.traits.clone());
+    let search = search(resource, &inputs, &desired, &traits, context).await?;
+    let mut observed = search.run().await?;
+    note_sessions(&search, &desired, &mut observed).await?;
+    let plan = plan::plan(&inputs.claimant, &desired, &observed);
+    let seen = if only_looks {
+        report(&inputs, observed, plan)
+    } else {
+        hold(resource, &inputs, context).await?;
+        enforce::run(&search, &desired, observed, plan).await?
     };
-    let result = result.await;
-    (resource, result)
+    Ok(Outcome { verdict: done(only_looks), instance: Some(inputs::reference(&place)), seen })
 }
 
 /// No request while the instance is down, or for a field that the server is known not to have.
@@ -92,31 +87,22 @@ fn ensure_callable(inputs: &Inputs, desired: &Desired) -> Result<(), Halt> {
 }
 
 /// The finalizer is the intent: it is there before anything is created. The instance carries its own first.
-async fn hold(resource: &KratosIdentity, inputs: &Inputs, context: &Context) -> Result<KratosIdentity, Halt> {
+async fn hold(resource: &KratosIdentity, inputs: &Inputs, context: &Context) -> Result<(), Halt> {
     if !inputs.instance.is_held {
-        context.pokes.instance(inputs.instance.place.clone());
+        context.pokes.instance(&inputs.instance.place);
         return Err(Halt::Waiting(Verdict::new(
             Reason::Progressing,
             "waits until the instance is held by its finalizer",
         )));
     }
     if kube_write::carries(resource, IDENTITY_FINALIZER) {
-        return Ok(resource.clone());
+        return Ok(());
     }
     let api = api(resource, context);
-    let written: IdentityObject = match kube_write::add_finalizer(&api, resource, IDENTITY_FINALIZER).await {
-        Ok(written) => written,
-        Err(error) if kube_write::is_outdated(&error) => {
-            let verdict =
-                Verdict::new(Reason::Progressing, "the resource has just been changed; it is looked at again");
-            return Err(Halt::Waiting(verdict));
-        }
-        Err(error) => return Err(Halt::Kubernetes(error)),
-    };
-    context.latest_identities.note(written.clone());
-    let written = written.0.map_err(|_| Halt::Waiting(Verdict::new(Reason::Progressing, "looked at again")))?;
-    context.memory.update(&uid(&written), |remembered| remembered.wrote_finalizer = true);
-    Ok(written)
+    let written: IdentityObject = kube_write::add_finalizer(&api, resource, IDENTITY_FINALIZER).await?;
+    context.latest_identities.note(written);
+    context.memory.update(&uid(resource), |remembered| remembered.wrote_finalizer = true);
+    Ok(())
 }
 
 /// Makes the search; refused where Kratos doesn't serve the schema.
@@ -160,8 +146,8 @@ fn report(inputs: &Inputs, observed: Observed, plan: Plan) -> Seen {
     }
 }
 
-fn done(observes: bool) -> Verdict {
-    if observes {
+fn done(only_looks: bool) -> Verdict {
+    if only_looks {
         Verdict::new(Reason::Observed, "looked at; mode Observe changes nothing")
     } else {
         Verdict::new(Reason::Reconciled, "Kratos holds what the manifest says")
@@ -222,7 +208,8 @@ pub async fn finish(
 /// anyway, where what it waits for may have happened already.
 fn wait(resource: &KratosIdentity, verdict: &Verdict, context: &Context) -> Option<Duration> {
     let handle = inputs::instance_place(resource, context).ok().and_then(|place| context.registry.handle(&place));
-    let Some(handle) = handle else { return Some(FIRST_RETRY) };
+    // Whatever makes the instance usable has those who refer to it looked at.
+    let Some(handle) = handle else { return Some(backoff::spread(NO_INSTANCE)) };
     handle.shared.waiting.add(&Place::of(resource));
     let is_missed = verdict.reason == Reason::KratosUnavailable && handle.shared.gate.is_open();
     is_missed.then_some(FIRST_RETRY)

@@ -90,7 +90,9 @@ async fn release(resource: &KratosIdentity, context: &Context) -> Result<Release
             return Err(Halt::Retry { verdict, after: None });
         }
     }
-    ours.iter().for_each(|identity| inputs.instance.shared.managed.forget(&identity.id));
+    for identity in &ours {
+        inputs.instance.shared.managed.forget(&identity.id);
+    }
     Ok(match deletion {
         DeletionPolicy::Deactivate => Release::Deactivated(ours.len()),
         DeletionPolicy::Delete | DeletionPolicy::Orphan => Release::Deleted(ours.len()),

@@ -60,7 +60,9 @@ fn collect(keys: &[String], value: &Value, found: &mut Vec<String>) {
     match (keys, value) {
         ([], Value::String(text)) if !text.trim().is_empty() => found.push(text.trim().to_lowercase()),
         ([star, rest @ ..], Value::Array(items)) if star == "*" => {
-            items.iter().for_each(|item| collect(rest, item, found));
+            for item in items {
+                collect(rest, item, found);
+            }
         }
         ([key, rest @ ..], Value::Object(members)) => {
             if let Some(member) = members.get(key) {

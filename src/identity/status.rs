@@ -10,6 +10,8 @@ use crate::kratos::Identity;
 
 /// How many pointers a status shows.
 const SHOWN_PATHS: usize = 256;
+/// A longer pointer isn't shown.
+const LONGEST_PATH: usize = 1024;
 
 /// What a look at a resource came to.
 #[derive(Clone, Debug, PartialEq)]
@@ -77,8 +79,10 @@ pub fn next(subject: Subject<'_>, outcome: Outcome, now: Timestamp) -> KratosIde
             status.drift = drift;
         }
     }
-    status.owned_paths.truncate(SHOWN_PATHS);
-    status.drift.truncate(SHOWN_PATHS);
+    for paths in [&mut status.owned_paths, &mut status.drift] {
+        paths.retain(|path| path.len() <= LONGEST_PATH);
+        paths.truncate(SHOWN_PATHS);
+    }
     if status.drift.is_empty() {
         condition::clear(&mut status.conditions, DRIFTED);
     } else {

@@ -72,8 +72,7 @@ fn not_ready(kind: &str, KeyRef { name, key }: &KeyRef, what: &str) -> ReadError
 pub fn client(settings: &Settings, credentials: &Credentials) -> Result<Client, Verdict> {
     let Connection { admin_url, public_url, token, certificate_authority: _, request_timeout, rate_limit } =
         &settings.connection;
-    // To the client no word at all means its default; an empty one sends the token alone.
-    let prefix = token.as_ref().map(|token| token.prefix.clone().unwrap_or_default());
+    let prefix = token.as_ref().map(|token| token.prefix.clone());
     let config = ClientConfig {
         admin_url: admin_url.clone(),
         public_url: public_url.clone(),

@@ -12,7 +12,7 @@ use crate::identity::mark::Mark;
 use crate::place::Place;
 
 const FIRST_RETRY: Duration = Duration::from_secs(1);
-const LAST_RETRY: Duration = Duration::from_secs(60);
+const LAST_RETRY: Duration = Duration::from_mins(1);
 
 /// What a listing says about a place.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -38,6 +38,8 @@ struct State {
     wanted: BTreeSet<Instant>,
     failed: u32,
     retry_at: Option<Instant>,
+    /// Why the last one failed.
+    failure: Option<String>,
 }
 
 impl Listing {
@@ -78,6 +80,11 @@ impl Listing {
         self.changed.notified().await;
     }
 
+    /// The interval may have changed.
+    pub fn reconsider(&self) {
+        self.changed.notify_one();
+    }
+
     /// Takes in a complete listing.
     pub fn complete(&self, scan: Scan) {
         let mut state = self.state();
@@ -85,11 +92,18 @@ impl Listing {
         state.wanted = state.wanted.split_off(&begun);
         state.wanted.remove(&begun);
         (state.begun, state.by_place, state.failed, state.retry_at) = (Some(begun), by_place, 0, None);
+        state.failure = None;
+    }
+
+    /// Why the last listing failed, if it did.
+    pub fn failure(&self) -> Option<String> {
+        self.state().failure.clone()
     }
 
     /// A listing failed: nothing is concluded from what it showed.
-    pub fn failed(&self) {
+    pub fn failed(&self, why: String) {
         let mut state = self.state();
+        state.failure = Some(why);
         state.retry_at = Some(Instant::now() + backoff::delay(FIRST_RETRY, LAST_RETRY, state.failed));
         state.failed = state.failed.saturating_add(1);
     }

@@ -21,6 +21,8 @@ use crate::kratos::{Error, IdentityFilter};
 use crate::kube_write;
 use crate::place::Place;
 
+/// How often a Secret or `ConfigMap` that isn't there, or of no use, is looked for.
+const LOOK_FOR_SECRETS: Duration = Duration::from_secs(5);
 /// No identity has this id: asking for it goes through Kratos' authentication and its database and finds nothing.
 const NOBODY: &str = "00000000-0000-0000-0000-000000000000";
 
@@ -55,34 +57,38 @@ pub async fn reconcile(object: Arc<InstanceObject>, context: Arc<Context>) -> Re
     Ok(Action::requeue(handle.shared.gate.probe_in()))
 }
 
-/// Adds the finalizer once something refers to the instance. Returns whether it is there.
+/// Adds the finalizer once something refers to the instance, and takes it away when nothing does any more. Returns
+/// whether it is there.
 async fn hold(instance: &KratosInstance, place: &Place, context: &Context) -> Result<bool, kube::Error> {
-    if kube_write::carries(instance, INSTANCE_FINALIZER) {
-        return Ok(true);
-    }
     let is_deleting = instance.metadata.deletion_timestamp.is_some();
-    if is_deleting || references::referring(context, place).is_empty() {
+    let is_referred_to = !references::referring(context, place).is_empty();
+    if kube_write::carries(instance, INSTANCE_FINALIZER) {
+        return Ok(is_deleting || is_referred_to || !put_down(instance, place, context).await?);
+    }
+    if is_deleting || !is_referred_to {
         return Ok(false);
     }
-    let written: Result<InstanceObject, _> =
-        kube_write::add_finalizer(&api(context, place), instance, INSTANCE_FINALIZER).await;
-    match written {
-        Ok(_) => Ok(true),
-        // The next event brings the object as it is now.
-        Err(error) if kube_write::is_outdated(&error) => Ok(false),
-        Err(error) => Err(error),
+    let written: InstanceObject = kube_write::add_finalizer(&api(context, place), instance, INSTANCE_FINALIZER).await?;
+    context.latest_instances.note(written);
+    Ok(true)
+}
+
+/// Removes the finalizer where nothing that carries ours refers to the instance. Returns whether it is gone.
+async fn put_down(instance: &KratosInstance, place: &Place, context: &Context) -> Result<bool, kube::Error> {
+    // The watch first, which costs nothing; then a live read, because the instance may go on its answer.
+    if references::holders(context, place) > 0 || references::is_needed(context, place).await? {
+        return Ok(false);
     }
+    let api: Api<InstanceObject> = api(context, place);
+    kube_write::remove_finalizer(&api, instance, INSTANCE_FINALIZER).await?;
+    Ok(true)
 }
 
 /// Removes the finalizer of an instance that is being deleted, once nothing that carries ours refers to it. Returns
 /// whether it is gone for us.
 async fn let_go(instance: &KratosInstance, place: &Place, context: &Context) -> Result<bool, kube::Error> {
-    if kube_write::carries(instance, INSTANCE_FINALIZER) {
-        if references::is_needed(context, place).await? {
-            return Ok(false);
-        }
-        let api: Api<InstanceObject> = api(context, place);
-        kube_write::remove_finalizer(&api, instance, INSTANCE_FINALIZER).await?;
+    if kube_write::carries(instance, INSTANCE_FINALIZER) && !put_down(instance, place, context).await? {
+        return Ok(false);
     }
     context.registry.remove(place);
     Ok(true)
@@ -97,6 +103,13 @@ async fn connect(
     context: &Arc<Context>,
 ) -> Result<Result<(Arc<Handle>, bool), Verdict>, kube::Error> {
     let before = context.registry.handle(place);
+    if let Some(handle) = &before
+        && handle.settings == settings
+        && (handle.is_held, handle.is_deleting) == (is_held, is_deleting)
+        && !is_due(handle, instance)
+    {
+        return Ok(Ok((Arc::clone(handle), false)));
+    }
     let generation = instance.metadata.generation.unwrap_or_default();
     let credentials = match connect::read(&context.client, &place.namespace, &settings).await {
         Ok(credentials) => credentials,
@@ -141,6 +154,7 @@ async fn connect(
         context.registry.remove(place);
     }
     context.registry.set(place.clone(), Entry::Usable(Arc::clone(&handle)));
+    handle.shared.listing.reconsider();
     if kept.is_none() {
         tokio::spawn(scan::keep_listing(place.clone(), Arc::clone(context)));
     }
@@ -150,9 +164,7 @@ async fn connect(
 /// Probes the instance where that is due, and says how it stands. Also returns whether the gate was opened.
 async fn look(handle: &Handle, instance: &KratosInstance, is_new: bool) -> (Verdict, bool) {
     let gate = &handle.shared.gate;
-    let served = instance.status.as_ref().and_then(|status| status.last_handled_reconcile_at.as_deref());
-    let is_asked_for = requested_at(instance.metadata.annotations.as_ref()) != served;
-    if !is_new && !is_asked_for && gate.probe_in() > Duration::ZERO {
+    if !is_new && !is_due(handle, instance) {
         return (if gate.is_open() { usable(handle) } else { unavailable(instance) }, false);
     }
     if !gate.is_open() {
@@ -170,6 +182,14 @@ async fn look(handle: &Handle, instance: &KratosInstance, is_new: bool) -> (Verd
     }
 }
 
+/// Whether credentials are to be read and Kratos to be probed: regularly, by the back-off while it is down, or on
+/// request.
+fn is_due(handle: &Handle, instance: &KratosInstance) -> bool {
+    let served = instance.status.as_ref().and_then(|status| status.last_handled_reconcile_at.as_deref());
+    let is_asked_for = requested_at(instance.metadata.annotations.as_ref()).is_some_and(|asked| Some(asked) != served);
+    is_asked_for || handle.shared.gate.probe_in() == Duration::ZERO
+}
+
 async fn probe(handle: &Handle) -> Result<(), Error> {
     use futures::TryStreamExt;
     let pages = handle.client.list_identities(IdentityFilter::by_ids([NOBODY]));
@@ -181,6 +201,13 @@ fn usable(handle: &Handle) -> Verdict {
     if handle.is_deleting {
         let message = "being deleted; kept until the identities that refer to it are dealt with";
         return Verdict::new(Reason::Progressing, message);
+    }
+    if let Some(failure) = handle.shared.listing.failure() {
+        let message = format!(
+            "Kratos answers, but its identities can't be listed: {failure}; nothing new is created until they can \
+             (often an identity whose schema was removed from Kratos' configuration)"
+        );
+        return Verdict::new(Reason::KratosUnavailable, message);
     }
     match handle.settings.mode {
         Mode::Enforce => Verdict::new(Reason::Reconciled, "Kratos answers"),
@@ -206,13 +233,18 @@ async fn unusable(
     context: &Context,
     verdict: Verdict,
 ) -> Result<Action, kube::Error> {
+    let is_news = !matches!(context.registry.get(&place), Some(Entry::Unusable(before)) if before == verdict);
     context.registry.remove(&place);
     context.registry.set(place.clone(), Entry::Unusable(verdict.clone()));
     write(instance, &verdict, None, context).await?;
-    context.pokes.identities(references::referring(context, &place));
-    // A Secret or ConfigMap that comes late is looked for; anything else takes a change of the resource.
-    let is_waiting = verdict.reason.state() == condition::State::Retrying;
-    Ok(if is_waiting { Action::requeue(backoff::spread(Duration::from_secs(5))) } else { Action::await_change() })
+    if is_news {
+        context.pokes.identities(references::referring(context, &place));
+    }
+    Ok(match verdict.reason {
+        Reason::NotPermitted => Action::await_change(),
+        // A Secret or ConfigMap that comes late, or is corrected, is looked for.
+        _ => Action::requeue(backoff::spread(LOOK_FOR_SECRETS)),
+    })
 }
 
 async fn not_permitted(instance: &KratosInstance, place: Place, context: &Context) -> Result<Action, kube::Error> {

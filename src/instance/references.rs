@@ -41,6 +41,13 @@ pub fn referring(context: &Context, instance: &Place) -> HashSet<Place> {
     all.iter().filter(|object| refers(object, instance, default)).map(|object| Place::of(&**object)).collect()
 }
 
+/// How many identities that carry our finalizer refer to an instance, as far as the watch has seen them.
+pub fn holders(context: &Context, instance: &Place) -> usize {
+    let default = context.options.default_instance.as_ref();
+    let all = context.identities.state();
+    all.iter().filter(|object| carries_finalizer(object) && refers(object, instance, default)).count()
+}
+
 /// Whether any identity that carries our finalizer refers to an instance: a live read, because the instance is let
 /// go on its answer.
 pub async fn is_needed(context: &Context, instance: &Place) -> Result<bool, kube::Error> {

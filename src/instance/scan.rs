@@ -46,17 +46,21 @@ async fn list(place: &Place, context: &Context) {
             let listed = scan.ids();
             changed.extend(shared.managed.missing(scan.begun(), |id| listed.contains(id)));
             drop(listed);
+            let had_failed = shared.listing.failure().is_some();
             shared.listing.complete(scan);
+            if had_failed {
+                context.pokes.instance(place);
+            }
             changed.extend(shared.waiting.take());
             context.pokes.identities(changed);
         }
         Err(error) => {
             tracing::warn!(instance = %place, %error, "listing identities failed");
-            shared.listing.failed();
+            shared.listing.failed(error.to_string());
             if error.instance_unavailable() {
                 shared.gate.close();
-                context.pokes.instance(place.clone());
             }
+            context.pokes.instance(place);
         }
     }
 }

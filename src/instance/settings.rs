@@ -10,7 +10,7 @@ use crate::api::{Reason, Verdict};
 use crate::kratos::RateLimit;
 
 const DEFAULT_REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
-const DEFAULT_RESYNC_INTERVAL: Duration = Duration::from_secs(300);
+const DEFAULT_RESYNC_INTERVAL: Duration = Duration::from_mins(5);
 
 /// An instance's spec, validated.
 #[derive(Clone, Debug, PartialEq)]
@@ -38,8 +38,8 @@ pub struct Connection {
 /// Where the token is, and the word before it in the header.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TokenRef {
-    /// `None`: the token alone.
-    pub prefix: Option<String>,
+    /// Empty: the token alone.
+    pub prefix: String,
     pub secret: KeyRef,
 }
 
@@ -101,7 +101,7 @@ fn url(field: &str, text: &str) -> Result<Url, Verdict> {
 fn token_ref(auth: &Auth) -> TokenRef {
     let Auth { bearer_token: BearerToken { prefix, secret_key_ref } } = auth;
     let prefix = prefix.clone().unwrap_or_else(|| "Bearer".to_owned());
-    TokenRef { prefix: (!prefix.is_empty()).then_some(prefix), secret: secret_key_ref.clone() }
+    TokenRef { prefix, secret: secret_key_ref.clone() }
 }
 
 fn certificate_authority(tls: &Tls) -> Result<KeyIn, Verdict> {

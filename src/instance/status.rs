@@ -6,6 +6,10 @@ use crate::api::Verdict;
 use crate::api::condition::{self, State};
 use crate::api::instance::KratosInstanceStatus;
 
+/// How many schemas a status lists, and how long an id it shows.
+const SHOWN_SCHEMAS: usize = 1024;
+const SHOWN_LENGTH: usize = 1024;
+
 /// The status after a look. `schemas`: what Kratos serves, if that is known.
 pub fn next(
     current: Option<&KratosInstanceStatus>,
@@ -24,7 +28,9 @@ pub fn next(
     }
     condition::summarize(&mut status.conditions, verdict, generation, now);
     status.cluster_id = Some(cluster_id.to_owned());
-    if let Some(schemas) = schemas {
+    if let Some(mut schemas) = schemas {
+        schemas.retain(|id| id.len() <= SHOWN_LENGTH);
+        schemas.truncate(SHOWN_SCHEMAS);
         status.schemas = schemas;
     }
     status

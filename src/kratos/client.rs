@@ -8,7 +8,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use governor::{DefaultDirectRateLimiter, Jitter, Quota, RateLimiter};
 use reqwest::header::HeaderValue;
-use reqwest::{Certificate, Method, redirect};
+use reqwest::{Certificate, Method, StatusCode, redirect};
 use secrecy::ExposeSecret;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -19,7 +19,7 @@ use super::error::Class;
 use super::error::{Error, Kind};
 use super::retry::repeat;
 use super::transport::{Answer, Call, send};
-use super::types::Removal;
+use super::types::{Identity, Removal};
 
 /// The most that connecting may take.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
@@ -44,24 +44,14 @@ struct Inner {
 
 impl fmt::Debug for Client {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter
-            .debug_struct("Client")
-            .field("admin_url", &shown(&self.inner.admin_url))
-            .finish_non_exhaustive()
+        formatter.debug_struct("Client").field("admin_url", &shown(&self.inner.admin_url)).finish_non_exhaustive()
     }
 }
 
 impl Client {
     /// Builds a client. Sends nothing.
     pub fn new(config: ClientConfig) -> Result<Self, ConfigError> {
-        let ClientConfig {
-            admin_url,
-            public_url,
-            token,
-            ca_pem,
-            request_timeout,
-            rate_limit,
-        } = config;
+        let ClientConfig { admin_url, public_url, token, ca_pem, request_timeout, rate_limit } = config;
         check_url(&admin_url, "adminURL")?;
         if let Some(public_url) = &public_url {
             check_url(public_url, "publicURL")?;
@@ -74,17 +64,14 @@ impl Client {
                 if token.token.expose_secret().trim().is_empty() {
                     return Err(ConfigError::Token);
                 }
-                let mut value = HeaderValue::from_str(token.header().expose_secret())
-                    .map_err(|_| ConfigError::Token)?;
+                let mut value =
+                    HeaderValue::from_str(token.header().expose_secret()).map_err(|_| ConfigError::Token)?;
                 value.set_sensitive(true);
                 Ok(value)
             })
             .transpose()?;
-        let limiter = rate_limit.map(|limit| {
-            RateLimiter::direct(
-                Quota::per_second(limit.requests_per_second).allow_burst(limit.burst),
-            )
-        });
+        let limiter = rate_limit
+            .map(|limit| RateLimiter::direct(Quota::per_second(limit.requests_per_second).allow_burst(limit.burst)));
         let inner = Inner {
             http: connections(ca_pem.as_deref(), request_timeout)?,
             admin_url,
@@ -93,9 +80,7 @@ impl Client {
             limiter,
             request_timeout,
         };
-        Ok(Self {
-            inner: Arc::new(inner),
-        })
+        Ok(Self { inner: Arc::new(inner) })
     }
 
     /// The admin API's base URL.
@@ -132,16 +117,9 @@ impl Client {
         path: &[&str],
         body: &B,
     ) -> Result<Call, Error> {
-        let body = serde_json::to_vec(body).map_err(|_| {
-            Error::new(
-                operation,
-                Kind::Unsendable("the body can't be written as JSON"),
-            )
-        })?;
-        Ok(Call {
-            body: Some(Bytes::from(body)),
-            ..self.call(operation, method, path, &[])?
-        })
+        let body = serde_json::to_vec(body)
+            .map_err(|_| Error::new(operation, Kind::Unsendable("the body can't be written as JSON")))?;
+        Ok(Call { body: Some(Bytes::from(body)), ..self.call(operation, method, path, &[])? })
     }
 
     /// Sends a request, repeated where that is harmless. A redirect is an error.
@@ -181,7 +159,9 @@ impl Client {
     /// A deletion, for which Kratos' 404 is as good as success.
     pub(super) async fn remove(&self, call: &Call) -> Result<Removal, Error> {
         match self.answer(call).await {
-            Ok(_) => Ok(Removal::Removed),
+            Ok(answer) if answer.status == StatusCode::NO_CONTENT => Ok(Removal::Removed),
+            // The API document has the identity as one deletion's answer. Anything else isn't Kratos'.
+            Ok(answer) => answer.json::<Identity>(call.operation).map(|_| Removal::Removed),
             Err(error) if error.class() == Class::NotFound => Ok(Removal::WasAbsent),
             Err(error) => Err(error),
         }
@@ -189,10 +169,7 @@ impl Client {
 }
 
 /// Connections that follow no redirect, trust `ca_pem` alone where given, and keep to the time.
-fn connections(
-    ca_pem: Option<&[u8]>,
-    request_timeout: Duration,
-) -> Result<reqwest::Client, ConfigError> {
+fn connections(ca_pem: Option<&[u8]>, request_timeout: Duration) -> Result<reqwest::Client, ConfigError> {
     // Some other part of the process may have been first; then its provider is used.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let mut builder = reqwest::Client::builder()
@@ -207,13 +184,7 @@ fn connections(
         }
         builder = builder.tls_certs_only(certificates);
     }
-    builder.build().map_err(|_| {
-        if ca_pem.is_some() {
-            ConfigError::Ca
-        } else {
-            ConfigError::Tls
-        }
-    })
+    builder.build().map_err(|_| if ca_pem.is_some() { ConfigError::Ca } else { ConfigError::Tls })
 }
 
 fn check_url(url: &Url, which: &'static str) -> Result<(), ConfigError> {
@@ -223,30 +194,15 @@ fn check_url(url: &Url, which: &'static str) -> Result<(), ConfigError> {
         && url.password().is_none()
         && url.query().is_none()
         && url.fragment().is_none();
-    if usable {
-        Ok(())
-    } else {
-        Err(ConfigError::Url { which })
-    }
+    if usable { Ok(()) } else { Err(ConfigError::Url { which }) }
 }
 
 /// A URL under a base. Parts of the path are escaped; parts that would change which path it is are refused.
-pub(super) fn url_of(
-    operation: &'static str,
-    base: &Url,
-    path: &[&str],
-    query: &[(&str, &str)],
-) -> Result<Url, Error> {
+pub(super) fn url_of(operation: &'static str, base: &Url, path: &[&str], query: &[(&str, &str)]) -> Result<Url, Error> {
     // An empty id would turn a deletion of one identity into a request about all of them.
     // Kratos reads an escaped slash as a slash, and would look for another path altogether.
-    if path
-        .iter()
-        .any(|part| matches!(*part, "" | "." | "..") || part.contains('/'))
-    {
-        return Err(Error::new(
-            operation,
-            Kind::Unsendable("an id is empty, only dots, or has a slash in it"),
-        ));
+    if path.iter().any(|part| matches!(*part, "" | "." | "..") || part.contains('/')) {
+        return Err(Error::new(operation, Kind::Unsendable("an id is empty, only dots, or has a slash in it")));
     }
     let mut url = base.clone();
     if let Ok(mut segments) = url.path_segments_mut() {

@@ -71,11 +71,7 @@ impl BearerToken {
     pub(super) fn header(&self) -> SecretString {
         let prefix = self.prefix.as_deref().unwrap_or("Bearer").trim();
         let token = self.token.expose_secret().trim();
-        SecretString::from(if prefix.is_empty() {
-            token.to_owned()
-        } else {
-            format!("{prefix} {token}")
-        })
+        SecretString::from(if prefix.is_empty() { token.to_owned() } else { format!("{prefix} {token}") })
     }
 }
 
@@ -98,9 +94,7 @@ pub struct RateLimit {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ConfigError {
     /// Another scheme, no host, or credentials in the URL.
-    #[error(
-        "{which} must be an http or https URL with a host and without user, password, query or fragment"
-    )]
+    #[error("{which} must be an http or https URL with a host and without user, password, query or fragment")]
     Url {
         /// `adminURL` or `publicURL`.
         which: &'static str,

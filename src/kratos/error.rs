@@ -78,10 +78,9 @@ impl Error {
     /// The HTTP status, if there was an answer.
     pub const fn status(&self) -> Option<u16> {
         match &self.kind {
-            Kind::Foreign(status)
-            | Kind::TooLarge(status)
-            | Kind::Redirected(status)
-            | Kind::Answer { status, .. } => Some(status.as_u16()),
+            Kind::Foreign(status) | Kind::TooLarge(status) | Kind::Redirected(status) | Kind::Answer { status, .. } => {
+                Some(status.as_u16())
+            }
             _ => None,
         }
     }
@@ -96,20 +95,14 @@ impl Error {
             | Kind::Interrupted
             | Kind::Foreign(_)
             | Kind::Redirected(_) => return Class::Transient,
-            Kind::Answer {
-                status,
-                fault,
-                retry_after,
-            } => (status.as_u16(), *fault, *retry_after),
+            Kind::Answer { status, fault, retry_after } => (status.as_u16(), *fault, *retry_after),
         };
         if fault == Fault::BodyTooLarge {
             // Whatever the status: a patch is answered by 500.
             return Class::Rejected;
         }
         match status {
-            429 => Class::Throttled {
-                retry_after: retry_after.unwrap_or(DEFAULT_RETRY_AFTER),
-            },
+            429 => Class::Throttled { retry_after: retry_after.unwrap_or(DEFAULT_RETRY_AFTER) },
             // The database gave up on a transaction in favour of another: nothing was written.
             400 if fault == Fault::ConcurrentUpdate => Class::Transient,
             // Credentials and gateways get repaired without any change to what was asked for.
@@ -124,11 +117,7 @@ impl Error {
     /// connection, a timeout, a redirect or a foreign answer (a wrong URL), 502, 503, 504, 401 or 403.
     pub fn instance_unavailable(&self) -> bool {
         match &self.kind {
-            Kind::Connect(_)
-            | Kind::Tls(_)
-            | Kind::Timeout
-            | Kind::Foreign(_)
-            | Kind::Redirected(_) => true,
+            Kind::Connect(_) | Kind::Tls(_) | Kind::Timeout | Kind::Foreign(_) | Kind::Redirected(_) => true,
             Kind::Answer { status, .. } => {
                 matches!(status.as_u16(), 401 | 403 | 407 | 502 | 503 | 504)
             }
@@ -207,34 +196,20 @@ impl fmt::Display for Kind {
         match self {
             Self::Unsendable(why) => write!(formatter, "not sent: {why}"),
             Self::Connect(detail) => {
-                write!(
-                    formatter,
-                    "no connection to Kratos ({detail}); check the URL and that the server runs"
-                )
+                write!(formatter, "no connection to Kratos ({detail}); check the URL and that the server runs")
             }
             Self::Tls(detail) => {
-                write!(
-                    formatter,
-                    "no trusted connection to Kratos ({detail}); check its certificate and the CA"
-                )
+                write!(formatter, "no trusted connection to Kratos ({detail}); check its certificate and the CA")
             }
-            Self::Timeout => formatter.write_str(
-                "no answer within the request timeout; check the server's load, or allow more time",
-            ),
-            Self::Interrupted => {
-                formatter.write_str("the connection was lost before the answer was complete")
+            Self::Timeout => {
+                formatter.write_str("no answer within the request timeout; check the server's load, or allow more time")
             }
-            Self::Foreign(status) => write!(
-                formatter,
-                "HTTP {}, but not an answer of Kratos' admin API; check the URL",
-                status.as_u16()
-            ),
+            Self::Interrupted => formatter.write_str("the connection was lost before the answer was complete"),
+            Self::Foreign(status) => {
+                write!(formatter, "HTTP {}, but not an answer of Kratos' admin API; check the URL", status.as_u16())
+            }
             Self::TooLarge(status) => {
-                write!(
-                    formatter,
-                    "HTTP {}, with an answer too large to be read",
-                    status.as_u16()
-                )
+                write!(formatter, "HTTP {}, with an answer too large to be read", status.as_u16())
             }
             Self::Redirected(status) => write!(
                 formatter,
@@ -242,12 +217,7 @@ impl fmt::Display for Kind {
                 status.as_u16()
             ),
             Self::Answer { status, fault, .. } => {
-                write!(
-                    formatter,
-                    "HTTP {}, {}",
-                    status.as_u16(),
-                    fault.advice(*status)
-                )
+                write!(formatter, "HTTP {}, {}", status.as_u16(), fault.advice(*status))
             }
         }
     }

@@ -53,14 +53,7 @@ impl ErrorBody {
     pub(super) fn to_error(&self, operation: &'static str) -> Error {
         let status = self.code.and_then(|code| StatusCode::from_u16(code).ok());
         let status = status.unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-        Error::new(
-            operation,
-            Kind::Answer {
-                status,
-                fault: self.fault(),
-                retry_after: None,
-            },
-        )
+        Error::new(operation, Kind::Answer { status, fault: self.fault(), retry_after: None })
     }
 
     /// What it complains about. The order matters: what quotes values comes after what can't.
@@ -77,19 +70,12 @@ impl ErrorBody {
                 let text = format!("json: unknown field \"{field}\"");
                 says(&text)
             };
-            Fault::UnknownField(
-                NEWER_FIELDS
-                    .into_iter()
-                    .find(|field| named(field))
-                    .unwrap_or("another field"),
-            )
+            Fault::UnknownField(NEWER_FIELDS.into_iter().find(|field| named(field)).unwrap_or("another field"))
         } else if says("I[#") {
             Fault::TraitsRejected
         } else if says("Unable to find JSON Schema ID") {
             Fault::SchemaUnknown
-        } else if says("could not find identity")
-            || says("The requested identity id does not exist")
-        {
+        } else if says("could not find identity") || says("The requested identity id does not exist") {
             Fault::IdentityUnknown
         } else if says("This endpoint was disabled") {
             Fault::MethodDisabled
@@ -113,21 +99,13 @@ impl Fault {
     pub(super) fn advice(self, status: StatusCode) -> &'static str {
         match self {
             Self::ConcurrentUpdate => "another write came in between; it is to be repeated",
-            Self::UnknownField("external_id") => {
-                "the server has no external ids; it must be v25.4 or later"
-            }
-            Self::UnknownField("organization_id") => {
-                "the server takes no organization here; it must be v25.4 or later"
-            }
-            Self::UnknownField(_) => {
-                "the server doesn't know a field of the request; it is too old"
-            }
+            Self::UnknownField("external_id") => "the server has no external ids; it must be v25.4 or later",
+            Self::UnknownField("organization_id") => "the server takes no organization here; it must be v25.4 or later",
+            Self::UnknownField(_) => "the server doesn't know a field of the request; it is too old",
             Self::TraitsRejected => "the traits don't obey the identity schema",
             Self::SchemaUnknown => "the server has no identity schema of that id",
             Self::IdentityUnknown => "the identity doesn't exist",
-            Self::MethodDisabled => {
-                "the recovery method is disabled in Kratos' configuration; enable it there"
-            }
+            Self::MethodDisabled => "the recovery method is disabled in Kratos' configuration; enable it there",
             Self::HashRejected => "the imported password hash is of no known kind",
             Self::BodyTooLarge => "the request is too large for the server (5 MiB)",
             Self::PatchInapplicable => "the patch doesn't fit the identity as it is now",
@@ -153,16 +131,8 @@ const EPOCH_FROM: u64 = 1_000_000_000;
 /// How long the server wants to be left alone: `Retry-After` (seconds or a date), or else `x-ratelimit-reset`
 /// (seconds, or seconds since 1970). At most an hour.
 pub(super) fn retry_after(headers: &HeaderMap, now: SystemTime) -> Option<Duration> {
-    let text = |name: &HeaderName| {
-        headers
-            .get(name)
-            .and_then(|value| value.to_str().ok())
-            .map(str::trim)
-    };
-    let since_epoch = now
-        .duration_since(SystemTime::UNIX_EPOCH)
-        .unwrap_or_default()
-        .as_secs();
+    let text = |name: &HeaderName| headers.get(name).and_then(|value| value.to_str().ok()).map(str::trim);
+    let since_epoch = now.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs();
     let seconds = text(&RETRY_AFTER).and_then(|value| {
         value.parse::<u64>().ok().or_else(|| {
             let date = k8s_openapi::jiff::fmt::rfc2822::parse(value).ok()?;
@@ -171,14 +141,8 @@ pub(super) fn retry_after(headers: &HeaderMap, now: SystemTime) -> Option<Durati
         })
     });
     let seconds = seconds.or_else(|| {
-        let value = text(&HeaderName::from_static("x-ratelimit-reset"))?
-            .parse::<u64>()
-            .ok()?;
-        Some(if value >= EPOCH_FROM {
-            value.saturating_sub(since_epoch)
-        } else {
-            value
-        })
+        let value = text(&HeaderName::from_static("x-ratelimit-reset"))?.parse::<u64>().ok()?;
+        Some(if value >= EPOCH_FROM { value.saturating_sub(since_epoch) } else { value })
     });
     seconds.map(|seconds| Duration::from_secs(seconds).min(LONGEST_WAIT))
 }

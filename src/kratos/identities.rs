@@ -13,8 +13,8 @@ use super::error::{Error, Kind};
 use super::fault::ErrorBody;
 use super::page::{Page, next_page_token};
 use super::types::{
-    BatchAnswer, BatchItem, BatchOutcome, CreateIdentity, CredentialType, Identity, PatchOperation,
-    Removal, UpdateIdentity,
+    BatchAnswer, BatchItem, BatchOutcome, CreateIdentity, CredentialType, Identity, PatchOperation, Removal,
+    UpdateIdentity,
 };
 
 /// The most ids in one list request: its URL stays below 8 KiB, which every gateway takes.
@@ -60,10 +60,7 @@ impl std::fmt::Debug for IdentityFilter {
         formatter
             .debug_struct("IdentityFilter")
             .field("ids", &self.ids.as_ref().map(Vec::len))
-            .field(
-                "credentials_identifier",
-                &self.credentials_identifier.is_some(),
-            )
+            .field("credentials_identifier", &self.credentials_identifier.is_some())
             .field("include_credential", &self.include_credential)
             .field("page_size", &self.page_size)
             .finish_non_exhaustive()
@@ -73,45 +70,25 @@ impl std::fmt::Debug for IdentityFilter {
 impl IdentityFilter {
     /// The identity that logs in with this identifier.
     pub fn by_identifier(identifier: impl Into<String>) -> Self {
-        Self {
-            credentials_identifier: Some(identifier.into()),
-            ..Self::default()
-        }
+        Self { credentials_identifier: Some(identifier.into()), ..Self::default() }
     }
 
     /// These identities.
     pub fn by_ids(ids: impl IntoIterator<Item = impl Into<String>>) -> Self {
-        Self {
-            ids: Some(ids.into_iter().map(Into::into).collect()),
-            ..Self::default()
-        }
+        Self { ids: Some(ids.into_iter().map(Into::into).collect()), ..Self::default() }
     }
 
     /// The query of one request, but for the page token.
     fn query(&self, ids: &[String]) -> Vec<(&'static str, String)> {
-        let mut query = vec![(
-            "page_size",
-            self.page_size.unwrap_or(PAGE_SIZE).max(1).to_string(),
-        )];
+        let mut query = vec![("page_size", self.page_size.unwrap_or(PAGE_SIZE).max(1).to_string())];
         query.extend(ids.iter().map(|id| ("ids", id.clone())));
-        query.extend(
-            self.include_credential
-                .iter()
-                .map(|kind| ("include_credential", kind.as_str().into())),
-        );
+        query.extend(self.include_credential.iter().map(|kind| ("include_credential", kind.as_str().into())));
         let texts = [
             ("credentials_identifier", &self.credentials_identifier),
-            (
-                "preview_credentials_identifier_similar",
-                &self.preview_credentials_identifier_similar,
-            ),
+            ("preview_credentials_identifier_similar", &self.preview_credentials_identifier_similar),
             ("organization_id", &self.organization_id),
         ];
-        query.extend(
-            texts
-                .into_iter()
-                .filter_map(|(name, text)| Some((name, text.clone()?))),
-        );
+        query.extend(texts.into_iter().filter_map(|(name, text)| Some((name, text.clone()?))));
         match self.consistency {
             Consistency::Default => {}
             Consistency::Strong => query.push(("consistency", "strong".into())),
@@ -135,10 +112,7 @@ impl Client {
     /// Creates identities, each on its own: one failure doesn't hinder the others (but see
     /// [`BatchOutcome::Created`]). The answers are in the items' order, as many as the items. Never repeated
     /// here. Stay at 500 items or fewer; cleartext passwords are hashed one after another.
-    pub async fn batch_patch_identities(
-        &self,
-        items: &[BatchItem],
-    ) -> Result<Vec<BatchAnswer>, Error> {
+    pub async fn batch_patch_identities(&self, items: &[BatchItem]) -> Result<Vec<BatchAnswer>, Error> {
         const OPERATION: &str = "batch_patch_identities";
         #[derive(Deserialize)]
         struct Answers {
@@ -168,20 +142,14 @@ impl Client {
         answers
             .identities
             .into_iter()
-            .map(|item| {
-                Ok(BatchAnswer {
-                    outcome: outcome(&item)?,
-                    patch_id: item.patch_id,
-                })
-            })
+            .map(|item| Ok(BatchAnswer { outcome: outcome(&item)?, patch_id: item.patch_id }))
             .collect()
     }
 
     /// Creates an identity. Never repeated here: where [`Error::outcome_unknown`], it may exist now.
     pub async fn create_identity(&self, identity: &CreateIdentity) -> Result<Identity, Error> {
         let path = ["admin", "identities"];
-        self.json(&self.call_with("create_identity", Method::POST, &path, identity)?)
-            .await
+        self.json(&self.call_with("create_identity", Method::POST, &path, identity)?).await
     }
 
     /// Reads an identity. `include_credential` brings password hashes, seeds or decrypted tokens with it.
@@ -190,17 +158,8 @@ impl Client {
         id: &str,
         include_credential: &[CredentialType],
     ) -> Result<Option<Identity>, Error> {
-        let query: Vec<_> = include_credential
-            .iter()
-            .map(|kind| ("include_credential", kind.as_str()))
-            .collect();
-        self.find(&self.call(
-            "get_identity",
-            Method::GET,
-            &["admin", "identities", id],
-            &query,
-        )?)
-        .await
+        let query: Vec<_> = include_credential.iter().map(|kind| ("include_credential", kind.as_str())).collect();
+        self.find(&self.call("get_identity", Method::GET, &["admin", "identities", id], &query)?).await
     }
 
     /// Lists identities page by page, for as long as the stream is read. It ends after the first error.
@@ -210,51 +169,27 @@ impl Client {
     ) -> impl Stream<Item = Result<Page<Identity>, Error>> + Send + use<> {
         let chunks = match &filter.ids {
             None => VecDeque::from([Vec::new()]),
-            Some(ids) => ids
-                .chunks(IDS_PER_REQUEST)
-                .map(<[String]>::to_vec)
-                .collect(),
+            Some(ids) => ids.chunks(IDS_PER_REQUEST).map(<[String]>::to_vec).collect(),
         };
-        let listing = Listing {
-            client: self.clone(),
-            filter,
-            chunks,
-            page_token: None,
-        };
+        let listing = Listing { client: self.clone(), filter, chunks, page_token: None };
         stream::try_unfold(listing, Listing::next)
     }
 
     /// Changes parts of an identity. Never repeated here. All operations take effect, or none.
-    pub async fn patch_identity(
-        &self,
-        id: &str,
-        operations: &[PatchOperation],
-    ) -> Result<Identity, Error> {
+    pub async fn patch_identity(&self, id: &str, operations: &[PatchOperation]) -> Result<Identity, Error> {
         let path = ["admin", "identities", id];
-        self.json(&self.call_with("patch_identity", Method::PATCH, &path, operations)?)
-            .await
+        self.json(&self.call_with("patch_identity", Method::PATCH, &path, operations)?).await
     }
 
     /// Replaces an identity, but for what [`UpdateIdentity`] says is kept. Never repeated here.
-    pub async fn update_identity(
-        &self,
-        id: &str,
-        identity: &UpdateIdentity,
-    ) -> Result<Identity, Error> {
+    pub async fn update_identity(&self, id: &str, identity: &UpdateIdentity) -> Result<Identity, Error> {
         let path = ["admin", "identities", id];
-        self.json(&self.call_with("update_identity", Method::PUT, &path, identity)?)
-            .await
+        self.json(&self.call_with("update_identity", Method::PUT, &path, identity)?).await
     }
 
     /// Deletes an identity and its sessions.
     pub async fn delete_identity(&self, id: &str) -> Result<Removal, Error> {
-        self.remove(&self.call(
-            "delete_identity",
-            Method::DELETE,
-            &["admin", "identities", id],
-            &[],
-        )?)
-        .await
+        self.remove(&self.call("delete_identity", Method::DELETE, &["admin", "identities", id], &[])?).await
     }
 
     /// Deletes a credential. [`Removal::WasAbsent`] where the identity, or the credential, isn't there. OIDC and
@@ -265,13 +200,9 @@ impl Client {
         kind: CredentialType,
         identifier: Option<&str>,
     ) -> Result<Removal, Error> {
-        let query: Vec<_> = identifier
-            .map(|identifier| ("identifier", identifier))
-            .into_iter()
-            .collect();
+        let query: Vec<_> = identifier.map(|identifier| ("identifier", identifier)).into_iter().collect();
         let path = ["admin", "identities", id, "credentials", kind.as_str()];
-        self.remove(&self.call("delete_identity_credentials", Method::DELETE, &path, &query)?)
-            .await
+        self.remove(&self.call("delete_identity_credentials", Method::DELETE, &path, &query)?).await
     }
 }
 
@@ -284,17 +215,9 @@ impl Listing {
         };
         let mut query = self.filter.query(ids);
         query.extend(self.page_token.take().map(|token| ("page_token", token)));
-        let asked_for = query
-            .last()
-            .filter(|(name, _)| *name == "page_token")
-            .map(|(_, token)| token.clone());
-        let pairs: Vec<_> = query
-            .iter()
-            .map(|(name, value)| (*name, value.as_str()))
-            .collect();
-        let call = self
-            .client
-            .call(OPERATION, Method::GET, &["admin", "identities"], &pairs)?;
+        let asked_for = query.last().filter(|(name, _)| *name == "page_token").map(|(_, token)| token.clone());
+        let pairs: Vec<_> = query.iter().map(|(name, value)| (*name, value.as_str())).collect();
+        let call = self.client.call(OPERATION, Method::GET, &["admin", "identities"], &pairs)?;
         let requested_at = Instant::now();
         let answer = self.client.answer(&call).await?;
         let items: Option<Vec<Identity>> = answer.json(OPERATION)?;
@@ -305,12 +228,6 @@ impl Listing {
             // A server whose page leads to itself would be read for ever.
             return Err(Error::new(OPERATION, Kind::Foreign(answer.status)));
         }
-        Ok(Some((
-            Page {
-                items: items.unwrap_or_default(),
-                requested_at,
-            },
-            self,
-        )))
+        Ok(Some((Page { items: items.unwrap_or_default(), requested_at }, self)))
     }
 }

@@ -11,6 +11,8 @@ mod recovery;
 mod retry;
 mod schemas;
 mod sessions;
+#[cfg(test)]
+mod tests;
 mod transport;
 pub mod types;
 
@@ -21,8 +23,8 @@ pub use identities::{Consistency, IDS_PER_REQUEST, IdentityFilter};
 pub use page::Page;
 pub use sessions::{Expand, SessionFilter};
 pub use types::{
-    AddressImport, AuthenticationMethod, BatchAnswer, BatchItem, BatchOutcome, CreateIdentity,
-    Credential, CredentialImport, CredentialType, Device, Identity, OidcLink, PasswordImport,
-    PatchOperation, RecoveryAddress, RecoveryCode, RecoveryLink, Removal, SchemaContainer, Secret,
-    Session, State, UpdateIdentity, VerifiableAddress, VerifiedAddressImport,
+    AddressImport, AuthenticationMethod, BatchAnswer, BatchItem, BatchOutcome, CreateIdentity, Credential,
+    CredentialImport, CredentialType, Device, Identity, OidcLink, PasswordImport, PatchOperation, RecoveryAddress,
+    RecoveryCode, RecoveryLink, Removal, SchemaContainer, Secret, Session, State, UpdateIdentity, VerifiableAddress,
+    VerifiedAddressImport,
 };

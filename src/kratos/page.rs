@@ -19,46 +19,26 @@ pub struct Page<T> {
 pub(super) fn next_page_token(headers: &HeaderMap) -> Option<String> {
     // Links are often relative; any base does, since only the query is read.
     let base = Url::parse("http://localhost").ok()?;
-    headers
-        .get_all(LINK)
-        .iter()
-        .filter_map(|value| value.to_str().ok())
-        .flat_map(links)
-        .find_map(|(target, parameters)| {
+    headers.get_all(LINK).iter().filter_map(|value| value.to_str().ok()).flat_map(links).find_map(
+        |(target, parameters)| {
             let is_next = parameters.split(';').any(|parameter| {
                 let (name, value) = parameter.split_once('=').unwrap_or_default();
                 name.trim().eq_ignore_ascii_case("rel")
-                    && value
-                        .trim()
-                        .trim_matches('"')
-                        .split(' ')
-                        .any(|relation| relation == "next")
+                    && value.trim().trim_matches('"').split(' ').any(|relation| relation == "next")
             });
             let url = is_next.then(|| base.join(target).ok()).flatten()?;
-            let token = url
-                .query_pairs()
-                .find(|(name, _)| name == "page_token")?
-                .1
-                .into_owned();
+            let token = url.query_pairs().find(|(name, _)| name == "page_token")?.1.into_owned();
             (!token.is_empty()).then_some(token)
-        })
+        },
+    )
 }
 
 /// The links of one header value: what is between `<` and `>`, and the parameters up to the next one.
 fn links(value: &str) -> impl Iterator<Item = (&str, &str)> {
-    value
-        .split('<')
-        .skip(1)
-        .filter_map(|link| link.split_once('>'))
+    value.split('<').skip(1).filter_map(|link| link.split_once('>'))
 }
 
 /// The `X-Total-Count` header.
 pub(super) fn total_count(headers: &HeaderMap) -> Option<usize> {
-    headers
-        .get("x-total-count")?
-        .to_str()
-        .ok()?
-        .trim()
-        .parse()
-        .ok()
+    headers.get("x-total-count")?.to_str().ok()?.trim().parse().ok()
 }

@@ -19,13 +19,7 @@ impl Client {
     ) -> Result<RecoveryCode, Error> {
         let body = body(identity_id, expires_in);
         let path = ["admin", "recovery", "code"];
-        self.json(&self.call_with(
-            "create_recovery_code_for_identity",
-            Method::POST,
-            &path,
-            &body,
-        )?)
-        .await
+        self.json(&self.call_with("create_recovery_code_for_identity", Method::POST, &path, &body)?).await
     }
 
     /// Issues a recovery link, likewise.
@@ -36,13 +30,7 @@ impl Client {
     ) -> Result<RecoveryLink, Error> {
         let body = body(identity_id, expires_in);
         let path = ["admin", "recovery", "link"];
-        self.json(&self.call_with(
-            "create_recovery_link_for_identity",
-            Method::POST,
-            &path,
-            &body,
-        )?)
-        .await
+        self.json(&self.call_with("create_recovery_link_for_identity", Method::POST, &path, &body)?).await
     }
 }
 

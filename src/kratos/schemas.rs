@@ -33,9 +33,7 @@ impl Client {
             let answer = self.schema_answer(OPERATION, &["schemas"], &query).await?;
             let items: Option<Vec<SchemaContainer>> = answer.json(OPERATION)?;
             let items = items.unwrap_or_default();
-            let is_new = items
-                .iter()
-                .any(|item| schemas.iter().all(|known| known.id != item.id));
+            let is_new = items.iter().any(|item| schemas.iter().all(|known| known.id != item.id));
             if !is_new {
                 break;
             }
@@ -50,10 +48,7 @@ impl Client {
     /// Reads one identity schema, by its plain id, whatever characters are in it.
     pub async fn get_identity_schema(&self, id: &str) -> Result<Option<Value>, Error> {
         const OPERATION: &str = "get_identity_schema";
-        match self
-            .schema_answer(OPERATION, &["schemas", &in_path(id)], &[])
-            .await
-        {
+        match self.schema_answer(OPERATION, &["schemas", &in_path(id)], &[]).await {
             Ok(answer) => answer.json(OPERATION).map(Some),
             Err(error) if error.class() == Class::NotFound => Ok(None),
             Err(error) => Err(error),
@@ -84,21 +79,14 @@ impl Client {
                 .ok_or_else(|| Error::new(operation, Kind::Redirected(answer.status)))?;
             call = anonymous(operation, target);
         }
-        Err(Error::new(
-            operation,
-            Kind::Redirected(reqwest::StatusCode::TEMPORARY_REDIRECT),
-        ))
+        Err(Error::new(operation, Kind::Redirected(reqwest::StatusCode::TEMPORARY_REDIRECT)))
     }
 }
 
 /// A schema's id as part of a path: plain where it can be, else in the base64 that Kratos understands as well.
 fn in_path(id: &str) -> Cow<'_, str> {
     let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
-    if id.bytes().all(is_plain) {
-        id.into()
-    } else {
-        URL_SAFE_NO_PAD.encode(id).into()
-    }
+    if id.bytes().all(is_plain) { id.into() } else { URL_SAFE_NO_PAD.encode(id).into() }
 }
 
 /// A request without the token.
@@ -106,11 +94,5 @@ fn anonymous(operation: &'static str, mut url: Url) -> Call {
     // A redirect could carry credentials of its own in its URL; none are sent. (Neither fails on http or https.)
     let _ = url.set_username("");
     let _ = url.set_password(None);
-    Call {
-        operation,
-        method: Method::GET,
-        url,
-        body: None,
-        authorization: None,
-    }
+    Call { operation, method: Method::GET, url, body: None, authorization: None }
 }

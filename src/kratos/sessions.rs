@@ -74,33 +74,18 @@ impl Client {
         let page_size = filter.page_size.unwrap_or(PAGE_SIZE).max(1).to_string();
         let mut query = vec![("page_size", page_size.as_str())];
         query.extend(filter.active.map(|active| ("active", flag(active))));
-        query.extend(
-            filter
-                .expand
-                .iter()
-                .map(|expand| ("expand", expand.as_str())),
-        );
+        query.extend(filter.expand.iter().map(|expand| ("expand", expand.as_str())));
         query.extend(token.map(|token| ("page_token", token)));
         let call = self.call(OPERATION, Method::GET, &["admin", "sessions"], &query)?;
         let requested_at = Instant::now();
         let answer = self.answer(&call).await?;
         let items: Option<Vec<Session>> = answer.json(OPERATION)?;
-        Ok((
-            Page {
-                items: items.unwrap_or_default(),
-                requested_at,
-            },
-            next_page_token(&answer.headers),
-        ))
+        Ok((Page { items: items.unwrap_or_default(), requested_at }, next_page_token(&answer.headers)))
     }
 
     /// Lists the sessions of one identity, with devices. An unknown identity has none. The pages' links are wrong
     /// in every version of Kratos, so pages are counted; a session that ends while they are read can hide another.
-    pub async fn list_identity_sessions(
-        &self,
-        identity_id: &str,
-        active: Option<bool>,
-    ) -> Result<Vec<Session>, Error> {
+    pub async fn list_identity_sessions(&self, identity_id: &str, active: Option<bool>) -> Result<Vec<Session>, Error> {
         const OPERATION: &str = "list_identity_sessions";
         let mut sessions = Vec::new();
         let mut known = HashSet::new();
@@ -109,17 +94,10 @@ impl Client {
             let mut query = vec![("per_page", IDENTITY_PAGE_SIZE), ("page", page.as_str())];
             query.extend(active.map(|active| ("active", flag(active))));
             let path = ["admin", "identities", identity_id, "sessions"];
-            let answer = self
-                .answer(&self.call(OPERATION, Method::GET, &path, &query)?)
-                .await?;
+            let answer = self.answer(&self.call(OPERATION, Method::GET, &path, &query)?).await?;
             let items: Option<Vec<Session>> = answer.json(OPERATION)?;
             let before = sessions.len();
-            sessions.extend(
-                items
-                    .unwrap_or_default()
-                    .into_iter()
-                    .filter(|item| known.insert(item.id.clone())),
-            );
+            sessions.extend(items.unwrap_or_default().into_iter().filter(|item| known.insert(item.id.clone())));
             let total = total_count(&answer.headers).unwrap_or_default();
             if sessions.len() == before || sessions.len() >= total {
                 break;
@@ -130,28 +108,13 @@ impl Client {
 
     /// Reads a session. Only with [`Expand::Identity`] does `active` consider the identity's state.
     pub async fn get_session(&self, id: &str, expand: &[Expand]) -> Result<Option<Session>, Error> {
-        let query: Vec<_> = expand
-            .iter()
-            .map(|expand| ("expand", expand.as_str()))
-            .collect();
-        self.find(&self.call(
-            "get_session",
-            Method::GET,
-            &["admin", "sessions", id],
-            &query,
-        )?)
-        .await
+        let query: Vec<_> = expand.iter().map(|expand| ("expand", expand.as_str())).collect();
+        self.find(&self.call("get_session", Method::GET, &["admin", "sessions", id], &query)?).await
     }
 
     /// Ends a session. [`Removal::Removed`] also where it had ended before.
     pub async fn disable_session(&self, id: &str) -> Result<Removal, Error> {
-        self.remove(&self.call(
-            "disable_session",
-            Method::DELETE,
-            &["admin", "sessions", id],
-            &[],
-        )?)
-        .await
+        self.remove(&self.call("disable_session", Method::DELETE, &["admin", "sessions", id], &[])?).await
     }
 
     /// Extends a session to now plus the server's lifespan. The session where the server gives it. Success says
@@ -159,25 +122,15 @@ impl Client {
     /// look before, and compare `expires_at` afterwards. Never repeated here.
     pub async fn extend_session(&self, id: &str) -> Result<Option<Session>, Error> {
         const OPERATION: &str = "extend_session";
-        let call = self.call(
-            OPERATION,
-            Method::PATCH,
-            &["admin", "sessions", id, "extend"],
-            &[],
-        )?;
+        let call = self.call(OPERATION, Method::PATCH, &["admin", "sessions", id, "extend"], &[])?;
         let answer = self.answer(&call).await?;
-        if answer.status == StatusCode::NO_CONTENT {
-            Ok(None)
-        } else {
-            answer.json(OPERATION).map(Some)
-        }
+        if answer.status == StatusCode::NO_CONTENT { Ok(None) } else { answer.json(OPERATION).map(Some) }
     }
 
     /// Deletes all sessions of an identity. [`Removal::WasAbsent`] where it had none.
     pub async fn delete_identity_sessions(&self, identity_id: &str) -> Result<Removal, Error> {
         let path = ["admin", "identities", identity_id, "sessions"];
-        self.remove(&self.call("delete_identity_sessions", Method::DELETE, &path, &[])?)
-            .await
+        self.remove(&self.call("delete_identity_sessions", Method::DELETE, &path, &[])?).await
     }
 }
 

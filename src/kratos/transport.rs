@@ -36,12 +36,8 @@ pub(super) struct Answer {
 
 impl Answer {
     /// Reads the body. What isn't of the expected shape isn't Kratos'.
-    pub(super) fn json<T: serde::de::DeserializeOwned>(
-        &self,
-        operation: &'static str,
-    ) -> Result<T, Error> {
-        serde_json::from_slice(&self.body)
-            .map_err(|_| Error::new(operation, Kind::Foreign(self.status)))
+    pub(super) fn json<T: serde::de::DeserializeOwned>(&self, operation: &'static str) -> Result<T, Error> {
+        serde_json::from_slice(&self.body).map_err(|_| Error::new(operation, Kind::Foreign(self.status)))
     }
 }
 
@@ -50,35 +46,24 @@ pub(super) async fn send(http: &reqwest::Client, call: &Call) -> Result<Answer, 
     let failed = |kind| Error::new(call.operation, kind);
     let mut request = Request::new(call.method.clone(), call.url.clone());
     if let Some(body) = &call.body {
-        request
-            .headers_mut()
-            .insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        request.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
         *request.body_mut() = Some(body.clone().into());
     }
     if let Some(authorization) = &call.authorization {
-        request
-            .headers_mut()
-            .insert(AUTHORIZATION, authorization.clone());
+        request.headers_mut().insert(AUTHORIZATION, authorization.clone());
     }
-    let response = http
-        .execute(request)
-        .await
-        .map_err(|error| failed(kind_of(&error)))?;
+    let response = http.execute(request).await.map_err(|error| failed(kind_of(&error)))?;
     let status = response.status();
     let headers = response.headers().clone();
     let body = read(response).await.map_err(failed)?;
     if status.is_success() || status.is_redirection() {
-        return Ok(Answer {
-            status,
-            headers,
-            body,
-        });
+        return Ok(Answer { status, headers, body });
     }
     Err(failed(refusal(status, &headers, &body)))
 }
 
 /// An answer that isn't 2xx.
-fn refusal(status: StatusCode, headers: &HeaderMap, body: &[u8]) -> Kind {
+pub(super) fn refusal(status: StatusCode, headers: &HeaderMap, body: &[u8]) -> Kind {
     let error = ErrorBody::parse(body);
     // A stranger's 404 or 409 (a gateway's, a wrong URL's) must never pass for a missing or existing identity.
     if error.is_none() && matches!(status, StatusCode::NOT_FOUND | StatusCode::CONFLICT) {
@@ -105,23 +90,12 @@ async fn read(mut response: Response) -> Result<Bytes, Kind> {
 
 /// Reduces reqwest's error to its kind. Only texts of the operating system's and of rustls' are kept.
 fn kind_of(error: &reqwest::Error) -> Kind {
-    let mut cause: Option<&(dyn StdError + 'static)> = error.source();
-    let mut refused = None;
-    while let Some(current) = cause {
-        if let Some(tls) = current.downcast_ref::<rustls::Error>() {
-            return Kind::Tls(tls.to_string());
-        }
-        if let Some(io) = current.downcast_ref::<io::Error>() {
-            let inner = io.get_ref();
-            if let Some(tls) = inner.and_then(|inner| inner.downcast_ref::<rustls::Error>()) {
-                return Kind::Tls(tls.to_string());
-            }
-            refused = Some(io.kind().to_string());
-        }
-        cause = current.source();
+    if let Some(tls) = cause::<rustls::Error>(error) {
+        return Kind::Tls(tls.to_string());
     }
     if error.is_connect() {
-        Kind::Connect(refused.unwrap_or_else(|| "no address, or no answer in time".to_owned()))
+        let detail = cause::<io::Error>(error).map(|io| io.kind().to_string());
+        Kind::Connect(detail.unwrap_or_else(|| "no address, or no answer in time".to_owned()))
     } else if error.is_timeout() {
         Kind::Timeout
     } else if error.is_builder() {
@@ -129,4 +103,12 @@ fn kind_of(error: &reqwest::Error) -> Kind {
     } else {
         Kind::Interrupted
     }
+}
+
+/// The deepest cause of a type.
+fn cause<'a, T: StdError + 'static>(error: &'a (dyn StdError + 'static)) -> Option<&'a T> {
+    // An I/O error's source skips the very error that it wraps.
+    let wrapped = error.downcast_ref::<io::Error>().and_then(io::Error::get_ref).and_then(|wrapped| cause(wrapped));
+    let deeper = || error.source().and_then(|source| cause(source));
+    wrapped.or_else(deeper).or_else(|| error.downcast_ref())
 }

@@ -1,18 +1,13 @@
 //! `batch_patch_identities`.
 
-use kratos_operator::kratos::{
-    BatchAnswer, BatchItem, BatchOutcome, Class, CreateIdentity, Error, State,
-};
+use kratos_operator::kratos::{BatchAnswer, BatchItem, BatchOutcome, Class, CreateIdentity, Error, State};
 use serde_json::json;
 
 use crate::fixtures::{customer, email, kratos, list, plain, read};
 use kratos_operator::kratos::IdentityFilter;
 
 fn item(create: CreateIdentity) -> BatchItem {
-    BatchItem {
-        create,
-        patch_id: None,
-    }
+    BatchItem { create, patch_id: None }
 }
 
 fn id(answer: &BatchAnswer) -> &str {
@@ -32,16 +27,10 @@ fn error(answer: &BatchAnswer) -> &Error {
 #[tokio::test]
 async fn all_are_created_and_the_answers_keep_their_order_and_patch_ids() {
     let (_, client) = kratos().await;
-    let patch_ids = [
-        "c4ae4d6c-6c6f-4d7a-8d7e-3c5e5b6a7d8e",
-        "1a0f5d5e-58a4-4c39-8a5f-0d5c1f3b7c11",
-    ];
+    let patch_ids = ["c4ae4d6c-6c6f-4d7a-8d7e-3c5e5b6a7d8e", "1a0f5d5e-58a4-4c39-8a5f-0d5c1f3b7c11"];
     let items: Vec<_> = patch_ids
         .iter()
-        .map(|id| BatchItem {
-            create: plain(json!({"label": id})),
-            patch_id: Some((*id).into()),
-        })
+        .map(|id| BatchItem { create: plain(json!({"label": id})), patch_id: Some((*id).into()) })
         .collect();
     let answers = client.batch_patch_identities(&items).await.unwrap();
     assert_eq!(answers.len(), 2);
@@ -56,22 +45,12 @@ async fn bad_traits_and_an_unknown_schema_fail_alone_but_cannot_be_told_apart() 
     let (_, client) = kratos().await;
     let mut bad = customer(&email("bad"));
     bad.traits["age"] = json!(-1);
-    let unknown = CreateIdentity {
-        schema_id: "nobody-has-this".into(),
-        ..plain(json!({}))
-    };
-    let items = [
-        item(bad),
-        item(unknown),
-        item(plain(json!({"label": "good"}))),
-    ];
+    let unknown = CreateIdentity { schema_id: "nobody-has-this".into(), ..plain(json!({})) };
+    let items = [item(bad), item(unknown), item(plain(json!({"label": "good"})))];
     let answers = client.batch_patch_identities(&items).await.unwrap();
     for answer in &answers[..2] {
         let error = error(answer);
-        assert_eq!(
-            (error.class(), error.status()),
-            (Class::Rejected, Some(400))
-        );
+        assert_eq!((error.class(), error.status()), (Class::Rejected, Some(400)));
         assert!(!error.is_traits_rejected() && !error.is_schema_unknown());
     }
     assert_eq!(read(&client, id(&answers[2])).await.traits["label"], "good");
@@ -83,47 +62,21 @@ async fn one_conflict_undoes_the_others_although_they_are_answered_as_created() 
     let taken = email("taken");
     client.create_identity(&customer(&taken)).await.unwrap();
     let free = email("free");
-    let answers = client
-        .batch_patch_identities(&[item(customer(&taken)), item(customer(&free))])
-        .await
-        .unwrap();
+    let answers = client.batch_patch_identities(&[item(customer(&taken)), item(customer(&free))]).await.unwrap();
     assert_eq!(error(&answers[0]).class(), Class::Conflict);
-    assert!(
-        client
-            .get_identity(id(&answers[1]), &[])
-            .await
-            .unwrap()
-            .is_none()
-    );
-    assert!(
-        list(&client, IdentityFilter::by_identifier(free))
-            .await
-            .unwrap()
-            .is_empty()
-    );
+    assert!(client.get_identity(id(&answers[1]), &[]).await.unwrap().is_none());
+    assert!(list(&client, IdentityFilter::by_identifier(free)).await.unwrap().is_empty());
 }
 
 #[tokio::test]
 async fn a_conflict_within_the_batch_is_one_too() {
     let (_, client) = kratos().await;
     let twice = email("twice");
-    let items = [
-        item(customer(&twice)),
-        item(customer(&twice)),
-        item(plain(json!({}))),
-    ];
+    let items = [item(customer(&twice)), item(customer(&twice)), item(plain(json!({})))];
     let answers = client.batch_patch_identities(&items).await.unwrap();
-    let conflicts = answers
-        .iter()
-        .filter(|answer| matches!(answer.outcome, BatchOutcome::Failed(_)))
-        .count();
+    let conflicts = answers.iter().filter(|answer| matches!(answer.outcome, BatchOutcome::Failed(_))).count();
     assert_eq!(conflicts, 1);
-    assert!(
-        list(&client, IdentityFilter::by_identifier(twice))
-            .await
-            .unwrap()
-            .is_empty()
-    );
+    assert!(list(&client, IdentityFilter::by_identifier(twice)).await.unwrap().is_empty());
 }
 
 #[tokio::test]
@@ -131,37 +84,17 @@ async fn an_unknown_field_or_a_bad_hash_in_one_item_fails_the_whole_request() {
     use kratos_operator::kratos::{CredentialImport, PasswordImport, Secret};
     let (_, client) = kratos().await;
     let good = email("good");
-    let newer = CreateIdentity {
-        external_id: Some("crm-1".into()),
-        ..plain(json!({}))
-    };
-    let error = client
-        .batch_patch_identities(&[item(customer(&good)), item(newer)])
-        .await
-        .unwrap_err();
-    assert_eq!(
-        (error.class(), error.unknown_field()),
-        (Class::Rejected, Some("external_id"))
-    );
+    let newer = CreateIdentity { external_id: Some("crm-1".into()), ..plain(json!({})) };
+    let error = client.batch_patch_identities(&[item(customer(&good)), item(newer)]).await.unwrap_err();
+    assert_eq!((error.class(), error.unknown_field()), (Class::Rejected, Some("external_id")));
     let import = CredentialImport {
         password: Some(PasswordImport::Hashed(Secret::new("no hash"))),
         ..CredentialImport::default()
     };
-    let bad = CreateIdentity {
-        credentials: import,
-        ..plain(json!({}))
-    };
-    let error = client
-        .batch_patch_identities(&[item(customer(&good)), item(bad)])
-        .await
-        .unwrap_err();
+    let bad = CreateIdentity { credentials: import, ..plain(json!({})) };
+    let error = client.batch_patch_identities(&[item(customer(&good)), item(bad)]).await.unwrap_err();
     assert!(error.is_hash_rejected());
-    assert!(
-        list(&client, IdentityFilter::by_identifier(good))
-            .await
-            .unwrap()
-            .is_empty()
-    );
+    assert!(list(&client, IdentityFilter::by_identifier(good)).await.unwrap().is_empty());
 }
 
 #[tokio::test]
@@ -172,35 +105,20 @@ async fn the_state_is_taken_and_metadata_admin_with_it() {
         metadata_admin: Some(json!({"mark": "batch"})),
         ..plain(json!({}))
     };
-    let answers = client
-        .batch_patch_identities(&[item(create)])
-        .await
-        .unwrap();
+    let answers = client.batch_patch_identities(&[item(create)]).await.unwrap();
     let read = read(&client, id(&answers[0])).await;
-    assert_eq!(
-        (read.state, &read.metadata_admin),
-        (State::Inactive, &json!({"mark": "batch"}))
-    );
+    assert_eq!((read.state, &read.metadata_admin), (State::Inactive, &json!({"mark": "batch"})));
 }
 
 #[tokio::test]
 async fn five_hundred_at_once_are_created_and_more_than_two_thousand_are_rejected() {
     let (_, client) = kratos().await;
-    let items: Vec<_> = (0..500)
-        .map(|number| item(plain(json!({"label": number.to_string()}))))
-        .collect();
+    let items: Vec<_> = (0..500).map(|number| item(plain(json!({"label": number.to_string()})))).collect();
     let answers = client.batch_patch_identities(&items).await.unwrap();
-    assert!(
-        answers
-            .iter()
-            .all(|answer| matches!(answer.outcome, BatchOutcome::Created { .. }))
-    );
+    assert!(answers.iter().all(|answer| matches!(answer.outcome, BatchOutcome::Created { .. })));
     let items = vec![item(plain(json!({}))); 2001];
     let error = client.batch_patch_identities(&items).await.unwrap_err();
-    assert_eq!(
-        (error.class(), error.status()),
-        (Class::Rejected, Some(400))
-    );
+    assert_eq!((error.class(), error.status()), (Class::Rejected, Some(400)));
 }
 
 #[tokio::test]

@@ -12,79 +12,40 @@ async fn a_schema_in_use_that_is_removed_breaks_get_and_list_until_it_is_back() 
     let client = kratos.client();
     let created = client.create_identity(&plain(json!({}))).await.unwrap();
     let mut removed = None;
-    kratos
-        .restart_with(|options| removed = options.schemas.remove("plain"))
-        .await
-        .unwrap();
+    kratos.restart_with(|options| removed = options.schemas.remove("plain")).await.unwrap();
     let client = kratos.client();
     let get = client.get_identity(&created.id, &[]).await.unwrap_err();
     let listed = list(&client, IdentityFilter::default()).await.unwrap_err();
     for error in [get, listed] {
-        assert_eq!(
-            (error.class(), error.status()),
-            (Class::Transient, Some(500))
-        );
+        assert_eq!((error.class(), error.status()), (Class::Transient, Some(500)));
         assert!(!error.instance_unavailable());
     }
-    kratos
-        .restart_with(|options| options.schemas.extend([("plain".into(), removed.unwrap())]))
-        .await
-        .unwrap();
-    assert!(
-        kratos
-            .client()
-            .get_identity(&created.id, &[])
-            .await
-            .unwrap()
-            .is_some()
-    );
+    kratos.restart_with(|options| options.schemas.extend([("plain".into(), removed.unwrap())])).await.unwrap();
+    assert!(kratos.client().get_identity(&created.id, &[]).await.unwrap().is_some());
 }
 
 #[tokio::test]
 async fn a_disabled_recovery_method_is_told_apart_from_an_unknown_identity() {
-    let kratos = Kratos::start(Options {
-        recovery: false,
-        ..Options::default()
-    })
-    .await
-    .unwrap();
+    let kratos = Kratos::start(Options { recovery: false, ..Options::default() }).await.unwrap();
     let client = kratos.client();
     let created = client.create_identity(&plain(json!({}))).await.unwrap();
-    let code = client
-        .create_recovery_code_for_identity(&created.id, None)
-        .await
-        .unwrap_err();
-    let link = client
-        .create_recovery_link_for_identity(&created.id, None)
-        .await
-        .unwrap_err();
+    let code = client.create_recovery_code_for_identity(&created.id, None).await.unwrap_err();
+    let link = client.create_recovery_link_for_identity(&created.id, None).await.unwrap_err();
     for error in [code, link] {
         assert!(error.is_method_disabled() && !error.is_identity_unknown());
-        assert_eq!(
-            (error.class(), error.status()),
-            (Class::NotFound, Some(404))
-        );
+        assert_eq!((error.class(), error.status()), (Class::NotFound, Some(404)));
     }
 }
 
 #[tokio::test]
 async fn outside_of_its_window_a_session_is_extended_without_effect() {
-    let options = Options {
-        earliest_possible_extend: Some("1h".into()),
-        ..Options::default()
-    };
+    let options = Options { earliest_possible_extend: Some("1h".into()), ..Options::default() };
     let kratos = Kratos::start(options).await.unwrap();
     let client = kratos.client();
     let email = email("window");
-    client
-        .create_identity(&customer_with_password(&email))
-        .await
-        .unwrap();
+    client.create_identity(&customer_with_password(&email)).await.unwrap();
     let token = kratos.login(&email, PASSWORD).await.unwrap().unwrap();
-    let id = kratos.whoami(&token).await.unwrap().unwrap()["id"]
-        .as_str()
-        .unwrap()
-        .to_owned();
+    let id = kratos.whoami(&token).await.unwrap().unwrap()["id"].as_str().unwrap().to_owned();
     let before = client.get_session(&id, &[]).await.unwrap().unwrap();
     client.extend_session(&id).await.unwrap();
     let after = client.get_session(&id, &[]).await.unwrap().unwrap();
@@ -101,13 +62,7 @@ async fn while_it_is_down_the_instance_is_unavailable_and_afterwards_everything_
     assert!(error.instance_unavailable() && !error.outcome_unknown());
     assert_eq!(error.class(), Class::Transient);
     kratos.start_again().await.unwrap();
-    assert!(
-        client
-            .get_identity(&created.id, &[])
-            .await
-            .unwrap()
-            .is_some()
-    );
+    assert!(client.get_identity(&created.id, &[]).await.unwrap().is_some());
 }
 
 #[tokio::test]
@@ -115,18 +70,12 @@ async fn the_public_port_as_admin_url_is_an_unavailable_instance_and_not_a_missi
     use kratos_operator::kratos::{Client, ClientConfig};
     let (kratos, _) = crate::fixtures::kratos().await;
     let client = Client::new(ClientConfig::new(kratos.public_url())).unwrap();
-    let error = client
-        .get_identity(crate::fixtures::NOBODY, &[])
-        .await
-        .unwrap_err();
+    let error = client.get_identity(crate::fixtures::NOBODY, &[]).await.unwrap_err();
     assert!(error.instance_unavailable());
     let mut wrong = kratos.admin_url();
     wrong.set_path("/somewhere/else");
     let client = Client::new(ClientConfig::new(wrong)).unwrap();
-    let error = client
-        .get_identity(crate::fixtures::NOBODY, &[])
-        .await
-        .unwrap_err();
+    let error = client.get_identity(crate::fixtures::NOBODY, &[]).await.unwrap_err();
     assert!(error.instance_unavailable());
     assert_ne!(error.class(), Class::NotFound);
 }
@@ -137,22 +86,12 @@ async fn a_bare_number_as_metadata_breaks_get_and_list_on_sqlite_until_it_is_del
     let kratos = Kratos::start(Options::default()).await.unwrap();
     let client = kratos.client();
     let healthy = client.create_identity(&plain(json!({}))).await.unwrap();
-    let create = CreateIdentity {
-        metadata_admin: Some(json!(5)),
-        ..plain(json!({}))
-    };
+    let create = CreateIdentity { metadata_admin: Some(json!(5)), ..plain(json!({})) };
     let poison = client.create_identity(&create).await.unwrap();
     let get = client.get_identity(&poison.id, &[]).await.unwrap_err();
     let listed = list(&client, IdentityFilter::default()).await.unwrap_err();
     assert_eq!((get.status(), listed.status()), (Some(500), Some(500)));
-    assert!(
-        list(&client, IdentityFilter::by_ids([&healthy.id]))
-            .await
-            .is_ok()
-    );
-    assert_eq!(
-        client.delete_identity(&poison.id).await.unwrap(),
-        Removal::Removed
-    );
+    assert!(list(&client, IdentityFilter::by_ids([&healthy.id])).await.is_ok());
+    assert_eq!(client.delete_identity(&poison.id).await.unwrap(), Removal::Removed);
     assert!(list(&client, IdentityFilter::default()).await.is_ok());
 }

@@ -2,8 +2,7 @@
 
 use futures::TryStreamExt;
 use kratos_operator::kratos::{
-    Client, CreateIdentity, CredentialImport, Error, Identity, IdentityFilter, PasswordImport,
-    PatchOperation, Secret,
+    Client, CreateIdentity, CredentialImport, Error, Identity, IdentityFilter, PasswordImport, PatchOperation, Secret,
 };
 use serde_json::{Value, json};
 
@@ -28,54 +27,32 @@ pub fn email(who: &str) -> String {
 
 /// A customer, not yet created.
 pub fn customer(email: &str) -> CreateIdentity {
-    CreateIdentity {
-        schema_id: "customer".into(),
-        traits: json!({"email": email}),
-        ..CreateIdentity::default()
-    }
+    CreateIdentity { schema_id: "customer".into(), traits: json!({"email": email}), ..CreateIdentity::default() }
 }
 
 /// An identity without anything unique, not yet created.
 pub fn plain(traits: Value) -> CreateIdentity {
-    CreateIdentity {
-        schema_id: "plain".into(),
-        traits,
-        ..CreateIdentity::default()
-    }
+    CreateIdentity { schema_id: "plain".into(), traits, ..CreateIdentity::default() }
 }
 
 /// An identity with nothing but a verifiable and recoverable address, not yet created.
 pub fn contact(email: &str) -> CreateIdentity {
-    CreateIdentity {
-        schema_id: "contact".into(),
-        traits: json!({"email": email}),
-        ..CreateIdentity::default()
-    }
+    CreateIdentity { schema_id: "contact".into(), traits: json!({"email": email}), ..CreateIdentity::default() }
 }
 
 /// A customer who can log in with [`PASSWORD`], not yet created.
 pub fn customer_with_password(email: &str) -> CreateIdentity {
-    CreateIdentity {
-        credentials: password(PASSWORD),
-        ..customer(email)
-    }
+    CreateIdentity { credentials: password(PASSWORD), ..customer(email) }
 }
 
 /// A cleartext password.
 pub fn password(text: &str) -> CredentialImport {
-    CredentialImport {
-        password: Some(PasswordImport::Cleartext(Secret::new(text))),
-        ..CredentialImport::default()
-    }
+    CredentialImport { password: Some(PasswordImport::Cleartext(Secret::new(text))), ..CredentialImport::default() }
 }
 
 /// Reads an identity that is there.
 pub async fn read(client: &Client, id: &str) -> Identity {
-    client
-        .get_identity(id, &[])
-        .await
-        .unwrap()
-        .expect("the identity is there")
+    client.get_identity(id, &[]).await.unwrap().expect("the identity is there")
 }
 
 /// All identities that a filter lets through, over all pages.
@@ -85,17 +62,11 @@ pub async fn list(client: &Client, filter: IdentityFilter) -> Result<Vec<Identit
 }
 
 pub fn add(path: &str, value: Value) -> PatchOperation {
-    PatchOperation::Add {
-        path: path.into(),
-        value,
-    }
+    PatchOperation::Add { path: path.into(), value }
 }
 
 pub fn replace(path: &str, value: Value) -> PatchOperation {
-    PatchOperation::Replace {
-        path: path.into(),
-        value,
-    }
+    PatchOperation::Replace { path: path.into(), value }
 }
 
 pub fn remove(path: &str) -> PatchOperation {

@@ -17,26 +17,17 @@ const ADD_AND_REPLACE: [Make; 2] = [add, replace];
 /// What becomes of `metadata_admin` that starts as `start`.
 async fn metadata(start: &Value, patch: PatchOperation) -> Option<Value> {
     let (_, client) = kratos().await;
-    let create = CreateIdentity {
-        metadata_admin: Some(start.clone()),
-        ..plain(json!({}))
-    };
+    let create = CreateIdentity { metadata_admin: Some(start.clone()), ..plain(json!({})) };
     let id = client.create_identity(&create).await.unwrap().id;
     let outcome = client.patch_identity(&id, &[patch]).await;
     let after = read(&client, &id).await.metadata_admin;
     match outcome {
         Ok(answer) => {
-            assert_eq!(
-                answer.metadata_admin, after,
-                "the answer to a patch has metadata_admin"
-            );
+            assert_eq!(answer.metadata_admin, after, "the answer to a patch has metadata_admin");
             Some(after)
         }
         Err(error) => {
-            assert_eq!(
-                (error.class(), error.status()),
-                (Class::Rejected, Some(400))
-            );
+            assert_eq!((error.class(), error.status()), (Class::Rejected, Some(400)));
             assert!(error.is_patch_inapplicable(), "{error}");
             assert_eq!(&after, start);
             None
@@ -47,11 +38,7 @@ async fn metadata(start: &Value, patch: PatchOperation) -> Option<Value> {
 /// What becomes of traits that start as `start`.
 async fn traits(start: &Value, patch: PatchOperation) -> Option<Value> {
     let (_, client) = kratos().await;
-    let id = client
-        .create_identity(&plain(start.clone()))
-        .await
-        .unwrap()
-        .id;
+    let id = client.create_identity(&plain(start.clone())).await.unwrap().id;
     let outcome = client.patch_identity(&id, &[patch]).await;
     let after = read(&client, &id).await.traits;
     if outcome.is_err() {
@@ -80,33 +67,15 @@ async fn parents_are_made_where_there_is_nothing_or_null() {
 async fn a_parent_made_for_a_key_of_digits_is_an_array_full_of_nulls() {
     let (absent, null) = (json!({}), json!(null));
     let in_a = "/metadata_admin/a/2";
-    assert_eq!(
-        metadata(&absent, add(in_a, json!(1))).await,
-        Some(json!({"a": [null, null, 1]}))
-    );
-    assert_eq!(
-        metadata(&null, add("/metadata_admin/2", json!(1))).await,
-        Some(json!([null, null, 1]))
-    );
-    assert_eq!(
-        metadata(&absent, add("/metadata_admin/a/-", json!(1))).await,
-        Some(json!({"a": [1]}))
-    );
-    assert_eq!(
-        traits(&absent, add("/traits/a/2", json!(1))).await,
-        Some(json!({"a": [null, null, 1]}))
-    );
+    assert_eq!(metadata(&absent, add(in_a, json!(1))).await, Some(json!({"a": [null, null, 1]})));
+    assert_eq!(metadata(&null, add("/metadata_admin/2", json!(1))).await, Some(json!([null, null, 1])));
+    assert_eq!(metadata(&absent, add("/metadata_admin/a/-", json!(1))).await, Some(json!({"a": [1]})));
+    assert_eq!(traits(&absent, add("/traits/a/2", json!(1))).await, Some(json!({"a": [null, null, 1]})));
     assert_eq!(metadata(&absent, replace(in_a, json!(1))).await, None);
-    assert_eq!(
-        metadata(&null, replace("/metadata_admin/2", json!(1))).await,
-        None
-    );
+    assert_eq!(metadata(&null, replace("/metadata_admin/2", json!(1))).await, None);
     // The parent's own value, given as a whole, is what it takes.
     let whole = add("/metadata_admin/a", json!({"2": 1}));
-    assert_eq!(
-        metadata(&absent, whole.clone()).await,
-        Some(json!({"a": {"2": 1}}))
-    );
+    assert_eq!(metadata(&absent, whole.clone()).await, Some(json!({"a": {"2": 1}})));
     assert_eq!(metadata(&null, whole).await, Some(json!({"a": {"2": 1}})));
 }
 
@@ -116,10 +85,7 @@ async fn a_parent_with_an_escape_in_its_name_is_not_made_but_is_found() {
         for (key, escaped) in [("a/b", "a~1b"), ("a~b", "a~0b")] {
             let patch = || make(&format!("/metadata_admin/{escaped}/in"), json!(1));
             assert_eq!(metadata(&json!({}), patch()).await, None);
-            assert_eq!(
-                metadata(&json!({key: {}}), patch()).await,
-                Some(json!({key: {"in": 1}}))
-            );
+            assert_eq!(metadata(&json!({key: {}}), patch()).await, Some(json!({key: {"in": 1}})));
         }
     }
 }
@@ -141,10 +107,7 @@ async fn the_neighbours_are_left_alone() {
 async fn a_text_has_no_members_but_can_be_replaced_as_a_whole() {
     for start in [json!("text"), json!(true)] {
         for make in ADD_AND_REPLACE {
-            assert_eq!(
-                metadata(&start, make("/metadata_admin/a", json!(1))).await,
-                None
-            );
+            assert_eq!(metadata(&start, make("/metadata_admin/a", json!(1))).await, None);
             let seen = metadata(&start, make("/metadata_admin", json!({"a": 1}))).await;
             assert_eq!(seen, Some(json!({"a": 1})));
         }
@@ -155,10 +118,7 @@ async fn a_text_has_no_members_but_can_be_replaced_as_a_whole() {
 async fn an_array_has_elements_and_no_members() {
     let start = json!([1, 2]);
     for make in ADD_AND_REPLACE {
-        assert_eq!(
-            metadata(&start, make("/metadata_admin/a", json!(9))).await,
-            None
-        );
+        assert_eq!(metadata(&start, make("/metadata_admin/a", json!(9))).await, None);
     }
     for (patch, expected) in [
         (add("/metadata_admin/0", json!(9)), Some(json!([9, 1, 2]))),
@@ -192,49 +152,18 @@ async fn any_key_can_be_added_set_and_removed_and_only_digits_not_replaced_where
         ("-", "-", false),
     ];
     for (key, escaped, replaces_what_is_absent) in keys {
-        let (absent, present, set) = (
-            json!({"z": 0}),
-            json!({"z": 0, key: 0}),
-            json!({"z": 0, key: 1}),
-        );
-        let (admin, trait_) = (
-            format!("/metadata_admin/{escaped}"),
-            format!("/traits/{escaped}"),
-        );
+        let (absent, present, set) = (json!({"z": 0}), json!({"z": 0, key: 0}), json!({"z": 0, key: 1}));
+        let (admin, trait_) = (format!("/metadata_admin/{escaped}"), format!("/traits/{escaped}"));
         for start in [&absent, &present] {
-            assert_eq!(
-                metadata(start, add(&admin, json!(1))).await.as_ref(),
-                Some(&set),
-                "{key}"
-            );
-            assert_eq!(
-                traits(start, add(&trait_, json!(1))).await.as_ref(),
-                Some(&set),
-                "{key}"
-            );
+            assert_eq!(metadata(start, add(&admin, json!(1))).await.as_ref(), Some(&set), "{key}");
+            assert_eq!(traits(start, add(&trait_, json!(1))).await.as_ref(), Some(&set), "{key}");
             let replaces = replaces_what_is_absent || start == &present;
             let expected = replaces.then_some(&set);
-            assert_eq!(
-                metadata(start, replace(&admin, json!(1))).await.as_ref(),
-                expected,
-                "{key}"
-            );
-            assert_eq!(
-                traits(start, replace(&trait_, json!(1))).await.as_ref(),
-                expected,
-                "{key}"
-            );
+            assert_eq!(metadata(start, replace(&admin, json!(1))).await.as_ref(), expected, "{key}");
+            assert_eq!(traits(start, replace(&trait_, json!(1))).await.as_ref(), expected, "{key}");
         }
-        assert_eq!(
-            metadata(&present, remove(&admin)).await.as_ref(),
-            Some(&absent),
-            "{key}"
-        );
-        assert_eq!(
-            traits(&present, remove(&trait_)).await.as_ref(),
-            Some(&absent),
-            "{key}"
-        );
+        assert_eq!(metadata(&present, remove(&admin)).await.as_ref(), Some(&absent), "{key}");
+        assert_eq!(traits(&present, remove(&trait_)).await.as_ref(), Some(&absent), "{key}");
         assert_eq!(metadata(&absent, remove(&admin)).await, None, "{key}");
     }
 }

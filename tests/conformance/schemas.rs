@@ -8,10 +8,7 @@ use crate::testenv::kratos_schemas;
 #[tokio::test]
 async fn all_schemas_come_by_redirect_and_from_the_public_url_alike() {
     let (kratos, by_redirect) = kratos().await;
-    let config = ClientConfig {
-        public_url: Some(kratos.public_url()),
-        ..ClientConfig::new(kratos.admin_url())
-    };
+    let config = ClientConfig { public_url: Some(kratos.public_url()), ..ClientConfig::new(kratos.admin_url()) };
     let direct = Client::new(config).unwrap();
     let expected = kratos_schemas::all();
     for client in [by_redirect, direct] {
@@ -21,19 +18,10 @@ async fn all_schemas_come_by_redirect_and_from_the_public_url_alike() {
             assert_eq!(container.schema, expected[&container.id]);
         }
         for (id, schema) in &expected {
-            assert_eq!(
-                client.get_identity_schema(id).await.unwrap().as_ref(),
-                Some(schema)
-            );
+            assert_eq!(client.get_identity_schema(id).await.unwrap().as_ref(), Some(schema));
         }
-        assert_eq!(
-            client.get_identity_schema("nobody-has-this").await.unwrap(),
-            None
-        );
-        assert_eq!(
-            client.get_identity_schema("odd/../id ?x=%").await.unwrap(),
-            None
-        );
+        assert_eq!(client.get_identity_schema("nobody-has-this").await.unwrap(), None);
+        assert_eq!(client.get_identity_schema("odd/../id ?x=%").await.unwrap(), None);
         assert_eq!(client.get_identity_schema("..").await.unwrap(), None);
     }
 }

@@ -29,7 +29,11 @@ async fn main() -> ExitCode {
     };
     if let Err(error) = toured {
         screen.failed(&*error);
-        eprint!("{}", stage.explain());
+        let log = stage.explain();
+        // An operator that has ended has told so with its last words.
+        if !error.to_string().contains(&log) {
+            eprintln!("The end of the operator's log:\n{log}");
+        }
         return ExitCode::FAILURE;
     }
     if once {

@@ -45,12 +45,9 @@ impl Stage {
         Ok(Set { operator, kratos, control_plane })
     }
 
-    /// The end of the operator's log, for a step that failed.
+    /// The end of the operator's log, empty if it hasn't been started: for a step that failed.
     pub fn explain(&self) -> String {
-        match &self.operator {
-            Some(operator) => format!("The end of the operator's log:\n{}\n", operator.tail()),
-            None => String::new(),
-        }
+        self.operator.as_ref().map(Operator::tail).unwrap_or_default()
     }
 
     /// What a person can do now that the tour is over.

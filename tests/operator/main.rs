@@ -11,6 +11,7 @@ mod clusters;
 mod command_line;
 mod consent;
 mod deletion;
+mod documents;
 mod failures;
 mod fields;
 mod lifecycle;

@@ -21,7 +21,7 @@ use crate::testenv::operator::{Operator, Settings};
 use crate::testenv::process::eventually;
 use crate::testenv::proxy::Proxy;
 
-pub const WITHIN: Duration = Duration::from_secs(60);
+pub const WITHIN: Duration = Duration::from_mins(1);
 /// Namespaces in which the shared operator lets instances count; each test takes the next one.
 const SPACES: usize = 200;
 
@@ -74,7 +74,7 @@ fn space(number: usize) -> String {
 /// Which Kratos a test talks to.
 pub enum Server {
     Shared(&'static Kratos),
-    Own(Kratos),
+    Own(Box<Kratos>),
 }
 
 impl std::ops::Deref for Server {
@@ -118,7 +118,7 @@ impl Scene {
         let kratos = Kratos::start(Options::default()).await.expect("Kratos starts");
         let cluster = Arc::new(Cluster::start().await);
         let operator = Operator::start(cluster.operator(vec![space(0)])).expect("the operator starts");
-        Self::set(cluster, Server::Own(kratos), Some(operator), space(0)).await
+        Self::set(cluster, Server::Own(Box::new(kratos)), Some(operator), space(0)).await
     }
 
     async fn set(cluster: Arc<Cluster>, kratos: Server, operator: Option<Operator>, namespace: String) -> Self {

@@ -1,5 +1,5 @@
-//! A real Kratos on loopback, with a database of its own: starts it, stops it, starts it again on the same database,
-//! and logs people in through its public API as a browserless client would. What is in it is the tests' business.
+//! A real Kratos on loopback, with a database of its own: starts it, stops it, starts it again on the same database.
+//! What is in it is the tests' business.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -15,7 +15,7 @@ use url::Url;
 use super::Result;
 use super::kratos_schemas;
 use super::ports::Port;
-use super::process::{Process, component, eventually};
+use super::process::{Process, component, eventually, require};
 use super::workdir::WorkDir;
 
 /// A cold start on a busy machine takes longer than the second that it takes alone.
@@ -48,7 +48,7 @@ impl Default for Options {
 /// Field order is the order of the end: the process goes before its files.
 pub struct Kratos {
     process: Mutex<Process>,
-    http: reqwest::Client,
+    pub(super) http: reqwest::Client,
     options: Mutex<Options>,
     admin: Port,
     public: Port,
@@ -65,19 +65,10 @@ impl Kratos {
         // Building any client installs what reqwest needs for TLS.
         drop(client_of(&admin)?);
         // No connection is kept: a shared Kratos outlives the runtime of the test that made one.
-        let http = reqwest::Client::builder()
-            .redirect(reqwest::redirect::Policy::none())
-            .pool_max_idle_per_host(0)
-            .build()?;
+        let http =
+            reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).pool_max_idle_per_host(0).build()?;
         let process = Mutex::new(serve(dir.path())?);
-        let this = Self {
-            process,
-            http,
-            options: Mutex::new(options),
-            admin,
-            public,
-            dir,
-        };
+        let this = Self { process, http, options: Mutex::new(options), admin, public, dir };
         this.wait_until_ready().await?;
         Ok(this)
     }
@@ -85,13 +76,7 @@ impl Kratos {
     /// The one that the tests of this binary share: to be stopped or changed by none. It ends with the process.
     pub async fn shared() -> &'static Self {
         static SHARED: tokio::sync::OnceCell<Kratos> = tokio::sync::OnceCell::const_new();
-        SHARED
-            .get_or_init(async || {
-                Self::start(Options::default())
-                    .await
-                    .expect("Kratos starts")
-            })
-            .await
+        SHARED.get_or_init(async || Self::start(Options::default()).await.expect("Kratos starts")).await
     }
 
     /// `http://127.0.0.1:PORT`, without `/admin`.
@@ -144,130 +129,12 @@ impl Kratos {
         self.process().log()
     }
 
-    /// Logs in with a password and gives the session's token; `None` where the login is refused.
-    pub async fn login(&self, identifier: &str, password: &str) -> Result<Option<String>> {
-        let flow = self.flow("login", None, "").await?;
-        let body = json!({"method": "password", "identifier": identifier, "password": password});
-        let (status, answer) = self.submit("login", &flow, None, &body).await?;
-        Ok(answer["session_token"]
-            .as_str()
-            .filter(|_| status == StatusCode::OK)
-            .map(str::to_owned))
-    }
-
-    /// Who a session's token belongs to: Kratos' session, or `None` where it doesn't hold (any more).
-    pub async fn whoami(&self, token: &str) -> Result<Option<Value>> {
-        let url = self.public_url().join("sessions/whoami")?;
-        let answer = self
-            .http
-            .get(url)
-            .header("X-Session-Token", token)
-            .send()
-            .await?;
-        match answer.status() {
-            StatusCode::OK => Ok(Some(answer.json().await?)),
-            StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => Ok(None),
-            status => Err(format!("whoami answers {status}").into()),
-        }
-    }
-
-    /// Changes one's own traits, as a person does on a settings page. Kratos wants all of them.
-    pub async fn change_own_traits(&self, token: &str, traits: &Value) -> Result<()> {
-        let flow = self.flow("settings", Some(token), "").await?;
-        let body = json!({"method": "profile", "traits": traits});
-        self.submit_settings(&flow, token, &body).await.map(drop)
-    }
-
-    /// Changes one's own password.
-    pub async fn change_own_password(&self, token: &str, password: &str) -> Result<()> {
-        let flow = self.flow("settings", Some(token), "").await?;
-        let body = json!({"method": "password", "password": password});
-        self.submit_settings(&flow, token, &body).await.map(drop)
-    }
-
-    /// Makes one-time codes (`lookup_secret`) one's second factor, and gives them.
-    pub async fn enrol_lookup_secret(&self, token: &str) -> Result<Vec<String>> {
-        let flow = self.flow("settings", Some(token), "").await?;
-        let body = json!({"method": "lookup_secret", "lookup_secret_regenerate": true});
-        let shown = self.submit_settings(&flow, token, &body).await?;
-        let codes = node_texts(&shown, "lookup_secret_codes");
-        let body = json!({"method": "lookup_secret", "lookup_secret_confirm": true});
-        self.submit_settings(&flow, token, &body).await?;
-        Ok(codes)
-    }
-
-    /// Gives a second factor to a session, which is of assurance level 2 from then on.
-    pub async fn step_up(&self, token: &str, lookup_secret: &str) -> Result<()> {
-        let flow = self.flow("login", Some(token), "?aal=aal2").await?;
-        let body = json!({"method": "lookup_secret", "lookup_secret": lookup_secret});
-        match self.submit("login", &flow, Some(token), &body).await? {
-            (StatusCode::OK, _) => Ok(()),
-            (status, answer) => {
-                Err(format!("the second factor is answered by {status}: {answer}").into())
-            }
-        }
-    }
-
     /// A JSON request to the admin API as it is, for what the client doesn't do. The path begins with `admin/`.
-    pub async fn raw(
-        &self,
-        method: reqwest::Method,
-        path: &str,
-        body: &Value,
-    ) -> Result<(StatusCode, Value)> {
+    pub async fn raw(&self, method: reqwest::Method, path: &str, body: &Value) -> Result<(StatusCode, Value)> {
         let request = self.http.request(method, self.admin_url().join(path)?);
-        let answer = if body.is_null() {
-            request
-        } else {
-            request.json(body)
-        }
-        .send()
-        .await?;
+        let answer = if body.is_null() { request } else { request.json(body) }.send().await?;
         let status = answer.status();
-        Ok((
-            status,
-            serde_json::from_slice(&answer.bytes().await?).unwrap_or_default(),
-        ))
-    }
-
-    async fn flow(&self, kind: &str, token: Option<&str>, query: &str) -> Result<String> {
-        let url = self
-            .public_url()
-            .join(&format!("self-service/{kind}/api{query}"))?;
-        let mut request = self.http.get(url);
-        if let Some(token) = token {
-            request = request.header("X-Session-Token", token);
-        }
-        let flow: Value = request.send().await?.json().await?;
-        let id = flow["id"]
-            .as_str()
-            .ok_or_else(|| format!("no {kind} flow: {flow}"))?;
-        Ok(id.to_owned())
-    }
-
-    async fn submit(
-        &self,
-        kind: &str,
-        flow: &str,
-        token: Option<&str>,
-        body: &Value,
-    ) -> Result<(StatusCode, Value)> {
-        let url = self
-            .public_url()
-            .join(&format!("self-service/{kind}?flow={flow}"))?;
-        let mut request = self.http.post(url).json(body);
-        if let Some(token) = token {
-            request = request.header("X-Session-Token", token);
-        }
-        let answer = request.send().await?;
-        Ok((answer.status(), answer.json().await?))
-    }
-
-    async fn submit_settings(&self, flow: &str, token: &str, body: &Value) -> Result<Value> {
-        match self.submit("settings", flow, Some(token), body).await? {
-            (StatusCode::OK, answer) => Ok(answer),
-            (status, answer) => Err(format!("settings are answered by {status}: {answer}").into()),
-        }
+        Ok((status, serde_json::from_slice(&answer.bytes().await?).unwrap_or_default()))
     }
 
     async fn wait_until_ready(&self) -> Result<()> {
@@ -277,9 +144,7 @@ impl Kratos {
                 return Some(Err(error));
             }
             let answer = self.http.get(url.clone()).send().await;
-            answer
-                .is_ok_and(|answer| answer.status() == StatusCode::OK)
-                .then_some(Ok(()))
+            answer.is_ok_and(|answer| answer.status() == StatusCode::OK).then_some(Ok(()))
         });
         match ready.await {
             Ok(outcome) => outcome,
@@ -292,21 +157,6 @@ impl Kratos {
     }
 }
 
-/// The secrets that a settings page shows in a node.
-fn node_texts(flow: &Value, name: &str) -> Vec<String> {
-    let nodes = flow["ui"]["nodes"].as_array().into_iter().flatten();
-    nodes
-        .filter(|node| node["attributes"]["id"] == name)
-        .flat_map(|node| {
-            node["attributes"]["text"]["context"]["secrets"]
-                .as_array()
-                .cloned()
-                .unwrap_or_default()
-        })
-        .filter_map(|secret| secret["text"].as_str().map(str::to_owned))
-        .collect()
-}
-
 fn url_of(port: &Port) -> Url {
     let url = format!("http://{}/", port.address());
     url.parse().expect("a loopback address makes a URL")
@@ -317,20 +167,15 @@ fn client_of(admin: &Port) -> Result<Client> {
 }
 
 fn command(dir: &Path) -> Result<Command> {
-    let binary = component("kratos");
-    if !binary.is_file() {
-        return Err("the real Kratos isn't built: run `make testenv`".into());
-    }
-    let mut command = Command::new(binary);
+    require(&["kratos"])?;
+    let mut command = Command::new(component("kratos"));
     command.env("SQA_OPT_OUT", "true").env("HOME", dir);
     Ok(command)
 }
 
 async fn migrate(dir: &Path) -> Result<()> {
     let mut migration = tokio::process::Command::from(command(dir)?);
-    migration
-        .args(["migrate", "sql", "-e", "--yes", "-c"])
-        .arg(dir.join("kratos.json"));
+    migration.args(["migrate", "sql", "-e", "--yes", "-c"]).arg(dir.join("kratos.json"));
     let output = migration.kill_on_drop(true).output().await?;
     if output.status.success() {
         return Ok(());
@@ -341,19 +186,12 @@ async fn migrate(dir: &Path) -> Result<()> {
 fn serve(dir: &Path) -> Result<Process> {
     let mut command = command(dir)?;
     // `--dev` is what allows cheap password hashes.
-    command
-        .args(["serve", "--dev", "--sqa-opt-out", "-c"])
-        .arg(dir.join("kratos.json"));
+    command.args(["serve", "--dev", "--sqa-opt-out", "-c"]).arg(dir.join("kratos.json"));
     Process::start("kratos", &command, &dir.join("kratos.log"))
 }
 
 fn write_config(dir: &WorkDir, admin: &Port, public: &Port, options: &Options) -> Result<()> {
-    let Options {
-        schemas,
-        session_lifespan,
-        earliest_possible_extend,
-        recovery,
-    } = options;
+    let Options { schemas, session_lifespan, earliest_possible_extend, recovery } = options;
     let dir = dir.path();
     let mut schema_list = Vec::new();
     for (id, schema) in schemas {
@@ -361,18 +199,19 @@ fn write_config(dir: &WorkDir, admin: &Port, public: &Port, options: &Options) -
         std::fs::write(&path, schema.to_string())?;
         schema_list.push(json!({"id": id, "url": format!("file://{}", path.display())}));
     }
-    let server =
-        |port: &Port| json!({"base_url": url_of(port), "host": "127.0.0.1", "port": port.number()});
+    let server = |port: &Port| json!({"base_url": url_of(port), "host": "127.0.0.1", "port": port.number()});
     let database = dir.join("kratos.sqlite");
     let mut session = json!({"lifespan": session_lifespan, "whoami": {"required_aal": "aal1"}});
     if let Some(time) = earliest_possible_extend {
         session["earliest_possible_extend"] = json!(time);
     }
     let on = json!({"enabled": true});
+    // `lock=false`: the database layer's own mutex and SQLite's lock, taken in either order by two requests, would wait
+    // for each other until the busy time-out ("database is locked").
     let config = json!({
         "version": "v1.3.1",
         "dsn": format!(
-            "sqlite://{}?_fk=true&_journal_mode=WAL&_synchronous=OFF&_busy_timeout=30000&_txlock=immediate",
+            "sqlite://{}?_fk=true&_journal_mode=WAL&_synchronous=OFF&_busy_timeout=30000&_txlock=immediate&lock=false",
             database.display()
         ),
         "serve": {"public": server(public), "admin": server(admin)},

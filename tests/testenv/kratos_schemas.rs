@@ -6,16 +6,8 @@ use serde_json::{Value, json};
 
 /// All of them by id: `customer`, `employee`, `plain` and `contact`.
 pub fn all() -> BTreeMap<String, Value> {
-    let schemas = [
-        ("customer", customer()),
-        ("employee", employee()),
-        ("plain", plain()),
-        ("contact", contact()),
-    ];
-    schemas
-        .into_iter()
-        .map(|(id, schema)| (id.to_owned(), schema))
-        .collect()
+    let schemas = [("customer", customer()), ("employee", employee()), ("plain", plain()), ("contact", contact())];
+    schemas.into_iter().map(|(id, schema)| (id.to_owned(), schema)).collect()
 }
 
 /// Logs in with its mail address, which is verifiable and recoverable, and with a name of its own if it has one.
@@ -60,12 +52,7 @@ pub fn contact() -> Value {
         "format": "email",
         "ory.sh/kratos": {"verification": {"via": "email"}, "recovery": {"via": "email"}},
     });
-    schema(
-        "Contact",
-        &json!({"email": email, "note": {"type": "string"}}),
-        &["email"],
-        false,
-    )
+    schema("Contact", &json!({"email": email, "note": {"type": "string"}}), &["email"], false)
 }
 
 fn login_email() -> Value {

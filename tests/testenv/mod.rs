@@ -9,6 +9,7 @@ pub mod control_plane;
 pub mod credentials;
 pub mod faults;
 pub mod kratos;
+pub mod kratos_people;
 pub mod kratos_schemas;
 pub mod kubectl;
 pub mod labels;

@@ -5,13 +5,13 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use k8s_openapi::jiff::Timestamp;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
 
 use super::tolerant::{empty_as_none, null_as_default, size, time};
 
 /// Whether an identity may log in.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum State {
     /// Login and sessions work.
@@ -19,6 +19,14 @@ pub enum State {
     Active,
     /// Login is refused, and sessions don't count while it lasts (they come back to life afterwards).
     Inactive,
+}
+
+/// To Kratos whatever isn't `active` is inactive, and one odd identity must not spoil the page that it is on.
+impl<'de> Deserialize<'de> for State {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        Ok(if text == "active" { Self::Active } else { Self::Inactive })
+    }
 }
 
 impl State {
@@ -94,10 +102,7 @@ pub struct Credential {
 impl Credential {
     /// Whether there is a password hash in the content, which is known only where `password` was asked for.
     pub fn has_password_hash(&self) -> bool {
-        self.config
-            .get("hashed_password")
-            .and_then(Value::as_str)
-            .is_some_and(|hash| !hash.is_empty())
+        self.config.get("hashed_password").and_then(Value::as_str).is_some_and(|hash| !hash.is_empty())
     }
 }
 
@@ -130,11 +135,7 @@ pub struct VerifiableAddress {
     #[serde(default, deserialize_with = "null_as_default")]
     pub status: String,
     /// When it was verified.
-    #[serde(
-        default,
-        deserialize_with = "time",
-        skip_serializing_if = "Option::is_none"
-    )]
+    #[serde(default, deserialize_with = "time", skip_serializing_if = "Option::is_none")]
     pub verified_at: Option<Timestamp>,
 }
 
@@ -164,10 +165,7 @@ pub struct RecoveryAddress {
 
 impl fmt::Debug for RecoveryAddress {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter
-            .debug_struct("RecoveryAddress")
-            .field("id", &self.id)
-            .finish_non_exhaustive()
+        formatter.debug_struct("RecoveryAddress").field("id", &self.id).finish_non_exhaustive()
     }
 }
 

@@ -10,16 +10,12 @@ mod secret;
 mod session;
 mod tolerant;
 
-pub use identity::{
-    Credential, CredentialType, Identity, RecoveryAddress, State, VerifiableAddress,
-};
-pub use outcome::{
-    BatchAnswer, BatchOutcome, RecoveryCode, RecoveryLink, Removal, SchemaContainer,
-};
+pub use identity::{Credential, CredentialType, Identity, RecoveryAddress, State, VerifiableAddress};
+pub use outcome::{BatchAnswer, BatchOutcome, RecoveryCode, RecoveryLink, Removal, SchemaContainer};
 pub use patch::PatchOperation;
 pub use request::{
-    AddressImport, BatchItem, CreateIdentity, CredentialImport, OidcLink, PasswordImport,
-    UpdateIdentity, VerifiedAddressImport,
+    AddressImport, BatchItem, CreateIdentity, CredentialImport, OidcLink, PasswordImport, UpdateIdentity,
+    VerifiedAddressImport,
 };
 pub use secret::Secret;
 pub use session::{AuthenticationMethod, Device, Session};

@@ -67,10 +67,7 @@ pub struct RecoveryCode {
 
 impl fmt::Debug for RecoveryCode {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter
-            .debug_struct("RecoveryCode")
-            .field("expires_at", &self.expires_at)
-            .finish_non_exhaustive()
+        formatter.debug_struct("RecoveryCode").field("expires_at", &self.expires_at).finish_non_exhaustive()
     }
 }
 
@@ -86,9 +83,6 @@ pub struct RecoveryLink {
 
 impl fmt::Debug for RecoveryLink {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter
-            .debug_struct("RecoveryLink")
-            .field("expires_at", &self.expires_at)
-            .finish_non_exhaustive()
+        formatter.debug_struct("RecoveryLink").field("expires_at", &self.expires_at).finish_non_exhaustive()
     }
 }

@@ -37,10 +37,7 @@ impl OidcLink {
 
 impl fmt::Debug for OidcLink {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter
-            .debug_struct("OidcLink")
-            .field("provider", &self.provider)
-            .finish_non_exhaustive()
+        formatter.debug_struct("OidcLink").field("provider", &self.provider).finish_non_exhaustive()
     }
 }
 
@@ -94,12 +91,7 @@ pub struct VerifiedAddressImport {
 impl VerifiedAddressImport {
     /// An e-mail address that counts as verified.
     pub fn verified_email(value: impl Into<String>) -> Self {
-        Self {
-            value: value.into(),
-            via: "email".into(),
-            verified: true,
-            status: "completed".into(),
-        }
+        Self { value: value.into(), via: "email".into(), verified: true, status: "completed".into() }
     }
 }
 
@@ -124,10 +116,7 @@ pub struct AddressImport {
 
 impl fmt::Debug for AddressImport {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter
-            .debug_struct("AddressImport")
-            .field("via", &self.via)
-            .finish_non_exhaustive()
+        formatter.debug_struct("AddressImport").field("via", &self.via).finish_non_exhaustive()
     }
 }
 

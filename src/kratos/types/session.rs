@@ -44,10 +44,7 @@ pub struct Device {
 
 impl fmt::Debug for Device {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter
-            .debug_struct("Device")
-            .field("id", &self.id)
-            .finish_non_exhaustive()
+        formatter.debug_struct("Device").field("id", &self.id).finish_non_exhaustive()
     }
 }
 
@@ -91,10 +88,7 @@ impl fmt::Debug for Session {
             .field("expires_at", &self.expires_at)
             .field("authenticated_at", &self.authenticated_at)
             .field("aal", &self.authenticator_assurance_level)
-            .field(
-                "identity",
-                &self.identity.as_ref().map(|identity| &identity.id),
-            )
+            .field("identity", &self.identity.as_ref().map(|identity| &identity.id))
             .field("devices", &self.devices.len())
             .finish_non_exhaustive()
     }

@@ -1,0 +1,45 @@
+//! Tests of the client without a Kratos: tables for what is pure, and a scripted server for newer versions, faults
+//! and secrecy. What the real Kratos does is tested elsewhere, against it.
+
+mod classes;
+mod faults;
+mod leaks;
+mod newer_server;
+mod redirects;
+mod tls;
+
+use std::time::Duration;
+
+use futures::TryStreamExt;
+use secrecy::SecretString;
+use wiremock::MockServer;
+
+use super::{BearerToken, Client, ClientConfig, Error, Identity, IdentityFilter};
+
+/// What must never show. It is put wherever a secret or a personal value could be.
+const MARKER: &str = "m4rk3r-of-a-secret";
+
+/// A UUID that the scripted servers know.
+const ID: &str = "5e7b1a58-6a32-4a1e-9b63-4f5f5b1e6a10";
+
+fn config(server: &MockServer) -> ClientConfig {
+    ClientConfig {
+        request_timeout: Duration::from_secs(5),
+        token: Some(BearerToken { prefix: None, token: SecretString::from(MARKER) }),
+        ..ClientConfig::new(server.uri().parse().unwrap())
+    }
+}
+
+fn client(server: &MockServer) -> Client {
+    Client::new(config(server)).unwrap()
+}
+
+async fn list(client: &Client, filter: IdentityFilter) -> Result<Vec<Identity>, Error> {
+    let pages: Vec<_> = client.list_identities(filter).try_collect().await?;
+    Ok(pages.into_iter().flat_map(|page| page.items).collect())
+}
+
+/// How many requests a server has seen.
+async fn requests(server: &MockServer) -> usize {
+    server.received_requests().await.unwrap().len()
+}

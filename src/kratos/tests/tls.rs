@@ -1,0 +1,76 @@
+//! Whom the client trusts: the given CA alone, for the name that the URL has.
+
+use std::io::{Read, Write};
+use std::net::TcpListener;
+use std::sync::Arc;
+
+use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::{ServerConfig, ServerConnection, StreamOwned};
+
+use super::super::{Client, ClientConfig, Removal};
+use super::ID;
+
+type Authority = CertifiedIssuer<'static, KeyPair>;
+
+fn authority() -> Authority {
+    let mut params = CertificateParams::new(Vec::new()).unwrap();
+    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap()
+}
+
+/// A server with a certificate for this name that answers 204 to each request. Its port.
+fn serve(authority: &Authority, name: &str) -> u16 {
+    let key = KeyPair::generate().unwrap();
+    let params = CertificateParams::new([name.to_owned()]).unwrap();
+    let certificate: CertificateDer<'static> = params.signed_by(&key, authority).unwrap().into();
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let config = ServerConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_no_client_auth()
+        .with_single_cert(vec![certificate], PrivateKeyDer::Pkcs8(key.serialize_der().into()))
+        .unwrap();
+    let config = Arc::new(config);
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    std::thread::spawn(move || {
+        for connection in listener.incoming().flatten() {
+            let tls = ServerConnection::new(config.clone()).unwrap();
+            let mut stream = StreamOwned::new(tls, connection);
+            let mut request = [0; 4096];
+            // A client that doesn't trust us hangs up here.
+            if stream.read(&mut request).is_ok() {
+                let _ = stream.write_all(b"HTTP/1.1 204 No Content\r\nConnection: close\r\n\r\n");
+            }
+        }
+    });
+    port
+}
+
+fn client(port: u16, ca_pem: Option<String>) -> Client {
+    let url = format!("https://127.0.0.1:{port}").parse().unwrap();
+    let ca_pem = ca_pem.map(String::into_bytes);
+    Client::new(ClientConfig { ca_pem, ..ClientConfig::new(url) }).unwrap()
+}
+
+#[tokio::test]
+async fn a_server_of_the_given_authority_is_trusted_also_among_several() {
+    let (ours, other) = (authority(), authority());
+    let port = serve(&ours, "127.0.0.1");
+    for pem in [ours.pem(), format!("{}{}", other.pem(), ours.pem())] {
+        assert_eq!(client(port, Some(pem)).delete_identity(ID).await.unwrap(), Removal::Removed);
+    }
+}
+
+#[tokio::test]
+async fn a_server_of_another_authority_or_with_another_name_is_not() {
+    let (ours, other) = (authority(), authority());
+    let right = serve(&ours, "127.0.0.1");
+    let misnamed = serve(&ours, "192.0.2.1");
+    for client in [client(right, Some(other.pem())), client(right, None), client(misnamed, Some(ours.pem()))] {
+        let error = client.delete_identity(ID).await.unwrap_err();
+        assert!(error.instance_unavailable() && !error.outcome_unknown());
+        assert!(error.to_string().contains("check its certificate and the CA"), "{error}");
+    }
+}

@@ -1,0 +1,122 @@
+//! What people do at a test's Kratos, through its public API as a client without a browser: log in, give a second
+//! factor, change their own settings. Nothing here uses the admin API.
+
+use reqwest::StatusCode;
+use serde_json::{Value, json};
+
+use super::Result;
+use super::kratos::Kratos;
+
+/// Where a session's token goes.
+const SESSION: &str = "X-Session-Token";
+
+impl Kratos {
+    /// Logs in with a password and gives the session's token; `None` where the login is refused.
+    pub async fn login(&self, identifier: &str, password: &str) -> Result<Option<String>> {
+        self.login_from(&[], identifier, password).await
+    }
+
+    /// The same with headers, as a proxy in between or the client itself sets them.
+    pub async fn login_from(
+        &self,
+        headers: &[(&'static str, &'static str)],
+        identifier: &str,
+        password: &str,
+    ) -> Result<Option<String>> {
+        let flow = self.flow("login", None, "").await?;
+        let body = json!({"method": "password", "identifier": identifier, "password": password});
+        let (status, answer) = self.submit("login", &flow, headers, &body).await?;
+        let token = answer["session_token"].as_str();
+        Ok(token.filter(|_| status == StatusCode::OK).map(str::to_owned))
+    }
+
+    /// Who a session's token belongs to: Kratos' session, or `None` where it doesn't hold (any more).
+    pub async fn whoami(&self, token: &str) -> Result<Option<Value>> {
+        let url = self.public_url().join("sessions/whoami")?;
+        let answer = self.http.get(url).header(SESSION, token).send().await?;
+        match answer.status() {
+            StatusCode::OK => Ok(Some(answer.json().await?)),
+            StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => Ok(None),
+            status => Err(format!("whoami answers {status}").into()),
+        }
+    }
+
+    /// Changes one's own traits, as a person does on a settings page. Kratos wants all of them.
+    pub async fn change_own_traits(&self, token: &str, traits: &Value) -> Result<()> {
+        let flow = self.flow("settings", Some(token), "").await?;
+        let body = json!({"method": "profile", "traits": traits});
+        self.submit_settings(&flow, token, &body).await.map(drop)
+    }
+
+    /// Changes one's own password.
+    pub async fn change_own_password(&self, token: &str, password: &str) -> Result<()> {
+        let flow = self.flow("settings", Some(token), "").await?;
+        let body = json!({"method": "password", "password": password});
+        self.submit_settings(&flow, token, &body).await.map(drop)
+    }
+
+    /// Makes one-time codes (`lookup_secret`) one's second factor, and gives them.
+    pub async fn enrol_lookup_secret(&self, token: &str) -> Result<Vec<String>> {
+        let flow = self.flow("settings", Some(token), "").await?;
+        let body = json!({"method": "lookup_secret", "lookup_secret_regenerate": true});
+        let shown = self.submit_settings(&flow, token, &body).await?;
+        let codes = node_texts(&shown, "lookup_secret_codes");
+        let body = json!({"method": "lookup_secret", "lookup_secret_confirm": true});
+        self.submit_settings(&flow, token, &body).await?;
+        Ok(codes)
+    }
+
+    /// Gives a second factor to a session, which is of assurance level 2 from then on.
+    pub async fn step_up(&self, token: &str, lookup_secret: &str) -> Result<()> {
+        let flow = self.flow("login", Some(token), "?aal=aal2").await?;
+        let body = json!({"method": "lookup_secret", "lookup_secret": lookup_secret});
+        match self.submit("login", &flow, &[(SESSION, token)], &body).await? {
+            (StatusCode::OK, _) => Ok(()),
+            (status, answer) => Err(format!("the second factor is answered by {status}: {answer}").into()),
+        }
+    }
+
+    async fn flow(&self, kind: &str, token: Option<&str>, query: &str) -> Result<String> {
+        let url = self.public_url().join(&format!("self-service/{kind}/api{query}"))?;
+        let mut request = self.http.get(url);
+        if let Some(token) = token {
+            request = request.header(SESSION, token);
+        }
+        let flow: Value = request.send().await?.json().await?;
+        let id = flow["id"].as_str().ok_or_else(|| format!("no {kind} flow: {flow}"))?;
+        Ok(id.to_owned())
+    }
+
+    async fn submit(
+        &self,
+        kind: &str,
+        flow: &str,
+        headers: &[(&'static str, &str)],
+        body: &Value,
+    ) -> Result<(StatusCode, Value)> {
+        let url = self.public_url().join(&format!("self-service/{kind}?flow={flow}"))?;
+        let mut request = self.http.post(url).json(body);
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        let answer = request.send().await?;
+        Ok((answer.status(), answer.json().await?))
+    }
+
+    async fn submit_settings(&self, flow: &str, token: &str, body: &Value) -> Result<Value> {
+        match self.submit("settings", flow, &[(SESSION, token)], body).await? {
+            (StatusCode::OK, answer) => Ok(answer),
+            (status, answer) => Err(format!("settings are answered by {status}: {answer}").into()),
+        }
+    }
+}
+
+/// The secrets that a settings page shows in a node.
+fn node_texts(flow: &Value, name: &str) -> Vec<String> {
+    let nodes = flow["ui"]["nodes"].as_array().into_iter().flatten();
+    nodes
+        .filter(|node| node["attributes"]["id"] == name)
+        .flat_map(|node| node["attributes"]["text"]["context"]["secrets"].as_array().cloned().unwrap_or_default())
+        .filter_map(|secret| secret["text"].as_str().map(str::to_owned))
+        .collect()
+}
