@@ -7,7 +7,9 @@ use serde_json::{Map, Value, json};
 use crate::scene::{Scene, id_of};
 
 fn plain(traits: Value) -> Value {
-    json!({"schemaID": "plain", "traits": traits})
+    let mut spec = json!({"schemaID": "plain"});
+    spec["traits"] = traits;
+    spec
 }
 
 #[tokio::test]
@@ -34,6 +36,21 @@ async fn traits_are_set_changed_and_removed_at_any_depth() {
     let ada = scene.ready("ada").await;
     assert_eq!(scene.in_kratos(&ada).await.traits, json!({}));
     assert_eq!(scene.kratos_writes(), 3, "{:?}", scene.proxy.counts());
+}
+
+#[tokio::test]
+async fn an_empty_object_says_that_nothing_is_named() {
+    // Server-side apply makes null of an object whose last key left the manifest.
+    let scene = Scene::settled().await;
+    let all =
+        |value: Value| json!({"schemaID": "plain", "traits": value, "metadataPublic": value, "metadataAdmin": value});
+    scene.identity("ada", all(json!({"label": "a"}))).await;
+    scene.ready("ada").await;
+    scene.identity("ada", all(json!({}))).await;
+    let ada = scene.ready("ada").await;
+    let identity = scene.in_kratos(&ada).await;
+    assert_eq!((identity.traits, identity.metadata_public), (json!({}), json!({})));
+    assert_eq!(identity.metadata_admin.as_object().map(Map::len), Some(1), "the mark alone");
 }
 
 #[tokio::test]

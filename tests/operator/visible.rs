@@ -169,6 +169,22 @@ async fn an_instance_shows_its_cluster_and_schemas() {
 }
 
 #[tokio::test]
+async fn an_instance_that_nothing_refers_to_any_more_is_not_held() {
+    let scene = Scene::settled().await;
+    let held = scene.instances().get("default").await.unwrap();
+    assert_eq!(held.metadata.finalizers.as_deref(), Some(&["kratos-operator.dev/instance".to_owned()][..]));
+    scene.delete("settling").await;
+    scene.gone("settling").await;
+    let is_free = |instance: &KratosInstance| instance.metadata.finalizers.is_none().then_some(());
+    scene.instance_until("default", "it is free to go", is_free).await;
+    // And held again by the next one.
+    scene.identity("ada", customer("ada@held-again.example")).await;
+    scene.ready("ada").await;
+    let is_held = |instance: &KratosInstance| instance.metadata.finalizers.as_ref().map(|_| ());
+    scene.instance_until("default", "it is held", is_held).await;
+}
+
+#[tokio::test]
 async fn an_instance_stays_for_as_long_as_identities_refer_to_it() {
     let scene = Scene::settled().await;
     let settled = scene.instances().get("default").await.unwrap();
