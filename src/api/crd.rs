@@ -7,7 +7,8 @@ use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::{
 };
 use kube::CustomResourceExt;
 use schemars::{Schema, SchemaGenerator, json_schema};
-use serde_json::json;
+use serde::{Deserialize, Deserializer};
+use serde_json::{Map, Value, json};
 
 use super::{KratosIdentity, KratosInstance};
 
@@ -98,9 +99,15 @@ fn describe(schema: &mut JSONSchemaProps, words: &str) {
     schema.description.get_or_insert_with(|| words.to_owned());
 }
 
-/// An object of any shape (traits, metadata).
+/// An object of any shape (traits, metadata). Null says the same as an empty one: server-side apply makes it of an
+/// object whose last key left the manifest.
 pub fn free_object(_: &mut SchemaGenerator) -> Schema {
-    json_schema!({"type": "object", "x-kubernetes-preserve-unknown-fields": true})
+    json_schema!({"type": "object", "nullable": true, "x-kubernetes-preserve-unknown-fields": true})
+}
+
+/// Reads what [`free_object`] describes.
+pub fn read_free_object<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Map<String, Value>, D::Error> {
+    Option::deserialize(deserializer).map(Option::unwrap_or_default)
 }
 
 /// A Go duration, longer than nothing.

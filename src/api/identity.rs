@@ -46,7 +46,7 @@ pub struct KratosIdentitySpec {
     pub state: Option<IdentityState>,
 
     /// The identity's traits, as its schema shapes them. What traitsPolicy says is kept as written here.
-    #[serde(default, skip_serializing_if = "Map::is_empty")]
+    #[serde(default, deserialize_with = "crd::read_free_object", skip_serializing_if = "Map::is_empty")]
     #[schemars(schema_with = "crd::free_object")]
     pub traits: Map<String, Value>,
 
@@ -56,13 +56,13 @@ pub struct KratosIdentitySpec {
     pub traits_policy: Option<TraitsPolicy>,
 
     /// Keys of metadata_public, which the user can see. Always merged: other keys are left alone.
-    #[serde(default, skip_serializing_if = "Map::is_empty")]
+    #[serde(default, deserialize_with = "crd::read_free_object", skip_serializing_if = "Map::is_empty")]
     #[schemars(schema_with = "crd::free_object")]
     pub metadata_public: Map<String, Value>,
 
     /// Keys of metadata_admin, which only admins can see. Always merged: other keys are left alone. The key
     /// kratos-operator.dev is the operator's own and is refused.
-    #[serde(default, skip_serializing_if = "Map::is_empty")]
+    #[serde(default, deserialize_with = "crd::read_free_object", skip_serializing_if = "Map::is_empty")]
     #[schemars(schema_with = "crd::free_object")]
     pub metadata_admin: Map<String, Value>,
 

@@ -45,6 +45,10 @@ async fn attempt(search: &Search<'_>, desired: &Desired, observed: Observed, pla
             return Ok(Attempt::Conflict(note_conflict(search, sent_at)));
         }
         Err(ApplyError::Create { error, sent_at: _ }) => {
+            // Not so for the organization: old servers refuse it at creation and take it in a change.
+            if error.unknown_field() == Some("external_id") {
+                inputs.instance.shared.lacks("external_id");
+            }
             if error.outcome_unknown() {
                 // It may be carried out yet: nothing is created again before that is known.
                 context

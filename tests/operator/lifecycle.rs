@@ -12,8 +12,7 @@ async fn a_manifest_becomes_an_identity_with_one_request_and_two_writes() {
     // The first identity also has the instance's finalizer written and waits for the first listing.
     scene.identity("first", json!({"schemaID": "customer", "traits": {"email": "first@life.example"}})).await;
     scene.ready("first").await;
-    scene.proxy.reset();
-    scene.cluster.proxy.reset();
+    scene.count_from_now();
 
     let spec = json!({
         "schemaID": "customer",
@@ -46,8 +45,7 @@ async fn a_changed_manifest_is_one_read_one_write_and_one_status() {
     let scene = Scene::shared().await.with_instance().await;
     scene.identity("ada", json!({"schemaID": "customer", "traits": {"email": "ada@change.example", "age": 36}})).await;
     let before = scene.ready("ada").await;
-    scene.proxy.reset();
-    scene.cluster.proxy.reset();
+    scene.count_from_now();
 
     scene.patch("ada", json!({"spec": {"traits": {"age": 37}, "state": "Inactive"}})).await;
     let after = scene.ready("ada").await;

@@ -4,6 +4,7 @@
 #[path = "../testenv/mod.rs"]
 mod testenv;
 
+mod asking;
 mod scene;
 
 mod clusters;

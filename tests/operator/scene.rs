@@ -3,9 +3,9 @@
 //! something have their own. Nothing in here asserts what a test is about.
 
 use std::path::Path;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Duration;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use futures::TryStreamExt;
 use k8s_openapi::api::core::v1::Namespace;
@@ -51,17 +51,18 @@ impl Cluster {
 
 struct Shared {
     cluster: Arc<Cluster>,
-    _operator: Operator,
+    operator: Operator,
 }
 
+static SHARED: OnceCell<Shared> = OnceCell::const_new();
+
 async fn shared() -> &'static Shared {
-    static SHARED: OnceCell<Shared> = OnceCell::const_new();
     SHARED
         .get_or_init(async || {
             let cluster = Arc::new(Cluster::start().await);
             let spaces = (0..SPACES).map(space).collect();
             let operator = Operator::start(cluster.operator(spaces)).expect("the operator starts");
-            Shared { cluster, _operator: operator }
+            Shared { cluster, operator }
         })
         .await
 }
@@ -97,6 +98,8 @@ pub struct Scene {
     pub cluster: Arc<Cluster>,
     pub namespace: String,
     pub client: kube::Client,
+    /// Where [`Self::kubernetes_writes`] begins: the proxy before the API server is shared, so it isn't reset.
+    counted_from: Mutex<Instant>,
 }
 
 impl Scene {
@@ -121,7 +124,8 @@ impl Scene {
     async fn set(cluster: Arc<Cluster>, kratos: Server, operator: Option<Operator>, namespace: String) -> Self {
         let client = cluster.plane.client().await.expect("a client");
         let proxy = Proxy::before_kratos(kratos.admin_url().as_str()).expect("a proxy");
-        let scene = Self { operator, kratos, proxy, cluster, namespace, client };
+        let counted_from = Mutex::new(Instant::now());
+        let scene = Self { operator, kratos, proxy, cluster, namespace, client, counted_from };
         scene.make_namespace(&scene.namespace, &[]).await;
         scene
     }
@@ -343,20 +347,27 @@ impl Scene {
             .collect()
     }
 
-    /// Writes to Kratos since the last reset.
+    /// Requests of this test are counted from now on.
+    pub fn count_from_now(&self) {
+        self.proxy.reset();
+        *self.counted_from.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
+    }
+
+    /// Writes to Kratos since counting began.
     pub fn kratos_writes(&self) -> usize {
         let is_write = |label: &str| !label.starts_with("GET ");
         self.proxy.counts().iter().filter(|(label, _)| is_write(label)).map(|(_, count)| count).sum()
     }
 
-    /// Writes of the operator to Kubernetes about this test's namespaces, but for events, since the last reset.
+    /// Writes of the operator to Kubernetes about this test's namespaces, but for events, since counting began.
     pub fn kubernetes_writes(&self) -> Vec<String> {
+        let from = *self.counted_from.lock().unwrap_or_else(PoisonError::into_inner);
         let about = format!("/namespaces/{}", self.namespace);
         let seen = self.cluster.proxy.seen().into_iter();
         let writes =
             seen.filter(|seen| ["POST ", "PUT ", "PATCH ", "DELETE "].iter().any(|verb| seen.label.starts_with(verb)));
         writes
-            .filter(|seen| seen.path.contains(&about) && !seen.label.ends_with(" events"))
+            .filter(|seen| seen.at >= from && seen.path.contains(&about) && !seen.label.ends_with(" events"))
             .map(|seen| seen.label)
             .collect()
     }
@@ -366,8 +377,18 @@ impl Scene {
         self.operator.as_mut().expect("a scene with an operator of its own")
     }
 
+    /// The end of the log of this test's operator.
     fn log(&self) -> String {
-        self.operator.as_ref().map(Operator::tail).unwrap_or_default()
+        self.running().map(Operator::tail).unwrap_or_default()
+    }
+
+    /// Everything that this test's operator has logged; the shared one's is about other tests too.
+    pub fn whole_log(&self) -> String {
+        self.running().map(Operator::log).unwrap_or_default()
+    }
+
+    fn running(&self) -> Option<&Operator> {
+        self.operator.as_ref().or_else(|| SHARED.get().map(|shared| &shared.operator))
     }
 }
 

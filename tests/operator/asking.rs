@@ -1,0 +1,139 @@
+//! What tests ask of a scene beyond waiting: a look now, requests counted, events, traces of a value, and people at
+//! Kratos' own doors. Asserts only what every test would.
+
+use k8s_openapi::api::events::v1::Event;
+use kratos_operator::api::KratosIdentity;
+use kratos_operator::kratos::{Identity, PatchOperation};
+use kube::api::{Api, ListParams, Patch, PatchParams};
+use serde_json::{Value, json};
+
+use crate::scene::{Scene, WITHIN, id_of};
+use crate::testenv::process::eventually;
+
+impl Scene {
+    /// With an instance and one identity that is Ready: what happens once per instance has happened.
+    pub async fn settled() -> Self {
+        let scene = Self::shared().await.with_instance().await;
+        scene.settle().await;
+        scene
+    }
+
+    /// Has everything happen that happens once per instance, and counts from there.
+    pub async fn settle(&self) {
+        self.identity("settling", json!({"schemaID": "plain", "traits": {"label": "settling"}})).await;
+        self.ready("settling").await;
+        self.count_from_now();
+    }
+
+    /// Has another resource become Ready: what was to be looked at before it was.
+    pub async fn settle_again(&self, name: &str) {
+        self.identity(name, json!({"schemaID": "plain", "traits": {"label": "beside"}})).await;
+        self.ready(name).await;
+    }
+
+    /// Asks for a look by the annotation and waits until it was taken.
+    pub async fn ask(&self, name: &str) -> KratosIdentity {
+        self.ask_in(&self.namespace, name).await
+    }
+
+    pub async fn ask_in(&self, namespace: &str, name: &str) -> KratosIdentity {
+        let request = format!("{:016x}", rand::random::<u64>());
+        let annotations = json!({"kratos-operator.dev/reconcile-requested-at": request});
+        let patch = Patch::Merge(json!({"metadata": {"annotations": annotations}}));
+        let api = self.identities_in(namespace);
+        api.patch(name, &PatchParams::default(), &patch).await.expect("the annotation is accepted");
+        self.until_in(namespace, name, "the request is handled", |identity| {
+            let handled = identity.status.as_ref()?.last_handled_reconcile_at.as_deref()?;
+            (handled == request).then_some(())
+        })
+        .await
+    }
+
+    /// Requests to Kratos since counting began.
+    pub fn kratos_requests(&self) -> usize {
+        self.proxy.counts().values().sum()
+    }
+
+    /// Shows that a resource that was refused is left alone: asked once more it costs a handful of requests, and
+    /// while others of its namespace become Ready none is added.
+    pub async fn stays_refused(&self, name: &str, reason: &str) {
+        self.count_from_now();
+        self.ask(name).await;
+        self.stalled(name, reason).await;
+        let asked = self.kratos_requests();
+        assert!(asked <= 5, "one look cost {:?}", self.proxy.counts());
+        self.settle_again(&format!("beside-{name}")).await;
+        assert_eq!(self.kratos_requests(), asked + 1, "{:?}", self.proxy.counts());
+        let writes = self.kubernetes_writes();
+        assert!(writes.len() <= 3, "more than the request's status and the other's two writes: {writes:?}");
+    }
+
+    /// Events about a resource: reason and note.
+    pub async fn events(&self, resource: &KratosIdentity) -> Vec<(String, String)> {
+        let namespace = resource.metadata.namespace.as_deref().unwrap_or_default();
+        let api = Api::<Event>::namespaced(self.client.clone(), namespace);
+        let all = api.list(&ListParams::default()).await.expect("events are listed");
+        let about =
+            |event: &Event| event.regarding.as_ref().is_some_and(|regarding| regarding.uid == resource.metadata.uid);
+        let about = all.items.into_iter().filter(about);
+        about.map(|event| (event.reason.unwrap_or_default(), event.note.unwrap_or_default())).collect()
+    }
+
+    /// Waits for an event with this reason, which go out beside the reconcile. Returns its note.
+    pub async fn event(&self, resource: &KratosIdentity, reason: &str) -> String {
+        let what = format!("an event {reason}");
+        let found = eventually(&what, WITHIN, async || {
+            self.events(resource).await.into_iter().find(|(found, _)| found == reason).map(|(_, note)| note)
+        });
+        match found.await {
+            Ok(note) => note,
+            Err(error) => panic!("{error}; there are {:?}", self.events(resource).await),
+        }
+    }
+
+    /// Asserts that a value shows nowhere: in no status, no event, no line of the operator's log.
+    pub async fn shows_nowhere(&self, resource: &KratosIdentity, value: &str) {
+        let now = self.identities_in(resource.metadata.namespace.as_deref().unwrap_or_default());
+        let now = now.get(resource.metadata.name.as_deref().unwrap_or_default()).await.expect("it is there");
+        let status = serde_json::to_string(&now.status).unwrap_or_default();
+        assert!(!status.contains(value), "the status shows it: {status}");
+        let events = self.events(resource).await;
+        assert!(!events.iter().any(|(_, note)| note.contains(value)), "an event shows it: {events:?}");
+        let log = self.whole_log();
+        let line = log.lines().find(|line| line.contains(value));
+        assert!(line.is_none(), "the log shows it: {line:?}");
+        assert!(!log.is_empty(), "there is a log to look into");
+    }
+
+    /// Changes an identity in Kratos behind the operator's back, as another administrator or its user would.
+    pub async fn change_in_kratos(&self, resource: &KratosIdentity, path: &str, value: Value) -> Identity {
+        let operations = [PatchOperation::Add { path: path.into(), value }];
+        self.admin().patch_identity(&id_of(resource), &operations).await.expect("it is changed")
+    }
+
+    /// Gives an identity a password, keeping the rest.
+    pub async fn give_password(&self, resource: &KratosIdentity, password: &str) {
+        let identity = self.in_kratos(resource).await;
+        let body = json!({
+            "schema_id": identity.schema_id, "traits": identity.traits, "state": identity.state.as_str(),
+            "metadata_public": identity.metadata_public, "metadata_admin": identity.metadata_admin,
+            "credentials": {"password": {"config": {"password": password}}},
+        });
+        let path = format!("admin/identities/{}", identity.id);
+        let (status, answer) = self.kratos.raw(reqwest::Method::PUT, &path, &body).await.expect("Kratos answers");
+        assert!(status.is_success(), "{answer}");
+    }
+
+    /// Gives an identity a password and logs it in. Returns the session's token, which holds.
+    pub async fn logged_in(&self, resource: &KratosIdentity, identifier: &str) -> String {
+        let password = "correct-horse-battery-4711";
+        self.give_password(resource, password).await;
+        let token = self.kratos.login(identifier, password).await.expect("Kratos answers").expect("it logs in");
+        assert!(self.is_logged_in(&token).await, "the session holds");
+        token
+    }
+
+    pub async fn is_logged_in(&self, token: &str) -> bool {
+        self.kratos.whoami(token).await.expect("Kratos answers").is_some()
+    }
+}
