@@ -18,5 +18,6 @@ mod observing;
 mod ownership;
 mod refusals;
 mod restarts;
+mod unanswered;
 mod unreadable;
 mod visible;
