@@ -17,8 +17,8 @@ fn customer(name: &str) -> Value {
 /// Has the API server take any text where the definition lists the words (`spec.state`, `spec.mode`).
 async fn loosen(scene: &Scene, plural: &str, field: &str) {
     let definitions: Api<CustomResourceDefinition> = Api::all(scene.client.clone());
-    let path = format!("/spec/versions/0/schema/openAPIV3Schema/properties/spec/properties/{field}");
-    let any = json!([{"op": "replace", "path": path, "value": {"type": "string", "nullable": true}}]);
+    let at = format!("/spec/versions/0/schema/openAPIV3Schema/properties/spec/properties/{field}");
+    let any = json!([{"op": "replace", "path": at, "value": {"type": "string", "nullable": true}}]);
     let patch: Patch<()> = Patch::Json(serde_json::from_value(any).expect("a patch"));
     let name = format!("{plural}.kratos-operator.dev");
     definitions.patch(&name, &PatchParams::default(), &patch).await.expect("the definition is loosened");

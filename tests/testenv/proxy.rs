@@ -164,9 +164,9 @@ impl Proxy {
     /// The requests that the pattern means and whose query has this parameter.
     pub fn on_with(&self, pattern: &str, parameter: &str) -> Case {
         let (pattern, parameter) = (pattern.to_owned(), parameter.to_owned());
-        self.shared.rules.on_where(move |label, _, parameters| {
-            labels::matches(&pattern, label) && parameters.iter().any(|name| *name == parameter)
-        })
+        self.shared
+            .rules
+            .on_where(move |label, _, parameters| labels::matches(&pattern, label) && parameters.contains(&parameter))
     }
 
     /// Ends all faults; what is held goes on.
