@@ -20,5 +20,6 @@ mod observing;
 mod ownership;
 mod refusals;
 mod restarts;
+mod unanswered;
 mod unreadable;
 mod visible;
