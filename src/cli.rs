@@ -93,3 +93,65 @@ pub fn usage_line(error: &clap::Error) -> String {
     let space = if missing.is_empty() { "" } else { " " };
     format!("kratos-operator: {first}{space}{}; see kratos-operator --help", missing.join(" "))
 }
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+
+    use super::*;
+
+    fn run(arguments: &[&str]) -> RunArgs {
+        let arguments = ["kratos-operator", "run"].iter().chain(arguments);
+        match Cli::try_parse_from(arguments).expect("a command line").command {
+            Command::Run(args) => args,
+            Command::Crds(args) => panic!("{args:?}"),
+        }
+    }
+
+    #[rstest]
+    #[case::nothing(&[], "subcommand")]
+    #[case::an_unknown_command(&["rum"], "'rum'")]
+    #[case::an_unknown_option(&["run", "--loud"], "'--loud'")]
+    #[case::an_option_of_another_command(&["crds", "--concurrency", "4"], "'--concurrency'")]
+    #[case::a_value_too_many(&["run", "now"], "'now'")]
+    #[case::no_value(&["run", "--namespace"], "--namespace <NAMESPACE>")]
+    #[case::no_place(&["run", "--default-instance", "default"], "expected NAMESPACE/NAME")]
+    #[case::no_number(&["run", "--concurrency", "many"], "--concurrency <N>")]
+    #[case::too_small(&["run", "--concurrency", "0"], "1..=1024")]
+    #[case::too_large(&["run", "--concurrency", "1025"], "1..=1024")]
+    #[case::no_such_format(&["run", "--log-format", "xml"], "'xml'")]
+    #[case::twice(&["run", "--namespace", "a", "--namespace", "b"], "--namespace <NAMESPACE>")]
+    #[case::two_lines(&["run", "--log-format", "a\nb"], "invalid value")]
+    fn a_wrong_command_line_is_answered_in_one_line(#[case] arguments: &[&str], #[case] names: &str) {
+        let error = Cli::try_parse_from(["kratos-operator"].iter().chain(arguments)).unwrap_err();
+        let line = usage_line(&error);
+        assert!(line.starts_with("kratos-operator: ") && line.ends_with("; see kratos-operator --help"), "{line}");
+        assert!(line.contains(names) && !line.contains("error:") && !line.contains('\n'), "{line}");
+    }
+
+    #[rstest]
+    #[case::by_default(&[], &["kratos-system"])]
+    #[case::that_of_the_default_instance_too(&["--default-instance", "identity/main"], &["identity", "kratos-system"])]
+    #[case::the_pods(&["--namespace", "elsewhere"], &["elsewhere"])]
+    #[case::those_named_and_no_others(&["--default-instance", "identity/main", "--instance-namespaces", "b,a"], &["a", "b"])]
+    #[case::empty_is_not_named(&["--instance-namespaces", ""], &["kratos-system"])]
+    fn instances_count_in(#[case] arguments: &[&str], #[case] expected: &[&str]) {
+        let options = run(arguments).options("kratos-system");
+        assert_eq!(options.instance_namespaces, expected.iter().map(|name| (*name).to_owned()).collect());
+    }
+
+    #[test]
+    fn the_default_instance_is_the_one_named() {
+        let named = run(&["--default-instance", "identity/main"]).options("kratos-system");
+        assert_eq!(named.default_instance, Some(Place::new("identity", "main")));
+        let default = run(&[]);
+        assert_eq!(default.options("kratos-system").default_instance, None);
+        assert_eq!((default.concurrency, default.log_format), (16, LogFormat::Text));
+    }
+
+    #[test]
+    fn the_definition_of_the_command_line_holds_together() {
+        use clap::CommandFactory;
+        Cli::command().debug_assert();
+    }
+}

@@ -63,3 +63,49 @@ impl<K: Resource> Latest<K> {
 fn version(object: &impl Resource) -> u128 {
     object.meta().resource_version.as_deref().and_then(|version| version.parse().ok()).unwrap_or_default()
 }
+
+#[cfg(test)]
+mod tests {
+    use k8s_openapi::api::core::v1::ConfigMap;
+    use serde_json::json;
+
+    use super::*;
+
+    fn object(uid: &str, version: &str) -> ConfigMap {
+        let metadata = json!({"uid": uid, "resourceVersion": version, "managedFields": [{"manager": "us"}]});
+        serde_json::from_value(json!({ "metadata": metadata })).unwrap()
+    }
+
+    /// The version of the object that is to be worked on, when the watch shows this one.
+    fn version_of(latest: &Latest<ConfigMap>, uid: &str, seen: &str) -> String {
+        latest.of(&Arc::new(object(uid, seen))).metadata.resource_version.clone().unwrap()
+    }
+
+    #[test]
+    fn the_watch_counts_until_something_was_written_and_again_once_it_has_caught_up() {
+        let latest = Latest::default();
+        assert_eq!(version_of(&latest, "ada", "9"), "9");
+        latest.note(object("ada", "10"));
+        assert_eq!(version_of(&latest, "ada", "9"), "10", "as numbers, not as texts");
+        assert_eq!(version_of(&latest, "grace", "9"), "9", "another object");
+        assert_eq!(version_of(&latest, "ada", "11"), "11");
+        assert_eq!(version_of(&latest, "ada", "9"), "9", "what was written is forgotten by then");
+    }
+
+    #[test]
+    fn what_is_gone_or_has_no_readable_version_is_left_to_the_watch() {
+        let latest = Latest::default();
+        latest.note(object("ada", "10"));
+        latest.forget("ada");
+        assert_eq!(version_of(&latest, "ada", "9"), "9");
+        latest.note(object("ada", "opaque"));
+        assert_eq!(version_of(&latest, "ada", "9"), "9");
+    }
+
+    #[test]
+    fn nobody_needs_the_field_managers() {
+        let latest = Latest::default();
+        latest.note(object("ada", "10"));
+        assert_eq!(latest.of(&Arc::new(object("ada", "9"))).metadata.managed_fields, None);
+    }
+}

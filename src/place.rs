@@ -46,3 +46,24 @@ impl FromStr for Place {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+
+    use super::*;
+
+    #[rstest]
+    #[case("identity/default", Ok(Place::new("identity", "default")))]
+    #[case("identity", Err(NotAPlace))]
+    #[case("", Err(NotAPlace))]
+    #[case("/default", Err(NotAPlace))]
+    #[case("identity/", Err(NotAPlace))]
+    #[case("identity/default/more", Err(NotAPlace))]
+    fn a_place_is_a_namespace_and_a_name(#[case] text: &str, #[case] expected: Result<Place, NotAPlace>) {
+        assert_eq!(text.parse(), expected);
+        if let Ok(place) = expected {
+            assert_eq!(place.to_string(), text);
+        }
+    }
+}

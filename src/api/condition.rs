@@ -161,7 +161,8 @@ pub fn clear(conditions: &mut Vec<Condition>, type_: &str) {
 }
 
 /// Ready, Reconciling and Stalled from a verdict. A resource that was Ready for this very generation stays Ready
-/// while something is only being retried: its identity is as it was.
+/// while something is only being retried: its identity is as it was. A message that varies between tries for the same
+/// reason isn't news: the first one stays.
 pub fn summarize(conditions: &mut Vec<Condition>, verdict: &Verdict, generation: i64, now: Timestamp) {
     match verdict.reason.state() {
         State::Done => {
@@ -170,6 +171,7 @@ pub fn summarize(conditions: &mut Vec<Condition>, verdict: &Verdict, generation:
             clear(conditions, STALLED);
         }
         State::Retrying => {
+            let verdict = &first_told(conditions, verdict, generation);
             let still_ready = find(conditions, READY)
                 .is_some_and(|ready| ready.status == "True" && ready.observed_generation == Some(generation));
             if !still_ready {
@@ -184,4 +186,13 @@ pub fn summarize(conditions: &mut Vec<Condition>, verdict: &Verdict, generation:
             clear(conditions, RECONCILING);
         }
     }
+}
+
+/// The verdict with the message that `Reconciling` already has for this reason and generation, if it does.
+fn first_told(conditions: &[Condition], verdict: &Verdict, generation: i64) -> Verdict {
+    let is_told = |told: &&Condition| {
+        told.reason == verdict.reason.as_str() && told.observed_generation == Some(generation) && told.status == "True"
+    };
+    let told = find(conditions, RECONCILING).filter(is_told);
+    told.map_or_else(|| verdict.clone(), |told| Verdict::new(verdict.reason, told.message.clone()))
 }

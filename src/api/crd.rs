@@ -84,6 +84,8 @@ fn finish(mut crd: CustomResourceDefinition, columns: &[Column]) -> CustomResour
         if let Some(status) = properties.get_mut("status") {
             status.default = Some(JSON(json!({"observedGeneration": -1})));
             status.nullable = None;
+            // The server would add those of the parts to it.
+            status.properties.iter_mut().flatten().for_each(|(_, property)| property.default = None);
             describe(status, "How it stands, written by the operator.");
         }
         if let Some(spec) = properties.get_mut("spec") {

@@ -123,8 +123,8 @@ pub enum TraitsPolicy {
 #[serde(rename_all = "camelCase")]
 pub struct Deletion {
     /// Delete (default) deletes the identity. Orphan leaves it as it is. Deactivate makes it inactive and ends its sessions.
-    #[serde(default)]
-    pub policy: DeletionPolicy,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub policy: Option<DeletionPolicy>,
 }
 
 /// Delete | Orphan | Deactivate.
@@ -136,7 +136,7 @@ pub enum DeletionPolicy {
     Deactivate,
 }
 
-/// How an identity stands. A copy for people: the truth is the mark in the identity's `metadata_admin`.
+/// How an identity stands. A copy for people: the truth is the mark in the identity's admin metadata.
 #[derive(Serialize, Deserialize, Clone, Debug, Default, PartialEq, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct KratosIdentityStatus {

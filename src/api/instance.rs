@@ -143,11 +143,11 @@ pub struct KeyRef {
 #[serde(rename_all = "camelCase")]
 pub struct RateLimit {
     /// Requests per second over time.
-    #[schemars(range(min = 1, max = 100_000))]
+    #[schemars(range(min = 1, max = 100_000), extend("format" = "int32"))]
     pub requests_per_second: u32,
     /// Requests that may be sent at once. Default: as many as requestsPerSecond.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(range(min = 1, max = 100_000))]
+    #[schemars(range(min = 1, max = 100_000), extend("format" = "int32"))]
     pub burst: Option<u32>,
 }
 

@@ -27,3 +27,6 @@ pub fn requested_at(annotations: Option<&std::collections::BTreeMap<String, Stri
     let annotations = annotations?;
     [RECONCILE_REQUESTED_AT, FLUX_REQUESTED_AT].iter().find_map(|key| annotations.get(*key)).map(String::as_str)
 }
+
+#[cfg(test)]
+mod tests;

@@ -46,8 +46,11 @@ pub fn parse(spec: &KratosIdentitySpec) -> (Handling, Result<Desired, Verdict>) 
         mode,
         suspend,
     } = spec;
-    let handling =
-        Handling { deletion: deletion.unwrap_or_default().policy, mode: mode.unwrap_or_default(), suspended: *suspend };
+    let handling = Handling {
+        deletion: deletion.unwrap_or_default().policy.unwrap_or_default(),
+        mode: mode.unwrap_or_default(),
+        suspended: *suspend,
+    };
     if metadata_admin.contains_key(GROUP) {
         let message = format!("metadataAdmin may not hold the key {GROUP}: it is the operator's own; remove it");
         return (handling, Err(Verdict::new(Reason::InvalidSpec, message)));

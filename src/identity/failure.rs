@@ -17,6 +17,9 @@ pub enum Halt {
     /// Something else must happen first, and the resource is looked at again when it does. Only a resource whose
     /// status doesn't speak of its generation yet is given this verdict: a thousand that were Ready aren't rewritten.
     Waiting(Verdict),
+    /// This look's own request found the instance down. The first time it waits like everybody else; where it goes on
+    /// although probes succeed, it is tried ever less often.
+    Down(Verdict),
     /// Someone must act. Looked at again at the next resync, or when something changes.
     Refused(Verdict),
     /// It is tried again after a while: the server's, or our own back-off.
@@ -48,7 +51,7 @@ pub struct Sent<'a> {
 /// The halt for an error of Kratos. No text of the server is passed on: it quotes values.
 pub fn halt(error: &Error, sent: Sent<'_>) -> Halt {
     if error.instance_unavailable() {
-        return Halt::Waiting(unavailable());
+        return Halt::Down(Verdict::new(Reason::KratosUnavailable, format!("{error}; it is tried again")));
     }
     if error.is_schema_unknown() {
         return Halt::Refused(schema_not_found(sent.schema_id));
@@ -77,9 +80,9 @@ pub fn halt(error: &Error, sent: Sent<'_>) -> Halt {
     }
 }
 
-/// The same, at the edge: an instance that gives no usable answer is left alone from now on, until a probe succeeds.
+/// The same, at the edge: an instance that seems to give no usable answer is left alone until a probe succeeds.
 pub fn close_and_halt(error: &Error, inputs: &Inputs, sent: Sent<'_>, context: &Context) -> Halt {
-    if error.instance_unavailable() && inputs.instance.shared.gate.is_open() {
+    if error.instance_suspect() && inputs.instance.shared.gate.is_open() {
         inputs.instance.shared.gate.close();
         context.pokes.instance(&inputs.instance.place);
     }

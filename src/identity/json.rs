@@ -83,10 +83,7 @@ fn collect_leaves(root: &str, desired: &Map<String, Value>, found: &mut Vec<Stri
 pub fn merge(root: &str, observed: &Value, desired: &Map<String, Value>, owned_before: &[String], null: Null) -> Value {
     let mut merged = observed.as_object().cloned().unwrap_or_default();
     let owned_now = leaves(root, desired);
-    let gone = owned_before.iter().filter(|old| {
-        // An object in place of a former leaf, or a leaf in place of a former object, is settled by the overlay.
-        !owned_now.iter().any(|new| pointer::is_within(new, old) || pointer::is_within(old, new))
-    });
+    let gone = owned_before.iter().filter(|old| !owned_now.contains(old));
     for path in gone.filter(|path| pointer::is_within(path, root)) {
         remove(&mut merged, &pointer::split(&path[root.len()..]));
     }
@@ -98,6 +95,8 @@ pub fn merge(root: &str, observed: &Value, desired: &Map<String, Value>, owned_b
 fn remove(members: &mut Map<String, Value>, keys: &[String]) {
     match keys {
         [] => {}
+        // A leaf is never an object with members: if one stands there now, what is in it is somebody else's.
+        [last] if is_filled(members.get(last)) => {}
         [last] => {
             members.remove(last);
         }
@@ -111,6 +110,10 @@ fn remove(members: &mut Map<String, Value>, keys: &[String]) {
             }
         }
     }
+}
+
+fn is_filled(value: Option<&Value>) -> bool {
+    value.and_then(Value::as_object).is_some_and(|members| !members.is_empty())
 }
 
 fn overlay(members: &mut Map<String, Value>, desired: &Map<String, Value>, null: Null) {

@@ -20,3 +20,6 @@ pub mod release;
 pub mod schema;
 pub mod status;
 pub mod unreadable;
+
+#[cfg(test)]
+mod tests;

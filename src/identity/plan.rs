@@ -180,8 +180,9 @@ fn diff_metadata(
     let merged = json::merge(root, there, wanted, owned_before, Null::Absent);
     let touches = !wanted.is_empty() || owned_before.iter().any(|path| pointer::is_within(path, root));
     let is_empty = |value: &Value| value.as_object().is_none_or(Map::is_empty);
-    // Null and an empty object say the same; neither is turned into the other.
-    if touches && !(is_empty(&merged) && (there.is_null() || there.is_object()) && is_empty(there)) {
+    // Null and an empty object say the same; neither is turned into the other. Nor is there anything of ours in what is
+    // no object.
+    if touches && !(is_empty(&merged) && is_empty(there)) {
         json::diff(root, there, &merged, operations);
     }
 }

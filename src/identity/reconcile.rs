@@ -174,13 +174,19 @@ pub async fn finish(
         }
         Err(Halt::Waiting(verdict)) => {
             let action = wait(resource, &verdict, context).map_or_else(Action::await_change, Action::requeue);
-            if subject.is_settled() {
+            if let Some(action) = without_a_write(subject, &uid, &action, context) {
                 return Ok(action);
             }
-            // What settles within moments isn't worth a write: a status that nobody wrote yet says "in progress".
-            let known_for = context.memory.recall(&uid).first_seen.elapsed();
-            if known_for < WORTH_A_WRITE {
-                return Ok(Action::requeue(WORTH_A_WRITE));
+            (outcome(verdict), action)
+        }
+        Err(Halt::Down(verdict)) => {
+            let action = match count_failure(&uid, context) {
+                0 => wait(resource, &verdict, context).map_or_else(Action::await_change, Action::requeue),
+                // A probe that succeeds doesn't say that this request would: it isn't sent whenever the gate opens.
+                failures => Action::requeue(backoff::delay(FIRST_RETRY, LAST_RETRY, failures)),
+            };
+            if let Some(action) = without_a_write(subject, &uid, &action, context) {
+                return Ok(action);
             }
             (outcome(verdict), action)
         }
@@ -189,11 +195,7 @@ pub async fn finish(
             (outcome(verdict), Action::await_change())
         }
         Err(Halt::Retry { verdict, after }) => {
-            let mut failures = 0;
-            context.memory.update(&uid, |remembered| {
-                failures = remembered.failures;
-                remembered.failures = failures.saturating_add(1);
-            });
+            let failures = count_failure(&uid, context);
             let after = after.map_or_else(|| backoff::delay(FIRST_RETRY, LAST_RETRY, failures), backoff::spread);
             (outcome(verdict), Action::requeue(after))
         }
@@ -202,6 +204,26 @@ pub async fn finish(
     let next = status::next(subject, outcome, Timestamp::now());
     write(resource, next, context).await?;
     Ok(action)
+}
+
+/// Counts a failure. Returns how many there were in a row before it.
+fn count_failure(uid: &str, context: &Context) -> u32 {
+    let mut failures = 0;
+    context.memory.update(uid, |remembered| {
+        failures = remembered.failures;
+        remembered.failures = failures.saturating_add(1);
+    });
+    failures
+}
+
+/// What to do instead of writing that a resource waits, where that isn't worth a write: its status speaks of its
+/// generation already, or the wait may be over within moments (a status that nobody wrote yet says "in progress").
+fn without_a_write(subject: Subject<'_>, uid: &str, action: &Action, context: &Context) -> Option<Action> {
+    if subject.is_settled() {
+        return Some(action.clone());
+    }
+    let known_for = context.memory.recall(uid).first_seen.elapsed();
+    (known_for < WORTH_A_WRITE).then(|| Action::requeue(WORTH_A_WRITE))
 }
 
 /// Has a resource looked at again when the gate opens or a listing is completed. Returns after how long to look
@@ -240,8 +262,8 @@ pub async fn write(
     let written: Result<IdentityObject, _> = kube_write::status(&api(resource, context), resource, &next).await;
     match written {
         Ok(written) => context.latest_identities.note(written),
-        // It is gone, or another one of its name is there: nothing to say any more.
-        Err(kube::Error::Api(status)) if matches!(status.code, 404 | 409) => return Ok(()),
+        // It is gone: nothing to say any more.
+        Err(kube::Error::Api(status)) if status.code == 404 => return Ok(()),
         Err(error) => return Err(error),
     }
     let stalled = |status: &KratosIdentityStatus| {

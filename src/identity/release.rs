@@ -110,6 +110,7 @@ fn with_escape(halt: Halt) -> Halt {
     };
     match halt {
         Halt::Waiting(verdict) => Halt::Waiting(escape(verdict)),
+        Halt::Down(verdict) => Halt::Down(escape(verdict)),
         Halt::Refused(verdict) => Halt::Refused(escape(verdict)),
         Halt::Retry { verdict, after } => Halt::Retry { verdict: escape(verdict), after },
         Halt::Kubernetes(error) => Halt::Kubernetes(error),

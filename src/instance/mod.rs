@@ -18,3 +18,6 @@ pub mod status;
 
 pub use handle::Handle;
 pub use registry::{Entry, Registry};
+
+#[cfg(test)]
+mod tests;

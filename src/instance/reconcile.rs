@@ -74,7 +74,7 @@ async fn hold(instance: &KratosInstance, place: &Place, context: &Context) -> Re
 }
 
 /// Removes the finalizer where nothing that carries ours refers to the instance. Returns whether it is gone.
-async fn put_down(instance: &KratosInstance, place: &Place, context: &Context) -> Result<bool, kube::Error> {
+async fn put_down(instance: &impl Resource, place: &Place, context: &Context) -> Result<bool, kube::Error> {
     // The watch first, which costs nothing; then a live read, because the instance may go on its answer.
     if references::holders(context, place) > 0 || references::is_needed(context, place).await? {
         return Ok(false);
@@ -86,7 +86,7 @@ async fn put_down(instance: &KratosInstance, place: &Place, context: &Context) -
 
 /// Removes the finalizer of an instance that is being deleted, once nothing that carries ours refers to it. Returns
 /// whether it is gone for us.
-async fn let_go(instance: &KratosInstance, place: &Place, context: &Context) -> Result<bool, kube::Error> {
+async fn let_go(instance: &impl Resource, place: &Place, context: &Context) -> Result<bool, kube::Error> {
     if kube_write::carries(instance, INSTANCE_FINALIZER) && !put_down(instance, place, context).await? {
         return Ok(false);
     }
@@ -270,6 +270,9 @@ async fn unreadable(object: &InstanceObject, place: &Place, context: &Context) -
     let verdict = Verdict::new(Reason::InvalidSpec, message);
     context.registry.remove(place);
     context.registry.set(place.clone(), Entry::Unusable(verdict.clone()));
+    if object.meta().deletion_timestamp.is_some() && let_go(object, place, context).await? {
+        return Ok(Action::await_change());
+    }
     let generation = object.meta().generation.unwrap_or_default();
     let status = super::status::next(None, &verdict, &context.cluster_id, None, (generation, None), Timestamp::now());
     let _: InstanceObject = kube_write::status(&api(context, place), object, &status).await?;
@@ -303,8 +306,8 @@ async fn write(
         kube_write::status(&api(context, &Place::of(instance)), instance, &next).await;
     match written {
         Ok(written) => context.latest_instances.note(written),
-        // It is gone, or another one of its name is there: nothing to say any more.
-        Err(kube::Error::Api(status)) if matches!(status.code, 404 | 409) => return Ok(()),
+        // It is gone: nothing to say any more.
+        Err(kube::Error::Api(status)) if status.code == 404 => return Ok(()),
         Err(error) => return Err(error),
     }
     let reason_before = |status: &KratosInstanceStatus| {

@@ -125,6 +125,12 @@ impl Error {
         }
     }
 
+    /// Whether the failure is reason enough to ask whether the instance answers at all: it gives no usable answer, or
+    /// the connection was lost. The latter may be this request's own fault, so it says nothing about others.
+    pub fn instance_suspect(&self) -> bool {
+        self.instance_unavailable() || self.kind == Kind::Interrupted
+    }
+
     /// Whether the request may have been carried out although it failed: no, or no whole, answer came back, or
     /// the server failed in the middle (5xx). A write is to be followed by a read before it is repeated.
     pub fn outcome_unknown(&self) -> bool {

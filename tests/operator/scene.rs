@@ -74,7 +74,7 @@ fn space(number: usize) -> String {
 /// Which Kratos a test talks to.
 pub enum Server {
     Shared(&'static Kratos),
-    Own(Box<Kratos>),
+    Own(Arc<Kratos>),
 }
 
 impl std::ops::Deref for Server {
@@ -118,7 +118,7 @@ impl Scene {
         let kratos = Kratos::start(Options::default()).await.expect("Kratos starts");
         let cluster = Arc::new(Cluster::start().await);
         let operator = Operator::start(cluster.operator(vec![space(0)])).expect("the operator starts");
-        Self::set(cluster, Server::Own(Box::new(kratos)), Some(operator), space(0)).await
+        Self::set(cluster, Server::Own(Arc::new(kratos)), Some(operator), space(0)).await
     }
 
     async fn set(cluster: Arc<Cluster>, kratos: Server, operator: Option<Operator>, namespace: String) -> Self {

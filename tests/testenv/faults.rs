@@ -44,10 +44,12 @@ pub(super) enum Fault {
     Answer(Answer),
     Delay(Duration),
     HoldRequest(Gate),
+    CarryOutLate(Gate),
     HoldAnswer(Gate),
 }
 
-type Predicate = Box<dyn Fn(&str, &str) -> bool + Send + Sync>;
+/// Gets the label, the path as it is, and the names of the query's parameters.
+type Predicate = Box<dyn Fn(&str, &str, &[String]) -> bool + Send + Sync>;
 
 struct Rule {
     applies: Predicate,
@@ -61,9 +63,9 @@ struct Rule {
 pub(super) struct Rules(Arc<Mutex<Vec<Rule>>>);
 
 impl Rules {
-    pub(super) fn take(&self, label: &str, path: &str) -> Option<Fault> {
+    pub(super) fn take(&self, label: &str, path: &str, parameters: &[String]) -> Option<Fault> {
         let mut rules = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let at = rules.iter().position(|rule| (rule.applies)(label, path))?;
+        let at = rules.iter().position(|rule| (rule.applies)(label, path, parameters))?;
         let fault = rules[at].fault.clone();
         if let Some(left) = &mut rules[at].left {
             *left -= 1;
@@ -78,19 +80,19 @@ impl Rules {
     pub(super) fn clear(&self) {
         let rules = std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner));
         for rule in rules {
-            if let Fault::HoldRequest(gate) | Fault::HoldAnswer(gate) = rule.fault {
+            if let Fault::HoldRequest(gate) | Fault::CarryOutLate(gate) | Fault::HoldAnswer(gate) = rule.fault {
                 gate.release();
             }
         }
     }
 
-    pub(super) fn on_where(&self, applies: impl Fn(&str, &str) -> bool + Send + Sync + 'static) -> Case {
+    pub(super) fn on_where(&self, applies: impl Fn(&str, &str, &[String]) -> bool + Send + Sync + 'static) -> Case {
         Case { rules: self.clone(), applies: Box::new(applies), times: None }
     }
 
     pub(super) fn on(&self, pattern: &str) -> Case {
         let pattern = pattern.to_owned();
-        self.on_where(move |label, _| labels::matches(&pattern, label))
+        self.on_where(move |label, _, _| labels::matches(&pattern, label))
     }
 }
 
@@ -134,10 +136,17 @@ impl Case {
         self.give(Fault::Delay(by));
     }
 
-    /// Not forwarded until released.
+    /// Not forwarded until released, and not at all if the client has gone by then.
     pub fn hold(self) -> Gate {
         let gate = Gate::closed();
         self.give(Fault::HoldRequest(gate.clone()));
+        gate
+    }
+
+    /// Not forwarded until released, but then it is, even if the client has gone: a request that was on its way.
+    pub fn carry_out_late(self) -> Gate {
+        let gate = Gate::closed();
+        self.give(Fault::CarryOutLate(gate.clone()));
         gate
     }
 

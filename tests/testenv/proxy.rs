@@ -158,7 +158,15 @@ impl Proxy {
 
     /// The requests for which the predicate holds: it gets the label and the path as it is.
     pub fn on_where(&self, applies: impl Fn(&str, &str) -> bool + Send + Sync + 'static) -> Case {
-        self.shared.rules.on_where(applies)
+        self.shared.rules.on_where(move |label, path, _| applies(label, path))
+    }
+
+    /// The requests that the pattern means and whose query has this parameter.
+    pub fn on_with(&self, pattern: &str, parameter: &str) -> Case {
+        let (pattern, parameter) = (pattern.to_owned(), parameter.to_owned());
+        self.shared
+            .rules
+            .on_where(move |label, _, parameters| labels::matches(&pattern, label) && parameters.contains(&parameter))
     }
 
     /// Ends all faults; what is held goes on.
@@ -237,7 +245,7 @@ async fn serve(shared: Arc<Shared>, stream: tokio::net::TcpStream, stop: Cancell
 /// An error here closes the connection without a byte.
 async fn handle(shared: Arc<Shared>, request: Request<Incoming>) -> Result<Response<Body>, Error> {
     let entry = shared.note(&request);
-    let fault = shared.rules.take(&entry.seen.label, &entry.seen.path);
+    let fault = shared.rules.take(&entry.seen.label, &entry.seen.path, &entry.seen.parameters);
     let (head, body) = request.into_parts();
     let request = Request::from_parts(head, body.collect().await?.to_bytes());
     match fault {
@@ -249,6 +257,13 @@ async fn handle(shared: Arc<Shared>, request: Request<Incoming>) -> Result<Respo
         Some(Fault::HoldRequest(gate)) => {
             gate.pass().await;
             shared.forward(request, &entry).await
+        }
+        Some(Fault::CarryOutLate(gate)) => {
+            let late = async move {
+                gate.pass().await;
+                forward_whole(shared, request, entry).await
+            };
+            tokio::spawn(late).await?
         }
         Some(Fault::Refuse) => Err("refused, as the test asked for".into()),
         Some(Fault::Answer(answer)) => {

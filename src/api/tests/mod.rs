@@ -1,0 +1,4 @@
+//! Tests of what resources look like from outside.
+
+mod conditions;
+mod requests;

@@ -1,0 +1,86 @@
+//! Whose identity is it? Every variant, and every field swapped alone.
+
+use rstest::rstest;
+use serde_json::{Value, json};
+
+use super::builders::{GROUP, claimant, identity, mark, mark_json, strings};
+use crate::identity::claim::{Claim, is_same_person};
+
+/// What the mark, with `changes`, says to the claimant.
+fn claim(changes: &Value) -> Claim {
+    claimant().claim(&identity(&json!({"metadata_admin": {GROUP: mark_json(changes)}})))
+}
+
+fn foreign() -> Claim {
+    Claim::Foreign { neighbour: None }
+}
+
+fn neighbour(name: &str) -> Claim {
+    Claim::Foreign { neighbour: Some(name.into()) }
+}
+
+#[test]
+fn a_mark_that_names_the_resource_is_ours_with_all_that_it_holds() {
+    let changes = json!({"ownedPaths": ["/traits/mail"], "adopted": true});
+    assert_eq!(claim(&changes), Claim::Ours(Box::new(mark(&changes))));
+}
+
+#[rstest]
+#[case::another_owner(json!({"owner": "staging"}), foreign())]
+#[case::another_cluster(json!({"cluster": "uid-of-other-cluster"}), foreign())]
+#[case::another_uid_is_a_former_resource(json!({"uid": "uid-of-former"}), former(&json!({"uid": "uid-of-former"})))]
+#[case::another_owner_and_uid(json!({"owner": "staging", "uid": "uid-of-former"}), foreign())]
+#[case::another_cluster_and_uid(json!({"cluster": "uid-of-other-cluster", "uid": "uid-of-former"}), foreign())]
+#[case::another_namespace_and_uid(json!({"namespace": "team-b", "uid": "uid-of-former"}), foreign())]
+#[case::a_namespace_made_again(json!({"namespaceUID": "uid-of-former-team-a", "uid": "uid-of-former"}), foreign())]
+#[case::a_neighbour(json!({"name": "grace", "uid": "uid-of-grace"}), neighbour("grace"))]
+#[case::a_neighbour_of_another_owner(json!({"owner": "staging", "name": "grace", "uid": "uid-of-grace"}), foreign())]
+#[case::a_neighbour_of_a_former_namespace(json!({"namespaceUID": "uid-of-former-team-a", "name": "grace", "uid": "uid-of-grace"}), foreign())]
+#[case::a_name_in_another_namespace(json!({"namespace": "team-b", "namespaceUID": "uid-of-team-b", "name": "grace", "uid": "uid-of-grace"}), foreign())]
+fn each_field_counts(#[case] changes: Value, #[case] expected: Claim) {
+    assert_eq!(claim(&changes), expected);
+}
+
+fn former(changes: &Value) -> Claim {
+    Claim::Former(Box::new(mark(changes)))
+}
+
+#[rstest]
+#[case::from_a_cluster_that_is_gone(json!({}), true)]
+#[case::whatever_its_namespaces_uid_was(json!({"namespaceUID": "uid-of-team-a-there"}), true)]
+#[case::not_of_another_name(json!({"name": "grace"}), false)]
+#[case::not_of_another_namespace(json!({"namespace": "team-b"}), false)]
+#[case::not_of_another_owner(json!({"owner": "staging"}), false)]
+#[case::not_from_a_cluster_that_nobody_gave_up(json!({"cluster": "uid-of-other-cluster"}), false)]
+fn identities_of_a_cluster_that_is_gone_are_taken_back(#[case] changes: Value, #[case] is_former: bool) {
+    let mut all = json!({"cluster": "uid-of-burnt-cluster", "uid": "uid-of-former"});
+    json_patch::merge(&mut all, &changes);
+    assert_eq!(claim(&all), if is_former { former(&all) } else { foreign() });
+}
+
+#[rstest]
+#[case::no_metadata(json!(null), Claim::Unmarked)]
+#[case::no_mark(json!({"costCenter": "42"}), Claim::Unmarked)]
+#[case::no_object(json!("text"), Claim::Unmarkable)]
+#[case::unreadable(json!({GROUP: {"owner": "production"}}), foreign())]
+fn without_a_mark_it_is_nobodys(#[case] metadata_admin: Value, #[case] expected: Claim) {
+    let mut identity = identity(&json!({}));
+    identity.metadata_admin = metadata_admin;
+    assert_eq!(claimant().claim(&identity), expected);
+}
+
+#[rstest]
+#[case::one_in_common(&["ada@a.example", "+49"], true, &["ada@a.example", "ada@b.example"], true)]
+#[case::none_in_common(&["ada@a.example"], true, &["grace@a.example"], false)]
+#[case::none_of_theirs(&[], true, &["grace@a.example"], false)]
+#[case::none_of_ours(&["ada@a.example"], true, &[], false)]
+#[case::none_at_all_though_there_should_be(&[], true, &[], false)]
+#[case::nothing_to_tell_them_apart(&[], false, &["ada@a.example"], true)]
+fn a_namesake_is_the_same_person_if_an_identifier_is(
+    #[case] theirs: &[&str],
+    #[case] schema_has_identifiers: bool,
+    #[case] ours: &[&str],
+    #[case] expected: bool,
+) {
+    assert_eq!(is_same_person(&strings(theirs), schema_has_identifiers, &strings(ours)), expected);
+}

@@ -1,0 +1,97 @@
+//! From a spec to what is wanted: nothing lost, nothing swapped, defaults where nothing is said.
+
+use rstest::rstest;
+use serde_json::{Value, json};
+
+use super::builders::{GROUP, object};
+use crate::api::identity::{DeletionPolicy, IdentityState, KratosIdentitySpec, TraitsPolicy};
+use crate::api::instance::Mode;
+use crate::api::{Reason, Verdict};
+use crate::identity::desired::{self, Desired, Handling, from_kratos, to_kratos};
+use crate::kratos::State;
+
+fn parse(spec: Value) -> (Handling, Result<Desired, Verdict>) {
+    desired::parse(&serde_json::from_value::<KratosIdentitySpec>(spec).unwrap())
+}
+
+#[test]
+fn everything_that_a_manifest_says_is_wanted_where_it_belongs() {
+    let (handling, desired) = parse(json!({
+        "instanceRef": {"name": "default", "namespace": "identity"},
+        "schemaID": "employee",
+        "state": "Inactive",
+        "traits": {"mail": "ada@a.example"},
+        "traitsPolicy": "Exact",
+        "metadataPublic": {"plan": "gold"},
+        "metadataAdmin": {"costCenter": "42"},
+        "externalID": "crm-4711",
+        "organizationID": "0a0b0c0d-1111-2222-3333-444455556666",
+        "deletion": {"policy": "Deactivate"},
+        "mode": "Observe",
+        "suspend": true,
+    }));
+    let expected = Handling { deletion: DeletionPolicy::Deactivate, mode: Mode::Observe, suspended: true };
+    assert_eq!(handling, expected);
+    let expected = Desired {
+        schema_id: "employee".into(),
+        traits: object(json!({"mail": "ada@a.example"})),
+        traits_policy: TraitsPolicy::Exact,
+        metadata_public: object(json!({"plan": "gold"})),
+        metadata_admin: object(json!({"costCenter": "42"})),
+        external_id: Some("crm-4711".into()),
+        organization_id: Some("0a0b0c0d-1111-2222-3333-444455556666".into()),
+        state: Some(State::Inactive),
+    };
+    assert_eq!(desired, Ok(expected));
+}
+
+#[test]
+fn what_a_manifest_leaves_out_is_merged_enforced_and_deleted_with_it() {
+    let (handling, desired) = parse(json!({"schemaID": "employee"}));
+    assert_eq!(handling, Handling { deletion: DeletionPolicy::Delete, mode: Mode::Enforce, suspended: false });
+    let expected = Desired {
+        schema_id: "employee".into(),
+        traits: object(json!({})),
+        traits_policy: TraitsPolicy::Merge,
+        metadata_public: object(json!({})),
+        metadata_admin: object(json!({})),
+        external_id: None,
+        organization_id: None,
+        state: None,
+    };
+    assert_eq!(desired, Ok(expected));
+}
+
+#[rstest]
+#[case(json!({}), DeletionPolicy::Delete)]
+#[case(json!({"policy": "Delete"}), DeletionPolicy::Delete)]
+#[case(json!({"policy": "Orphan"}), DeletionPolicy::Orphan)]
+#[case(json!({"policy": "Deactivate"}), DeletionPolicy::Deactivate)]
+fn a_deletion_without_a_policy_deletes(#[case] deletion: Value, #[case] expected: DeletionPolicy) {
+    assert_eq!(parse(json!({"schemaID": "employee", "deletion": deletion})).0.deletion, expected);
+}
+
+#[rstest]
+#[case::a_mark(json!({"owner": "staging"}))]
+#[case::a_null(json!(null))]
+fn the_operators_own_key_is_refused_but_how_to_handle_it_is_known(#[case] value: Value) {
+    let spec = json!({"schemaID": "employee", "metadataAdmin": {GROUP: value}, "deletion": {"policy": "Orphan"}});
+    let (handling, desired) = parse(spec);
+    assert_eq!(handling.deletion, DeletionPolicy::Orphan);
+    let verdict = desired.unwrap_err();
+    assert_eq!(verdict.reason, Reason::InvalidSpec);
+    assert!(verdict.message.contains(GROUP) && verdict.message.contains("metadataAdmin"), "{}", verdict.message);
+    assert!(!verdict.message.contains("staging"), "{}", verdict.message);
+}
+
+#[test]
+fn the_users_may_have_that_key_in_their_own_metadata() {
+    assert!(parse(json!({"schemaID": "employee", "metadataPublic": {GROUP: 1}})).1.is_ok());
+}
+
+#[rstest]
+#[case(IdentityState::Active, State::Active)]
+#[case(IdentityState::Inactive, State::Inactive)]
+fn states_have_the_same_meaning_on_both_sides(#[case] ours: IdentityState, #[case] theirs: State) {
+    assert_eq!((to_kratos(ours), from_kratos(theirs)), (theirs, ours));
+}

@@ -1,0 +1,131 @@
+//! What a failure of Kratos means for a resource, from real answers over a real connection.
+
+use std::time::Duration;
+
+use rstest::rstest;
+use serde_json::{Value, json};
+use wiremock::matchers::any;
+use wiremock::{Mock, MockServer, ResponseTemplate};
+
+use crate::api::condition::State;
+use crate::api::{Reason, Verdict};
+use crate::identity::failure::{Halt, Sent, halt, schema_not_found, unavailable, unsupported};
+use crate::kratos::{Client, ClientConfig, CreateIdentity, Error};
+
+/// What the server says, and what nobody else may.
+const MARKER: &str = "S3CRET";
+
+fn client(url: &str) -> Client {
+    let config = ClientConfig { request_timeout: Duration::from_secs(1), ..ClientConfig::new(url.parse().unwrap()) };
+    Client::new(config).unwrap()
+}
+
+/// The error of a create that is answered so.
+async fn failed(answer: ResponseTemplate) -> Error {
+    let server = MockServer::start().await;
+    Mock::given(any()).respond_with(answer).mount(&server).await;
+    client(&server.uri()).create_identity(&CreateIdentity::default()).await.unwrap_err()
+}
+
+fn kratos(status: u16, reason: &str) -> ResponseTemplate {
+    let error = json!({"code": status, "reason": format!("{reason} {MARKER}"), "message": MARKER});
+    ResponseTemplate::new(status).set_body_json(json!({ "error": error }))
+}
+
+fn sent<'a>(schema: Option<&'a Value>, traits: &'a Value) -> Sent<'a> {
+    Sent { schema_id: "customer", schema, traits: Some(traits) }
+}
+
+/// A halt without its message, and the message.
+fn told(halt: Halt) -> (&'static str, Reason, Option<Duration>, String) {
+    match halt {
+        Halt::Waiting(Verdict { reason, message }) => ("Waiting", reason, None, message),
+        Halt::Refused(Verdict { reason, message }) => ("Refused", reason, None, message),
+        Halt::Retry { verdict: Verdict { reason, message }, after } => ("Retry", reason, after, message),
+        Halt::Kubernetes(error) => panic!("{error}"),
+    }
+}
+
+#[rstest]
+#[case::down(kratos(503, ""), "Waiting", Reason::KratosUnavailable)]
+#[case::a_gateway(kratos(502, ""), "Waiting", Reason::KratosUnavailable)]
+#[case::a_wrong_token(kratos(401, ""), "Waiting", Reason::KratosUnavailable)]
+#[case::a_token_of_too_little(kratos(403, ""), "Waiting", Reason::KratosUnavailable)]
+#[case::a_strangers_answer(ResponseTemplate::new(404).set_body_string(MARKER), "Waiting", Reason::KratosUnavailable)]
+#[case::a_redirect(ResponseTemplate::new(302).insert_header("location", "/login"), "Waiting", Reason::KratosUnavailable)]
+#[case::too_slow(kratos(500, "").set_delay(Duration::from_secs(3)), "Waiting", Reason::KratosUnavailable)]
+#[case::a_failure(kratos(500, ""), "Retry", Reason::KratosUnavailable)]
+#[case::another_write(kratos(400, "Unable to serialize access"), "Retry", Reason::KratosUnavailable)]
+#[case::gone(kratos(404, ""), "Retry", Reason::Progressing)]
+#[case::changed_in_between(kratos(400, "An error occured when applying the JSON patch"), "Retry", Reason::Progressing)]
+#[case::taken(kratos(409, ""), "Refused", Reason::IdentityConflict)]
+#[case::an_unknown_schema(kratos(400, "Unable to find JSON Schema ID"), "Refused", Reason::SchemaNotFound)]
+#[case::traits(kratos(400, "I[#/traits/mail] S[#/properties]"), "Refused", Reason::TraitsRejected)]
+#[case::a_new_field(kratos(400, "json: unknown field \"external_id\""), "Refused", Reason::UnsupportedByServer)]
+#[case::anything_else(kratos(400, "no"), "Refused", Reason::KratosRejected)]
+#[case::too_large(kratos(413, ""), "Refused", Reason::KratosRejected)]
+#[tokio::test]
+async fn each_failure_has_one_meaning(#[case] answer: ResponseTemplate, #[case] how: &str, #[case] reason: Reason) {
+    let error = failed(answer).await;
+    let traits = json!({ "mail": MARKER });
+    let (told_how, told_reason, after, message) = told(halt(&error, sent(None, &traits)));
+    assert_eq!((told_how, told_reason, after), (how, reason, None));
+    assert!(!message.contains(MARKER), "{message}");
+    let stalls = reason.state() == State::Stalled;
+    assert_eq!(stalls, how == "Refused", "what stalls waits for a person, and nothing else does");
+}
+
+#[tokio::test]
+async fn nobody_at_that_address_is_waited_for() {
+    let error = client("http://127.0.0.1:9").create_identity(&CreateIdentity::default()).await.unwrap_err();
+    let (how, reason, _, message) = told(halt(&error, Sent::default()));
+    assert_eq!((how, reason), ("Waiting", Reason::KratosUnavailable));
+    assert_eq!(message, unavailable().message, "one message for all, so that a thousand resources are not rewritten");
+}
+
+#[rstest]
+#[case::as_long_as_it_says(Some("7"), 7)]
+#[case::a_while_if_it_does_not(None, 5)]
+#[tokio::test]
+async fn a_throttling_server_is_left_alone(#[case] header: Option<&str>, #[case] seconds: u64) {
+    let answer = kratos(429, "");
+    let answer = match header {
+        Some(value) => answer.insert_header("retry-after", value),
+        None => answer,
+    };
+    let (how, reason, after, _) = told(halt(&failed(answer).await, Sent::default()));
+    assert_eq!((how, reason, after), ("Retry", Reason::Throttled, Some(Duration::from_secs(seconds))));
+}
+
+#[tokio::test]
+async fn rejected_traits_are_explained_by_the_schema() {
+    let schema = json!({"properties": {"traits": {"properties": {"age": {"type": "integer"}}}}});
+    let traits = json!({ "age": MARKER });
+    let error = failed(kratos(400, "I[#/traits/age] S[#/properties]")).await;
+    let (_, _, _, message) = told(halt(&error, sent(Some(&schema), &traits)));
+    assert!(message.contains("/traits/age (type)") && message.contains("customer"), "{message}");
+    assert!(!message.contains(MARKER), "{message}");
+}
+
+#[rstest]
+#[case("external_id", "externalID")]
+#[case("organization_id", "organizationID")]
+#[case("another field", "another field")]
+fn a_field_is_called_as_in_the_manifest(#[case] field: &str, #[case] expected: &str) {
+    let verdict = unsupported(field);
+    assert_eq!(verdict.reason, Reason::UnsupportedByServer);
+    assert!(verdict.message.contains(expected) && !verdict.message.contains('_'), "{}", verdict.message);
+}
+
+#[test]
+fn a_missing_schema_is_named() {
+    let verdict = schema_not_found("custommer");
+    assert_eq!(verdict.reason, Reason::SchemaNotFound);
+    assert!(verdict.message.contains("\"custommer\""), "{}", verdict.message);
+}
+
+#[test]
+fn a_verdict_alone_is_a_refusal() {
+    let halt = Halt::from(Verdict::new(Reason::NotPermitted, "no"));
+    assert!(matches!(halt, Halt::Refused(verdict) if verdict.reason == Reason::NotPermitted));
+}

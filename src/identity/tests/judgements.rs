@@ -1,0 +1,75 @@
+//! What an identity that was found means for a resource.
+
+use rstest::rstest;
+use serde_json::{Value, json};
+
+use super::builders::{GROUP, claimant, identity, mark, mark_json};
+use crate::api::{Reason, Verdict};
+use crate::identity::plan::{Present, conflict, judge};
+
+/// The judgement on an identity with this `metadata_admin`.
+fn judged(metadata_admin: Value, restorable: bool, is_same_person: bool) -> Result<Option<Present>, Verdict> {
+    let mut identity = identity(&json!({}));
+    identity.metadata_admin = metadata_admin;
+    judge(&claimant(), identity, restorable, is_same_person)
+}
+
+fn with_mark(changes: &Value) -> Value {
+    json!({GROUP: mark_json(changes)})
+}
+
+#[rstest]
+fn its_own_is_its_own(#[values(true, false)] restorable: bool, #[values(true, false)] is_same_person: bool) {
+    let changes = json!({"ownedPaths": ["/traits/mail"]});
+    let present = judged(with_mark(&changes), restorable, is_same_person).unwrap().unwrap();
+    assert_eq!((present.identity.id.as_str(), present.mark), ("id-of-ada", Some(mark(&changes))));
+    assert!(!present.has_sessions);
+}
+
+#[test]
+fn a_former_resources_is_taken_back_for_the_same_person() {
+    let former = json!({"uid": "uid-of-former", "ownedPaths": ["/traits/mail"]});
+    let present = judged(with_mark(&former), false, true).unwrap().unwrap();
+    assert_eq!(present.mark, Some(mark(&former)), "its owned paths are inherited");
+}
+
+#[rstest]
+fn a_former_resources_is_as_good_as_absent_for_a_new_person(#[values(true, false)] restorable: bool) {
+    assert_eq!(judged(with_mark(&json!({"uid": "uid-of-former"})), restorable, false), Ok(None));
+}
+
+#[test]
+fn a_wiped_mark_is_restored_where_that_is_allowed() {
+    let present = judged(json!({"u": 1}), true, false).unwrap().unwrap();
+    assert_eq!(present.mark, None);
+}
+
+#[rstest]
+#[case::a_wiped_mark(json!(null), false)]
+#[case::no_object(json!("text"), false)]
+#[case::unreadable(json!({GROUP: "text"}), true)]
+#[case::another_owners(with_mark(&json!({"owner": "staging"})), true)]
+#[case::another_clusters(with_mark(&json!({"cluster": "uid-of-other-cluster"})), true)]
+#[case::of_another_namespace(with_mark(&json!({"namespace": "team-b", "namespaceUID": "uid-of-team-b", "name": "grace", "uid": "uid-of-grace"})), true)]
+fn whatever_else_it_is_it_is_a_conflict_in_the_same_words(#[case] metadata_admin: Value, #[case] restorable: bool) {
+    let verdict = judged(metadata_admin, restorable, true).unwrap_err();
+    assert_eq!(verdict, conflict(None));
+    assert_eq!(verdict.reason, Reason::IdentityConflict);
+    for told in ["grace", "team-b", "staging", "uid-of"] {
+        assert!(!verdict.message.contains(told), "{}", verdict.message);
+    }
+}
+
+#[test]
+fn a_neighbour_is_named() {
+    let verdict = judged(with_mark(&json!({"name": "grace", "uid": "uid-of-grace"})), true, true).unwrap_err();
+    assert_eq!(verdict, conflict(Some("grace")));
+    assert!(verdict.message.contains("KratosIdentity grace"), "{}", verdict.message);
+}
+
+#[test]
+fn an_identity_that_no_mark_fits_into_is_refused() {
+    let verdict = judged(json!(["S3CRET"]), true, true).unwrap_err();
+    assert_eq!(verdict.reason, Reason::AdoptionRefused);
+    assert!(verdict.message.contains("metadata_admin") && !verdict.message.contains("S3CRET"), "{}", verdict.message);
+}

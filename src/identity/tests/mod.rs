@@ -1,0 +1,18 @@
+//! Tests of the pure steps from manifest to status, and of what fails on the way.
+
+pub mod builders;
+
+mod claims;
+mod deletions;
+mod desires;
+mod digests;
+mod failures;
+mod judgements;
+mod marks;
+mod merging;
+mod merging_properties;
+mod plans;
+mod plans_again;
+mod remembering;
+mod schemas;
+mod statuses;

@@ -1,0 +1,99 @@
+//! A plan over its own result is empty: nothing is written to Kratos when nothing differs.
+
+use proptest::prelude::*;
+use rstest::rstest;
+use serde_json::{Value, json};
+
+use super::builders::{claimant, desired, identity, marked, patched, present};
+use crate::identity::desired::Desired;
+use crate::identity::plan::{Observed, Step, plan};
+use crate::kratos::Identity;
+
+/// What Kratos has after the plan's steps.
+fn after(desired: &Desired, observed: &Observed) -> Identity {
+    let mut document = match observed {
+        Observed::Absent => json!({}),
+        Observed::Present(there) => serde_json::to_value(&there.identity).unwrap(),
+    };
+    for step in plan(&claimant(), desired, observed).steps {
+        match step {
+            Step::Create(create) => {
+                document = serde_json::to_value(create).unwrap();
+                document["id"] = json!("id-of-ada");
+            }
+            Step::Patch { operations, .. } => document = patched(&document, &operations),
+            Step::EndSessions { .. } | Step::ConfirmInactive { .. } => {}
+            Step::Delete { .. } => panic!("a manifest that is there deletes nothing"),
+        }
+    }
+    serde_json::from_value(document).unwrap()
+}
+
+fn settles(desired: &Desired, observed: &Observed) {
+    let result = after(desired, observed);
+    let again = plan(&claimant(), desired, &present(result.clone()));
+    assert_eq!(again.steps, [], "over {}", serde_json::to_string_pretty(&result).unwrap());
+    assert_eq!(again.changes, Vec::<String>::new());
+}
+
+fn everything() -> Value {
+    json!({
+        "state": "Inactive", "externalID": "crm", "organizationID": "org",
+        "traits": {"mail": "m", "name": {"first": "f"}, "tags": [1, {"a": null}], "n": 1, "none": null, "empty": {}},
+        "metadataPublic": {"plan": "gold", "x/y": {"~": 1}, "0": "digits"}, "metadataAdmin": {"costCenter": "42"},
+    })
+}
+
+#[rstest]
+#[case::nothing(json!({}))]
+#[case::everything(everything())]
+#[case::exactly(json!({"traits": {"mail": "m"}, "traitsPolicy": "Exact"}))]
+#[case::at_creation_only(json!({"traits": {"mail": "m"}, "traitsPolicy": "CreateOnly"}))]
+fn a_plan_over_its_own_result_is_empty(#[case] spec: Value) {
+    let desired = desired(&spec);
+    let full = json!({
+        "schema_id": "employee", "external_id": "old", "organization_id": "old",
+        "traits": {"mail": "x", "age": 1, "name": "n", "n": 1.0}, "metadata_public": {"old": 1},
+        "metadata_admin": {"old": {"deep": 1}, "u": 2},
+    });
+    let owned = ["/external_id", "/metadata_admin/old/deep", "/metadata_public/old", "/organization_id", "/traits/age"];
+    settles(&desired, &Observed::Absent);
+    settles(&desired, &present(marked(&json!({}), &[])));
+    settles(&desired, &present(marked(&full, &owned)));
+    settles(&desired, &present(identity(&full)));
+}
+
+#[test]
+fn what_kratos_makes_of_numbers_is_no_drift() {
+    let desired = desired(&json!({"traits": {"n": 9_007_199_254_740_993_u64, "one": 1, "list": [1]}}));
+    let there = json!({"traits": {"n": 9_007_199_254_740_992_u64, "one": 1.0, "list": [1.0]}});
+    let owned = ["/traits/list", "/traits/n", "/traits/one"];
+    assert_eq!(plan(&claimant(), &desired, &present(marked(&there, &owned))).steps, []);
+}
+
+fn document() -> impl Strategy<Value = Value> {
+    let value = prop_oneof![Just(json!(null)), Just(json!(1)), Just(json!("x")), Just(json!({})), Just(json!([1]))];
+    let value = value.prop_recursive(2, 8, 3, |inner| {
+        proptest::collection::btree_map("[a-b/~0]{1,2}", inner, 0..3).prop_map(|members| json!(members))
+    });
+    proptest::collection::btree_map("[a-b/~0]{1,2}", value, 0..4).prop_map(|members| json!(members))
+}
+
+fn spec((traits, public, admin): &(Value, Value, Value), policy: &str) -> Desired {
+    desired(&json!({"traits": traits, "metadataPublic": public, "metadataAdmin": admin, "traitsPolicy": policy}))
+}
+
+proptest! {
+    #[test]
+    fn whatever_was_there_and_whatever_is_wanted(
+        old in (document(), document(), document()),
+        new in (document(), document(), document()),
+        drift in document(),
+        policy in prop_oneof![Just("Merge"), Just("Exact"), Just("CreateOnly")],
+    ) {
+        let first = after(&spec(&old, "Merge"), &Observed::Absent);
+        let mut drifted = first;
+        json_patch::merge(&mut drifted.traits, &drift);
+        settles(&spec(&new, policy), &present(drifted));
+    }
+}

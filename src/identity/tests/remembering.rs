@@ -1,0 +1,54 @@
+//! What a process knows of each resource.
+
+use std::time::{Duration, Instant};
+
+use serde_json::json;
+
+use super::builders::mark;
+use crate::identity::memory::Memory;
+
+#[test]
+fn a_resource_is_known_from_the_first_time_it_is_recalled() {
+    let memory = Memory::default();
+    let before = Instant::now();
+    let first = memory.recall("uid-of-ada").first_seen;
+    assert!(first >= before);
+    assert_eq!(memory.recall("uid-of-ada").first_seen, first);
+    memory.forget("uid-of-ada");
+    std::thread::sleep(Duration::from_millis(2));
+    assert!(memory.recall("uid-of-ada").first_seen > first, "as if never seen");
+}
+
+#[test]
+fn what_is_noted_of_one_resource_says_nothing_of_another() {
+    let memory = Memory::default();
+    memory.update("uid-of-ada", |ada| {
+        ada.ours = Some(("id-of-ada".into(), mark(&json!({}))));
+        ada.failures += 1;
+    });
+    let (ada, grace) = (memory.recall("uid-of-ada"), memory.recall("uid-of-grace"));
+    assert_eq!((ada.ours, ada.failures), (Some(("id-of-ada".into(), mark(&json!({})))), 1));
+    assert_eq!((grace.ours, grace.failures), (None, 0));
+}
+
+#[test]
+fn what_was_recalled_is_a_copy() {
+    let memory = Memory::default();
+    memory.recall("uid-of-ada").failures = 7;
+    assert_eq!(memory.recall("uid-of-ada").failures, 0);
+}
+
+#[test]
+fn a_create_may_be_under_way_as_long_as_nothing_rules_it_out() {
+    let memory = Memory::default();
+    let since = || memory.recall("uid-of-ada").create_may_be_under_way_since();
+    let first_seen = memory.recall("uid-of-ada").first_seen;
+    assert_eq!(since(), Some(first_seen), "another process may have written the finalizer");
+    memory.update("uid-of-ada", |ada| ada.wrote_finalizer = true);
+    assert_eq!(since(), None, "no other process can have");
+    let sent_at = first_seen + Duration::from_secs(5);
+    memory.update("uid-of-ada", |ada| ada.unanswered_create = Some(sent_at));
+    assert_eq!(since(), Some(sent_at), "a create of ours was not answered");
+    memory.update("uid-of-ada", |ada| ada.wrote_finalizer = false);
+    assert_eq!(since(), Some(sent_at), "the later of the two counts");
+}

@@ -1,0 +1,127 @@
+//! Identity schemas: where login identifiers are, and what can be said of traits that don't fit without quoting them.
+
+use rstest::rstest;
+use serde_json::{Value, json};
+
+use super::builders::strings;
+use crate::identity::schema::{explain, identifier_paths, identifiers, violations};
+
+fn schema(traits: &Value) -> Value {
+    json!({"$schema": "http://json-schema.org/draft-07/schema#", "type": "object", "properties": {"traits": traits}})
+}
+
+fn login() -> Value {
+    json!({"type": "string", "ory.sh/kratos": {"credentials": {"password": {"identifier": true}}}})
+}
+
+#[rstest]
+#[case::a_property(json!({"properties": {"mail": login(), "age": {"type": "integer"}}}), &["/mail"])]
+#[case::a_nested_one(json!({"properties": {"contact": {"properties": {"mail": login()}}}}), &["/contact/mail"])]
+#[case::elements_of_an_array(json!({"properties": {"mails": {"items": login()}}}), &["/mails/*"])]
+#[case::a_property_of_elements(json!({"properties": {"mails": {"items": {"properties": {"value": login()}}}}}), &["/mails/*/value"])]
+#[case::in_all_of(json!({"allOf": [{"properties": {"mail": login()}}, {"properties": {"phone": login()}}]}), &["/mail", "/phone"])]
+#[case::in_any_of(json!({"properties": {"login": {"anyOf": [{"type": "null"}, login()]}}}), &["/login"])]
+#[case::in_one_of(json!({"oneOf": [{"properties": {"mail": login()}}]}), &["/mail"])]
+#[case::of_any_kind(json!({"properties": {"key": {"ory.sh/kratos": {"credentials": {"webauthn": {"identifier": true}}}}}}), &["/key"])]
+#[case::a_code(json!({"properties": {"phone": {"ory.sh/kratos": {"credentials": {"code": {"via": "sms"}}}}}}), &["/phone"])]
+#[case::one_that_is_said_not_to_be(json!({"properties": {"mail": {"ory.sh/kratos": {"credentials": {"password": {"identifier": false}}}}}}), &[])]
+#[case::one_for_verification_alone(json!({"properties": {"mail": {"ory.sh/kratos": {"verification": {"via": "email"}}}}}), &[])]
+#[case::a_key_with_a_slash(json!({"properties": {"a/b": login()}}), &["/a~1b"])]
+#[case::none(json!({"properties": {}}), &[])]
+#[case::nothing_of_use(json!(true), &[])]
+fn login_identifiers_are_found_wherever_they_are_declared(#[case] traits: Value, #[case] expected: &[&str]) {
+    let mut found = identifier_paths(&schema(&traits));
+    found.sort();
+    assert_eq!(found, expected);
+}
+
+#[test]
+fn an_identifier_outside_of_the_traits_is_none() {
+    assert_eq!(identifier_paths(&json!({"properties": {"mail": login()}})), Vec::<String>::new());
+}
+
+#[test]
+fn a_schema_of_absurd_depth_ends() {
+    let deep = (0..200).fold(login(), |inner, _| json!({"properties": {"a": inner}}));
+    assert_eq!(identifier_paths(&schema(&deep)), Vec::<String>::new());
+}
+
+#[rstest]
+#[case::as_kratos_normalises_them(&["/mail"], json!({"mail": "  Ada@A.Example "}), &["ada@a.example"])]
+#[case::each_once_and_in_order(&["/mail", "/phone", "/login"], json!({"mail": "b@a.example", "phone": "+49", "login": "B@a.example"}), &["+49", "b@a.example"])]
+#[case::each_element(&["/mails/*"], json!({"mails": ["x@a.example", "y@a.example"]}), &["x@a.example", "y@a.example"])]
+#[case::a_property_of_each_element(&["/mails/*/value"], json!({"mails": [{"value": "x@a.example"}, {"other": 1}]}), &["x@a.example"])]
+#[case::a_key_named_star(&["/*"], json!({"*": "x@a.example"}), &["x@a.example"])]
+#[case::a_key_with_a_slash(&["/a~1b"], json!({"a/b": "x@a.example"}), &["x@a.example"])]
+#[case::what_is_missing(&["/mail", "/contact/mail"], json!({"contact": "none"}), &[])]
+#[case::what_is_no_text(&["/mail"], json!({"mail": 7}), &[])]
+#[case::what_is_blank(&["/mail"], json!({"mail": "  "}), &[])]
+#[case::no_traits_at_all(&["/mail"], json!(null), &[])]
+fn identifiers_are_read_out_of_traits(#[case] paths: &[&str], #[case] traits: Value, #[case] expected: &[&str]) {
+    assert_eq!(identifiers(&strings(paths), &traits), expected);
+}
+
+/// Every value that must not show, and every key that holds it.
+const MARKER: &str = "S3CRET";
+
+fn strict() -> Value {
+    schema(&json!({
+        "type": "object",
+        "required": ["mail"],
+        "additionalProperties": false,
+        "properties": {
+            "mail": {"type": "string", "minLength": 60, "pattern": "^[0-9]+$"},
+            "age": {"type": "integer", "maximum": 5},
+            "plan": {"enum": ["gold", "silver"]},
+            "kind": {"const": "person"},
+            "tags": {"type": "array", "items": {"type": "string", "maxLength": 2}, "uniqueItems": true, "maxItems": 1},
+            "name": {"type": "object", "required": ["first"], "properties": {"first": {"not": {"type": "string"}}}},
+            "site": {"type": "string", "format": "uri"},
+            "either": {"oneOf": [{"type": "integer"}, {"type": "boolean"}]},
+        },
+    }))
+}
+
+#[rstest]
+#[case::fitting(json!({"mail": "1".repeat(60)}), &[])]
+#[case::missing(json!({}), &["/traits (required)"])]
+#[case::too_short_and_of_another_form(json!({"mail": MARKER}), &["/traits/mail (minLength)", "/traits/mail (pattern)"])]
+#[case::of_another_type(json!({"mail": "1".repeat(60), "age": MARKER}), &["/traits/age (type)"])]
+#[case::too_large(json!({"mail": "1".repeat(60), "age": 777_123}), &["/traits/age (maximum)"])]
+#[case::none_of_those_listed(json!({"mail": "1".repeat(60), "plan": MARKER}), &["/traits/plan (enum)"])]
+#[case::not_the_one(json!({"mail": "1".repeat(60), "kind": MARKER}), &["/traits/kind (const)"])]
+#[case::elements(json!({"mail": "1".repeat(60), "tags": [MARKER]}), &["/traits/tags/0 (maxLength)"])]
+#[case::too_many_and_twice(json!({"mail": "1".repeat(60), "tags": ["a", "a"]}), &["/traits/tags (maxItems)", "/traits/tags (uniqueItems)"])]
+#[case::missing_within(json!({"mail": "1".repeat(60), "name": {}}), &["/traits/name (required)"])]
+#[case::forbidden(json!({"mail": "1".repeat(60), "name": {"first": MARKER}}), &["/traits/name/first (not)"])]
+#[case::of_another_format(json!({"mail": "1".repeat(60), "site": MARKER}), &["/traits/site (format)"])]
+#[case::neither(json!({"mail": "1".repeat(60), "either": MARKER}), &["/traits/either (oneOf)"])]
+#[case::one_too_many(json!({"mail": "1".repeat(60), "nick": MARKER}), &["/traits (additionalProperties)"])]
+fn what_does_not_fit_is_named_by_place_and_keyword(#[case] traits: Value, #[case] expected: &[&str]) {
+    let mut found = violations(&strict(), &traits);
+    found.sort();
+    assert_eq!(found, expected);
+    let message = explain("customer", Some(&strict()), &traits);
+    assert!(!message.contains(MARKER) && !message.contains("777123"), "{message}");
+    assert!(message.contains("customer"), "{message}");
+    assert!(expected.iter().all(|line| message.contains(line)), "{message}");
+}
+
+#[test]
+fn a_message_names_five_and_counts_the_rest() {
+    let properties: serde_json::Map<_, _> = (0..9).map(|n| (format!("p{n}"), json!({"type": "integer"}))).collect();
+    let traits: serde_json::Map<_, _> = (0..9).map(|n| (format!("p{n}"), json!(MARKER))).collect();
+    let message = explain("customer", Some(&schema(&json!({"properties": properties}))), &Value::Object(traits));
+    assert_eq!(message.matches("(type)").count(), 5, "{message}");
+    assert!(message.contains(" and 4 more") && !message.contains(MARKER), "{message}");
+}
+
+#[rstest]
+#[case::the_schema_is_not_known(None)]
+#[case::it_finds_nothing(Some(schema(&json!({}))))]
+#[case::it_would_have_to_be_fetched(Some(schema(&json!({"$ref": "http://127.0.0.1:9/nothing.json"}))))]
+#[case::it_is_none(Some(json!({"properties": {"traits": {"type": 7}}})))]
+fn without_a_finding_the_message_says_where_to_look(#[case] schema: Option<Value>) {
+    let message = explain("customer", schema.as_ref(), &json!({"mail": MARKER}));
+    assert!(message.contains("customer") && message.contains("log") && !message.contains(MARKER), "{message}");
+}

@@ -1,0 +1,204 @@
+//! From an outcome to the status of an identity, and what tools make of it.
+
+use k8s_openapi::jiff::Timestamp;
+use rstest::rstest;
+use serde_json::json;
+
+use super::builders::{identity, strings};
+use crate::api::condition::{self, DRIFTED, READY, RECONCILING, STALLED, SUSPENDED};
+use crate::api::identity::{IdentityState, InstanceRef, KratosIdentityStatus};
+use crate::api::{Reason, Verdict};
+use crate::identity::status::{self, Outcome, Seen, Subject};
+
+fn at(second: i64) -> Timestamp {
+    Timestamp::from_second(second).unwrap()
+}
+
+fn subject(generation: i64, current: Option<&KratosIdentityStatus>) -> Subject<'_> {
+    Subject { generation, requested_at: None, current }
+}
+
+fn outcome(reason: Reason, seen: Seen) -> Outcome {
+    Outcome { verdict: Verdict::new(reason, format!("because {}", reason.as_str())), instance: None, seen }
+}
+
+fn seen(drift: &[&str]) -> Seen {
+    let identity = identity(&json!({"id": "id-of-ada", "schema_id": "customer", "state": "inactive"}));
+    Seen::Present { identity: Box::new(identity), owned_paths: strings(&["/traits/mail"]), drift: strings(drift) }
+}
+
+fn reconciled(generation: i64) -> KratosIdentityStatus {
+    let instance = Some(InstanceRef { name: "default".into(), namespace: Some("identity".into()) });
+    let outcome = Outcome { instance, ..outcome(Reason::Reconciled, seen(&[])) };
+    status::next(subject(generation, None), outcome, at(100))
+}
+
+fn has(status: &KratosIdentityStatus, type_: &str) -> Option<bool> {
+    condition::find(&status.conditions, type_).map(|condition| condition.status == "True")
+}
+
+#[test]
+fn what_was_seen_is_written_where_it_belongs() {
+    let status = reconciled(3);
+    let KratosIdentityStatus {
+        observed_generation,
+        last_handled_reconcile_at,
+        identity_id,
+        instance,
+        schema_id,
+        state,
+        conditions,
+        owned_paths,
+        drift,
+    } = status;
+    assert_eq!(observed_generation, Some(3));
+    assert_eq!(last_handled_reconcile_at, None);
+    assert_eq!(identity_id.as_deref(), Some("id-of-ada"));
+    assert_eq!(instance, Some(InstanceRef { name: "default".into(), namespace: Some("identity".into()) }));
+    assert_eq!(schema_id.as_deref(), Some("customer"));
+    assert_eq!(state, Some(IdentityState::Inactive));
+    assert_eq!(owned_paths, ["/traits/mail"]);
+    assert_eq!(drift, Vec::<String>::new());
+    let [ready] = conditions.as_slice() else { panic!("{conditions:?}") };
+    assert_eq!((ready.type_.as_str(), ready.status.as_str(), ready.reason.as_str()), (READY, "True", "Reconciled"));
+    assert_eq!((ready.message.as_str(), ready.observed_generation), ("because Reconciled", Some(3)));
+    assert_eq!(ready.last_transition_time.0, at(100));
+}
+
+#[test]
+fn the_same_outcome_later_is_the_same_status() {
+    let before = reconciled(3);
+    let after = status::next(subject(3, Some(&before)), outcome(Reason::Reconciled, seen(&[])), at(200));
+    assert_eq!(after, before, "nothing is written where nothing changed");
+}
+
+#[test]
+fn what_nobody_looked_at_stays_as_it_was_known() {
+    let before = reconciled(3);
+    let after = status::next(subject(3, Some(&before)), outcome(Reason::KratosUnavailable, Seen::Unknown), at(200));
+    assert_eq!((has(&after, READY), has(&after, RECONCILING)), (Some(true), Some(true)));
+    let without_conditions =
+        |status: &KratosIdentityStatus| KratosIdentityStatus { conditions: vec![], ..status.clone() };
+    assert_eq!(without_conditions(&after), without_conditions(&before));
+}
+
+#[test]
+fn an_identity_that_is_gone_is_not_named_any_more() {
+    let before = reconciled(3);
+    let absent = Seen::Absent { drift: strings(&["/schema_id"]) };
+    let after = status::next(subject(3, Some(&before)), outcome(Reason::Observed, absent), at(200));
+    assert_eq!((&after.identity_id, &after.schema_id, after.state), (&None, &None, None));
+    assert_eq!((after.owned_paths.len(), after.drift.as_slice()), (0, &strings(&["/schema_id"])[..]));
+    assert_eq!(after.instance, before.instance, "the choice of the instance is pinned");
+    assert_eq!(has(&after, DRIFTED), Some(true));
+}
+
+#[test]
+fn an_instance_once_chosen_gives_way_only_to_another_one() {
+    let before = reconciled(3);
+    let other = InstanceRef { name: "other".into(), namespace: None };
+    let moved = Outcome { instance: Some(other.clone()), ..outcome(Reason::NotPermitted, Seen::Unknown) };
+    assert_eq!(status::next(subject(4, Some(&before)), moved, at(200)).instance, Some(other));
+}
+
+#[test]
+fn drift_is_a_condition_for_as_long_as_it_is_there() {
+    let before = reconciled(3);
+    let drifted = status::next(subject(3, Some(&before)), outcome(Reason::Observed, seen(&["/traits/age"])), at(200));
+    assert_eq!(drifted.drift, ["/traits/age"]);
+    let condition = condition::find(&drifted.conditions, DRIFTED).unwrap();
+    assert_eq!((condition.status.as_str(), condition.reason.as_str()), ("True", "DriftObserved"));
+    assert_eq!((condition.observed_generation, condition.last_transition_time.0), (Some(3), at(200)));
+    assert_eq!(has(&drifted, READY), Some(true), "readiness is unchanged by it");
+    let down = status::next(subject(3, Some(&drifted)), outcome(Reason::KratosUnavailable, Seen::Unknown), at(300));
+    assert_eq!((has(&down, DRIFTED), down.drift.len()), (Some(true), 1), "not seen is not gone");
+    let again = status::next(subject(3, Some(&drifted)), outcome(Reason::Observed, seen(&["/traits/age"])), at(300));
+    assert_eq!(again, drifted);
+    let gone = status::next(subject(3, Some(&drifted)), outcome(Reason::Reconciled, seen(&[])), at(300));
+    assert_eq!((has(&gone, DRIFTED), gone.drift.len()), (None, 0));
+}
+
+#[test]
+fn at_most_256_paths_are_shown() {
+    let many: Vec<_> = (0..300).map(|number| format!("/traits/{number}")).collect();
+    let Seen::Present { identity, .. } = seen(&[]) else { unreachable!() };
+    let seen = Seen::Present { identity, owned_paths: many.clone(), drift: many.clone() };
+    let status = status::next(subject(1, None), outcome(Reason::Observed, seen), at(1));
+    assert_eq!((status.owned_paths.as_slice(), status.drift.as_slice()), (&many[..256], &many[..256]));
+    let absent = Seen::Absent { drift: many.clone() };
+    let status = status::next(subject(1, None), outcome(Reason::Observed, absent), at(1));
+    assert_eq!(status.drift, many[..256]);
+}
+
+#[rstest]
+#[case::done(Reason::Reconciled, Some("asked-now"))]
+#[case::observed(Reason::Observed, Some("asked-now"))]
+#[case::stalled(Reason::TraitsRejected, Some("asked-now"))]
+#[case::retrying(Reason::KratosUnavailable, Some("asked-before"))]
+fn a_request_counts_as_served_once_it_is(#[case] reason: Reason, #[case] expected: Option<&str>) {
+    let mut before = reconciled(3);
+    before.last_handled_reconcile_at = Some("asked-before".into());
+    let subject = Subject { generation: 3, requested_at: Some("asked-now"), current: Some(&before) };
+    let after = status::next(subject, outcome(reason, Seen::Unknown), at(200));
+    assert_eq!(after.last_handled_reconcile_at.as_deref(), expected);
+    assert_eq!(after.observed_generation, Some(3), "the generation was seen in any case");
+}
+
+#[test]
+fn without_a_request_the_last_one_served_stays_noted() {
+    let mut before = reconciled(3);
+    before.last_handled_reconcile_at = Some("asked-before".into());
+    let after = status::next(subject(3, Some(&before)), outcome(Reason::Reconciled, Seen::Unknown), at(200));
+    assert_eq!(after.last_handled_reconcile_at.as_deref(), Some("asked-before"));
+}
+
+#[test]
+fn a_suspended_resource_says_so_and_leaves_readiness_as_it_was() {
+    let mut retrying =
+        status::next(subject(3, Some(&reconciled(3))), outcome(Reason::Throttled, Seen::Unknown), at(200));
+    retrying.last_handled_reconcile_at = None;
+    let subject = Subject { generation: 4, requested_at: Some("asked-now"), current: Some(&retrying) };
+    let suspended = status::suspended(subject, at(300));
+    assert_eq!((has(&suspended, SUSPENDED), has(&suspended, RECONCILING)), (Some(true), None));
+    let reason = condition::find(&suspended.conditions, SUSPENDED).map(|found| found.reason.as_str());
+    assert_eq!(reason, Some("Suspended"));
+    let ready = condition::find(&suspended.conditions, READY);
+    assert_eq!(ready, condition::find(&retrying.conditions, READY));
+    assert_eq!(suspended.observed_generation, Some(4));
+    assert_eq!(suspended.last_handled_reconcile_at.as_deref(), Some("asked-now"));
+    assert_eq!(suspended.identity_id.as_deref(), Some("id-of-ada"));
+    assert_eq!(status::suspended(Subject { current: Some(&suspended), ..subject }, at(400)), suspended);
+}
+
+#[test]
+fn a_resource_that_was_suspended_from_the_start_is_not_ready() {
+    let suspended = status::suspended(subject(1, None), at(100));
+    assert_eq!((has(&suspended, READY), has(&suspended, SUSPENDED)), (Some(false), Some(true)));
+}
+
+#[test]
+fn a_resource_that_is_resumed_is_suspended_no_more() {
+    let suspended = status::suspended(subject(4, Some(&reconciled(3))), at(300));
+    for reason in [Reason::Reconciled, Reason::KratosUnavailable, Reason::InvalidSpec] {
+        let resumed = status::next(subject(5, Some(&suspended)), outcome(reason, Seen::Unknown), at(400));
+        assert_eq!(has(&resumed, SUSPENDED), None, "{reason:?}");
+    }
+}
+
+#[test]
+fn a_stalled_resource_that_is_suspended_stays_stalled() {
+    let stalled = status::next(subject(3, None), outcome(Reason::TraitsRejected, Seen::Unknown), at(100));
+    let suspended = status::suspended(subject(4, Some(&stalled)), at(200));
+    assert_eq!((has(&suspended, STALLED), has(&suspended, READY)), (Some(true), Some(false)));
+}
+
+#[rstest]
+#[case(None, false)]
+#[case(Some(-1), false)]
+#[case(Some(2), false)]
+#[case(Some(3), true)]
+fn a_status_is_settled_if_it_speaks_of_this_generation(#[case] observed: Option<i64>, #[case] expected: bool) {
+    let status = KratosIdentityStatus { observed_generation: observed, ..KratosIdentityStatus::default() };
+    assert_eq!(subject(3, Some(&status)).is_settled(), expected);
+    assert!(!subject(3, None).is_settled());
+}

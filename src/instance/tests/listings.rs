@@ -1,0 +1,137 @@
+//! What the last complete listing says, and which ones are wanted.
+
+use std::collections::HashSet;
+use std::time::{Duration, Instant};
+
+use crate::identity::mark::Mark;
+use crate::instance::listing::{Listing, Lookup, Scan};
+use crate::place::Place;
+
+const HOUR: Duration = Duration::from_hours(1);
+
+fn second(number: u64) -> Duration {
+    Duration::from_secs(number)
+}
+
+fn ada() -> Place {
+    Place::new("team-a", "ada")
+}
+
+/// A listing that showed these (namespace, name, id).
+fn scan(begun: Instant, shown: &[(&str, &str, &str)]) -> Scan {
+    let mut scan = Scan::begin(begun);
+    for (namespace, name, id) in shown {
+        let mark = Mark { namespace: (*namespace).into(), name: (*name).into(), ..Mark::default() };
+        scan.note(&mark, id);
+    }
+    scan
+}
+
+fn known(ids: &[&str]) -> Lookup {
+    Lookup::Known(ids.iter().map(|id| (*id).to_owned()).collect())
+}
+
+#[test]
+fn before_the_first_listing_nothing_is_known() {
+    let listing = Listing::default();
+    assert_eq!(listing.find(&ada(), None), Lookup::NotYet);
+    assert!(listing.due(HOUR) <= Instant::now(), "it is due at once");
+}
+
+#[test]
+fn a_place_is_found_by_namespace_and_name() {
+    let (listing, begun) = (Listing::default(), Instant::now());
+    let shown = [("team-a", "ada", "1"), ("team-b", "ada", "2"), ("team-a", "grace", "3"), ("team-a", "ada", "4")];
+    listing.complete(scan(begun, &shown));
+    assert_eq!(listing.find(&ada(), None), known(&["1", "4"]));
+    assert_eq!(listing.find(&Place::new("ada", "team-a"), None), known(&[]));
+    assert_eq!(listing.find(&Place::new("team-b", "ada"), Some(begun)), known(&["2"]));
+}
+
+#[test]
+fn a_listing_that_began_too_early_says_nothing_and_another_one_is_wanted() {
+    let (listing, begun) = (Listing::default(), Instant::now());
+    listing.complete(scan(begun, &[("team-a", "ada", "1")]));
+    assert_eq!(listing.due(HOUR), begun + HOUR);
+    let after = begun + second(10);
+    assert_eq!(listing.find(&ada(), Some(after)), Lookup::NotYet);
+    assert_eq!(listing.due(HOUR), after, "not before it can answer");
+    listing.complete(scan(begun + second(9), &[]));
+    assert_eq!(listing.find(&ada(), Some(after)), Lookup::NotYet);
+    assert_eq!(listing.due(HOUR), after, "still wanted");
+    listing.complete(scan(after, &[]));
+    assert_eq!(listing.find(&ada(), Some(after)), known(&[]), "one that began just then will do");
+    assert_eq!(listing.due(HOUR), after + HOUR, "and serves the wish");
+}
+
+#[test]
+fn a_listing_serves_all_wishes_up_to_its_beginning_and_none_after() {
+    let (listing, begun) = (Listing::default(), Instant::now());
+    for wish in [3, 1, 2, 5] {
+        listing.find(&ada(), Some(begun + second(wish)));
+    }
+    assert!(listing.due(HOUR) <= begun + second(1));
+    listing.complete(scan(begun + second(3), &[]));
+    assert_eq!(listing.due(HOUR), begun + second(5));
+}
+
+#[test]
+fn a_wish_for_any_listing_is_none() {
+    let (listing, begun) = (Listing::default(), Instant::now());
+    listing.complete(scan(begun, &[]));
+    listing.find(&ada(), None);
+    assert_eq!(listing.due(HOUR), begun + HOUR);
+}
+
+#[test]
+fn what_was_just_made_is_found_at_once_and_once() {
+    let (listing, begun) = (Listing::default(), Instant::now());
+    listing.complete(scan(begun, &[("team-a", "ada", "1")]));
+    listing.note(&ada(), "2");
+    listing.note(&ada(), "2");
+    listing.note(&ada(), "1");
+    assert_eq!(listing.find(&ada(), None), known(&["1", "2"]));
+}
+
+#[test]
+fn a_listing_takes_the_place_of_the_one_before() {
+    let (listing, begun) = (Listing::default(), Instant::now());
+    listing.complete(scan(begun, &[("team-a", "ada", "1")]));
+    listing.complete(scan(begun + second(1), &[("team-a", "grace", "3")]));
+    assert_eq!(listing.find(&ada(), None), known(&[]));
+}
+
+#[test]
+fn a_listing_that_failed_changes_nothing_but_when_the_next_is_due() {
+    let (listing, begun) = (Listing::default(), Instant::now());
+    listing.complete(scan(begun, &[("team-a", "ada", "1")]));
+    listing.find(&ada(), Some(begun));
+    listing.failed();
+    assert_eq!(listing.find(&ada(), None), known(&["1"]));
+    assert_eq!(listing.due(HOUR), begun + HOUR, "a regular one was far off anyway");
+    listing.find(&ada(), Some(begun + Duration::from_nanos(1)));
+    let first = listing.due(HOUR);
+    assert!(first > begun + Duration::from_millis(400) && first <= Instant::now() + second(1));
+    (0..10).for_each(|_| listing.failed());
+    assert!(listing.due(HOUR) > Instant::now() + second(25), "they grow rare");
+    assert!(listing.due(HOUR) <= Instant::now() + second(60));
+    listing.complete(scan(begun + second(1), &[]));
+    assert_eq!(listing.due(HOUR), begun + second(1) + HOUR, "a complete one ends that");
+}
+
+#[tokio::test]
+async fn a_wish_wakes_whoever_does_the_listings() {
+    let listing = Listing::default();
+    let soon = Duration::from_millis(20);
+    listing.find(&ada(), None);
+    assert!(tokio::time::timeout(soon, listing.changed()).await.is_err());
+    listing.find(&ada(), Some(Instant::now()));
+    assert!(tokio::time::timeout(second(10), listing.changed()).await.is_ok());
+}
+
+#[test]
+fn a_scan_knows_when_it_began_and_whom_it_saw() {
+    let begun = Instant::now();
+    let scan = scan(begun, &[("team-a", "ada", "1"), ("team-a", "ada", "2"), ("team-b", "grace", "3")]);
+    assert_eq!((scan.begun(), scan.ids()), (begun, HashSet::from(["1", "2", "3"])));
+}

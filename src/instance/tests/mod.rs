@@ -1,0 +1,10 @@
+//! Tests of what an instance decides and remembers.
+
+mod consents;
+mod gates;
+mod listings;
+mod managing;
+mod schemas;
+mod settings;
+mod statuses;
+mod waiting;

@@ -1,0 +1,129 @@
+//! From an instance's spec to settings.
+
+use std::num::NonZeroU32;
+use std::time::Duration;
+
+use rstest::rstest;
+use serde_json::{Value, json};
+
+use crate::api::instance::{KeyRef, KratosInstanceSpec, Mode};
+use crate::api::{Reason, Verdict};
+use crate::instance::settings::{self, Connection, KeyIn, Settings, TokenRef};
+use crate::kratos::RateLimit;
+
+fn parse(changes: &Value) -> Result<Settings, Verdict> {
+    let mut spec = json!({"adminURL": "http://admin.example:4434", "ownerName": "production"});
+    json_patch::merge(&mut spec, changes);
+    settings::parse(&serde_json::from_value::<KratosInstanceSpec>(spec).unwrap())
+}
+
+fn key(name: &str, key: &str) -> KeyRef {
+    KeyRef { name: name.into(), key: key.into() }
+}
+
+#[test]
+fn everything_that_a_spec_says_is_set_where_it_belongs() {
+    let allowed = json!({"from": "All"});
+    let parsed = parse(&json!({
+        "publicURL": "https://public.example/kratos",
+        "auth": {"bearerToken": {"prefix": "Token", "secretKeyRef": {"name": "kratos", "key": "token"}}},
+        "tls": {"ca": {"configMapKeyRef": {"name": "trust", "key": "ca.crt"}}},
+        "requestTimeout": "1m30s",
+        "rateLimit": {"requestsPerSecond": 200, "burst": 400},
+        "resyncInterval": "2h",
+        "mode": "Observe",
+        "reclaimFrom": ["uid-of-burnt-cluster"],
+        "allowedNamespaces": allowed,
+    }));
+    let connection = Connection {
+        admin_url: "http://admin.example:4434".parse().unwrap(),
+        public_url: Some("https://public.example/kratos".parse().unwrap()),
+        token: Some(TokenRef { prefix: Some("Token".into()), secret: key("kratos", "token") }),
+        certificate_authority: Some(KeyIn::ConfigMap(key("trust", "ca.crt"))),
+        request_timeout: Duration::from_secs(90),
+        rate_limit: Some(limit(200, 400)),
+    };
+    let expected = Settings {
+        connection,
+        resync_interval: Duration::from_hours(2),
+        mode: Mode::Observe,
+        owner_name: "production".into(),
+        reclaim_from: vec!["uid-of-burnt-cluster".into()],
+        allowed_namespaces: Some(serde_json::from_value(allowed).unwrap()),
+    };
+    assert_eq!(parsed, Ok(expected));
+}
+
+fn limit(requests_per_second: u32, burst: u32) -> RateLimit {
+    RateLimit {
+        requests_per_second: NonZeroU32::new(requests_per_second).unwrap(),
+        burst: NonZeroU32::new(burst).unwrap(),
+    }
+}
+
+#[test]
+fn what_a_spec_leaves_out_is_enforced_every_five_minutes_without_limit_token_or_guests() {
+    let connection = Connection {
+        admin_url: "http://admin.example:4434".parse().unwrap(),
+        public_url: None,
+        token: None,
+        certificate_authority: None,
+        request_timeout: Duration::from_secs(30),
+        rate_limit: None,
+    };
+    let expected = Settings {
+        connection,
+        resync_interval: Duration::from_mins(5),
+        mode: Mode::Enforce,
+        owner_name: "production".into(),
+        reclaim_from: Vec::new(),
+        allowed_namespaces: None,
+    };
+    assert_eq!(parse(&json!({})), Ok(expected));
+}
+
+#[rstest]
+#[case::given(json!({"requestsPerSecond": 2, "burst": 7}), Some(limit(2, 7)))]
+#[case::a_burst_of_as_many(json!({"requestsPerSecond": 2}), Some(limit(2, 2)))]
+#[case::none_at_all(json!({"requestsPerSecond": 0}), None)]
+fn rates_are_limited(#[case] rate_limit: Value, #[case] expected: Option<RateLimit>) {
+    assert_eq!(parse(&json!({ "rateLimit": rate_limit })).unwrap().connection.rate_limit, expected);
+}
+
+#[rstest]
+#[case::by_default(json!({}), Some("Bearer"))]
+#[case::another_word(json!({"prefix": "ory_pat"}), Some("ory_pat"))]
+#[case::the_token_alone(json!({"prefix": ""}), None)]
+fn a_token_has_a_word_before_it(#[case] changes: Value, #[case] expected: Option<&str>) {
+    let mut token = json!({"secretKeyRef": {"name": "kratos", "key": "token"}});
+    json_patch::merge(&mut token, &changes);
+    let settings = parse(&json!({"auth": {"bearerToken": token}})).unwrap();
+    assert_eq!(settings.connection.token.unwrap().prefix.as_deref(), expected);
+}
+
+#[rstest]
+#[case::a_secret(json!({"secretKeyRef": {"name": "a", "key": "b"}}), Ok(KeyIn::Secret(key("a", "b"))))]
+#[case::a_config_map(json!({"configMapKeyRef": {"name": "c", "key": "d"}}), Ok(KeyIn::ConfigMap(key("c", "d"))))]
+#[case::neither(json!({}), Err(Reason::InvalidSpec))]
+#[case::both(json!({"secretKeyRef": {"name": "a", "key": "b"}, "configMapKeyRef": {"name": "c", "key": "d"}}), Err(Reason::InvalidSpec))]
+fn a_certificate_authority_is_in_one_place(#[case] ca: Value, #[case] expected: Result<KeyIn, Reason>) {
+    let found = parse(&json!({"tls": {"ca": ca}}));
+    let found = found.map(|settings| settings.connection.certificate_authority.unwrap());
+    assert_eq!(found.map_err(|verdict| verdict.reason), expected);
+}
+
+#[rstest]
+#[case::no_url("kratos")]
+#[case::another_scheme("ftp://admin.example")]
+#[case::no_host("http://")]
+#[case::a_password("http://S3CRET:S3CRET@admin.example")]
+#[case::a_user("http://S3CRET@admin.example")]
+#[case::a_file("file:///etc/S3CRET")]
+fn a_url_that_is_none_is_refused_without_being_quoted(
+    #[case] url: &str,
+    #[values("adminURL", "publicURL")] field: &str,
+) {
+    let verdict = parse(&json!({ field: url })).unwrap_err();
+    assert_eq!(verdict.reason, Reason::InvalidSpec);
+    assert!(verdict.message.contains(field) && !verdict.message.contains("S3CRET"), "{}", verdict.message);
+}

@@ -1,0 +1,27 @@
+//! What outlives a change of an instance's resource.
+
+use std::collections::HashSet;
+
+use crate::instance::handle::{Shared, Waiting};
+use crate::place::Place;
+
+#[test]
+fn whoever_waits_is_taken_once() {
+    let (ada, grace) = (Place::new("team-a", "ada"), Place::new("team-a", "grace"));
+    let waiting = Waiting::default();
+    waiting.add(&ada);
+    waiting.add(&ada);
+    waiting.add(&grace);
+    waiting.remove(&grace);
+    assert_eq!(waiting.take(), HashSet::from([ada]));
+    assert_eq!(waiting.take(), HashSet::new());
+}
+
+#[test]
+fn what_a_server_lacks_is_forgotten_with_it() {
+    let shared = Shared::default();
+    shared.lacks("external_id");
+    assert!(shared.is_lacking("external_id") && !shared.is_lacking("organization_id"));
+    shared.may_be_another_server();
+    assert!(!shared.is_lacking("external_id"));
+}

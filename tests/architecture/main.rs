@@ -1,0 +1,7 @@
+//! The rules of the design that the compiler doesn't know, checked by reading the sources as text: what may import
+//! what, who may look at the clock, who may print, and that nothing that can happen goes untested.
+
+mod coverage;
+mod rules;
+mod source;
+mod tree;

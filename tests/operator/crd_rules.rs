@@ -1,0 +1,117 @@
+//! The definitions in a real kube-apiserver: what they let through, and what people read of them.
+
+#[path = "../crds/rules.rs"]
+mod rules;
+
+use std::path::Path;
+
+use kratos_operator::api::{KratosIdentity, KratosInstance};
+use kube::api::{Api, ApiResource, DynamicObject, Patch, PatchParams, PostParams};
+use serde_json::{Value, json};
+
+use crate::scene::{Scene, WITHIN};
+use crate::testenv::process::eventually;
+use rules::{Fate, Row, table};
+
+/// What the server says to a row; `None` if it accepts.
+async fn refusal(client: &kube::Client, namespace: &str, number: usize, row: &Row) -> Option<String> {
+    let resource = match row.kind {
+        "KratosIdentity" => ApiResource::erase::<KratosIdentity>(&()),
+        _ => ApiResource::erase::<KratosInstance>(&()),
+    };
+    let api: Api<DynamicObject> = Api::namespaced_with(client.clone(), namespace, &resource);
+    let name = format!("row-{number}");
+    let create = async |spec: &Value, dry_run: bool| {
+        let object = json!({
+            "apiVersion": "kratos-operator.dev/v1alpha1", "kind": row.kind, "metadata": {"name": name}, "spec": spec,
+        });
+        let object: DynamicObject = serde_json::from_value(object).expect("an object");
+        api.create(&PostParams { dry_run, ..PostParams::default() }, &object).await
+    };
+    let answer = match &row.before {
+        None => create(&row.spec, true).await,
+        Some(before) => {
+            create(before, false).await.unwrap_or_else(|error| panic!("{}: {error}", row.what));
+            let operations = json!([{"op": "replace", "path": "/spec", "value": row.spec}]);
+            let patch = Patch::Json::<()>(serde_json::from_value(operations).expect("a patch"));
+            api.patch(&name, &PatchParams { dry_run: true, ..PatchParams::default() }, &patch).await
+        }
+    };
+    match answer {
+        Ok(_) => None,
+        Err(kube::Error::Api(status)) if status.code == 422 => Some(status.message.clone()),
+        Err(error) => panic!("{}: {error}", row.what),
+    }
+}
+
+#[tokio::test]
+async fn the_server_accepts_and_refuses_what_it_should() {
+    let scene = Scene::shared().await;
+    // Where instances don't count: the operator sends nothing anywhere.
+    let namespace = scene.other_namespace("rules", &[]).await;
+    let mut failed = Vec::new();
+    for (number, row) in table().iter().enumerate() {
+        let refusal = refusal(&scene.client, &namespace, number, row).await;
+        let holds = match (row.fate, &refusal) {
+            (Fate::Accepted, None) => true,
+            (Fate::Refused(words) | Fate::Misshapen(words), Some(message)) => message.contains(words),
+            _ => false,
+        };
+        if !holds {
+            failed.push(format!("{} ({}): {:?}, but {refusal:?}", row.what, row.spec, row.fate));
+        }
+    }
+    assert!(failed.is_empty(), "{}", failed.join("\n"));
+}
+
+#[tokio::test]
+async fn the_definitions_are_taken_without_a_warning() {
+    let scene = Scene::shared().await;
+    let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("crds");
+    let directory = directory.to_string_lossy();
+    let arguments = ["apply", "--server-side", "--dry-run=server", "--force-conflicts", "-f", &directory];
+    let output = scene.cluster.plane.kubectl().output(arguments).await.expect("kubectl runs");
+    assert!(output.status.success() && output.stderr.is_empty(), "{}", String::from_utf8_lossy(&output.stderr));
+}
+
+#[tokio::test]
+async fn people_can_ask_what_a_field_is_for() {
+    let scene = Scene::shared().await;
+    let kubectl = scene.cluster.plane.kubectl();
+    // What kubectl remembers of the server may be older than the definitions.
+    let arguments = ["api-resources", "--cached=false", "--categories=kratos", "--no-headers"];
+    let found = eventually("the kinds are known", WITHIN, async || {
+        let told = kubectl.run(arguments).await.ok()?;
+        (told.lines().count() == 2 && told.contains(" kid ") && told.contains(" kinst ")).then_some(())
+    });
+    found.await.expect("both kinds are found by category and short name");
+    for (field, words) in [
+        ("kid.spec.traitsPolicy", "Exact makes the traits equal the manifest"),
+        ("kid.spec.deletion.policy", "Orphan leaves it as it is"),
+        ("kinst.spec.allowedNamespaces.selector", "Labels that a namespace must have"),
+        ("kid.status.conditions.message", "What a person should know or do"),
+    ] {
+        let told = kubectl.run(["explain", field]).await.expect("kubectl explains it");
+        let told = told.split_whitespace().collect::<Vec<_>>().join(" ");
+        assert!(told.contains(words), "{field}: {told}");
+    }
+}
+
+#[tokio::test]
+async fn a_resource_is_stored_as_it_was_written_and_counts_as_not_looked_at() {
+    let scene = Scene::shared().await;
+    let namespace = scene.other_namespace("stored", &[]).await;
+    let resource = ApiResource::erase::<KratosIdentity>(&());
+    let api: Api<DynamicObject> = Api::namespaced_with(scene.client.clone(), &namespace, &resource);
+    let spec = json!({"schemaID": "customer", "traits": {"a": null, "n": 1.5}, "deletion": {}});
+    let object = json!({
+        "apiVersion": "kratos-operator.dev/v1alpha1", "kind": "KratosIdentity", "metadata": {"name": "ada"},
+        "spec": spec,
+    });
+    let object: DynamicObject = serde_json::from_value(object).expect("an object");
+    let created = api.create(&PostParams { dry_run: true, ..PostParams::default() }, &object).await;
+    let created = created.expect("it is accepted").data;
+    assert_eq!(created["status"], json!({"observedGeneration": -1}));
+    assert_eq!(created["spec"]["deletion"], json!({}));
+    assert_eq!(created["spec"], spec, "nulls and numbers stay as they were written");
+}
