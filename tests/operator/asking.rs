@@ -12,6 +12,7 @@ use serde_json::{Value, json};
 
 use crate::scene::{Scene, WITHIN, id_of};
 use crate::testenv::process::eventually;
+use crate::testenv::proxy::Seen;
 
 impl Scene {
     /// With an instance and one identity that is Ready: what happens once per instance has happened.
@@ -64,15 +65,20 @@ impl Scene {
         self.proxy.counts().iter().filter(|(label, _)| is_write(label)).map(|(_, count)| count).sum()
     }
 
+    /// Requests of the operators on this cluster to Kubernetes since counting began.
+    pub fn kubernetes_seen(&self) -> Vec<Seen> {
+        let from = *self.counted_from.lock().unwrap_or_else(PoisonError::into_inner);
+        self.cluster.proxy.seen().into_iter().filter(|seen| seen.at >= from).collect()
+    }
+
     /// Writes of the operator to Kubernetes about this test's namespaces, but for events, since counting began.
     pub fn kubernetes_writes(&self) -> Vec<String> {
-        let from = *self.counted_from.lock().unwrap_or_else(PoisonError::into_inner);
         let about = format!("/namespaces/{}", self.namespace);
-        let seen = self.cluster.proxy.seen().into_iter();
+        let seen = self.kubernetes_seen().into_iter();
         let writes =
             seen.filter(|seen| ["POST ", "PUT ", "PATCH ", "DELETE "].iter().any(|verb| seen.label.starts_with(verb)));
         writes
-            .filter(|seen| seen.at >= from && seen.path.contains(&about) && !seen.label.ends_with(" events"))
+            .filter(|seen| seen.path.contains(&about) && !seen.label.ends_with(" events"))
             .map(|seen| seen.label)
             .collect()
     }
