@@ -11,7 +11,6 @@ use serde_json::{Value, json};
 use crate::scene::{Cluster, Scene, Server, WITHIN, id_of, message_of};
 use crate::testenv::operator::Operator;
 use crate::testenv::process::eventually;
-use crate::testenv::proxy::Proxy;
 
 fn customer(name: &str) -> Value {
     json!({"schemaID": "customer", "traits": {"email": format!("{name}@cluster.example")}})
@@ -22,16 +21,7 @@ async fn cluster_over(kratos: &Server, namespace: &str) -> Scene {
     let Server::Own(kratos) = kratos else { panic!("a Kratos of its own") };
     let cluster = Arc::new(Cluster::start().await);
     let operator = Operator::start(cluster.operator(vec![namespace.to_owned()])).expect("the operator starts");
-    let scene = Scene {
-        operator: Some(operator),
-        proxy: Proxy::before_kratos(kratos.admin_url().as_str()).expect("a proxy"),
-        kratos: Server::Own(Arc::clone(kratos)),
-        client: cluster.plane.client().await.expect("a client"),
-        cluster,
-        namespace: namespace.to_owned(),
-    };
-    scene.make_namespace(namespace, &[]).await;
-    scene
+    Scene::set(cluster, Server::Own(Arc::clone(kratos)), Some(operator), namespace.to_owned()).await
 }
 
 /// Everything of an identity that a person cares about: all but the mark.

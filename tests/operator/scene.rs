@@ -121,7 +121,8 @@ impl Scene {
         Self::set(cluster, Server::Own(Arc::new(kratos)), Some(operator), space(0)).await
     }
 
-    async fn set(cluster: Arc<Cluster>, kratos: Server, operator: Option<Operator>, namespace: String) -> Self {
+    /// Of parts: a second cluster over a Kratos, say.
+    pub async fn set(cluster: Arc<Cluster>, kratos: Server, operator: Option<Operator>, namespace: String) -> Self {
         let client = cluster.plane.client().await.expect("a client");
         let proxy = Proxy::before_kratos(kratos.admin_url().as_str()).expect("a proxy");
         let counted_from = Mutex::new(Instant::now());
