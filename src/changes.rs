@@ -1,6 +1,6 @@
 //! Which events of a watch are worth a look. Pure but for what it remembers.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::hash::{DefaultHasher, Hash, Hasher};
 
 use kube::Resource;
@@ -10,9 +10,13 @@ use crate::api::requested_at;
 
 /// What was last seen of each object.
 #[derive(Debug)]
-pub struct Changes {
+pub struct Changes<K> {
     finalizer: &'static str,
     seen: HashMap<String, Seen>,
+    /// Uids that the list under way has shown, and its news: told once it is complete, since the store shows it no
+    /// earlier.
+    listed: HashSet<String>,
+    held_back: Vec<K>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,30 +25,49 @@ struct Seen {
     is_held: bool,
 }
 
-impl Changes {
+impl<K: Resource> Changes<K> {
     /// `finalizer`: ours. That it was added is no news, since only we add it, in the middle of a look.
     pub fn new(finalizer: &'static str) -> Self {
-        Self { finalizer, seen: HashMap::new() }
+        Self { finalizer, seen: HashMap::new(), listed: HashSet::new(), held_back: Vec::new() }
     }
 
-    /// The object of an event, if something changed that a person or another program asks for: generation, deletion,
-    /// a request for a look, other finalizers, or ours taken away.
-    pub fn news<K: Resource>(&mut self, event: Event<K>) -> Option<K> {
-        let object = match event {
-            Event::Apply(object) | Event::InitApply(object) => object,
+    /// The objects that an event makes worth a look: where something changed that a person or another program asks
+    /// for (generation, deletion, a request for a look, other finalizers, or ours taken away). A list's are told when
+    /// it is complete.
+    pub fn news(&mut self, event: Event<K>) -> Vec<K> {
+        match event {
+            Event::Apply(object) => self.if_news(object).into_iter().collect(),
             Event::Delete(object) => {
-                self.seen.remove(object.meta().uid.as_deref().unwrap_or_default());
-                return None;
+                self.seen.remove(uid(&object));
+                Vec::new()
             }
-            Event::Init | Event::InitDone => return None,
-        };
+            Event::Init => {
+                self.listed.clear();
+                self.held_back.clear();
+                Vec::new()
+            }
+            Event::InitApply(object) => {
+                self.listed.insert(uid(&object).to_owned());
+                let news = self.if_news(object);
+                self.held_back.extend(news);
+                Vec::new()
+            }
+            Event::InitDone => {
+                let listed = std::mem::take(&mut self.listed);
+                self.seen.retain(|uid, _| listed.contains(uid));
+                std::mem::take(&mut self.held_back)
+            }
+        }
+    }
+
+    fn if_news(&mut self, object: K) -> Option<K> {
         let now = self.look(&object);
-        let before = self.seen.insert(object.meta().uid.clone().unwrap_or_default(), now);
+        let before = self.seen.insert(uid(&object).to_owned(), now);
         let is_news = before.is_none_or(|before| before.wanted != now.wanted || (before.is_held && !now.is_held));
         is_news.then_some(object)
     }
 
-    fn look(&self, object: &impl Resource) -> Seen {
+    fn look(&self, object: &K) -> Seen {
         let meta = object.meta();
         let finalizers = meta.finalizers.iter().flatten();
         let (ours, others): (Vec<_>, Vec<_>) = finalizers.partition(|finalizer| *finalizer == self.finalizer);
@@ -53,6 +76,10 @@ impl Changes {
         requested_at(meta.annotations.as_ref()).hash(&mut hasher);
         Seen { wanted: hasher.finish(), is_held: !ours.is_empty() }
     }
+}
+
+fn uid(object: &impl Resource) -> &str {
+    object.meta().uid.as_deref().unwrap_or_default()
 }
 
 #[cfg(test)]
@@ -71,7 +98,7 @@ mod tests {
     #[test]
     fn only_what_somebody_asks_for_is_news() {
         let mut changes = Changes::new("ours");
-        let mut is_news = |metadata: Value| changes.news(event(&metadata)).is_some();
+        let mut is_news = |metadata: Value| !changes.news(event(&metadata)).is_empty();
         assert!(is_news(json!({})), "never seen before");
         assert!(!is_news(json!({"resourceVersion": "2"})), "a status");
         assert!(!is_news(json!({"finalizers": ["ours"]})), "our own finalizer");
@@ -82,5 +109,26 @@ mod tests {
         let asked = json!({"finalizers": ["theirs"], "generation": 2, "annotations": annotations});
         assert!(is_news(asked.clone()), "a request");
         assert!(!is_news(asked), "the same request");
+    }
+
+    #[test]
+    fn what_a_list_shows_is_told_once_the_list_is_complete() {
+        let mut changes = Changes::new("ours");
+        let object = |uid: &str| match event(&json!({ "uid": uid })) {
+            Event::Apply(object) => object,
+            _ => unreachable!(),
+        };
+        let mut told = |event: Event<ConfigMap>| {
+            let news = changes.news(event).into_iter();
+            news.map(|object| object.metadata.uid.unwrap()).collect::<Vec<_>>()
+        };
+        assert_eq!(told(Event::Init), Vec::<String>::new());
+        assert_eq!(told(Event::InitApply(object("ada"))), Vec::<String>::new());
+        assert_eq!(told(Event::InitApply(object("grace"))), Vec::<String>::new());
+        assert_eq!(told(Event::InitDone), ["ada", "grace"]);
+        told(Event::Init);
+        told(Event::InitApply(object("grace")));
+        assert_eq!(told(Event::InitDone), Vec::<String>::new(), "nothing new");
+        assert_eq!(told(Event::Apply(object("ada"))), ["ada"], "the list didn't show it, so it was forgotten");
     }
 }

@@ -48,6 +48,11 @@ impl<K: Resource> Latest<K> {
         }
     }
 
+    /// Forgets what isn't there any more.
+    pub fn retain(&self, is_there: impl Fn(&str) -> bool) {
+        self.lock().retain(|uid, _| is_there(uid));
+    }
+
     /// Forgets an object that is gone.
     pub fn forget(&self, uid: &str) {
         self.lock().remove(uid);

@@ -1,5 +1,6 @@
 //! The composition root: builds everything once, watches, and stops in order.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -65,12 +66,13 @@ pub async fn run(client: kube::Client, options: Options, concurrency: u16, stop:
     });
 
     let seen = Arc::clone(&context);
+    // Seen after the store has taken it in.
     let identity_watch =
-        watch::<IdentityObject>(&client).inspect(move |event| identity_seen(event, &seen)).reflect(identity_writer);
+        watch::<IdentityObject>(&client).reflect(identity_writer).inspect(move |event| identity_seen(event, &seen));
     let identity_watch = news(identity_watch, IDENTITY_FINALIZER);
     let seen = Arc::clone(&context);
     let instance_watch =
-        watch::<InstanceObject>(&client).inspect(move |event| instance_seen(event, &seen)).reflect(instance_writer);
+        watch::<InstanceObject>(&client).reflect(instance_writer).inspect(move |event| instance_seen(event, &seen));
     let instance_watch = news(instance_watch, INSTANCE_FINALIZER);
     let seen = Arc::clone(&context);
     let namespace_watch = watch::<PartialObjectMeta<Namespace>>(&client)
@@ -146,7 +148,13 @@ fn news<K: Resource + Send + 'static>(
     finalizer: &'static str,
 ) -> impl Stream<Item = watcher::Result<K>> + Send + 'static {
     let mut changes = Changes::new(finalizer);
-    watch.filter_map(move |event| future::ready(event.map(|event| changes.news(event)).transpose()))
+    watch.flat_map(move |event| {
+        let news = match event {
+            Ok(event) => changes.news(event).into_iter().map(Ok).collect(),
+            Err(error) => vec![Err(error)],
+        };
+        futures::stream::iter(news)
+    })
 }
 
 fn identity_seen(event: &watcher::Result<Event<IdentityObject>>, context: &Context) {
@@ -164,8 +172,22 @@ fn identity_seen(event: &watcher::Result<Event<IdentityObject>>, context: &Conte
             }
         }
         Ok(Event::Apply(object) | Event::InitApply(object)) => context.latest_identities.caught_up(object),
+        Ok(Event::InitDone) => forget_gone(context),
         Ok(_) => {}
         Err(error) => tracing::warn!(%error, "watching KratosIdentity failed; it is tried again"),
+    }
+}
+
+/// After a complete list: objects that went while nobody watched brought no event.
+fn forget_gone(context: &Context) {
+    let identities: HashSet<_> =
+        context.identities.state().iter().filter_map(|object| object.meta().uid.clone()).collect();
+    context.memory.retain(|uid| identities.contains(uid));
+    context.latest_identities.retain(|uid| identities.contains(uid));
+    let instances: HashSet<_> = context.instances.state().iter().map(|object| Place::of(&**object)).collect();
+    for place in context.registry.places().into_iter().filter(|place| !instances.contains(place)) {
+        context.registry.remove(&place);
+        context.pokes.identities(references::referring(context, &place));
     }
 }
 
@@ -180,6 +202,7 @@ fn instance_seen(event: &watcher::Result<Event<InstanceObject>>, context: &Conte
             context.pokes.identities(references::referring(context, &place));
         }
         Ok(Event::Apply(object) | Event::InitApply(object)) => context.latest_instances.caught_up(object),
+        Ok(Event::InitDone) => forget_gone(context),
         Ok(_) => {}
         Err(error) => tracing::warn!(%error, "watching KratosInstance failed; it is tried again"),
     }

@@ -20,9 +20,14 @@ pub enum ApplyError {
 
 /// What running a plan left behind.
 #[derive(Debug, Default)]
-pub struct Applied {
-    /// The identity as the last write answered it; `None` if nothing was written.
-    pub identity: Option<Identity>,
+pub enum Applied {
+    /// Nothing was written.
+    #[default]
+    Unchanged,
+    /// The identity as the last write, or the read that confirmed it, answered it.
+    Written(Box<Identity>),
+    /// It isn't there any more: somebody else deleted it.
+    Gone,
 }
 
 /// Runs the steps.
@@ -36,19 +41,19 @@ pub async fn apply(client: &Client, steps: &[Step]) -> Result<Applied, ApplyErro
                 let mut identity = created.map_err(|error| ApplyError::Create { error, sent_at })?;
                 // The answer to a create leaves it out.
                 identity.metadata_admin = create.metadata_admin.clone().unwrap_or_default();
-                applied.identity = Some(identity);
+                applied = Applied::Written(Box::new(identity));
             }
             Step::Patch { id, operations } => {
-                applied.identity = Some(client.patch_identity(id, operations).await?);
+                applied = Applied::Written(Box::new(client.patch_identity(id, operations).await?));
             }
             Step::EndSessions { id } => {
                 client.delete_identity_sessions(id).await?;
             }
             Step::ConfirmInactive { id } => match client.get_identity(id, &[]).await? {
                 Some(identity) if identity.state == State::Active => return Err(ApplyError::Undone),
-                Some(identity) => applied.identity = Some(identity),
+                Some(identity) => applied = Applied::Written(Box::new(identity)),
                 // Gone altogether: more than was asked for, and nothing that can log in.
-                None => applied.identity = None,
+                None => applied = Applied::Gone,
             },
             Step::Delete { id } => {
                 client.delete_identity(id).await?;

@@ -69,7 +69,12 @@ impl Claimant {
             && mark.namespace == self.namespace
             && mark.name == self.name
             && mark.uid != self.uid
-            && (self.is_same_namespace(mark) || self.reclaim_from.contains(&mark.cluster))
+            && (self.is_same_namespace(mark) || self.is_reclaimed(&mark.cluster))
+    }
+
+    /// Whether a cluster is gone for good. The own one can't be, whatever the list says.
+    fn is_reclaimed(&self, cluster: &String) -> bool {
+        *cluster != self.cluster && self.reclaim_from.contains(cluster)
     }
 
     fn is_same_namespace(&self, mark: &Mark) -> bool {
@@ -96,6 +101,6 @@ impl Claimant {
 
 /// Whether an identity of a former resource belongs to the same person: one of its login identifiers is among those
 /// of the manifest. Where its schema has no login identifiers there is nothing to tell persons apart by.
-pub fn is_same_person(theirs: &[String], schema_has_identifiers: bool, ours: &[String]) -> bool {
-    !schema_has_identifiers || theirs.iter().any(|identifier| ours.contains(identifier))
+pub fn is_same_person(theirs: &[String], may_have_identifiers: bool, ours: &[String]) -> bool {
+    !may_have_identifiers || theirs.iter().any(|identifier| ours.contains(identifier))
 }

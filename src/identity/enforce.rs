@@ -93,10 +93,10 @@ fn note_conflict(search: &Search<'_>, sent_at: Instant) -> Instant {
 
 /// The identity as it stands after the plan.
 fn standing(observed: Observed, applied: Applied) -> Option<Identity> {
-    match (applied.identity, observed) {
-        (Some(identity), _) => Some(identity),
-        (None, Observed::Present(present)) => Some(present.identity),
-        (None, Observed::Absent) => None,
+    match (applied, observed) {
+        (Applied::Written(identity), _) => Some(*identity),
+        (Applied::Unchanged, Observed::Present(present)) => Some(present.identity),
+        (Applied::Gone, _) | (Applied::Unchanged, Observed::Absent) => None,
     }
 }
 

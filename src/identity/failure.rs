@@ -80,10 +80,14 @@ pub fn halt(error: &Error, sent: Sent<'_>) -> Halt {
     }
 }
 
-/// The same, at the edge: an instance that seems to give no usable answer is left alone until a probe succeeds.
+/// The same, at the edge: an instance that gives no usable answer is left alone until a probe succeeds, and one that
+/// may not be well is probed.
 pub fn close_and_halt(error: &Error, inputs: &Inputs, sent: Sent<'_>, context: &Context) -> Halt {
-    if error.instance_suspect() && inputs.instance.shared.gate.is_open() {
-        inputs.instance.shared.gate.close();
+    let gate = &inputs.instance.shared.gate;
+    if error.instance_unavailable() && gate.is_open() {
+        gate.close();
+        context.pokes.instance(&inputs.instance.place);
+    } else if error.instance_suspect() && gate.suspect() {
         context.pokes.instance(&inputs.instance.place);
     }
     halt(error, sent)

@@ -3,6 +3,7 @@
 //! Objects are descended into; arrays and scalars are leaves. `test`, `move` and `copy` don't appear in the patches:
 //! Kratos refuses them.
 
+use std::collections::HashSet;
 use std::hash::{Hash, Hasher};
 
 use serde_json::{Map, Value};
@@ -82,9 +83,9 @@ fn collect_leaves(root: &str, desired: &Map<String, Value>, found: &mut Vec<Stri
 /// the manifest no longer has. Everything else stays. `owned_before` are pointers that start with `root`.
 pub fn merge(root: &str, observed: &Value, desired: &Map<String, Value>, owned_before: &[String], null: Null) -> Value {
     let mut merged = observed.as_object().cloned().unwrap_or_default();
-    let owned_now = leaves(root, desired);
-    let gone = owned_before.iter().filter(|old| !owned_now.contains(old));
-    for path in gone.filter(|path| pointer::is_within(path, root)) {
+    let owned_now: HashSet<String> = leaves(root, desired).into_iter().collect();
+    let gone = owned_before.iter().filter(|old| pointer::is_within(old, root) && !owned_now.contains(*old));
+    for path in gone {
         remove(&mut merged, &pointer::split(&path[root.len()..]));
     }
     overlay(&mut merged, desired, null);

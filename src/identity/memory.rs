@@ -14,6 +14,8 @@ pub struct Remembered {
     pub first_seen: Instant,
     /// Whether this process wrote the finalizer: then no other one can have a create under way.
     pub wrote_finalizer: bool,
+    /// When this process first saw the finalizer without having written it: another one may have a create under way.
+    pub finalizer_seen: Option<Instant>,
     /// When a create of ours was left unanswered, as long as that isn't settled.
     pub unanswered_create: Option<Instant>,
     /// When a create of ours met a conflict that no identifier explains.
@@ -41,6 +43,22 @@ impl Memory {
         change(self.lock().entry(uid.to_owned()).or_insert_with(Remembered::new));
     }
 
+    /// Notes that a resource was seen, and whether it carries our finalizer.
+    pub fn see(&self, uid: &str, carries_finalizer: bool) {
+        self.update(uid, |remembered| {
+            let seen_before = remembered.finalizer_seen.filter(|_| carries_finalizer);
+            let is_anothers = carries_finalizer && !remembered.wrote_finalizer;
+            remembered.finalizer_seen = seen_before.or_else(|| is_anothers.then(Instant::now));
+            // Whoever writes it again, after it was taken away, may create again.
+            remembered.wrote_finalizer &= carries_finalizer;
+        });
+    }
+
+    /// Forgets what isn't there any more.
+    pub fn retain(&self, is_there: impl Fn(&str) -> bool) {
+        self.lock().retain(|uid, _| is_there(uid));
+    }
+
     /// Forgets a resource that is gone.
     pub fn forget(&self, uid: &str) {
         self.lock().remove(uid);
@@ -56,6 +74,7 @@ impl Remembered {
         Self {
             first_seen: Instant::now(),
             wrote_finalizer: false,
+            finalizer_seen: None,
             unanswered_create: None,
             conflict: None,
             ours: None,
@@ -66,8 +85,7 @@ impl Remembered {
 
     /// The instant after which a create by whomever may still be under way: of an unanswered one of ours, or of
     /// another process that wrote the finalizer. Without a finalizer there can be none.
-    pub fn create_may_be_under_way_since(&self, carries_finalizer: bool) -> Option<Instant> {
-        let by_another = carries_finalizer && !self.wrote_finalizer;
-        self.unanswered_create.or_else(|| by_another.then_some(self.first_seen))
+    pub fn create_may_be_under_way_since(&self) -> Option<Instant> {
+        self.unanswered_create.max(self.finalizer_seen.filter(|_| !self.wrote_finalizer))
     }
 }

@@ -16,12 +16,11 @@ use super::memory::Remembered;
 use super::plan::{self, Observed, Present};
 use super::schema;
 use crate::api::identity::KratosIdentity;
-use crate::api::{IDENTITY_FINALIZER, Reason, Verdict};
+use crate::api::{Reason, Verdict};
 use crate::context::Context;
 use crate::instance::listing::Lookup;
 use crate::instance::schemas::Schema;
 use crate::kratos::{Error, Identity, IdentityFilter};
-use crate::kube_write;
 use crate::place::Place;
 
 /// A request that wasn't answered may still be carried out for this long after its time-out.
@@ -36,6 +35,8 @@ pub struct Search<'a> {
     /// The schema and traits of the manifest, where it could be read; they tell persons apart.
     pub schema: Option<Arc<Schema>>,
     pub traits: &'a Value,
+    /// Whether nothing will be created: then nobody's identifiers are looked up.
+    pub only_looks: bool,
 }
 
 impl Search<'_> {
@@ -96,7 +97,7 @@ impl Search<'_> {
         // Without its schema nobody can say whose it is.
         let Some(theirs) = theirs.map_err(|error| self.halt(&error))? else { return Ok(false) };
         let identifiers = schema::identifiers(&theirs.identifier_paths, &identity.traits);
-        Ok(is_same_person(&identifiers, !theirs.identifier_paths.is_empty(), &self.identifiers()))
+        Ok(is_same_person(&identifiers, theirs.may_have_identifiers, &self.identifiers()))
     }
 
     /// The login identifiers of the manifest.
@@ -116,7 +117,7 @@ impl Search<'_> {
         if let Some(present) = self.listed(None).await? {
             return Ok(Observed::Present(Box::new(present)));
         }
-        if settled.is_none() {
+        if settled.is_none() || self.only_looks {
             return Ok(Observed::Absent);
         }
         let identifiers = self.identifiers();
@@ -130,8 +131,7 @@ impl Search<'_> {
 
     /// From when on no create of this resource's identity can be under way any more; `None` if none can be.
     fn settled(&self) -> Option<Instant> {
-        let since =
-            self.remembered.create_may_be_under_way_since(kube_write::carries(self.resource, IDENTITY_FINALIZER))?;
+        let since = self.remembered.create_may_be_under_way_since()?;
         Some(since + self.inputs.instance.settings.connection.request_timeout + GRACE)
     }
 

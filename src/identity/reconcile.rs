@@ -36,7 +36,7 @@ const WORTH_A_WRITE: Duration = Duration::from_secs(3);
 pub async fn reconcile(object: Arc<IdentityObject>, context: Arc<Context>) -> Result<Action, kube::Error> {
     let object = context.latest_identities.of(&object);
     let Ok(resource) = &object.0 else { return unreadable::reconcile(&object, &context).await };
-    context.memory.recall(&uid(resource));
+    context.memory.see(&uid(resource), kube_write::carries(resource, IDENTITY_FINALIZER));
     if resource.metadata.deletion_timestamp.is_some() {
         return release::reconcile(resource, &context).await;
     }
@@ -63,7 +63,7 @@ async fn look(
     ensure_callable(&inputs, &desired)?;
     let only_looks = handling.mode == Mode::Observe || inputs.instance.settings.mode == Mode::Observe;
     let traits = Value::Object(desired.traits.clone());
-    let search = search(resource, &inputs, &desired, &traits, context).await?;
+    let search = search(resource, &inputs, &desired, (&traits, only_looks), context).await?;
     let mut observed = search.run().await?;
     note_sessions(&search, &desired, &mut observed).await?;
     let plan = plan::plan(&inputs.claimant, &desired, &observed);
@@ -110,7 +110,7 @@ async fn search<'a>(
     resource: &'a KratosIdentity,
     inputs: &'a Inputs,
     desired: &Desired,
-    traits: &'a Value,
+    (traits, only_looks): (&'a Value, bool),
     context: &'a Context,
 ) -> Result<Search<'a>, Halt> {
     let schemas = &inputs.instance.shared.schemas;
@@ -118,7 +118,7 @@ async fn search<'a>(
     let schema = schema.map_err(|error| failure::close_and_halt(&error, inputs, Sent::default(), context))?;
     let schema = schema.ok_or_else(|| Halt::Refused(failure::schema_not_found(&desired.schema_id)))?;
     let remembered = context.memory.recall(&uid(resource));
-    Ok(Search { context, inputs, resource, remembered, schema: Some(schema), traits })
+    Ok(Search { context, inputs, resource, remembered, schema: Some(schema), traits, only_looks })
 }
 
 /// Inactive identities whose sessions weren't seen to be gone: a crash may have come between the two.

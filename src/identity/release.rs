@@ -77,7 +77,15 @@ async fn release(resource: &KratosIdentity, context: &Context) -> Result<Release
     let inputs = Inputs { instance, claimant };
     inputs.ensure_open()?;
     let remembered = context.memory.recall(&uid(resource));
-    let search = Search { context, inputs: &inputs, resource, remembered, schema: None, traits: &Value::Null };
+    let search = Search {
+        context,
+        inputs: &inputs,
+        resource,
+        remembered,
+        schema: None,
+        traits: &Value::Null,
+        only_looks: false,
+    };
     let ours = search.all_ours().await?;
     let steps = plan::plan_deletion(deletion, &ours);
     match apply::apply(&inputs.instance.client, &steps).await {

@@ -8,41 +8,66 @@ use super::pointer;
 
 /// How many violations a message names.
 const SHOWN: usize = 5;
+/// How deep a schema is followed.
+const DEPTH: usize = 16;
 
 /// The JSON pointers, within the traits, of the properties that a schema declares as login identifiers
-/// (`ory.sh/kratos` → `credentials` → any type → `identifier: true`, and `via` for codes).
+/// (`ory.sh/kratos` → `credentials` → any type → `identifier: true`).
 pub fn identifier_paths(schema: &Value) -> Vec<String> {
     let mut found = Vec::new();
     if let Some(traits) = schema.pointer("/properties/traits") {
-        walk(traits, "", 0, &mut found);
+        walk(schema, traits, "", 0, &mut found);
     }
+    found.sort_unstable();
+    found.dedup();
     found
 }
 
-fn walk(schema: &Value, path: &str, depth: usize, found: &mut Vec<String>) {
-    // A schema that refers to itself isn't resolved here, but one made by hand may still be absurdly deep.
-    if depth > 32 {
+/// Whether a schema may declare login identifiers, in places that [`identifier_paths`] finds or doesn't: a condition,
+/// a pattern, another document. Where it may, identities of one name are told apart by them.
+pub fn may_have_identifiers(schema: &Value) -> bool {
+    match schema {
+        Value::Object(members) => {
+            let is_elsewhere = |reference: &Value| reference.as_str().is_some_and(|to| !to.starts_with('#'));
+            members.get("ory.sh/kratos").and_then(|ours| ours.get("credentials")).is_some_and(declares_identifiers)
+                || members.get("$ref").is_some_and(is_elsewhere)
+                || members.values().any(may_have_identifiers)
+        }
+        Value::Array(items) => items.iter().any(may_have_identifiers),
+        _ => false,
+    }
+}
+
+fn walk(root: &Value, schema: &Value, path: &str, depth: usize, found: &mut Vec<String>) {
+    // A schema may refer to itself, or be absurdly deep.
+    if depth > DEPTH {
         return;
     }
-    let credentials = schema.pointer("/ory.sh~1kratos/credentials").and_then(Value::as_object);
-    if credentials.is_some_and(|kinds| kinds.values().any(declares_identifier)) {
+    if let Some(local) = schema.get("$ref").and_then(Value::as_str).and_then(|to| to.strip_prefix('#'))
+        && let Some(target) = root.pointer(local)
+    {
+        walk(root, target, path, depth + 1, found);
+    }
+    if schema.pointer("/ory.sh~1kratos/credentials").is_some_and(declares_identifiers) {
         found.push(path.to_owned());
     }
     for keyword in ["allOf", "anyOf", "oneOf"] {
         let branches = schema.get(keyword).and_then(Value::as_array);
-        branches.into_iter().flatten().for_each(|branch| walk(branch, path, depth + 1, found));
+        branches.into_iter().flatten().for_each(|branch| walk(root, branch, path, depth + 1, found));
     }
     if let Some(items) = schema.get("items") {
-        walk(items, &format!("{path}/*"), depth + 1, found);
+        walk(root, items, &format!("{path}/*"), depth + 1, found);
     }
     let properties = schema.get("properties").and_then(Value::as_object);
     for (key, property) in properties.into_iter().flatten() {
-        walk(property, &pointer::join(path, key), depth + 1, found);
+        walk(root, property, &pointer::join(path, key), depth + 1, found);
     }
 }
 
-fn declares_identifier(kind: &Value) -> bool {
-    kind.get("identifier").and_then(Value::as_bool).unwrap_or(false) || kind.get("via").is_some()
+/// Whether any kind of credential takes the value as what people log in with.
+fn declares_identifiers(credentials: &Value) -> bool {
+    let is_identifier = |kind: &Value| kind.get("identifier").and_then(Value::as_bool).unwrap_or(false);
+    credentials.as_object().is_some_and(|kinds| kinds.values().any(is_identifier))
 }
 
 /// The login identifiers that traits hold, as Kratos normalises them: trimmed and lower-cased, each once.

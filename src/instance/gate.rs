@@ -23,11 +23,16 @@ pub struct Gate {
 struct Probes {
     failed: u32,
     next: Instant,
+    /// When the last one was made.
+    last: Option<Instant>,
 }
 
 impl Gate {
     pub fn new() -> Self {
-        Self { open: watch::Sender::new(false), probes: Mutex::new(Probes { failed: 0, next: Instant::now() }) }
+        Self {
+            open: watch::Sender::new(false),
+            probes: Mutex::new(Probes { failed: 0, next: Instant::now(), last: None }),
+        }
     }
 
     pub fn is_open(&self) -> bool {
@@ -45,8 +50,14 @@ impl Gate {
     pub fn close(&self) {
         let mut probes = self.probes();
         if self.open.send_replace(false) {
-            probes.next = Instant::now();
+            probes.ask();
         }
+    }
+
+    /// Somebody's request failed in a way that may be its own fault or the instance's: a probe is to tell which.
+    /// Returns whether one is due earlier than it was.
+    pub fn suspect(&self) -> bool {
+        self.is_open() && self.probes().ask()
     }
 
     /// How long the next probe must wait: while closed by the back-off, while open until the next regular look.
@@ -58,10 +69,12 @@ impl Gate {
     /// that was closed.
     pub fn probed(&self, answered: bool, interval: Duration) -> bool {
         let mut probes = self.probes();
+        let now = Instant::now();
+        probes.last = Some(now);
         if answered {
-            *probes = Probes { failed: 0, next: Instant::now() + interval };
+            (probes.failed, probes.next) = (0, now + interval);
         } else {
-            probes.next = Instant::now() + backoff::delay(FIRST_PROBE, LAST_PROBE, probes.failed);
+            probes.next = now + backoff::delay(FIRST_PROBE, LAST_PROBE, probes.failed);
             probes.failed = probes.failed.saturating_add(1);
         }
         self.open.send_replace(answered) != answered && answered
@@ -69,6 +82,18 @@ impl Gate {
 
     fn probes(&self) -> std::sync::MutexGuard<'_, Probes> {
         self.probes.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Probes {
+    /// Asks for a probe as soon as may be: at once, but never sooner than a moment after the last one, so that a
+    /// request that fails whenever the gate opens can't make it flap.
+    fn ask(&mut self) -> bool {
+        let now = Instant::now();
+        let soonest = self.last.map_or(now, |last| now.max(last + FIRST_PROBE));
+        let is_earlier = soonest < self.next;
+        self.next = self.next.min(soonest);
+        is_earlier
     }
 }
 

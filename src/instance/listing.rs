@@ -34,6 +34,8 @@ pub struct Listing {
 struct State {
     begun: Option<Instant>,
     by_place: HashMap<Place, Vec<String>>,
+    /// What we made or took back ourselves, and when: a listing under way may have passed its place already.
+    noted: Vec<(Instant, Place, String)>,
     /// A listing that begins at or after each of these is wanted.
     wanted: BTreeSet<Instant>,
     failed: u32,
@@ -61,9 +63,8 @@ impl Listing {
     /// Notes an identity that we just made or took back, so that it is found before the next listing.
     pub fn note(&self, place: &Place, id: &str) {
         let mut state = self.state();
-        let ids = state.by_place.entry(place.clone()).or_default();
-        if !ids.iter().any(|known| known == id) {
-            ids.push(id.to_owned());
+        if add(&mut state.by_place, place, id) {
+            state.noted.push((Instant::now(), place.clone(), id.to_owned()));
         }
     }
 
@@ -88,7 +89,14 @@ impl Listing {
     /// Takes in a complete listing.
     pub fn complete(&self, scan: Scan) {
         let mut state = self.state();
-        let Scan { begun, by_place } = scan;
+        let Scan { begun, mut by_place } = scan;
+        if state.begun.is_some_and(|newest| newest > begun) {
+            return;
+        }
+        state.noted.retain(|(at, _, _)| *at >= begun);
+        for (_, place, id) in &state.noted {
+            add(&mut by_place, place, id);
+        }
         state.wanted = state.wanted.split_off(&begun);
         state.wanted.remove(&begun);
         (state.begun, state.by_place, state.failed, state.retry_at) = (Some(begun), by_place, 0, None);
@@ -111,6 +119,16 @@ impl Listing {
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Adds an id to a place. Returns whether it is new there.
+fn add(by_place: &mut HashMap<Place, Vec<String>>, place: &Place, id: &str) -> bool {
+    let ids = by_place.entry(place.clone()).or_default();
+    let is_new = !ids.iter().any(|known| known == id);
+    if is_new {
+        ids.push(id.to_owned());
+    }
+    is_new
 }
 
 /// A listing under way.

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures::FutureExt;
 use k8s_openapi::jiff::Timestamp;
 use kube::runtime::controller::Action;
 use kube::{Api, Resource};
@@ -48,12 +49,14 @@ pub async fn reconcile(object: Arc<InstanceObject>, context: Arc<Context>) -> Re
         Err(verdict) => return unusable(instance, place, &context, verdict).await,
     };
     let (verdict, opened) = look(&handle, instance, is_new).await;
-    write_status(instance, &verdict, &handle, &context).await?;
+    let written = write_status(instance, &verdict, &handle, &context).await;
+    // Whether or not that can be written: whoever waits for this is looked at.
     if is_new {
         context.pokes.identities(references::referring(&context, &place));
     } else if opened {
         context.pokes.identities(handle.shared.waiting.take());
     }
+    written?;
     Ok(Action::requeue(handle.shared.gate.probe_in()))
 }
 
@@ -75,6 +78,10 @@ async fn hold(instance: &KratosInstance, place: &Place, context: &Context) -> Re
 
 /// Removes the finalizer where nothing that carries ours refers to the instance. Returns whether it is gone.
 async fn put_down(instance: &impl Resource, place: &Place, context: &Context) -> Result<bool, kube::Error> {
+    // A process that has just started hasn't seen who refers to it.
+    if context.identities.wait_until_ready().now_or_never().is_none() {
+        return Ok(false);
+    }
     // The watch first, which costs nothing; then a live read, because the instance may go on its answer.
     if references::holders(context, place) > 0 || references::is_needed(context, place).await? {
         return Ok(false);
@@ -156,7 +163,7 @@ async fn connect(
     context.registry.set(place.clone(), Entry::Usable(Arc::clone(&handle)));
     handle.shared.listing.reconsider();
     if kept.is_none() {
-        tokio::spawn(scan::keep_listing(place.clone(), Arc::clone(context)));
+        tokio::spawn(scan::keep_listing(place.clone(), Arc::clone(&handle.shared), Arc::clone(context)));
     }
     Ok(Ok((handle, true)))
 }
@@ -167,9 +174,7 @@ async fn look(handle: &Handle, instance: &KratosInstance, is_new: bool) -> (Verd
     if !is_new && !is_due(handle, instance) {
         return (if gate.is_open() { usable(handle) } else { unavailable(instance) }, false);
     }
-    if !gate.is_open() {
-        handle.shared.may_be_another_server();
-    }
+    handle.shared.may_be_another_server();
     let interval = backoff::spread(handle.settings.resync_interval);
     match probe(handle).await {
         Ok(()) => (usable(handle), gate.probed(true, interval)),
@@ -236,10 +241,11 @@ async fn unusable(
     let is_news = !matches!(context.registry.get(&place), Some(Entry::Unusable(before)) if before == verdict);
     context.registry.remove(&place);
     context.registry.set(place.clone(), Entry::Unusable(verdict.clone()));
-    write(instance, &verdict, None, context).await?;
+    let written = write(instance, &verdict, None, context).await;
     if is_news {
         context.pokes.identities(references::referring(context, &place));
     }
+    written?;
     Ok(match verdict.reason {
         Reason::NotPermitted => Action::await_change(),
         // A Secret or ConfigMap that comes late, or is corrected, is looked for.

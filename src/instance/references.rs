@@ -4,8 +4,10 @@ use std::collections::HashSet;
 
 use futures::TryStreamExt;
 use kube::api::ListParams;
+use kube::runtime::reflector::ObjectRef;
 use kube::{Api, Resource, ResourceExt};
 
+use super::consent;
 use crate::api::IDENTITY_FINALIZER;
 use crate::api::identity::{InstanceRef, KratosIdentity};
 use crate::context::{Context, IdentityObject};
@@ -34,6 +36,20 @@ fn carries_finalizer(object: &IdentityObject) -> bool {
     object.meta().finalizers.iter().flatten().any(|finalizer| finalizer == IDENTITY_FINALIZER)
 }
 
+/// Whether an object keeps the instance from going: it carries our finalizer, refers to it, and may. (Anybody can write
+/// a finalizer; one in a namespace that the instance doesn't admit is let go without it.)
+fn holds(object: &IdentityObject, instance: &Place, default: Option<&Place>, context: &Context) -> bool {
+    carries_finalizer(object) && refers(object, instance, default) && is_admitted(object, instance, context)
+}
+
+/// An instance that can't be called, or a namespace that wasn't seen yet, gives the benefit of the doubt.
+fn is_admitted(object: &IdentityObject, instance: &Place, context: &Context) -> bool {
+    let Some(handle) = context.registry.handle(instance) else { return true };
+    let namespace = object.meta().namespace.as_deref().unwrap_or_default();
+    let Some(seen) = context.namespaces.get(&ObjectRef::new(namespace)) else { return true };
+    consent::admits(handle.settings.allowed_namespaces.as_ref(), &instance.namespace, namespace, seen.labels())
+}
+
 /// The identities that refer to an instance, as far as the watch has seen them.
 pub fn referring(context: &Context, instance: &Place) -> HashSet<Place> {
     let default = context.options.default_instance.as_ref();
@@ -45,7 +61,7 @@ pub fn referring(context: &Context, instance: &Place) -> HashSet<Place> {
 pub fn holders(context: &Context, instance: &Place) -> usize {
     let default = context.options.default_instance.as_ref();
     let all = context.identities.state();
-    all.iter().filter(|object| carries_finalizer(object) && refers(object, instance, default)).count()
+    all.iter().filter(|object| holds(object, instance, default, context)).count()
 }
 
 /// Whether any identity that carries our finalizer refers to an instance: a live read, because the instance is let
@@ -65,7 +81,7 @@ pub async fn is_needed(context: &Context, instance: &Place) -> Result<bool, kube
     });
     let mut pages = std::pin::pin!(pages);
     while let Some(items) = pages.try_next().await? {
-        if items.iter().any(|object| carries_finalizer(object) && refers(object, instance, default)) {
+        if items.iter().any(|object| holds(object, instance, default, context)) {
             return Ok(true);
         }
     }

@@ -36,6 +36,11 @@ impl Registry {
         }
     }
 
+    /// Where the instances stand that were looked at.
+    pub fn places(&self) -> Vec<Place> {
+        self.entries.read().unwrap_or_else(PoisonError::into_inner).keys().cloned().collect()
+    }
+
     pub fn set(&self, place: Place, entry: Entry) {
         self.entries.write().unwrap_or_else(PoisonError::into_inner).insert(place, entry);
     }

@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use futures::StreamExt;
 
-use super::handle::Handle;
+use super::handle::{Handle, Shared};
 use super::listing::Scan;
 use crate::backoff;
 use crate::context::Context;
@@ -17,17 +17,21 @@ use crate::place::Place;
 /// Identities in a page.
 const PAGE_SIZE: usize = 500;
 
-/// Lists until the instance is gone.
-pub async fn keep_listing(place: Place, context: Arc<Context>) {
-    while let Some(handle) = context.registry.handle(&place) {
-        let stopped = handle.shared.stopped.clone();
+/// Lists until the instance is gone, or isn't the one any more that `shared` belongs to.
+pub async fn keep_listing(place: Place, shared: Arc<Shared>, context: Arc<Context>) {
+    while let Some(handle) = current(&place, &shared, &context) {
         tokio::select! {
-            () = stopped.cancelled() => return,
-            () = when_due(&handle) => list(&place, &context).await,
+            () = shared.stopped.cancelled() => return,
+            () = when_due(&handle) => list(&place, &shared, &context).await,
             // Settings may have changed with it: the next round takes the handle anew.
-            () = handle.shared.listing.changed() => {}
+            () = shared.listing.changed() => {}
         }
     }
+}
+
+fn current(place: &Place, shared: &Arc<Shared>, context: &Context) -> Option<Arc<Handle>> {
+    let handle = context.registry.handle(place)?;
+    (Arc::ptr_eq(&handle.shared, shared) && !shared.stopped.is_cancelled()).then_some(handle)
 }
 
 async fn when_due(handle: &Handle) {
@@ -37,9 +41,8 @@ async fn when_due(handle: &Handle) {
 }
 
 /// One listing, and what follows from it.
-async fn list(place: &Place, context: &Context) {
-    let Some(handle) = context.registry.handle(place) else { return };
-    let shared = &handle.shared;
+async fn list(place: &Place, shared: &Arc<Shared>, context: &Context) {
+    let Some(handle) = current(place, shared, context) else { return };
     let mut changed = Vec::new();
     match scan(&handle, &mut changed).await {
         Ok(scan) => {
@@ -57,8 +60,10 @@ async fn list(place: &Place, context: &Context) {
         Err(error) => {
             tracing::warn!(instance = %place, %error, "listing identities failed");
             shared.listing.failed(error.to_string());
-            if error.instance_suspect() {
+            if error.instance_unavailable() {
                 shared.gate.close();
+            } else {
+                shared.gate.suspect();
             }
             context.pokes.instance(place);
         }

@@ -19,6 +19,8 @@ pub struct Schema {
     pub document: Value,
     /// Pointers of its login identifiers, within the traits.
     pub identifier_paths: Vec<String>,
+    /// Whether it may have login identifiers at all.
+    pub may_have_identifiers: bool,
 }
 
 /// All schemas, by id.
@@ -40,7 +42,8 @@ impl Schemas {
         let containers = client.list_identity_schemas().await?;
         let by_id = containers.into_iter().map(|container| {
             let identifier_paths = schema::identifier_paths(&container.schema);
-            (container.id, Arc::new(Schema { document: container.schema, identifier_paths }))
+            let may_have_identifiers = schema::may_have_identifiers(&container.schema);
+            (container.id, Arc::new(Schema { document: container.schema, identifier_paths, may_have_identifiers }))
         });
         *self.by_id.write().unwrap_or_else(PoisonError::into_inner) = Some(by_id.collect());
         *read_at = Some(Instant::now());

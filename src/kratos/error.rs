@@ -125,10 +125,11 @@ impl Error {
         }
     }
 
-    /// Whether the failure is reason enough to ask whether the instance answers at all: it gives no usable answer, or
-    /// the connection was lost. The latter may be this request's own fault, so it says nothing about others.
+    /// Whether the failure is reason enough to ask whether the instance answers at all: it gives no usable answer, the
+    /// connection was lost, or the server failed (500). The latter two may be this request's own fault, so they say
+    /// nothing about others.
     pub fn instance_suspect(&self) -> bool {
-        self.instance_unavailable() || self.kind == Kind::Interrupted
+        self.instance_unavailable() || self.kind == Kind::Interrupted || self.status() == Some(500)
     }
 
     /// Whether the request may have been carried out although it failed: no, or no whole, answer came back, or

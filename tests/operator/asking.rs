@@ -1,6 +1,9 @@
 //! What tests ask of a scene beyond waiting: a look now, requests counted, events, traces of a value, and people at
 //! Kratos' own doors. Asserts only what every test would.
 
+use std::sync::PoisonError;
+use std::time::Instant;
+
 use k8s_openapi::api::events::v1::Event;
 use kratos_operator::api::KratosIdentity;
 use kratos_operator::kratos::{Identity, PatchOperation};
@@ -47,6 +50,31 @@ impl Scene {
             (handled == request).then_some(())
         })
         .await
+    }
+
+    /// Requests of this test are counted from now on.
+    pub fn count_from_now(&self) {
+        self.proxy.reset();
+        *self.counted_from.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
+    }
+
+    /// Writes to Kratos since counting began.
+    pub fn kratos_writes(&self) -> usize {
+        let is_write = |label: &str| !label.starts_with("GET ");
+        self.proxy.counts().iter().filter(|(label, _)| is_write(label)).map(|(_, count)| count).sum()
+    }
+
+    /// Writes of the operator to Kubernetes about this test's namespaces, but for events, since counting began.
+    pub fn kubernetes_writes(&self) -> Vec<String> {
+        let from = *self.counted_from.lock().unwrap_or_else(PoisonError::into_inner);
+        let about = format!("/namespaces/{}", self.namespace);
+        let seen = self.cluster.proxy.seen().into_iter();
+        let writes =
+            seen.filter(|seen| ["POST ", "PUT ", "PATCH ", "DELETE "].iter().any(|verb| seen.label.starts_with(verb)));
+        writes
+            .filter(|seen| seen.at >= from && seen.path.contains(&about) && !seen.label.ends_with(" events"))
+            .map(|seen| seen.label)
+            .collect()
     }
 
     /// Requests to Kratos since counting began.

@@ -21,7 +21,8 @@ async fn cluster_over(kratos: &Server, namespace: &str) -> Scene {
     let Server::Own(kratos) = kratos else { panic!("a Kratos of its own") };
     let cluster = Arc::new(Cluster::start().await);
     let operator = Operator::start(cluster.operator(vec![namespace.to_owned()])).expect("the operator starts");
-    Scene::set(cluster, Server::Own(Arc::clone(kratos)), Some(operator), namespace.to_owned()).await
+    let kratos = Server::Own(Arc::clone(kratos));
+    Scene::set(cluster, kratos, Some(operator), namespace.to_owned()).await
 }
 
 /// Everything of an identity that a person cares about: all but the mark.

@@ -305,7 +305,7 @@ async fn schema_and_traits_change_together_in_one_request() {
 #[tokio::test]
 async fn an_update_that_changes_nothing_writes_nothing() {
     let scene = Scene::settled().await;
-    let spec = json!({"schemaID": "customer", "traits": {"email": "Ada@Same.example", "name": {"first": "Ada"}}, "state": "Active"});
+    let spec = json!({"schemaID": "customer", "traits": {"email": "Ada@Nothing-new.example", "name": {"first": "Ada"}}, "state": "Active"});
     scene.identity("ada", spec.clone()).await;
     scene.ready("ada").await;
     scene.count_from_now();

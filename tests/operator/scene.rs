@@ -4,7 +4,7 @@
 
 use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use futures::TryStreamExt;
@@ -98,8 +98,8 @@ pub struct Scene {
     pub cluster: Arc<Cluster>,
     pub namespace: String,
     pub client: kube::Client,
-    /// Where [`Self::kubernetes_writes`] begins: the proxy before the API server is shared, so it isn't reset.
-    counted_from: Mutex<Instant>,
+    /// Where `kubernetes_writes` begins: the proxy before the API server is shared, so it isn't reset.
+    pub counted_from: Mutex<Instant>,
 }
 
 impl Scene {
@@ -121,7 +121,7 @@ impl Scene {
         Self::set(cluster, Server::Own(Arc::new(kratos)), Some(operator), space(0)).await
     }
 
-    /// Of parts: a second cluster over a Kratos, say.
+    /// On a cluster, with a namespace and without an instance.
     pub async fn set(cluster: Arc<Cluster>, kratos: Server, operator: Option<Operator>, namespace: String) -> Self {
         let client = cluster.plane.client().await.expect("a client");
         let proxy = Proxy::before_kratos(kratos.admin_url().as_str()).expect("a proxy");
@@ -345,31 +345,6 @@ impl Scene {
         let pages: Vec<_> = self.admin().list_identities(filter).try_collect().await.expect("a listing");
         let all = pages.into_iter().flat_map(|page| page.items);
         all.filter(|identity| identity.metadata_admin["kratos-operator.dev"]["owner"] == json!(self.namespace))
-            .collect()
-    }
-
-    /// Requests of this test are counted from now on.
-    pub fn count_from_now(&self) {
-        self.proxy.reset();
-        *self.counted_from.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
-    }
-
-    /// Writes to Kratos since counting began.
-    pub fn kratos_writes(&self) -> usize {
-        let is_write = |label: &str| !label.starts_with("GET ");
-        self.proxy.counts().iter().filter(|(label, _)| is_write(label)).map(|(_, count)| count).sum()
-    }
-
-    /// Writes of the operator to Kubernetes about this test's namespaces, but for events, since counting began.
-    pub fn kubernetes_writes(&self) -> Vec<String> {
-        let from = *self.counted_from.lock().unwrap_or_else(PoisonError::into_inner);
-        let about = format!("/namespaces/{}", self.namespace);
-        let seen = self.cluster.proxy.seen().into_iter();
-        let writes =
-            seen.filter(|seen| ["POST ", "PUT ", "PATCH ", "DELETE "].iter().any(|verb| seen.label.starts_with(verb)));
-        writes
-            .filter(|seen| seen.at >= from && seen.path.contains(&about) && !seen.label.ends_with(" events"))
-            .map(|seen| seen.label)
             .collect()
     }
 

@@ -42,11 +42,17 @@ fn what_was_recalled_is_a_copy() {
 fn a_create_may_be_under_way_as_long_as_nothing_rules_it_out() {
     let memory = Memory::default();
     let since = || memory.recall("uid-of-ada").create_may_be_under_way_since();
-    let first_seen = memory.recall("uid-of-ada").first_seen;
-    assert_eq!(since(), Some(first_seen), "another process may have written the finalizer");
+    memory.see("uid-of-ada", false);
+    assert_eq!(since(), None, "without a finalizer nobody has created anything");
+    let before = Instant::now();
+    memory.see("uid-of-ada", true);
+    let finalizer_seen = since().expect("another process wrote the finalizer, and may create");
+    assert!(finalizer_seen >= before, "it counts from when the finalizer was seen, not the resource");
+    memory.see("uid-of-ada", true);
+    assert_eq!(since(), Some(finalizer_seen), "and from the first time");
     memory.update("uid-of-ada", |ada| ada.wrote_finalizer = true);
     assert_eq!(since(), None, "no other process can have");
-    let sent_at = first_seen + Duration::from_secs(5);
+    let sent_at = finalizer_seen + Duration::from_secs(5);
     memory.update("uid-of-ada", |ada| ada.unanswered_create = Some(sent_at));
     assert_eq!(since(), Some(sent_at), "a create of ours was not answered");
     memory.update("uid-of-ada", |ada| ada.wrote_finalizer = false);

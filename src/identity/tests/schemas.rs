@@ -4,7 +4,7 @@ use rstest::rstest;
 use serde_json::{Value, json};
 
 use super::builders::strings;
-use crate::identity::schema::{explain, identifier_paths, identifiers, violations};
+use crate::identity::schema::{explain, identifier_paths, identifiers, may_have_identifiers, violations};
 
 fn schema(traits: &Value) -> Value {
     json!({"$schema": "http://json-schema.org/draft-07/schema#", "type": "object", "properties": {"traits": traits}})
@@ -23,7 +23,8 @@ fn login() -> Value {
 #[case::in_any_of(json!({"properties": {"login": {"anyOf": [{"type": "null"}, login()]}}}), &["/login"])]
 #[case::in_one_of(json!({"oneOf": [{"properties": {"mail": login()}}]}), &["/mail"])]
 #[case::of_any_kind(json!({"properties": {"key": {"ory.sh/kratos": {"credentials": {"webauthn": {"identifier": true}}}}}}), &["/key"])]
-#[case::a_code(json!({"properties": {"phone": {"ory.sh/kratos": {"credentials": {"code": {"via": "sms"}}}}}}), &["/phone"])]
+#[case::a_code(json!({"properties": {"phone": {"ory.sh/kratos": {"credentials": {"code": {"identifier": true, "via": "sms"}}}}}}), &["/phone"])]
+#[case::a_code_that_logs_nobody_in(json!({"properties": {"phone": {"ory.sh/kratos": {"credentials": {"code": {"via": "sms"}}}}}}), &[])]
 #[case::one_that_is_said_not_to_be(json!({"properties": {"mail": {"ory.sh/kratos": {"credentials": {"password": {"identifier": false}}}}}}), &[])]
 #[case::one_for_verification_alone(json!({"properties": {"mail": {"ory.sh/kratos": {"verification": {"via": "email"}}}}}), &[])]
 #[case::a_key_with_a_slash(json!({"properties": {"a/b": login()}}), &["/a~1b"])]
@@ -124,4 +125,30 @@ fn a_message_names_five_and_counts_the_rest() {
 fn without_a_finding_the_message_says_where_to_look(#[case] schema: Option<Value>) {
     let message = explain("customer", schema.as_ref(), &json!({"mail": MARKER}));
     assert!(message.contains("customer") && message.contains("log") && !message.contains(MARKER), "{message}");
+}
+
+/// A whole schema whose traits are defined elsewhere in it.
+fn by_reference() -> Value {
+    json!({
+        "definitions": {"person": {"properties": {"mail": login(), "friend": {"$ref": "#/definitions/person"}}}},
+        "properties": {"traits": {"$ref": "#/definitions/person"}},
+    })
+}
+
+#[test]
+fn identifiers_behind_references_are_found_and_circles_end() {
+    let found = identifier_paths(&by_reference());
+    assert!(found.contains(&"/mail".to_owned()) && found.contains(&"/friend/mail".to_owned()), "{found:?}");
+    assert!(found.len() < 20, "{found:?}");
+}
+
+#[rstest]
+#[case::plainly(schema(&json!({"properties": {"mail": login()}})), true)]
+#[case::by_reference(by_reference(), true)]
+#[case::on_a_condition(schema(&json!({"if": {}, "then": {"properties": {"mail": login()}}})), true)]
+#[case::in_another_document(schema(&json!({"$ref": "https://example.com/person.json"})), true)]
+#[case::nowhere(schema(&json!({"properties": {"label": {"type": "string"}}})), false)]
+#[case::for_verification_alone(schema(&json!({"properties": {"mail": {"ory.sh/kratos": {"verification": {"via": "email"}}}}})), false)]
+fn a_schema_may_have_identifiers(#[case] schema: Value, #[case] expected: bool) {
+    assert_eq!(may_have_identifiers(&schema), expected);
 }

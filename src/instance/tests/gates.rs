@@ -22,12 +22,24 @@ fn an_answer_opens_it_until_the_next_regular_look() {
 }
 
 #[test]
-fn a_request_that_got_no_answer_closes_it_and_has_it_probed_at_once() {
+fn a_request_that_got_no_answer_closes_it_and_has_it_probed_within_a_moment() {
     let gate = Gate::new();
     gate.probed(true, HOUR);
     gate.close();
     assert!(!gate.is_open());
-    assert_eq!(gate.probe_in(), Duration::ZERO);
+    let wait = gate.probe_in();
+    assert!(wait <= Duration::from_secs(1), "soon: {wait:?}");
+    assert!(wait > Duration::ZERO, "but a request that fails whenever it opens doesn't make it flap");
+}
+
+#[test]
+fn a_request_that_failed_for_whatever_reason_has_it_probed_but_not_closed() {
+    let gate = Gate::new();
+    assert!(!gate.suspect(), "it is closed and probed anyway");
+    gate.probed(true, HOUR);
+    assert!(gate.suspect(), "earlier than in an hour");
+    assert!(gate.is_open() && gate.probe_in() <= Duration::from_secs(1));
+    assert!(!gate.suspect(), "that is asked for already");
 }
 
 #[test]

@@ -106,13 +106,13 @@ fn a_listing_that_failed_changes_nothing_but_when_the_next_is_due() {
     let (listing, begun) = (Listing::default(), Instant::now());
     listing.complete(scan(begun, &[("team-a", "ada", "1")]));
     listing.find(&ada(), Some(begun));
-    listing.failed();
+    listing.failed("Kratos is down".into());
     assert_eq!(listing.find(&ada(), None), known(&["1"]));
     assert_eq!(listing.due(HOUR), begun + HOUR, "a regular one was far off anyway");
     listing.find(&ada(), Some(begun + Duration::from_nanos(1)));
     let first = listing.due(HOUR);
     assert!(first > begun + Duration::from_millis(400) && first <= Instant::now() + second(1));
-    (0..10).for_each(|_| listing.failed());
+    (0..10).for_each(|_| listing.failed("Kratos is down".into()));
     assert!(listing.due(HOUR) > Instant::now() + second(25), "they grow rare");
     assert!(listing.due(HOUR) <= Instant::now() + second(60));
     listing.complete(scan(begun + second(1), &[]));
