@@ -84,10 +84,10 @@ pub fn halt(error: &Error, sent: Sent<'_>) -> Halt {
 /// may not be well is probed.
 pub fn close_and_halt(error: &Error, inputs: &Inputs, sent: Sent<'_>, context: &Context) -> Halt {
     let gate = &inputs.instance.shared.gate;
-    if error.instance_unavailable() && gate.is_open() {
+    if error.instance_suspect() && gate.is_open() {
         gate.close();
         context.pokes.instance(&inputs.instance.place);
-    } else if error.instance_suspect() && gate.suspect() {
+    } else if error.server_failed() && gate.suspect() {
         context.pokes.instance(&inputs.instance.place);
     }
     halt(error, sent)

@@ -216,13 +216,13 @@ impl Search<'_> {
         Ok(ours)
     }
 
-    /// Whether an identity goes with this resource: its mark says so, or it was wiped and this process saw it.
+    /// Whether an identity goes with this resource: its mark says so, or it was wiped and this process saw it. A status
+    /// is never enough to delete by.
     fn may_delete(&self, identity: &Identity) -> bool {
         match self.inputs.claimant.claim(identity) {
             Claim::Ours(_) => true,
             Claim::Unmarked | Claim::Unmarkable => {
                 self.remembered.ours.as_ref().is_some_and(|(id, _)| *id == identity.id)
-                    || self.inputs.claimant.beside_instance
             }
             Claim::Former(_) | Claim::Foreign { .. } => false,
         }

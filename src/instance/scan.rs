@@ -60,7 +60,7 @@ async fn list(place: &Place, shared: &Arc<Shared>, context: &Context) {
         Err(error) => {
             tracing::warn!(instance = %place, %error, "listing identities failed");
             shared.listing.failed(error.to_string());
-            if error.instance_unavailable() {
+            if error.instance_suspect() {
                 shared.gate.close();
             } else {
                 shared.gate.suspect();

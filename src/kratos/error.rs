@@ -125,11 +125,15 @@ impl Error {
         }
     }
 
-    /// Whether the failure is reason enough to ask whether the instance answers at all: it gives no usable answer, the
-    /// connection was lost, or the server failed (500). The latter two may be this request's own fault, so they say
-    /// nothing about others.
+    /// Whether the failure is reason enough to leave the instance alone until a probe succeeds: it gives no usable
+    /// answer, or the connection was lost. The latter may be this request's own fault, so it says nothing about others.
     pub fn instance_suspect(&self) -> bool {
-        self.instance_unavailable() || self.kind == Kind::Interrupted || self.status() == Some(500)
+        self.instance_unavailable() || self.kind == Kind::Interrupted
+    }
+
+    /// Whether the server itself failed (500): over this request, or over every one, which a probe tells.
+    pub fn server_failed(&self) -> bool {
+        self.status() == Some(500)
     }
 
     /// Whether the request may have been carried out although it failed: no, or no whole, answer came back, or

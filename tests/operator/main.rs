@@ -5,6 +5,7 @@
 mod testenv;
 
 mod asking;
+mod reading;
 mod scene;
 
 mod clusters;

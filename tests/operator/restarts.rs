@@ -139,8 +139,7 @@ async fn after_a_restart_a_second_look_at_everything_changes_nothing() {
     let all = every_sort_of_resource(&scene).await;
     let before = scene.ours().await;
     scene.operator().kill();
-    scene.proxy.reset();
-    scene.cluster.proxy.reset();
+    scene.count_from_now();
     scene.operator().restart().expect("it starts");
 
     // A look that was asked for notes the request: the one write that tells that there was a look.
