@@ -55,10 +55,10 @@ async fn attempt(search: &Search<'_>, desired: &Desired, observed: Observed, pla
                     .memory
                     .update(&inputs.claimant.uid, |remembered| remembered.unanswered_create = Some(Instant::now()));
             }
-            return Err(failure::close_and_halt(&error, inputs, sent(search, desired, &plan), context));
+            return Err(inputs.halt(&error, sent(search, desired, &plan), context));
         }
         Err(ApplyError::Other(error)) => {
-            return Err(failure::close_and_halt(&error, inputs, sent(search, desired, &plan), context));
+            return Err(inputs.halt(&error, sent(search, desired, &plan), context));
         }
         Err(error @ ApplyError::Undone) => {
             let verdict = Verdict::new(Reason::Progressing, format!("{error}; it is deactivated again"));

@@ -4,11 +4,9 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use super::inputs::Inputs;
 use super::plan;
 use super::schema;
 use crate::api::{Reason, Verdict};
-use crate::context::Context;
 use crate::kratos::{Class, Error};
 
 /// Why a look ended early.
@@ -78,19 +76,6 @@ pub fn halt(error: &Error, sent: Sent<'_>) -> Halt {
         Class::Rejected if error.is_patch_inapplicable() => Halt::Retry { verdict: moved(), after: None },
         Class::Rejected => Halt::Refused(Verdict::new(Reason::KratosRejected, error.to_string())),
     }
-}
-
-/// The same, at the edge: an instance that gives no usable answer is left alone until a probe succeeds, and one that
-/// may not be well is probed.
-pub fn close_and_halt(error: &Error, inputs: &Inputs, sent: Sent<'_>, context: &Context) -> Halt {
-    let gate = &inputs.instance.shared.gate;
-    if error.instance_suspect() && gate.is_open() {
-        gate.close();
-        context.pokes.instance(&inputs.instance.place);
-    } else if error.server_failed() && gate.suspect() {
-        context.pokes.instance(&inputs.instance.place);
-    }
-    halt(error, sent)
 }
 
 fn moved() -> Verdict {

@@ -9,11 +9,12 @@ use kube::runtime::reflector::ObjectRef;
 use kube::{Api, Resource, ResourceExt};
 
 use super::claim::Claimant;
-use super::failure::{self, Halt};
+use super::failure::{self, Halt, Sent};
 use crate::api::identity::{InstanceRef, KratosIdentity};
 use crate::api::{Reason, Verdict};
 use crate::context::Context;
 use crate::instance::{Entry, Handle, consent, references};
+use crate::kratos::Error;
 use crate::place::Place;
 
 /// What a look stands on.
@@ -26,6 +27,19 @@ impl Inputs {
     /// Nothing is sent to an instance that is down.
     pub fn ensure_open(&self) -> Result<(), Halt> {
         if self.instance.shared.gate.is_open() { Ok(()) } else { Err(Halt::Waiting(failure::unavailable())) }
+    }
+
+    /// The halt for an error of Kratos. An instance that gives no usable answer is left alone until a probe succeeds,
+    /// and one that may not be well is probed.
+    pub fn halt(&self, error: &Error, sent: Sent<'_>, context: &Context) -> Halt {
+        let gate = &self.instance.shared.gate;
+        if error.instance_suspect() && gate.is_open() {
+            gate.close();
+            context.pokes.instance(&self.instance.place);
+        } else if error.server_failed() && gate.suspect() {
+            context.pokes.instance(&self.instance.place);
+        }
+        failure::halt(error, sent)
     }
 }
 

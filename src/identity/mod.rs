@@ -16,6 +16,7 @@ pub mod observe;
 pub mod plan;
 pub mod pointer;
 pub mod reconcile;
+pub mod record;
 pub mod release;
 pub mod schema;
 pub mod status;

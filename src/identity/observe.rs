@@ -10,7 +10,7 @@ use futures::TryStreamExt;
 use serde_json::Value;
 
 use super::claim::{Claim, is_same_person};
-use super::failure::{self, Halt, Sent};
+use super::failure::{Halt, Sent};
 use super::inputs::{self, Inputs};
 use super::memory::Remembered;
 use super::plan::{self, Observed, Present};
@@ -235,6 +235,6 @@ impl Search<'_> {
     }
 
     fn halt(&self, error: &Error) -> Halt {
-        failure::close_and_halt(error, self.inputs, Sent::default(), self.context)
+        self.inputs.halt(error, Sent::default(), self.context)
     }
 }

@@ -1,11 +1,10 @@
 //! One look at a `KratosIdentity`: `inputs → desired → observe → plan → apply → status → write if changed`.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use k8s_openapi::jiff::Timestamp;
 use kube::runtime::controller::Action;
-use kube::{Api, Resource, ResourceExt};
 use serde_json::Value;
 
 use super::desired::{self, Desired, Handling};
@@ -13,24 +12,16 @@ use super::failure::{self, Halt, Sent};
 use super::inputs::{self, Inputs};
 use super::observe::Search;
 use super::plan::{self, Observed, Plan};
-use super::status::{self, Outcome, Seen, Subject};
+use super::record::{api, finish, subject, uid, write};
+use super::status::{self, Outcome, Seen};
 use super::{enforce, release, unreadable};
-use crate::api::identity::{KratosIdentity, KratosIdentityStatus};
+use crate::api::identity::KratosIdentity;
 use crate::api::instance::Mode;
-use crate::api::{IDENTITY_FINALIZER, Reason, Verdict, condition, requested_at};
-use crate::backoff;
+use crate::api::{IDENTITY_FINALIZER, Reason, Verdict};
 use crate::context::{Context, IdentityObject};
-use crate::events::Happening;
 use crate::kratos::State;
 use crate::kube_write;
 use crate::place::Place;
-
-const FIRST_RETRY: Duration = Duration::from_secs(1);
-const LAST_RETRY: Duration = Duration::from_mins(5);
-/// How long to wait for an instance that isn't usable, should its change be missed.
-const NO_INSTANCE: Duration = Duration::from_mins(1);
-/// How long a wait must last, for a resource that is new, before it is written into its status.
-const WORTH_A_WRITE: Duration = Duration::from_secs(3);
 
 /// Reconciles one resource.
 pub async fn reconcile(object: Arc<IdentityObject>, context: Arc<Context>) -> Result<Action, kube::Error> {
@@ -115,7 +106,7 @@ async fn search<'a>(
 ) -> Result<Search<'a>, Halt> {
     let schemas = &inputs.instance.shared.schemas;
     let schema = schemas.get(&inputs.instance.client, &desired.schema_id).await;
-    let schema = schema.map_err(|error| failure::close_and_halt(&error, inputs, Sent::default(), context))?;
+    let schema = schema.map_err(|error| inputs.halt(&error, Sent::default(), context))?;
     let schema = schema.ok_or_else(|| Halt::Refused(failure::schema_not_found(&desired.schema_id)))?;
     let remembered = context.memory.recall(&uid(resource));
     Ok(Search { context, inputs, resource, remembered, schema: Some(schema), traits, only_looks })
@@ -152,139 +143,4 @@ fn done(only_looks: bool) -> Verdict {
     } else {
         Verdict::new(Reason::Reconciled, "Kratos holds what the manifest says")
     }
-}
-
-/// Status, and when to look again.
-pub async fn finish(
-    resource: &KratosIdentity,
-    result: Result<Outcome, Halt>,
-    context: &Context,
-) -> Result<Action, kube::Error> {
-    let uid = uid(resource);
-    let subject = subject(resource);
-    let outcome = |verdict| Outcome { verdict, instance: chosen_instance(resource, context), seen: Seen::Unknown };
-    let (outcome, action) = match result {
-        Ok(outcome) => {
-            context.memory.update(&uid, |remembered| remembered.failures = 0);
-            // Observing shows what a listing can't: an identity that isn't there.
-            if matches!(outcome.seen, Seen::Absent { .. }) {
-                wait(resource, &outcome.verdict, context);
-            }
-            (outcome, Action::await_change())
-        }
-        Err(Halt::Waiting(verdict)) => {
-            let action = wait(resource, &verdict, context).map_or_else(Action::await_change, Action::requeue);
-            if let Some(action) = without_a_write(subject, &uid, &action, context) {
-                return Ok(action);
-            }
-            (outcome(verdict), action)
-        }
-        Err(Halt::Down(verdict)) => {
-            let action = match count_failure(&uid, context) {
-                0 => wait(resource, &verdict, context).map_or_else(Action::await_change, Action::requeue),
-                // A probe that succeeds doesn't say that this request would: it isn't sent whenever the gate opens.
-                failures => Action::requeue(backoff::delay(FIRST_RETRY, LAST_RETRY, failures)),
-            };
-            if let Some(action) = without_a_write(subject, &uid, &action, context) {
-                return Ok(action);
-            }
-            (outcome(verdict), action)
-        }
-        Err(Halt::Refused(verdict)) => {
-            wait(resource, &verdict, context);
-            (outcome(verdict), Action::await_change())
-        }
-        Err(Halt::Retry { verdict, after }) => {
-            let failures = count_failure(&uid, context);
-            let after = after.map_or_else(|| backoff::delay(FIRST_RETRY, LAST_RETRY, failures), backoff::spread);
-            (outcome(verdict), Action::requeue(after))
-        }
-        Err(Halt::Kubernetes(error)) => return Err(error),
-    };
-    let next = status::next(subject, outcome, Timestamp::now());
-    write(resource, next, context).await?;
-    Ok(action)
-}
-
-/// Counts a failure. Returns how many there were in a row before it.
-fn count_failure(uid: &str, context: &Context) -> u32 {
-    let mut failures = 0;
-    context.memory.update(uid, |remembered| {
-        failures = remembered.failures;
-        remembered.failures = failures.saturating_add(1);
-    });
-    failures
-}
-
-/// What to do instead of writing that a resource waits, where that isn't worth a write: its status speaks of its
-/// generation already, or the wait may be over within moments (a status that nobody wrote yet says "in progress").
-fn without_a_write(subject: Subject<'_>, uid: &str, action: &Action, context: &Context) -> Option<Action> {
-    if subject.is_settled() {
-        return Some(action.clone());
-    }
-    let known_for = context.memory.recall(uid).first_seen.elapsed();
-    (known_for < WORTH_A_WRITE).then(|| Action::requeue(WORTH_A_WRITE))
-}
-
-/// Has a resource looked at again when the gate opens or a listing is completed. Returns after how long to look
-/// anyway, where what it waits for may have happened already.
-fn wait(resource: &KratosIdentity, verdict: &Verdict, context: &Context) -> Option<Duration> {
-    let handle = inputs::instance_place(resource, context).ok().and_then(|place| context.registry.handle(&place));
-    // Whatever makes the instance usable has those who refer to it looked at.
-    let Some(handle) = handle else { return Some(backoff::spread(NO_INSTANCE)) };
-    handle.shared.waiting.add(&Place::of(resource));
-    let is_missed = verdict.reason == Reason::KratosUnavailable && handle.shared.gate.is_open();
-    is_missed.then_some(FIRST_RETRY)
-}
-
-fn chosen_instance(resource: &KratosIdentity, context: &Context) -> Option<crate::api::identity::InstanceRef> {
-    inputs::instance_place(resource, context).ok().map(|place| inputs::reference(&place))
-}
-
-/// The resource, as status functions want it.
-pub fn subject(resource: &KratosIdentity) -> Subject<'_> {
-    Subject {
-        generation: resource.metadata.generation.unwrap_or_default(),
-        requested_at: requested_at(resource.metadata.annotations.as_ref()),
-        current: resource.status.as_ref(),
-    }
-}
-
-/// Writes the status where it changed, and an event where something new needs someone.
-pub async fn write(
-    resource: &KratosIdentity,
-    next: KratosIdentityStatus,
-    context: &Context,
-) -> Result<(), kube::Error> {
-    if resource.status.as_ref() == Some(&next) {
-        return Ok(());
-    }
-    let written: Result<IdentityObject, _> = kube_write::status(&api(resource, context), resource, &next).await;
-    match written {
-        Ok(written) => context.latest_identities.note(written),
-        // It is gone: nothing to say any more.
-        Err(kube::Error::Api(status)) if status.code == 404 => return Ok(()),
-        Err(error) => return Err(error),
-    }
-    let stalled = |status: &KratosIdentityStatus| {
-        condition::find(&status.conditions, condition::STALLED)
-            .map(|stalled| (stalled.reason.clone(), stalled.message.clone()))
-    };
-    let before = resource.status.as_ref().and_then(stalled);
-    if let Some((reason, message)) = stalled(&next)
-        && before.as_ref().map(|(reason, _)| reason) != Some(&reason)
-    {
-        context.events.publish(resource, Happening::warning(&reason, "Reconcile", message));
-    }
-    Ok(())
-}
-
-/// The resource's uid.
-pub fn uid(resource: &KratosIdentity) -> String {
-    resource.uid().unwrap_or_default()
-}
-
-/// The API of the resource's namespace.
-pub fn api(resource: &impl Resource, context: &Context) -> Api<IdentityObject> {
-    Api::namespaced(context.client.clone(), resource.meta().namespace.as_deref().unwrap_or_default())
 }

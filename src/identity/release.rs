@@ -8,11 +8,11 @@ use serde_json::Value;
 
 use super::apply::{self, ApplyError};
 use super::desired::{self, Handling};
-use super::failure::{self, Halt, Sent};
+use super::failure::{Halt, Sent};
 use super::inputs::{self, Inputs};
 use super::observe::Search;
 use super::plan;
-use super::reconcile::{api, finish, uid};
+use super::record::{api, finish, uid};
 use crate::api::identity::{DeletionPolicy, KratosIdentity};
 use crate::api::instance::Mode;
 use crate::api::{IDENTITY_FINALIZER, Reason, Verdict};
@@ -91,7 +91,7 @@ async fn release(resource: &KratosIdentity, context: &Context) -> Result<Release
     match apply::apply(&inputs.instance.client, &steps).await {
         Ok(_) => {}
         Err(ApplyError::Create { error, .. } | ApplyError::Other(error)) => {
-            return Err(failure::close_and_halt(&error, &inputs, Sent::default(), context));
+            return Err(inputs.halt(&error, Sent::default(), context));
         }
         Err(error @ ApplyError::Undone) => {
             let verdict = Verdict::new(Reason::Progressing, format!("{error}; it is deactivated again"));

@@ -23,7 +23,6 @@ pub struct Handle {
     /// whole still gets its identities dealt with.
     pub credentials: Credentials,
     pub client: Client,
-    pub generation: i64,
     /// Whether the instance carries our finalizer. No identity is created before.
     pub is_held: bool,
     /// Whether the instance is being deleted: what is there is still deleted, nothing is created or changed.

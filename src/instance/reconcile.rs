@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use futures::FutureExt;
 use k8s_openapi::jiff::Timestamp;
+use kube::api::{ApiResource, DynamicObject};
 use kube::runtime::controller::Action;
 use kube::{Api, Resource};
 
@@ -24,6 +25,8 @@ use crate::place::Place;
 
 /// How often a Secret or `ConfigMap` that isn't there, or of no use, is looked for.
 const LOOK_FOR_SECRETS: Duration = Duration::from_secs(5);
+/// How often an instance that is being deleted looks whether anything still refers to it, should a change be missed.
+const LOOK_FOR_REFERENCES: Duration = Duration::from_secs(10);
 /// No identity has this id: asking for it goes through Kratos' authentication and its database and finds nothing.
 const NOBODY: &str = "00000000-0000-0000-0000-000000000000";
 
@@ -57,7 +60,8 @@ pub async fn reconcile(object: Arc<InstanceObject>, context: Arc<Context>) -> Re
         context.pokes.identities(handle.shared.waiting.take());
     }
     written?;
-    Ok(Action::requeue(handle.shared.gate.probe_in()))
+    let again = handle.shared.gate.probe_in();
+    Ok(Action::requeue(if is_deleting { again.min(LOOK_FOR_REFERENCES) } else { again }))
 }
 
 /// Adds the finalizer once something refers to the instance, and takes it away when nothing does any more. Returns
@@ -117,7 +121,6 @@ async fn connect(
     {
         return Ok(Ok((Arc::clone(handle), false)));
     }
-    let generation = instance.metadata.generation.unwrap_or_default();
     let credentials = match connect::read(&context.client, &place.namespace, &settings).await {
         Ok(credentials) => credentials,
         Err(ReadError::NotReady(verdict)) => match &before {
@@ -151,7 +154,6 @@ async fn connect(
         settings,
         credentials: Credentials::clone(&credentials),
         client,
-        generation,
         is_held,
         is_deleting,
         shared,
@@ -279,9 +281,17 @@ async fn unreadable(object: &InstanceObject, place: &Place, context: &Context) -
     if object.meta().deletion_timestamp.is_some() && let_go(object, place, context).await? {
         return Ok(Action::await_change());
     }
-    let generation = object.meta().generation.unwrap_or_default();
-    let status = super::status::next(None, &verdict, &context.cluster_id, None, (generation, None), Timestamp::now());
-    let _: InstanceObject = kube_write::status(&api(context, place), object, &status).await?;
+    let resource = ApiResource::erase::<KratosInstance>(&());
+    let api: Api<DynamicObject> = Api::namespaced_with(context.client.clone(), &place.namespace, &resource);
+    let Some(live) = api.get_opt(&place.name).await? else { return Ok(Action::await_change()) };
+    let current = live.data.get("status").cloned();
+    let current: Option<KratosInstanceStatus> = current.and_then(|status| serde_json::from_value(status).ok());
+    let asked = (live.metadata.generation.unwrap_or_default(), requested_at(live.metadata.annotations.as_ref()));
+    let (cluster_id, now) = (&context.cluster_id, Timestamp::now());
+    let next = super::status::next(current.as_ref(), &verdict, cluster_id, None, asked, now);
+    if current.as_ref() != Some(&next) {
+        let _: DynamicObject = kube_write::status(&api, object, &next).await?;
+    }
     Ok(Action::await_change())
 }
 
