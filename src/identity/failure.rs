@@ -48,7 +48,7 @@ pub struct Sent<'a> {
 
 /// The halt for an error of Kratos. No text of the server is passed on: it quotes values.
 pub fn halt(error: &Error, sent: Sent<'_>) -> Halt {
-    if error.instance_unavailable() {
+    if error.instance_suspect() {
         return Halt::Down(Verdict::new(Reason::KratosUnavailable, format!("{error}; it is tried again")));
     }
     if error.is_schema_unknown() {
