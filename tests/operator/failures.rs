@@ -95,9 +95,11 @@ async fn a_kratos_that_is_down_is_probed_now_and_then_whatever_the_number_of_ide
         scene.ready(name).await;
     }
 
-    match closes {
-        true => scene.proxy.on("*").refuse(),
-        false => scene.proxy.on("*").answer(Answer::status(503)),
+    let down = scene.proxy.on("*");
+    if closes {
+        down.refuse();
+    } else {
+        down.answer(Answer::status(503));
     }
     scene.count_from_now();
     for name in &new {
