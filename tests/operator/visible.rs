@@ -1,11 +1,12 @@
 //! What people and tools see: health from the first second, requests for a look, events, columns, the status of an
 //! instance, and how an instance is called.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+use futures::StreamExt;
 use k8s_openapi::api::core::v1::{Namespace, Secret};
 use kratos_operator::api::{KratosIdentity, KratosInstance, condition};
-use kube::api::{Api, DeleteParams, PostParams};
+use kube::api::{Api, DeleteParams, ListParams, PostParams};
 use serde_json::{Value, json};
 use wiremock::matchers::{method, path};
 use wiremock::{Mock, MockServer, ResponseTemplate};
@@ -278,4 +279,30 @@ async fn a_rate_limit_holds_requests_back() {
     let least = Duration::from_millis(200) * u32::try_from(at.len() - 1).unwrap();
     // The bucket counts when a request is sent, the proxy when it arrives.
     assert!(spent + Duration::from_millis(200) >= least, "{} requests in {spent:?}", at.len());
+}
+
+#[tokio::test]
+async fn events_are_bounded_in_number_however_much_happens() {
+    let scene = Scene::shared().await.with_instance().await;
+    scene.count_from_now();
+    let began = Instant::now();
+    let count = 150;
+    let made = (0..count).map(|number| {
+        let (scene, name) = (&scene, format!("one-of-many-{number}"));
+        async move { scene.identity(&name, json!({"schemaID": "plain", "traits": {"label": name}})).await }
+    });
+    futures::stream::iter(made).buffer_unordered(8).collect::<Vec<_>>().await;
+    let is_made =
+        |identity: &KratosIdentity| identity.status.as_ref().is_some_and(|status| status.identity_id.is_some());
+    let all = eventually("all are made", WITHIN, async || {
+        let list = scene.identities().list(&ListParams::default()).await.ok()?;
+        (list.items.iter().filter(|identity| is_made(identity)).count() == count).then_some(())
+    });
+    all.await.expect("all are made");
+    let events = scene.kubernetes_seen().iter().filter(|seen| seen.label == "POST events").count();
+    // Fifty at once and ten a second; a moment more, since the clock of the bucket isn't ours.
+    let bound = 50.0 + 10.0 * (began.elapsed().as_secs_f64() + 1.0);
+    #[allow(clippy::cast_precision_loss, reason = "a few hundred")]
+    let events = events as f64;
+    assert!(events > 0.0 && events <= bound, "{events} events, {bound} allowed");
 }
