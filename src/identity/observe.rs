@@ -68,8 +68,7 @@ impl Search<'_> {
 
     /// Reads one candidate. `None`: it isn't there, or is a former namesake's who is another person.
     async fn read(&self, id: &str, restorable: bool) -> Result<Option<Present>, Halt> {
-        let identity = self.inputs.instance.client.get_identity(id, &[]).await.map_err(|error| self.halt(&error))?;
-        match identity {
+        match self.get(id).await? {
             Some(identity) => self.judge(identity, restorable).await,
             None => Ok(None),
         }
@@ -199,21 +198,30 @@ impl Search<'_> {
 
     /// Every identity whose mark names this very resource; for its deletion.
     pub async fn all_ours(&self) -> Result<Vec<Identity>, Halt> {
-        let claimant = &self.inputs.claimant;
         let noted = self.resource.status.as_ref().and_then(|status| status.identity_id.clone());
         let known = self.remembered.ours.as_ref().map(|(id, _)| id.clone()).or(noted);
-        if let Some(id) = &known {
-            let found = self.inputs.instance.client.get_identity(id, &[]).await.map_err(|error| self.halt(&error))?;
-            if let Some(identity) = found.filter(|identity| self.may_delete(identity)) {
-                return Ok(vec![identity]);
-            }
-        }
         let mut ours = Vec::new();
-        for id in self.marked(self.settled())? {
-            let found = self.inputs.instance.client.get_identity(&id, &[]).await.map_err(|error| self.halt(&error))?;
-            ours.extend(found.filter(|identity| matches!(claimant.claim(identity), Claim::Ours(_))));
+        if let Some(id) = &known {
+            ours.extend(self.get(id).await?.filter(|identity| self.may_delete(identity)));
+        }
+        let listed = if ours.is_empty() {
+            self.marked(self.settled())?
+        } else {
+            // A second one isn't expected; if a listing has shown one, it goes too.
+            match self.inputs.instance.shared.listing.find(&Place::of(self.resource), None) {
+                Lookup::Known(ids) => ids,
+                Lookup::NotYet => Vec::new(),
+            }
+        };
+        for id in listed.iter().filter(|id| Some(*id) != known.as_ref()) {
+            let is_ours = |identity: &Identity| matches!(self.inputs.claimant.claim(identity), Claim::Ours(_));
+            ours.extend(self.get(id).await?.filter(is_ours));
         }
         Ok(ours)
+    }
+
+    async fn get(&self, id: &str) -> Result<Option<Identity>, Halt> {
+        self.inputs.instance.client.get_identity(id, &[]).await.map_err(|error| self.halt(&error))
     }
 
     /// Whether an identity goes with this resource: its mark says so, or it was wiped and this process saw it. A status
