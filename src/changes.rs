@@ -1,9 +1,9 @@
 //! Which events of a watch are worth a look. Pure but for what it remembers.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::hash::{DefaultHasher, Hash, Hasher};
 
-use kube::Resource;
+use kube::{Resource, ResourceExt};
 use kube::runtime::watcher::Event;
 
 use crate::api::requested_at;
@@ -41,9 +41,9 @@ impl<K: Resource> Changes<K> {
                 self.seen.remove(uid(&object));
                 Vec::new()
             }
+            // A list that broke off begins anew, and takes what it has shown for seen: its news are still to be told.
             Event::Init => {
                 self.listed.clear();
-                self.held_back.clear();
                 Vec::new()
             }
             Event::InitApply(object) => {
@@ -75,6 +75,44 @@ impl<K: Resource> Changes<K> {
         (meta.generation, others, meta.deletion_timestamp.is_some()).hash(&mut hasher);
         requested_at(meta.annotations.as_ref()).hash(&mut hasher);
         Seen { wanted: hasher.finish(), is_held: !ours.is_empty() }
+    }
+}
+
+/// Which namespaces have other labels than before.
+#[derive(Debug, Default)]
+pub struct Labels {
+    seen: HashMap<String, BTreeMap<String, String>>,
+    /// What the list under way shows; it counts once it is complete, since the store shows it no earlier.
+    listed: HashMap<String, BTreeMap<String, String>>,
+}
+
+impl Labels {
+    /// Names of the namespaces that an event shows with other labels, or for the first time.
+    pub fn news<K: Resource>(&mut self, event: &Event<K>) -> Vec<String> {
+        match event {
+            Event::Apply(object) => {
+                let (name, labels) = (object.name_any(), object.labels().clone());
+                let before = self.seen.insert(name.clone(), labels);
+                if before.as_ref() == Some(object.labels()) { Vec::new() } else { vec![name] }
+            }
+            Event::Delete(object) => {
+                self.seen.remove(&object.name_any());
+                Vec::new()
+            }
+            Event::Init => {
+                self.listed.clear();
+                Vec::new()
+            }
+            Event::InitApply(object) => {
+                self.listed.insert(object.name_any(), object.labels().clone());
+                Vec::new()
+            }
+            Event::InitDone => {
+                let before = std::mem::replace(&mut self.seen, std::mem::take(&mut self.listed));
+                let others = self.seen.iter().filter(|(name, labels)| before.get(*name) != Some(labels));
+                others.map(|(name, _)| name.clone()).collect()
+            }
+        }
     }
 }
 
@@ -130,5 +168,38 @@ mod tests {
         told(Event::InitApply(object("grace")));
         assert_eq!(told(Event::InitDone), Vec::<String>::new(), "nothing new");
         assert_eq!(told(Event::Apply(object("ada"))), ["ada"], "the list didn't show it, so it was forgotten");
+    }
+
+    #[test]
+    fn a_list_that_broke_off_loses_no_news() {
+        let mut changes = Changes::new("ours");
+        let object = || match event(&json!({ "uid": "ada" })) {
+            Event::Apply(object) => object,
+            _ => unreachable!(),
+        };
+        for event in [Event::Init, Event::InitApply(object()), Event::Init, Event::InitApply(object())] {
+            assert!(changes.news(event).is_empty());
+        }
+        assert_eq!(changes.news(Event::InitDone).len(), 1);
+    }
+
+    #[test]
+    fn other_labels_of_a_namespace_are_news_once_the_store_has_them() {
+        let mut labels = Labels::default();
+        let namespace = |name: &str, team: &str| -> ConfigMap {
+            serde_json::from_value(json!({"metadata": {"name": name, "labels": {"team": team}}})).unwrap()
+        };
+        let nothing = Vec::<String>::new();
+        assert_eq!(labels.news(&Event::Apply(namespace("a", "ops"))), ["a"]);
+        assert_eq!(labels.news(&Event::Apply(namespace("a", "ops"))), nothing);
+        assert_eq!(labels.news(&Event::Apply(namespace("a", "sales"))), ["a"]);
+        assert_eq!(labels.news(&Event::<ConfigMap>::Init), nothing);
+        assert_eq!(labels.news(&Event::InitApply(namespace("a", "ops"))), nothing);
+        assert_eq!(labels.news(&Event::InitApply(namespace("b", "ops"))), nothing);
+        let mut told = labels.news(&Event::<ConfigMap>::InitDone);
+        told.sort();
+        assert_eq!(told, ["a", "b"]);
+        labels.news(&Event::Delete(namespace("a", "ops")));
+        assert_eq!(labels.news(&Event::Apply(namespace("a", "ops"))), ["a"], "made anew");
     }
 }

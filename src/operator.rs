@@ -10,7 +10,7 @@ use kube::core::PartialObjectMeta;
 use kube::runtime::controller::{self, Action, Controller};
 use kube::runtime::reflector::{self, ObjectRef};
 use kube::runtime::watcher::{self, Event, watcher};
-use kube::runtime::{PredicateConfig, WatchStreamExt, predicates};
+use kube::runtime::WatchStreamExt;
 use kube::{Api, Resource, ResourceExt};
 use serde::de::DeserializeOwned;
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
@@ -18,7 +18,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::api::{self, IDENTITY_FINALIZER, INSTANCE_FINALIZER};
 use crate::backoff;
-use crate::changes::Changes;
+use crate::changes::{Changes, Labels};
 use crate::context::{Context, IdentityObject, InstanceObject, Options, Pokes};
 use crate::events::Events;
 use crate::identity::memory::Memory;
@@ -75,13 +75,15 @@ pub async fn run(client: kube::Client, options: Options, concurrency: u16, stop:
         watch::<InstanceObject>(&client).reflect(instance_writer).inspect(move |event| instance_seen(event, &seen));
     let instance_watch = news(instance_watch, INSTANCE_FINALIZER);
     let seen = Arc::clone(&context);
-    let namespace_watch = watch::<PartialObjectMeta<Namespace>>(&client)
-        .reflect(namespace_writer)
-        .applied_objects()
-        .predicate_filter(predicates::labels, PredicateConfig::default())
-        .for_each(move |namespace| {
-            match namespace {
-                Ok(namespace) => seen.pokes.identities(within(&namespace.name_any(), &seen)),
+    let mut labels = Labels::default();
+    let namespace_watch =
+        watch::<PartialObjectMeta<Namespace>>(&client).reflect(namespace_writer).for_each(move |event| {
+            match event {
+                Ok(event) => {
+                    for namespace in labels.news(&event) {
+                        seen.pokes.identities(within(&namespace, &seen));
+                    }
+                }
                 Err(error) => tracing::warn!(%error, "watching namespaces failed; it is tried again"),
             }
             future::ready(())

@@ -72,10 +72,10 @@ async fn attempt(search: &Search<'_>, desired: &Desired, observed: Observed, pla
         return Err(Halt::Retry { verdict, after: None });
     };
     note_standing(search, desired, &plan, &identity, began);
+    ensure_supported(inputs, desired, &identity)?;
     if let Some(happening) = happening {
         context.events.publish(search.resource, happening);
     }
-    ensure_supported(inputs, desired, &identity)?;
     let seen = Seen::Present { identity: Box::new(identity), owned_paths: plan.owned_paths, drift: Vec::new() };
     Ok(Attempt::Done(seen))
 }

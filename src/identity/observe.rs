@@ -196,13 +196,21 @@ impl Search<'_> {
         self.listed(Some(conflict)).await?.ok_or_else(|| Halt::Refused(plan::conflict(None)))
     }
 
-    /// Every identity whose mark names this very resource; for its deletion.
-    pub async fn all_ours(&self) -> Result<Vec<Identity>, Halt> {
+    /// Every identity whose mark names this very resource, for its deletion; also whether there is one that was its own
+    /// by the status alone.
+    pub async fn all_ours(&self) -> Result<(Vec<Identity>, bool), Halt> {
         let noted = self.resource.status.as_ref().and_then(|status| status.identity_id.clone());
         let known = self.remembered.ours.as_ref().map(|(id, _)| id.clone()).or(noted);
         let mut ours = Vec::new();
-        if let Some(id) = &known {
-            ours.extend(self.get(id).await?.filter(|identity| self.may_delete(identity)));
+        let mut has_lost_mark = false;
+        if let Some(id) = &known
+            && let Some(identity) = self.get(id).await?
+        {
+            if self.may_delete(&identity) {
+                ours.push(identity);
+            } else {
+                has_lost_mark = true;
+            }
         }
         let listed = if ours.is_empty() {
             self.marked(self.settled())?
@@ -217,7 +225,7 @@ impl Search<'_> {
             let is_ours = |identity: &Identity| matches!(self.inputs.claimant.claim(identity), Claim::Ours(_));
             ours.extend(self.get(id).await?.filter(is_ours));
         }
-        Ok(ours)
+        Ok((ours, has_lost_mark))
     }
 
     async fn get(&self, id: &str) -> Result<Option<Identity>, Halt> {

@@ -45,7 +45,7 @@ pub async fn finish(
         }
         Err(Halt::Waiting(verdict)) => {
             let action = wait(resource, &verdict, context).map_or_else(Action::await_change, Action::requeue);
-            if let Some(action) = without_a_write(subject, &uid, &action, context) {
+            if let Some(action) = without_a_write((subject, &verdict), &uid, &action, context) {
                 return Ok(action);
             }
             (outcome(verdict), action)
@@ -56,7 +56,7 @@ pub async fn finish(
                 // A probe that succeeds doesn't say that this request would: it isn't sent whenever the gate opens.
                 failures => Action::requeue(backoff::delay(FIRST_RETRY, LAST_RETRY, failures)),
             };
-            if let Some(action) = without_a_write(subject, &uid, &action, context) {
+            if let Some(action) = without_a_write((subject, &verdict), &uid, &action, context) {
                 return Ok(action);
             }
             (outcome(verdict), action)
@@ -89,8 +89,16 @@ fn count_failure(uid: &str, context: &Context) -> u32 {
 
 /// What to do instead of writing that a resource waits, where that isn't worth a write: its status speaks of its
 /// generation already, or the wait may be over within moments (a status that nobody wrote yet says "in progress").
-fn without_a_write(subject: Subject<'_>, uid: &str, action: &Action, context: &Context) -> Option<Action> {
-    if subject.is_settled() {
+fn without_a_write(
+    (subject, verdict): (Subject<'_>, &Verdict),
+    uid: &str,
+    action: &Action,
+    context: &Context,
+) -> Option<Action> {
+    // One that is told to wait for something else than it waits for now is put right.
+    let told = subject.current.and_then(|status| condition::find(&status.conditions, condition::RECONCILING));
+    let is_told_otherwise = told.is_some_and(|told| told.reason != verdict.reason.as_str());
+    if subject.is_settled() && !is_told_otherwise {
         return Some(action.clone());
     }
     let known_for = context.memory.recall(uid).first_seen.elapsed();

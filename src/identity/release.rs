@@ -86,7 +86,10 @@ async fn release(resource: &KratosIdentity, context: &Context) -> Result<Release
         traits: &Value::Null,
         only_looks: false,
     };
-    let ours = search.all_ours().await?;
+    let (ours, has_lost_mark) = search.all_ours().await?;
+    if ours.is_empty() && has_lost_mark {
+        return Ok(Release::Kept("its mark doesn't say any more that it is this resource's"));
+    }
     let steps = plan::plan_deletion(deletion, &ours);
     match apply::apply(&inputs.instance.client, &steps).await {
         Ok(_) => {}

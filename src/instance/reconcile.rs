@@ -176,7 +176,9 @@ async fn look(handle: &Handle, instance: &KratosInstance, is_new: bool) -> (Verd
     if !is_new && !is_due(handle, instance) {
         return (if gate.is_open() { usable(handle) } else { unavailable(instance) }, false);
     }
-    handle.shared.may_be_another_server();
+    if !gate.is_open() || is_asked_for(instance) {
+        handle.shared.may_be_another_server();
+    }
     let interval = backoff::spread(handle.settings.resync_interval);
     match probe(handle).await {
         Ok(()) => (usable(handle), gate.probed(true, interval)),
@@ -192,9 +194,13 @@ async fn look(handle: &Handle, instance: &KratosInstance, is_new: bool) -> (Verd
 /// Whether credentials are to be read and Kratos to be probed: regularly, by the back-off while it is down, or on
 /// request.
 fn is_due(handle: &Handle, instance: &KratosInstance) -> bool {
+    is_asked_for(instance) || handle.shared.gate.probe_in() == Duration::ZERO
+}
+
+/// Whether somebody asked for a look that wasn't taken yet.
+fn is_asked_for(instance: &KratosInstance) -> bool {
     let served = instance.status.as_ref().and_then(|status| status.last_handled_reconcile_at.as_deref());
-    let is_asked_for = requested_at(instance.metadata.annotations.as_ref()).is_some_and(|asked| Some(asked) != served);
-    is_asked_for || handle.shared.gate.probe_in() == Duration::ZERO
+    requested_at(instance.metadata.annotations.as_ref()).is_some_and(|asked| Some(asked) != served)
 }
 
 async fn probe(handle: &Handle) -> Result<(), Error> {
@@ -292,7 +298,8 @@ async fn unreadable(object: &InstanceObject, place: &Place, context: &Context) -
     if current.as_ref() != Some(&next) {
         let _: DynamicObject = kube_write::status(&api, object, &next).await?;
     }
-    Ok(Action::await_change())
+    let is_deleting = object.meta().deletion_timestamp.is_some();
+    Ok(if is_deleting { Action::requeue(LOOK_FOR_REFERENCES) } else { Action::await_change() })
 }
 
 async fn write_status(

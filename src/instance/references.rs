@@ -36,10 +36,20 @@ fn carries_finalizer(object: &IdentityObject) -> bool {
     object.meta().finalizers.iter().flatten().any(|finalizer| finalizer == IDENTITY_FINALIZER)
 }
 
-/// Whether an object keeps the instance from going: it carries our finalizer, refers to it, and may. (Anybody can write
-/// a finalizer; one in a namespace that the instance doesn't admit is let go without it.)
+/// Whether an object keeps the instance from going: it carries our finalizer and refers to it, and it may, or did:
+/// without the instance nobody could tell that its namespace isn't admitted any more, and it would wait for ever.
+/// (Anybody can write a finalizer; that alone holds nothing.)
 fn holds(object: &IdentityObject, instance: &Place, default: Option<&Place>, context: &Context) -> bool {
-    carries_finalizer(object) && refers(object, instance, default) && is_admitted(object, instance, context)
+    carries_finalizer(object)
+        && refers(object, instance, default)
+        && (is_pinned(object, instance) || is_admitted(object, instance, context))
+}
+
+/// Whether the operator has noted that the object lives in the instance.
+fn is_pinned(object: &IdentityObject, instance: &Place) -> bool {
+    let status = object.0.as_ref().ok().and_then(|identity| identity.status.as_ref());
+    let noted = status.and_then(|status| status.instance.as_ref());
+    noted.is_some_and(|noted| noted.name == instance.name && noted.namespace.as_deref() == Some(&*instance.namespace))
 }
 
 /// An instance that can't be called, or a namespace that wasn't seen yet, gives the benefit of the doubt.
