@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::hash::{DefaultHasher, Hash, Hasher};
 
-use kube::{Resource, ResourceExt};
 use kube::runtime::watcher::Event;
+use kube::{Resource, ResourceExt};
 
 use crate::api::requested_at;
 

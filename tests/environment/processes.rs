@@ -96,3 +96,10 @@ async fn processes_and_directories_end_with_a_parent_that_is_killed() {
     .await
     .unwrap();
 }
+
+#[test]
+fn a_component_that_is_not_built_is_missed_in_one_line_that_says_what_to_do() {
+    let missed = crate::testenv::process::require(&["no-such-component"]).unwrap_err().to_string();
+    assert_eq!(missed.lines().count(), 1, "{missed}");
+    assert!(missed.contains("no-such-component") && missed.contains("make testenv"), "{missed}");
+}

@@ -1,10 +1,12 @@
 //! An instance's consent: which namespaces may refer to it, given and withdrawn. Withdrawing it harms no identity.
 
+use kratos_operator::api::condition;
 use kratos_operator::kratos::Identity;
-use kube::api::{Api, Patch, PatchParams};
+use kube::api::{Api, DeleteParams, Patch, PatchParams};
 use serde_json::{Value, json};
 
-use crate::scene::{Scene, id_of, reason_of};
+use crate::scene::{Scene, WITHIN, id_of, reason_of};
+use crate::testenv::process::eventually;
 
 fn customer(email: &str) -> Value {
     json!({"schemaID": "customer", "traits": {"email": email}})
@@ -139,4 +141,30 @@ async fn an_instance_that_withdraws_its_consent_keeps_the_identities() {
     let again = scene.ready_in(&tenant, "ada").await;
     assert_eq!(id_of(&again), id_of(&ada));
     assert_eq!(by_id(&scene, &id_of(&ada)).await, before);
+}
+
+#[tokio::test]
+async fn an_instance_that_withdrew_its_consent_goes_after_the_resources_that_it_had() {
+    let scene = Scene::shared().await;
+    scene.instance(json!({"allowedNamespaces": {"from": "All"}})).await;
+    let tenant = scene.other_namespace("tenant", &[]).await;
+    scene.identity_in(&tenant, "ada", customer("ada@withdrawn-and-gone.example")).await;
+    let ada = scene.ready_in(&tenant, "ada").await;
+    scene.instance(json!({"allowedNamespaces": {"from": "Same"}})).await;
+    scene.stalled_in(&tenant, "ada", "NotPermitted").await;
+
+    scene.instances().delete("default", &DeleteParams::default()).await.expect("it can be deleted");
+    scene
+        .instance_until("default", "kept for ada", |instance| {
+            let found = condition::find(&instance.status.as_ref()?.conditions, "Reconciling")?;
+            (found.reason == "Progressing" && found.message.contains("identities")).then_some(())
+        })
+        .await;
+    scene.identities_in(&tenant).delete("ada", &DeleteParams::default()).await.expect("it can be deleted");
+    scene.gone_in(&tenant, "ada").await;
+    assert!(by_id(&scene, &id_of(&ada)).await.is_some(), "the identity stays");
+    let gone = eventually("the instance is gone", WITHIN, async || {
+        matches!(scene.instances().get_opt("default").await, Ok(None)).then_some(())
+    });
+    gone.await.expect("the instance goes");
 }

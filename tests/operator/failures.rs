@@ -273,3 +273,18 @@ async fn resyncs_write_nothing_where_nothing_differs_and_correct_what_does_with_
     assert_eq!(scene.kubernetes_writes(), Vec::<String>::new());
     assert_eq!(scene.proxy.count(CREATE), 0);
 }
+
+#[tokio::test]
+async fn a_refusal_that_nothing_explains_is_told_as_kratos_own_and_not_repeated() {
+    let scene = Scene::shared().await.with_instance().await;
+    scene.identity("ada", customer(&scene, "ada")).await;
+    scene.ready("ada").await;
+    scene.proxy.on(CHANGE).answer(refusal(400));
+    scene.patch("ada", json!({"spec": {"traits": {"age": 36}}})).await;
+    let told = scene.stalled("ada", "KratosRejected").await;
+    assert!(told.contains("patch_identity") && !told.contains("as the test asked for"), "{told}");
+    assert_eq!(scene.proxy.count(CHANGE), 1);
+    scene.proxy.clear_faults();
+    scene.ask("ada").await;
+    scene.ready("ada").await;
+}

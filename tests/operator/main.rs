@@ -21,6 +21,7 @@ mod observing;
 mod ownership;
 mod refusals;
 mod restarts;
+mod tls;
 mod unanswered;
 mod unreadable;
 mod visible;

@@ -4,7 +4,8 @@
 use kratos_operator::api::condition;
 use serde_json::{Value, json};
 
-use crate::scene::{Scene, id_of, message_of};
+use crate::scene::{Scene, WITHIN, id_of, message_of};
+use crate::testenv::process::eventually;
 
 fn customer(email: &str) -> Value {
     json!({"schemaID": "customer", "traits": {"email": email}})
@@ -185,6 +186,14 @@ async fn an_external_id_that_an_old_server_does_not_know_is_refused_later_and_ha
     assert_eq!((&after.traits, &after.metadata_public), (&before.traits, &before.metadata_public));
     scene.stays_refused("ada", "UnsupportedByServer").await;
     assert_eq!(scene.kratos_writes(), 1, "nothing but the other's creation");
+    // Nor is it tried at each resync.
+    scene.instance(json!({"resyncInterval": "500ms"})).await;
+    scene.stalled("ada", "UnsupportedByServer").await;
+    scene.count_from_now();
+    let resyncs =
+        eventually("three resyncs", WITHIN, async || (scene.proxy.count("GET /admin/identities") >= 6).then_some(()));
+    resyncs.await.expect("it is listed again and again");
+    assert_eq!(scene.kratos_writes(), 0, "{:?}", scene.proxy.counts());
     scene.patch("ada", json!({"spec": {"externalID": null}})).await;
     assert_eq!(id_of(&scene.ready("ada").await), before.id);
 }
