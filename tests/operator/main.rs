@@ -17,6 +17,7 @@ mod documents;
 mod failures;
 mod fields;
 mod lifecycle;
+mod newer_server;
 mod observing;
 mod ownership;
 mod refusals;
