@@ -1,6 +1,6 @@
 //! What depends on the server's configuration. Each test has a Kratos of its own.
 
-use kratos_operator::kratos::{Class, IdentityFilter};
+use kratos_operator::kratos::{Class, CredentialType, IdentityFilter, Removal};
 use serde_json::json;
 
 use crate::fixtures::{PASSWORD, customer_with_password, email, list, plain};
@@ -94,4 +94,30 @@ async fn a_bare_number_as_metadata_breaks_get_and_list_on_sqlite_until_it_is_del
     assert!(list(&client, IdentityFilter::by_ids([&healthy.id])).await.is_ok());
     assert_eq!(client.delete_identity(&poison.id).await.unwrap(), Removal::Removed);
     assert!(list(&client, IdentityFilter::default()).await.is_ok());
+}
+
+#[tokio::test]
+async fn an_empty_entry_that_the_schema_makes_survives_the_deletion_of_its_credential() {
+    let login = json!({"type": "string", "ory.sh/kratos": {"credentials": {"webauthn": {"identifier": true}}}});
+    let schema = json!({
+        "$id": "https://example.com/keyholder.schema.json",
+        "$schema": "http://json-schema.org/draft-07/schema#",
+        "type": "object",
+        "properties": {"traits": {"type": "object", "properties": {"login": login}}},
+    });
+    let mut options = Options::default();
+    options.schemas.insert("keyholder".into(), schema);
+    let kratos = Kratos::start(options).await.unwrap();
+    let client = kratos.client();
+    let mut wanted = plain(json!({"login": "ada-holds-no-key"}));
+    wanted.schema_id = "keyholder".into();
+    let created = client.create_identity(&wanted).await.unwrap();
+    let kind = CredentialType::Webauthn;
+    let before = client.get_identity(&created.id, &[]).await.unwrap().unwrap();
+    assert!(before.credential(kind).is_some(), "there is an entry although no key was ever enrolled");
+    // The answer says that it is gone; the entry's presence proves nothing.
+    let removal = client.delete_identity_credentials(&created.id, kind, None).await.unwrap();
+    assert_eq!(removal, Removal::Removed);
+    let after = client.get_identity(&created.id, &[]).await.unwrap().unwrap();
+    assert!(after.credential(kind).is_some(), "it survives");
 }
