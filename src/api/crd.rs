@@ -211,3 +211,97 @@ pub fn label_selector(_: &mut SchemaGenerator) -> Schema {
         },
     })
 }
+
+/// A Go duration that may be nothing.
+pub fn period(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({
+        "type": "string",
+        "maxLength": 32,
+        "pattern": r"^([0-9]+(\.[0-9]+)?(ms|s|m|h))+$",
+        "x-kubernetes-validations": [{
+            "rule": "duration(self) <= duration('8760h')",
+            "message": "must be a Go duration of at most 8760h",
+        }],
+    })
+}
+
+/// A point in time (RFC 3339).
+pub fn time(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({"type": "string", "format": "date-time", "maxLength": 64})
+}
+
+/// Mail addresses or phone numbers.
+pub fn addresses(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({
+        "type": "array",
+        "maxItems": 32,
+        "x-kubernetes-list-type": "set",
+        "items": {"type": "string", "minLength": 1, "maxLength": 320},
+    })
+}
+
+/// Links to accounts at providers. That a provider is named once is said by a condition, which can say why.
+pub fn provider_links(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({
+        "type": "array",
+        "maxItems": 16,
+        "x-kubernetes-list-type": "atomic",
+        "items": {
+            "type": "object",
+            "required": ["provider", "subject"],
+            "properties": {
+                "provider": {"type": "string", "minLength": 1, "maxLength": 255, "description": "The provider's id in Kratos' configuration."},
+                "subject": {"type": "string", "minLength": 1, "maxLength": 255, "description": "The account's id at the provider."},
+            },
+        },
+    })
+}
+
+/// Kinds of credentials.
+pub fn credential_kinds(_: &mut SchemaGenerator) -> Schema {
+    kinds(&["TOTP", "WebAuthn", "LookupSecret", "Password", "OIDC"])
+}
+
+/// Kinds of second factors.
+pub fn second_factors(_: &mut SchemaGenerator) -> Schema {
+    kinds(&["TOTP", "WebAuthn", "LookupSecret"])
+}
+
+fn kinds(kinds: &[&str]) -> Schema {
+    json_schema!({
+        "type": "array",
+        "maxItems": 8,
+        "x-kubernetes-list-type": "set",
+        "items": {"type": "string", "enum": kinds},
+    })
+}
+
+/// Traits out of Secrets.
+pub fn traits_from(_: &mut SchemaGenerator) -> Schema {
+    let name = |words: &str| json!({"type": "string", "minLength": 1, "maxLength": 253, "description": words});
+    json_schema!({
+        "type": "array",
+        "maxItems": 64,
+        "x-kubernetes-list-type": "map",
+        "x-kubernetes-list-map-keys": ["path"],
+        "items": {
+            "type": "object",
+            "required": ["path", "secretKeyRef"],
+            "properties": {
+                "path": {
+                    "type": "string",
+                    "minLength": 2,
+                    "maxLength": 1024,
+                    "pattern": "^(/([^/~]|~0|~1)+)+$",
+                    "description": "JSON pointer of the trait, within the traits, for example /email.",
+                },
+                "secretKeyRef": {
+                    "type": "object",
+                    "required": ["name", "key"],
+                    "description": "The Secret, in this namespace, and its key that holds the value.",
+                    "properties": {"name": name("Name of the object."), "key": name("Key within its data.")},
+                },
+            },
+        },
+    })
+}

@@ -11,7 +11,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::crd;
-use super::instance::Mode;
+use super::credentials::Credentials;
+use super::instance::{KeyRef, Mode};
+use super::lifecycle::{ActionStatuses, Actions, Adoption, Deletion, Recovery, RecoveryStatus, Validity};
 
 /// One identity in Kratos.
 #[derive(CustomResource, KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq)]
@@ -29,6 +31,7 @@ use super::instance::Mode;
     selectable = ".spec.schemaID"
 )]
 #[serde(rename_all = "camelCase")]
+#[x_kube(validation = Rule::new("!has(self.verifiedAddresses) || !has(self.adoption) || !has(self.adoption.policy) || self.adoption.policy == 'Never'").message("verifiedAddresses aren't for adopted identities: remove them, or adoption"))]
 #[x_kube(validation = Rule::new("!has(oldSelf.instanceRef) || (has(self.instanceRef) && self.instanceRef == oldSelf.instanceRef)").message("instanceRef can't be changed: delete the resource (deletion.policy Orphan keeps the identity) and make a new one"))]
 pub struct KratosIdentitySpec {
     /// The KratosInstance that this identity lives in. Omitted: the operator's default instance, noted in
@@ -49,6 +52,11 @@ pub struct KratosIdentitySpec {
     #[serde(default, deserialize_with = "crd::read_free_object", skip_serializing_if = "Map::is_empty")]
     #[schemars(schema_with = "crd::free_object")]
     pub traits: Map<String, Value>,
+
+    /// Traits whose values come from Secrets of this namespace, so that personal data stays out of Git.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(schema_with = "crd::traits_from")]
+    pub traits_from: Vec<TraitFrom>,
 
     /// Merge (default) enforces the keys named in traits, leaves others to the user, and removes a key that leaves the
     /// manifest. Exact makes the traits equal the manifest. CreateOnly gives them at creation; they are the user's after.
@@ -76,6 +84,27 @@ pub struct KratosIdentitySpec {
     #[schemars(length(max = 36), regex(pattern = r"^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$"))]
     pub organization_id: Option<String>,
 
+    /// Addresses among the traits that are marked as verified, at creation and later. Not for adopted identities.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(schema_with = "crd::addresses")]
+    pub verified_addresses: Vec<String>,
+
+    /// What the identity logs in with, as far as the manifest says.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub credentials: Option<Credentials>,
+
+    /// A recovery link or code, issued into a Secret of this namespace once the identity is active.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub recovery: Option<Recovery>,
+
+    /// When the identity may log in: active within this time, inactive outside of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub validity: Option<Validity>,
+
+    /// Whether an identity that is there already, and nobody's, is taken over.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub adoption: Option<Adoption>,
+
     /// What happens to the identity when this resource is deleted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub deletion: Option<Deletion>,
@@ -87,6 +116,19 @@ pub struct KratosIdentitySpec {
     /// While true the identity is neither looked at nor changed, and a deleted resource lets it go untouched.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub suspend: bool,
+
+    /// Things that are done once, each time their token changes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub actions: Option<Actions>,
+}
+
+/// One trait whose value comes from a Secret. The schema stands in `crd::traits_from`.
+#[derive(Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+pub struct TraitFrom {
+    /// JSON pointer of the trait, within the traits.
+    pub path: String,
+    pub secret_key_ref: KeyRef,
 }
 
 /// A `KratosInstance` by name.
@@ -116,24 +158,6 @@ pub enum TraitsPolicy {
     Merge,
     Exact,
     CreateOnly,
-}
-
-/// What happens to the identity when its resource is deleted.
-#[derive(Serialize, Deserialize, Clone, Copy, Debug, Default, PartialEq, Eq, JsonSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct Deletion {
-    /// Delete (default) deletes the identity. Orphan leaves it as it is. Deactivate makes it inactive and ends its sessions.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub policy: Option<DeletionPolicy>,
-}
-
-/// Delete | Orphan | Deactivate.
-#[derive(Serialize, Deserialize, Clone, Copy, Debug, Default, PartialEq, Eq, JsonSchema)]
-pub enum DeletionPolicy {
-    #[default]
-    Delete,
-    Orphan,
-    Deactivate,
 }
 
 /// How an identity stands. A copy for people: the truth is the mark in the identity's admin metadata.
@@ -170,4 +194,10 @@ pub struct KratosIdentityStatus {
     #[serde(default)]
     #[schemars(schema_with = "crd::paths")]
     pub drift: Vec<String>,
+    /// The recovery that was issued last.
+    #[serde(default)]
+    pub recovery: Option<RecoveryStatus>,
+    /// The actions that were done, each by its token.
+    #[serde(default)]
+    pub actions: Option<ActionStatuses>,
 }

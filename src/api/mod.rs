@@ -4,8 +4,10 @@
 
 pub mod condition;
 pub mod crd;
+pub mod credentials;
 pub mod identity;
 pub mod instance;
+pub mod lifecycle;
 
 pub use condition::{Reason, Verdict};
 pub use identity::{KratosIdentity, KratosIdentitySpec, KratosIdentityStatus};

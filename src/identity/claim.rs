@@ -84,8 +84,10 @@ impl Claimant {
             && mark.namespace_uid == self.namespace_uid
     }
 
-    /// The mark that this claimant writes, keeping what a newer version left in `before`.
+    /// The mark that this claimant writes, keeping what `before` says of the identity itself. A grace period that ran
+    /// is over: the resource is there.
     pub fn mark(&self, owned_paths: Vec<String>, before: Option<&Mark>) -> Mark {
+        let before = before.cloned().unwrap_or_default();
         Mark {
             owner: self.owner.clone(),
             cluster: self.cluster.clone(),
@@ -94,7 +96,9 @@ impl Claimant {
             name: self.name.clone(),
             uid: self.uid.clone(),
             owned_paths,
-            rest: before.map(|mark| mark.rest.clone()).unwrap_or_default(),
+            delete_after: None,
+            state_before: None,
+            ..before
         }
     }
 }

@@ -2,8 +2,9 @@
 
 use serde_json::{Map, Value};
 
-use crate::api::identity::{DeletionPolicy, IdentityState, KratosIdentitySpec, TraitsPolicy};
+use crate::api::identity::{IdentityState, KratosIdentitySpec, TraitsPolicy};
 use crate::api::instance::Mode;
+use crate::api::lifecycle::DeletionPolicy;
 use crate::api::{GROUP, Reason, Verdict};
 use crate::kratos::State;
 
@@ -42,12 +43,19 @@ pub fn parse(spec: &KratosIdentitySpec) -> (Handling, Result<Desired, Verdict>) 
         metadata_admin,
         external_id,
         organization_id,
+        traits_from: _,
+        verified_addresses: _,
+        credentials: _,
+        recovery: _,
+        validity: _,
+        adoption: _,
         deletion,
         mode,
         suspend,
+        actions: _,
     } = spec;
     let handling = Handling {
-        deletion: deletion.unwrap_or_default().policy.unwrap_or_default(),
+        deletion: deletion.clone().unwrap_or_default().policy.unwrap_or_default(),
         mode: mode.unwrap_or_default(),
         suspended: *suspend,
     };

@@ -2,6 +2,8 @@
 
 use std::time::Instant;
 
+use k8s_openapi::jiff::Timestamp;
+
 use super::apply::{self, Applied, ApplyError};
 use super::desired::Desired;
 use super::failure::{self, Halt, Sent};
@@ -21,7 +23,7 @@ pub async fn run(search: &Search<'_>, desired: &Desired, observed: Observed, pla
         Attempt::Conflict(conflict) => {
             let present = search.after_conflict(conflict).await?;
             let observed = Observed::Present(Box::new(present));
-            let plan = plan::plan(&search.inputs.claimant, desired, &observed);
+            let plan = plan::plan(&search.inputs.claimant, desired, &observed, Timestamp::now());
             match attempt(search, desired, observed, plan).await? {
                 Attempt::Done(seen) => Ok(seen),
                 Attempt::Conflict(_) => Err(Halt::Refused(plan::conflict(None))),

@@ -2,10 +2,14 @@
 //!
 //! It is where truth lives; status is a copy for people. Users can't see it, other admin tools can, and may wipe it.
 
+use std::collections::BTreeMap;
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::api::GROUP;
+use crate::kratos::State;
 
 /// The mark, `metadata_admin["kratos-operator.dev"]`.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -24,9 +28,46 @@ pub struct Mark {
     /// JSON pointers of what the manifest owns, so that a key that leaves the manifest can be removed.
     #[serde(default)]
     pub owned_paths: Vec<String>,
+    /// Of the password that was sent last, so that a changed Secret is known from one that is as it was.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub password: Option<PasswordMark>,
+    /// The actions that were begun, by their names in the manifest.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub actions: BTreeMap<String, ActionMark>,
+    /// When the identity is to be deleted: its resource is gone, and a grace period runs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub delete_after: Option<Time>,
+    /// The state that the identity had before a grace period began.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub state_before: Option<State>,
+    /// Whether the identity was there before its resource.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub adopted: bool,
     /// What a newer version of the operator wrote; kept as it is.
     #[serde(flatten)]
     pub rest: Map<String, Value>,
+}
+
+/// What is noted of a password: nothing that it could be guessed by without the operator's key.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct PasswordMark {
+    /// HMAC of identity id, format and value.
+    pub digest: String,
+    /// The operator's key that it was made with.
+    #[serde(rename = "keyID")]
+    pub key_id: String,
+}
+
+/// An action that was begun: the intent is written before anything is done.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ActionMark {
+    pub token: String,
+    pub started_at: Time,
+    /// Absent: it was begun, and may have been done.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub completed_at: Option<Time>,
 }
 
 /// What stands where the mark belongs.

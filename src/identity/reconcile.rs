@@ -57,7 +57,7 @@ async fn look(
     let search = search(resource, &inputs, &desired, (&traits, only_looks), context).await?;
     let mut observed = search.run().await?;
     note_sessions(&search, &desired, &mut observed).await?;
-    let plan = plan::plan(&inputs.claimant, &desired, &observed);
+    let plan = plan::plan(&inputs.claimant, &desired, &observed, Timestamp::now());
     let seen = if only_looks {
         report(&inputs, observed, plan)
     } else {

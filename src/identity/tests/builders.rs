@@ -1,5 +1,6 @@
 //! What the tests are built from. Every name differs from every other, so that a swap fails.
 
+use k8s_openapi::jiff::Timestamp;
 use serde_json::{Map, Value, json};
 
 use crate::identity::claim::Claimant;
@@ -9,6 +10,11 @@ use crate::identity::plan::{Observed, Present};
 use crate::kratos::{Identity, PatchOperation};
 
 pub const GROUP: &str = "kratos-operator.dev";
+
+/// The time at which tests plan.
+pub fn now() -> Timestamp {
+    "2026-12-24T18:00:00Z".parse().expect("a time")
+}
 
 pub fn claimant() -> Claimant {
     Claimant {

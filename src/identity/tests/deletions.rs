@@ -4,7 +4,7 @@ use rstest::rstest;
 use serde_json::json;
 
 use super::builders::identity;
-use crate::api::identity::DeletionPolicy;
+use crate::api::lifecycle::DeletionPolicy;
 use crate::identity::plan::{Step, plan_deletion};
 use crate::kratos::{Identity, PatchOperation};
 

@@ -4,8 +4,9 @@ use rstest::rstest;
 use serde_json::{Value, json};
 
 use super::builders::{GROUP, object};
-use crate::api::identity::{DeletionPolicy, IdentityState, KratosIdentitySpec, TraitsPolicy};
+use crate::api::identity::{IdentityState, KratosIdentitySpec, TraitsPolicy};
 use crate::api::instance::Mode;
+use crate::api::lifecycle::DeletionPolicy;
 use crate::api::{Reason, Verdict};
 use crate::identity::desired::{self, Desired, Handling, from_kratos, to_kratos};
 use crate::kratos::State;

@@ -3,12 +3,12 @@
 use rstest::rstest;
 use serde_json::{Value, json};
 
-use super::builders::{GROUP, claimant, desired, identity, mark_json, marked, present};
+use super::builders::{GROUP, claimant, desired, identity, mark_json, marked, now, present};
 use crate::identity::plan::{Observed, Plan, Present, Step, plan};
 use crate::kratos::{Identity, State};
 
 fn plan_for(spec: &Value, observed: &Observed) -> Plan {
-    plan(&claimant(), &desired(spec), observed)
+    plan(&claimant(), &desired(spec), observed, now())
 }
 
 /// The operations of a plan's only patch, but for the one that writes the mark.

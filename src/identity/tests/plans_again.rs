@@ -4,7 +4,7 @@ use proptest::prelude::*;
 use rstest::rstest;
 use serde_json::{Value, json};
 
-use super::builders::{claimant, desired, identity, marked, patched, present};
+use super::builders::{claimant, desired, identity, marked, now, patched, present};
 use crate::identity::desired::Desired;
 use crate::identity::plan::{Observed, Step, plan};
 use crate::kratos::Identity;
@@ -15,7 +15,7 @@ fn after(desired: &Desired, observed: &Observed) -> Identity {
         Observed::Absent => json!({}),
         Observed::Present(there) => serde_json::to_value(&there.identity).unwrap(),
     };
-    for step in plan(&claimant(), desired, observed).steps {
+    for step in plan(&claimant(), desired, observed, now()).steps {
         match step {
             Step::Create(create) => {
                 document = serde_json::to_value(create).unwrap();
@@ -31,7 +31,7 @@ fn after(desired: &Desired, observed: &Observed) -> Identity {
 
 fn settles(desired: &Desired, observed: &Observed) {
     let result = after(desired, observed);
-    let again = plan(&claimant(), desired, &present(result.clone()));
+    let again = plan(&claimant(), desired, &present(result.clone()), now());
     assert_eq!(again.steps, [], "over {}", serde_json::to_string_pretty(&result).unwrap());
     assert_eq!(again.changes, Vec::<String>::new());
 }
@@ -68,7 +68,7 @@ fn what_kratos_makes_of_numbers_is_no_drift() {
     let desired = desired(&json!({"traits": {"n": 9_007_199_254_740_993_u64, "one": 1, "list": [1]}}));
     let there = json!({"traits": {"n": 9_007_199_254_740_992_u64, "one": 1.0, "list": [1.0]}});
     let owned = ["/traits/list", "/traits/n", "/traits/one"];
-    assert_eq!(plan(&claimant(), &desired, &present(marked(&there, &owned))).steps, []);
+    assert_eq!(plan(&claimant(), &desired, &present(marked(&there, &owned)), now()).steps, []);
 }
 
 fn document() -> impl Strategy<Value = Value> {

@@ -1,0 +1,188 @@
+//! How an identity comes, is let in, and goes, as its manifest says. Shapes only.
+
+#![allow(clippy::doc_markdown, reason = "descriptions are read in `kubectl explain`, where backticks are noise")]
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use kube::KubeSchema;
+use kube::core::Duration;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::crd;
+use super::credentials::CredentialKind;
+
+/// A recovery link or code, issued into a Secret.
+#[derive(Serialize, Deserialize, Clone, Debug, PartialEq, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Recovery {
+    /// Link, or Code: the code is given beside the link of the page that asks for it.
+    #[serde(rename = "type")]
+    pub kind: RecoveryKind,
+    /// How long it holds, as a Go duration. Default: as Kratos is configured.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "crd::duration")]
+    pub expires_in: Option<Duration>,
+    /// Name of the Secret that it is written into. It is made by the operator, and deleted when the recovery expires; a
+    /// Secret of that name that isn't this resource's own is never touched.
+    #[schemars(length(min = 1, max = 253), regex(pattern = r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$"))]
+    pub secret_name: String,
+}
+
+/// Link | Code.
+#[derive(Serialize, Deserialize, Clone, Copy, Debug, PartialEq, Eq, JsonSchema)]
+pub enum RecoveryKind {
+    Link,
+    Code,
+}
+
+/// When an identity may log in. It owns the state, together with spec.state.
+#[derive(Serialize, Deserialize, Clone, Debug, PartialEq, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+#[x_kube(validation = Rule::new("has(self.notBefore) || has(self.notAfter)").message("name notBefore, notAfter or both"))]
+#[x_kube(validation = Rule::new("!has(self.notBefore) || !has(self.notAfter) || self.notBefore < self.notAfter").message("notBefore must lie before notAfter"))]
+pub struct Validity {
+    /// Inactive before this time.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "crd::time")]
+    pub not_before: Option<Time>,
+    /// Inactive from this time on; the sessions end with it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "crd::time")]
+    pub not_after: Option<Time>,
+}
+
+/// Whether an identity that is there already is taken over.
+#[derive(Serialize, Deserialize, Clone, Debug, Default, PartialEq, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+#[x_kube(validation = Rule::new("!has(self.policy) || self.policy != 'IfUnowned' || has(self.identifier) != has(self.identityID)").message("IfUnowned needs either identifier or identityID"))]
+pub struct Adoption {
+    /// Never (default), or IfUnowned: the identity named here is taken over if it is nobody's. What the manifest doesn't
+    /// name stays as it is, and deletion.policy is Orphan unless it says otherwise.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub policy: Option<AdoptionPolicy>,
+    /// A login identifier of the identity, a verified address.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 320))]
+    pub identifier: Option<String>,
+    /// The identity's id in Kratos.
+    #[serde(rename = "identityID", default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 36), regex(pattern = r"^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$"))]
+    pub identity_id: Option<String>,
+}
+
+/// Never | `IfUnowned`.
+#[derive(Serialize, Deserialize, Clone, Copy, Debug, Default, PartialEq, Eq, JsonSchema)]
+pub enum AdoptionPolicy {
+    #[default]
+    Never,
+    IfUnowned,
+}
+
+/// What happens to the identity when its resource is deleted.
+#[derive(Serialize, Deserialize, Clone, Debug, Default, PartialEq, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Deletion {
+    /// Delete (default; with adoption Orphan) deletes the identity. Orphan leaves it as it is. Deactivate makes it
+    /// inactive and ends its sessions.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub policy: Option<DeletionPolicy>,
+    /// With Delete: how long the identity stays, inactive and without sessions, before it is deleted, as a Go duration.
+    /// The same manifest applied again before that brings it back. Default 0s: deleted at once.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "crd::period")]
+    pub grace_period: Option<Duration>,
+}
+
+/// Delete | Orphan | Deactivate.
+#[derive(Serialize, Deserialize, Clone, Copy, Debug, Default, PartialEq, Eq, JsonSchema)]
+pub enum DeletionPolicy {
+    #[default]
+    Delete,
+    Orphan,
+    Deactivate,
+}
+
+/// Things that are done once, each time their token changes.
+#[derive(Serialize, Deserialize, Clone, Debug, Default, PartialEq, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Actions {
+    /// Ends every session that began before the operator saw the token.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub revoke_sessions: Option<Action>,
+    /// Deletes second factors, as for somebody who lost their phone, and ends the sessions.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reset_second_factors: Option<ResetSecondFactors>,
+    /// Issues a new recovery as spec.recovery says.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub recovery: Option<Action>,
+    /// Sends the Secret's password although nothing changed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub set_password: Option<Action>,
+}
+
+/// Something that is done once per token.
+#[derive(Serialize, Deserialize, Clone, Debug, PartialEq, Eq, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Action {
+    /// Any text; a new one asks for the action once more.
+    #[schemars(length(min = 1, max = 128))]
+    pub token: String,
+}
+
+/// Deletes second factors, once per token.
+#[derive(Serialize, Deserialize, Clone, Debug, PartialEq, Eq, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ResetSecondFactors {
+    /// Any text; a new one asks for the action once more.
+    #[schemars(length(min = 1, max = 128))]
+    pub token: String,
+    /// Which ones. Default: all of them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(schema_with = "crd::second_factors")]
+    pub types: Vec<CredentialKind>,
+}
+
+/// The recovery that was issued last.
+#[derive(Serialize, Deserialize, Clone, Debug, Default, PartialEq, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct RecoveryStatus {
+    /// The Secret that holds it.
+    #[serde(default)]
+    pub secret_name: Option<String>,
+    /// When it expires; the Secret is deleted then.
+    #[serde(default)]
+    pub expires_at: Option<Time>,
+}
+
+/// The actions that were done.
+#[derive(Serialize, Deserialize, Clone, Debug, Default, PartialEq, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ActionStatuses {
+    /// How revokeSessions stands.
+    #[serde(default)]
+    pub revoke_sessions: Option<ActionStatus>,
+    /// How resetSecondFactors stands.
+    #[serde(default)]
+    pub reset_second_factors: Option<ActionStatus>,
+    /// How recovery stands.
+    #[serde(default)]
+    pub recovery: Option<ActionStatus>,
+    /// How setPassword stands.
+    #[serde(default)]
+    pub set_password: Option<ActionStatus>,
+}
+
+/// How one action stands.
+#[derive(Serialize, Deserialize, Clone, Debug, Default, PartialEq, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ActionStatus {
+    /// The token that it was asked for by.
+    #[serde(default)]
+    pub token: Option<String>,
+    /// When it was done.
+    #[serde(default)]
+    pub completed_at: Option<Time>,
+    /// What came of it.
+    #[serde(default)]
+    pub message: Option<String>,
+}

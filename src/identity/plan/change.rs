@@ -1,0 +1,113 @@
+//! The plan for an identity that is there: what differs, in as few requests as may be. Pure.
+
+use k8s_openapi::jiff::Timestamp;
+use serde_json::{Map, Value};
+
+use super::{
+    EXTERNAL_ID, METADATA_ADMIN, METADATA_PUBLIC, ORGANIZATION_ID, Plan, Present, SCHEMA_ID, STATE, Step, TRAITS,
+    mark_path,
+};
+use crate::api::GROUP;
+use crate::api::identity::TraitsPolicy;
+use crate::identity::claim::Claimant;
+use crate::identity::desired::Desired;
+use crate::identity::json::{self, Null};
+use crate::identity::mark::Mark;
+use crate::identity::pointer;
+use crate::kratos::{Identity, PatchOperation, State};
+
+/// The plan for an identity that is there.
+pub(super) fn plan(
+    claimant: &Claimant,
+    desired: &Desired,
+    present: &Present,
+    owned_paths: Vec<String>,
+    _now: Timestamp,
+) -> Plan {
+    let identity = &present.identity;
+    let owned_before = present.mark.as_ref().map_or(&[][..], |mark| mark.owned_paths.as_slice());
+    let mut operations = Vec::new();
+    if identity.schema_id != desired.schema_id {
+        operations.push(PatchOperation::Replace { path: SCHEMA_ID.into(), value: desired.schema_id.clone().into() });
+    }
+    let traits = wanted_traits(desired, identity, owned_before);
+    json::diff(TRAITS, &identity.traits, &traits, &mut operations);
+    diff_metadata(METADATA_PUBLIC, &identity.metadata_public, &desired.metadata_public, owned_before, &mut operations);
+    if let Some(state) = desired.state.filter(|state| *state != identity.state) {
+        operations.push(PatchOperation::Replace { path: STATE.into(), value: state.as_str().into() });
+    }
+    for (path, wanted, there) in [
+        (EXTERNAL_ID, &desired.external_id, &identity.external_id),
+        (ORGANIZATION_ID, &desired.organization_id, &identity.organization_id),
+    ] {
+        let is_owned = wanted.is_some() || owned_before.iter().any(|owned| owned == path);
+        if is_owned && wanted != there {
+            operations.push(PatchOperation::Add { path: path.into(), value: wanted.clone().into() });
+        }
+    }
+    let mark = claimant.mark(owned_paths.clone(), present.mark.as_ref());
+    let mut admin_operations = Vec::new();
+    diff_admin(identity, desired, owned_before, &mark, &mut admin_operations);
+    let is_mark = |operation: &PatchOperation| pointer::is_within(operation.path(), &mark_path());
+    let changes = operations.iter().chain(admin_operations.iter().filter(|operation| !is_mark(operation)));
+    let changes = changes.map(|operation| operation.path().to_owned()).collect();
+    operations.extend(admin_operations);
+
+    let id = identity.id.clone();
+    let deactivates =
+        desired.state == Some(State::Inactive) && (identity.state == State::Active || present.has_sessions);
+    let mut steps = Vec::new();
+    if !operations.is_empty() {
+        steps.push(Step::Patch { id: id.clone(), operations });
+    }
+    if deactivates {
+        steps.push(Step::EndSessions { id: id.clone() });
+        steps.push(Step::ConfirmInactive { id });
+    }
+    Plan { steps, changes, owned_paths, traits }
+}
+
+fn wanted_traits(desired: &Desired, identity: &Identity, owned_before: &[String]) -> Value {
+    match desired.traits_policy {
+        TraitsPolicy::Merge => json::merge(TRAITS, &identity.traits, &desired.traits, owned_before, Null::Value),
+        TraitsPolicy::Exact => Value::Object(desired.traits.clone()),
+        TraitsPolicy::CreateOnly => identity.traits.clone(),
+    }
+}
+
+fn diff_metadata(
+    root: &str,
+    there: &Value,
+    wanted: &Map<String, Value>,
+    owned_before: &[String],
+    operations: &mut Vec<PatchOperation>,
+) {
+    let merged = json::merge(root, there, wanted, owned_before, Null::Absent);
+    let touches = !wanted.is_empty() || owned_before.iter().any(|path| pointer::is_within(path, root));
+    let is_empty = |value: &Value| value.as_object().is_none_or(Map::is_empty);
+    // Null and an empty object say the same; neither is turned into the other. Nor is there anything of ours in what is
+    // no object.
+    if touches && !(is_empty(&merged) && is_empty(there)) {
+        json::diff(root, there, &merged, operations);
+    }
+}
+
+fn diff_admin(
+    identity: &Identity,
+    desired: &Desired,
+    owned_before: &[String],
+    mark: &Mark,
+    operations: &mut Vec<PatchOperation>,
+) {
+    let there = &identity.metadata_admin;
+    let wanted = mark.to_value();
+    if !there.get(GROUP).is_some_and(|found| json::same(found, &wanted)) {
+        // `replace` makes the object where metadata_admin is null, and leaves keys alone that another writer added
+        // since it was read; `add` would do neither.
+        operations.push(PatchOperation::Replace { path: mark_path(), value: wanted });
+    }
+    let there = there.as_object().cloned().unwrap_or_default();
+    let merged =
+        json::merge(METADATA_ADMIN, &Value::Object(there.clone()), &desired.metadata_admin, owned_before, Null::Absent);
+    json::diff(METADATA_ADMIN, &Value::Object(there), &merged, operations);
+}

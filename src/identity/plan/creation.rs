@@ -1,0 +1,35 @@
+//! The plan where there is no identity: one request that creates it whole. Pure.
+
+use k8s_openapi::jiff::Timestamp;
+use serde_json::Value;
+
+use super::{METADATA_ADMIN, METADATA_PUBLIC, Plan, SCHEMA_ID, Step, TRAITS};
+use crate::api::GROUP;
+use crate::identity::claim::Claimant;
+use crate::identity::desired::Desired;
+use crate::identity::json::{self, Null};
+use crate::identity::pointer;
+use crate::kratos::{CreateIdentity, State};
+
+/// The plan where there is no identity.
+pub(super) fn plan(claimant: &Claimant, desired: &Desired, owned_paths: Vec<String>, _now: Timestamp) -> Plan {
+    let mark = claimant.mark(owned_paths.clone(), None);
+    let public = json::merge(METADATA_PUBLIC, &Value::Null, &desired.metadata_public, &[], Null::Absent);
+    let mut admin = json::merge(METADATA_ADMIN, &Value::Null, &desired.metadata_admin, &[], Null::Absent);
+    admin[GROUP] = mark.to_value();
+    let create = CreateIdentity {
+        schema_id: desired.schema_id.clone(),
+        traits: Value::Object(desired.traits.clone()),
+        state: Some(desired.state.unwrap_or(State::Active)),
+        metadata_public: (!desired.metadata_public.is_empty()).then_some(public),
+        metadata_admin: Some(admin),
+        external_id: desired.external_id.clone(),
+        organization_id: desired.organization_id.clone(),
+        ..CreateIdentity::default()
+    };
+    let mut changes = vec![SCHEMA_ID.to_owned()];
+    changes.extend(json::leaves(TRAITS, &desired.traits));
+    changes.extend(owned_paths.iter().filter(|path| !pointer::is_within(path, TRAITS)).cloned());
+    let traits = create.traits.clone();
+    Plan { steps: vec![Step::Create(Box::new(create))], changes, owned_paths, traits }
+}

@@ -1,0 +1,51 @@
+//! What an identity that was found means for a resource. Pure.
+
+use super::Present;
+use crate::api::{GROUP, Reason, Verdict};
+use crate::identity::claim::{Claim, Claimant};
+use crate::identity::mark::Mark;
+use crate::kratos::Identity;
+
+/// What an identity that was found means for a resource: its own, one that it may not touch, or none.
+///
+/// `restorable`: a mark that is missing may be written again, because this process saw the identity marked as ours, or
+/// because the status of a resource beside the instance names it. `is_same_person`: see
+/// [`crate::identity::claim::is_same_person`].
+pub fn judge(
+    claimant: &Claimant,
+    identity: Identity,
+    restorable: bool,
+    is_same_person: bool,
+) -> Result<Option<Present>, Verdict> {
+    let present = |identity, mark: Option<Mark>| Ok(Some(Present { identity, mark, has_sessions: false }));
+    match claimant.claim(&identity) {
+        Claim::Ours(mark) => present(identity, Some(*mark)),
+        Claim::Former(mark) if is_same_person => present(identity, Some(*mark)),
+        // Somebody else had this name; the new person gets an identity of their own.
+        Claim::Former(_) => Ok(None),
+        Claim::Unmarked if restorable => present(identity, None),
+        Claim::Unmarkable if restorable => Err(Verdict::new(
+            Reason::AdoptionRefused,
+            format!(
+                "metadata_admin of the identity is not an object, so that the operator's mark ({GROUP}) can't be \
+                 written into it; set it to null or to an object in Kratos"
+            ),
+        )),
+        Claim::Foreign { neighbour } => Err(conflict(neighbour.as_deref())),
+        Claim::Unmarked | Claim::Unmarkable => Err(conflict(None)),
+    }
+}
+
+/// The one message about identities of others; it names a resource only within the same namespace.
+pub fn conflict(neighbour: Option<&str>) -> Verdict {
+    let message = match neighbour {
+        Some(name) => format!(
+            "the identity, or an identifier or address of it, belongs to the KratosIdentity {name} in this \
+             namespace; give each identity one resource"
+        ),
+        None => "the identity, or an identifier or address of it, is taken by an identity that this resource doesn't \
+                 manage; use another identifier, or have that identity released"
+            .to_owned(),
+    };
+    Verdict::new(Reason::IdentityConflict, message)
+}
