@@ -1,7 +1,9 @@
 //! From the raw spec to what is wanted, validated once; nothing after it touches the raw spec. Pure.
 
+use k8s_openapi::jiff::Timestamp;
 use serde_json::{Map, Value};
 
+use super::validity::Phase;
 use crate::api::identity::{IdentityState, KratosIdentitySpec, TraitsPolicy};
 use crate::api::instance::Mode;
 use crate::api::lifecycle::DeletionPolicy;
@@ -20,6 +22,8 @@ pub struct Desired {
     pub organization_id: Option<String>,
     /// Absent: created active, then not owned.
     pub state: Option<State>,
+    /// How the window of validity stands, where it is what decides on the state.
+    pub phase: Option<Phase>,
 }
 
 /// What a manifest says about how it is to be handled.
@@ -30,8 +34,8 @@ pub struct Handling {
     pub suspended: bool,
 }
 
-/// Splits and validates a spec. `InvalidSpec` where it contradicts itself in a way that the API server can't see.
-pub fn parse(spec: &KratosIdentitySpec) -> (Handling, Result<Desired, Verdict>) {
+/// Splits and validates a spec, as it stands at the time `now`. `InvalidSpec` where it contradicts itself in a way that the API server can't see.
+pub fn parse(spec: &KratosIdentitySpec, now: Timestamp) -> (Handling, Result<Desired, Verdict>) {
     // In full, so that a new field breaks the build instead of being forgotten. The instance is resolved apart.
     let KratosIdentitySpec {
         instance_ref: _,
@@ -47,7 +51,7 @@ pub fn parse(spec: &KratosIdentitySpec) -> (Handling, Result<Desired, Verdict>) 
         verified_addresses: _,
         credentials: _,
         recovery: _,
-        validity: _,
+        validity,
         adoption: _,
         deletion,
         mode,
@@ -63,6 +67,8 @@ pub fn parse(spec: &KratosIdentitySpec) -> (Handling, Result<Desired, Verdict>) 
         let message = format!("metadataAdmin may not hold the key {GROUP}: it is the operator's own; remove it");
         return (handling, Err(Verdict::new(Reason::InvalidSpec, message)));
     }
+    let is_inactive = *state == Some(IdentityState::Inactive);
+    let phase = validity.as_ref().filter(|_| !is_inactive).map(|validity| Phase::at(validity, now));
     let desired = Desired {
         schema_id: schema_id.clone(),
         traits: traits.clone(),
@@ -71,7 +77,8 @@ pub fn parse(spec: &KratosIdentitySpec) -> (Handling, Result<Desired, Verdict>) 
         metadata_admin: metadata_admin.clone(),
         external_id: external_id.clone(),
         organization_id: organization_id.clone(),
-        state: state.map(to_kratos),
+        state: phase.map(Phase::state).or(state.map(to_kratos)),
+        phase,
     };
     (handling, Ok(desired))
 }

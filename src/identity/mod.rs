@@ -1,7 +1,7 @@
 //! `KratosIdentity`: one way from manifest to status.
 //!
 //! `inputs → desired → observe → plan → apply → status`, driven by `reconcile`. `desired`, `plan`, `status` and what
-//! they stand on (`claim`, `json`, `mark`, `pointer`, `schema`) are pure: no client, no runtime, no clock.
+//! they stand on (`claim`, `json`, `mark`, `pointer`, `schema`, `validity`) are pure: no client, no runtime, no clock.
 
 pub mod apply;
 pub mod claim;
@@ -21,6 +21,7 @@ pub mod release;
 pub mod schema;
 pub mod status;
 pub mod unreadable;
+pub mod validity;
 
 #[cfg(test)]
 mod tests;

@@ -2,6 +2,7 @@
 //!
 //! Doesn't depend on a status, and needs nothing of the spec but the deletion policy.
 
+use k8s_openapi::jiff::Timestamp;
 use kube::runtime::controller::Action;
 use kube::{Api, ResourceExt};
 use serde_json::Value;
@@ -40,7 +41,7 @@ pub async fn reconcile(resource: &KratosIdentity, context: &Context) -> Result<A
             context.events.publish(&live, happening(&release));
             Ok(Action::await_change())
         }
-        Err(halt) => finish(&live, Err(with_escape(halt)), context).await,
+        Err(halt) => finish(&live, Err(with_escape(halt)), None, context).await,
     }
 }
 
@@ -52,7 +53,7 @@ async fn live(resource: &KratosIdentity, context: &Context) -> Result<Option<Kra
 }
 
 async fn release(resource: &KratosIdentity, context: &Context) -> Result<Release, Halt> {
-    let (Handling { deletion, mode, suspended }, _) = desired::parse(&resource.spec);
+    let (Handling { deletion, mode, suspended }, _) = desired::parse(&resource.spec, Timestamp::now());
     if deletion == DeletionPolicy::Orphan {
         return Ok(Release::Kept("deletion.policy is Orphan"));
     }

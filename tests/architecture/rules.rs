@@ -4,7 +4,7 @@ use crate::source::{code, paths};
 use crate::tree::{File, files};
 
 /// Modules that are pure: no client, no runtime, no clock.
-const PURE: [&str; 16] = [
+const PURE: [&str; 17] = [
     "crate::api",
     "crate::changes",
     "crate::identity::claim",
@@ -15,6 +15,7 @@ const PURE: [&str; 16] = [
     "crate::identity::pointer",
     "crate::identity::schema",
     "crate::identity::status",
+    "crate::identity::validity",
     "crate::instance::consent",
     "crate::instance::settings",
     "crate::instance::status",

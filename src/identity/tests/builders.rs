@@ -77,7 +77,7 @@ pub fn desired(spec: &Value) -> Desired {
     let mut whole = object(json!({"schemaID": "customer"}));
     whole.extend(object(spec.clone()));
     let spec = serde_json::from_value(whole.into()).expect("a spec");
-    desired::parse(&spec).1.expect("a spec without contradictions")
+    desired::parse(&spec, now()).1.expect("a spec without contradictions")
 }
 
 pub fn object(value: Value) -> Map<String, Value> {

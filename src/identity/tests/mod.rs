@@ -16,3 +16,4 @@ mod plans_again;
 mod remembering;
 mod schemas;
 mod statuses;
+mod validities;
