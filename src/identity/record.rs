@@ -43,7 +43,7 @@ pub async fn finish(
             if matches!(outcome.seen, Seen::Absent { .. }) {
                 wait(resource, &outcome.verdict, context);
             }
-            (outcome, None)
+            (outcome, at_the_resync(resource, context))
         }
         Err(Halt::Waiting(verdict)) => {
             let after = wait(resource, &verdict, context);
@@ -65,7 +65,7 @@ pub async fn finish(
         }
         Err(Halt::Refused(verdict)) => {
             wait(resource, &verdict, context);
-            (outcome(verdict), None)
+            (outcome(verdict), at_the_resync(resource, context))
         }
         Err(Halt::Retry { verdict, after }) => {
             let failures = count_failure(&uid, context);
@@ -85,6 +85,16 @@ fn action(after: Option<Duration>, boundary: Option<Timestamp>) -> Action {
     let boundary = boundary.map(|boundary| validity::wait(boundary, Timestamp::now()));
     let first = after.into_iter().chain(boundary).min();
     first.map_or_else(Action::await_change, Action::requeue)
+}
+
+/// When to look again at what is settled: when something changes. Where nobody tells that a Secret did, at the resync.
+fn at_the_resync(resource: &KratosIdentity, context: &Context) -> Option<Duration> {
+    if !context.rotation.is_missed_by(&Place::of(resource)) {
+        return None;
+    }
+    let handle = inputs::instance_place(resource, context).ok().and_then(|place| context.registry.handle(&place));
+    let after = handle.map_or(NO_INSTANCE, |handle| handle.settings.resync_interval);
+    Some(backoff::spread(after))
 }
 
 /// Counts a failure. Returns how many there were in a row before it.

@@ -2,7 +2,6 @@
 //!
 //! Doesn't depend on a status, and needs nothing of the spec but the deletion policy.
 
-use k8s_openapi::jiff::Timestamp;
 use kube::runtime::controller::Action;
 use kube::{Api, ResourceExt};
 use serde_json::Value;
@@ -53,7 +52,7 @@ async fn live(resource: &KratosIdentity, context: &Context) -> Result<Option<Kra
 }
 
 async fn release(resource: &KratosIdentity, context: &Context) -> Result<Release, Halt> {
-    let (Handling { deletion, mode, suspended }, _) = desired::parse(&resource.spec, Timestamp::now());
+    let Handling { deletion, mode, suspended } = desired::handling(&resource.spec);
     if deletion == DeletionPolicy::Orphan {
         return Ok(Release::Kept("deletion.policy is Orphan"));
     }

@@ -9,10 +9,12 @@ use crate::api::instance::Mode;
 use crate::api::lifecycle::DeletionPolicy;
 use crate::api::{Reason, Verdict};
 use crate::identity::desired::{self, Desired, Handling, from_kratos, to_kratos};
+use crate::identity::secrets::Secrets;
 use crate::kratos::State;
 
 fn parse(spec: Value) -> (Handling, Result<Desired, Verdict>) {
-    desired::parse(&serde_json::from_value::<KratosIdentitySpec>(spec).unwrap(), now())
+    let spec = serde_json::from_value::<KratosIdentitySpec>(spec).unwrap();
+    (desired::handling(&spec), desired::parse(&spec, &Secrets::default(), now()))
 }
 
 #[test]

@@ -15,5 +15,6 @@ mod plans;
 mod plans_again;
 mod remembering;
 mod schemas;
+mod secrets;
 mod statuses;
 mod validities;
