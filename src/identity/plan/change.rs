@@ -9,6 +9,7 @@ use super::{
 };
 use crate::api::GROUP;
 use crate::api::identity::TraitsPolicy;
+use crate::identity::addresses::{self, VERIFIABLE_ADDRESSES};
 use crate::identity::claim::Claimant;
 use crate::identity::desired::Desired;
 use crate::identity::json::{self, Null};
@@ -50,7 +51,12 @@ pub(super) fn plan(
     diff_admin(identity, desired, owned_before, &mark, &mut admin_operations);
     let is_mark = |operation: &PatchOperation| pointer::is_within(operation.path(), &mark_path());
     let changes = operations.iter().chain(admin_operations.iter().filter(|operation| !is_mark(operation)));
-    let changes = changes.map(|operation| operation.path().to_owned()).collect();
+    let mut changes: Vec<_> = changes.map(|operation| operation.path().to_owned()).collect();
+    let traits_change = operations.iter().any(|operation| pointer::is_within(operation.path(), TRAITS));
+    let verifies = addresses::is_due(identity, &desired.verified_addresses, traits_change);
+    if verifies {
+        changes.push(VERIFIABLE_ADDRESSES.to_owned());
+    }
     operations.extend(admin_operations);
 
     let id = identity.id.clone();
@@ -59,6 +65,9 @@ pub(super) fn plan(
     let mut steps = Vec::new();
     if !operations.is_empty() {
         steps.push(Step::Patch { id: id.clone(), operations });
+    }
+    if verifies {
+        steps.push(Step::VerifyAddresses { id: id.clone(), addresses: desired.verified_addresses.clone() });
     }
     if deactivates {
         steps.push(Step::EndSessions { id: id.clone() });

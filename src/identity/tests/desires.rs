@@ -45,6 +45,7 @@ fn everything_that_a_manifest_says_is_wanted_where_it_belongs() {
         organization_id: Some("0a0b0c0d-1111-2222-3333-444455556666".into()),
         state: Some(State::Inactive),
         phase: None,
+        verified_addresses: Vec::new(),
     };
     assert_eq!(desired, Ok(expected));
 }
@@ -63,6 +64,7 @@ fn what_a_manifest_leaves_out_is_merged_enforced_and_deleted_with_it() {
         organization_id: None,
         state: None,
         phase: None,
+        verified_addresses: Vec::new(),
     };
     assert_eq!(desired, Ok(expected));
 }
