@@ -1,10 +1,12 @@
 //! From the raw spec to what is wanted, validated once; nothing after it touches the raw spec. Pure.
 
+use std::time::Duration;
+
 use serde_json::{Map, Value};
 
 use crate::api::identity::{IdentityState, KratosIdentitySpec, TraitsPolicy};
 use crate::api::instance::Mode;
-use crate::api::lifecycle::DeletionPolicy;
+use crate::api::lifecycle::{AdoptionPolicy, Deletion, DeletionPolicy};
 use crate::api::{GROUP, Reason, Verdict};
 use crate::kratos::State;
 
@@ -26,6 +28,8 @@ pub struct Desired {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Handling {
     pub deletion: DeletionPolicy,
+    /// Nothing: there is none. Counts with the policy Delete alone.
+    pub grace_period: Duration,
     pub mode: Mode,
     pub suspended: bool,
 }
@@ -48,14 +52,18 @@ pub fn parse(spec: &KratosIdentitySpec) -> (Handling, Result<Desired, Verdict>) 
         credentials: _,
         recovery: _,
         validity: _,
-        adoption: _,
+        adoption,
         deletion,
         mode,
         suspend,
         actions: _,
     } = spec;
+    let Deletion { policy, grace_period } = deletion.clone().unwrap_or_default();
+    let adopts = adoption.as_ref().and_then(|adoption| adoption.policy) == Some(AdoptionPolicy::IfUnowned);
+    let default = if adopts { DeletionPolicy::Orphan } else { DeletionPolicy::Delete };
     let handling = Handling {
-        deletion: deletion.clone().unwrap_or_default().policy.unwrap_or_default(),
+        deletion: policy.unwrap_or(default),
+        grace_period: grace_period.map_or(Duration::ZERO, Into::into),
         mode: mode.unwrap_or_default(),
         suspended: *suspend,
     };
