@@ -1,11 +1,14 @@
 //! From the raw spec to what is wanted, validated once; nothing after it touches the raw spec. Pure.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
+use k8s_openapi::jiff::Timestamp;
 use serde_json::{Map, Value};
 
+use super::secrets::Secrets;
 use crate::api::identity::{IdentityState, KratosIdentitySpec, TraitsPolicy};
-use crate::api::instance::Mode;
+use crate::api::instance::{KeyRef, Mode};
 use crate::api::lifecycle::{AdoptionPolicy, Deletion, DeletionPolicy};
 use crate::api::{GROUP, Reason, Verdict};
 use crate::kratos::State;
@@ -34,8 +37,32 @@ pub struct Handling {
     pub suspended: bool,
 }
 
-/// Splits and validates a spec. `InvalidSpec` where it contradicts itself in a way that the API server can't see.
-pub fn parse(spec: &KratosIdentitySpec) -> (Handling, Result<Desired, Verdict>) {
+/// How a manifest is to be handled; needs no Secret.
+pub fn handling(spec: &KratosIdentitySpec) -> Handling {
+    let KratosIdentitySpec { adoption, deletion, mode, suspend, .. } = spec;
+    let Deletion { policy, grace_period } = deletion.clone().unwrap_or_default();
+    let adopts = adoption.as_ref().and_then(|adoption| adoption.policy) == Some(AdoptionPolicy::IfUnowned);
+    let default = if adopts { DeletionPolicy::Orphan } else { DeletionPolicy::Delete };
+    Handling {
+        deletion: policy.unwrap_or(default),
+        grace_period: grace_period.map_or(Duration::ZERO, Into::into),
+        mode: mode.unwrap_or_default(),
+        suspended: *suspend,
+    }
+}
+
+/// The keys of Secrets that a manifest refers to, each once.
+pub fn secret_references(spec: &KratosIdentitySpec) -> Vec<KeyRef> {
+    let password = spec.credentials.iter().filter_map(|credentials| credentials.password.as_ref());
+    let password = password.map(|password| password.secret_key_ref.clone());
+    let traits = spec.traits_from.iter().map(|from| from.secret_key_ref.clone());
+    let references: BTreeSet<_> = password.chain(traits).collect();
+    references.into_iter().collect()
+}
+
+/// Validates a spec, with the Secrets that it refers to, at the time `now`. `InvalidSpec` where it contradicts itself in
+/// a way that the API server can't see; `SecretNotReady` where a Secret isn't there yet.
+pub fn parse(spec: &KratosIdentitySpec, _secrets: &Secrets, _now: Timestamp) -> Result<Desired, Verdict> {
     // In full, so that a new field breaks the build instead of being forgotten. The instance is resolved apart.
     let KratosIdentitySpec {
         instance_ref: _,
@@ -52,24 +79,15 @@ pub fn parse(spec: &KratosIdentitySpec) -> (Handling, Result<Desired, Verdict>) 
         credentials: _,
         recovery: _,
         validity: _,
-        adoption,
-        deletion,
-        mode,
-        suspend,
+        adoption: _,
+        deletion: _,
+        mode: _,
+        suspend: _,
         actions: _,
     } = spec;
-    let Deletion { policy, grace_period } = deletion.clone().unwrap_or_default();
-    let adopts = adoption.as_ref().and_then(|adoption| adoption.policy) == Some(AdoptionPolicy::IfUnowned);
-    let default = if adopts { DeletionPolicy::Orphan } else { DeletionPolicy::Delete };
-    let handling = Handling {
-        deletion: policy.unwrap_or(default),
-        grace_period: grace_period.map_or(Duration::ZERO, Into::into),
-        mode: mode.unwrap_or_default(),
-        suspended: *suspend,
-    };
     if metadata_admin.contains_key(GROUP) {
         let message = format!("metadataAdmin may not hold the key {GROUP}: it is the operator's own; remove it");
-        return (handling, Err(Verdict::new(Reason::InvalidSpec, message)));
+        return Err(Verdict::new(Reason::InvalidSpec, message));
     }
     let desired = Desired {
         schema_id: schema_id.clone(),
@@ -81,7 +99,7 @@ pub fn parse(spec: &KratosIdentitySpec) -> (Handling, Result<Desired, Verdict>) 
         organization_id: organization_id.clone(),
         state: state.map(to_kratos),
     };
-    (handling, Ok(desired))
+    Ok(desired)
 }
 
 /// The state as Kratos names it.

@@ -14,7 +14,7 @@ use super::observe::Search;
 use super::plan::{self, Observed, Plan};
 use super::record::{api, finish, subject, uid, write};
 use super::status::{self, Outcome, Seen};
-use super::{enforce, release, unreadable};
+use super::{enforce, read_secrets, release, unreadable};
 use crate::api::identity::KratosIdentity;
 use crate::api::instance::Mode;
 use crate::api::{IDENTITY_FINALIZER, Reason, Verdict};
@@ -31,26 +31,23 @@ pub async fn reconcile(object: Arc<IdentityObject>, context: Arc<Context>) -> Re
     if resource.metadata.deletion_timestamp.is_some() {
         return release::reconcile(resource, &context).await;
     }
-    let (handling, desired) = desired::parse(&resource.spec);
+    let handling = desired::handling(&resource.spec);
     if handling.suspended {
         let status = status::suspended(subject(resource), Timestamp::now());
         write(resource, status, &context).await?;
         return Ok(Action::await_change());
     }
-    let result = look(resource, handling, desired, &context).await;
+    let result = look(resource, handling, &context).await;
     finish(resource, result, &context).await
 }
 
 /// Everything up to the outcome.
-async fn look(
-    resource: &KratosIdentity,
-    handling: Handling,
-    desired: Result<Desired, Verdict>,
-    context: &Context,
-) -> Result<Outcome, Halt> {
-    let desired = desired?;
+async fn look(resource: &KratosIdentity, handling: Handling, context: &Context) -> Result<Outcome, Halt> {
     let place = inputs::instance_place(resource, context)?;
     let inputs = inputs::gather(resource, &place, context).await?;
+    let secrets =
+        read_secrets::read(&Place::of(resource), &desired::secret_references(&resource.spec), context).await?;
+    let desired = desired::parse(&resource.spec, &secrets, Timestamp::now())?;
     ensure_callable(&inputs, &desired)?;
     let only_looks = handling.mode == Mode::Observe || inputs.instance.settings.mode == Mode::Observe;
     let traits = Value::Object(desired.traits.clone());

@@ -41,7 +41,7 @@ pub async fn finish(
             if matches!(outcome.seen, Seen::Absent { .. }) {
                 wait(resource, &outcome.verdict, context);
             }
-            (outcome, Action::await_change())
+            (outcome, at_the_resync(resource, context))
         }
         Err(Halt::Waiting(verdict)) => {
             let action = wait(resource, &verdict, context).map_or_else(Action::await_change, Action::requeue);
@@ -63,7 +63,7 @@ pub async fn finish(
         }
         Err(Halt::Refused(verdict)) => {
             wait(resource, &verdict, context);
-            (outcome(verdict), Action::await_change())
+            (outcome(verdict), at_the_resync(resource, context))
         }
         Err(Halt::Retry { verdict, after }) => {
             let failures = count_failure(&uid, context);
@@ -75,6 +75,16 @@ pub async fn finish(
     let next = status::next(subject, outcome, Timestamp::now());
     write(resource, next, context).await?;
     Ok(action)
+}
+
+/// When to look again at what is settled: when something changes. Where nobody tells that a Secret did, at the resync.
+fn at_the_resync(resource: &KratosIdentity, context: &Context) -> Action {
+    if !context.rotation.is_missed_by(&Place::of(resource)) {
+        return Action::await_change();
+    }
+    let handle = inputs::instance_place(resource, context).ok().and_then(|place| context.registry.handle(&place));
+    let after = handle.map_or(NO_INSTANCE, |handle| handle.settings.resync_interval);
+    Action::requeue(backoff::spread(after))
 }
 
 /// Counts a failure. Returns how many there were in a row before it.

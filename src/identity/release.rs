@@ -57,7 +57,7 @@ async fn live(resource: &KratosIdentity, context: &Context) -> Result<Option<Kra
 }
 
 async fn release(resource: &KratosIdentity, context: &Context) -> Result<Release, Halt> {
-    let (Handling { deletion, grace_period, mode, suspended }, _) = desired::parse(&resource.spec);
+    let Handling { deletion, grace_period, mode, suspended } = desired::handling(&resource.spec);
     if deletion == DeletionPolicy::Orphan {
         if !grace_period.is_zero()
             && let Err(halt) = take_back(resource, context).await

@@ -4,7 +4,7 @@ use crate::source::{code, paths};
 use crate::tree::{File, files};
 
 /// Modules that are pure: no client, no runtime, no clock.
-const PURE: [&str; 16] = [
+const PURE: [&str; 17] = [
     "crate::api",
     "crate::changes",
     "crate::identity::claim",
@@ -14,6 +14,7 @@ const PURE: [&str; 16] = [
     "crate::identity::plan",
     "crate::identity::pointer",
     "crate::identity::schema",
+    "crate::identity::secrets",
     "crate::identity::status",
     "crate::instance::consent",
     "crate::instance::settings",

@@ -3,16 +3,18 @@
 use rstest::rstest;
 use serde_json::{Value, json};
 
-use super::builders::{GROUP, object};
+use super::builders::{GROUP, now, object};
 use crate::api::identity::{IdentityState, KratosIdentitySpec, TraitsPolicy};
 use crate::api::instance::Mode;
 use crate::api::lifecycle::DeletionPolicy;
 use crate::api::{Reason, Verdict};
 use crate::identity::desired::{self, Desired, Handling, from_kratos, to_kratos};
+use crate::identity::secrets::Secrets;
 use crate::kratos::State;
 
 fn parse(spec: Value) -> (Handling, Result<Desired, Verdict>) {
-    desired::parse(&serde_json::from_value::<KratosIdentitySpec>(spec).unwrap())
+    let spec = serde_json::from_value::<KratosIdentitySpec>(spec).unwrap();
+    (desired::handling(&spec), desired::parse(&spec, &Secrets::default(), now()))
 }
 
 #[test]
@@ -116,7 +118,7 @@ fn states_have_the_same_meaning_on_both_sides(#[case] ours: IdentityState, #[cas
 fn what_a_deletion_does(#[case] changes: Value, #[case] policy: DeletionPolicy, #[case] seconds: u64) {
     let mut spec = json!({"schemaID": "customer"});
     json_patch::merge(&mut spec, &changes);
-    let (handling, _) = desired::parse(&serde_json::from_value(spec).unwrap());
+    let handling = desired::handling(&serde_json::from_value(spec).unwrap());
     let expected = (policy, std::time::Duration::from_secs(seconds));
     assert_eq!((handling.deletion, handling.grace_period), expected);
 }

@@ -15,4 +15,5 @@ mod plans;
 mod plans_again;
 mod remembering;
 mod schemas;
+mod secrets;
 mod statuses;
