@@ -7,6 +7,7 @@ use k8s_openapi::jiff::Timestamp;
 use serde_json::{Map, Value};
 
 use super::secrets::Secrets;
+use super::validity::Phase;
 use crate::api::identity::{IdentityState, KratosIdentitySpec, TraitsPolicy};
 use crate::api::instance::{KeyRef, Mode};
 use crate::api::lifecycle::{AdoptionPolicy, Deletion, DeletionPolicy};
@@ -25,6 +26,8 @@ pub struct Desired {
     pub organization_id: Option<String>,
     /// Absent: created active, then not owned.
     pub state: Option<State>,
+    /// How the window of validity stands, where it is what decides on the state.
+    pub phase: Option<Phase>,
 }
 
 /// What a manifest says about how it is to be handled.
@@ -51,6 +54,12 @@ pub fn handling(spec: &KratosIdentitySpec) -> Handling {
     }
 }
 
+/// How the window of validity stands, where it is what decides on the state; needs no Secret.
+pub fn phase(spec: &KratosIdentitySpec, now: Timestamp) -> Option<Phase> {
+    let validity = spec.validity.as_ref().filter(|_| spec.state != Some(IdentityState::Inactive));
+    validity.map(|validity| Phase::at(validity, now))
+}
+
 /// The keys of Secrets that a manifest refers to, each once.
 pub fn secret_references(spec: &KratosIdentitySpec) -> Vec<KeyRef> {
     let password = spec.credentials.iter().filter_map(|credentials| credentials.password.as_ref());
@@ -62,7 +71,7 @@ pub fn secret_references(spec: &KratosIdentitySpec) -> Vec<KeyRef> {
 
 /// Validates a spec, with the Secrets that it refers to, at the time `now`. `InvalidSpec` where it contradicts itself in
 /// a way that the API server can't see; `SecretNotReady` where a Secret isn't there yet.
-pub fn parse(spec: &KratosIdentitySpec, _secrets: &Secrets, _now: Timestamp) -> Result<Desired, Verdict> {
+pub fn parse(spec: &KratosIdentitySpec, _secrets: &Secrets, now: Timestamp) -> Result<Desired, Verdict> {
     // In full, so that a new field breaks the build instead of being forgotten. The instance is resolved apart.
     let KratosIdentitySpec {
         instance_ref: _,
@@ -89,6 +98,7 @@ pub fn parse(spec: &KratosIdentitySpec, _secrets: &Secrets, _now: Timestamp) -> 
         let message = format!("metadataAdmin may not hold the key {GROUP}: it is the operator's own; remove it");
         return Err(Verdict::new(Reason::InvalidSpec, message));
     }
+    let phase = phase(spec, now);
     let desired = Desired {
         schema_id: schema_id.clone(),
         traits: traits.clone(),
@@ -97,7 +107,8 @@ pub fn parse(spec: &KratosIdentitySpec, _secrets: &Secrets, _now: Timestamp) -> 
         metadata_admin: metadata_admin.clone(),
         external_id: external_id.clone(),
         organization_id: organization_id.clone(),
-        state: state.map(to_kratos),
+        state: phase.map(Phase::state).or(state.map(to_kratos)),
+        phase,
     };
     Ok(desired)
 }

@@ -1,7 +1,8 @@
 //! `KratosIdentity`: one way from manifest to status.
 //!
 //! `inputs → desired → observe → plan → apply → status`, driven by `reconcile`. `desired`, `plan`, `status` and what
-//! they stand on (`claim`, `json`, `mark`, `pointer`, `schema`, `secrets`) are pure: no client, no runtime, no clock.
+//! they stand on (`claim`, `json`, `mark`, `pointer`, `schema`, `secrets`, `validity`) are pure: no client, no runtime, no
+//! clock.
 
 pub mod apply;
 pub mod claim;
@@ -23,6 +24,7 @@ pub mod schema;
 pub mod secrets;
 pub mod status;
 pub mod unreadable;
+pub mod validity;
 
 #[cfg(test)]
 mod tests;

@@ -14,6 +14,7 @@ use super::observe::Search;
 use super::plan::{self, Observed, Plan};
 use super::record::{api, finish, subject, uid, write};
 use super::status::{self, Outcome, Seen};
+use super::validity::Phase;
 use super::{enforce, read_secrets, release, unreadable};
 use crate::api::identity::KratosIdentity;
 use crate::api::instance::Mode;
@@ -37,8 +38,9 @@ pub async fn reconcile(object: Arc<IdentityObject>, context: Arc<Context>) -> Re
         write(resource, status, &context).await?;
         return Ok(Action::await_change());
     }
+    let boundary = desired::phase(&resource.spec, Timestamp::now()).and_then(Phase::boundary);
     let result = look(resource, handling, &context).await;
-    finish(resource, result, &context).await
+    finish(resource, result, boundary, &context).await
 }
 
 /// Everything up to the outcome.
@@ -61,7 +63,7 @@ async fn look(resource: &KratosIdentity, handling: Handling, context: &Context) 
         hold(resource, &inputs, context).await?;
         enforce::run(&search, &desired, observed, plan).await?
     };
-    Ok(Outcome { verdict: done(only_looks), instance: Some(inputs::reference(&place)), seen })
+    Ok(Outcome { verdict: done(only_looks, &desired), instance: Some(inputs::reference(&place)), seen })
 }
 
 /// No request while the instance is down, or for a field that the server is known not to have.
@@ -134,10 +136,11 @@ fn report(inputs: &Inputs, observed: Observed, plan: Plan) -> Seen {
     }
 }
 
-fn done(only_looks: bool) -> Verdict {
+fn done(only_looks: bool, desired: &Desired) -> Verdict {
     if only_looks {
         Verdict::new(Reason::Observed, "looked at; mode Observe changes nothing")
     } else {
-        Verdict::new(Reason::Reconciled, "Kratos holds what the manifest says")
+        let remark = desired.phase.and_then(Phase::remark).map(|remark| format!("; {remark}")).unwrap_or_default();
+        Verdict::new(Reason::Reconciled, format!("Kratos holds what the manifest says{remark}"))
     }
 }

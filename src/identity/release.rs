@@ -45,7 +45,7 @@ pub async fn reconcile(resource: &KratosIdentity, context: &Context) -> Result<A
             context.events.publish(&live, happening(&release));
             Ok(Action::await_change())
         }
-        Err(halt) => finish(&live, Err(with_escape(halt)), context).await,
+        Err(halt) => finish(&live, Err(with_escape(halt)), None, context).await,
     }
 }
 

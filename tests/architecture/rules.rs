@@ -4,7 +4,7 @@ use crate::source::{code, paths};
 use crate::tree::{File, files};
 
 /// Modules that are pure: no client, no runtime, no clock.
-const PURE: [&str; 17] = [
+const PURE: [&str; 18] = [
     "crate::api",
     "crate::changes",
     "crate::identity::claim",
@@ -16,6 +16,7 @@ const PURE: [&str; 17] = [
     "crate::identity::schema",
     "crate::identity::secrets",
     "crate::identity::status",
+    "crate::identity::validity",
     "crate::instance::consent",
     "crate::instance::settings",
     "crate::instance::status",

@@ -26,4 +26,5 @@ mod restarts;
 mod tls;
 mod unanswered;
 mod unreadable;
+mod validity;
 mod visible;

@@ -17,3 +17,4 @@ mod remembering;
 mod schemas;
 mod secrets;
 mod statuses;
+mod validities;
