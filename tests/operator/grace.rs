@@ -203,3 +203,34 @@ async fn nothing_is_deleted_for_a_namespace_that_isnt_admitted_any_more() {
     until(&scene, &id_of(&grace), "the other one goes", |found| found.is_none()).await;
     assert_eq!(by_id(&scene, &id_of(&ada)).await.map(|ada| ada.state), Some(State::Inactive));
 }
+
+#[tokio::test]
+async fn an_instance_that_only_observes_deletes_nothing_until_it_enforces_again() {
+    let scene = Scene::settled().await;
+    let ada = deleted(&scene, "ada", "ada@observed-grace.example", "8s").await;
+    scene.instance(json!({"mode": "Observe"})).await;
+    let waiting = by_id(&scene, &id_of(&ada)).await.expect("it is there yet");
+    let over: k8s_openapi::jiff::Timestamp =
+        mark(&waiting)["deleteAfter"].as_str().and_then(|over| over.parse().ok()).expect("a time");
+    scene.count_from_now();
+    let passed =
+        eventually("the period is over", WITHIN, async || (over < k8s_openapi::jiff::Timestamp::now()).then_some(()));
+    passed.await.expect("time passes");
+    scene.identity("beside", json!({"schemaID": "plain", "traits": {"label": "beside"}})).await;
+    scene.ready("beside").await;
+    assert_eq!(scene.kratos_writes(), 0, "{:?}", scene.proxy.counts());
+    assert_eq!(by_id(&scene, &id_of(&ada)).await, Some(waiting));
+    scene.instance(json!({"mode": "Enforce"})).await;
+    until(&scene, &id_of(&ada), "the identity goes", |found| found.is_none()).await;
+}
+
+#[tokio::test]
+async fn another_person_of_the_same_name_neither_inherits_the_identity_nor_keeps_it_from_going() {
+    let scene = Scene::settled().await;
+    let ada = deleted(&scene, "ada", "ada@earlier-person.example", "6s").await;
+    scene.identity("ada", customer("ada@later-person.example", "1h")).await;
+    let other = scene.ready("ada").await;
+    assert_ne!(id_of(&other), id_of(&ada));
+    until(&scene, &id_of(&ada), "the earlier identity goes", |found| found.is_none()).await;
+    assert_eq!(scene.in_kratos(&other).await.state, State::Active);
+}
