@@ -1,6 +1,7 @@
 //! From the raw spec to what is wanted, validated once; nothing after it touches the raw spec. Pure.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use k8s_openapi::jiff::Timestamp;
 use serde_json::{Map, Value};
@@ -11,7 +12,7 @@ use super::traits_from;
 use super::validity::Phase;
 use crate::api::identity::{IdentityState, KratosIdentitySpec, TraitsPolicy};
 use crate::api::instance::{KeyRef, Mode};
-use crate::api::lifecycle::DeletionPolicy;
+use crate::api::lifecycle::{AdoptionPolicy, Deletion, DeletionPolicy};
 use crate::api::{GROUP, Reason, Verdict};
 use crate::kratos::{State, VerifiedAddressImport};
 
@@ -37,15 +38,21 @@ pub struct Desired {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Handling {
     pub deletion: DeletionPolicy,
+    /// Nothing: there is none. Counts with the policy Delete alone.
+    pub grace_period: Duration,
     pub mode: Mode,
     pub suspended: bool,
 }
 
 /// How a manifest is to be handled; needs no Secret.
 pub fn handling(spec: &KratosIdentitySpec) -> Handling {
-    let KratosIdentitySpec { deletion, mode, suspend, .. } = spec;
+    let KratosIdentitySpec { adoption, deletion, mode, suspend, .. } = spec;
+    let Deletion { policy, grace_period } = deletion.clone().unwrap_or_default();
+    let adopts = adoption.as_ref().and_then(|adoption| adoption.policy) == Some(AdoptionPolicy::IfUnowned);
+    let default = if adopts { DeletionPolicy::Orphan } else { DeletionPolicy::Delete };
     Handling {
-        deletion: deletion.clone().unwrap_or_default().policy.unwrap_or_default(),
+        deletion: policy.unwrap_or(default),
+        grace_period: grace_period.map_or(Duration::ZERO, Into::into),
         mode: mode.unwrap_or_default(),
         suspended: *suspend,
     }

@@ -16,6 +16,7 @@ mod deletion;
 mod documents;
 mod failures;
 mod fields;
+mod grace;
 mod lifecycle;
 mod newer_server;
 mod observing;
