@@ -64,6 +64,11 @@ pub fn phase(spec: &KratosIdentitySpec, now: Timestamp) -> Option<Phase> {
     validity.map(|validity| Phase::at(validity, now))
 }
 
+/// The state that a manifest wants at one time, if it owns it; needs no Secret.
+pub fn state(spec: &KratosIdentitySpec, now: Timestamp) -> Option<State> {
+    phase(spec, now).map(Phase::state).or(spec.state.map(to_kratos))
+}
+
 /// The keys of Secrets that a manifest refers to, each once.
 pub fn secret_references(spec: &KratosIdentitySpec) -> Vec<KeyRef> {
     let password = spec.credentials.iter().filter_map(|credentials| credentials.password.as_ref());
@@ -80,7 +85,7 @@ pub fn parse(spec: &KratosIdentitySpec, secrets: &Secrets, now: Timestamp) -> Re
     let KratosIdentitySpec {
         instance_ref: _,
         schema_id,
-        state,
+        state: _,
         traits,
         traits_policy,
         metadata_public,
@@ -112,7 +117,7 @@ pub fn parse(spec: &KratosIdentitySpec, secrets: &Secrets, now: Timestamp) -> Re
         external_id: external_id.clone(),
         organization_id: organization_id.clone(),
         verified_addresses: addresses::named(verified_addresses),
-        state: phase.map(Phase::state).or(state.map(to_kratos)),
+        state: self::state(spec, now),
         phase,
     };
     Ok(desired)

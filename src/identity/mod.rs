@@ -12,6 +12,7 @@ pub mod enforce;
 pub mod failure;
 pub mod inputs;
 pub mod json;
+pub mod lock_out;
 pub mod mark;
 pub mod memory;
 pub mod observe;

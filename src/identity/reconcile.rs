@@ -15,7 +15,7 @@ use super::plan::{self, Observed, Plan};
 use super::record::{api, finish, subject, uid, write};
 use super::status::{self, Outcome, Seen};
 use super::validity::Phase;
-use super::{addresses, enforce, read_secrets, release, unreadable};
+use super::{addresses, enforce, lock_out, read_secrets, release, unreadable};
 use crate::api::identity::KratosIdentity;
 use crate::api::instance::Mode;
 use crate::api::{IDENTITY_FINALIZER, Reason, Verdict};
@@ -40,6 +40,9 @@ pub async fn reconcile(object: Arc<IdentityObject>, context: Arc<Context>) -> Re
     }
     let boundary = desired::phase(&resource.spec, Timestamp::now()).and_then(Phase::boundary);
     let result = look(resource, handling, &context).await;
+    if let Err(halt) = &result {
+        lock_out::after(halt, resource, &handling, &context).await;
+    }
     finish(resource, result, boundary, &context).await
 }
 
