@@ -1,6 +1,7 @@
 //! What every reconcile is given. Built once, in the composition root.
 
 use std::collections::BTreeSet;
+use std::sync::{Arc, OnceLock};
 
 use k8s_openapi::api::core::v1::Namespace;
 use kube::core::{DeserializeGuard, PartialObjectMeta};
@@ -10,6 +11,7 @@ use tokio::sync::mpsc::UnboundedSender;
 use crate::api::{KratosIdentity, KratosInstance};
 use crate::events::Events;
 use crate::identity::memory::Memory;
+use crate::identity::password::DigestKey;
 use crate::instance::Registry;
 use crate::latest::Latest;
 use crate::place::Place;
@@ -46,6 +48,8 @@ pub struct Context {
     pub latest_identities: Latest<IdentityObject>,
     pub latest_instances: Latest<InstanceObject>,
     pub rotation: Rotation,
+    /// Read when the first password is seen.
+    pub operator_key: OnceLock<Arc<DigestKey>>,
     pub pokes: Pokes,
     pub events: Events,
 }

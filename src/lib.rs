@@ -12,5 +12,6 @@ pub mod kratos;
 pub mod kube_write;
 pub mod latest;
 pub mod operator;
+pub mod operator_key;
 pub mod place;
 pub mod rotation;

@@ -1,7 +1,7 @@
 //! The composition root: builds everything once, watches, and stops in order.
 
 use std::collections::HashSet;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use futures::{Stream, StreamExt, future};
@@ -62,6 +62,7 @@ pub async fn run(client: kube::Client, options: Options, concurrency: u16, stop:
         latest_identities: Latest::default(),
         latest_instances: Latest::default(),
         rotation: Rotation::default(),
+        operator_key: OnceLock::new(),
         pokes: Pokes { identities: poke_identity, instances: poke_instance },
         events: Events::new(client.clone()),
         client: client.clone(),

@@ -47,6 +47,9 @@ pub async fn apply(client: &Client, steps: &[Step]) -> Result<Applied, ApplyErro
             Step::Patch { id, operations } => {
                 applied = Applied::Written(Box::new(client.patch_identity(id, operations).await?));
             }
+            Step::Update { id, update } => {
+                applied = Applied::Written(Box::new(client.update_identity(id, update).await?));
+            }
             Step::VerifyAddresses { id, addresses } => match client.get_identity(id, &[]).await? {
                 Some(identity) => {
                     let operations = addresses::operations(&identity, addresses);

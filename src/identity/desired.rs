@@ -7,9 +7,11 @@ use k8s_openapi::jiff::Timestamp;
 use serde_json::{Map, Value};
 
 use super::addresses;
+use super::password::Password;
 use super::secrets::Secrets;
 use super::traits_from;
 use super::validity::Phase;
+use crate::api::credentials::{self, PasswordUpdatePolicy};
 use crate::api::identity::{IdentityState, KratosIdentitySpec, TraitsPolicy};
 use crate::api::instance::{KeyRef, Mode};
 use crate::api::lifecycle::{AdoptionPolicy, Deletion, DeletionPolicy};
@@ -30,6 +32,9 @@ pub struct Desired {
     pub verified_addresses: Vec<VerifiedAddressImport>,
     /// Absent: created active, then not owned.
     pub state: Option<State>,
+    pub password: Option<Password>,
+    /// What creation lacks, although nothing else needs it any more.
+    pub lacks: Option<Verdict>,
     /// How the window of validity stands, where it is what decides on the state.
     pub phase: Option<Phase>,
 }
@@ -94,7 +99,7 @@ pub fn parse(spec: &KratosIdentitySpec, secrets: &Secrets, now: Timestamp) -> Re
         organization_id,
         traits_from,
         verified_addresses,
-        credentials: _,
+        credentials,
         recovery: _,
         validity: _,
         adoption: _,
@@ -107,6 +112,8 @@ pub fn parse(spec: &KratosIdentitySpec, secrets: &Secrets, now: Timestamp) -> Re
         let message = format!("metadataAdmin may not hold the key {GROUP}: it is the operator's own; remove it");
         return Err(Verdict::new(Reason::InvalidSpec, message));
     }
+    let password = credentials.as_ref().and_then(|credentials| credentials.password.as_ref());
+    let (password, lacks) = parse_password(password, secrets)?;
     let phase = phase(spec, now);
     let desired = Desired {
         schema_id: schema_id.clone(),
@@ -119,8 +126,23 @@ pub fn parse(spec: &KratosIdentitySpec, secrets: &Secrets, now: Timestamp) -> Re
         verified_addresses: addresses::named(verified_addresses),
         state: self::state(spec, now),
         phase,
+        password,
+        lacks,
     };
     Ok(desired)
+}
+
+/// The password; or what creation lacks, where only creation needs one: its Secret may go afterwards.
+fn parse_password(
+    spec: Option<&credentials::Password>,
+    secrets: &Secrets,
+) -> Result<(Option<Password>, Option<Verdict>), Verdict> {
+    let Some(spec) = spec else { return Ok((None, None)) };
+    match Password::parse(spec, secrets) {
+        Ok(password) => Ok((Some(password), None)),
+        Err(verdict) if spec.update_policy == Some(PasswordUpdatePolicy::CreateOnly) => Ok((None, Some(verdict))),
+        Err(verdict) => Err(verdict),
+    }
 }
 
 /// The state as Kratos names it.

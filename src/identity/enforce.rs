@@ -151,6 +151,10 @@ fn sent<'a>(search: &'a Search<'_>, desired: &'a Desired, plan: &'a Plan) -> Sen
 fn happening(plan: &Plan) -> Option<Happening> {
     match plan.steps.first()? {
         Step::Create(_) => Some(Happening::normal("IdentityCreated", "Create", "the identity was created in Kratos")),
+        Step::Update { .. } => {
+            let note = "the password was changed in Kratos, as the Secret says";
+            Some(Happening::normal("PasswordChanged", "Change", note))
+        }
         Step::Patch { .. } => {
             let note = match plan.changes.len() {
                 0 => "the operator's mark was written".to_owned(),

@@ -52,11 +52,17 @@ pub struct Mark {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct PasswordMark {
-    /// HMAC of identity id, format and value.
+    /// HMAC of salt, format and value.
     pub digest: String,
     /// The operator's key that it was made with.
     #[serde(rename = "keyID")]
     pub key_id: String,
+    /// Makes equal passwords of two identities differ: the uid of the resource that it was noted for.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub salt: String,
+    /// The password was changed, and the sessions from before it are to be ended yet.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub sessions_pending: bool,
 }
 
 /// An action that was begun: the intent is written before anything is done.

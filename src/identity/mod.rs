@@ -1,8 +1,8 @@
 //! `KratosIdentity`: one way from manifest to status.
 //!
 //! `inputs → desired → observe → plan → apply → status`, driven by `reconcile`. `desired`, `plan`, `status` and what
-//! they stand on (`addresses`, `claim`, `json`, `mark`, `pointer`, `schema`, `secrets`, `traits_from`, `validity`) are
-//! pure: no client, no runtime, no clock.
+//! they stand on (`addresses`, `claim`, `json`, `mark`, `password`, `pointer`, `schema`, `secrets`, `traits_from`,
+//! `validity`) are pure: no client, no runtime, no clock.
 
 pub mod addresses;
 pub mod apply;
@@ -16,6 +16,7 @@ pub mod lock_out;
 pub mod mark;
 pub mod memory;
 pub mod observe;
+pub mod password;
 pub mod plan;
 pub mod pointer;
 pub mod read_secrets;

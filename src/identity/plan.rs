@@ -21,13 +21,14 @@ use super::mark::Mark;
 use super::pointer;
 use crate::api::GROUP;
 use crate::api::identity::TraitsPolicy;
-use crate::kratos::{CreateIdentity, Identity, PatchOperation, VerifiedAddressImport};
+use crate::kratos::{CreateIdentity, Identity, PatchOperation, UpdateIdentity, VerifiedAddressImport};
 
 const TRAITS: &str = "/traits";
 const METADATA_PUBLIC: &str = "/metadata_public";
 const METADATA_ADMIN: &str = "/metadata_admin";
 const SCHEMA_ID: &str = "/schema_id";
 const STATE: &str = "/state";
+const PASSWORD: &str = "/credentials/password";
 const EXTERNAL_ID: &str = "/external_id";
 const ORGANIZATION_ID: &str = "/organization_id";
 
@@ -57,6 +58,11 @@ pub enum Step {
     Patch {
         id: String,
         operations: Vec<PatchOperation>,
+    },
+    /// Replaces the identity as a whole, because a change of the password can't be patched.
+    Update {
+        id: String,
+        update: Box<UpdateIdentity>,
     },
     /// Reads the identity again, and marks these addresses as verified where they are there and aren't.
     VerifyAddresses {

@@ -6,13 +6,25 @@ use k8s_openapi::ByteString;
 use k8s_openapi::api::core::v1::Secret;
 use kube::{Api, ResourceExt};
 
+use super::desired;
+use super::failure::Halt;
 use super::secrets::{Entry, Secrets, USE_LABEL};
+use crate::api::identity::KratosIdentity;
 use crate::api::instance::KeyRef;
 use crate::context::Context;
+use crate::operator_key;
 use crate::place::Place;
 
-/// Reads what is referred to, each Secret once. One that isn't there, or may not be read, is waited for.
-pub async fn read(identity: &Place, references: &[KeyRef], context: &Context) -> Result<Secrets, kube::Error> {
+/// Reads what a manifest refers to, each Secret once, and the operator's key where it gives a password.
+pub async fn read(resource: &KratosIdentity, context: &Context) -> Result<Secrets, Halt> {
+    let references = desired::secret_references(&resource.spec);
+    let secrets = read_references(&Place::of(resource), &references, context).await?;
+    let has_password = resource.spec.credentials.as_ref().is_some_and(|credentials| credentials.password.is_some());
+    Ok(if has_password { secrets.with_key(operator_key::get(context).await??) } else { secrets })
+}
+
+/// One that isn't there, or may not be read, is waited for.
+async fn read_references(identity: &Place, references: &[KeyRef], context: &Context) -> Result<Secrets, kube::Error> {
     let names: BTreeSet<_> = references.iter().map(|reference| reference.name.as_str()).collect();
     context.rotation.reads(identity, &names);
     let mut secrets = Secrets::default();

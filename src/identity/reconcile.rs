@@ -50,8 +50,7 @@ pub async fn reconcile(object: Arc<IdentityObject>, context: Arc<Context>) -> Re
 async fn look(resource: &KratosIdentity, handling: Handling, context: &Context) -> Result<Outcome, Halt> {
     let place = inputs::instance_place(resource, context)?;
     let inputs = inputs::gather(resource, &place, context).await?;
-    let secrets =
-        read_secrets::read(&Place::of(resource), &desired::secret_references(&resource.spec), context).await?;
+    let secrets = read_secrets::read(resource, context).await?;
     let mut desired = desired::parse(&resource.spec, &secrets, Timestamp::now())?;
     ensure_callable(&inputs, &desired)?;
     let only_looks = handling.mode == Mode::Observe || inputs.instance.settings.mode == Mode::Observe;
@@ -61,6 +60,9 @@ async fn look(resource: &KratosIdentity, handling: Handling, context: &Context) 
         addresses::resolve(&mut desired.verified_addresses, &schema.document, &traits)?;
     }
     let mut observed = search.run().await?;
+    if let (Observed::Absent, Some(verdict)) = (&observed, &desired.lacks) {
+        return Err(verdict.clone().into());
+    }
     ensure_not_adopted(&desired, &observed)?;
     note_sessions(&search, &desired, &mut observed).await?;
     let plan = plan::plan(&inputs.claimant, &desired, &observed, Timestamp::now());

@@ -4,9 +4,11 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::sync::Arc;
 
-use secrecy::SecretString;
+use secrecy::{ExposeSecret, SecretString};
 
+use super::password::DigestKey;
 use crate::api::instance::KeyRef;
 use crate::api::{Reason, Verdict};
 
@@ -24,7 +26,10 @@ pub enum Entry {
 
 /// The values that a spec refers to, by Secret and key.
 #[derive(Clone, Default)]
-pub struct Secrets(BTreeMap<KeyRef, Result<SecretString, Verdict>>);
+pub struct Secrets {
+    values: BTreeMap<KeyRef, Result<SecretString, Verdict>>,
+    key: Option<Arc<DigestKey>>,
+}
 
 impl Secrets {
     /// Takes in what was read for a reference.
@@ -33,13 +38,23 @@ impl Secrets {
             Entry::NotReady(why) => Err(not_ready(reference, why)),
             Entry::Value(bytes) => text(reference, bytes),
         };
-        self.0.insert(reference.clone(), text);
+        self.values.insert(reference.clone(), text);
+    }
+
+    /// Takes in the operator's key, which digests are made with.
+    #[must_use]
+    pub fn with_key(self, key: Arc<DigestKey>) -> Self {
+        Self { key: Some(key), ..self }
+    }
+
+    pub fn key(&self) -> Option<Arc<DigestKey>> {
+        self.key.clone()
     }
 
     /// The text under a reference, without the one line break at its end that editors and `echo` leave.
     /// `SecretNotReady` where it is to be waited for, `InvalidSpec` where it is of no use.
     pub fn text(&self, reference: &KeyRef) -> Result<&SecretString, Verdict> {
-        match self.0.get(reference) {
+        match self.values.get(reference) {
             Some(found) => found.as_ref().map_err(Clone::clone),
             None => Err(not_ready(reference, "wasn't read")),
         }
@@ -49,7 +64,7 @@ impl Secrets {
 /// Shows which keys there are.
 impl fmt::Debug for Secrets {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.debug_set().entries(self.0.keys()).finish()
+        formatter.debug_set().entries(self.values.keys()).finish()
     }
 }
 
@@ -67,7 +82,6 @@ fn text(reference: &KeyRef, bytes: Vec<u8>) -> Result<SecretString, Verdict> {
 }
 
 fn without_line_break(text: &SecretString) -> &str {
-    use secrecy::ExposeSecret;
     let text = text.expose_secret();
     let text = text.strip_suffix('\n').unwrap_or(text);
     text.strip_suffix('\r').unwrap_or(text)

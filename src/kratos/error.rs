@@ -97,8 +97,8 @@ impl Error {
             | Kind::Redirected(_) => return Class::Transient,
             Kind::Answer { status, fault, retry_after } => (status.as_u16(), *fault, *retry_after),
         };
-        if fault == Fault::BodyTooLarge {
-            // Whatever the status: a patch is answered by 500.
+        if matches!(fault, Fault::BodyTooLarge | Fault::PasswordRejected) {
+            // Whatever the status: a patch that is too large, and a password, are answered by 500.
             return Class::Rejected;
         }
         match status {
@@ -133,7 +133,7 @@ impl Error {
 
     /// Whether the server itself failed (500): over this request, or over every one, which a probe tells.
     pub fn server_failed(&self) -> bool {
-        self.status() == Some(500)
+        self.status() == Some(500) && self.fault() != Some(Fault::PasswordRejected)
     }
 
     /// Whether the request may have been carried out although it failed: no, or no whole, answer came back, or
@@ -143,7 +143,8 @@ impl Error {
             Kind::Timeout | Kind::Interrupted => true,
             Kind::Foreign(status) | Kind::TooLarge(status) => status.is_success(),
             Kind::Answer { status, fault, .. } => {
-                *fault != Fault::BodyTooLarge && matches!(status.as_u16(), 408 | 499 | 500..)
+                !matches!(fault, Fault::BodyTooLarge | Fault::PasswordRejected)
+                    && matches!(status.as_u16(), 408 | 499 | 500..)
             }
             Kind::Unsendable(_) | Kind::Connect(_) | Kind::Tls(_) | Kind::Redirected(_) => false,
         }

@@ -20,6 +20,7 @@ pub(super) enum Fault {
     IdentityUnknown,
     MethodDisabled,
     HashRejected,
+    PasswordRejected,
     PatchInapplicable,
     BodyTooLarge,
 }
@@ -71,6 +72,8 @@ impl ErrorBody {
                 says(&text)
             };
             Fault::UnknownField(NEWER_FIELDS.into_iter().find(|field| named(field)).unwrap_or("another field"))
+        } else if says("I[#/password]") {
+            Fault::PasswordRejected
         } else if says("I[#") {
             Fault::TraitsRejected
         } else if says("Unable to find JSON Schema ID") {
@@ -107,6 +110,9 @@ impl Fault {
             Self::IdentityUnknown => "the identity doesn't exist",
             Self::MethodDisabled => "the recovery method is disabled in Kratos' configuration; enable it there",
             Self::HashRejected => "the imported password hash is of no known kind",
+            Self::PasswordRejected => {
+                "the server doesn't take the password; where it hashes by bcrypt, one longer than 72 bytes is refused"
+            }
             Self::BodyTooLarge => "the request is too large for the server (5 MiB)",
             Self::PatchInapplicable => "the patch doesn't fit the identity as it is now",
             Self::Other => match status.as_u16() {

@@ -4,7 +4,7 @@ use crate::source::{code, paths};
 use crate::tree::{File, files};
 
 /// Modules that are pure: no client, no runtime, no clock.
-const PURE: [&str; 20] = [
+const PURE: [&str; 21] = [
     "crate::api",
     "crate::changes",
     "crate::identity::addresses",
@@ -12,6 +12,7 @@ const PURE: [&str; 20] = [
     "crate::identity::desired",
     "crate::identity::json",
     "crate::identity::mark",
+    "crate::identity::password",
     "crate::identity::plan",
     "crate::identity::pointer",
     "crate::identity::schema",
@@ -28,8 +29,19 @@ const PURE: [&str; 20] = [
 ];
 
 /// What a pure module may name of the client's module: wire types, plain settings, and what a failure is.
-const WIRE: [&str; 7] =
-    ["CreateIdentity", "Identity", "error", "PatchOperation", "RateLimit", "State", "VerifiedAddressImport"];
+const WIRE: [&str; 11] = [
+    "CreateIdentity",
+    "CredentialImport",
+    "Identity",
+    "PasswordImport",
+    "PatchOperation",
+    "RateLimit",
+    "Secret",
+    "State",
+    "UpdateIdentity",
+    "VerifiedAddressImport",
+    "error",
+];
 
 const IMPURE: [&str; 10] = [
     "kube::Api",

@@ -21,6 +21,7 @@ mod lifecycle;
 mod newer_server;
 mod observing;
 mod ownership;
+mod passwords;
 mod refusals;
 mod restarts;
 mod tls;

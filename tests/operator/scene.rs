@@ -23,7 +23,7 @@ use crate::testenv::proxy::Proxy;
 
 pub const WITHIN: Duration = Duration::from_mins(1);
 /// Namespaces in which the shared operator lets instances count; each test takes the next one.
-const SPACES: usize = 200;
+const SPACES: usize = 300;
 
 /// A control plane with our definitions, and the proxy that the operator reaches it through.
 pub struct Cluster {

@@ -4,8 +4,8 @@ use k8s_openapi::jiff::Timestamp;
 use serde_json::{Map, Value};
 
 use super::{
-    EXTERNAL_ID, METADATA_ADMIN, METADATA_PUBLIC, ORGANIZATION_ID, Plan, Present, SCHEMA_ID, STATE, Step, TRAITS,
-    mark_path,
+    EXTERNAL_ID, METADATA_ADMIN, METADATA_PUBLIC, ORGANIZATION_ID, PASSWORD, Plan, Present, SCHEMA_ID, STATE, Step,
+    TRAITS, mark_path,
 };
 use crate::api::GROUP;
 use crate::api::identity::TraitsPolicy;
@@ -13,9 +13,9 @@ use crate::identity::addresses::{self, VERIFIABLE_ADDRESSES};
 use crate::identity::claim::Claimant;
 use crate::identity::desired::Desired;
 use crate::identity::json::{self, Null};
-use crate::identity::mark::Mark;
+use crate::identity::mark::{Mark, PasswordMark};
 use crate::identity::pointer;
-use crate::kratos::{Identity, PatchOperation, State};
+use crate::kratos::{CredentialImport, Identity, PatchOperation, State, UpdateIdentity};
 
 /// The plan for an identity that is there.
 pub(super) fn plan(
@@ -48,12 +48,17 @@ pub(super) fn plan(
             operations.push(PatchOperation::Add { path: path.into(), value: wanted.clone().into() });
         }
     }
-    let mark = claimant.mark(owned_paths.clone(), present.mark.as_ref());
+    let mut mark = claimant.mark(owned_paths.clone(), present.mark.as_ref());
+    let decision = desired.password.as_ref().map(|password| password.decide(mark.password.as_ref(), &claimant.uid));
+    let is_password_sent = decision.as_ref().is_some_and(|decision| decision.is_sent);
+    mark.password = decision.map(|decision| decision.mark).or(mark.password);
+    let ends_sessions = mark.password.as_ref().is_some_and(|password| password.sessions_pending);
     let mut admin_operations = Vec::new();
     diff_admin(identity, desired, owned_before, &mark, &mut admin_operations);
     let is_mark = |operation: &PatchOperation| pointer::is_within(operation.path(), &mark_path());
     let changes = operations.iter().chain(admin_operations.iter().filter(|operation| !is_mark(operation)));
     let mut changes: Vec<_> = changes.map(|operation| operation.path().to_owned()).collect();
+    changes.extend(is_password_sent.then(|| PASSWORD.to_owned()));
     let traits_change = operations.iter().any(|operation| pointer::is_within(operation.path(), TRAITS));
     let verifies = addresses::is_due(identity, &desired.verified_addresses, traits_change);
     if verifies {
@@ -65,6 +70,10 @@ pub(super) fn plan(
     let deactivates =
         desired.state == Some(State::Inactive) && (identity.state == State::Active || present.has_sessions);
     let mut steps = Vec::new();
+    if is_password_sent {
+        // The one field that PUT doesn't carry (and keeps).
+        operations.retain(|operation| operation.path() == ORGANIZATION_ID);
+    }
     if pending.is_some() {
         // Those that a grace period didn't end would come back to life.
         steps.push(Step::EndSessions { id: id.clone() });
@@ -72,14 +81,63 @@ pub(super) fn plan(
     if !operations.is_empty() {
         steps.push(Step::Patch { id: id.clone(), operations });
     }
+    if is_password_sent {
+        let update = Box::new(update(identity, desired, owned_before, (&traits, &mark, state)));
+        steps.push(Step::Update { id: id.clone(), update });
+    }
     if verifies {
         steps.push(Step::VerifyAddresses { id: id.clone(), addresses: desired.verified_addresses.clone() });
     }
-    if deactivates {
+    if deactivates || ends_sessions {
         steps.push(Step::EndSessions { id: id.clone() });
+    }
+    if ends_sessions {
+        // Only now: a crash in between has them ended by the next look.
+        let ended = mark.password.take().map(|password| PasswordMark { sessions_pending: false, ..password });
+        let value = Mark { password: ended, ..mark }.to_value();
+        steps.push(Step::Patch {
+            id: id.clone(),
+            operations: vec![PatchOperation::Replace { path: mark_path(), value }],
+        });
+    }
+    if deactivates {
         steps.push(Step::ConfirmInactive { id });
     }
     Plan { steps, changes, owned_paths, traits }
+}
+
+/// The identity as a whole, as the manifest and what it doesn't own make it.
+fn update(
+    identity: &Identity,
+    desired: &Desired,
+    owned_before: &[String],
+    (traits, mark, state): (&Value, &Mark, Option<State>),
+) -> UpdateIdentity {
+    let Identity { metadata_public: public, metadata_admin: admin, .. } = identity;
+    let mut public_operations = Vec::new();
+    diff_metadata(METADATA_PUBLIC, public, &desired.metadata_public, owned_before, &mut public_operations);
+    let metadata_public = if public_operations.is_empty() {
+        public.clone()
+    } else {
+        json::merge(METADATA_PUBLIC, public, &desired.metadata_public, owned_before, Null::Absent)
+    };
+    let admin = Value::Object(admin.as_object().cloned().unwrap_or_default());
+    let mut metadata_admin = json::merge(METADATA_ADMIN, &admin, &desired.metadata_admin, owned_before, Null::Absent);
+    metadata_admin[GROUP] = mark.to_value();
+    let owns_external_id = desired.external_id.is_some() || owned_before.iter().any(|owned| owned == EXTERNAL_ID);
+    let external_id = if owns_external_id { &desired.external_id } else { &identity.external_id };
+    UpdateIdentity {
+        schema_id: desired.schema_id.clone(),
+        traits: traits.clone(),
+        state,
+        metadata_public,
+        metadata_admin,
+        external_id: external_id.clone(),
+        credentials: CredentialImport {
+            password: desired.password.as_ref().map(|password| password.import.clone()),
+            ..CredentialImport::default()
+        },
+    }
 }
 
 fn wanted_traits(desired: &Desired, identity: &Identity, owned_before: &[String]) -> Value {

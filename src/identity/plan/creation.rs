@@ -3,18 +3,19 @@
 use k8s_openapi::jiff::Timestamp;
 use serde_json::Value;
 
-use super::{METADATA_ADMIN, METADATA_PUBLIC, Plan, SCHEMA_ID, Step, TRAITS};
+use super::{METADATA_ADMIN, METADATA_PUBLIC, PASSWORD, Plan, SCHEMA_ID, Step, TRAITS};
 use crate::api::GROUP;
 use crate::identity::addresses::VERIFIABLE_ADDRESSES;
 use crate::identity::claim::Claimant;
 use crate::identity::desired::Desired;
 use crate::identity::json::{self, Null};
 use crate::identity::pointer;
-use crate::kratos::{CreateIdentity, State};
+use crate::kratos::{CreateIdentity, CredentialImport, State};
 
 /// The plan where there is no identity.
 pub(super) fn plan(claimant: &Claimant, desired: &Desired, owned_paths: Vec<String>, _now: Timestamp) -> Plan {
-    let mark = claimant.mark(owned_paths.clone(), None);
+    let mut mark = claimant.mark(owned_paths.clone(), None);
+    mark.password = desired.password.as_ref().map(|password| password.mark(&claimant.uid));
     let public = json::merge(METADATA_PUBLIC, &Value::Null, &desired.metadata_public, &[], Null::Absent);
     let mut admin = json::merge(METADATA_ADMIN, &Value::Null, &desired.metadata_admin, &[], Null::Absent);
     admin[GROUP] = mark.to_value();
@@ -26,12 +27,17 @@ pub(super) fn plan(claimant: &Claimant, desired: &Desired, owned_paths: Vec<Stri
         metadata_admin: Some(admin),
         external_id: desired.external_id.clone(),
         organization_id: desired.organization_id.clone(),
+        credentials: CredentialImport {
+            password: desired.password.as_ref().map(|password| password.import.clone()),
+            ..CredentialImport::default()
+        },
         verifiable_addresses: desired.verified_addresses.clone(),
         ..CreateIdentity::default()
     };
     let mut changes = vec![SCHEMA_ID.to_owned()];
     changes.extend(json::leaves(TRAITS, &desired.traits));
     changes.extend(owned_paths.iter().filter(|path| !pointer::is_within(path, TRAITS)).cloned());
+    changes.extend(desired.password.as_ref().map(|_| PASSWORD.to_owned()));
     if !desired.verified_addresses.is_empty() {
         changes.push(VERIFIABLE_ADDRESSES.to_owned());
     }

@@ -12,6 +12,7 @@ mod judgements;
 mod marks;
 mod merging;
 mod merging_properties;
+mod passwords;
 mod plans;
 mod plans_again;
 mod remembering;

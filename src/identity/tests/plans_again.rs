@@ -23,6 +23,11 @@ fn after(desired: &Desired, observed: &Observed) -> Identity {
                 document["id"] = json!("id-of-ada");
             }
             Step::Patch { operations, .. } => document = patched(&document, &operations),
+            Step::Update { update, .. } => {
+                let id = document["id"].clone();
+                document = serde_json::to_value(update).unwrap();
+                document["id"] = id;
+            }
             Step::VerifyAddresses { addresses, .. } => {
                 let there: Identity = serde_json::from_value(document.clone()).unwrap();
                 document = patched(&document, &addresses::operations(&there, &addresses));

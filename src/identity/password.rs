@@ -1,0 +1,170 @@
+//! A password that a manifest gives: how it is imported, and whether it is to be sent. Pure.
+//!
+//! It is sent at creation and when the Secret's content changed since; never again on its own, because the user may have
+//! chosen another one meanwhile. What tells is a digest in the mark.
+
+use std::fmt;
+use std::sync::Arc;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD_NO_PAD;
+use ring::hmac;
+use secrecy::{ExposeSecret, SecretSlice};
+
+use super::mark::PasswordMark;
+use super::secrets::{self, Secrets};
+use crate::api::credentials::{Password as Spec, PasswordFormat, PasswordUpdatePolicy};
+use crate::api::{Reason, Verdict};
+use crate::kratos::{PasswordImport, Secret};
+
+/// Nobody types more; and no server hashes it gladly.
+const LONGEST_PASSWORD: usize = 1024;
+/// How the hashes begin that Kratos imports, as its documentation and source have them.
+const HASHES: [&str; 29] = [
+    "$2$",
+    "$2a$",
+    "$2b$",
+    "$2y$",
+    "$2z$",
+    "$argon2id$",
+    "$argon2i$",
+    "$pbkdf2-sha1$",
+    "$pbkdf2-sha224$",
+    "$pbkdf2-sha256$",
+    "$pbkdf2-sha384$",
+    "$pbkdf2-sha512$",
+    "$scrypt$",
+    "$firescrypt$",
+    "{SSHA}",
+    "{SSHA256}",
+    "{SSHA512}",
+    "$sha1$",
+    "$sha256$",
+    "$sha512$",
+    "$md5$",
+    "$md5-crypt$",
+    "$sha256-crypt$",
+    "$sha512-crypt$",
+    "$hmac-md4$",
+    "$hmac-md5$",
+    "$hmac-sha1$",
+    "$hmac-sha256$",
+    "$hmac-sha512$",
+];
+const FURTHER_HASHES: [&str; 2] = ["$hmac-sha224$", "$hmac-sha384$"];
+
+/// The operator's key, without which a digest tells nothing about the password.
+pub struct DigestKey {
+    /// Tells keys apart: under another one a digest can't be compared.
+    pub id: String,
+    secret: SecretSlice<u8>,
+}
+
+impl DigestKey {
+    pub fn new(id: impl Into<String>, secret: Vec<u8>) -> Self {
+        Self { id: id.into(), secret: secret.into() }
+    }
+
+    /// HMAC-SHA-256 of salt, format and value, each of its own length.
+    fn digest(&self, salt: &str, import: &PasswordImport) -> String {
+        let (format, value) = match import {
+            PasswordImport::Cleartext(value) => ("Cleartext", value),
+            PasswordImport::Hashed(value) => ("Hashed", value),
+        };
+        let key = hmac::Key::new(hmac::HMAC_SHA256, self.secret.expose_secret());
+        let mut context = hmac::Context::with_key(&key);
+        for part in [salt, format, value.expose()] {
+            context.update(&(part.len() as u64).to_be_bytes());
+            context.update(part.as_bytes());
+        }
+        STANDARD_NO_PAD.encode(context.sign())
+    }
+}
+
+impl PartialEq for DigestKey {
+    fn eq(&self, other: &Self) -> bool {
+        self.id == other.id
+    }
+}
+
+impl fmt::Debug for DigestKey {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("DigestKey").field("id", &self.id).finish_non_exhaustive()
+    }
+}
+
+/// The password that a manifest gives.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Password {
+    pub import: PasswordImport,
+    key: Arc<DigestKey>,
+    update_policy: PasswordUpdatePolicy,
+    revoke_sessions: bool,
+}
+
+/// What is to be done about the password of an identity that is there.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Decision {
+    /// As the mark is to say.
+    pub mark: PasswordMark,
+    pub is_sent: bool,
+}
+
+impl Password {
+    /// Reads and validates what a manifest says. `InvalidSpec` where it can't be imported, without showing it.
+    pub fn parse(spec: &Spec, secrets: &Secrets) -> Result<Self, Verdict> {
+        let Spec { secret_key_ref, format, update_policy, revoke_sessions } = spec;
+        let text = secrets.text(secret_key_ref)?.expose_secret();
+        let import = match format.unwrap_or_default() {
+            PasswordFormat::Cleartext if text.len() > LONGEST_PASSWORD => {
+                return Err(secrets::invalid(secret_key_ref, "is longer than 1024 bytes, too long for a password"));
+            }
+            PasswordFormat::Cleartext => PasswordImport::Cleartext(Secret::new(text)),
+            PasswordFormat::Hashed if !is_known_hash(text) => {
+                let what = "is no password hash of a format that Kratos imports (see spec.credentials.password.format)";
+                return Err(secrets::invalid(secret_key_ref, what));
+            }
+            PasswordFormat::Hashed => PasswordImport::Hashed(Secret::new(text)),
+        };
+        let key =
+            secrets.key().ok_or_else(|| Verdict::new(Reason::SecretNotReady, "the operator's key wasn't read"))?;
+        Ok(Self {
+            import,
+            key,
+            update_policy: update_policy.unwrap_or_default(),
+            revoke_sessions: revoke_sessions.unwrap_or(true),
+        })
+    }
+
+    /// What the mark says of a password that is sent for the first time. `salt`: anything that no other identity has.
+    pub fn mark(&self, salt: &str) -> PasswordMark {
+        PasswordMark {
+            digest: self.key.digest(salt, &self.import),
+            key_id: self.key.id.clone(),
+            salt: salt.to_owned(),
+            sessions_pending: false,
+        }
+    }
+
+    /// Whether it is to be sent to an identity whose mark says `before`. Without a digest of this key nobody knows
+    /// whether it changed: it is noted, and the identity keeps the password that it has.
+    pub fn decide(&self, before: Option<&PasswordMark>, salt: &str) -> Decision {
+        let sessions_pending = before.is_some_and(|before| before.sessions_pending);
+        match before.filter(|before| before.key_id == self.key.id) {
+            Some(before) if before.digest == self.key.digest(&before.salt, &self.import) => {
+                Decision { mark: before.clone(), is_sent: false }
+            }
+            Some(_) if self.update_policy == PasswordUpdatePolicy::OnSecretChange => {
+                let sessions_pending = sessions_pending || self.revoke_sessions;
+                Decision { mark: PasswordMark { sessions_pending, ..self.mark(salt) }, is_sent: true }
+            }
+            Some(_) | None => Decision { mark: PasswordMark { sessions_pending, ..self.mark(salt) }, is_sent: false },
+        }
+    }
+}
+
+/// Whether Kratos takes a text for a password hash.
+fn is_known_hash(text: &str) -> bool {
+    HASHES.iter().chain(&FURTHER_HASHES).any(|beginning| text.starts_with(beginning))
+        && !text.contains(char::is_whitespace)
+}

@@ -1,0 +1,68 @@
+//! The operator's own key: a Secret in its own namespace, made once and never overwritten. Without it the digests in
+//! marks tell nothing; under a new one passwords count as unchanged.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use k8s_openapi::ByteString;
+use k8s_openapi::api::core::v1::Secret;
+use kube::Api;
+use kube::api::{ObjectMeta, PostParams};
+
+use crate::api::{Reason, Verdict};
+use crate::context::Context;
+use crate::identity::password::DigestKey;
+
+/// The Secret's name.
+pub const NAME: &str = "kratos-operator-key";
+const KEY: &str = "key";
+const KEY_ID: &str = "keyID";
+const LENGTH: usize = 32;
+
+/// The key; read, or made, when it is first needed. The verdict says why it can't be had.
+pub async fn get(context: &Context) -> Result<Result<Arc<DigestKey>, Verdict>, kube::Error> {
+    if let Some(key) = context.operator_key.get() {
+        return Ok(Ok(Arc::clone(key)));
+    }
+    let namespace = &context.options.namespace;
+    match read_or_make(&Api::namespaced(context.client.clone(), namespace)).await {
+        Ok(Some(key)) => Ok(Ok(Arc::clone(context.operator_key.get_or_init(|| Arc::new(key))))),
+        Ok(None) => Ok(Err(not_ready(namespace, "isn't the operator's key; delete it, and a new one is made"))),
+        Err(kube::Error::Api(status)) if matches!(status.code, 403 | 404) => {
+            Ok(Err(not_ready(namespace, "can't be read or made; grant the operator get and create on secrets there")))
+        }
+        Err(error) => Err(error),
+    }
+}
+
+/// `None`: what is there is no key of ours.
+async fn read_or_make(api: &Api<Secret>) -> Result<Option<DigestKey>, kube::Error> {
+    if let Some(secret) = api.get_opt(NAME).await? {
+        return Ok(key_of(&secret));
+    }
+    let secret: [u8; LENGTH] = rand::random();
+    let id = format!("{:016x}", rand::random::<u64>());
+    let data = BTreeMap::from([
+        (KEY.to_owned(), ByteString(secret.to_vec())),
+        (KEY_ID.to_owned(), ByteString(id.into_bytes())),
+    ]);
+    let metadata = ObjectMeta { name: Some(NAME.to_owned()), ..ObjectMeta::default() };
+    let secret = Secret { metadata, data: Some(data), ..Secret::default() };
+    match api.create(&PostParams::default(), &secret).await {
+        Ok(made) => Ok(key_of(&made)),
+        // Another process was faster: its key counts.
+        Err(kube::Error::Api(status)) if status.code == 409 => Ok(key_of(&api.get(NAME).await?)),
+        Err(error) => Err(error),
+    }
+}
+
+fn key_of(secret: &Secret) -> Option<DigestKey> {
+    let data = secret.data.as_ref()?;
+    let secret = data.get(KEY).filter(|secret| secret.0.len() == LENGTH)?;
+    let id = String::from_utf8(data.get(KEY_ID)?.0.clone()).ok().filter(|id| !id.is_empty() && id.len() <= 64)?;
+    Some(DigestKey::new(id, secret.0.clone()))
+}
+
+fn not_ready(namespace: &str, what: &str) -> Verdict {
+    Verdict::new(Reason::SecretNotReady, format!("Secret {NAME} in namespace {namespace} {what}"))
+}
