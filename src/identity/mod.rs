@@ -1,12 +1,14 @@
 //! `KratosIdentity`: one way from manifest to status.
 //!
 //! `inputs → desired → observe → plan → apply → status`, driven by `reconcile`. `desired`, `plan`, `status` and what
-//! they stand on (`claim`, `json`, `mark`, `pointer`, `schema`) are pure: no client, no runtime, no clock.
+//! they stand on (`claim`, `facts`, `json`, `mark`, `pointer`, `schema`) are pure: no client, no runtime, no clock.
 
+pub mod admission;
 pub mod apply;
 pub mod claim;
 pub mod desired;
 pub mod enforce;
+pub mod facts;
 pub mod failure;
 pub mod inputs;
 pub mod json;

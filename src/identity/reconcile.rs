@@ -14,7 +14,7 @@ use super::observe::Search;
 use super::plan::{self, Observed, Plan};
 use super::record::{api, finish, subject, uid, write};
 use super::status::{self, Outcome, Seen};
-use super::{enforce, release, unreadable};
+use super::{admission, enforce, release, unreadable};
 use crate::api::identity::KratosIdentity;
 use crate::api::instance::Mode;
 use crate::api::{IDENTITY_FINALIZER, Reason, Verdict};
@@ -55,9 +55,11 @@ async fn look(
     let only_looks = handling.mode == Mode::Observe || inputs.instance.settings.mode == Mode::Observe;
     let traits = Value::Object(desired.traits.clone());
     let search = search(resource, &inputs, &desired, (&traits, only_looks), context).await?;
+    admission::ensure_desired(&search, &desired).await?;
     let mut observed = search.run().await?;
     note_sessions(&search, &desired, &mut observed).await?;
     let plan = plan::plan(&inputs.claimant, &desired, &observed, Timestamp::now());
+    admission::ensure(&search, &observed, &plan).await?;
     let seen = if only_looks {
         report(&inputs, observed, plan)
     } else {

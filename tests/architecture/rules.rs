@@ -4,11 +4,12 @@ use crate::source::{code, paths};
 use crate::tree::{File, files};
 
 /// Modules that are pure: no client, no runtime, no clock.
-const PURE: [&str; 16] = [
+const PURE: [&str; 19] = [
     "crate::api",
     "crate::changes",
     "crate::identity::claim",
     "crate::identity::desired",
+    "crate::identity::facts",
     "crate::identity::json",
     "crate::identity::mark",
     "crate::identity::plan",
@@ -16,10 +17,12 @@ const PURE: [&str; 16] = [
     "crate::identity::schema",
     "crate::identity::status",
     "crate::instance::consent",
+    "crate::instance::rules",
     "crate::instance::settings",
     "crate::instance::status",
     "crate::kratos::types",
     "crate::place",
+    "crate::rules",
     "crate::kratos::RateLimit",
 ];
 
@@ -45,7 +48,11 @@ const PRINTERS: [&str; 7] = ["print", "println", "eprint", "eprintln", "dbg", "s
 
 /// What one kind may know of the other: (who, of whom, these modules).
 const ACQUAINTANCES: [(&str, &str, &[&str]); 2] = [
-    ("crate::identity", "crate::instance", &["Entry", "Handle", "consent", "references", "listing", "schemas"]),
+    (
+        "crate::identity",
+        "crate::instance",
+        &["Entry", "Handle", "consent", "references", "listing", "rules", "schemas"],
+    ),
     ("crate::instance", "crate::identity", &["mark", "json", "schema"]),
 ];
 

@@ -22,6 +22,7 @@ mod observing;
 mod ownership;
 mod refusals;
 mod restarts;
+mod rules;
 mod tls;
 mod unanswered;
 mod unreadable;
