@@ -13,4 +13,5 @@ pub mod kube_write;
 pub mod latest;
 pub mod operator;
 pub mod place;
+pub mod rotation;
 pub mod rules;

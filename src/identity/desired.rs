@@ -1,9 +1,14 @@
 //! From the raw spec to what is wanted, validated once; nothing after it touches the raw spec. Pure.
 
+use std::collections::BTreeSet;
+
+use k8s_openapi::jiff::Timestamp;
 use serde_json::{Map, Value};
 
+use super::secrets::Secrets;
+use super::validity::Phase;
 use crate::api::identity::{IdentityState, KratosIdentitySpec, TraitsPolicy};
-use crate::api::instance::Mode;
+use crate::api::instance::{KeyRef, Mode};
 use crate::api::lifecycle::DeletionPolicy;
 use crate::api::{GROUP, Reason, Verdict};
 use crate::kratos::State;
@@ -20,6 +25,8 @@ pub struct Desired {
     pub organization_id: Option<String>,
     /// Absent: created active, then not owned.
     pub state: Option<State>,
+    /// How the window of validity stands, where it is what decides on the state.
+    pub phase: Option<Phase>,
 }
 
 /// What a manifest says about how it is to be handled.
@@ -30,8 +37,34 @@ pub struct Handling {
     pub suspended: bool,
 }
 
-/// Splits and validates a spec. `InvalidSpec` where it contradicts itself in a way that the API server can't see.
-pub fn parse(spec: &KratosIdentitySpec) -> (Handling, Result<Desired, Verdict>) {
+/// How a manifest is to be handled; needs no Secret.
+pub fn handling(spec: &KratosIdentitySpec) -> Handling {
+    let KratosIdentitySpec { deletion, mode, suspend, .. } = spec;
+    Handling {
+        deletion: deletion.clone().unwrap_or_default().policy.unwrap_or_default(),
+        mode: mode.unwrap_or_default(),
+        suspended: *suspend,
+    }
+}
+
+/// How the window of validity stands, where it is what decides on the state; needs no Secret.
+pub fn phase(spec: &KratosIdentitySpec, now: Timestamp) -> Option<Phase> {
+    let validity = spec.validity.as_ref().filter(|_| spec.state != Some(IdentityState::Inactive));
+    validity.map(|validity| Phase::at(validity, now))
+}
+
+/// The keys of Secrets that a manifest refers to, each once.
+pub fn secret_references(spec: &KratosIdentitySpec) -> Vec<KeyRef> {
+    let password = spec.credentials.iter().filter_map(|credentials| credentials.password.as_ref());
+    let password = password.map(|password| password.secret_key_ref.clone());
+    let traits = spec.traits_from.iter().map(|from| from.secret_key_ref.clone());
+    let references: BTreeSet<_> = password.chain(traits).collect();
+    references.into_iter().collect()
+}
+
+/// Validates a spec, with the Secrets that it refers to, at the time `now`. `InvalidSpec` where it contradicts itself in
+/// a way that the API server can't see; `SecretNotReady` where a Secret isn't there yet.
+pub fn parse(spec: &KratosIdentitySpec, _secrets: &Secrets, now: Timestamp) -> Result<Desired, Verdict> {
     // In full, so that a new field breaks the build instead of being forgotten. The instance is resolved apart.
     let KratosIdentitySpec {
         instance_ref: _,
@@ -49,20 +82,16 @@ pub fn parse(spec: &KratosIdentitySpec) -> (Handling, Result<Desired, Verdict>) 
         recovery: _,
         validity: _,
         adoption: _,
-        deletion,
-        mode,
-        suspend,
+        deletion: _,
+        mode: _,
+        suspend: _,
         actions: _,
     } = spec;
-    let handling = Handling {
-        deletion: deletion.clone().unwrap_or_default().policy.unwrap_or_default(),
-        mode: mode.unwrap_or_default(),
-        suspended: *suspend,
-    };
     if metadata_admin.contains_key(GROUP) {
         let message = format!("metadataAdmin may not hold the key {GROUP}: it is the operator's own; remove it");
-        return (handling, Err(Verdict::new(Reason::InvalidSpec, message)));
+        return Err(Verdict::new(Reason::InvalidSpec, message));
     }
+    let phase = phase(spec, now);
     let desired = Desired {
         schema_id: schema_id.clone(),
         traits: traits.clone(),
@@ -71,9 +100,10 @@ pub fn parse(spec: &KratosIdentitySpec) -> (Handling, Result<Desired, Verdict>) 
         metadata_admin: metadata_admin.clone(),
         external_id: external_id.clone(),
         organization_id: organization_id.clone(),
-        state: state.map(to_kratos),
+        state: phase.map(Phase::state).or(state.map(to_kratos)),
+        phase,
     };
-    (handling, Ok(desired))
+    Ok(desired)
 }
 
 /// The state as Kratos names it.

@@ -40,7 +40,7 @@ pub async fn reconcile(resource: &KratosIdentity, context: &Context) -> Result<A
             context.events.publish(&live, happening(&release));
             Ok(Action::await_change())
         }
-        Err(halt) => finish(&live, Err(with_escape(halt)), context).await,
+        Err(halt) => finish(&live, Err(with_escape(halt)), None, context).await,
     }
 }
 
@@ -52,7 +52,7 @@ async fn live(resource: &KratosIdentity, context: &Context) -> Result<Option<Kra
 }
 
 async fn release(resource: &KratosIdentity, context: &Context) -> Result<Release, Halt> {
-    let (Handling { deletion, mode, suspended }, _) = desired::parse(&resource.spec);
+    let Handling { deletion, mode, suspended } = desired::handling(&resource.spec);
     if deletion == DeletionPolicy::Orphan {
         return Ok(Release::Kept("deletion.policy is Orphan"));
     }

@@ -26,4 +26,5 @@ mod rules;
 mod tls;
 mod unanswered;
 mod unreadable;
+mod validity;
 mod visible;

@@ -3,16 +3,18 @@
 use rstest::rstest;
 use serde_json::{Value, json};
 
-use super::builders::{GROUP, object};
+use super::builders::{GROUP, now, object};
 use crate::api::identity::{IdentityState, KratosIdentitySpec, TraitsPolicy};
 use crate::api::instance::Mode;
 use crate::api::lifecycle::DeletionPolicy;
 use crate::api::{Reason, Verdict};
 use crate::identity::desired::{self, Desired, Handling, from_kratos, to_kratos};
+use crate::identity::secrets::Secrets;
 use crate::kratos::State;
 
 fn parse(spec: Value) -> (Handling, Result<Desired, Verdict>) {
-    desired::parse(&serde_json::from_value::<KratosIdentitySpec>(spec).unwrap())
+    let spec = serde_json::from_value::<KratosIdentitySpec>(spec).unwrap();
+    (desired::handling(&spec), desired::parse(&spec, &Secrets::default(), now()))
 }
 
 #[test]
@@ -42,6 +44,7 @@ fn everything_that_a_manifest_says_is_wanted_where_it_belongs() {
         external_id: Some("crm-4711".into()),
         organization_id: Some("0a0b0c0d-1111-2222-3333-444455556666".into()),
         state: Some(State::Inactive),
+        phase: None,
     };
     assert_eq!(desired, Ok(expected));
 }
@@ -59,6 +62,7 @@ fn what_a_manifest_leaves_out_is_merged_enforced_and_deleted_with_it() {
         external_id: None,
         organization_id: None,
         state: None,
+        phase: None,
     };
     assert_eq!(desired, Ok(expected));
 }
