@@ -77,7 +77,9 @@ pub fn merged(before: Option<&View>, plan: &Plan, paths: &[String]) -> Option<Vi
             Step::Create(create) => view = Some(created(create, paths)),
             Step::Patch { id: _, operations } => {
                 if let Some(view) = &mut view {
-                    operations.iter().for_each(|operation| apply(operation, &mut view.identity));
+                    for operation in operations {
+                        apply(operation, &mut view.identity);
+                    }
                 }
             }
             Step::EndSessions { .. } | Step::ConfirmInactive { .. } | Step::Delete { .. } => {}

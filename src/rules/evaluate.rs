@@ -20,16 +20,9 @@ impl Budget {
     }
 
     pub(super) fn spend(&mut self, steps: usize) -> Result<(), Problem> {
-        match self.0.checked_sub(steps) {
-            Some(rest) => {
-                self.0 = rest;
-                Ok(())
-            }
-            None => {
-                self.0 = 0;
-                Err(Problem::Exhausted)
-            }
-        }
+        let rest = self.0.checked_sub(steps);
+        self.0 = rest.unwrap_or_default();
+        rest.map(|_| ()).ok_or(Problem::Exhausted)
     }
 
     pub(super) fn spend_bytes(&mut self, bytes: usize) -> Result<(), Problem> {
