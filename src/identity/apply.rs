@@ -2,6 +2,7 @@
 
 use std::time::Instant;
 
+use super::addresses;
 use super::plan::Step;
 use crate::kratos::{Client, Error, Identity, State};
 
@@ -46,6 +47,15 @@ pub async fn apply(client: &Client, steps: &[Step]) -> Result<Applied, ApplyErro
             Step::Patch { id, operations } => {
                 applied = Applied::Written(Box::new(client.patch_identity(id, operations).await?));
             }
+            Step::VerifyAddresses { id, addresses } => match client.get_identity(id, &[]).await? {
+                Some(identity) => {
+                    let operations = addresses::operations(&identity, addresses);
+                    let identity =
+                        if operations.is_empty() { identity } else { client.patch_identity(id, &operations).await? };
+                    applied = Applied::Written(Box::new(identity));
+                }
+                None => applied = Applied::Gone,
+            },
             Step::EndSessions { id } => {
                 client.delete_identity_sessions(id).await?;
             }

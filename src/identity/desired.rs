@@ -1,17 +1,20 @@
 //! From the raw spec to what is wanted, validated once; nothing after it touches the raw spec. Pure.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use k8s_openapi::jiff::Timestamp;
 use serde_json::{Map, Value};
 
+use super::addresses;
 use super::secrets::Secrets;
+use super::traits_from;
 use super::validity::Phase;
 use crate::api::identity::{IdentityState, KratosIdentitySpec, TraitsPolicy};
 use crate::api::instance::{KeyRef, Mode};
-use crate::api::lifecycle::DeletionPolicy;
+use crate::api::lifecycle::{AdoptionPolicy, Deletion, DeletionPolicy};
 use crate::api::{GROUP, Reason, Verdict};
-use crate::kratos::State;
+use crate::kratos::{State, VerifiedAddressImport};
 
 /// What a manifest wants of an identity.
 #[derive(Clone, Debug, PartialEq)]
@@ -23,6 +26,8 @@ pub struct Desired {
     pub metadata_admin: Map<String, Value>,
     pub external_id: Option<String>,
     pub organization_id: Option<String>,
+    /// How each is reached is filled in once the schema is known.
+    pub verified_addresses: Vec<VerifiedAddressImport>,
     /// Absent: created active, then not owned.
     pub state: Option<State>,
     /// How the window of validity stands, where it is what decides on the state.
@@ -33,15 +38,21 @@ pub struct Desired {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Handling {
     pub deletion: DeletionPolicy,
+    /// Nothing: there is none. Counts with the policy Delete alone.
+    pub grace_period: Duration,
     pub mode: Mode,
     pub suspended: bool,
 }
 
 /// How a manifest is to be handled; needs no Secret.
 pub fn handling(spec: &KratosIdentitySpec) -> Handling {
-    let KratosIdentitySpec { deletion, mode, suspend, .. } = spec;
+    let KratosIdentitySpec { adoption, deletion, mode, suspend, .. } = spec;
+    let Deletion { policy, grace_period } = deletion.clone().unwrap_or_default();
+    let adopts = adoption.as_ref().and_then(|adoption| adoption.policy) == Some(AdoptionPolicy::IfUnowned);
+    let default = if adopts { DeletionPolicy::Orphan } else { DeletionPolicy::Delete };
     Handling {
-        deletion: deletion.clone().unwrap_or_default().policy.unwrap_or_default(),
+        deletion: policy.unwrap_or(default),
+        grace_period: grace_period.map_or(Duration::ZERO, Into::into),
         mode: mode.unwrap_or_default(),
         suspended: *suspend,
     }
@@ -64,7 +75,7 @@ pub fn secret_references(spec: &KratosIdentitySpec) -> Vec<KeyRef> {
 
 /// Validates a spec, with the Secrets that it refers to, at the time `now`. `InvalidSpec` where it contradicts itself in
 /// a way that the API server can't see; `SecretNotReady` where a Secret isn't there yet.
-pub fn parse(spec: &KratosIdentitySpec, _secrets: &Secrets, now: Timestamp) -> Result<Desired, Verdict> {
+pub fn parse(spec: &KratosIdentitySpec, secrets: &Secrets, now: Timestamp) -> Result<Desired, Verdict> {
     // In full, so that a new field breaks the build instead of being forgotten. The instance is resolved apart.
     let KratosIdentitySpec {
         instance_ref: _,
@@ -76,8 +87,8 @@ pub fn parse(spec: &KratosIdentitySpec, _secrets: &Secrets, now: Timestamp) -> R
         metadata_admin,
         external_id,
         organization_id,
-        traits_from: _,
-        verified_addresses: _,
+        traits_from,
+        verified_addresses,
         credentials: _,
         recovery: _,
         validity: _,
@@ -94,12 +105,13 @@ pub fn parse(spec: &KratosIdentitySpec, _secrets: &Secrets, now: Timestamp) -> R
     let phase = phase(spec, now);
     let desired = Desired {
         schema_id: schema_id.clone(),
-        traits: traits.clone(),
+        traits: traits_from::fill(traits, traits_from, secrets)?,
         traits_policy: traits_policy.unwrap_or_default(),
         metadata_public: metadata_public.clone(),
         metadata_admin: metadata_admin.clone(),
         external_id: external_id.clone(),
         organization_id: organization_id.clone(),
+        verified_addresses: addresses::named(verified_addresses),
         state: phase.map(Phase::state).or(state.map(to_kratos)),
         phase,
     };

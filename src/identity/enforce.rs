@@ -160,6 +160,10 @@ fn happening(plan: &Plan) -> Option<Happening> {
             };
             Some(Happening::normal("IdentityChanged", "Change", note))
         }
+        Step::VerifyAddresses { .. } => {
+            let note = "addresses of the identity were marked as verified in Kratos";
+            Some(Happening::normal("IdentityChanged", "Change", note))
+        }
         _ => None,
     }
 }

@@ -9,7 +9,7 @@ use super::claim::{Claim, Claimant};
 use super::plan::{Plan, Present, Step};
 use super::{pointer, schema};
 use crate::api::GROUP;
-use crate::kratos::{CreateIdentity, Identity, PatchOperation};
+use crate::kratos::{CreateIdentity, Identity, PatchOperation, VerifiedAddressImport};
 
 /// An identity as rules see it, and what logs in with it.
 #[derive(Clone, PartialEq)]
@@ -56,10 +56,7 @@ fn stored(identity: &Identity) -> Vec<String> {
 
 /// An identity as it would be created.
 pub fn created(create: &CreateIdentity, paths: &[String]) -> View {
-    let addresses = create.verifiable_addresses.iter();
-    let addresses: Vec<_> = addresses
-        .map(|address| json!({"value": address.value, "via": address.via, "verified": address.verified}))
-        .collect();
+    let addresses: Vec<_> = create.verifiable_addresses.iter().map(shown).collect();
     let view = json!({
         "id": "", "schema_id": create.schema_id, "state": create.state.unwrap_or_default().as_str(),
         "traits": create.traits, "metadata_public": create.metadata_public, "metadata_admin": create.metadata_admin,
@@ -67,6 +64,10 @@ pub fn created(create: &CreateIdentity, paths: &[String]) -> View {
         "verifiable_addresses": addresses, "credentials": {"oidc": create.credentials.oidc, "saml": []},
     });
     finish(view, Vec::new(), paths)
+}
+
+fn shown(address: &VerifiedAddressImport) -> Value {
+    json!({"value": address.value, "via": address.via, "verified": address.verified})
 }
 
 /// The identity as a plan leaves it. `before`: as it is, if it is there.
@@ -80,6 +81,14 @@ pub fn merged(before: Option<&View>, plan: &Plan, paths: &[String]) -> Option<Vi
                     for operation in operations {
                         apply(operation, &mut view.identity);
                     }
+                }
+            }
+            Step::VerifyAddresses { id: _, addresses } => {
+                if let Some(found) = view.as_mut().and_then(|view| view.identity["verifiable_addresses"].as_array_mut())
+                {
+                    let values: Vec<_> = addresses.iter().map(|address| address.value.as_str()).collect();
+                    found.retain(|address| !address["value"].as_str().is_some_and(|value| values.contains(&value)));
+                    found.extend(addresses.iter().map(shown));
                 }
             }
             Step::EndSessions { .. } | Step::ConfirmInactive { .. } | Step::Delete { .. } => {}

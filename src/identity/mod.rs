@@ -1,9 +1,10 @@
 //! `KratosIdentity`: one way from manifest to status.
 //!
 //! `inputs → desired → observe → plan → apply → status`, driven by `reconcile`. `desired`, `plan`, `status` and what
-//! they stand on (`claim`, `facts`, `json`, `mark`, `pointer`, `schema`, `secrets`, `validity`) are pure: no client, no
-//! runtime, no clock.
+//! they stand on (`addresses`, `claim`, `facts`, `json`, `mark`, `pointer`, `schema`, `secrets`, `traits_from`, `validity`)
+//! are pure: no client, no runtime, no clock.
 
+pub mod addresses;
 pub mod admission;
 pub mod apply;
 pub mod claim;
@@ -25,6 +26,7 @@ pub mod release;
 pub mod schema;
 pub mod secrets;
 pub mod status;
+pub mod traits_from;
 pub mod unreadable;
 pub mod validity;
 

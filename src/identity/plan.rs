@@ -7,7 +7,8 @@ mod creation;
 mod deletion;
 mod judgement;
 
-pub use deletion::plan_deletion;
+pub use deletion::{Leaving, plan_deletion, plan_keeping};
+use judgement::unmarkable;
 pub use judgement::{conflict, judge};
 
 use k8s_openapi::jiff::Timestamp;
@@ -20,7 +21,7 @@ use super::mark::Mark;
 use super::pointer;
 use crate::api::GROUP;
 use crate::api::identity::TraitsPolicy;
-use crate::kratos::{CreateIdentity, Identity, PatchOperation};
+use crate::kratos::{CreateIdentity, Identity, PatchOperation, VerifiedAddressImport};
 
 const TRAITS: &str = "/traits";
 const METADATA_PUBLIC: &str = "/metadata_public";
@@ -56,6 +57,11 @@ pub enum Step {
     Patch {
         id: String,
         operations: Vec<PatchOperation>,
+    },
+    /// Reads the identity again, and marks these addresses as verified where they are there and aren't.
+    VerifyAddresses {
+        id: String,
+        addresses: Vec<VerifiedAddressImport>,
     },
     /// Ends all sessions; otherwise they would come back to life on reactivation.
     EndSessions {

@@ -15,7 +15,7 @@ use super::plan::{self, Observed, Plan};
 use super::record::{api, finish, subject, uid, write};
 use super::status::{self, Outcome, Seen};
 use super::validity::Phase;
-use super::{admission, enforce, read_secrets, release, unreadable};
+use super::{addresses, admission, enforce, read_secrets, release, unreadable};
 use crate::api::identity::KratosIdentity;
 use crate::api::instance::Mode;
 use crate::api::{IDENTITY_FINALIZER, Reason, Verdict};
@@ -49,13 +49,17 @@ async fn look(resource: &KratosIdentity, handling: Handling, context: &Context) 
     let inputs = inputs::gather(resource, &place, context).await?;
     let secrets =
         read_secrets::read(&Place::of(resource), &desired::secret_references(&resource.spec), context).await?;
-    let desired = desired::parse(&resource.spec, &secrets, Timestamp::now())?;
+    let mut desired = desired::parse(&resource.spec, &secrets, Timestamp::now())?;
     ensure_callable(&inputs, &desired)?;
     let only_looks = handling.mode == Mode::Observe || inputs.instance.settings.mode == Mode::Observe;
     let traits = Value::Object(desired.traits.clone());
     let search = search(resource, &inputs, &desired, (&traits, only_looks), context).await?;
+    if let Some(schema) = &search.schema {
+        addresses::resolve(&mut desired.verified_addresses, &schema.document, &traits)?;
+    }
     admission::ensure_desired(&search, &desired).await?;
     let mut observed = search.run().await?;
+    ensure_not_adopted(&desired, &observed)?;
     note_sessions(&search, &desired, &mut observed).await?;
     let plan = plan::plan(&inputs.claimant, &desired, &observed, Timestamp::now());
     admission::ensure(&search, &observed, &plan).await?;
@@ -66,6 +70,19 @@ async fn look(resource: &KratosIdentity, handling: Handling, context: &Context) 
         enforce::run(&search, &desired, observed, plan).await?
     };
     Ok(Outcome { verdict: done(only_looks, &desired), instance: Some(inputs::reference(&place)), seen })
+}
+
+/// Whoever takes an identity over may not say that its addresses are verified.
+fn ensure_not_adopted(desired: &Desired, observed: &Observed) -> Result<(), Verdict> {
+    let is_adopted = match observed {
+        Observed::Present(present) => present.mark.as_ref().is_some_and(|mark| mark.adopted),
+        Observed::Absent => false,
+    };
+    if is_adopted && !desired.verified_addresses.is_empty() {
+        let message = "spec.verifiedAddresses isn't for an identity that was adopted: remove it";
+        return Err(Verdict::new(Reason::InvalidSpec, message));
+    }
+    Ok(())
 }
 
 /// No request while the instance is down, or for a field that the server is known not to have.

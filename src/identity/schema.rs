@@ -16,7 +16,11 @@ const DEPTH: usize = 16;
 pub fn identifier_paths(schema: &Value) -> Vec<String> {
     let mut found = Vec::new();
     if let Some(traits) = schema.pointer("/properties/traits") {
-        walk(schema, traits, "", 0, &mut found);
+        walk(schema, traits, "", 0, &mut |part, path| {
+            if part.pointer("/ory.sh~1kratos/credentials").is_some_and(declares_identifiers) {
+                found.push(path.to_owned());
+            }
+        });
     }
     found.sort_unstable();
     found.dedup();
@@ -61,7 +65,8 @@ pub fn hides_identifiers(schema: &Value) -> bool {
     })
 }
 
-fn walk(root: &Value, schema: &Value, path: &str, depth: usize, found: &mut Vec<String>) {
+/// Shows `visit` each part of a schema with the pointer, within the traits, that it speaks of.
+fn walk(root: &Value, schema: &Value, path: &str, depth: usize, visit: &mut dyn FnMut(&Value, &str)) {
     // A schema may refer to itself, or be absurdly deep.
     if depth > DEPTH {
         return;
@@ -69,21 +74,19 @@ fn walk(root: &Value, schema: &Value, path: &str, depth: usize, found: &mut Vec<
     if let Some(local) = schema.get("$ref").and_then(Value::as_str).and_then(|to| to.strip_prefix('#'))
         && let Some(target) = root.pointer(local)
     {
-        walk(root, target, path, depth + 1, found);
+        walk(root, target, path, depth + 1, visit);
     }
-    if schema.pointer("/ory.sh~1kratos/credentials").is_some_and(declares_identifiers) {
-        found.push(path.to_owned());
-    }
+    visit(schema, path);
     for keyword in ["allOf", "anyOf", "oneOf"] {
         let branches = schema.get(keyword).and_then(Value::as_array);
-        branches.into_iter().flatten().for_each(|branch| walk(root, branch, path, depth + 1, found));
+        branches.into_iter().flatten().for_each(|branch| walk(root, branch, path, depth + 1, visit));
     }
     if let Some(items) = schema.get("items") {
-        walk(root, items, &format!("{path}/*"), depth + 1, found);
+        walk(root, items, &format!("{path}/*"), depth + 1, visit);
     }
     let properties = schema.get("properties").and_then(Value::as_object);
     for (key, property) in properties.into_iter().flatten() {
-        walk(root, property, &pointer::join(path, key), depth + 1, found);
+        walk(root, property, &pointer::join(path, key), depth + 1, visit);
     }
 }
 
@@ -101,6 +104,22 @@ pub fn identifiers(paths: &[String], traits: &Value) -> Vec<String> {
     }
     found.sort_unstable();
     found.dedup();
+    found
+}
+
+/// The addresses that traits hold and that their schema lets be verified (`ory.sh/kratos` → `verification` → `via`),
+/// normalised as above, and how each is reached.
+pub fn verifiable_addresses(schema: &Value, traits: &Value) -> Vec<(String, String)> {
+    let mut found = Vec::new();
+    if let Some(shape) = schema.pointer("/properties/traits") {
+        walk(schema, shape, "", 0, &mut |part, path| {
+            if let Some(via) = part.pointer("/ory.sh~1kratos/verification/via").and_then(Value::as_str) {
+                let mut values = Vec::new();
+                collect(&pointer::split(path), traits, &mut values);
+                found.extend(values.into_iter().map(|value| (value, via.to_owned())));
+            }
+        });
+    }
     found
 }
 

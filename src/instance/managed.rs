@@ -14,6 +14,10 @@ use crate::place::Place;
 pub fn digest(identity: &Identity) -> u64 {
     let mut hasher = DefaultHasher::new();
     (&identity.schema_id, identity.state, &identity.external_id, &identity.organization_id).hash(&mut hasher);
+    let verified = identity.verifiable_addresses.iter().filter(|address| address.verified);
+    let mut verified: Vec<_> = verified.map(|address| &address.value).collect();
+    verified.sort_unstable();
+    verified.hash(&mut hasher);
     for part in [&identity.traits, &identity.metadata_public, &identity.metadata_admin] {
         json::digest(part, &mut hasher);
     }

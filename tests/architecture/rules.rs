@@ -4,9 +4,10 @@ use crate::source::{code, paths};
 use crate::tree::{File, files};
 
 /// Modules that are pure: no client, no runtime, no clock.
-const PURE: [&str; 21] = [
+const PURE: [&str; 23] = [
     "crate::api",
     "crate::changes",
+    "crate::identity::addresses",
     "crate::identity::claim",
     "crate::identity::desired",
     "crate::identity::facts",
@@ -17,6 +18,7 @@ const PURE: [&str; 21] = [
     "crate::identity::schema",
     "crate::identity::secrets",
     "crate::identity::status",
+    "crate::identity::traits_from",
     "crate::identity::validity",
     "crate::instance::consent",
     "crate::instance::rules",
@@ -29,7 +31,8 @@ const PURE: [&str; 21] = [
 ];
 
 /// What a pure module may name of the client's module: wire types, plain settings, and what a failure is.
-const WIRE: [&str; 6] = ["CreateIdentity", "Identity", "error", "PatchOperation", "RateLimit", "State"];
+const WIRE: [&str; 7] =
+    ["CreateIdentity", "Identity", "error", "PatchOperation", "RateLimit", "State", "VerifiedAddressImport"];
 
 const IMPURE: [&str; 10] = [
     "kube::Api",

@@ -9,6 +9,7 @@ use super::{
 };
 use crate::api::GROUP;
 use crate::api::identity::TraitsPolicy;
+use crate::identity::addresses::{self, VERIFIABLE_ADDRESSES};
 use crate::identity::claim::Claimant;
 use crate::identity::desired::Desired;
 use crate::identity::json::{self, Null};
@@ -33,7 +34,9 @@ pub(super) fn plan(
     let traits = wanted_traits(desired, identity, owned_before);
     json::diff(TRAITS, &identity.traits, &traits, &mut operations);
     diff_metadata(METADATA_PUBLIC, &identity.metadata_public, &desired.metadata_public, owned_before, &mut operations);
-    if let Some(state) = desired.state.filter(|state| *state != identity.state) {
+    let pending = present.mark.as_ref().filter(|mark| mark.delete_after.is_some());
+    let state = desired.state.or_else(|| pending.and_then(|mark| mark.state_before));
+    if let Some(state) = state.filter(|state| *state != identity.state) {
         operations.push(PatchOperation::Replace { path: STATE.into(), value: state.as_str().into() });
     }
     for (path, wanted, there) in [
@@ -50,15 +53,27 @@ pub(super) fn plan(
     diff_admin(identity, desired, owned_before, &mark, &mut admin_operations);
     let is_mark = |operation: &PatchOperation| pointer::is_within(operation.path(), &mark_path());
     let changes = operations.iter().chain(admin_operations.iter().filter(|operation| !is_mark(operation)));
-    let changes = changes.map(|operation| operation.path().to_owned()).collect();
+    let mut changes: Vec<_> = changes.map(|operation| operation.path().to_owned()).collect();
+    let traits_change = operations.iter().any(|operation| pointer::is_within(operation.path(), TRAITS));
+    let verifies = addresses::is_due(identity, &desired.verified_addresses, traits_change);
+    if verifies {
+        changes.push(VERIFIABLE_ADDRESSES.to_owned());
+    }
     operations.extend(admin_operations);
 
     let id = identity.id.clone();
     let deactivates =
         desired.state == Some(State::Inactive) && (identity.state == State::Active || present.has_sessions);
     let mut steps = Vec::new();
+    if pending.is_some() {
+        // Those that a grace period didn't end would come back to life.
+        steps.push(Step::EndSessions { id: id.clone() });
+    }
     if !operations.is_empty() {
         steps.push(Step::Patch { id: id.clone(), operations });
+    }
+    if verifies {
+        steps.push(Step::VerifyAddresses { id: id.clone(), addresses: desired.verified_addresses.clone() });
     }
     if deactivates {
         steps.push(Step::EndSessions { id: id.clone() });

@@ -5,6 +5,7 @@ use serde_json::Value;
 
 use super::{METADATA_ADMIN, METADATA_PUBLIC, Plan, SCHEMA_ID, Step, TRAITS};
 use crate::api::GROUP;
+use crate::identity::addresses::VERIFIABLE_ADDRESSES;
 use crate::identity::claim::Claimant;
 use crate::identity::desired::Desired;
 use crate::identity::json::{self, Null};
@@ -25,11 +26,15 @@ pub(super) fn plan(claimant: &Claimant, desired: &Desired, owned_paths: Vec<Stri
         metadata_admin: Some(admin),
         external_id: desired.external_id.clone(),
         organization_id: desired.organization_id.clone(),
+        verifiable_addresses: desired.verified_addresses.clone(),
         ..CreateIdentity::default()
     };
     let mut changes = vec![SCHEMA_ID.to_owned()];
     changes.extend(json::leaves(TRAITS, &desired.traits));
     changes.extend(owned_paths.iter().filter(|path| !pointer::is_within(path, TRAITS)).cloned());
+    if !desired.verified_addresses.is_empty() {
+        changes.push(VERIFIABLE_ADDRESSES.to_owned());
+    }
     let traits = create.traits.clone();
     Plan { steps: vec![Step::Create(Box::new(create))], changes, owned_paths, traits }
 }

@@ -2,6 +2,7 @@
 
 pub mod builders;
 
+mod addresses;
 mod claims;
 mod deletions;
 mod desires;
@@ -18,4 +19,5 @@ mod remembering;
 mod schemas;
 mod secrets;
 mod statuses;
+mod traits_from;
 mod validities;

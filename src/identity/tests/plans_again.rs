@@ -5,6 +5,7 @@ use rstest::rstest;
 use serde_json::{Value, json};
 
 use super::builders::{claimant, desired, identity, marked, now, patched, present};
+use crate::identity::addresses;
 use crate::identity::desired::Desired;
 use crate::identity::plan::{Observed, Step, plan};
 use crate::kratos::Identity;
@@ -22,6 +23,10 @@ fn after(desired: &Desired, observed: &Observed) -> Identity {
                 document["id"] = json!("id-of-ada");
             }
             Step::Patch { operations, .. } => document = patched(&document, &operations),
+            Step::VerifyAddresses { addresses, .. } => {
+                let there: Identity = serde_json::from_value(document.clone()).unwrap();
+                document = patched(&document, &addresses::operations(&there, &addresses));
+            }
             Step::EndSessions { .. } | Step::ConfirmInactive { .. } => {}
             Step::Delete { .. } => panic!("a manifest that is there deletes nothing"),
         }

@@ -35,6 +35,7 @@ fn ada() -> Place {
 #[case::no_public_metadata(json!({"metadata_public": null}))]
 #[case::admin_metadata(json!({"metadata_admin": {"q": 2}}))]
 #[case::swapped_metadata(json!({"metadata_public": {"p": null, "q": 1}, "metadata_admin": {"q": null, "p": 1}}))]
+#[case::a_verified_address(json!({"verifiable_addresses": [{"id": "1", "value": "a", "verified": true}]}))]
 fn whatever_a_manifest_may_own_is_in_the_digest(#[case] changes: Value) {
     assert_ne!(digest(&identity(&json!({}))), digest(&identity(&changes)));
 }

@@ -1,0 +1,65 @@
+//! Addresses that are marked as verified: which of the traits they are, and what is still to be done. Pure.
+//!
+//! An address is named by its position in the manifest, never by its value.
+
+use serde_json::Value;
+
+use super::schema;
+use crate::api::{Reason, Verdict};
+use crate::kratos::{Identity, PatchOperation, VerifiedAddressImport};
+
+/// Where an identity keeps them.
+pub const VERIFIABLE_ADDRESSES: &str = "/verifiable_addresses";
+
+/// The addresses as the manifest names them. How each is reached isn't known before the schema is: see [`resolve`].
+pub fn named(addresses: &[String]) -> Vec<VerifiedAddressImport> {
+    let named = addresses.iter().map(|address| VerifiedAddressImport {
+        via: String::new(),
+        ..VerifiedAddressImport::verified_email(address.trim().to_lowercase())
+    });
+    named.collect()
+}
+
+/// Finds each address among those that the schema lets be verified. `InvalidSpec` for one that isn't there.
+pub fn resolve(addresses: &mut [VerifiedAddressImport], schema: &Value, traits: &Value) -> Result<(), Verdict> {
+    let known = if addresses.is_empty() { Vec::new() } else { schema::verifiable_addresses(schema, traits) };
+    for (position, address) in addresses.iter_mut().enumerate() {
+        let Some((_, via)) = known.iter().find(|(value, _)| *value == address.value) else {
+            let message = format!(
+                "spec.verifiedAddresses[{position}] is none of the addresses that the schema takes from the \
+                 manifest's traits to be verified; correct it, or remove it"
+            );
+            return Err(Verdict::new(Reason::InvalidSpec, message));
+        };
+        address.via.clone_from(via);
+    }
+    Ok(())
+}
+
+/// Whether something is left to be verified: an address that is there unverified, or that a change of the traits may
+/// bring. One that the user has put another in place of is the user's.
+pub fn is_due(identity: &Identity, wanted: &[VerifiedAddressImport], traits_change: bool) -> bool {
+    wanted.iter().any(|wanted| {
+        let there = identity.verifiable_addresses.iter().find(|there| is_same(&there.value, &there.via, wanted));
+        there.map_or(traits_change, |there| !there.verified)
+    })
+}
+
+/// What marks the addresses as verified: whole elements are replaced, since the server merges them by value.
+pub fn operations(identity: &Identity, wanted: &[VerifiedAddressImport]) -> Vec<PatchOperation> {
+    let there = identity.verifiable_addresses.iter().enumerate();
+    let due = there
+        .filter(|(_, there)| !there.verified && wanted.iter().any(|wanted| is_same(&there.value, &there.via, wanted)));
+    due.map(|(position, there)| {
+        let mut address = there.clone();
+        address.verified = true;
+        address.status = "completed".into();
+        let value = serde_json::to_value(&address).unwrap_or(Value::Null);
+        PatchOperation::Replace { path: format!("{VERIFIABLE_ADDRESSES}/{position}"), value }
+    })
+    .collect()
+}
+
+fn is_same(value: &str, via: &str, wanted: &VerifiedAddressImport) -> bool {
+    value.trim().to_lowercase() == wanted.value && via == wanted.via
+}
