@@ -15,3 +15,4 @@ pub mod operator;
 pub mod operator_key;
 pub mod place;
 pub mod rotation;
+pub mod rules;

@@ -175,6 +175,32 @@ pub fn cluster_ids(_: &mut SchemaGenerator) -> Schema {
     })
 }
 
+/// Rules in CEL.
+pub fn rules(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({
+        "type": "array",
+        "maxItems": 32,
+        "x-kubernetes-list-type": "atomic",
+        "items": {
+            "type": "object",
+            "required": ["expression"],
+            "properties": {
+                "expression": {
+                    "type": "string",
+                    "minLength": 1,
+                    "maxLength": 4096,
+                    "description": "CEL over identity (as Kratos' JSON), identifiers (its login identifiers), namespace {name, labels} and adopts, for example identifiers.all(i, i.endsWith('@team-a.example.com')).",
+                },
+                "message": {
+                    "type": "string",
+                    "maxLength": 1024,
+                    "description": "What is said to whom the rule refuses; seen by everybody who may refer to the instance.",
+                },
+            },
+        },
+    })
+}
+
 /// A label selector with limits on its lists.
 pub fn label_selector(_: &mut SchemaGenerator) -> Schema {
     json_schema!({

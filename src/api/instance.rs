@@ -83,6 +83,23 @@ pub struct KratosInstanceSpec {
     /// Which namespaces may refer to this instance. Default: only its own.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub allowed_namespaces: Option<AllowedNamespaces>,
+
+    /// What must hold, all of it, for resources outside the instance's namespace: for the identity as it is found, and
+    /// as it would be left, before anything is written. A rule that fails refuses.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(schema_with = "crd::rules")]
+    pub rules: Vec<AdmissionRule>,
+}
+
+/// A condition that an identity must meet.
+#[derive(Serialize, Deserialize, Clone, Debug, PartialEq, Eq, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct AdmissionRule {
+    /// True or false, in CEL.
+    pub expression: String,
+    /// What is said to whom it refuses.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub message: Option<String>,
 }
 
 /// How the operator authenticates to Kratos.

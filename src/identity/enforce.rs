@@ -4,6 +4,7 @@ use std::time::Instant;
 
 use k8s_openapi::jiff::Timestamp;
 
+use super::admission;
 use super::apply::{self, Applied, ApplyError};
 use super::desired::Desired;
 use super::failure::{self, Halt, Sent};
@@ -24,6 +25,7 @@ pub async fn run(search: &Search<'_>, desired: &Desired, observed: Observed, pla
             let present = search.after_conflict(conflict).await?;
             let observed = Observed::Present(Box::new(present));
             let plan = plan::plan(&search.inputs.claimant, desired, &observed, Timestamp::now());
+            admission::ensure(search, &observed, &plan).await?;
             match attempt(search, desired, observed, plan).await? {
                 Attempt::Done(seen) => Ok(seen),
                 Attempt::Conflict(_) => Err(Halt::Refused(plan::conflict(None))),

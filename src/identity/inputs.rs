@@ -8,6 +8,7 @@ use k8s_openapi::api::core::v1::Namespace;
 use kube::runtime::reflector::ObjectRef;
 use kube::{Api, Resource, ResourceExt};
 
+use super::admission;
 use super::claim::Claimant;
 use super::failure::{self, Halt, Sent};
 use crate::api::identity::{InstanceRef, KratosIdentity};
@@ -115,7 +116,8 @@ fn not_permitted(place: &Place, namespace: &str) -> Verdict {
     Verdict::new(Reason::NotPermitted, message)
 }
 
-async fn labels(namespace: &str, context: &Context) -> Result<BTreeMap<String, String>, kube::Error> {
+/// The labels of a namespace.
+pub async fn labels(namespace: &str, context: &Context) -> Result<BTreeMap<String, String>, kube::Error> {
     if let Some(seen) = context.namespaces.get(&ObjectRef::new(namespace)) {
         return Ok(seen.labels().clone());
     }
@@ -134,6 +136,9 @@ pub async fn gather(resource: &KratosIdentity, place: &Place, context: &Context)
         return Err(later(not_ready(place, "is being deleted")));
     }
     let claimant = claimant(resource, &instance, context).await?;
+    if instance.rules.is_err() && !claimant.beside_instance {
+        return Err(Halt::Refused(admission::unaskable()));
+    }
     Ok(Inputs { instance, claimant })
 }
 

@@ -1,14 +1,16 @@
 //! `KratosIdentity`: one way from manifest to status.
 //!
 //! `inputs → desired → observe → plan → apply → status`, driven by `reconcile`. `desired`, `plan`, `status` and what
-//! they stand on (`addresses`, `claim`, `json`, `mark`, `password`, `pointer`, `schema`, `secrets`, `traits_from`,
+//! they stand on (`addresses`, `claim`, `facts`, `json`, `mark`, `password`, `pointer`, `schema`, `secrets`, `traits_from`,
 //! `validity`) are pure: no client, no runtime, no clock.
 
 pub mod addresses;
+pub mod admission;
 pub mod apply;
 pub mod claim;
 pub mod desired;
 pub mod enforce;
+pub mod facts;
 pub mod failure;
 pub mod inputs;
 pub mod json;

@@ -15,7 +15,7 @@ use super::plan::{self, Observed, Plan};
 use super::record::{api, finish, subject, uid, write};
 use super::status::{self, Outcome, Seen};
 use super::validity::Phase;
-use super::{addresses, enforce, lock_out, read_secrets, release, unreadable};
+use super::{addresses, admission, enforce, lock_out, read_secrets, release, unreadable};
 use crate::api::identity::KratosIdentity;
 use crate::api::instance::Mode;
 use crate::api::{IDENTITY_FINALIZER, Reason, Verdict};
@@ -59,6 +59,7 @@ async fn look(resource: &KratosIdentity, handling: Handling, context: &Context) 
     if let Some(schema) = &search.schema {
         addresses::resolve(&mut desired.verified_addresses, &schema.document, &traits)?;
     }
+    admission::ensure_desired(&search, &desired).await?;
     let mut observed = search.run().await?;
     if let (Observed::Absent, Some(verdict)) = (&observed, &desired.lacks) {
         return Err(verdict.clone().into());
@@ -66,6 +67,7 @@ async fn look(resource: &KratosIdentity, handling: Handling, context: &Context) 
     ensure_not_adopted(&desired, &observed)?;
     note_sessions(&search, &desired, &mut observed).await?;
     let plan = plan::plan(&inputs.claimant, &desired, &observed, Timestamp::now());
+    admission::ensure(&search, &observed, &plan).await?;
     let seen = if only_looks {
         report(&inputs, observed, plan)
     } else {

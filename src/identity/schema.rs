@@ -42,6 +42,29 @@ pub fn may_have_identifiers(schema: &Value) -> bool {
     }
 }
 
+/// Whether a schema may declare login identifiers where [`identifier_paths`] doesn't follow: a condition, a pattern,
+/// another document.
+pub fn hides_identifiers(schema: &Value) -> bool {
+    let any = |value: &Value| match value {
+        Value::Object(members) => members.values().any(hides_identifiers),
+        Value::Array(items) => items.iter().any(hides_identifiers),
+        _ => false,
+    };
+    let Value::Object(members) = schema else { return false };
+    members.iter().any(|(key, value)| match key.as_str() {
+        "$ref" => value.as_str().is_none_or(|to| !to.starts_with('#')),
+        "properties" | "$defs" | "definitions" | "allOf" | "anyOf" | "oneOf" => any(value),
+        "items" => {
+            if value.is_object() {
+                hides_identifiers(value)
+            } else {
+                may_have_identifiers(value)
+            }
+        }
+        _ => may_have_identifiers(value),
+    })
+}
+
 /// Shows `visit` each part of a schema with the pointer, within the traits, that it speaks of.
 fn walk(root: &Value, schema: &Value, path: &str, depth: usize, visit: &mut dyn FnMut(&Value, &str)) {
     // A schema may refer to itself, or be absurdly deep.

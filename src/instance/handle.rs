@@ -10,8 +10,10 @@ use super::gate::Gate;
 use super::listing::Listing;
 use super::managed::Managed;
 use super::pending::Pending;
+use super::rules::Rules;
 use super::schemas::Schemas;
 use super::settings::Settings;
+use crate::api::Verdict;
 use crate::kratos::Client;
 use crate::place::Place;
 
@@ -24,6 +26,8 @@ pub struct Handle {
     /// whole still gets its identities dealt with.
     pub credentials: Credentials,
     pub client: Client,
+    /// The rules for resources of other namespaces, or why they can't be asked: then nothing of theirs is admitted.
+    pub rules: Arc<Result<Rules, Verdict>>,
     /// Whether the instance carries our finalizer. No identity is created before.
     pub is_held: bool,
     /// Whether the instance is being deleted: what is there is still deleted, nothing is created or changed.

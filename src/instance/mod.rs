@@ -1,6 +1,6 @@
 //! `KratosInstance`: where a Kratos is, whether it answers, and who may use it.
 //!
-//! `settings`, `consent` and `status` are pure. `handle` is what other kinds get to see, through the `registry`.
+//! `settings`, `consent`, `rules` and `status` are pure. `handle` is what other kinds get to see, through the `registry`.
 
 pub mod connect;
 pub mod consent;
@@ -12,6 +12,7 @@ pub mod pending;
 pub mod reconcile;
 pub mod references;
 pub mod registry;
+pub mod rules;
 pub mod scan;
 pub mod schemas;
 pub mod settings;

@@ -12,6 +12,7 @@ use kube::{Api, Resource};
 use super::connect::{self, Credentials, ReadError};
 use super::handle::{Handle, Shared};
 use super::registry::Entry;
+use super::rules::{self, Rules};
 use super::settings::{self, Settings};
 use super::{pending, references, scan};
 use crate::api::instance::{KratosInstance, KratosInstanceStatus, Mode};
@@ -147,13 +148,18 @@ async fn connect(
         },
     };
     // What was seen of another address says nothing about this one.
-    let kept = before.filter(|handle| handle.settings.connection.admin_url == settings.connection.admin_url);
+    let kept = before.clone().filter(|handle| handle.settings.connection.admin_url == settings.connection.admin_url);
+    let rules = match &before {
+        Some(handle) if handle.settings.rules == settings.rules => Arc::clone(&handle.rules),
+        _ => parse_rules(&settings).await,
+    };
     let shared = kept.as_ref().map_or_else(Arc::<Shared>::default, |handle| Arc::clone(&handle.shared));
     let handle = Handle {
         place: place.clone(),
         settings,
         credentials: Credentials::clone(&credentials),
         client,
+        rules,
         is_held,
         is_deleting,
         shared,
@@ -170,6 +176,15 @@ async fn connect(
         tokio::spawn(scan::keep_listing(place.clone(), Arc::clone(&handle.shared), Arc::clone(context)));
     }
     Ok(Ok((handle, true)))
+}
+
+/// Parses the rules, off the runtime.
+async fn parse_rules(settings: &Settings) -> Arc<Result<Rules, Verdict>> {
+    let raw = settings.rules.clone();
+    let parsed = tokio::task::spawn_blocking(move || rules::parse(&raw)).await;
+    Arc::new(
+        parsed.unwrap_or_else(|_| Err(Verdict::new(Reason::InvalidSpec, "spec.rules can't be parsed; correct them"))),
+    )
 }
 
 /// Probes the instance where that is due, and says how it stands. Also returns whether the gate was opened.
@@ -223,6 +238,9 @@ fn usable(handle: &Handle) -> Verdict {
              (often an identity whose schema was removed from Kratos' configuration)"
         );
         return Verdict::new(Reason::KratosUnavailable, message);
+    }
+    if let Err(invalid) = &*handle.rules {
+        return invalid.clone();
     }
     match handle.settings.mode {
         Mode::Enforce => Verdict::new(Reason::Reconciled, "Kratos answers"),

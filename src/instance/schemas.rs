@@ -21,6 +21,8 @@ pub struct Schema {
     pub identifier_paths: Vec<String>,
     /// Whether it may have login identifiers at all.
     pub may_have_identifiers: bool,
+    /// Whether it may have some where they aren't looked for.
+    pub hides_identifiers: bool,
 }
 
 /// All schemas, by id.
@@ -43,7 +45,9 @@ impl Schemas {
         let by_id = containers.into_iter().map(|container| {
             let identifier_paths = schema::identifier_paths(&container.schema);
             let may_have_identifiers = schema::may_have_identifiers(&container.schema);
-            (container.id, Arc::new(Schema { document: container.schema, identifier_paths, may_have_identifiers }))
+            let hides_identifiers = schema::hides_identifiers(&container.schema);
+            let document = container.schema;
+            (container.id, Arc::new(Schema { document, identifier_paths, may_have_identifiers, hides_identifiers }))
         });
         *self.by_id.write().unwrap_or_else(PoisonError::into_inner) = Some(by_id.collect());
         *read_at = Some(Instant::now());

@@ -5,7 +5,9 @@ use std::time::Duration;
 
 use url::Url;
 
-use crate::api::instance::{AllowedNamespaces, Auth, BearerToken, KeyRef, KratosInstanceSpec, Mode, Tls};
+use crate::api::instance::{
+    AdmissionRule, AllowedNamespaces, Auth, BearerToken, KeyRef, KratosInstanceSpec, Mode, Tls,
+};
 use crate::api::{Reason, Verdict};
 use crate::kratos::RateLimit;
 
@@ -22,6 +24,8 @@ pub struct Settings {
     pub reclaim_from: Vec<String>,
     /// Absent: only the instance's own namespace.
     pub allowed_namespaces: Option<AllowedNamespaces>,
+    /// What must hold for resources of other namespaces, as written; the handle has them parsed.
+    pub rules: Vec<AdmissionRule>,
 }
 
 /// How Kratos is called, with secrets still as references.
@@ -65,6 +69,7 @@ pub fn parse(spec: &KratosInstanceSpec) -> Result<Settings, Verdict> {
         owner_name,
         reclaim_from,
         allowed_namespaces,
+        rules,
     } = spec;
     let connection = Connection {
         admin_url: url("adminURL", admin_url)?,
@@ -86,6 +91,7 @@ pub fn parse(spec: &KratosInstanceSpec) -> Result<Settings, Verdict> {
         owner_name: owner_name.clone(),
         reclaim_from: reclaim_from.clone(),
         allowed_namespaces: allowed_namespaces.clone(),
+        rules: rules.clone(),
     })
 }
 

@@ -4,12 +4,13 @@ use crate::source::{code, paths};
 use crate::tree::{File, files};
 
 /// Modules that are pure: no client, no runtime, no clock.
-const PURE: [&str; 21] = [
+const PURE: &[&str] = &[
     "crate::api",
     "crate::changes",
     "crate::identity::addresses",
     "crate::identity::claim",
     "crate::identity::desired",
+    "crate::identity::facts",
     "crate::identity::json",
     "crate::identity::mark",
     "crate::identity::password",
@@ -21,15 +22,17 @@ const PURE: [&str; 21] = [
     "crate::identity::traits_from",
     "crate::identity::validity",
     "crate::instance::consent",
+    "crate::instance::rules",
     "crate::instance::settings",
     "crate::instance::status",
     "crate::kratos::types",
     "crate::place",
+    "crate::rules",
     "crate::kratos::RateLimit",
 ];
 
 /// What a pure module may name of the client's module: wire types, plain settings, and what a failure is.
-const WIRE: [&str; 11] = [
+const WIRE: &[&str] = &[
     "CreateIdentity",
     "CredentialImport",
     "Identity",
@@ -62,7 +65,11 @@ const PRINTERS: [&str; 7] = ["print", "println", "eprint", "eprintln", "dbg", "s
 
 /// What one kind may know of the other: (who, of whom, these modules).
 const ACQUAINTANCES: [(&str, &str, &[&str]); 2] = [
-    ("crate::identity", "crate::instance", &["Entry", "Handle", "consent", "references", "listing", "schemas"]),
+    (
+        "crate::identity",
+        "crate::instance",
+        &["Entry", "Handle", "consent", "references", "listing", "rules", "schemas"],
+    ),
     ("crate::instance", "crate::identity", &["mark", "json", "schema"]),
 ];
 

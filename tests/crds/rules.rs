@@ -251,6 +251,7 @@ fn others() -> Vec<Row> {
     let token = |changes: Value| json!({"auth": {"bearerToken": changes}});
     let key = || json!({"name": "kratos", "key": "token"});
     let limit = |limit: Value| json!({ "rateLimit": limit });
+    let rules = |rules: Value| json!({ "rules": rules });
     vec![
         instance("a token", &token(json!({"secretKeyRef": key()})), Fate::Accepted),
         instance("a token alone", &token(json!({"secretKeyRef": key(), "prefix": ""})), Fate::Accepted),
@@ -275,6 +276,27 @@ fn others() -> Vec<Row> {
             "clusters that are gone",
             &json!({"reclaimFrom": ["uid-of-burnt-cluster", "uid-of-drowned-cluster"]}),
             Fate::Accepted,
+        ),
+        instance(
+            "rules",
+            &rules(json!([{"expression": "true", "message": "why"}, {"expression": "false"}])),
+            Fate::Accepted,
+        ),
+        instance(
+            "a rule without an expression",
+            &rules(json!([{"message": "why"}])),
+            Fate::Misshapen("spec.rules[0].expression"),
+        ),
+        instance("an empty rule", &rules(json!([{"expression": ""}])), Fate::Misshapen("spec.rules[0].expression")),
+        instance(
+            "a rule that is too long",
+            &rules(json!([{"expression": "a".repeat(4097)}])),
+            Fate::Misshapen("spec.rules[0].expression"),
+        ),
+        instance(
+            "too many rules",
+            &rules(json!(vec![json!({"expression": "true"}); 33])),
+            Fate::Misshapen("spec.rules"),
         ),
         instance("a cluster without an id", &json!({"reclaimFrom": [""]}), Fate::Misshapen("spec.reclaimFrom[0]")),
     ]

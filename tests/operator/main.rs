@@ -24,6 +24,7 @@ mod ownership;
 mod passwords;
 mod refusals;
 mod restarts;
+mod rules;
 mod tls;
 mod traits_from;
 mod unanswered;

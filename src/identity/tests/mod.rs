@@ -7,6 +7,7 @@ mod claims;
 mod deletions;
 mod desires;
 mod digests;
+mod facts;
 mod failures;
 mod judgements;
 mod marks;

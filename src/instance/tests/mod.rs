@@ -4,6 +4,7 @@ mod consents;
 mod gates;
 mod listings;
 mod managing;
+mod rules;
 mod schemas;
 mod settings;
 mod statuses;

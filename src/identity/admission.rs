@@ -1,0 +1,83 @@
+//! Asks the instance's rules about identities of resources outside its namespace. Off the runtime, without a request.
+
+use k8s_openapi::jiff::Timestamp;
+use serde_json::json;
+
+use super::desired::Desired;
+use super::facts::{self, View};
+use super::failure::Halt;
+use super::inputs;
+use super::observe::Search;
+use super::plan::{self, Observed, Plan};
+use crate::api::{Reason, Verdict};
+use crate::instance::rules::Facts;
+
+/// The desired half: the identity as the manifest alone would create it.
+pub async fn ensure_desired(search: &Search<'_>, desired: &Desired) -> Result<(), Halt> {
+    if !are_bound(search) {
+        return Ok(());
+    }
+    if search.schema.as_ref().is_some_and(|schema| schema.hides_identifiers) {
+        let message = format!(
+            "the rules of the KratosInstance can't be asked: schema {} may declare login identifiers in places that \
+             the operator doesn't follow (conditions, patterns, other documents)",
+            desired.schema_id
+        );
+        return Err(Halt::Refused(Verdict::new(Reason::NotPermitted, message)));
+    }
+    let plan = plan::plan(&search.inputs.claimant, desired, &Observed::Absent, Timestamp::now());
+    match facts::merged(None, &plan, &paths(search, None)) {
+        Some(view) => ask(search, view, false).await,
+        None => Ok(()),
+    }
+}
+
+/// The observed half, and the identity as the plan leaves it.
+pub async fn ensure(search: &Search<'_>, observed: &Observed, plan: &Plan) -> Result<(), Halt> {
+    let Observed::Present(present) = observed else { return Ok(()) };
+    if !are_bound(search) {
+        return Ok(());
+    }
+    let adopts = facts::adopts(&search.inputs.claimant, present);
+    let paths = paths(search, Some(&present.identity.schema_id));
+    let before = facts::observed(&present.identity, &paths);
+    let after = facts::merged(Some(&before), plan, &paths).filter(|after| *after != before);
+    ask(search, before, adopts).await?;
+    match after {
+        Some(after) => ask(search, after, adopts).await,
+        None => Ok(()),
+    }
+}
+
+/// Whether rules count for this resource.
+fn are_bound(search: &Search<'_>) -> bool {
+    let inputs = search.inputs;
+    !inputs.claimant.beside_instance && !matches!(&*inputs.instance.rules, Ok(rules) if rules.is_empty())
+}
+
+/// Where login identifiers are, by the manifest's schema and by that which the identity has.
+fn paths(search: &Search<'_>, schema_id: Option<&str>) -> Vec<String> {
+    let theirs = schema_id.and_then(|id| search.inputs.instance.shared.schemas.known(id));
+    let schemas = search.schema.iter().chain(&theirs);
+    schemas.flat_map(|schema| schema.identifier_paths.iter().cloned()).collect()
+}
+
+async fn ask(search: &Search<'_>, view: View, adopts: bool) -> Result<(), Halt> {
+    let namespace = &search.inputs.claimant.namespace;
+    let labels = inputs::labels(namespace, search.context).await?;
+    let namespace = json!({"name": namespace, "labels": labels});
+    let facts = Facts { identity: view.identity, identifiers: view.identifiers, namespace, adopts };
+    let rules = search.inputs.instance.rules.clone();
+    let asked = tokio::task::spawn_blocking(move || match &*rules {
+        Ok(rules) => rules.ensure(&facts),
+        Err(_) => Err(unaskable()),
+    });
+    Ok(asked.await.unwrap_or_else(|_| Err(unaskable()))?)
+}
+
+/// The verdict where the rules themselves are of no use: consent is never guessed.
+pub fn unaskable() -> Verdict {
+    let message = "the rules of the KratosInstance can't be asked, so that nothing outside its namespace is admitted; its \
+                   administrators see why in its status";
+    Verdict::new(Reason::NotPermitted, message)
+}

@@ -1,0 +1,180 @@
+//! An identity as rules see it: as it is, as it would be created, as a plan leaves it. Pure.
+//!
+//! No credential's content and no mark of ours gets in. `credentials` holds the links to providers, as lists of
+//! `{provider, subject}`; lists and metadata are there even where they are empty.
+
+use serde_json::{Map, Value, json};
+
+use super::claim::{Claim, Claimant};
+use super::plan::{Plan, Present, Step};
+use super::{pointer, schema};
+use crate::api::GROUP;
+use crate::kratos::{CreateIdentity, Identity, PatchOperation, UpdateIdentity, VerifiedAddressImport};
+
+/// An identity as rules see it, and what logs in with it.
+#[derive(Clone, PartialEq)]
+pub struct View {
+    pub identity: Value,
+    /// Every login identifier: of the traits, and those that Kratos keeps on the credentials.
+    pub identifiers: Vec<String>,
+}
+
+/// Whether acting on an identity means to take one over that was there before and isn't known as this resource's.
+pub fn adopts(claimant: &Claimant, present: &Present) -> bool {
+    let is_marked = matches!(claimant.claim(&present.identity), Claim::Ours(_) | Claim::Former(_));
+    !is_marked && present.mark.is_none()
+}
+
+/// An identity that is there. `paths`: where its schema has login identifiers.
+pub fn observed(identity: &Identity, paths: &[String]) -> View {
+    let links = |kind: &str| {
+        let identifiers = identity.credentials.get(kind).into_iter().flat_map(|credential| &credential.identifiers);
+        let links = identifiers.filter_map(|identifier| identifier.split_once(':'));
+        links.map(|(provider, subject)| json!({"provider": provider, "subject": subject})).collect::<Vec<_>>()
+    };
+    let addresses = identity.verifiable_addresses.iter();
+    let addresses: Vec<_> = addresses
+        .map(|address| json!({"value": address.value, "via": address.via, "verified": address.verified}))
+        .collect();
+    let view = json!({
+        "id": identity.id, "schema_id": identity.schema_id, "state": identity.state.as_str(),
+        "traits": identity.traits, "metadata_public": identity.metadata_public, "metadata_admin": identity.metadata_admin,
+        "external_id": identity.external_id, "organization_id": identity.organization_id,
+        "verifiable_addresses": addresses, "credentials": {"oidc": links("oidc"), "saml": links("saml")},
+    });
+    finish(view, stored(identity), paths)
+}
+
+/// The login identifiers that Kratos keeps, but for those that tell no person apart: links, and keys that are filed
+/// under the identity's id.
+fn stored(identity: &Identity) -> Vec<String> {
+    let kinds = identity.credentials.iter();
+    let kinds = kinds.filter(|(kind, _)| ["password", "code", "webauthn"].contains(&kind.as_str()));
+    let identifiers = kinds.flat_map(|(_, credential)| credential.identifiers.iter());
+    identifiers.filter(|identifier| **identifier != identity.id).cloned().collect()
+}
+
+/// An identity as it would be created.
+pub fn created(create: &CreateIdentity, paths: &[String]) -> View {
+    let addresses: Vec<_> = create.verifiable_addresses.iter().map(shown).collect();
+    let view = json!({
+        "id": "", "schema_id": create.schema_id, "state": create.state.unwrap_or_default().as_str(),
+        "traits": create.traits, "metadata_public": create.metadata_public, "metadata_admin": create.metadata_admin,
+        "external_id": create.external_id, "organization_id": create.organization_id,
+        "verifiable_addresses": addresses, "credentials": {"oidc": create.credentials.oidc, "saml": []},
+    });
+    finish(view, Vec::new(), paths)
+}
+
+fn shown(address: &VerifiedAddressImport) -> Value {
+    json!({"value": address.value, "via": address.via, "verified": address.verified})
+}
+
+/// The identity as a plan leaves it. `before`: as it is, if it is there.
+pub fn merged(before: Option<&View>, plan: &Plan, paths: &[String]) -> Option<View> {
+    let mut view = before.cloned();
+    for step in &plan.steps {
+        match step {
+            Step::Create(create) => view = Some(created(create, paths)),
+            Step::Patch { id: _, operations } => {
+                if let Some(view) = &mut view {
+                    for operation in operations {
+                        apply(operation, &mut view.identity);
+                    }
+                }
+            }
+            Step::Update { id: _, update } => {
+                if let Some(view) = &mut view {
+                    replace(update, &mut view.identity);
+                }
+            }
+            Step::VerifyAddresses { id: _, addresses } => {
+                if let Some(found) = view.as_mut().and_then(|view| view.identity["verifiable_addresses"].as_array_mut())
+                {
+                    let values: Vec<_> = addresses.iter().map(|address| address.value.as_str()).collect();
+                    found.retain(|address| !address["value"].as_str().is_some_and(|value| values.contains(&value)));
+                    found.extend(addresses.iter().map(shown));
+                }
+            }
+            Step::EndSessions { .. } | Step::ConfirmInactive { .. } | Step::Delete { .. } => {}
+        }
+    }
+    // What Kratos keeps on the credentials stays there, the new ones come in addition.
+    view.map(|view| finish(view.identity, view.identifiers, paths))
+}
+
+/// What a PUT leaves: all but what it doesn't carry. Links are appended.
+fn replace(update: &UpdateIdentity, identity: &mut Value) {
+    let UpdateIdentity { schema_id, traits, state, metadata_public, metadata_admin, external_id, credentials } = update;
+    if let Some(state) = state {
+        identity["state"] = json!(state.as_str());
+    }
+    identity["schema_id"] = json!(schema_id);
+    identity["traits"] = traits.clone();
+    identity["metadata_public"] = metadata_public.clone();
+    identity["metadata_admin"] = metadata_admin.clone();
+    identity["external_id"] = json!(external_id);
+    if let Some(links) = identity["credentials"]["oidc"].as_array_mut() {
+        links.extend(credentials.oidc.iter().map(|link| json!(link)));
+    }
+}
+
+/// The shape that rules can rely on.
+fn finish(mut identity: Value, mut identifiers: Vec<String>, paths: &[String]) -> View {
+    if let Some(members) = identity.as_object_mut() {
+        for key in ["metadata_public", "metadata_admin"] {
+            if members.get(key).is_none_or(Value::is_null) {
+                members.insert(key.to_owned(), Value::Object(Map::new()));
+            }
+        }
+        if let Some(admin) = members.get_mut("metadata_admin").and_then(Value::as_object_mut) {
+            admin.remove(GROUP);
+        }
+        for key in ["external_id", "organization_id"] {
+            if members.get(key).is_some_and(Value::is_null) {
+                members.remove(key);
+            }
+        }
+    }
+    identifiers.extend(schema::identifiers(paths, &identity["traits"]));
+    identifiers.sort_unstable();
+    identifiers.dedup();
+    View { identity, identifiers }
+}
+
+/// Applies one operation. What it goes through is made where it isn't there, as Kratos does.
+fn apply(operation: &PatchOperation, identity: &mut Value) {
+    let keys = pointer::split(operation.path());
+    let Some((last, parents)) = keys.split_last() else { return };
+    let mut at = identity;
+    for key in parents {
+        at = match at {
+            Value::Array(items) => match key.parse::<usize>().ok().and_then(|at| items.get_mut(at)) {
+                Some(item) => item,
+                None => return,
+            },
+            Value::Object(members) => members.entry(key.clone()).or_insert(Value::Null),
+            other => {
+                *other = json!({ key: null });
+                &mut other[key]
+            }
+        };
+    }
+    match (operation, at) {
+        (PatchOperation::Remove { .. }, Value::Object(members)) => {
+            members.remove(last);
+        }
+        (PatchOperation::Remove { .. }, _) => {}
+        (PatchOperation::Add { value, .. } | PatchOperation::Replace { value, .. }, Value::Array(items)) => {
+            if let Some(item) = last.parse::<usize>().ok().and_then(|at| items.get_mut(at)) {
+                *item = value.clone();
+            }
+        }
+        (PatchOperation::Add { value, .. } | PatchOperation::Replace { value, .. }, other) => {
+            if !other.is_object() {
+                *other = json!({});
+            }
+            other[last] = value.clone();
+        }
+    }
+}

@@ -1,0 +1,110 @@
+//! Identities as rules see them.
+
+use serde_json::{Value, json};
+
+use super::builders::{claimant, desired, identity, marked, now, present};
+use crate::identity::facts::{self, View};
+use crate::identity::plan::{self, Observed};
+use crate::identity::schema::hides_identifiers;
+
+fn paths() -> Vec<String> {
+    vec!["/email".to_owned()]
+}
+
+fn seen_and_left(spec: &Value, observed: &Observed) -> (View, View) {
+    let plan = plan::plan(&claimant(), &desired(spec), observed, now());
+    let Observed::Present(present) = observed else { panic!("nothing is there") };
+    let before = facts::observed(&present.identity, &paths());
+    let after = facts::merged(Some(&before), &plan, &paths()).expect("an identity");
+    (before, after)
+}
+
+#[test]
+fn an_identity_that_would_be_created_shows_without_the_mark() {
+    let spec =
+        json!({"traits": {"email": " Ada@New.example "}, "metadataAdmin": {"costCenter": "42"}, "state": "Inactive"});
+    let plan = plan::plan(&claimant(), &desired(&spec), &Observed::Absent, now());
+    let view = facts::merged(None, &plan, &paths()).expect("an identity");
+    let expected = json!({
+        "id": "", "schema_id": "customer", "state": "inactive", "traits": {"email": " Ada@New.example "},
+        "metadata_public": {}, "metadata_admin": {"costCenter": "42"},
+        "verifiable_addresses": [], "credentials": {"oidc": [], "saml": []},
+    });
+    assert_eq!(view.identity, expected);
+    assert_eq!(view.identifiers, ["ada@new.example"]);
+}
+
+#[test]
+fn an_identity_shows_with_verified_addresses_and_links_and_every_identifier_that_kratos_keeps() {
+    let found = identity(&json!({
+        "traits": {"email": "ada@new.example"},
+        "verifiable_addresses": [{"id": "x", "value": "ada@new.example", "via": "email", "verified": true, "status": "completed"}],
+        "credentials": {
+            "password": {"identifiers": ["ada@old.example"]},
+            "oidc": {"identifiers": ["google:12:34"]},
+            "webauthn": {"identifiers": ["id-of-ada"]},
+            "totp": {"identifiers": ["id-of-ada"]},
+        },
+    }));
+    let view = facts::observed(&found, &paths());
+    assert_eq!(view.identifiers, ["ada@new.example", "ada@old.example"]);
+    assert_eq!(view.identity["credentials"]["oidc"], json!([{"provider": "google", "subject": "12:34"}]));
+    let address = json!([{"value": "ada@new.example", "via": "email", "verified": true}]);
+    assert_eq!(view.identity["verifiable_addresses"], address);
+}
+
+#[test]
+fn what_a_plan_leaves_is_what_was_there_with_the_changes() {
+    let changes = json!({"traits": {"email": "ada@old.example", "name": "Ada"}, "metadata_public": null});
+    let observed = present(marked(&changes, &["/traits/email", "/traits/gone"]));
+    let spec = json!({"traits": {"email": "ada@new.example"}, "metadataPublic": {"a/b": 1}, "state": "Inactive"});
+    let (before, after) = seen_and_left(&spec, &observed);
+    assert_eq!(before.identity["traits"]["email"], "ada@old.example");
+    assert_eq!(after.identity["traits"], json!({"email": "ada@new.example", "name": "Ada"}));
+    assert_eq!(after.identity["metadata_public"], json!({"a/b": 1}));
+    assert_eq!(after.identity["metadata_admin"], json!({}));
+    assert_eq!(after.identity["state"], "inactive");
+    // Kratos may keep the old one.
+    assert_eq!(after.identifiers, ["ada@new.example", "ada@old.example"]);
+}
+
+#[test]
+fn a_plan_without_steps_leaves_the_identity_as_it_is() {
+    let observed = present(marked(&json!({"traits": {"email": "ada@old.example"}}), &["/traits/email"]));
+    let (before, after) = seen_and_left(&json!({"traits": {"email": "ada@old.example"}}), &observed);
+    assert!(before == after);
+}
+
+#[test]
+fn only_what_carries_nobodys_mark_and_isnt_known_is_adopted() {
+    let adopts = |observed: Observed| match observed {
+        Observed::Present(present) => facts::adopts(&claimant(), &present),
+        Observed::Absent => panic!("nothing is there"),
+    };
+    assert!(!adopts(present(marked(&json!({}), &[]))));
+    assert!(adopts(present(identity(&json!({})))));
+    let Observed::Present(mut wiped) = present(identity(&json!({}))) else { panic!("nothing is there") };
+    wiped.mark = Some(super::builders::mark(&json!({})));
+    assert!(!adopts(Observed::Present(wiped)));
+}
+
+#[test]
+fn identifiers_in_places_that_arent_followed_are_noticed() {
+    let email = || json!({"ory.sh/kratos": {"credentials": {"password": {"identifier": true}}}});
+    let within = |traits: Value| json!({"properties": {"traits": traits}});
+    let rows = [
+        (within(json!({"properties": {"email": email()}})), false),
+        (
+            within(json!({"properties": {"mails": {"items": email()}}, "allOf": [{"properties": {"a": email()}}]})),
+            false,
+        ),
+        (json!({"$defs": {"mail": email()}, "properties": {"traits": {"$ref": "#/$defs/mail"}}}), false),
+        (within(json!({"patternProperties": {"^e": email()}})), true),
+        (within(json!({"then": {"properties": {"email": email()}}})), true),
+        (within(json!({"properties": {"email": {"$ref": "https://schemas.example/mail"}}})), true),
+        (within(json!({"patternProperties": {"^e": {"type": "string"}}})), false),
+    ];
+    for (schema, expected) in rows {
+        assert_eq!(hides_identifiers(&schema), expected, "{schema}");
+    }
+}

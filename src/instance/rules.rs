@@ -1,0 +1,80 @@
+//! An instance's rules for resources outside its namespace: parsed once, asked about an identity. Pure.
+
+use serde_json::{Value, json};
+
+use crate::api::instance::AdmissionRule;
+use crate::api::{Reason, Verdict};
+use crate::rules::{Budget, Expression, Problem};
+
+const VARIABLES: &[&str] = &["identity", "identifiers", "namespace", "adopts"];
+/// Work that all rules of an instance together may take for one identity, which in an unoptimised build is done
+/// within a second or two.
+const BUDGET: usize = 1_000_000;
+/// Bytes of JSON that rules are asked about.
+const MAX_INPUT: usize = 256 * 1024;
+
+/// What rules are asked about.
+#[derive(Clone, PartialEq)]
+pub struct Facts {
+    pub identity: Value,
+    pub identifiers: Vec<String>,
+    /// `{name, labels}`.
+    pub namespace: Value,
+    /// Whether an identity that was there before, and nobody's, would be taken over.
+    pub adopts: bool,
+}
+
+/// The rules of an instance.
+#[derive(Debug, Default)]
+pub struct Rules(Vec<(Expression, String)>);
+
+/// Parses rules. `InvalidSpec`, for the instance, where one can't be asked.
+pub fn parse(rules: &[AdmissionRule]) -> Result<Rules, Verdict> {
+    let parsed = rules.iter().enumerate().map(|(at, AdmissionRule { expression, message })| {
+        let number = at + 1;
+        let parsed = Expression::parse(expression, VARIABLES).map_err(|invalid| {
+            let message = format!(
+                "spec.rules: rule {number} {invalid}; correct it: until then nothing outside this namespace is admitted"
+            );
+            Verdict::new(Reason::InvalidSpec, message)
+        })?;
+        let said = message.as_deref().filter(|message| !message.trim().is_empty());
+        Ok((parsed, said.map_or_else(|| format!("rule {number}"), |said| format!("rule {number}: {said}"))))
+    });
+    Ok(Rules(parsed.collect::<Result<_, _>>()?))
+}
+
+impl Rules {
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Refuses what a rule doesn't hold for, or can't be answered for. Never says why beyond the rule's own message.
+    pub fn ensure(&self, facts: &Facts) -> Result<(), Verdict> {
+        let Facts { identity, identifiers, namespace, adopts } = facts;
+        let values = [identity.clone(), json!(identifiers), namespace.clone(), json!(adopts)];
+        let size: usize = values.iter().map(|value| value.to_string().len()).sum();
+        if size > MAX_INPUT {
+            return Err(refusal("the identity is too large to be asked about"));
+        }
+        let mut budget = Budget::new(BUDGET);
+        for (expression, said) in &self.0 {
+            match expression.holds(&values, &mut budget) {
+                Ok(true) => {}
+                Ok(false) => return Err(refusal(said)),
+                Err(problem @ (Problem::Failed | Problem::Exhausted | Problem::NotBool)) => {
+                    return Err(refusal(&format!("{said} (it {problem})")));
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+fn refusal(what: &str) -> Verdict {
+    let message = format!(
+        "the rules of the KratosInstance don't admit it: {what}; change the manifest or the identity accordingly, or \
+         ask the instance's administrators"
+    );
+    Verdict::new(Reason::NotPermitted, message)
+}

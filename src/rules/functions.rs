@@ -1,0 +1,66 @@
+//! The functions that expressions may call. Pure.
+
+use std::rc::Rc;
+
+use super::Problem;
+use super::evaluate::Budget;
+use super::node::Function;
+use super::value::Value;
+
+/// Calls a function; what stood before the dot is its first argument.
+pub(super) fn call<'a>(function: Function, arguments: &[Value<'a>], budget: &mut Budget) -> Result<Value<'a>, Problem> {
+    if let Ok(text) = arguments.first().ok_or(Problem::Failed)?.text() {
+        budget.spend_bytes(text.len())?;
+    }
+    match (function, arguments) {
+        (Function::Size, [of]) => {
+            let size = of.text().map_or_else(|_| of.count(), |text| Ok(text.chars().count()))?;
+            i64::try_from(size).map(Value::Int).map_err(|_| Problem::Failed)
+        }
+        (Function::Contains, [of, part]) => {
+            let (text, part) = (of.text()?, part.text()?);
+            budget.spend_bytes(part.len())?;
+            Ok(Value::Bool(text.contains(part)))
+        }
+        (Function::StartsWith, [of, part]) => Ok(Value::Bool(of.text()?.starts_with(part.text()?))),
+        (Function::EndsWith, [of, part]) => Ok(Value::Bool(of.text()?.ends_with(part.text()?))),
+        (Function::LowerAscii, [of]) => Ok(made(&of.text()?.to_ascii_lowercase())),
+        (Function::UpperAscii, [of]) => Ok(made(&of.text()?.to_ascii_uppercase())),
+        (Function::Trim, [of]) => Ok(made(of.text()?.trim())),
+        (Function::Split, [of, separator]) => {
+            let (text, separator) = (of.text()?, separator.text()?);
+            if separator.is_empty() {
+                return Err(Problem::Failed);
+            }
+            budget.spend(text.matches(separator).count())?;
+            Ok(Value::List(Rc::new(text.split(separator).map(made).collect())))
+        }
+        (Function::String, [of]) => match of {
+            Value::Text(_) | Value::Made(_) => Ok(of.clone()),
+            Value::Bool(value) => Ok(made(&value.to_string())),
+            Value::Int(value) => Ok(made(&value.to_string())),
+            Value::Float(value) => Ok(made(&value.to_string())),
+            _ => Err(Problem::Failed),
+        },
+        (Function::Int, [of]) => int(of),
+        (Function::Double, [of]) => {
+            let value = of.text().map_or_else(|_| of.float(), |text| text.parse().ok());
+            value.map(Value::Float).ok_or(Problem::Failed)
+        }
+        _ => Err(Problem::Failed),
+    }
+}
+
+fn made<'a>(text: &str) -> Value<'a> {
+    Value::Made(text.into())
+}
+
+#[allow(clippy::cast_possible_truncation, reason = "the range is checked, and CEL drops the fraction")]
+fn int<'a>(of: &Value<'_>) -> Result<Value<'a>, Problem> {
+    const BOUND: f64 = 9_007_199_254_740_992.0;
+    match of {
+        Value::Int(value) => Ok(Value::Int(*value)),
+        Value::Float(value) if value.abs() <= BOUND => Ok(Value::Int(*value as i64)),
+        _ => of.text()?.parse().map(Value::Int).map_err(|_| Problem::Failed),
+    }
+}

@@ -1,0 +1,86 @@
+//! Rules in CEL: one expression, parsed once, asked about JSON. Pure, and bounded: whatever an expression or its input
+//! is, parsing and evaluating it end soon, and neither panics nor overflows a stack.
+//!
+//! The `cel` crate parses. Evaluation is ours (its own has no cost limit, copies what it selects from, answers `false`
+//! where something is selected from what is no object, and panics on message literals): each step is paid for out of
+//! a [`Budget`]. Errors never quote a value.
+
+mod convert;
+mod evaluate;
+mod functions;
+mod node;
+mod parse;
+mod value;
+
+#[cfg(test)]
+mod tests;
+
+use serde_json::Value as Json;
+
+pub use evaluate::Budget;
+
+/// Bytes of one expression.
+pub const MAX_LENGTH: usize = 4096;
+/// Nodes of one expression, with macros written out.
+pub const MAX_NODES: usize = 2000;
+/// How deep an expression is nested, with macros written out.
+pub const MAX_DEPTH: usize = 64;
+/// Brackets within brackets.
+pub const MAX_BRACKETS: usize = 32;
+/// Comprehensions (`all`, `exists`, `map`, `filter`…) within comprehensions.
+pub const MAX_LOOPS: usize = 2;
+
+/// An expression that can be asked.
+#[derive(Debug)]
+pub struct Expression {
+    root: node::Node,
+}
+
+/// Why an expression can't be asked.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Invalid {
+    #[error("is longer than {MAX_LENGTH} bytes")]
+    TooLong,
+    #[error("is nested too deeply (at most {MAX_BRACKETS} brackets, and {MAX_DEPTH} levels in all)")]
+    TooDeep,
+    #[error("has more than {MAX_NODES} parts")]
+    TooManyNodes,
+    #[error("nests more than {MAX_LOOPS} comprehensions")]
+    TooManyLoops,
+    #[error("is no valid CEL")]
+    Syntax,
+    #[error("names the variable {0:?}, which there isn't")]
+    UnknownVariable(String),
+    #[error("calls {0:?} with {1} argument(s), which there isn't")]
+    UnknownFunction(String, usize),
+    #[error("uses {0}, which isn't supported")]
+    Unsupported(&'static str),
+    #[error("has a regular expression that isn't valid, or too big")]
+    Regex,
+}
+
+/// Why an expression gave no answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Problem {
+    #[error("fails: a field that isn't there, a value of another type, or the like")]
+    Failed,
+    #[error("takes more work than a rule may")]
+    Exhausted,
+    #[error("gives something else than true or false")]
+    NotBool,
+}
+
+impl Expression {
+    /// Parses an expression over these variables. Blocks for some milliseconds.
+    pub fn parse(text: &str, variables: &'static [&'static str]) -> Result<Self, Invalid> {
+        parse::parse(text, variables).map(|root| Self { root })
+    }
+
+    /// Asks it. `values` are those of the variables, in the same order.
+    pub fn holds(&self, values: &[Json], budget: &mut Budget) -> Result<bool, Problem> {
+        match evaluate::evaluate(&self.root, values, budget)? {
+            value::Value::Bool(holds) => Ok(holds),
+            _ => Err(Problem::NotBool),
+        }
+    }
+}

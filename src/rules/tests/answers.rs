@@ -1,0 +1,88 @@
+//! What expressions answer.
+
+use rstest::rstest;
+
+use super::super::Problem::{Failed, NotBool};
+use super::super::{Invalid, Problem};
+use super::{ask, parse};
+
+#[rstest]
+#[case::all("identifiers.all(i, i.endsWith('@team-a.example.com'))", false)]
+#[case::exists("identifiers.exists(i, i.endsWith('@team-a.example.com'))", true)]
+#[case::exists_one("identifiers.exists_one(i, i == 'ada')", true)]
+#[case::all_of_nothing("[].all(i, false)", true)]
+#[case::filter("identity.addresses.filter(a, a.verified).size() == 1", true)]
+#[case::map("identifiers.map(i, size(i)) == [22, 3]", true)]
+#[case::map_with_a_condition("identifiers.map(i, size(i) < 5, i + '!') == ['ada!']", true)]
+#[case::nested("identity.groups.all(g, identifiers.exists(i, i != g))", true)]
+#[case::inner_names_hide_outer_ones("[1].all(x, [2].all(x, x == 2) && x == 1)", true)]
+#[case::keys_of_an_object("identity.traits.exists(key, key == 'email')", true)]
+#[case::has("has(identity.traits.email) && !has(identity.traits.phone)", true)]
+#[case::index("identity.groups[1] == 'dev' && identity['state'] == 'active'", true)]
+#[case::is_in("'ops' in identity.groups && !('x' in identity.groups) && 'email' in identity.traits", true)]
+#[case::text("identity.traits.email.lowerAscii().startsWith('ada@') && 'a'.upperAscii() == 'A'", true)]
+#[case::contains("identity.traits.email.contains('Example')", true)]
+#[case::split("identity.traits.email.split('@')[1] == 'Example.com'", true)]
+#[case::trim("' a '.trim() == 'a'", true)]
+#[case::regex(r"identity.traits.email.matches('^[A-Z][a-z]+@')", true)]
+#[case::unicode("identity.traits['größe'] == 'ß' && size('日本') == 2", true)]
+#[case::numbers("identity.traits.age + 1 == 37 && identity.traits.age > 35.5 && 7 % 4 == 3 && -1 < 0", true)]
+#[case::fractions("identity.traits.ratio * 2.0 == 1 && int(2.9) == 2 && double('0.5') == 0.5", true)]
+#[case::conversions("string(36) == '36' && int('7') == 7", true)]
+#[case::choice("identity.state == 'active' ? true : 1 / 0 == 0", true)]
+#[case::kinds_that_differ("identity.traits.age != '36' && identity.traits.nothing == null", true)]
+#[case::deep_equality(
+    "identity.addresses[0] == identity.addresses[0] && identity.addresses[0] != identity.addresses[1]",
+    true
+)]
+#[case::one_side_decides("identity.missing == 1 || true", true)]
+#[case::one_side_decides_against("identity.missing == 1 && false", false)]
+#[case::order("'a' < 'b' && false < true && 'b' >= 'a' && 2 <= 2", true)]
+fn expressions_answer(#[case] text: &str, #[case] expected: bool) {
+    assert_eq!(ask(text), Ok(expected), "{text}");
+}
+
+#[rstest]
+#[case::a_missing_field("identity.traits.phone == 'x'", Failed)]
+#[case::a_field_of_a_text("!identity.state.email", Failed)]
+#[case::a_test_of_a_text("!has(identity.state.email)", Failed)]
+#[case::a_division_by_zero("1 / 0 == 1", Failed)]
+#[case::a_remainder_by_zero("1 % 0 == 1", Failed)]
+#[case::an_overflow("9223372036854775807 + 1 > 0", Failed)]
+#[case::the_smallest_number("-9223372036854775808 / -1 > 0", Failed)]
+#[case::out_of_bounds("identity.groups[2] == 'x'", Failed)]
+#[case::before_the_first("identity.groups[-1] == 'x'", Failed)]
+#[case::kinds_without_order("1 < 'a'", Failed)]
+#[case::no_number("'1e' == 'x' || double('x') > 1.0", Failed)]
+#[case::an_empty_separator("'ab'.split('').size() > 0", Failed)]
+#[case::a_turn_that_fails("identity.groups.exists(g, g.name == 'ops')", Failed)]
+#[case::a_range_that_is_none("identity.state.all(s, true)", Failed)]
+#[case::a_number("1", NotBool)]
+#[case::a_text("identity.state", NotBool)]
+#[case::null("null", NotBool)]
+fn what_gives_no_answer_says_so(#[case] text: &str, #[case] expected: Problem) {
+    assert_eq!(ask(text), Err(expected), "{text}");
+}
+
+#[rstest]
+#[case::nothing("", Invalid::Syntax)]
+#[case::half("identity.", Invalid::Syntax)]
+#[case::an_unclosed_text("'a", Invalid::Syntax)]
+#[case::another_language("if a { b }", Invalid::Syntax)]
+#[case::a_variable("spec.traits == 1", Invalid::UnknownVariable("spec".into()))]
+#[case::a_variable_out_of_its_scope("[1].all(x, true) && x == 1", Invalid::UnknownVariable("x".into()))]
+#[case::a_function("identity.frobnicate()", Invalid::UnknownFunction("frobnicate".into(), 0))]
+#[case::too_many_arguments("'a'.startsWith('b', 'c')", Invalid::UnknownFunction("startsWith".into(), 2))]
+#[case::a_method_without_a_target("endsWith('a', 'b')", Invalid::UnknownFunction("endsWith".into(), 2))]
+#[case::a_map("{'a': 1} == {'a': 1}", Invalid::Unsupported("a map literal"))]
+#[case::a_message("Account{id: 1} == null", Invalid::Unsupported("a message literal"))]
+#[case::bytes("b'a' == b'a'", Invalid::Unsupported("a bytes literal"))]
+#[case::a_regex("'a'.matches('(')", Invalid::Regex)]
+#[case::a_big_regex(r"'a'.matches('(\\w{100}){100}')", Invalid::Regex)]
+#[case::a_computed_regex(
+    "'a'.matches(identity.state)",
+    Invalid::Unsupported("a regular expression that is no string literal")
+)]
+fn what_cant_be_asked_is_refused_beforehand(#[case] text: &str, #[case] expected: Invalid) {
+    assert_eq!(parse(text).err(), Some(expected), "{text}");
+}
