@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use k8s_openapi::jiff::Timestamp;
 use serde_json::{Map, Value};
 
+use super::actions::{self, Wanted};
 use super::secrets::Secrets;
 use crate::api::identity::{IdentityState, KratosIdentitySpec, TraitsPolicy};
 use crate::api::instance::{KeyRef, Mode};
@@ -24,6 +25,8 @@ pub struct Desired {
     pub organization_id: Option<String>,
     /// Absent: created active, then not owned.
     pub state: Option<State>,
+    /// What is done once per token.
+    pub actions: Vec<Wanted>,
 }
 
 /// What a manifest says about how it is to be handled.
@@ -76,7 +79,7 @@ pub fn parse(spec: &KratosIdentitySpec, _secrets: &Secrets, _now: Timestamp) -> 
         deletion: _,
         mode: _,
         suspend: _,
-        actions: _,
+        actions,
     } = spec;
     if metadata_admin.contains_key(GROUP) {
         let message = format!("metadataAdmin may not hold the key {GROUP}: it is the operator's own; remove it");
@@ -91,6 +94,7 @@ pub fn parse(spec: &KratosIdentitySpec, _secrets: &Secrets, _now: Timestamp) -> 
         external_id: external_id.clone(),
         organization_id: organization_id.clone(),
         state: state.map(to_kratos),
+        actions: actions.as_ref().map(actions::wanted).unwrap_or_default(),
     };
     Ok(desired)
 }

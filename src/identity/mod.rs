@@ -1,8 +1,9 @@
 //! `KratosIdentity`: one way from manifest to status.
 //!
 //! `inputs → desired → observe → plan → apply → status`, driven by `reconcile`. `desired`, `plan`, `status` and what
-//! they stand on (`claim`, `json`, `mark`, `pointer`, `schema`, `secrets`) are pure: no client, no runtime, no clock.
+//! they stand on (`actions`, `claim`, `json`, `mark`, `pointer`, `schema`, `secrets`) are pure: no client, no runtime, no clock.
 
+pub mod actions;
 pub mod apply;
 pub mod claim;
 pub mod desired;

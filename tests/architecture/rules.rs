@@ -4,9 +4,10 @@ use crate::source::{code, paths};
 use crate::tree::{File, files};
 
 /// Modules that are pure: no client, no runtime, no clock.
-const PURE: [&str; 17] = [
+const PURE: [&str; 18] = [
     "crate::api",
     "crate::changes",
+    "crate::identity::actions",
     "crate::identity::claim",
     "crate::identity::desired",
     "crate::identity::json",
@@ -25,7 +26,8 @@ const PURE: [&str; 17] = [
 ];
 
 /// What a pure module may name of the client's module: wire types, plain settings, and what a failure is.
-const WIRE: [&str; 6] = ["CreateIdentity", "Identity", "error", "PatchOperation", "RateLimit", "State"];
+const WIRE: [&str; 7] =
+    ["CreateIdentity", "CredentialType", "Identity", "error", "PatchOperation", "RateLimit", "State"];
 
 const IMPURE: [&str; 10] = [
     "kube::Api",

@@ -5,10 +5,11 @@ use serde_json::{Map, Value};
 
 use super::{
     EXTERNAL_ID, METADATA_ADMIN, METADATA_PUBLIC, ORGANIZATION_ID, Plan, Present, SCHEMA_ID, STATE, Step, TRAITS,
-    mark_path,
+    doing, mark_path,
 };
 use crate::api::GROUP;
 use crate::api::identity::TraitsPolicy;
+use crate::identity::actions;
 use crate::identity::claim::Claimant;
 use crate::identity::desired::Desired;
 use crate::identity::json::{self, Null};
@@ -22,7 +23,7 @@ pub(super) fn plan(
     desired: &Desired,
     present: &Present,
     owned_paths: Vec<String>,
-    _now: Timestamp,
+    now: Timestamp,
 ) -> Plan {
     let identity = &present.identity;
     let owned_before = present.mark.as_ref().map_or(&[][..], |mark| mark.owned_paths.as_slice());
@@ -45,7 +46,11 @@ pub(super) fn plan(
             operations.push(PatchOperation::Add { path: path.into(), value: wanted.clone().into() });
         }
     }
-    let mark = claimant.mark(owned_paths.clone(), present.mark.as_ref());
+    let pending = actions::pending(&desired.actions, present.mark.as_ref(), now);
+    let mut mark = claimant.mark(owned_paths.clone(), present.mark.as_ref());
+    for action in &pending {
+        actions::begin(&mut mark, action);
+    }
     let mut admin_operations = Vec::new();
     diff_admin(identity, desired, owned_before, &mark, &mut admin_operations);
     let is_mark = |operation: &PatchOperation| pointer::is_within(operation.path(), &mark_path());
@@ -62,9 +67,11 @@ pub(super) fn plan(
     }
     if deactivates {
         steps.push(Step::EndSessions { id: id.clone() });
-        steps.push(Step::ConfirmInactive { id });
+        steps.push(Step::ConfirmInactive { id: id.clone() });
     }
-    Plan { steps, changes, owned_paths, traits }
+    steps.extend(doing::steps(&id, &pending, mark, now));
+    let actions = pending.iter().map(|action| action.wanted.doing.name()).collect();
+    Plan { steps, changes, actions, owned_paths, traits }
 }
 
 fn wanted_traits(desired: &Desired, identity: &Identity, owned_before: &[String]) -> Value {

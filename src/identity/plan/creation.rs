@@ -5,6 +5,7 @@ use serde_json::Value;
 
 use super::{METADATA_ADMIN, METADATA_PUBLIC, Plan, SCHEMA_ID, Step, TRAITS};
 use crate::api::GROUP;
+use crate::identity::actions;
 use crate::identity::claim::Claimant;
 use crate::identity::desired::Desired;
 use crate::identity::json::{self, Null};
@@ -12,8 +13,9 @@ use crate::identity::pointer;
 use crate::kratos::{CreateIdentity, State};
 
 /// The plan where there is no identity.
-pub(super) fn plan(claimant: &Claimant, desired: &Desired, owned_paths: Vec<String>, _now: Timestamp) -> Plan {
-    let mark = claimant.mark(owned_paths.clone(), None);
+pub(super) fn plan(claimant: &Claimant, desired: &Desired, owned_paths: Vec<String>, now: Timestamp) -> Plan {
+    let mut mark = claimant.mark(owned_paths.clone(), None);
+    mark.actions = actions::at_creation(&desired.actions, now);
     let public = json::merge(METADATA_PUBLIC, &Value::Null, &desired.metadata_public, &[], Null::Absent);
     let mut admin = json::merge(METADATA_ADMIN, &Value::Null, &desired.metadata_admin, &[], Null::Absent);
     admin[GROUP] = mark.to_value();
@@ -31,5 +33,5 @@ pub(super) fn plan(claimant: &Claimant, desired: &Desired, owned_paths: Vec<Stri
     changes.extend(json::leaves(TRAITS, &desired.traits));
     changes.extend(owned_paths.iter().filter(|path| !pointer::is_within(path, TRAITS)).cloned());
     let traits = create.traits.clone();
-    Plan { steps: vec![Step::Create(Box::new(create))], changes, owned_paths, traits }
+    Plan { steps: vec![Step::Create(Box::new(create))], changes, actions: Vec::new(), owned_paths, traits }
 }

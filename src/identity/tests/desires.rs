@@ -44,6 +44,7 @@ fn everything_that_a_manifest_says_is_wanted_where_it_belongs() {
         external_id: Some("crm-4711".into()),
         organization_id: Some("0a0b0c0d-1111-2222-3333-444455556666".into()),
         state: Some(State::Inactive),
+        actions: Vec::new(),
     };
     assert_eq!(desired, Ok(expected));
 }
@@ -61,6 +62,7 @@ fn what_a_manifest_leaves_out_is_merged_enforced_and_deleted_with_it() {
         external_id: None,
         organization_id: None,
         state: None,
+        actions: Vec::new(),
     };
     assert_eq!(desired, Ok(expected));
 }

@@ -2,6 +2,7 @@
 
 pub mod builders;
 
+mod actions;
 mod claims;
 mod deletions;
 mod desires;

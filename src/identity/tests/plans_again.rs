@@ -22,7 +22,10 @@ fn after(desired: &Desired, observed: &Observed) -> Identity {
                 document["id"] = json!("id-of-ada");
             }
             Step::Patch { operations, .. } => document = patched(&document, &operations),
-            Step::EndSessions { .. } | Step::ConfirmInactive { .. } => {}
+            Step::EndSessions { .. }
+            | Step::EndSessionsBegunBy { .. }
+            | Step::DeleteCredential { .. }
+            | Step::ConfirmInactive { .. } => {}
             Step::Delete { .. } => panic!("a manifest that is there deletes nothing"),
         }
     }
@@ -41,6 +44,7 @@ fn everything() -> Value {
         "state": "Inactive", "externalID": "crm", "organizationID": "org",
         "traits": {"mail": "m", "name": {"first": "f"}, "tags": [1, {"a": null}], "n": 1, "none": null, "empty": {}},
         "metadataPublic": {"plan": "gold", "x/y": {"~": 1}, "0": "digits"}, "metadataAdmin": {"costCenter": "42"},
+        "actions": {"revokeSessions": {"token": "r"}, "resetSecondFactors": {"token": "f"}},
     })
 }
 
