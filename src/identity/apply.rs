@@ -1,8 +1,11 @@
 //! Runs a plan's steps, in order. Decides nothing, and never looks at the manifest.
 
+use std::collections::HashSet;
 use std::time::Instant;
 
 use super::addresses;
+use k8s_openapi::jiff::Timestamp;
+
 use super::plan::Step;
 use crate::kratos::{Client, Error, Identity, State};
 
@@ -62,6 +65,10 @@ pub async fn apply(client: &Client, steps: &[Step]) -> Result<Applied, ApplyErro
             Step::EndSessions { id } => {
                 client.delete_identity_sessions(id).await?;
             }
+            Step::EndSessionsBegunBy { id, at } => end_sessions_begun_by(client, id, *at).await?,
+            Step::DeleteCredential { id, kind } => {
+                client.delete_identity_credentials(id, *kind, None).await?;
+            }
             Step::ConfirmInactive { id } => match client.get_identity(id, &[]).await? {
                 Some(identity) if identity.state == State::Active => return Err(ApplyError::Undone),
                 Some(identity) => applied = Applied::Written(Box::new(identity)),
@@ -74,4 +81,21 @@ pub async fn apply(client: &Client, steps: &[Step]) -> Result<Applied, ApplyErro
         }
     }
     Ok(applied)
+}
+
+/// Ends sessions one by one, so that those which began later stay. Looks again until none is left: a session that ends
+/// while pages are read can hide another.
+async fn end_sessions_begun_by(client: &Client, identity_id: &str, at: Timestamp) -> Result<(), Error> {
+    let mut ended = HashSet::new();
+    loop {
+        let before = ended.len();
+        for session in client.list_identity_sessions(identity_id, Some(true)).await? {
+            if session.began().is_none_or(|began| began <= at) && ended.insert(session.id.clone()) {
+                client.disable_session(&session.id).await?;
+            }
+        }
+        if ended.len() == before {
+            return Ok(());
+        }
+    }
 }

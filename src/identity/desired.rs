@@ -6,6 +6,7 @@ use std::time::Duration;
 use k8s_openapi::jiff::Timestamp;
 use serde_json::{Map, Value};
 
+use super::actions::{self, Wanted};
 use super::addresses;
 use super::password::Password;
 use super::secrets::Secrets;
@@ -37,6 +38,8 @@ pub struct Desired {
     pub lacks: Option<Verdict>,
     /// How the window of validity stands, where it is what decides on the state.
     pub phase: Option<Phase>,
+    /// What is done once per token.
+    pub actions: Vec<Wanted>,
 }
 
 /// What a manifest says about how it is to be handled.
@@ -106,7 +109,7 @@ pub fn parse(spec: &KratosIdentitySpec, secrets: &Secrets, now: Timestamp) -> Re
         deletion: _,
         mode: _,
         suspend: _,
-        actions: _,
+        actions,
     } = spec;
     if metadata_admin.contains_key(GROUP) {
         let message = format!("metadataAdmin may not hold the key {GROUP}: it is the operator's own; remove it");
@@ -128,6 +131,7 @@ pub fn parse(spec: &KratosIdentitySpec, secrets: &Secrets, now: Timestamp) -> Re
         phase,
         password,
         lacks,
+        actions: actions.as_ref().map(actions::wanted).unwrap_or_default(),
     };
     Ok(desired)
 }

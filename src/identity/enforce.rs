@@ -9,6 +9,7 @@ use super::apply::{self, Applied, ApplyError};
 use super::desired::Desired;
 use super::failure::{self, Halt, Sent};
 use super::inputs::Inputs;
+use super::mark::{Found, Mark};
 use super::observe::Search;
 use super::plan::{self, Observed, Plan, Step};
 use super::status::Seen;
@@ -112,7 +113,10 @@ fn note_standing(search: &Search<'_>, desired: &Desired, plan: &Plan, identity: 
     let as_of = if plan.steps.is_empty() { as_of } else { Instant::now() };
     shared.managed.note(&place, identity, as_of);
     shared.listing.note(&place, &identity.id);
-    let mark = inputs.claimant.mark(plan.owned_paths.clone(), None);
+    let mark = match Mark::read(&identity.metadata_admin) {
+        Found::Mark(mark) if inputs.claimant.is_ours(&mark) => *mark,
+        _ => inputs.claimant.mark(plan.owned_paths.clone(), None),
+    };
     context.memory.update(&inputs.claimant.uid, |remembered| {
         // Another identity took the place of one that is gone.
         if let Some((before, _)) = remembered.ours.replace((identity.id.clone(), mark))
@@ -151,23 +155,24 @@ fn sent<'a>(search: &'a Search<'_>, desired: &'a Desired, plan: &'a Plan) -> Sen
 }
 
 fn happening(plan: &Plan) -> Option<Happening> {
-    match plan.steps.first()? {
-        Step::Create(_) => Some(Happening::normal("IdentityCreated", "Create", "the identity was created in Kratos")),
-        Step::Update { .. } => {
-            let note = "the password was changed in Kratos, as the Secret says";
-            Some(Happening::normal("PasswordChanged", "Change", note))
-        }
-        Step::Patch { .. } => {
-            let note = match plan.changes.len() {
-                0 => "the operator's mark was written".to_owned(),
-                count => format!("{count} field(s) of the identity were changed in Kratos"),
-            };
-            Some(Happening::normal("IdentityChanged", "Change", note))
-        }
-        Step::VerifyAddresses { .. } => {
-            let note = "addresses of the identity were marked as verified in Kratos";
-            Some(Happening::normal("IdentityChanged", "Change", note))
-        }
-        _ => None,
+    let is_among = |is: fn(&Step) -> bool| plan.steps.iter().any(is);
+    if is_among(|step| matches!(step, Step::Create(_))) {
+        return Some(Happening::normal("IdentityCreated", "Create", "the identity was created in Kratos"));
     }
+    if !plan.actions.is_empty() {
+        let names: Vec<_> = plan.actions.iter().map(|action| action.as_str()).collect();
+        return Some(Happening::normal("ActionsDone", "Act", format!("done: {}", names.join(", "))));
+    }
+    if is_among(|step| matches!(step, Step::Update { .. })) {
+        let note = "the password was changed in Kratos, as the Secret says";
+        return Some(Happening::normal("PasswordChanged", "Change", note));
+    }
+    if !is_among(|step| matches!(step, Step::Patch { .. } | Step::VerifyAddresses { .. })) {
+        return None;
+    }
+    let note = match plan.changes.len() {
+        0 => "the operator's mark was written".to_owned(),
+        count => format!("{count} field(s) of the identity were changed in Kratos"),
+    };
+    Some(Happening::normal("IdentityChanged", "Change", note))
 }

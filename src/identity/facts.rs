@@ -96,7 +96,11 @@ pub fn merged(before: Option<&View>, plan: &Plan, paths: &[String]) -> Option<Vi
                     found.extend(addresses.iter().map(shown));
                 }
             }
-            Step::EndSessions { .. } | Step::ConfirmInactive { .. } | Step::Delete { .. } => {}
+            Step::EndSessions { .. }
+            | Step::EndSessionsBegunBy { .. }
+            | Step::DeleteCredential { .. }
+            | Step::ConfirmInactive { .. }
+            | Step::Delete { .. } => {}
         }
     }
     // What Kratos keeps on the credentials stays there, the new ones come in addition.

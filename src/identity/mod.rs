@@ -1,9 +1,10 @@
 //! `KratosIdentity`: one way from manifest to status.
 //!
 //! `inputs → desired → observe → plan → apply → status`, driven by `reconcile`. `desired`, `plan`, `status` and what
-//! they stand on (`addresses`, `claim`, `facts`, `json`, `mark`, `password`, `pointer`, `schema`, `secrets`, `traits_from`,
+//! they stand on (`actions`, `addresses`, `claim`, `facts`, `json`, `mark`, `password`, `pointer`, `schema`, `secrets`, `traits_from`,
 //! `validity`) are pure: no client, no runtime, no clock.
 
+pub mod actions;
 pub mod addresses;
 pub mod admission;
 pub mod apply;

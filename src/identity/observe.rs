@@ -9,9 +9,11 @@ use std::time::{Duration, Instant};
 use futures::TryStreamExt;
 use serde_json::Value;
 
+use super::actions;
 use super::claim::{Claim, is_same_person};
 use super::failure::{Halt, Sent};
 use super::inputs::{self, Inputs};
+use super::mark::Mark;
 use super::memory::Remembered;
 use super::plan::{self, Observed, Present};
 use super::schema;
@@ -85,9 +87,17 @@ impl Search<'_> {
             && present.mark.is_none()
         {
             // A wiped mark took the owned paths with it; this process may still know them.
-            present.mark = self.remembered.ours.as_ref().map(|(_, mark)| mark.clone());
+            let remembered = self.remembered.ours.as_ref().map(|(_, mark)| mark.clone());
+            present.mark = remembered.or_else(|| self.noted_actions());
         }
         Ok(present)
+    }
+
+    /// A mark that says no more than which actions were done, by the status; it can only have actions left out.
+    fn noted_actions(&self) -> Option<Mark> {
+        let noted = self.resource.status.as_ref().and_then(|status| status.actions.as_ref())?;
+        let is_noted = self.inputs.claimant.beside_instance;
+        is_noted.then(|| Mark { actions: actions::from_status(noted), ..Mark::default() })
     }
 
     async fn is_same_person(&self, identity: &Identity) -> Result<bool, Halt> {

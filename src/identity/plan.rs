@@ -5,6 +5,7 @@
 mod change;
 mod creation;
 mod deletion;
+mod doing;
 mod judgement;
 
 pub use deletion::{Leaving, plan_deletion, plan_keeping};
@@ -14,6 +15,7 @@ pub use judgement::{conflict, judge};
 use k8s_openapi::jiff::Timestamp;
 use serde_json::Value;
 
+use super::actions::ActionName;
 use super::claim::Claimant;
 use super::desired::Desired;
 use super::json;
@@ -21,7 +23,7 @@ use super::mark::Mark;
 use super::pointer;
 use crate::api::GROUP;
 use crate::api::identity::TraitsPolicy;
-use crate::kratos::{CreateIdentity, Identity, PatchOperation, UpdateIdentity, VerifiedAddressImport};
+use crate::kratos::{CreateIdentity, CredentialType, Identity, PatchOperation, UpdateIdentity, VerifiedAddressImport};
 
 const TRAITS: &str = "/traits";
 const METADATA_PUBLIC: &str = "/metadata_public";
@@ -73,6 +75,16 @@ pub enum Step {
     EndSessions {
         id: String,
     },
+    /// Ends the sessions that began at this time or before; later ones stay.
+    EndSessionsBegunBy {
+        id: String,
+        at: Timestamp,
+    },
+    /// Deletes a second factor, if there is one.
+    DeleteCredential {
+        id: String,
+        kind: CredentialType,
+    },
     /// Reads back that the identity is inactive: a user's request that was under way may have undone it.
     ConfirmInactive {
         id: String,
@@ -88,10 +100,20 @@ pub struct Plan {
     pub steps: Vec<Step>,
     /// Pointers of what the steps change in the identity, but for the mark.
     pub changes: Vec<String>,
+    /// What the steps do beyond that, once per token.
+    pub actions: Vec<ActionName>,
     /// Pointers of what the manifest owns.
     pub owned_paths: Vec<String>,
     /// The traits as the steps leave them: what a refusal is explained by.
     pub traits: Value,
+}
+
+impl Plan {
+    /// Pointers of all that would be done, for people who only look.
+    pub fn drift(&self) -> Vec<String> {
+        let actions = self.actions.iter().map(|action| format!("/actions/{}", action.as_str()));
+        self.changes.iter().cloned().chain(actions).collect()
+    }
 }
 
 /// The plan for a resource that is there, at the time `now`.

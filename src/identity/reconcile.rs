@@ -150,12 +150,13 @@ async fn note_sessions(search: &Search<'_>, desired: &Desired, observed: &mut Ob
 /// Observe mode: what would be done. Outside the instance's namespace nothing shows of what isn't ours; an identity
 /// that isn't ours never gets this far.
 fn report(inputs: &Inputs, observed: Observed, plan: Plan) -> Seen {
+    let drift = plan.drift();
     match observed {
-        Observed::Absent => Seen::Absent { drift: plan.changes },
+        Observed::Absent => Seen::Absent { drift },
         Observed::Present(present) => {
             let place = Place::new(inputs.claimant.namespace.as_str(), inputs.claimant.name.as_str());
             inputs.instance.shared.managed.note(&place, &present.identity, Instant::now());
-            Seen::Present { identity: Box::new(present.identity), owned_paths: plan.owned_paths, drift: plan.changes }
+            Seen::Present { identity: Box::new(present.identity), owned_paths: plan.owned_paths, drift }
         }
     }
 }

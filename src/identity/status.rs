@@ -2,7 +2,9 @@
 
 use k8s_openapi::jiff::Timestamp;
 
+use super::actions;
 use super::desired::from_kratos;
+use super::mark::{Found, Mark};
 use crate::api::condition::{self, DRIFTED, READY, SUSPENDED, State};
 use crate::api::identity::{InstanceRef, KratosIdentityStatus};
 use crate::api::{Reason, Verdict};
@@ -67,11 +69,15 @@ pub fn next(subject: Subject<'_>, outcome: Outcome, now: Timestamp) -> KratosIde
     match seen {
         Seen::Unknown => return status,
         Seen::Absent { drift } => {
-            (status.identity_id, status.schema_id, status.state) = (None, None, None);
+            (status.identity_id, status.schema_id, status.state, status.actions) = (None, None, None, None);
             status.owned_paths.clear();
             status.drift = drift;
         }
         Seen::Present { identity, owned_paths, drift } => {
+            // A mark that was wiped says nothing: what was done stays known.
+            if let Found::Mark(mark) = Mark::read(&identity.metadata_admin) {
+                status.actions = actions::statuses(&mark.actions);
+            }
             status.identity_id = Some(identity.id);
             status.schema_id = Some(identity.schema_id);
             status.state = Some(from_kratos(identity.state));

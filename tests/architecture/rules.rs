@@ -7,6 +7,7 @@ use crate::tree::{File, files};
 const PURE: &[&str] = &[
     "crate::api",
     "crate::changes",
+    "crate::identity::actions",
     "crate::identity::addresses",
     "crate::identity::claim",
     "crate::identity::desired",
@@ -35,6 +36,7 @@ const PURE: &[&str] = &[
 const WIRE: &[&str] = &[
     "CreateIdentity",
     "CredentialImport",
+    "CredentialType",
     "Identity",
     "PasswordImport",
     "PatchOperation",

@@ -8,6 +8,7 @@ mod asking;
 mod reading;
 mod scene;
 
+mod actions;
 mod clusters;
 mod command_line;
 mod consent;

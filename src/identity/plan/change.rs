@@ -5,10 +5,11 @@ use serde_json::{Map, Value};
 
 use super::{
     EXTERNAL_ID, METADATA_ADMIN, METADATA_PUBLIC, ORGANIZATION_ID, PASSWORD, Plan, Present, SCHEMA_ID, STATE, Step,
-    TRAITS, mark_path,
+    TRAITS, doing, mark_path,
 };
 use crate::api::GROUP;
 use crate::api::identity::TraitsPolicy;
+use crate::identity::actions;
 use crate::identity::addresses::{self, VERIFIABLE_ADDRESSES};
 use crate::identity::claim::Claimant;
 use crate::identity::desired::Desired;
@@ -23,7 +24,7 @@ pub(super) fn plan(
     desired: &Desired,
     present: &Present,
     owned_paths: Vec<String>,
-    _now: Timestamp,
+    now: Timestamp,
 ) -> Plan {
     let identity = &present.identity;
     let owned_before = present.mark.as_ref().map_or(&[][..], |mark| mark.owned_paths.as_slice());
@@ -34,8 +35,8 @@ pub(super) fn plan(
     let traits = wanted_traits(desired, identity, owned_before);
     json::diff(TRAITS, &identity.traits, &traits, &mut operations);
     diff_metadata(METADATA_PUBLIC, &identity.metadata_public, &desired.metadata_public, owned_before, &mut operations);
-    let pending = present.mark.as_ref().filter(|mark| mark.delete_after.is_some());
-    let state = desired.state.or_else(|| pending.and_then(|mark| mark.state_before));
+    let grace = present.mark.as_ref().filter(|mark| mark.delete_after.is_some());
+    let state = desired.state.or_else(|| grace.and_then(|mark| mark.state_before));
     if let Some(state) = state.filter(|state| *state != identity.state) {
         operations.push(PatchOperation::Replace { path: STATE.into(), value: state.as_str().into() });
     }
@@ -48,7 +49,11 @@ pub(super) fn plan(
             operations.push(PatchOperation::Add { path: path.into(), value: wanted.clone().into() });
         }
     }
+    let pending = actions::pending(&desired.actions, present.mark.as_ref(), now);
     let mut mark = claimant.mark(owned_paths.clone(), present.mark.as_ref());
+    for action in &pending {
+        actions::begin(&mut mark, action);
+    }
     let decision = desired.password.as_ref().map(|password| password.decide(mark.password.as_ref(), &claimant.uid));
     let is_password_sent = decision.as_ref().is_some_and(|decision| decision.is_sent);
     mark.password = decision.map(|decision| decision.mark).or(mark.password);
@@ -74,7 +79,7 @@ pub(super) fn plan(
         // The one field that PUT doesn't carry (and keeps).
         operations.retain(|operation| operation.path() == ORGANIZATION_ID);
     }
-    if pending.is_some() {
+    if grace.is_some() {
         // Those that a grace period didn't end would come back to life.
         steps.push(Step::EndSessions { id: id.clone() });
     }
@@ -93,17 +98,19 @@ pub(super) fn plan(
     }
     if ends_sessions {
         // Only now: a crash in between has them ended by the next look.
-        let ended = mark.password.take().map(|password| PasswordMark { sessions_pending: false, ..password });
-        let value = Mark { password: ended, ..mark }.to_value();
+        mark.password = mark.password.map(|password| PasswordMark { sessions_pending: false, ..password });
+        let value = mark.to_value();
         steps.push(Step::Patch {
             id: id.clone(),
             operations: vec![PatchOperation::Replace { path: mark_path(), value }],
         });
     }
     if deactivates {
-        steps.push(Step::ConfirmInactive { id });
+        steps.push(Step::ConfirmInactive { id: id.clone() });
     }
-    Plan { steps, changes, owned_paths, traits }
+    steps.extend(doing::steps(&id, &pending, mark, now));
+    let actions = pending.iter().map(|action| action.wanted.doing.name()).collect();
+    Plan { steps, changes, actions, owned_paths, traits }
 }
 
 /// The identity as a whole, as the manifest and what it doesn't own make it.

@@ -5,6 +5,7 @@ use serde_json::Value;
 
 use super::{METADATA_ADMIN, METADATA_PUBLIC, PASSWORD, Plan, SCHEMA_ID, Step, TRAITS};
 use crate::api::GROUP;
+use crate::identity::actions;
 use crate::identity::addresses::VERIFIABLE_ADDRESSES;
 use crate::identity::claim::Claimant;
 use crate::identity::desired::Desired;
@@ -13,8 +14,9 @@ use crate::identity::pointer;
 use crate::kratos::{CreateIdentity, CredentialImport, State};
 
 /// The plan where there is no identity.
-pub(super) fn plan(claimant: &Claimant, desired: &Desired, owned_paths: Vec<String>, _now: Timestamp) -> Plan {
+pub(super) fn plan(claimant: &Claimant, desired: &Desired, owned_paths: Vec<String>, now: Timestamp) -> Plan {
     let mut mark = claimant.mark(owned_paths.clone(), None);
+    mark.actions = actions::at_creation(&desired.actions, now);
     mark.password = desired.password.as_ref().map(|password| password.mark(&claimant.uid));
     let public = json::merge(METADATA_PUBLIC, &Value::Null, &desired.metadata_public, &[], Null::Absent);
     let mut admin = json::merge(METADATA_ADMIN, &Value::Null, &desired.metadata_admin, &[], Null::Absent);
@@ -42,5 +44,5 @@ pub(super) fn plan(claimant: &Claimant, desired: &Desired, owned_paths: Vec<Stri
         changes.push(VERIFIABLE_ADDRESSES.to_owned());
     }
     let traits = create.traits.clone();
-    Plan { steps: vec![Step::Create(Box::new(create))], changes, owned_paths, traits }
+    Plan { steps: vec![Step::Create(Box::new(create))], changes, actions: Vec::new(), owned_paths, traits }
 }

@@ -50,6 +50,7 @@ fn everything_that_a_manifest_says_is_wanted_where_it_belongs() {
         lacks: None,
         phase: None,
         verified_addresses: Vec::new(),
+        actions: Vec::new(),
     };
     assert_eq!(desired, Ok(expected));
 }
@@ -75,6 +76,7 @@ fn what_a_manifest_leaves_out_is_merged_enforced_and_deleted_with_it() {
         lacks: None,
         phase: None,
         verified_addresses: Vec::new(),
+        actions: Vec::new(),
     };
     assert_eq!(desired, Ok(expected));
 }

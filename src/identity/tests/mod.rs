@@ -2,6 +2,7 @@
 
 pub mod builders;
 
+mod actions;
 mod addresses;
 mod claims;
 mod deletions;

@@ -32,7 +32,10 @@ fn after(desired: &Desired, observed: &Observed) -> Identity {
                 let there: Identity = serde_json::from_value(document.clone()).unwrap();
                 document = patched(&document, &addresses::operations(&there, &addresses));
             }
-            Step::EndSessions { .. } | Step::ConfirmInactive { .. } => {}
+            Step::EndSessions { .. }
+            | Step::EndSessionsBegunBy { .. }
+            | Step::DeleteCredential { .. }
+            | Step::ConfirmInactive { .. } => {}
             Step::Delete { .. } => panic!("a manifest that is there deletes nothing"),
         }
     }
@@ -51,6 +54,7 @@ fn everything() -> Value {
         "state": "Inactive", "externalID": "crm", "organizationID": "org",
         "traits": {"mail": "m", "name": {"first": "f"}, "tags": [1, {"a": null}], "n": 1, "none": null, "empty": {}},
         "metadataPublic": {"plan": "gold", "x/y": {"~": 1}, "0": "digits"}, "metadataAdmin": {"costCenter": "42"},
+        "actions": {"revokeSessions": {"token": "r"}, "resetSecondFactors": {"token": "f"}},
     })
 }
 

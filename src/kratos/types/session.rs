@@ -79,6 +79,14 @@ pub struct Session {
     pub devices: Vec<Device>,
 }
 
+impl Session {
+    /// When it began: the earliest time it tells. A factor that is given later moves `authenticated_at`.
+    pub fn began(&self) -> Option<Timestamp> {
+        let methods = self.authentication_methods.iter().filter_map(|method| method.completed_at);
+        methods.chain(self.issued_at).chain(self.authenticated_at).min()
+    }
+}
+
 impl fmt::Debug for Session {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter

@@ -1,0 +1,189 @@
+//! What is done once per token: which actions are still to be done, and what their marks and statuses say. Pure.
+//!
+//! The intent is written into the mark before anything is done, and that it was done after; nothing but the mark
+//! decides. A process that ends in between leaves an intent behind, which the next one carries on with. What is kept of
+//! a token that left the manifest makes that the same token, brought back, doesn't repeat the action.
+
+use std::collections::BTreeMap;
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use k8s_openapi::jiff::Timestamp;
+
+use super::mark::{ActionMark, Mark};
+use crate::api::credentials::CredentialKind;
+use crate::api::lifecycle::{ActionStatus, ActionStatuses, Actions, ResetSecondFactors};
+use crate::kratos::CredentialType;
+
+/// The actions, in the order in which they are done: what was logged in with goes before the sessions do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum ActionName {
+    ResetSecondFactors,
+    SetPassword,
+    Recovery,
+    RevokeSessions,
+}
+
+impl ActionName {
+    /// As the manifest and the mark name it.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::ResetSecondFactors => "resetSecondFactors",
+            Self::SetPassword => "setPassword",
+            Self::Recovery => "recovery",
+            Self::RevokeSessions => "revokeSessions",
+        }
+    }
+}
+
+/// What is to be done.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Doing {
+    /// Deletes these second factors, then ends all sessions.
+    ResetSecondFactors(Vec<CredentialType>),
+    /// Ends the sessions that began before the action did.
+    RevokeSessions,
+}
+
+impl Doing {
+    pub const fn name(&self) -> ActionName {
+        match self {
+            Self::ResetSecondFactors(_) => ActionName::ResetSecondFactors,
+            Self::RevokeSessions => ActionName::RevokeSessions,
+        }
+    }
+}
+
+/// An action that the manifest names.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Wanted {
+    pub doing: Doing,
+    pub token: String,
+}
+
+/// An action that isn't done yet: not begun, or begun and perhaps done.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Pending<'a> {
+    pub wanted: &'a Wanted,
+    /// When it was begun, by the clock of the process that did.
+    pub started_at: Timestamp,
+}
+
+/// The actions that a manifest names, in the order in which they are done.
+pub fn wanted(actions: &Actions) -> Vec<Wanted> {
+    let Actions { revoke_sessions, reset_second_factors, recovery: _, set_password: _ } = actions;
+    let reset = reset_second_factors
+        .as_ref()
+        .map(|reset| Wanted { doing: Doing::ResetSecondFactors(second_factors(reset)), token: reset.token.clone() });
+    let revoke =
+        revoke_sessions.as_ref().map(|revoke| Wanted { doing: Doing::RevokeSessions, token: revoke.token.clone() });
+    reset.into_iter().chain(revoke).collect()
+}
+
+fn second_factors(reset: &ResetSecondFactors) -> Vec<CredentialType> {
+    const ALL: [CredentialKind; 3] = [CredentialKind::Totp, CredentialKind::LookupSecret, CredentialKind::WebAuthn];
+    let kinds = if reset.types.is_empty() { &ALL[..] } else { &reset.types };
+    let second_factor = |kind: &CredentialKind| match kind {
+        CredentialKind::Totp => Some(CredentialType::Totp),
+        CredentialKind::LookupSecret => Some(CredentialType::LookupSecret),
+        CredentialKind::WebAuthn => Some(CredentialType::Webauthn),
+        CredentialKind::Password | CredentialKind::Oidc => None,
+    };
+    kinds.iter().filter_map(second_factor).collect()
+}
+
+/// Those that aren't done yet. One that was begun keeps the time at which it was.
+pub fn pending<'a>(wanted: &'a [Wanted], mark: Option<&Mark>, now: Timestamp) -> Vec<Pending<'a>> {
+    let pending = wanted.iter().filter_map(|wanted| {
+        let noted = mark.and_then(|mark| mark.actions.get(wanted.doing.name().as_str()));
+        match noted.filter(|noted| noted.token == wanted.token) {
+            Some(ActionMark { completed_at: Some(_), .. }) => None,
+            Some(begun) => Some(Pending { wanted, started_at: begun.started_at.0 }),
+            None => Some(Pending { wanted, started_at: whole_second(now) }),
+        }
+    });
+    pending.collect()
+}
+
+/// Notes in the mark that an action is begun; one that is begun already stays as it is.
+pub fn begin(mark: &mut Mark, pending: &Pending<'_>) {
+    let begun =
+        ActionMark { token: pending.wanted.token.clone(), started_at: Time(pending.started_at), completed_at: None };
+    mark.actions.insert(pending.wanted.doing.name().as_str().to_owned(), begun);
+}
+
+/// Notes in the mark that an action was done.
+pub fn complete(mark: &mut Mark, name: ActionName, now: Timestamp) {
+    if let Some(begun) = mark.actions.get_mut(name.as_str()) {
+        begun.completed_at = Some(Time(whole_second(now)));
+    }
+}
+
+/// The marks of a new identity: there is nothing to be done on it, whatever tokens its manifest names.
+pub fn at_creation(wanted: &[Wanted], now: Timestamp) -> BTreeMap<String, ActionMark> {
+    let at = Time(whole_second(now));
+    let done = wanted.iter().map(|wanted| {
+        let mark = ActionMark { token: wanted.token.clone(), started_at: at.clone(), completed_at: Some(at.clone()) };
+        (wanted.doing.name().as_str().to_owned(), mark)
+    });
+    done.collect()
+}
+
+/// What a status says was done, as marks: where a mark is restored, so that its actions aren't done again.
+pub fn from_status(statuses: &ActionStatuses) -> BTreeMap<String, ActionMark> {
+    let ActionStatuses { revoke_sessions, reset_second_factors, recovery, set_password } = statuses;
+    let all = [
+        (ActionName::RevokeSessions, revoke_sessions),
+        (ActionName::ResetSecondFactors, reset_second_factors),
+        (ActionName::Recovery, recovery),
+        (ActionName::SetPassword, set_password),
+    ];
+    let done = all.into_iter().filter_map(|(name, status)| {
+        let ActionStatus { token, completed_at, message: _ } = status.as_ref()?;
+        let completed_at = completed_at.clone()?;
+        let mark =
+            ActionMark { token: token.clone()?, started_at: completed_at.clone(), completed_at: Some(completed_at) };
+        Some((name.as_str().to_owned(), mark))
+    });
+    done.collect()
+}
+
+/// What a status shows of the marks.
+pub fn statuses(marks: &BTreeMap<String, ActionMark>) -> Option<ActionStatuses> {
+    let status = |name: ActionName| {
+        marks.get(name.as_str()).map(|mark| ActionStatus {
+            token: Some(mark.token.clone()),
+            completed_at: mark.completed_at.clone(),
+            message: Some(message(name, mark)),
+        })
+    };
+    let statuses = ActionStatuses {
+        revoke_sessions: status(ActionName::RevokeSessions),
+        reset_second_factors: status(ActionName::ResetSecondFactors),
+        recovery: status(ActionName::Recovery),
+        set_password: status(ActionName::SetPassword),
+    };
+    (statuses != ActionStatuses::default()).then_some(statuses)
+}
+
+/// True of a new identity too, on which nothing had to be done.
+fn message(name: ActionName, mark: &ActionMark) -> String {
+    let started_at = mark.started_at.0;
+    if mark.completed_at.is_none() {
+        return format!("begun at {started_at}, not known to be done; it is carried on with");
+    }
+    match name {
+        ActionName::RevokeSessions => format!("no session is left that began by {started_at}"),
+        ActionName::ResetSecondFactors => {
+            format!("no second factor asked for, and no session, is left of before {started_at}")
+        }
+        ActionName::Recovery => "a recovery was issued".to_owned(),
+        ActionName::SetPassword => "the Secret's password was sent".to_owned(),
+    }
+}
+
+/// The end of the second: marks keep whole seconds, and a session of the second in which an action begins is ended
+/// rather than spared.
+fn whole_second(at: Timestamp) -> Timestamp {
+    let second = at.as_second() + i64::from(at.subsec_nanosecond() > 0);
+    Timestamp::from_second(second).unwrap_or(at)
+}
