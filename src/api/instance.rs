@@ -83,6 +83,13 @@ pub struct KratosInstanceSpec {
     /// Which namespaces may refer to this instance. Default: only its own.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub allowed_namespaces: Option<AllowedNamespaces>,
+
+    /// Which of them may take over identities that are there and nobody's (spec.adoption of a KratosIdentity). Same
+    /// (default): the instance's own namespace alone; a namespace's former resources may be followed by its own all the
+    /// same. Allowed: every namespace that may refer to this instance. Identities that exist belong to whoever is
+    /// allowed first: trust those namespaces with all that are unmanaged.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub adoption_from: Option<AdoptionFrom>,
 }
 
 /// How the operator authenticates to Kratos.
@@ -157,6 +164,14 @@ pub enum Mode {
     #[default]
     Enforce,
     Observe,
+}
+
+/// Same | Allowed.
+#[derive(Serialize, Deserialize, Clone, Copy, Debug, Default, PartialEq, Eq, JsonSchema)]
+pub enum AdoptionFrom {
+    #[default]
+    Same,
+    Allowed,
 }
 
 /// Which namespaces may refer to an instance.

@@ -2,9 +2,10 @@
 
 use serde_json::{Map, Value};
 
+use super::adoption::{self, Target};
 use crate::api::identity::{IdentityState, KratosIdentitySpec, TraitsPolicy};
 use crate::api::instance::Mode;
-use crate::api::lifecycle::DeletionPolicy;
+use crate::api::lifecycle::{Adoption, AdoptionPolicy, DeletionPolicy};
 use crate::api::{GROUP, Reason, Verdict};
 use crate::kratos::State;
 
@@ -20,6 +21,8 @@ pub struct Desired {
     pub organization_id: Option<String>,
     /// Absent: created active, then not owned.
     pub state: Option<State>,
+    /// The identity that is taken over instead of being created.
+    pub adoption: Option<Target>,
 }
 
 /// What a manifest says about how it is to be handled.
@@ -48,14 +51,14 @@ pub fn parse(spec: &KratosIdentitySpec) -> (Handling, Result<Desired, Verdict>) 
         credentials: _,
         recovery: _,
         validity: _,
-        adoption: _,
+        adoption,
         deletion,
         mode,
         suspend,
         actions: _,
     } = spec;
     let handling = Handling {
-        deletion: deletion.clone().unwrap_or_default().policy.unwrap_or_default(),
+        deletion: deletion.clone().unwrap_or_default().policy.unwrap_or(default_deletion(adoption.as_ref())),
         mode: mode.unwrap_or_default(),
         suspended: *suspend,
     };
@@ -63,6 +66,10 @@ pub fn parse(spec: &KratosIdentitySpec) -> (Handling, Result<Desired, Verdict>) 
         let message = format!("metadataAdmin may not hold the key {GROUP}: it is the operator's own; remove it");
         return (handling, Err(Verdict::new(Reason::InvalidSpec, message)));
     }
+    let adoption = match adoption::parse(adoption.as_ref()) {
+        Ok(adoption) => adoption,
+        Err(verdict) => return (handling, Err(verdict)),
+    };
     let desired = Desired {
         schema_id: schema_id.clone(),
         traits: traits.clone(),
@@ -72,8 +79,17 @@ pub fn parse(spec: &KratosIdentitySpec) -> (Handling, Result<Desired, Verdict>) 
         external_id: external_id.clone(),
         organization_id: organization_id.clone(),
         state: state.map(to_kratos),
+        adoption,
     };
     (handling, Ok(desired))
+}
+
+/// What was there before its resource stays after it, unless the manifest says otherwise.
+fn default_deletion(adoption: Option<&Adoption>) -> DeletionPolicy {
+    match adoption.and_then(|adoption| adoption.policy).unwrap_or_default() {
+        AdoptionPolicy::IfUnowned => DeletionPolicy::Orphan,
+        AdoptionPolicy::Never => DeletionPolicy::Delete,
+    }
 }
 
 /// The state as Kratos names it.

@@ -8,6 +8,7 @@ use super::apply::{self, Applied, ApplyError};
 use super::desired::Desired;
 use super::failure::{self, Halt, Sent};
 use super::inputs::Inputs;
+use super::mark::{Found, Mark};
 use super::observe::Search;
 use super::plan::{self, Observed, Plan, Step};
 use super::status::Seen;
@@ -18,6 +19,11 @@ use crate::place::Place;
 
 /// Makes Kratos agree. A create that meets a conflict leads to the identity that is there, if it is ours.
 pub async fn run(search: &Search<'_>, desired: &Desired, observed: Observed, plan: Plan) -> Result<Seen, Halt> {
+    let (observed, turn) = search.in_turn(observed).await?;
+    let plan = match &turn {
+        Some(_) => plan::plan(&search.inputs.claimant, desired, &observed, Timestamp::now()),
+        None => plan,
+    };
     match attempt(search, desired, observed, plan).await? {
         Attempt::Done(seen) => Ok(seen),
         Attempt::Conflict(conflict) => {
@@ -61,6 +67,9 @@ async fn attempt(search: &Search<'_>, desired: &Desired, observed: Observed, pla
         }
         Err(ApplyError::Other(error)) => {
             return Err(inputs.halt(&error, sent(search, desired, &plan), context));
+        }
+        Err(error @ ApplyError::Taken) => {
+            return Err(Halt::Retry { verdict: Verdict::new(Reason::Progressing, error.to_string()), after: None });
         }
         Err(error @ ApplyError::Undone) => {
             let verdict = Verdict::new(Reason::Progressing, format!("{error}; it is deactivated again"));
@@ -110,7 +119,10 @@ fn note_standing(search: &Search<'_>, desired: &Desired, plan: &Plan, identity: 
     let as_of = if plan.steps.is_empty() { as_of } else { Instant::now() };
     shared.managed.note(&place, identity, as_of);
     shared.listing.note(&place, &identity.id);
-    let mark = inputs.claimant.mark(plan.owned_paths.clone(), None);
+    let mark = match Mark::read(&identity.metadata_admin) {
+        Found::Mark(mark) => *mark,
+        _ => inputs.claimant.mark(plan.owned_paths.clone(), None),
+    };
     context.memory.update(&inputs.claimant.uid, |remembered| {
         // Another identity took the place of one that is gone.
         if let Some((before, _)) = remembered.ours.replace((identity.id.clone(), mark))
@@ -150,6 +162,10 @@ fn sent<'a>(search: &'a Search<'_>, desired: &'a Desired, plan: &'a Plan) -> Sen
 
 fn happening(plan: &Plan) -> Option<Happening> {
     match plan.steps.first()? {
+        Step::Patch { .. } if plan.steps.iter().any(|step| matches!(step, Step::ConfirmMark { .. })) => {
+            let note = "the identity that was there was taken over; what the manifest doesn't name stays as it was";
+            Some(Happening::normal("IdentityAdopted", "Adopt", note))
+        }
         Step::Create(_) => Some(Happening::normal("IdentityCreated", "Create", "the identity was created in Kratos")),
         Step::Patch { .. } => {
             let note = match plan.changes.len() {

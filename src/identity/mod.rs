@@ -1,8 +1,10 @@
 //! `KratosIdentity`: one way from manifest to status.
 //!
 //! `inputs → desired → observe → plan → apply → status`, driven by `reconcile`. `desired`, `plan`, `status` and what
-//! they stand on (`claim`, `json`, `mark`, `pointer`, `schema`) are pure: no client, no runtime, no clock.
+//! they stand on (`adoption`, `claim`, `json`, `mark`, `pointer`, `schema`) are pure: no client, no runtime, no clock.
 
+pub mod adopt;
+pub mod adoption;
 pub mod apply;
 pub mod claim;
 pub mod desired;

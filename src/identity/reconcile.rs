@@ -59,7 +59,7 @@ async fn look(
     note_sessions(&search, &desired, &mut observed).await?;
     let plan = plan::plan(&inputs.claimant, &desired, &observed, Timestamp::now());
     let seen = if only_looks {
-        report(&inputs, observed, plan)
+        report(&inputs, &desired, observed, plan)
     } else {
         hold(resource, &inputs, context).await?;
         enforce::run(&search, &desired, observed, plan).await?
@@ -100,7 +100,7 @@ async fn hold(resource: &KratosIdentity, inputs: &Inputs, context: &Context) -> 
 async fn search<'a>(
     resource: &'a KratosIdentity,
     inputs: &'a Inputs,
-    desired: &Desired,
+    desired: &'a Desired,
     (traits, only_looks): (&'a Value, bool),
     context: &'a Context,
 ) -> Result<Search<'a>, Halt> {
@@ -109,7 +109,7 @@ async fn search<'a>(
     let schema = schema.map_err(|error| inputs.halt(&error, Sent::default(), context))?;
     let schema = schema.ok_or_else(|| Halt::Refused(failure::schema_not_found(&desired.schema_id)))?;
     let remembered = context.memory.recall(&uid(resource));
-    Ok(Search { context, inputs, resource, remembered, schema: Some(schema), traits, only_looks })
+    Ok(Search { context, inputs, resource, remembered, schema: Some(schema), traits, adoption: desired.adoption.as_ref(), only_looks })
 }
 
 /// Inactive identities whose sessions weren't seen to be gone: a crash may have come between the two.
@@ -126,8 +126,12 @@ async fn note_sessions(search: &Search<'_>, desired: &Desired, observed: &mut Ob
 
 /// Observe mode: what would be done. Outside the instance's namespace nothing shows of what isn't ours; an identity
 /// that isn't ours never gets this far.
-fn report(inputs: &Inputs, observed: Observed, plan: Plan) -> Seen {
+fn report(inputs: &Inputs, desired: &Desired, observed: Observed, plan: Plan) -> Seen {
     match observed {
+        // Nothing is created; and whether there is something to take over doesn't show.
+        Observed::Absent if desired.adoption.is_some() => Seen::Absent { drift: Vec::new() },
+        // Not its own yet: a status that named it would let it be taken over without the checks.
+        Observed::Present(present) if present.is_adoption() => Seen::Absent { drift: plan.changes },
         Observed::Absent => Seen::Absent { drift: plan.changes },
         Observed::Present(present) => {
             let place = Place::new(inputs.claimant.namespace.as_str(), inputs.claimant.name.as_str());

@@ -85,6 +85,7 @@ async fn release(resource: &KratosIdentity, context: &Context) -> Result<Release
         remembered,
         schema: None,
         traits: &Value::Null,
+        adoption: None,
         only_looks: false,
     };
     let (ours, has_lost_mark) = search.all_ours().await?;
@@ -97,7 +98,7 @@ async fn release(resource: &KratosIdentity, context: &Context) -> Result<Release
         Err(ApplyError::Create { error, .. } | ApplyError::Other(error)) => {
             return Err(inputs.halt(&error, Sent::default(), context));
         }
-        Err(error @ ApplyError::Undone) => {
+        Err(error @ (ApplyError::Undone | ApplyError::Taken)) => {
             let verdict = Verdict::new(Reason::Progressing, format!("{error}; it is deactivated again"));
             return Err(Halt::Retry { verdict, after: None });
         }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use url::Url;
 
-use crate::api::instance::{AllowedNamespaces, Auth, BearerToken, KeyRef, KratosInstanceSpec, Mode, Tls};
+use crate::api::instance::{AdoptionFrom, AllowedNamespaces, Auth, BearerToken, KeyRef, KratosInstanceSpec, Mode, Tls};
 use crate::api::{Reason, Verdict};
 use crate::kratos::RateLimit;
 
@@ -22,6 +22,7 @@ pub struct Settings {
     pub reclaim_from: Vec<String>,
     /// Absent: only the instance's own namespace.
     pub allowed_namespaces: Option<AllowedNamespaces>,
+    pub adoption_from: AdoptionFrom,
 }
 
 /// How Kratos is called, with secrets still as references.
@@ -65,6 +66,7 @@ pub fn parse(spec: &KratosInstanceSpec) -> Result<Settings, Verdict> {
         owner_name,
         reclaim_from,
         allowed_namespaces,
+        adoption_from,
     } = spec;
     let connection = Connection {
         admin_url: url("adminURL", admin_url)?,
@@ -86,6 +88,7 @@ pub fn parse(spec: &KratosInstanceSpec) -> Result<Settings, Verdict> {
         owner_name: owner_name.clone(),
         reclaim_from: reclaim_from.clone(),
         allowed_namespaces: allowed_namespaces.clone(),
+        adoption_from: adoption_from.unwrap_or_default(),
     })
 }
 

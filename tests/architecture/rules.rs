@@ -4,9 +4,10 @@ use crate::source::{code, paths};
 use crate::tree::{File, files};
 
 /// Modules that are pure: no client, no runtime, no clock.
-const PURE: [&str; 16] = [
+const PURE: [&str; 17] = [
     "crate::api",
     "crate::changes",
+    "crate::identity::adoption",
     "crate::identity::claim",
     "crate::identity::desired",
     "crate::identity::json",

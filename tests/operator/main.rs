@@ -8,6 +8,7 @@ mod asking;
 mod reading;
 mod scene;
 
+mod adoption;
 mod clusters;
 mod command_line;
 mod consent;

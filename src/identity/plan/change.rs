@@ -60,6 +60,9 @@ pub(super) fn plan(
     if !operations.is_empty() {
         steps.push(Step::Patch { id: id.clone(), operations });
     }
+    if present.is_adoption() {
+        steps.push(Step::ConfirmMark { id: id.clone(), uid: claimant.uid.clone() });
+    }
     if deactivates {
         steps.push(Step::EndSessions { id: id.clone() });
         steps.push(Step::ConfirmInactive { id });

@@ -2,6 +2,7 @@
 
 pub mod builders;
 
+mod adoptions;
 mod claims;
 mod deletions;
 mod desires;

@@ -22,7 +22,7 @@ fn after(desired: &Desired, observed: &Observed) -> Identity {
                 document["id"] = json!("id-of-ada");
             }
             Step::Patch { operations, .. } => document = patched(&document, &operations),
-            Step::EndSessions { .. } | Step::ConfirmInactive { .. } => {}
+            Step::EndSessions { .. } | Step::ConfirmInactive { .. } | Step::ConfirmMark { .. } => {}
             Step::Delete { .. } => panic!("a manifest that is there deletes nothing"),
         }
     }

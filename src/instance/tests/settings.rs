@@ -6,7 +6,7 @@ use std::time::Duration;
 use rstest::rstest;
 use serde_json::{Value, json};
 
-use crate::api::instance::{KeyRef, KratosInstanceSpec, Mode};
+use crate::api::instance::{AdoptionFrom, KeyRef, KratosInstanceSpec, Mode};
 use crate::api::{Reason, Verdict};
 use crate::instance::settings::{self, Connection, KeyIn, Settings, TokenRef};
 use crate::kratos::RateLimit;
@@ -34,6 +34,7 @@ fn everything_that_a_spec_says_is_set_where_it_belongs() {
         "mode": "Observe",
         "reclaimFrom": ["uid-of-burnt-cluster"],
         "allowedNamespaces": allowed,
+        "adoptionFrom": "Allowed",
     }));
     let connection = Connection {
         admin_url: "http://admin.example:4434".parse().unwrap(),
@@ -50,6 +51,7 @@ fn everything_that_a_spec_says_is_set_where_it_belongs() {
         owner_name: "production".into(),
         reclaim_from: vec!["uid-of-burnt-cluster".into()],
         allowed_namespaces: Some(serde_json::from_value(allowed).unwrap()),
+        adoption_from: AdoptionFrom::Allowed,
     };
     assert_eq!(parsed, Ok(expected));
 }
@@ -78,6 +80,7 @@ fn what_a_spec_leaves_out_is_enforced_every_five_minutes_without_limit_token_or_
         owner_name: "production".into(),
         reclaim_from: Vec::new(),
         allowed_namespaces: None,
+        adoption_from: AdoptionFrom::Same,
     };
     assert_eq!(parse(&json!({})), Ok(expected));
 }
