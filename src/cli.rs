@@ -42,6 +42,10 @@ pub struct RunArgs {
     /// The operator's own namespace. Default: that of its service account, or of the kubeconfig's current context.
     #[arg(long, env = "POD_NAMESPACE", value_name = "NAMESPACE")]
     pub namespace: Option<String>,
+    /// Reads only those Secrets for identities that are labelled kratos-operator.dev/use: "true". (What an instance
+    /// refers to is read without.)
+    #[arg(long, env = "REQUIRE_SECRET_LABEL")]
+    pub require_secret_label: bool,
     /// How many identities are reconciled at the same time.
     #[arg(long, env = "CONCURRENCY", value_name = "N", default_value_t = 16, value_parser = clap::value_parser!(u16).range(1..=1024))]
     pub concurrency: u16,
@@ -69,11 +73,16 @@ impl RunArgs {
         let own = self.namespace.as_deref().unwrap_or(own_namespace).to_owned();
         let named = self.instance_namespaces.iter().filter(|name| !name.is_empty()).cloned();
         let instance_namespaces: std::collections::BTreeSet<_> = named.collect();
-        let by_default =
-            || std::iter::once(own).chain(self.default_instance.iter().map(|place| place.namespace.clone())).collect();
+        let by_default = || {
+            std::iter::once(own.clone())
+                .chain(self.default_instance.iter().map(|place| place.namespace.clone()))
+                .collect()
+        };
         Options {
             default_instance: self.default_instance.clone(),
             instance_namespaces: if instance_namespaces.is_empty() { by_default() } else { instance_namespaces },
+            namespace: own,
+            require_secret_label: self.require_secret_label,
         }
     }
 }

@@ -14,6 +14,7 @@ use crate::identity::memory::Memory;
 use crate::instance::Registry;
 use crate::latest::Latest;
 use crate::place::Place;
+use crate::rotation::Rotation;
 
 /// A `KratosIdentity`, or the metadata of one that can't be read any more.
 pub type IdentityObject = DeserializeGuard<KratosIdentity>;
@@ -26,6 +27,10 @@ pub struct Options {
     pub default_instance: Option<Place>,
     /// Namespaces in which a `KratosInstance` counts.
     pub instance_namespaces: BTreeSet<String>,
+    /// The operator's own namespace.
+    pub namespace: String,
+    /// Whether only Secrets that carry the label are read for identities.
+    pub require_secret_label: bool,
 }
 
 /// Everything that reconciles share.
@@ -42,6 +47,7 @@ pub struct Context {
     pub turns: Turns,
     pub latest_identities: Latest<IdentityObject>,
     pub latest_instances: Latest<InstanceObject>,
+    pub rotation: Rotation,
     pub pokes: Pokes,
     pub events: Events,
 }

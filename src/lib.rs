@@ -13,3 +13,4 @@ pub mod kube_write;
 pub mod latest;
 pub mod operator;
 pub mod place;
+pub mod rotation;

@@ -27,6 +27,7 @@ use crate::instance::{Registry, references};
 use crate::kube_write;
 use crate::latest::Latest;
 use crate::place::Place;
+use crate::rotation::{self, Rotation};
 use crate::{identity, instance};
 
 /// Objects per page of an initial list.
@@ -62,6 +63,7 @@ pub async fn run(client: kube::Client, options: Options, concurrency: u16, stop:
         turns: Turns::default(),
         latest_identities: Latest::default(),
         latest_instances: Latest::default(),
+        rotation: Rotation::default(),
         pokes: Pokes { identities: poke_identity, instances: poke_instance },
         events: Events::new(client.clone()),
         client: client.clone(),
@@ -114,6 +116,7 @@ pub async fn run(client: kube::Client, options: Options, concurrency: u16, stop:
     tokio::select! {
         _ = future::join(instance_controller, identity_controller) => {}
         () = namespace_watch => {}
+        () = rotation::watch(Arc::clone(&context)) => {}
     }
     tracing::info!("kratos-operator has stopped");
 }
@@ -168,6 +171,7 @@ fn identity_seen(event: &watcher::Result<Event<IdentityObject>>, context: &Conte
                 context.memory.forget(uid);
                 context.latest_identities.forget(uid);
             }
+            context.rotation.forget(&Place::of(object));
             let default = context.options.default_instance.as_ref();
             if let Ok(identity) = &object.0
                 && let Some(instance) = references::instance_of(identity, default)

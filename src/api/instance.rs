@@ -134,7 +134,7 @@ pub struct CertificateAuthority {
 }
 
 /// A key of a Secret or `ConfigMap` in the same namespace.
-#[derive(Serialize, Deserialize, Clone, Debug, PartialEq, Eq, JsonSchema)]
+#[derive(Serialize, Deserialize, Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct KeyRef {
     /// Name of the object.

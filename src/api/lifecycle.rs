@@ -79,8 +79,9 @@ pub enum AdoptionPolicy {
 }
 
 /// What happens to the identity when its resource is deleted.
-#[derive(Serialize, Deserialize, Clone, Debug, Default, PartialEq, JsonSchema)]
+#[derive(Serialize, Deserialize, Clone, Debug, Default, PartialEq, KubeSchema)]
 #[serde(rename_all = "camelCase")]
+#[x_kube(validation = Rule::new("!has(self.gracePeriod) || !has(self.policy) || self.policy != 'Deactivate'").message("gracePeriod goes with the policy Delete: what is deactivated isn't deleted"))]
 pub struct Deletion {
     /// Delete (default; with adoption Orphan) deletes the identity. Orphan leaves it as it is. Deactivate makes it
     /// inactive and ends its sessions.
@@ -88,6 +89,7 @@ pub struct Deletion {
     pub policy: Option<DeletionPolicy>,
     /// With Delete: how long the identity stays, inactive and without sessions, before it is deleted, as a Go duration.
     /// The same manifest applied again before that brings it back. Default 0s: deleted at once.
+    /// The policy Orphan leaves it out of account.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "crd::period")]
     pub grace_period: Option<Duration>,

@@ -1,11 +1,17 @@
 //! From the raw spec to what is wanted, validated once; nothing after it touches the raw spec. Pure.
 
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use k8s_openapi::jiff::Timestamp;
 use serde_json::{Map, Value};
 
 use super::adoption::{self, Target};
+use super::secrets::Secrets;
+use super::validity::Phase;
 use crate::api::identity::{IdentityState, KratosIdentitySpec, TraitsPolicy};
-use crate::api::instance::Mode;
-use crate::api::lifecycle::{Adoption, AdoptionPolicy, DeletionPolicy};
+use crate::api::instance::{KeyRef, Mode};
+use crate::api::lifecycle::{AdoptionPolicy, Deletion, DeletionPolicy};
 use crate::api::{GROUP, Reason, Verdict};
 use crate::kratos::State;
 
@@ -23,18 +29,52 @@ pub struct Desired {
     pub state: Option<State>,
     /// The identity that is taken over instead of being created.
     pub adoption: Option<Target>,
+    /// How the window of validity stands, where it is what decides on the state.
+    pub phase: Option<Phase>,
 }
 
 /// What a manifest says about how it is to be handled.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Handling {
     pub deletion: DeletionPolicy,
+    /// Nothing: there is none. Counts with the policy Delete alone.
+    pub grace_period: Duration,
     pub mode: Mode,
     pub suspended: bool,
 }
 
-/// Splits and validates a spec. `InvalidSpec` where it contradicts itself in a way that the API server can't see.
-pub fn parse(spec: &KratosIdentitySpec) -> (Handling, Result<Desired, Verdict>) {
+/// How a manifest is to be handled; needs no Secret.
+pub fn handling(spec: &KratosIdentitySpec) -> Handling {
+    let KratosIdentitySpec { adoption, deletion, mode, suspend, .. } = spec;
+    let Deletion { policy, grace_period } = deletion.clone().unwrap_or_default();
+    let adopts = adoption.as_ref().and_then(|adoption| adoption.policy) == Some(AdoptionPolicy::IfUnowned);
+    let default = if adopts { DeletionPolicy::Orphan } else { DeletionPolicy::Delete };
+    Handling {
+        deletion: policy.unwrap_or(default),
+        grace_period: grace_period.map_or(Duration::ZERO, Into::into),
+        mode: mode.unwrap_or_default(),
+        suspended: *suspend,
+    }
+}
+
+/// How the window of validity stands, where it is what decides on the state; needs no Secret.
+pub fn phase(spec: &KratosIdentitySpec, now: Timestamp) -> Option<Phase> {
+    let validity = spec.validity.as_ref().filter(|_| spec.state != Some(IdentityState::Inactive));
+    validity.map(|validity| Phase::at(validity, now))
+}
+
+/// The keys of Secrets that a manifest refers to, each once.
+pub fn secret_references(spec: &KratosIdentitySpec) -> Vec<KeyRef> {
+    let password = spec.credentials.iter().filter_map(|credentials| credentials.password.as_ref());
+    let password = password.map(|password| password.secret_key_ref.clone());
+    let traits = spec.traits_from.iter().map(|from| from.secret_key_ref.clone());
+    let references: BTreeSet<_> = password.chain(traits).collect();
+    references.into_iter().collect()
+}
+
+/// Validates a spec, with the Secrets that it refers to, at the time `now`. `InvalidSpec` where it contradicts itself in
+/// a way that the API server can't see; `SecretNotReady` where a Secret isn't there yet.
+pub fn parse(spec: &KratosIdentitySpec, _secrets: &Secrets, now: Timestamp) -> Result<Desired, Verdict> {
     // In full, so that a new field breaks the build instead of being forgotten. The instance is resolved apart.
     let KratosIdentitySpec {
         instance_ref: _,
@@ -52,24 +92,17 @@ pub fn parse(spec: &KratosIdentitySpec) -> (Handling, Result<Desired, Verdict>) 
         recovery: _,
         validity: _,
         adoption,
-        deletion,
-        mode,
-        suspend,
+        deletion: _,
+        mode: _,
+        suspend: _,
         actions: _,
     } = spec;
-    let handling = Handling {
-        deletion: deletion.clone().unwrap_or_default().policy.unwrap_or(default_deletion(adoption.as_ref())),
-        mode: mode.unwrap_or_default(),
-        suspended: *suspend,
-    };
     if metadata_admin.contains_key(GROUP) {
         let message = format!("metadataAdmin may not hold the key {GROUP}: it is the operator's own; remove it");
-        return (handling, Err(Verdict::new(Reason::InvalidSpec, message)));
+        return Err(Verdict::new(Reason::InvalidSpec, message));
     }
-    let adoption = match adoption::parse(adoption.as_ref()) {
-        Ok(adoption) => adoption,
-        Err(verdict) => return (handling, Err(verdict)),
-    };
+    let adoption = adoption::parse(adoption.as_ref())?;
+    let phase = phase(spec, now);
     let desired = Desired {
         schema_id: schema_id.clone(),
         traits: traits.clone(),
@@ -78,18 +111,11 @@ pub fn parse(spec: &KratosIdentitySpec) -> (Handling, Result<Desired, Verdict>) 
         metadata_admin: metadata_admin.clone(),
         external_id: external_id.clone(),
         organization_id: organization_id.clone(),
-        state: state.map(to_kratos),
+        state: phase.map(Phase::state).or(state.map(to_kratos)),
+        phase,
         adoption,
     };
-    (handling, Ok(desired))
-}
-
-/// What was there before its resource stays after it, unless the manifest says otherwise.
-fn default_deletion(adoption: Option<&Adoption>) -> DeletionPolicy {
-    match adoption.and_then(|adoption| adoption.policy).unwrap_or_default() {
-        AdoptionPolicy::IfUnowned => DeletionPolicy::Orphan,
-        AdoptionPolicy::Never => DeletionPolicy::Delete,
-    }
+    Ok(desired)
 }
 
 /// The state as Kratos names it.

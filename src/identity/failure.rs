@@ -6,6 +6,7 @@ use serde_json::Value;
 
 use super::plan;
 use super::schema;
+use crate::api::condition::State;
 use crate::api::{Reason, Verdict};
 use crate::kratos::{Class, Error};
 
@@ -34,7 +35,11 @@ impl From<kube::Error> for Halt {
 
 impl From<Verdict> for Halt {
     fn from(verdict: Verdict) -> Self {
-        Self::Refused(verdict)
+        match verdict.reason.state() {
+            // Nobody need act: what it waits for may come.
+            State::Retrying => Self::Retry { verdict, after: None },
+            State::Done | State::Stalled => Self::Refused(verdict),
+        }
     }
 }
 

@@ -7,7 +7,8 @@ mod creation;
 mod deletion;
 mod judgement;
 
-pub use deletion::plan_deletion;
+pub use deletion::{Leaving, plan_deletion, plan_keeping};
+use judgement::unmarkable;
 pub use judgement::{conflict, judge};
 
 use k8s_openapi::jiff::Timestamp;

@@ -14,7 +14,8 @@ use super::observe::Search;
 use super::plan::{self, Observed, Plan};
 use super::record::{api, finish, subject, uid, write};
 use super::status::{self, Outcome, Seen};
-use super::{enforce, release, unreadable};
+use super::validity::Phase;
+use super::{enforce, read_secrets, release, unreadable};
 use crate::api::identity::KratosIdentity;
 use crate::api::instance::Mode;
 use crate::api::{IDENTITY_FINALIZER, Reason, Verdict};
@@ -31,26 +32,24 @@ pub async fn reconcile(object: Arc<IdentityObject>, context: Arc<Context>) -> Re
     if resource.metadata.deletion_timestamp.is_some() {
         return release::reconcile(resource, &context).await;
     }
-    let (handling, desired) = desired::parse(&resource.spec);
+    let handling = desired::handling(&resource.spec);
     if handling.suspended {
         let status = status::suspended(subject(resource), Timestamp::now());
         write(resource, status, &context).await?;
         return Ok(Action::await_change());
     }
-    let result = look(resource, handling, desired, &context).await;
-    finish(resource, result, &context).await
+    let boundary = desired::phase(&resource.spec, Timestamp::now()).and_then(Phase::boundary);
+    let result = look(resource, handling, &context).await;
+    finish(resource, result, boundary, &context).await
 }
 
 /// Everything up to the outcome.
-async fn look(
-    resource: &KratosIdentity,
-    handling: Handling,
-    desired: Result<Desired, Verdict>,
-    context: &Context,
-) -> Result<Outcome, Halt> {
-    let desired = desired?;
+async fn look(resource: &KratosIdentity, handling: Handling, context: &Context) -> Result<Outcome, Halt> {
     let place = inputs::instance_place(resource, context)?;
     let inputs = inputs::gather(resource, &place, context).await?;
+    let secrets =
+        read_secrets::read(&Place::of(resource), &desired::secret_references(&resource.spec), context).await?;
+    let desired = desired::parse(&resource.spec, &secrets, Timestamp::now())?;
     ensure_callable(&inputs, &desired)?;
     let only_looks = handling.mode == Mode::Observe || inputs.instance.settings.mode == Mode::Observe;
     let traits = Value::Object(desired.traits.clone());
@@ -64,7 +63,7 @@ async fn look(
         hold(resource, &inputs, context).await?;
         enforce::run(&search, &desired, observed, plan).await?
     };
-    Ok(Outcome { verdict: done(only_looks), instance: Some(inputs::reference(&place)), seen })
+    Ok(Outcome { verdict: done(only_looks, &desired), instance: Some(inputs::reference(&place)), seen })
 }
 
 /// No request while the instance is down, or for a field that the server is known not to have.
@@ -109,7 +108,16 @@ async fn search<'a>(
     let schema = schema.map_err(|error| inputs.halt(&error, Sent::default(), context))?;
     let schema = schema.ok_or_else(|| Halt::Refused(failure::schema_not_found(&desired.schema_id)))?;
     let remembered = context.memory.recall(&uid(resource));
-    Ok(Search { context, inputs, resource, remembered, schema: Some(schema), traits, adoption: desired.adoption.as_ref(), only_looks })
+    Ok(Search {
+        context,
+        inputs,
+        resource,
+        remembered,
+        schema: Some(schema),
+        traits,
+        adoption: desired.adoption.as_ref(),
+        only_looks,
+    })
 }
 
 /// Inactive identities whose sessions weren't seen to be gone: a crash may have come between the two.
@@ -141,10 +149,11 @@ fn report(inputs: &Inputs, desired: &Desired, observed: Observed, plan: Plan) ->
     }
 }
 
-fn done(only_looks: bool) -> Verdict {
+fn done(only_looks: bool, desired: &Desired) -> Verdict {
     if only_looks {
         Verdict::new(Reason::Observed, "looked at; mode Observe changes nothing")
     } else {
-        Verdict::new(Reason::Reconciled, "Kratos holds what the manifest says")
+        let remark = desired.phase.and_then(Phase::remark).map(|remark| format!("; {remark}")).unwrap_or_default();
+        Verdict::new(Reason::Reconciled, format!("Kratos holds what the manifest says{remark}"))
     }
 }

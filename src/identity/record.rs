@@ -10,6 +10,7 @@ use kube::{Api, Resource, ResourceExt};
 use super::failure::Halt;
 use super::inputs;
 use super::status::{self, Outcome, Seen, Subject};
+use super::validity;
 use crate::api::identity::{InstanceRef, KratosIdentity, KratosIdentityStatus};
 use crate::api::{Reason, Verdict, condition, requested_at};
 use crate::backoff;
@@ -25,56 +26,75 @@ const NO_INSTANCE: Duration = Duration::from_mins(1);
 /// How long a wait must last, for a resource that is new, before it is written into its status.
 const WORTH_A_WRITE: Duration = Duration::from_secs(3);
 
-/// Status, and when to look again.
+/// Status, and when to look again: no later than at `boundary`, when what is wanted changes by itself.
 pub async fn finish(
     resource: &KratosIdentity,
     result: Result<Outcome, Halt>,
+    boundary: Option<Timestamp>,
     context: &Context,
 ) -> Result<Action, kube::Error> {
     let uid = uid(resource);
     let subject = subject(resource);
     let outcome = |verdict| Outcome { verdict, instance: chosen_instance(resource, context), seen: Seen::Unknown };
-    let (outcome, action) = match result {
+    let (outcome, after) = match result {
         Ok(outcome) => {
             context.memory.update(&uid, |remembered| remembered.failures = 0);
             // Observing shows what a listing can't: an identity that isn't there.
             if matches!(outcome.seen, Seen::Absent { .. }) {
                 wait(resource, &outcome.verdict, context);
             }
-            (outcome, Action::await_change())
+            (outcome, at_the_resync(resource, context))
         }
         Err(Halt::Waiting(verdict)) => {
-            let action = wait(resource, &verdict, context).map_or_else(Action::await_change, Action::requeue);
-            if let Some(action) = without_a_write((subject, &verdict), &uid, &action, context) {
+            let after = wait(resource, &verdict, context);
+            if let Some(action) = without_a_write((subject, &verdict), &uid, (after, boundary), context) {
                 return Ok(action);
             }
-            (outcome(verdict), action)
+            (outcome(verdict), after)
         }
         Err(Halt::Down(verdict)) => {
-            let action = match count_failure(&uid, context) {
-                0 => wait(resource, &verdict, context).map_or_else(Action::await_change, Action::requeue),
+            let after = match count_failure(&uid, context) {
+                0 => wait(resource, &verdict, context),
                 // A probe that succeeds doesn't say that this request would: it isn't sent whenever the gate opens.
-                failures => Action::requeue(backoff::delay(FIRST_RETRY, LAST_RETRY, failures)),
+                failures => Some(backoff::delay(FIRST_RETRY, LAST_RETRY, failures)),
             };
-            if let Some(action) = without_a_write((subject, &verdict), &uid, &action, context) {
+            if let Some(action) = without_a_write((subject, &verdict), &uid, (after, boundary), context) {
                 return Ok(action);
             }
-            (outcome(verdict), action)
+            (outcome(verdict), after)
         }
         Err(Halt::Refused(verdict)) => {
             wait(resource, &verdict, context);
-            (outcome(verdict), Action::await_change())
+            (outcome(verdict), at_the_resync(resource, context))
         }
         Err(Halt::Retry { verdict, after }) => {
             let failures = count_failure(&uid, context);
             let after = after.map_or_else(|| backoff::delay(FIRST_RETRY, LAST_RETRY, failures), backoff::spread);
-            (outcome(verdict), Action::requeue(after))
+            (outcome(verdict), Some(after))
         }
         Err(Halt::Kubernetes(error)) => return Err(error),
     };
     let next = status::next(subject, outcome, Timestamp::now());
     write(resource, next, context).await?;
-    Ok(action)
+    Ok(action(after, boundary))
+}
+
+/// The next look: after the time given, or at the boundary if that comes first. Every look says so anew, so that one
+/// that was asked for in between loses nothing.
+fn action(after: Option<Duration>, boundary: Option<Timestamp>) -> Action {
+    let boundary = boundary.map(|boundary| validity::wait(boundary, Timestamp::now()));
+    let first = after.into_iter().chain(boundary).min();
+    first.map_or_else(Action::await_change, Action::requeue)
+}
+
+/// When to look again at what is settled: when something changes. Where nobody tells that a Secret did, at the resync.
+fn at_the_resync(resource: &KratosIdentity, context: &Context) -> Option<Duration> {
+    if !context.rotation.is_missed_by(&Place::of(resource)) {
+        return None;
+    }
+    let handle = inputs::instance_place(resource, context).ok().and_then(|place| context.registry.handle(&place));
+    let after = handle.map_or(NO_INSTANCE, |handle| handle.settings.resync_interval);
+    Some(backoff::spread(after))
 }
 
 /// Counts a failure. Returns how many there were in a row before it.
@@ -92,17 +112,17 @@ fn count_failure(uid: &str, context: &Context) -> u32 {
 fn without_a_write(
     (subject, verdict): (Subject<'_>, &Verdict),
     uid: &str,
-    action: &Action,
+    (after, boundary): (Option<Duration>, Option<Timestamp>),
     context: &Context,
 ) -> Option<Action> {
     // One that is told to wait for something else than it waits for now is put right.
     let told = subject.current.and_then(|status| condition::find(&status.conditions, condition::RECONCILING));
     let is_told_otherwise = told.is_some_and(|told| told.reason != verdict.reason.as_str());
     if subject.is_settled() && !is_told_otherwise {
-        return Some(action.clone());
+        return Some(action(after, boundary));
     }
     let known_for = context.memory.recall(uid).first_seen.elapsed();
-    (known_for < WORTH_A_WRITE).then(|| Action::requeue(WORTH_A_WRITE))
+    (known_for < WORTH_A_WRITE).then(|| action(Some(WORTH_A_WRITE), boundary))
 }
 
 /// Has a resource looked at again when the gate opens or a listing is completed. Returns after how long to look

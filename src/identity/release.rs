@@ -2,6 +2,9 @@
 //!
 //! Doesn't depend on a status, and needs nothing of the spec but the deletion policy.
 
+use std::time::Duration;
+
+use k8s_openapi::jiff::Timestamp;
 use kube::runtime::controller::Action;
 use kube::{Api, ResourceExt};
 use serde_json::Value;
@@ -11,7 +14,7 @@ use super::desired::{self, Handling};
 use super::failure::{Halt, Sent};
 use super::inputs::{self, Inputs};
 use super::observe::Search;
-use super::plan;
+use super::plan::{self, Leaving};
 use super::record::{api, finish, uid};
 use crate::api::identity::KratosIdentity;
 use crate::api::instance::Mode;
@@ -26,6 +29,8 @@ enum Release {
     Kept(&'static str),
     Deleted(usize),
     Deactivated(usize),
+    /// Inactive, and to be deleted later.
+    Postponed(usize),
 }
 
 /// Reconciles a resource that is being deleted.
@@ -40,7 +45,7 @@ pub async fn reconcile(resource: &KratosIdentity, context: &Context) -> Result<A
             context.events.publish(&live, happening(&release));
             Ok(Action::await_change())
         }
-        Err(halt) => finish(&live, Err(with_escape(halt)), context).await,
+        Err(halt) => finish(&live, Err(with_escape(halt)), None, context).await,
     }
 }
 
@@ -52,8 +57,13 @@ async fn live(resource: &KratosIdentity, context: &Context) -> Result<Option<Kra
 }
 
 async fn release(resource: &KratosIdentity, context: &Context) -> Result<Release, Halt> {
-    let (Handling { deletion, mode, suspended }, _) = desired::parse(&resource.spec);
+    let Handling { deletion, grace_period, mode, suspended } = desired::handling(&resource.spec);
     if deletion == DeletionPolicy::Orphan {
+        if !grace_period.is_zero()
+            && let Err(halt) = take_back(resource, context).await
+        {
+            tracing::info!(?halt, "whether a grace period had begun couldn't be seen; the resource is let go");
+        }
         return Ok(Release::Kept("deletion.policy is Orphan"));
     }
     if suspended {
@@ -77,22 +87,15 @@ async fn release(resource: &KratosIdentity, context: &Context) -> Result<Release
     let claimant = inputs::claimant(resource, &instance, context).await?;
     let inputs = Inputs { instance, claimant };
     inputs.ensure_open()?;
-    let remembered = context.memory.recall(&uid(resource));
-    let search = Search {
-        context,
-        inputs: &inputs,
-        resource,
-        remembered,
-        schema: None,
-        traits: &Value::Null,
-        adoption: None,
-        only_looks: false,
-    };
+    let search = search(resource, &inputs, context);
     let (ours, has_lost_mark) = search.all_ours().await?;
     if ours.is_empty() && has_lost_mark {
         return Ok(Release::Kept("its mark doesn't say any more that it is this resource's"));
     }
-    let steps = plan::plan_deletion(deletion, &ours);
+    let delete_after = later(grace_period);
+    let known = search.remembered.ours.as_ref().map(|(_, mark)| mark);
+    let leaving = Leaving { claimant: &inputs.claimant, policy: deletion, delete_after, known };
+    let steps = plan::plan_deletion(leaving, &ours)?;
     match apply::apply(&inputs.instance.client, &steps).await {
         Ok(_) => {}
         Err(ApplyError::Create { error, .. } | ApplyError::Other(error)) => {
@@ -103,13 +106,60 @@ async fn release(resource: &KratosIdentity, context: &Context) -> Result<Release
             return Err(Halt::Retry { verdict, after: None });
         }
     }
+    let shared = &inputs.instance.shared;
     for identity in &ours {
-        inputs.instance.shared.managed.forget(&identity.id);
+        shared.managed.forget(&identity.id);
+        if let Some(at) = delete_after {
+            shared.pending.note(&identity.id, at);
+        }
     }
-    Ok(match deletion {
-        DeletionPolicy::Deactivate => Release::Deactivated(ours.len()),
-        DeletionPolicy::Delete | DeletionPolicy::Orphan => Release::Deleted(ours.len()),
+    Ok(match (deletion, delete_after) {
+        (DeletionPolicy::Deactivate, _) => Release::Deactivated(ours.len()),
+        (_, Some(_)) => Release::Postponed(ours.len()),
+        (DeletionPolicy::Delete | DeletionPolicy::Orphan, None) => Release::Deleted(ours.len()),
     })
+}
+
+/// Ends a grace period that had begun before the resource was let go by Orphan: its identity isn't to be deleted.
+async fn take_back(resource: &KratosIdentity, context: &Context) -> Result<(), Halt> {
+    let place = inputs::instance_place(resource, context)?;
+    let instance = inputs::instance(&place, &resource.namespace().unwrap_or_default(), context).await?;
+    if instance.settings.mode == Mode::Observe {
+        return Ok(());
+    }
+    let claimant = inputs::claimant(resource, &instance, context).await?;
+    let inputs = Inputs { instance, claimant };
+    inputs.ensure_open()?;
+    let search = search(resource, &inputs, context);
+    let (ours, _) = search.all_ours().await?;
+    let steps = plan::plan_keeping(&ours);
+    let applied = apply::apply(&inputs.instance.client, &steps).await;
+    applied.map(drop).map_err(|error| match error {
+        ApplyError::Create { error, .. } | ApplyError::Other(error) => inputs.halt(&error, Sent::default(), context),
+        ApplyError::Undone | ApplyError::Taken => {
+            Halt::Retry { verdict: Verdict::new(Reason::Progressing, error.to_string()), after: None }
+        }
+    })
+}
+
+fn search<'a>(resource: &'a KratosIdentity, inputs: &'a Inputs, context: &'a Context) -> Search<'a> {
+    let remembered = context.memory.recall(&uid(resource));
+    Search {
+        context,
+        inputs,
+        resource,
+        remembered,
+        schema: None,
+        traits: &Value::Null,
+        adoption: None,
+        only_looks: false,
+    }
+}
+
+/// When a grace period that begins now ends, in whole seconds; `None`: there is none.
+fn later(grace_period: Duration) -> Option<Timestamp> {
+    let seconds = i64::try_from(grace_period.as_millis().div_ceil(1000)).ok().filter(|seconds| *seconds > 0)?;
+    Timestamp::from_second(Timestamp::now().as_second().saturating_add(seconds)).ok()
 }
 
 /// A resource that can't go yet says how it can be let go all the same.
@@ -135,7 +185,7 @@ fn happening(release: &Release) -> Happening {
         Release::Kept(why) => {
             Happening::normal("IdentityKept", "Delete", format!("the identity stays in Kratos as it is: {why}"))
         }
-        Release::Deleted(0) | Release::Deactivated(0) => {
+        Release::Deleted(0) | Release::Deactivated(0) | Release::Postponed(0) => {
             Happening::normal("IdentityGone", "Delete", "there was no identity of this resource in Kratos any more")
         }
         Release::Deleted(_) => Happening::normal("IdentityDeleted", "Delete", "the identity was deleted in Kratos"),
@@ -143,6 +193,12 @@ fn happening(release: &Release) -> Happening {
             "IdentityDeactivated",
             "Delete",
             "the identity was deactivated in Kratos and its sessions ended",
+        ),
+        Release::Postponed(_) => Happening::normal(
+            "IdentityDeactivated",
+            "Delete",
+            "the identity was deactivated in Kratos and its sessions ended; it is deleted when deletion.gracePeriod is \
+             over, unless the same manifest is applied again before",
         ),
     }
 }

@@ -9,6 +9,7 @@ use super::connect::Credentials;
 use super::gate::Gate;
 use super::listing::Listing;
 use super::managed::Managed;
+use super::pending::Pending;
 use super::schemas::Schemas;
 use super::settings::Settings;
 use crate::kratos::Client;
@@ -36,6 +37,8 @@ pub struct Shared {
     pub gate: Gate,
     pub listing: Listing,
     pub managed: Managed,
+    /// Identities whose grace period runs.
+    pub pending: Pending,
     pub schemas: Schemas,
     /// Resources that wait for the gate to open or for a listing to be completed.
     pub waiting: Waiting,

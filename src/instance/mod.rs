@@ -8,6 +8,7 @@ pub mod gate;
 pub mod handle;
 pub mod listing;
 pub mod managed;
+pub mod pending;
 pub mod reconcile;
 pub mod references;
 pub mod registry;

@@ -13,7 +13,7 @@ use super::connect::{self, Credentials, ReadError};
 use super::handle::{Handle, Shared};
 use super::registry::Entry;
 use super::settings::{self, Settings};
-use super::{references, scan};
+use super::{pending, references, scan};
 use crate::api::instance::{KratosInstance, KratosInstanceStatus, Mode};
 use crate::api::{INSTANCE_FINALIZER, Reason, Verdict, condition, requested_at};
 use crate::backoff;
@@ -164,7 +164,9 @@ async fn connect(
     }
     context.registry.set(place.clone(), Entry::Usable(Arc::clone(&handle)));
     handle.shared.listing.reconsider();
+    handle.shared.pending.reconsider();
     if kept.is_none() {
+        tokio::spawn(pending::keep_deleting(place.clone(), Arc::clone(&handle.shared), Arc::clone(context)));
         tokio::spawn(scan::keep_listing(place.clone(), Arc::clone(&handle.shared), Arc::clone(context)));
     }
     Ok(Ok((handle, true)))

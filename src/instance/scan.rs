@@ -29,7 +29,7 @@ pub async fn keep_listing(place: Place, shared: Arc<Shared>, context: Arc<Contex
     }
 }
 
-fn current(place: &Place, shared: &Arc<Shared>, context: &Context) -> Option<Arc<Handle>> {
+pub(super) fn current(place: &Place, shared: &Arc<Shared>, context: &Context) -> Option<Arc<Handle>> {
     let handle = context.registry.handle(place)?;
     (Arc::ptr_eq(&handle.shared, shared) && !shared.stopped.is_cancelled()).then_some(handle)
 }
@@ -44,7 +44,7 @@ async fn when_due(handle: &Handle) {
 async fn list(place: &Place, shared: &Arc<Shared>, context: &Context) {
     let Some(handle) = current(place, shared, context) else { return };
     let mut changed = Vec::new();
-    match scan(&handle, &mut changed).await {
+    match scan(&handle, &mut changed, context).await {
         Ok(scan) => {
             let listed = scan.ids();
             changed.extend(shared.managed.missing(scan.begun(), |id| listed.contains(id)));
@@ -70,7 +70,7 @@ async fn list(place: &Place, shared: &Arc<Shared>, context: &Context) {
     }
 }
 
-async fn scan(handle: &Handle, changed: &mut Vec<Place>) -> Result<Scan, Error> {
+async fn scan(handle: &Handle, changed: &mut Vec<Place>, context: &Context) -> Result<Scan, Error> {
     let mut scan = Scan::begin(Instant::now());
     let filter = IdentityFilter { page_size: Some(PAGE_SIZE), ..IdentityFilter::default() };
     let mut pages = std::pin::pin!(handle.client.list_identities(filter));
@@ -79,7 +79,10 @@ async fn scan(handle: &Handle, changed: &mut Vec<Place>) -> Result<Scan, Error> 
         for identity in &page.items {
             changed.extend(handle.shared.managed.changed(identity, page.requested_at));
             match Mark::read(&identity.metadata_admin) {
-                Found::Mark(mark) if mark.owner == handle.settings.owner_name => scan.note(&mark, &identity.id),
+                Found::Mark(mark) if mark.owner == handle.settings.owner_name => {
+                    scan.note(&mark, &identity.id);
+                    handle.shared.pending.seen(&mark, identity, &context.cluster_id);
+                }
                 _ => {}
             }
         }

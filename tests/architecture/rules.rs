@@ -4,7 +4,7 @@ use crate::source::{code, paths};
 use crate::tree::{File, files};
 
 /// Modules that are pure: no client, no runtime, no clock.
-const PURE: [&str; 17] = [
+const PURE: [&str; 19] = [
     "crate::api",
     "crate::changes",
     "crate::identity::adoption",
@@ -15,7 +15,9 @@ const PURE: [&str; 17] = [
     "crate::identity::plan",
     "crate::identity::pointer",
     "crate::identity::schema",
+    "crate::identity::secrets",
     "crate::identity::status",
+    "crate::identity::validity",
     "crate::instance::consent",
     "crate::instance::settings",
     "crate::instance::status",

@@ -30,6 +30,7 @@ const OWNER: &str =
     "ownerName can't be changed: it stands in the mark of every identity; make a new KratosInstance instead";
 const ONE_CA: &str = "name either secretKeyRef or configMapKeyRef";
 const SELECTOR: &str = "a selector goes with from: Selector, and only with it";
+const WINDOW: &str = "notBefore must lie before notAfter";
 const DURATION: &str = "must be a Go duration between 100ms and 8760h";
 
 fn row(what: &'static str, kind: &'static str, changes: &Value, fate: Fate) -> Row {
@@ -64,7 +65,7 @@ fn update(
 
 /// All rows.
 pub fn table() -> Vec<Row> {
-    [references(), identities(), owners(), authorities(), consents(), durations(), urls(), others()].concat()
+    [references(), identities(), owners(), authorities(), consents(), durations(), urls(), others(), windows()].concat()
 }
 
 fn references() -> Vec<Row> {
@@ -126,6 +127,20 @@ fn identities() -> Vec<Row> {
             "a deletion that doesn't exist",
             &json!({"deletion": {"policy": "Retain"}}),
             Fate::Misshapen("spec.deletion.policy"),
+        ),
+        identity("a grace period", &json!({"deletion": {"policy": "Delete", "gracePeriod": "720h"}}), Fate::Accepted),
+        identity("a grace period of the default policy", &json!({"deletion": {"gracePeriod": "0s"}}), Fate::Accepted),
+        update(
+            identity,
+            "kept after all",
+            &json!({"deletion": {"gracePeriod": "1h"}}),
+            &json!({"deletion": {"policy": "Orphan", "gracePeriod": "1h"}}),
+            Fate::Accepted,
+        ),
+        identity(
+            "a grace period of what isn't deleted",
+            &json!({"deletion": {"policy": "Deactivate", "gracePeriod": "1h"}}),
+            Fate::Refused("gracePeriod goes with the policy Delete: what is deactivated isn't deleted"),
         ),
         identity("only observed", &json!({"mode": "Observe"}), Fate::Accepted),
         identity("a mode that doesn't exist", &json!({"mode": "DryRun"}), Fate::Misshapen("spec.mode")),
@@ -262,5 +277,31 @@ fn others() -> Vec<Row> {
             Fate::Accepted,
         ),
         instance("a cluster without an id", &json!({"reclaimFrom": [""]}), Fate::Misshapen("spec.reclaimFrom[0]")),
+    ]
+}
+
+fn windows() -> Vec<Row> {
+    let window = |window: Value| json!({ "validity": window });
+    let (first, second) = ("2026-12-01T00:00:00Z", "2027-12-01T00:00:00Z");
+    let bad_date = Fate::Misshapen("spec.validity.notAfter");
+    vec![
+        identity("valid for a time", &window(json!({"notBefore": first, "notAfter": second})), Fate::Accepted),
+        identity("valid from a time on", &window(json!({ "notBefore": first })), Fate::Accepted),
+        identity("valid until a time", &window(json!({ "notAfter": first })), Fate::Accepted),
+        identity("a window that says nothing", &window(json!({})), Fate::Refused("name notBefore, notAfter or both")),
+        identity(
+            "a window that ends before it begins",
+            &window(json!({"notBefore": second, "notAfter": first})),
+            Fate::Refused(WINDOW),
+        ),
+        identity(
+            "a window without any time in it",
+            &window(json!({"notBefore": first, "notAfter": first})),
+            Fate::Refused(WINDOW),
+        ),
+        identity("a day that doesn't exist", &window(json!({"notAfter": "2027-02-30T00:00:00Z"})), bad_date),
+        identity("a date without a time", &window(json!({"notAfter": "2027-12-01"})), bad_date),
+        identity("a time in words", &window(json!({"notAfter": "tomorrow"})), bad_date),
+        identity("a time as a number", &window(json!({"notAfter": 1_796_083_200})), bad_date),
     ]
 }

@@ -22,7 +22,7 @@ fn object(kind: &str, spec: &Value) -> Value {
 
 /// Where an object isn't of the schema's shape, as in `spec.reclaimFrom[0]`; what is missing is named by itself.
 fn misshapen(schema: &Value, object: &Value) -> Vec<String> {
-    let validator = jsonschema::validator_for(schema).expect("a schema");
+    let validator = jsonschema::options().should_validate_formats(true).build(schema).expect("a schema");
     let places = validator.iter_errors(object).map(|error| {
         let mut place = String::new();
         for part in error.instance_path().as_str().split('/').skip(1) {

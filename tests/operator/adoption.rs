@@ -54,9 +54,10 @@ fn mark_of(identity: &Identity) -> &Value {
 }
 
 fn shows_no_identity(resource: &KratosIdentity) -> bool {
-    resource.status.as_ref().is_none_or(|status| {
-        status.identity_id.is_none() && status.drift.is_empty() && status.owned_paths.is_empty()
-    })
+    resource
+        .status
+        .as_ref()
+        .is_none_or(|status| status.identity_id.is_none() && status.drift.is_empty() && status.owned_paths.is_empty())
 }
 
 #[tokio::test]

@@ -33,7 +33,9 @@ pub(super) fn plan(
     let traits = wanted_traits(desired, identity, owned_before);
     json::diff(TRAITS, &identity.traits, &traits, &mut operations);
     diff_metadata(METADATA_PUBLIC, &identity.metadata_public, &desired.metadata_public, owned_before, &mut operations);
-    if let Some(state) = desired.state.filter(|state| *state != identity.state) {
+    let pending = present.mark.as_ref().filter(|mark| mark.delete_after.is_some());
+    let state = desired.state.or_else(|| pending.and_then(|mark| mark.state_before));
+    if let Some(state) = state.filter(|state| *state != identity.state) {
         operations.push(PatchOperation::Replace { path: STATE.into(), value: state.as_str().into() });
     }
     for (path, wanted, there) in [
@@ -57,6 +59,10 @@ pub(super) fn plan(
     let deactivates =
         desired.state == Some(State::Inactive) && (identity.state == State::Active || present.has_sessions);
     let mut steps = Vec::new();
+    if pending.is_some() {
+        // Those that a grace period didn't end would come back to life.
+        steps.push(Step::EndSessions { id: id.clone() });
+    }
     if !operations.is_empty() {
         steps.push(Step::Patch { id: id.clone(), operations });
     }

@@ -1,28 +1,87 @@
 //! The plan for a resource that is being deleted. Pure.
 
-use super::{STATE, Step};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use k8s_openapi::jiff::Timestamp;
+
+use super::{STATE, Step, mark_path, unmarkable};
+use crate::api::Verdict;
 use crate::api::lifecycle::DeletionPolicy;
+use crate::identity::claim::Claimant;
+use crate::identity::mark::{Found, Mark};
 use crate::kratos::{Identity, PatchOperation, State};
 
-/// The steps for a resource that is being deleted, for each identity whose mark names it.
-pub fn plan_deletion(policy: DeletionPolicy, identities: &[Identity]) -> Vec<Step> {
-    let steps = identities.iter().map(|identity| {
+/// How a resource leaves.
+#[derive(Clone, Copy, Debug)]
+pub struct Leaving<'a> {
+    pub claimant: &'a Claimant,
+    pub policy: DeletionPolicy,
+    /// With Delete: until when the identity can be brought back. `None`: it goes at once.
+    pub delete_after: Option<Timestamp>,
+    /// The mark that this process saw, should it have been wiped since.
+    pub known: Option<&'a Mark>,
+}
+
+/// The steps for a resource that is being deleted, for each identity whose mark names it. Refused where a grace period
+/// can't be noted.
+pub fn plan_deletion(leaving: Leaving<'_>, identities: &[Identity]) -> Result<Vec<Step>, Verdict> {
+    let mut steps = Vec::new();
+    for identity in identities {
         let id = identity.id.clone();
-        match policy {
-            DeletionPolicy::Orphan => Vec::new(),
-            DeletionPolicy::Delete => vec![Step::Delete { id }],
-            DeletionPolicy::Deactivate => {
-                let mut steps = Vec::new();
-                if identity.state == State::Active {
-                    let value = State::Inactive.as_str().into();
-                    let operation = PatchOperation::Replace { path: STATE.into(), value };
-                    steps.push(Step::Patch { id: id.clone(), operations: vec![operation] });
-                }
-                steps.push(Step::EndSessions { id: id.clone() });
-                steps.push(Step::ConfirmInactive { id });
-                steps
-            }
+        match (leaving.policy, leaving.delete_after) {
+            (DeletionPolicy::Orphan, _) => {}
+            (DeletionPolicy::Delete, None) => steps.push(Step::Delete { id }),
+            (DeletionPolicy::Delete, Some(at)) => deactivate(identity, noted(leaving, identity, at)?, &mut steps),
+            (DeletionPolicy::Deactivate, _) => deactivate(identity, None, &mut steps),
         }
-    });
-    steps.flatten().collect()
+    }
+    Ok(steps)
+}
+
+/// The steps that end a grace period of identities that are to stay: as they were before it.
+pub fn plan_keeping(identities: &[Identity]) -> Vec<Step> {
+    let mut steps = Vec::new();
+    for identity in identities {
+        let Found::Mark(mark) = Mark::read(&identity.metadata_admin) else { continue };
+        if mark.delete_after.is_none() {
+            continue;
+        }
+        let mut operations = Vec::new();
+        if let Some(state) = mark.state_before.filter(|state| *state != identity.state) {
+            operations.push(PatchOperation::Replace { path: STATE.into(), value: state.as_str().into() });
+        }
+        let mark = Mark { delete_after: None, state_before: None, ..*mark };
+        operations.push(PatchOperation::Replace { path: mark_path(), value: mark.to_value() });
+        steps.push(Step::EndSessions { id: identity.id.clone() });
+        steps.push(Step::Patch { id: identity.id.clone(), operations });
+    }
+    steps
+}
+
+fn deactivate(identity: &Identity, note: Option<PatchOperation>, steps: &mut Vec<Step>) {
+    let id = identity.id.clone();
+    let mut operations = Vec::new();
+    if identity.state == State::Active {
+        operations.push(PatchOperation::Replace { path: STATE.into(), value: State::Inactive.as_str().into() });
+    }
+    operations.extend(note);
+    if !operations.is_empty() {
+        steps.push(Step::Patch { id: id.clone(), operations });
+    }
+    steps.push(Step::EndSessions { id: id.clone() });
+    steps.push(Step::ConfirmInactive { id });
+}
+
+/// The mark with the end of the grace period in it. `None`: it stands there already, and stays.
+fn noted(leaving: Leaving<'_>, identity: &Identity, at: Timestamp) -> Result<Option<PatchOperation>, Verdict> {
+    let mark = match Mark::read(&identity.metadata_admin) {
+        Found::Mark(mark) if mark.delete_after.is_some() => return Ok(None),
+        Found::Mark(mark) => *mark,
+        Found::NoObject => return Err(unmarkable()),
+        Found::Nothing | Found::Unreadable => {
+            let owned_paths = leaving.known.map(|mark| mark.owned_paths.clone()).unwrap_or_default();
+            leaving.claimant.mark(owned_paths, leaving.known)
+        }
+    };
+    let mark = Mark { delete_after: Some(Time(at)), state_before: Some(identity.state), ..mark };
+    Ok(Some(PatchOperation::Replace { path: mark_path(), value: mark.to_value() }))
 }

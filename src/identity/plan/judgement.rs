@@ -24,16 +24,21 @@ pub fn judge(
         // Somebody else had this name; the new person gets an identity of their own.
         Claim::Former(_) => Ok(None),
         Claim::Unmarked if restorable => present(identity, None),
-        Claim::Unmarkable if restorable => Err(Verdict::new(
-            Reason::AdoptionRefused,
-            format!(
-                "metadata_admin of the identity is not an object, so that the operator's mark ({GROUP}) can't be \
-                 written into it; set it to null or to an object in Kratos"
-            ),
-        )),
+        Claim::Unmarkable if restorable => Err(unmarkable()),
         Claim::Foreign { neighbour } => Err(conflict(neighbour.as_deref())),
         Claim::Unmarked | Claim::Unmarkable => Err(conflict(None)),
     }
+}
+
+/// The verdict on an identity that no mark can be written into.
+pub(super) fn unmarkable() -> Verdict {
+    Verdict::new(
+        Reason::AdoptionRefused,
+        format!(
+            "metadata_admin of the identity is not an object, so that the operator's mark ({GROUP}) can't be \
+             written into it; set it to null or to an object in Kratos"
+        ),
+    )
 }
 
 /// The one message about identities of others; it names a resource only within the same namespace.

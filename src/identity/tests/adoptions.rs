@@ -128,7 +128,8 @@ fn refusals() -> Vec<Refusal> {
 
 #[test]
 fn outside_the_instances_namespace_every_refusal_reads_the_same() {
-    for (from, reason) in [(AdoptionFrom::Same, Reason::NotPermitted), (AdoptionFrom::Allowed, Reason::AdoptionRefused)] {
+    for (from, reason) in [(AdoptionFrom::Same, Reason::NotPermitted), (AdoptionFrom::Allowed, Reason::AdoptionRefused)]
+    {
         let mut verdicts: Vec<_> = refusals().iter().map(|refusal| refusal.verdict(&claimant(), from)).collect();
         assert!(verdicts.iter().all(|verdict| verdict.reason == reason), "{verdicts:?}");
         verdicts.dedup();
@@ -164,7 +165,9 @@ fn taking_over_writes_the_mark_with_the_changes_keeps_what_isnt_named_and_reads_
             "password": {"digest": "d", "keyID": "k"}, "actions": {"recovery": {"token": "1", "startedAt": "2026-12-24T00:00:00Z"}},
         }))},
     }));
-    let wanted = desired(&json!({"metadataPublic": {"plan": "gold"}, "adoption": {"policy": "IfUnowned", "identityID": "id-of-ada"}}));
+    let wanted = desired(
+        &json!({"metadataPublic": {"plan": "gold"}, "adoption": {"policy": "IfUnowned", "identityID": "id-of-ada"}}),
+    );
     let present = Present { identity: before, mark: Some(Mark::of_adoption()), has_sessions: false };
     assert!(present.is_adoption());
     let plan = plan::plan(&claimant(), &wanted, &Observed::Present(Box::new(present)), now());
@@ -179,6 +182,8 @@ fn taking_over_writes_the_mark_with_the_changes_keeps_what_isnt_named_and_reads_
         {"op": "replace", "path": "/metadata_public/plan", "value": "gold"},
         {"op": "replace", "path": "/metadata_admin/kratos-operator.dev", "value": mark},
     ]);
-    let ops = |value: &Value| value.as_array().unwrap().iter().map(|o| (o["path"].clone(), o["value"].clone())).collect::<Vec<_>>();
+    let ops = |value: &Value| {
+        value.as_array().unwrap().iter().map(|o| (o["path"].clone(), o["value"].clone())).collect::<Vec<_>>()
+    };
     assert_eq!(ops(&operations), ops(&written));
 }

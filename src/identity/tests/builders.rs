@@ -7,6 +7,7 @@ use crate::identity::claim::Claimant;
 use crate::identity::desired::{self, Desired};
 use crate::identity::mark::{Found, Mark};
 use crate::identity::plan::{Observed, Present};
+use crate::identity::secrets::Secrets;
 use crate::kratos::{Identity, PatchOperation};
 
 pub const GROUP: &str = "kratos-operator.dev";
@@ -77,7 +78,7 @@ pub fn desired(spec: &Value) -> Desired {
     let mut whole = object(json!({"schemaID": "customer"}));
     whole.extend(object(spec.clone()));
     let spec = serde_json::from_value(whole.into()).expect("a spec");
-    desired::parse(&spec).1.expect("a spec without contradictions")
+    desired::parse(&spec, &Secrets::default(), now()).expect("a spec without contradictions")
 }
 
 pub fn object(value: Value) -> Map<String, Value> {

@@ -3,17 +3,19 @@
 use rstest::rstest;
 use serde_json::{Value, json};
 
-use super::builders::{GROUP, object};
+use super::builders::{GROUP, now, object};
 use crate::api::identity::{IdentityState, KratosIdentitySpec, TraitsPolicy};
 use crate::api::instance::Mode;
 use crate::api::lifecycle::DeletionPolicy;
 use crate::api::{Reason, Verdict};
 use crate::identity::adoption::Target;
 use crate::identity::desired::{self, Desired, Handling, from_kratos, to_kratos};
+use crate::identity::secrets::Secrets;
 use crate::kratos::State;
 
 fn parse(spec: Value) -> (Handling, Result<Desired, Verdict>) {
-    desired::parse(&serde_json::from_value::<KratosIdentitySpec>(spec).unwrap())
+    let spec = serde_json::from_value::<KratosIdentitySpec>(spec).unwrap();
+    (desired::handling(&spec), desired::parse(&spec, &Secrets::default(), now()))
 }
 
 #[test]
@@ -32,7 +34,9 @@ fn everything_that_a_manifest_says_is_wanted_where_it_belongs() {
         "mode": "Observe",
         "suspend": true,
     }));
-    let expected = Handling { deletion: DeletionPolicy::Deactivate, mode: Mode::Observe, suspended: true };
+    let grace_period = std::time::Duration::ZERO;
+    let expected =
+        Handling { deletion: DeletionPolicy::Deactivate, grace_period, mode: Mode::Observe, suspended: true };
     assert_eq!(handling, expected);
     let expected = Desired {
         schema_id: "employee".into(),
@@ -44,6 +48,7 @@ fn everything_that_a_manifest_says_is_wanted_where_it_belongs() {
         organization_id: Some("0a0b0c0d-1111-2222-3333-444455556666".into()),
         state: Some(State::Inactive),
         adoption: None,
+        phase: None,
     };
     assert_eq!(desired, Ok(expected));
 }
@@ -51,7 +56,11 @@ fn everything_that_a_manifest_says_is_wanted_where_it_belongs() {
 #[test]
 fn what_a_manifest_leaves_out_is_merged_enforced_and_deleted_with_it() {
     let (handling, desired) = parse(json!({"schemaID": "employee"}));
-    assert_eq!(handling, Handling { deletion: DeletionPolicy::Delete, mode: Mode::Enforce, suspended: false });
+    let grace_period = std::time::Duration::ZERO;
+    assert_eq!(
+        handling,
+        Handling { deletion: DeletionPolicy::Delete, grace_period, mode: Mode::Enforce, suspended: false }
+    );
     let expected = Desired {
         schema_id: "employee".into(),
         traits: object(json!({})),
@@ -62,6 +71,7 @@ fn what_a_manifest_leaves_out_is_merged_enforced_and_deleted_with_it() {
         organization_id: None,
         state: None,
         adoption: None,
+        phase: None,
     };
     assert_eq!(desired, Ok(expected));
 }
@@ -110,4 +120,22 @@ fn the_users_may_have_that_key_in_their_own_metadata() {
 #[case(IdentityState::Inactive, State::Inactive)]
 fn states_have_the_same_meaning_on_both_sides(#[case] ours: IdentityState, #[case] theirs: State) {
     assert_eq!((to_kratos(ours), from_kratos(theirs)), (theirs, ours));
+}
+
+#[rstest]
+#[case::nothing_said(json!({}), DeletionPolicy::Delete, 0)]
+#[case::adopted(json!({"adoption": {"policy": "IfUnowned", "identifier": "i"}}), DeletionPolicy::Orphan, 0)]
+#[case::adopted_and_said(
+    json!({"adoption": {"policy": "IfUnowned", "identifier": "i"}, "deletion": {"policy": "Delete"}}),
+    DeletionPolicy::Delete,
+    0
+)]
+#[case::never_adopted(json!({"adoption": {"policy": "Never"}}), DeletionPolicy::Delete, 0)]
+#[case::later(json!({"deletion": {"gracePeriod": "1h"}}), DeletionPolicy::Delete, 3600)]
+fn what_a_deletion_does(#[case] changes: Value, #[case] policy: DeletionPolicy, #[case] seconds: u64) {
+    let mut spec = json!({"schemaID": "customer"});
+    json_patch::merge(&mut spec, &changes);
+    let handling = desired::handling(&serde_json::from_value(spec).unwrap());
+    let expected = (policy, std::time::Duration::from_secs(seconds));
+    assert_eq!((handling.deletion, handling.grace_period), expected);
 }

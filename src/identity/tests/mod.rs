@@ -16,4 +16,6 @@ mod plans;
 mod plans_again;
 mod remembering;
 mod schemas;
+mod secrets;
 mod statuses;
+mod validities;

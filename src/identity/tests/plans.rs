@@ -236,3 +236,20 @@ fn a_restored_mark_alone_is_no_difference_to_be_shown() {
     );
     assert_eq!((plan.steps.len(), plan.changes.len()), (1, 0));
 }
+
+#[rstest]
+#[case::left_alone(json!({}), json!("active"))]
+#[case::as_the_manifest_says(json!({"state": "Inactive"}), Value::Null)]
+fn a_resource_applied_again_ends_its_grace_period_sessions_first(#[case] spec: Value, #[case] state: Value) {
+    let noted = json!({"uid": "uid-of-earlier-ada", "deleteAfter": "2026-12-31T00:00:00Z", "stateBefore": "active"});
+    let waiting = identity(&json!({"state": "inactive", "metadata_admin": {GROUP: mark_json(&noted)}}));
+    let plan = plan_for(&spec, &present(waiting));
+    assert_eq!(plan.steps[0], Step::EndSessions { id: "id-of-ada".into() });
+    let Step::Patch { operations, .. } = &plan.steps[1] else { panic!("{:?}", plan.steps) };
+    let operations = serde_json::to_value(operations).unwrap();
+    let operations = operations.as_array().unwrap();
+    let value = |path: &str| operations.iter().find(|operation| operation["path"] == path);
+    assert_eq!(value("/state").map_or(Value::Null, |operation| operation["value"].clone()), state);
+    let mark = value(&format!("/metadata_admin/{GROUP}")).expect("the mark is written");
+    assert_eq!(mark["value"], mark_json(&json!({})));
+}

@@ -1,0 +1,58 @@
+//! Reads the Secrets that a resource refers to, in its own namespace and no other. Keeps no content.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use k8s_openapi::ByteString;
+use k8s_openapi::api::core::v1::Secret;
+use kube::{Api, ResourceExt};
+
+use super::secrets::{Entry, Secrets, USE_LABEL};
+use crate::api::instance::KeyRef;
+use crate::context::Context;
+use crate::place::Place;
+
+/// Reads what is referred to, each Secret once. One that isn't there, or may not be read, is waited for.
+pub async fn read(identity: &Place, references: &[KeyRef], context: &Context) -> Result<Secrets, kube::Error> {
+    let names: BTreeSet<_> = references.iter().map(|reference| reference.name.as_str()).collect();
+    context.rotation.reads(identity, &names);
+    let mut secrets = Secrets::default();
+    for name in names {
+        let found = read_one(identity, name, context).await?;
+        for reference in references.iter().filter(|reference| reference.name == name) {
+            secrets.insert(reference, entry(&found, &reference.key));
+        }
+    }
+    Ok(secrets)
+}
+
+async fn read_one(
+    identity: &Place,
+    name: &str,
+    context: &Context,
+) -> Result<Result<BTreeMap<String, ByteString>, &'static str>, kube::Error> {
+    let api = Api::<Secret>::namespaced(context.client.clone(), &identity.namespace);
+    let secret = match api.get_opt(name).await {
+        Ok(secret) => secret,
+        Err(kube::Error::Api(status)) if status.code == 403 => {
+            return Ok(Err("the operator's account may not get it (RBAC)"));
+        }
+        Err(error) => return Err(error),
+    };
+    context.rotation.has_read(identity, name, secret.as_ref().and_then(ResourceExt::resource_version));
+    let Some(secret) = secret else { return Ok(Err("it doesn't exist")) };
+    let is_labelled = secret.labels().get(USE_LABEL).is_some_and(|value| value == "true");
+    if context.options.require_secret_label && !is_labelled {
+        return Ok(Err("it lacks the label kratos-operator.dev/use: \"true\", without which it isn't read"));
+    }
+    Ok(Ok(secret.data.unwrap_or_default()))
+}
+
+fn entry(found: &Result<BTreeMap<String, ByteString>, &'static str>, key: &str) -> Entry {
+    match found {
+        Err(why) => Entry::NotReady(why),
+        Ok(data) => match data.get(key) {
+            Some(ByteString(bytes)) => Entry::Value(bytes.clone()),
+            None => Entry::NotReady("it lacks the key"),
+        },
+    }
+}

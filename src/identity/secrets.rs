@@ -1,0 +1,84 @@
+//! The values that a spec takes from Secrets, and what to say where there are none. Pure; `read_secrets` fills it.
+//!
+//! No content may show: not in a verdict, not in `Debug`.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use secrecy::SecretString;
+
+use crate::api::instance::KeyRef;
+use crate::api::{Reason, Verdict};
+
+/// With `--require-secret-label`, only Secrets labelled so (with the value `true`) are read.
+pub const USE_LABEL: &str = "kratos-operator.dev/use";
+/// A longer value is refused.
+const LONGEST: usize = 64 * 1024;
+
+/// What stands under one key of a Secret.
+pub enum Entry {
+    /// Not there yet, or not to be read: what is the matter, and what is waited for.
+    NotReady(&'static str),
+    Value(Vec<u8>),
+}
+
+/// The values that a spec refers to, by Secret and key.
+#[derive(Clone, Default)]
+pub struct Secrets(BTreeMap<KeyRef, Result<SecretString, Verdict>>);
+
+impl Secrets {
+    /// Takes in what was read for a reference.
+    pub fn insert(&mut self, reference: &KeyRef, entry: Entry) {
+        let text = match entry {
+            Entry::NotReady(why) => Err(not_ready(reference, why)),
+            Entry::Value(bytes) => text(reference, bytes),
+        };
+        self.0.insert(reference.clone(), text);
+    }
+
+    /// The text under a reference, without the one line break at its end that editors and `echo` leave.
+    /// `SecretNotReady` where it is to be waited for, `InvalidSpec` where it is of no use.
+    pub fn text(&self, reference: &KeyRef) -> Result<&SecretString, Verdict> {
+        match self.0.get(reference) {
+            Some(found) => found.as_ref().map_err(Clone::clone),
+            None => Err(not_ready(reference, "wasn't read")),
+        }
+    }
+}
+
+/// Shows which keys there are.
+impl fmt::Debug for Secrets {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_set().entries(self.0.keys()).finish()
+    }
+}
+
+fn text(reference: &KeyRef, bytes: Vec<u8>) -> Result<SecretString, Verdict> {
+    let Ok(text) = String::from_utf8(bytes) else {
+        return Err(invalid(reference, "isn't UTF-8 text"));
+    };
+    let text = SecretString::from(text);
+    let stripped = without_line_break(&text);
+    match stripped.len() {
+        0 => Err(invalid(reference, "is empty")),
+        length if length > LONGEST => Err(invalid(reference, "is longer than 64 KiB")),
+        _ => Ok(SecretString::from(stripped.to_owned())),
+    }
+}
+
+fn without_line_break(text: &SecretString) -> &str {
+    use secrecy::ExposeSecret;
+    let text = text.expose_secret();
+    let text = text.strip_suffix('\n').unwrap_or(text);
+    text.strip_suffix('\r').unwrap_or(text)
+}
+
+fn not_ready(KeyRef { name, key }: &KeyRef, what: &str) -> Verdict {
+    Verdict::new(Reason::SecretNotReady, format!("Secret {name}, key {key}: {what}; it is waited for"))
+}
+
+/// The verdict on a value that is there and of no use.
+pub fn invalid(KeyRef { name, key }: &KeyRef, what: &str) -> Verdict {
+    let message = format!("Secret {name}, key {key}: the value {what}; correct the Secret, which is noticed");
+    Verdict::new(Reason::InvalidSpec, message)
+}

@@ -1,0 +1,215 @@
+//! Identities whose resource is gone and whose grace period runs: kept inactive until it is over, and deleted then. The
+//! mark alone decides, read freshly each time; what is kept here says only when to look.
+//!
+//! Nothing is done to an identity that a resource of that place may ask for, nor through an instance that only observes
+//! or doesn't admit the namespace any more.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use futures::StreamExt;
+use k8s_openapi::api::core::v1::Namespace;
+use k8s_openapi::jiff::Timestamp;
+use kube::runtime::reflector::ObjectRef;
+use kube::{Api, ResourceExt};
+use tokio::sync::Notify;
+
+use super::consent;
+use super::handle::{Handle, Shared};
+use super::scan::current;
+use crate::api::condition;
+use crate::api::identity::KratosIdentity;
+use crate::api::instance::{Mode, NamespacesFrom};
+use crate::backoff;
+use crate::context::{Context, IdentityObject};
+use crate::events::Happening;
+use crate::identity::mark::{Found, Mark};
+use crate::kratos::{Error, Identity, PatchOperation, State};
+use crate::place::Place;
+
+/// How many are dealt with at the same time.
+const CONCURRENCY: usize = 8;
+/// When to look again after a failure, and where a write that was under way undid ours.
+const AGAIN: Duration = Duration::from_secs(2);
+/// When to look again where a resource, or a namespace that isn't admitted, stands in the way.
+const NOT_NOW: Duration = Duration::from_secs(30);
+/// The longest sleep: a clock that is set meanwhile is noticed.
+const LONGEST: Duration = Duration::from_mins(1);
+
+/// When to look at which identity.
+#[derive(Debug, Default)]
+pub struct Pending {
+    look_at: Mutex<HashMap<String, Timestamp>>,
+    changed: Notify,
+}
+
+impl Pending {
+    /// Notes an identity that is to be looked at, at the latest at the given time.
+    pub fn note(&self, id: &str, at: Timestamp) {
+        self.look_at().entry(id.to_owned()).and_modify(|known| *known = at.min(*known)).or_insert(at);
+        self.changed.notify_one();
+    }
+
+    /// Takes in what a listing shows: one that isn't inactive (any more) is looked at at once.
+    pub fn seen(&self, mark: &Mark, identity: &Identity, cluster: &str) {
+        let Some(delete_after) = mark.delete_after.as_ref().filter(|_| mark.cluster == cluster) else { return };
+        let at = if identity.state == State::Active { Timestamp::now() } else { delete_after.0 };
+        self.note(&identity.id, at);
+    }
+
+    /// The settings may have changed.
+    pub fn reconsider(&self) {
+        self.changed.notify_one();
+    }
+
+    /// Those that are due, taken out.
+    fn take_due(&self, now: Timestamp) -> Vec<String> {
+        self.look_at().extract_if(|_, at| *at <= now).map(|(id, _)| id).collect()
+    }
+
+    /// Returns when one may be due.
+    async fn due(&self) {
+        let first = self.look_at().values().min().copied();
+        let Some(first) = first else { return self.changed.notified().await };
+        let wait = Duration::try_from(first.duration_since(Timestamp::now())).unwrap_or_default();
+        tokio::select! {
+            () = tokio::time::sleep(wait.min(LONGEST)) => {}
+            () = self.changed.notified() => {}
+        }
+    }
+
+    fn look_at(&self) -> MutexGuard<'_, HashMap<String, Timestamp>> {
+        self.look_at.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Deletes what is due until the instance is gone, or isn't the one any more that `shared` belongs to.
+pub async fn keep_deleting(place: Place, shared: Arc<Shared>, context: Arc<Context>) {
+    while !shared.stopped.is_cancelled() {
+        tokio::select! {
+            () = shared.stopped.cancelled() => return,
+            () = async {
+                shared.pending.due().await;
+                shared.gate.opened().await;
+            } => {}
+        }
+        let Some(handle) = current(&place, &shared, &context) else { return };
+        if handle.settings.mode == Mode::Observe {
+            shared.pending.changed.notified().await;
+            continue;
+        }
+        let due = shared.pending.take_due(Timestamp::now());
+        let look = |id: String| {
+            let (handle, context) = (&handle, &context);
+            async move {
+                if let Some(at) = look(handle, &id, context).await {
+                    handle.shared.pending.note(&id, at);
+                }
+            }
+        };
+        futures::stream::iter(due).for_each_concurrent(CONCURRENCY, look).await;
+    }
+}
+
+/// Looks at one identity. Returns when to look again.
+async fn look(handle: &Handle, id: &str, context: &Context) -> Option<Timestamp> {
+    match settle(handle, id, context).await {
+        Ok(again) => again,
+        Err(Failure::Kratos(error)) => {
+            tracing::warn!(instance = %handle.place, %error, "ending a grace period failed; it is tried again");
+            if error.instance_suspect() {
+                handle.shared.gate.close();
+            } else {
+                handle.shared.gate.suspect();
+            }
+            context.pokes.instance(&handle.place);
+            later(backoff::spread(AGAIN))
+        }
+        Err(Failure::Kubernetes(error)) => {
+            tracing::warn!(instance = %handle.place, %error, "ending a grace period failed; it is tried again");
+            later(backoff::spread(AGAIN))
+        }
+    }
+}
+
+#[derive(Debug, thiserror::Error)]
+enum Failure {
+    #[error(transparent)]
+    Kratos(#[from] Error),
+    #[error(transparent)]
+    Kubernetes(#[from] kube::Error),
+}
+
+async fn settle(handle: &Handle, id: &str, context: &Context) -> Result<Option<Timestamp>, Failure> {
+    let Some(identity) = handle.client.get_identity(id, &[]).await? else { return Ok(None) };
+    let Found::Mark(mark) = Mark::read(&identity.metadata_admin) else { return Ok(None) };
+    let is_ours = mark.owner == handle.settings.owner_name && mark.cluster == context.cluster_id;
+    let Some(delete_after) = mark.delete_after.as_ref().filter(|_| is_ours).map(|time| time.0) else { return Ok(None) };
+    let is_over = delete_after <= Timestamp::now();
+    if !is_over && identity.state == State::Inactive {
+        return Ok(Some(delete_after));
+    }
+    if !is_admitted(handle, &mark, context).await? || is_asked_for(&mark, id, context).await? {
+        return Ok(later(backoff::spread(NOT_NOW)));
+    }
+    if is_over {
+        handle.client.delete_identity(id).await?;
+        handle.shared.managed.forget(id);
+        publish(handle, &mark, context);
+        return Ok(None);
+    }
+    // A user's request that was under way made it active again.
+    let value = State::Inactive.as_str().into();
+    handle.client.patch_identity(id, &[PatchOperation::Replace { path: "/state".into(), value }]).await?;
+    handle.client.delete_identity_sessions(id).await?;
+    let standing = handle.client.get_identity(id, &[]).await?;
+    let is_undone = standing.is_some_and(|identity| identity.state == State::Active);
+    Ok(if is_undone { later(AGAIN) } else { Some(delete_after) })
+}
+
+/// Whether a resource stands where the mark says, and may ask for this identity: live, because an identity may go on
+/// the answer. One that is done, and has another identity, doesn't.
+async fn is_asked_for(mark: &Mark, id: &str, context: &Context) -> Result<bool, kube::Error> {
+    let api = Api::<IdentityObject>::namespaced(context.client.clone(), &mark.namespace);
+    let Some(found) = api.get_opt(&mark.name).await? else { return Ok(false) };
+    let has_another = found.0.is_ok_and(|resource| has_another(&resource, mark, id));
+    Ok(!has_another)
+}
+
+fn has_another(resource: &KratosIdentity, mark: &Mark, id: &str) -> bool {
+    let Some(status) = &resource.status else { return false };
+    let is_done = status.observed_generation == resource.metadata.generation
+        && condition::is_true(&status.conditions, condition::READY)
+        && condition::find(&status.conditions, condition::RECONCILING).is_none();
+    is_done
+        && resource.uid().as_ref() != Some(&mark.uid)
+        && resource.metadata.deletion_timestamp.is_none()
+        && status.identity_id.as_deref().is_some_and(|other| other != id)
+}
+
+/// Whether the instance still admits the namespace. One that is gone, or was made anew under its name, was admitted when
+/// the resource was deleted; that holds as long as others are admitted at all.
+async fn is_admitted(handle: &Handle, mark: &Mark, context: &Context) -> Result<bool, kube::Error> {
+    let allowed = handle.settings.allowed_namespaces.as_ref();
+    let home = &handle.place.namespace;
+    let found = Api::<Namespace>::all(context.client.clone()).get_opt(&mark.namespace).await?;
+    match found.filter(|found| found.uid().as_ref() == Some(&mark.namespace_uid)) {
+        Some(found) => Ok(consent::admits(allowed, home, &mark.namespace, found.labels())),
+        None => Ok(*home == mark.namespace || allowed.is_some_and(|allowed| allowed.from != NamespacesFrom::Same)),
+    }
+}
+
+/// The resource is gone, so that the instance has to say it.
+fn publish(handle: &Handle, mark: &Mark, context: &Context) {
+    let object = context.instances.get(&ObjectRef::new(&handle.place.name).within(&handle.place.namespace));
+    if let Some(Ok(instance)) = object.as_deref().map(|object| &object.0) {
+        let Mark { namespace, name, .. } = mark;
+        let note = format!("the grace period of KratosIdentity {namespace}/{name} is over: its identity was deleted");
+        context.events.publish(instance, Happening::normal("IdentityDeleted", "Delete", note));
+    }
+}
+
+fn later(after: Duration) -> Option<Timestamp> {
+    Timestamp::now().checked_add(after).ok()
+}

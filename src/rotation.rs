@@ -1,0 +1,250 @@
+//! Notices that a Secret changed which an identity's manifest refers to. Sees metadata of Secrets, never their content.
+//!
+//! Where watching Secrets is forbidden it says so once and tries again now and then; until then the identities look at
+//! their Secrets by themselves, once per resync.
+
+use std::collections::{BTreeSet, HashMap, HashSet};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use futures::StreamExt;
+use k8s_openapi::api::core::v1::Secret;
+use kube::core::PartialObjectMeta;
+use kube::runtime::WatchStreamExt;
+use kube::runtime::watcher::{self, Event, watcher};
+use kube::{Api, ResourceExt};
+
+use crate::backoff;
+use crate::context::Context;
+use crate::place::Place;
+
+/// Objects per page of an initial list.
+const PAGE_SIZE: u32 = 500;
+/// How often watching is tried again where it is forbidden.
+const WHILE_FORBIDDEN: Duration = Duration::from_mins(3);
+
+/// Which identities refer to which Secrets, and which version of each they have read last.
+#[derive(Debug, Default)]
+pub struct Rotation(Mutex<State>);
+
+#[derive(Debug, Default)]
+struct State {
+    /// By Secret, by identity.
+    readers: HashMap<Place, HashMap<Place, Version>>,
+    secrets: HashMap<Place, Vec<Place>>,
+    is_forbidden: bool,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Version {
+    BeingRead,
+    /// The resource version; `None`: it wasn't there.
+    Read(Option<String>),
+}
+
+impl Rotation {
+    /// An identity is about to read these Secrets of its namespace, and no others from now on. What changes while it
+    /// reads isn't missed.
+    pub fn reads(&self, identity: &Place, names: &BTreeSet<&str>) {
+        let mut state = self.state();
+        state.forget(identity);
+        if names.is_empty() {
+            return;
+        }
+        let secrets: Vec<_> = names.iter().map(|name| Place::new(identity.namespace.as_str(), *name)).collect();
+        for secret in &secrets {
+            state.readers.entry(secret.clone()).or_default().insert(identity.clone(), Version::BeingRead);
+        }
+        state.secrets.insert(identity.clone(), secrets);
+    }
+
+    /// What an identity has read: the Secret's resource version, `None` where there is none.
+    pub fn has_read(&self, identity: &Place, name: &str, version: Option<String>) {
+        let secret = Place::new(identity.namespace.as_str(), name);
+        let mut state = self.state();
+        if let Some(read) = state.readers.get_mut(&secret).and_then(|readers| readers.get_mut(identity)) {
+            *read = Version::Read(version);
+        }
+    }
+
+    /// The identities that haven't read this version.
+    pub fn behind(&self, secret: &Place, version: Option<&str>) -> Vec<Place> {
+        let state = self.state();
+        let readers = state.readers.get(secret).into_iter().flatten();
+        let is_behind = |read: &Version| *read != Version::Read(version.map(str::to_owned));
+        readers.filter(|(_, read)| is_behind(read)).map(|(identity, _)| identity.clone()).collect()
+    }
+
+    /// Forgets an identity that is gone.
+    pub fn forget(&self, identity: &Place) {
+        self.state().forget(identity);
+    }
+
+    /// Whether an identity must look at its Secrets by itself, since nobody tells it that they changed.
+    pub fn is_missed_by(&self, identity: &Place) -> bool {
+        let state = self.state();
+        state.is_forbidden && state.secrets.contains_key(identity)
+    }
+
+    /// Notes whether watching is forbidden. Returns whether that is news.
+    fn note_forbidden(&self, is_forbidden: bool) -> bool {
+        std::mem::replace(&mut self.state().is_forbidden, is_forbidden) != is_forbidden
+    }
+
+    fn missing(&self, listed: &HashSet<Place>) -> Vec<Place> {
+        self.state().readers.keys().filter(|secret| !listed.contains(secret)).cloned().collect()
+    }
+
+    fn all(&self) -> Vec<Place> {
+        self.state().secrets.keys().cloned().collect()
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    fn forget(&mut self, identity: &Place) {
+        for secret in self.secrets.remove(identity).into_iter().flatten() {
+            if let Some(readers) = self.readers.get_mut(&secret) {
+                readers.remove(identity);
+                if readers.is_empty() {
+                    self.readers.remove(&secret);
+                }
+            }
+        }
+    }
+}
+
+/// Watches for as long as it is polled.
+pub async fn watch(context: Arc<Context>) {
+    loop {
+        let error = watch_until_forbidden(&context).await;
+        if context.rotation.note_forbidden(true) {
+            tracing::warn!(
+                %error,
+                "watching Secrets is forbidden: a changed Secret is noticed at the next resync instead of at once; \
+                 grant the operator list and watch on secrets if that is too late"
+            );
+            // From now on they look by themselves.
+            context.pokes.identities(context.rotation.all());
+        }
+        tokio::time::sleep(backoff::spread(WHILE_FORBIDDEN)).await;
+    }
+}
+
+/// Returns the error once the API server says that watching is forbidden; other failures are tried again.
+async fn watch_until_forbidden(context: &Context) -> watcher::Error {
+    let config = watcher::Config::default().page_size(PAGE_SIZE);
+    let events = watcher(Api::<PartialObjectMeta<Secret>>::all(context.client.clone()), config).default_backoff();
+    let mut events = std::pin::pin!(events);
+    let mut listed = HashSet::new();
+    loop {
+        match events.next().await {
+            Some(Ok(event)) => take_in(event, &mut listed, context),
+            Some(Err(error)) if is_forbidden(&error) => return error,
+            Some(Err(error)) => tracing::warn!(%error, "watching Secrets failed; it is tried again"),
+            None => return watcher::Error::NoResourceVersion,
+        }
+    }
+}
+
+fn take_in(event: Event<PartialObjectMeta<Secret>>, listed: &mut HashSet<Place>, context: &Context) {
+    let rotation = &context.rotation;
+    match event {
+        Event::Apply(secret) => {
+            is_watched(context);
+            context.pokes.identities(rotation.behind(&Place::of(&secret), secret.resource_version().as_deref()));
+        }
+        Event::Delete(secret) => {
+            is_watched(context);
+            context.pokes.identities(rotation.behind(&Place::of(&secret), None));
+        }
+        Event::Init => listed.clear(),
+        Event::InitApply(secret) => {
+            context.pokes.identities(rotation.behind(&Place::of(&secret), secret.resource_version().as_deref()));
+            listed.insert(Place::of(&secret));
+        }
+        Event::InitDone => {
+            let listed = std::mem::take(listed);
+            for gone in rotation.missing(&listed) {
+                context.pokes.identities(rotation.behind(&gone, None));
+            }
+        }
+    }
+}
+
+/// An event came: that a list did proves nothing, since listing may be allowed where watching isn't.
+fn is_watched(context: &Context) {
+    if context.rotation.note_forbidden(false) {
+        tracing::info!("Secrets can be watched now");
+    }
+}
+
+fn is_forbidden(error: &watcher::Error) -> bool {
+    let error = match error {
+        watcher::Error::InitialListFailed(error)
+        | watcher::Error::WatchStartFailed(error)
+        | watcher::Error::WatchFailed(error) => error,
+        watcher::Error::WatchError(status) => return status.code == 403,
+        watcher::Error::NoResourceVersion => return false,
+    };
+    matches!(error, kube::Error::Api(status) if status.code == 403)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn place(name: &str) -> Place {
+        Place::new("team-a", name)
+    }
+
+    fn versions(rotation: &Rotation, version: Option<&str>) -> Vec<String> {
+        let mut behind: Vec<_> =
+            rotation.behind(&place("shared"), version).into_iter().map(|identity| identity.name).collect();
+        behind.sort();
+        behind
+    }
+
+    #[test]
+    fn whoever_has_read_another_version_is_behind_and_nobody_else() {
+        let rotation = Rotation::default();
+        for name in ["ada", "bob", "cyd"] {
+            rotation.reads(&place(name), &BTreeSet::from(["shared", "other"]));
+        }
+        rotation.reads(&Place::new("team-b", "dan"), &BTreeSet::from(["shared"]));
+        rotation.has_read(&place("ada"), "shared", Some("7".into()));
+        rotation.has_read(&place("bob"), "shared", None);
+        // One that is still reading may have been answered before the change.
+        assert_eq!(versions(&rotation, Some("7")), ["bob", "cyd"]);
+        assert_eq!(versions(&rotation, Some("8")), ["ada", "bob", "cyd"]);
+        assert_eq!(versions(&rotation, None), ["ada", "cyd"]);
+        assert_eq!(rotation.behind(&place("unheard-of"), Some("1")), []);
+    }
+
+    #[test]
+    fn what_an_identity_refers_to_no_more_is_no_concern_of_its() {
+        let rotation = Rotation::default();
+        rotation.reads(&place("ada"), &BTreeSet::from(["shared"]));
+        rotation.reads(&place("bob"), &BTreeSet::from(["shared"]));
+        rotation.reads(&place("ada"), &BTreeSet::new());
+        assert_eq!(versions(&rotation, Some("1")), ["bob"]);
+        rotation.forget(&place("bob"));
+        assert_eq!(versions(&rotation, Some("1")), Vec::<String>::new());
+        assert_eq!(rotation.all(), []);
+        assert!(rotation.state().readers.is_empty());
+    }
+
+    #[test]
+    fn where_watching_is_forbidden_those_with_secrets_look_by_themselves() {
+        let rotation = Rotation::default();
+        rotation.reads(&place("ada"), &BTreeSet::from(["shared"]));
+        rotation.reads(&place("bob"), &BTreeSet::new());
+        assert!(!rotation.is_missed_by(&place("ada")));
+        assert!(rotation.note_forbidden(true) && !rotation.note_forbidden(true), "said once");
+        assert!(rotation.is_missed_by(&place("ada")) && !rotation.is_missed_by(&place("bob")));
+        assert_eq!(rotation.all(), [place("ada")]);
+    }
+}

@@ -1,0 +1,236 @@
+//! Grace periods: a deleted resource leaves its identity inactive for a while, the same manifest brings it back, and
+//! nobody but the operator's clock decides in between.
+
+use k8s_openapi::api::core::v1::Namespace;
+use kratos_operator::api::KratosIdentity;
+use kratos_operator::kratos::{Identity, State};
+use kube::api::{Api, DeleteParams};
+use serde_json::{Value, json};
+
+use crate::scene::{Scene, WITHIN, id_of};
+use crate::testenv::faults::Answer;
+use crate::testenv::process::eventually;
+
+const PASSWORD: &str = "correct-horse-battery-4711";
+
+fn customer(email: &str, period: &str) -> Value {
+    json!({"schemaID": "customer", "traits": {"email": email}, "deletion": {"gracePeriod": period}})
+}
+
+async fn by_id(scene: &Scene, id: &str) -> Option<Identity> {
+    scene.admin().get_identity(id, &[]).await.expect("Kratos answers")
+}
+
+fn mark(identity: &Identity) -> &Value {
+    &identity.metadata_admin["kratos-operator.dev"]
+}
+
+/// Waits until something holds of an identity in Kratos.
+async fn until(scene: &Scene, id: &str, what: &str, holds: impl Fn(Option<&Identity>) -> bool) {
+    let found = eventually(what, WITHIN, async || holds(by_id(scene, id).await.as_ref()).then_some(())).await;
+    if let Err(error) = found {
+        panic!("{error}: {:?}\n{}", by_id(scene, id).await.map(|found| found.state), scene.whole_log());
+    }
+}
+
+/// A resource with a grace period, deleted.
+async fn deleted(scene: &Scene, name: &str, email: &str, period: &str) -> KratosIdentity {
+    scene.identity(name, customer(email, period)).await;
+    let resource = scene.ready(name).await;
+    scene.delete(name).await;
+    scene.gone(name).await;
+    resource
+}
+
+#[tokio::test]
+async fn the_same_manifest_within_the_period_brings_everything_back_but_the_sessions() {
+    let scene = Scene::settled().await;
+    let manifest = customer("ada@brought-back.example", "1h");
+    scene.identity("ada", manifest.clone()).await;
+    let ada = scene.ready("ada").await;
+    let token = scene.logged_in(&ada, "ada@brought-back.example").await;
+    scene.count_from_now();
+    scene.delete("ada").await;
+    scene.gone("ada").await;
+    assert_eq!(scene.kratos_writes(), 2, "one write and the sessions: {:?}", scene.proxy.counts());
+    let waiting = by_id(&scene, &id_of(&ada)).await.expect("it is there yet");
+    assert_eq!(waiting.state, State::Inactive);
+    assert!(mark(&waiting)["deleteAfter"].is_string(), "{}", waiting.metadata_admin);
+    assert!(!scene.is_logged_in(&token).await);
+    assert_eq!(scene.kratos.login("ada@brought-back.example", PASSWORD).await.expect("an answer"), None);
+    let note = scene.event(&ada, "IdentityDeactivated").await;
+    assert!(note.contains("gracePeriod"), "{note}");
+
+    scene.identity("ada", manifest).await;
+    let again = scene.ready("ada").await;
+    assert_eq!(id_of(&again), id_of(&ada));
+    let back = scene.in_kratos(&again).await;
+    assert_eq!(back.state, State::Active);
+    assert_eq!((&mark(&back)["deleteAfter"], &mark(&back)["stateBefore"]), (&Value::Null, &Value::Null));
+    assert!(!scene.is_logged_in(&token).await, "a session from before doesn't come back to life");
+    assert!(scene.kratos.login("ada@brought-back.example", PASSWORD).await.expect("an answer").is_some());
+}
+
+#[tokio::test]
+async fn an_identity_that_was_inactive_before_is_brought_back_inactive() {
+    let scene = Scene::settled().await;
+    let manifest = customer("ada@blocked-before.example", "1h");
+    scene.identity("ada", manifest.clone()).await;
+    let ada = scene.ready("ada").await;
+    scene.change_in_kratos(&ada, "/state", json!("inactive")).await;
+    scene.delete("ada").await;
+    scene.gone("ada").await;
+    scene.identity("ada", manifest).await;
+    let again = scene.ready("ada").await;
+    assert_eq!((id_of(&again), scene.in_kratos(&again).await.state), (id_of(&ada), State::Inactive));
+}
+
+#[tokio::test]
+async fn when_the_period_is_over_the_identity_goes_and_the_instance_says_so() {
+    let scene = Scene::settled().await;
+    let ada = deleted(&scene, "ada", "ada@over.example", "3s").await;
+    assert_eq!(by_id(&scene, &id_of(&ada)).await.map(|ada| ada.state), Some(State::Inactive));
+    until(&scene, &id_of(&ada), "the identity goes", |ada| ada.is_none()).await;
+    let instance = scene.instances().get("default").await.expect("it is there");
+    let events = Api::<k8s_openapi::api::events::v1::Event>::namespaced(scene.client.clone(), &scene.namespace);
+    let told = eventually("the instance's event", WITHIN, async || {
+        let events = events.list(&kube::api::ListParams::default()).await.ok()?.items.into_iter();
+        let about = |event: &k8s_openapi::api::events::v1::Event| {
+            event.regarding.as_ref().is_some_and(|regarding| regarding.uid == instance.metadata.uid)
+        };
+        events.filter(about).find(|event| event.reason.as_deref() == Some("IdentityDeleted")).map(drop)
+    });
+    told.await.expect("it says so");
+}
+
+#[tokio::test]
+async fn the_deletion_is_carried_out_after_a_restart_and_without_the_namespace() {
+    let mut scene = Scene::own().await;
+    scene.instance(json!({"allowedNamespaces": {"from": "All"}})).await;
+    let ada = deleted(&scene, "ada", "ada@restart-grace.example", "20s").await;
+    let tenant = scene.other_namespace("tenant", &[]).await;
+    scene.identity_in(&tenant, "grace", customer("grace@restart-grace.example", "20s")).await;
+    let grace = scene.ready_in(&tenant, "grace").await;
+    let namespaces = Api::<Namespace>::all(scene.client.clone());
+    namespaces.delete(&tenant, &DeleteParams::default()).await.expect("it can be deleted");
+    let gone = eventually("the namespace is gone", WITHIN, async || {
+        matches!(namespaces.get_opt(&tenant).await, Ok(None)).then_some(())
+    });
+    gone.await.expect("it goes");
+    scene.operator().kill();
+    for id in [id_of(&ada), id_of(&grace)] {
+        let waiting = by_id(&scene, &id).await.expect("it is there yet");
+        assert_eq!(waiting.state, State::Inactive);
+    }
+    // Another cluster's is none of ours.
+    let others = scene.ours().await.into_iter().find(|identity| identity.id == id_of(&ada)).expect("ada");
+    let mut metadata = others.metadata_admin.clone();
+    metadata["kratos-operator.dev"]["cluster"] = json!("another");
+    metadata["kratos-operator.dev"]["deleteAfter"] = json!("2020-01-01T00:00:00Z");
+    let body = json!({"schema_id": "plain", "traits": {"label": "another's"}, "metadata_admin": metadata});
+    let (status, made) = scene.kratos.raw(reqwest::Method::POST, "admin/identities", &body).await.expect("an answer");
+    assert!(status.is_success(), "{made}");
+    scene.operator().restart().expect("it starts");
+    for id in [id_of(&ada), id_of(&grace)] {
+        until(&scene, &id, "the identity goes", |found| found.is_none()).await;
+    }
+    assert!(by_id(&scene, made["id"].as_str().expect("an id")).await.is_some());
+}
+
+#[tokio::test]
+async fn a_deactivation_that_somebody_undid_is_asserted_again() {
+    let scene = Scene::shared().await;
+    scene.instance(json!({"resyncInterval": "1s"})).await;
+    let ada = deleted(&scene, "ada", "ada@undone.example", "1h").await;
+    scene.change_in_kratos(&ada, "/state", json!("active")).await;
+    until(&scene, &id_of(&ada), "inactive again", |ada| ada.is_some_and(|ada| ada.state == State::Inactive)).await;
+}
+
+#[tokio::test]
+async fn an_identity_that_a_resource_of_that_name_may_ask_for_is_left_to_it() {
+    let scene = Scene::settled().await;
+    scene.identity("ada", customer("ada@in-between.example", "4s")).await;
+    let ada = scene.ready("ada").await;
+    scene.delete("ada").await;
+    scene.gone("ada").await;
+    let mut suspended = customer("ada@in-between.example", "4s");
+    suspended["suspend"] = json!(true);
+    scene.identity("ada", suspended).await;
+    let over = mark(&by_id(&scene, &id_of(&ada)).await.expect("it is there yet"))["deleteAfter"].clone();
+    let over: k8s_openapi::jiff::Timestamp = over.as_str().and_then(|over| over.parse().ok()).expect("a time");
+    scene.count_from_now();
+    let looked = eventually("the operator has looked after the period", WITHIN, async || {
+        let is_over = over < k8s_openapi::jiff::Timestamp::now();
+        (is_over && scene.proxy.count("GET /admin/identities/{id}") > 0).then_some(())
+    });
+    looked.await.expect("it looks");
+    scene.settle_again("beside").await;
+    assert!(by_id(&scene, &id_of(&ada)).await.is_some());
+    scene.patch("ada", json!({"spec": {"suspend": false}})).await;
+    let again = scene.ready("ada").await;
+    assert_eq!((id_of(&again), scene.in_kratos(&again).await.state), (id_of(&ada), State::Active));
+}
+
+#[tokio::test]
+async fn a_grace_period_that_couldnt_be_confirmed_is_taken_back_by_orphan() {
+    let scene = Scene::settled().await;
+    scene.identity("ada", customer("ada@kept-after-all.example", "1h")).await;
+    let ada = scene.ready("ada").await;
+    scene.proxy.on("DELETE /admin/identities/{id}/sessions").answer(Answer::status(400));
+    scene.delete("ada").await;
+    scene.stalled("ada", "KratosRejected").await;
+    let begun = by_id(&scene, &id_of(&ada)).await.expect("it is there");
+    assert!(mark(&begun)["deleteAfter"].is_string(), "{}", begun.metadata_admin);
+    scene.proxy.clear_faults();
+    scene.patch("ada", json!({"spec": {"deletion": {"policy": "Orphan"}}})).await;
+    scene.gone("ada").await;
+    let kept = by_id(&scene, &id_of(&ada)).await.expect("it is there");
+    assert_eq!((kept.state, &mark(&kept)["deleteAfter"]), (State::Active, &Value::Null));
+}
+
+#[tokio::test]
+async fn nothing_is_deleted_for_a_namespace_that_isnt_admitted_any_more() {
+    let scene = Scene::shared().await;
+    scene.instance(json!({"allowedNamespaces": {"from": "All"}})).await;
+    let tenant = scene.other_namespace("tenant", &[]).await;
+    scene.identity_in(&tenant, "ada", customer("ada@withdrawn-grace.example", "10s")).await;
+    let ada = scene.ready_in(&tenant, "ada").await;
+    scene.identities_in(&tenant).delete("ada", &DeleteParams::default()).await.expect("it can be deleted");
+    scene.gone_in(&tenant, "ada").await;
+    scene.instance(json!({"allowedNamespaces": {"from": "Same"}})).await;
+    // One of the instance's own namespace, whose period ends later, shows that the time has come.
+    let grace = deleted(&scene, "grace", "grace@withdrawn-grace.example", "10s").await;
+    until(&scene, &id_of(&grace), "the other one goes", |found| found.is_none()).await;
+    assert_eq!(by_id(&scene, &id_of(&ada)).await.map(|ada| ada.state), Some(State::Inactive));
+}
+
+#[tokio::test]
+async fn an_instance_that_only_observes_deletes_nothing_until_it_enforces_again() {
+    let scene = Scene::settled().await;
+    let ada = deleted(&scene, "ada", "ada@observed-grace.example", "8s").await;
+    scene.instance(json!({"mode": "Observe"})).await;
+    let waiting = by_id(&scene, &id_of(&ada)).await.expect("it is there yet");
+    let over: k8s_openapi::jiff::Timestamp =
+        mark(&waiting)["deleteAfter"].as_str().and_then(|over| over.parse().ok()).expect("a time");
+    scene.count_from_now();
+    let passed =
+        eventually("the period is over", WITHIN, async || (over < k8s_openapi::jiff::Timestamp::now()).then_some(()));
+    passed.await.expect("time passes");
+    scene.identity("beside", json!({"schemaID": "plain", "traits": {"label": "beside"}})).await;
+    scene.ready("beside").await;
+    assert_eq!(scene.kratos_writes(), 0, "{:?}", scene.proxy.counts());
+    assert_eq!(by_id(&scene, &id_of(&ada)).await, Some(waiting));
+    scene.instance(json!({"mode": "Enforce"})).await;
+    until(&scene, &id_of(&ada), "the identity goes", |found| found.is_none()).await;
+}
+
+#[tokio::test]
+async fn another_person_of_the_same_name_neither_inherits_the_identity_nor_keeps_it_from_going() {
+    let scene = Scene::settled().await;
+    let ada = deleted(&scene, "ada", "ada@earlier-person.example", "6s").await;
+    scene.identity("ada", customer("ada@later-person.example", "1h")).await;
+    let other = scene.ready("ada").await;
+    assert_ne!(id_of(&other), id_of(&ada));
+    until(&scene, &id_of(&ada), "the earlier identity goes", |found| found.is_none()).await;
+    assert_eq!(scene.in_kratos(&other).await.state, State::Active);
+}
