@@ -10,6 +10,7 @@ use tokio::sync::mpsc::UnboundedSender;
 
 use crate::api::{KratosIdentity, KratosInstance};
 use crate::events::Events;
+use crate::identity::adopt::Turns;
 use crate::identity::memory::Memory;
 use crate::identity::password::DigestKey;
 use crate::instance::Registry;
@@ -45,6 +46,7 @@ pub struct Context {
     pub namespaces: Store<PartialObjectMeta<Namespace>>,
     pub registry: Registry,
     pub memory: Memory,
+    pub turns: Turns,
     pub latest_identities: Latest<IdentityObject>,
     pub latest_instances: Latest<InstanceObject>,
     pub rotation: Rotation,

@@ -21,6 +21,7 @@ use crate::backoff;
 use crate::changes::{Changes, Labels};
 use crate::context::{Context, IdentityObject, InstanceObject, Options, Pokes};
 use crate::events::Events;
+use crate::identity::adopt::Turns;
 use crate::identity::memory::Memory;
 use crate::instance::{Registry, references};
 use crate::kube_write;
@@ -59,6 +60,7 @@ pub async fn run(client: kube::Client, options: Options, concurrency: u16, stop:
         namespaces: namespaces.clone(),
         registry: Registry::default(),
         memory: Memory::default(),
+        turns: Turns::default(),
         latest_identities: Latest::default(),
         latest_instances: Latest::default(),
         rotation: Rotation::default(),

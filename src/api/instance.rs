@@ -89,6 +89,13 @@ pub struct KratosInstanceSpec {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(schema_with = "crd::rules")]
     pub rules: Vec<AdmissionRule>,
+
+    /// Which of them may take over identities that are there and nobody's (spec.adoption of a KratosIdentity). Same
+    /// (default): the instance's own namespace alone; a namespace's former resources may be followed by its own all the
+    /// same. Allowed: every namespace that may refer to this instance. Identities that exist belong to whoever is
+    /// allowed first: trust those namespaces with all that are unmanaged.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub adoption_from: Option<AdoptionFrom>,
 }
 
 /// A condition that an identity must meet.
@@ -174,6 +181,14 @@ pub enum Mode {
     #[default]
     Enforce,
     Observe,
+}
+
+/// Same | Allowed.
+#[derive(Serialize, Deserialize, Clone, Copy, Debug, Default, PartialEq, Eq, JsonSchema)]
+pub enum AdoptionFrom {
+    #[default]
+    Same,
+    Allowed,
 }
 
 /// Which namespaces may refer to an instance.

@@ -6,6 +6,7 @@ use std::time::Instant;
 use super::addresses;
 use k8s_openapi::jiff::Timestamp;
 
+use super::mark::{Found, Mark};
 use super::plan::Step;
 use crate::kratos::{Client, Error, Identity, State};
 
@@ -20,6 +21,9 @@ pub enum ApplyError {
     /// A user's request that was under way made the identity active again.
     #[error("the identity was made active again by a request that was under way")]
     Undone,
+    /// Another resource's mark stands where ours was just written.
+    #[error("the identity was taken while it was being taken over; it is looked at again")]
+    Taken,
 }
 
 /// What running a plan left behind.
@@ -73,6 +77,13 @@ pub async fn apply(client: &Client, steps: &[Step]) -> Result<Applied, ApplyErro
                 Some(identity) if identity.state == State::Active => return Err(ApplyError::Undone),
                 Some(identity) => applied = Applied::Written(Box::new(identity)),
                 // Gone altogether: more than was asked for, and nothing that can log in.
+                None => applied = Applied::Gone,
+            },
+            Step::ConfirmMark { id, uid } => match client.get_identity(id, &[]).await? {
+                Some(identity) => match Mark::read(&identity.metadata_admin) {
+                    Found::Mark(mark) if mark.uid == *uid => applied = Applied::Written(Box::new(identity)),
+                    _ => return Err(ApplyError::Taken),
+                },
                 None => applied = Applied::Gone,
             },
             Step::Delete { id } => {

@@ -73,11 +73,12 @@ impl Claimant {
     }
 
     /// Whether a cluster is gone for good. The own one can't be, whatever the list says.
-    fn is_reclaimed(&self, cluster: &String) -> bool {
+    pub fn is_reclaimed(&self, cluster: &String) -> bool {
         *cluster != self.cluster && self.reclaim_from.contains(cluster)
     }
 
-    fn is_same_namespace(&self, mark: &Mark) -> bool {
+    /// Whether a mark names a resource of this very namespace.
+    pub fn is_same_namespace(&self, mark: &Mark) -> bool {
         mark.owner == self.owner
             && mark.cluster == self.cluster
             && mark.namespace == self.namespace

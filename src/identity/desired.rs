@@ -8,6 +8,7 @@ use serde_json::{Map, Value};
 
 use super::actions::{self, Wanted};
 use super::addresses;
+use super::adoption::{self, Target};
 use super::password::Password;
 use super::secrets::Secrets;
 use super::traits_from;
@@ -36,6 +37,8 @@ pub struct Desired {
     pub password: Option<Password>,
     /// What creation lacks, although nothing else needs it any more.
     pub lacks: Option<Verdict>,
+    /// The identity that is taken over instead of being created.
+    pub adoption: Option<Target>,
     /// How the window of validity stands, where it is what decides on the state.
     pub phase: Option<Phase>,
     /// What is done once per token.
@@ -105,7 +108,7 @@ pub fn parse(spec: &KratosIdentitySpec, secrets: &Secrets, now: Timestamp) -> Re
         credentials,
         recovery: _,
         validity: _,
-        adoption: _,
+        adoption,
         deletion: _,
         mode: _,
         suspend: _,
@@ -117,6 +120,7 @@ pub fn parse(spec: &KratosIdentitySpec, secrets: &Secrets, now: Timestamp) -> Re
     }
     let password = credentials.as_ref().and_then(|credentials| credentials.password.as_ref());
     let (password, lacks) = parse_password(password, secrets)?;
+    let adoption = adoption::parse(adoption.as_ref())?;
     let phase = phase(spec, now);
     let desired = Desired {
         schema_id: schema_id.clone(),
@@ -132,6 +136,7 @@ pub fn parse(spec: &KratosIdentitySpec, secrets: &Secrets, now: Timestamp) -> Re
         password,
         lacks,
         actions: actions.as_ref().map(actions::wanted).unwrap_or_default(),
+        adoption,
     };
     Ok(desired)
 }

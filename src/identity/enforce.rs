@@ -20,6 +20,15 @@ use crate::place::Place;
 
 /// Makes Kratos agree. A create that meets a conflict leads to the identity that is there, if it is ours.
 pub async fn run(search: &Search<'_>, desired: &Desired, observed: Observed, plan: Plan) -> Result<Seen, Halt> {
+    let (observed, turn) = search.in_turn(observed).await?;
+    let plan = match &turn {
+        Some(_) => {
+            let plan = plan::plan(&search.inputs.claimant, desired, &observed, Timestamp::now());
+            admission::ensure(search, &observed, &plan).await?;
+            plan
+        }
+        None => plan,
+    };
     match attempt(search, desired, observed, plan).await? {
         Attempt::Done(seen) => Ok(seen),
         Attempt::Conflict(conflict) => {
@@ -64,6 +73,9 @@ async fn attempt(search: &Search<'_>, desired: &Desired, observed: Observed, pla
         }
         Err(ApplyError::Other(error)) => {
             return Err(inputs.halt(&error, sent(search, desired, &plan), context));
+        }
+        Err(error @ ApplyError::Taken) => {
+            return Err(Halt::Retry { verdict: Verdict::new(Reason::Progressing, error.to_string()), after: None });
         }
         Err(error @ ApplyError::Undone) => {
             let verdict = Verdict::new(Reason::Progressing, format!("{error}; it is deactivated again"));
@@ -158,6 +170,10 @@ fn happening(plan: &Plan) -> Option<Happening> {
     let is_among = |is: fn(&Step) -> bool| plan.steps.iter().any(is);
     if is_among(|step| matches!(step, Step::Create(_))) {
         return Some(Happening::normal("IdentityCreated", "Create", "the identity was created in Kratos"));
+    }
+    if is_among(|step| matches!(step, Step::ConfirmMark { .. })) {
+        let note = "the identity that was there was taken over; what the manifest doesn't name stays as it was";
+        return Some(Happening::normal("IdentityAdopted", "Adopt", note));
     }
     if !plan.actions.is_empty() {
         let names: Vec<_> = plan.actions.iter().map(|action| action.as_str()).collect();

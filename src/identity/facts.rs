@@ -22,7 +22,7 @@ pub struct View {
 /// Whether acting on an identity means to take one over that was there before and isn't known as this resource's.
 pub fn adopts(claimant: &Claimant, present: &Present) -> bool {
     let is_marked = matches!(claimant.claim(&present.identity), Claim::Ours(_) | Claim::Former(_));
-    !is_marked && present.mark.is_none()
+    present.is_adoption() || (!is_marked && present.mark.is_none())
 }
 
 /// An identity that is there. `paths`: where its schema has login identifiers.
@@ -100,6 +100,7 @@ pub fn merged(before: Option<&View>, plan: &Plan, paths: &[String]) -> Option<Vi
             | Step::EndSessionsBegunBy { .. }
             | Step::DeleteCredential { .. }
             | Step::ConfirmInactive { .. }
+            | Step::ConfirmMark { .. }
             | Step::Delete { .. } => {}
         }
     }

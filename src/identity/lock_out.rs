@@ -14,7 +14,7 @@ use super::record::uid;
 use crate::api::identity::KratosIdentity;
 use crate::api::instance::Mode;
 use crate::api::lifecycle::DeletionPolicy;
-use crate::api::{IDENTITY_FINALIZER, Reason};
+use crate::api::{IDENTITY_FINALIZER, Reason, Verdict};
 use crate::context::Context;
 use crate::events::Happening;
 use crate::kratos::State;
@@ -69,8 +69,16 @@ async fn run(resource: &KratosIdentity, context: &Context) -> Result<bool, Halt>
         return Ok(false);
     }
     let remembered = context.memory.recall(&uid(resource));
-    let search =
-        Search { context, inputs: &inputs, resource, remembered, schema: None, traits: &Value::Null, only_looks: true };
+    let search = Search {
+        context,
+        inputs: &inputs,
+        resource,
+        remembered,
+        schema: None,
+        traits: &Value::Null,
+        adoption: None,
+        only_looks: true,
+    };
     let Observed::Present(present) = search.run().await? else { return Ok(false) };
     let is_done = present.identity.state == State::Inactive && search.remembered.sessions_ended;
     // An identity whose mark is another's, or that is still to be taken over, isn't this resource's to lock.
@@ -87,8 +95,8 @@ async fn run(resource: &KratosIdentity, context: &Context) -> Result<bool, Halt>
         Err(ApplyError::Create { error, .. } | ApplyError::Other(error)) => {
             return Err(inputs.halt(&error, Sent::default(), context));
         }
-        Err(error @ ApplyError::Undone) => {
-            let verdict = crate::api::Verdict::new(Reason::Progressing, error.to_string());
+        Err(error @ (ApplyError::Undone | ApplyError::Taken)) => {
+            let verdict = Verdict::new(Reason::Progressing, error.to_string());
             return Err(Halt::Retry { verdict, after: None });
         }
     }

@@ -102,6 +102,16 @@ impl Mark {
         }
     }
 
+    /// What stands for a mark while an identity is taken over: nothing of it is owned yet, and what was there stays.
+    pub fn of_adoption() -> Self {
+        Self { adopted: true, ..Self::default() }
+    }
+
+    /// Whether this is the mark of an identity that is being taken over: it names no resource yet.
+    pub fn is_of_adoption(&self) -> bool {
+        self.adopted && self.uid.is_empty()
+    }
+
     pub fn to_value(&self) -> Value {
         serde_json::to_value(self).unwrap_or(Value::Null)
     }

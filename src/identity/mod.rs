@@ -1,12 +1,14 @@
 //! `KratosIdentity`: one way from manifest to status.
 //!
 //! `inputs → desired → observe → plan → apply → status`, driven by `reconcile`. `desired`, `plan`, `status` and what
-//! they stand on (`actions`, `addresses`, `claim`, `facts`, `json`, `mark`, `password`, `pointer`, `schema`, `secrets`, `traits_from`,
+//! they stand on (`actions`, `addresses`, `adoption`, `claim`, `facts`, `json`, `mark`, `password`, `pointer`, `schema`, `secrets`, `traits_from`,
 //! `validity`) are pure: no client, no runtime, no clock.
 
 pub mod actions;
 pub mod addresses;
 pub mod admission;
+pub mod adopt;
+pub mod adoption;
 pub mod apply;
 pub mod claim;
 pub mod desired;

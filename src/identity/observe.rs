@@ -10,6 +10,7 @@ use futures::TryStreamExt;
 use serde_json::Value;
 
 use super::actions;
+use super::adoption::Target;
 use super::claim::{Claim, is_same_person};
 use super::failure::{Halt, Sent};
 use super::inputs::{self, Inputs};
@@ -37,6 +38,8 @@ pub struct Search<'a> {
     /// The schema and traits of the manifest, where it could be read; they tell persons apart.
     pub schema: Option<Arc<Schema>>,
     pub traits: &'a Value,
+    /// The identity that the manifest takes over instead of creating one.
+    pub adoption: Option<&'a Target>,
     /// Whether nothing will be created: then nobody's identifiers are looked up.
     pub only_looks: bool,
 }
@@ -47,7 +50,13 @@ impl Search<'_> {
         if let Some(present) = self.known().await? {
             return Ok(Observed::Present(Box::new(present)));
         }
-        self.absence().await
+        let Some(target) = self.adoption else { return self.absence().await };
+        // Nothing is created; but what was before the manifest said so is its own, and there is no second one.
+        let settled = self.settled().filter(|_| !self.only_looks);
+        match self.listed(settled).await? {
+            Some(present) => Ok(Observed::Present(Box::new(present))),
+            None => self.adoptable(target).await,
+        }
     }
 
     /// The identity that memory or status name, if it is there and this resource's.
@@ -60,10 +69,13 @@ impl Search<'_> {
             return Ok(Some(present));
         }
         // The status alone authorises nothing: beside the instance it lets a wiped mark be restored, no more.
-        if let Some(id) = noted.filter(|id| Some(*id) != remembered)
-            && let Some(present) = self.read(id, self.inputs.claimant.beside_instance).await?
-        {
-            return Ok(Some(present));
+        if let Some(id) = noted.filter(|id| Some(*id) != remembered) {
+            match self.read(id, self.inputs.claimant.beside_instance).await {
+                // What the adoption finds is judged anew.
+                Err(Halt::Refused(_)) if self.adoption.is_some() => {}
+                Ok(None) => {}
+                found => return found,
+            }
         }
         Ok(None)
     }
@@ -89,6 +101,10 @@ impl Search<'_> {
             // A wiped mark took the owned paths with it; this process may still know them.
             let remembered = self.remembered.ours.as_ref().map(|(_, mark)| mark.clone());
             present.mark = remembered.or_else(|| self.noted_actions());
+            if self.adoption.is_some() {
+                let before = present.mark.take().unwrap_or_default();
+                present.mark = Some(claimant.mark(before.owned_paths.clone(), Some(&Mark { adopted: true, ..before })));
+            }
         }
         Ok(present)
     }
@@ -238,7 +254,7 @@ impl Search<'_> {
         Ok((ours, has_lost_mark))
     }
 
-    async fn get(&self, id: &str) -> Result<Option<Identity>, Halt> {
+    pub(super) async fn get(&self, id: &str) -> Result<Option<Identity>, Halt> {
         self.inputs.instance.client.get_identity(id, &[]).await.map_err(|error| self.halt(&error))
     }
 
@@ -260,7 +276,7 @@ impl Search<'_> {
         Ok(!sessions.map_err(|error| self.halt(&error))?.is_empty())
     }
 
-    fn halt(&self, error: &Error) -> Halt {
+    pub(super) fn halt(&self, error: &Error) -> Halt {
         self.inputs.halt(error, Sent::default(), self.context)
     }
 }

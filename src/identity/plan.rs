@@ -47,10 +47,18 @@ pub enum Observed {
 #[derive(Clone, Debug, PartialEq)]
 pub struct Present {
     pub identity: Identity,
-    /// The mark, if it is (or was, in a former resource's hands) ours. `None`: wiped, and to be restored.
+    /// The mark, if it is (or was, in a former resource's hands) ours, or [`Mark::of_adoption`]. `None`: wiped, and to
+    /// be restored.
     pub mark: Option<Mark>,
     /// Whether sessions are still there, where that matters (an inactive identity).
     pub has_sessions: bool,
+}
+
+impl Present {
+    /// Whether the identity is nobody's yet, and is to be taken over.
+    pub fn is_adoption(&self) -> bool {
+        self.mark.as_ref().is_some_and(Mark::is_of_adoption)
+    }
 }
 
 /// One step. Each may be repeated without harm, so that a crash between any two is made good by planning again.
@@ -88,6 +96,12 @@ pub enum Step {
     /// Reads back that the identity is inactive: a user's request that was under way may have undone it.
     ConfirmInactive {
         id: String,
+    },
+    /// Reads back that the mark written is the one of the resource with this uid: of two that take an identity over at
+    /// the same time, one gives way.
+    ConfirmMark {
+        id: String,
+        uid: String,
     },
     Delete {
         id: String,

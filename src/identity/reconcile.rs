@@ -7,6 +7,7 @@ use k8s_openapi::jiff::Timestamp;
 use kube::runtime::controller::Action;
 use serde_json::Value;
 
+use super::adoption::Target;
 use super::desired::{self, Desired, Handling};
 use super::failure::{self, Halt, Sent};
 use super::inputs::{self, Inputs};
@@ -55,7 +56,9 @@ async fn look(resource: &KratosIdentity, handling: Handling, context: &Context) 
     ensure_callable(&inputs, &desired)?;
     let only_looks = handling.mode == Mode::Observe || inputs.instance.settings.mode == Mode::Observe;
     let traits = Value::Object(desired.traits.clone());
-    let search = search(resource, &inputs, &desired, (&traits, only_looks), context).await?;
+    let adoption = desired.adoption.clone();
+    let adoption = adoption.as_ref();
+    let search = search(resource, &inputs, (&desired.schema_id, &traits, adoption), only_looks, context).await?;
     if let Some(schema) = &search.schema {
         addresses::resolve(&mut desired.verified_addresses, &schema.document, &traits)?;
     }
@@ -69,7 +72,7 @@ async fn look(resource: &KratosIdentity, handling: Handling, context: &Context) 
     let plan = plan::plan(&inputs.claimant, &desired, &observed, Timestamp::now());
     admission::ensure(&search, &observed, &plan).await?;
     let seen = if only_looks {
-        report(&inputs, observed, plan)
+        report(&inputs, &desired, observed, plan)
     } else {
         hold(resource, &inputs, context).await?;
         enforce::run(&search, &desired, observed, plan).await?
@@ -123,16 +126,16 @@ async fn hold(resource: &KratosIdentity, inputs: &Inputs, context: &Context) -> 
 async fn search<'a>(
     resource: &'a KratosIdentity,
     inputs: &'a Inputs,
-    desired: &Desired,
-    (traits, only_looks): (&'a Value, bool),
+    (schema_id, traits, adoption): (&str, &'a Value, Option<&'a Target>),
+    only_looks: bool,
     context: &'a Context,
 ) -> Result<Search<'a>, Halt> {
     let schemas = &inputs.instance.shared.schemas;
-    let schema = schemas.get(&inputs.instance.client, &desired.schema_id).await;
+    let schema = schemas.get(&inputs.instance.client, schema_id).await;
     let schema = schema.map_err(|error| inputs.halt(&error, Sent::default(), context))?;
-    let schema = schema.ok_or_else(|| Halt::Refused(failure::schema_not_found(&desired.schema_id)))?;
+    let schema = schema.ok_or_else(|| Halt::Refused(failure::schema_not_found(schema_id)))?;
     let remembered = context.memory.recall(&uid(resource));
-    Ok(Search { context, inputs, resource, remembered, schema: Some(schema), traits, only_looks })
+    Ok(Search { context, inputs, resource, remembered, schema: Some(schema), traits, adoption, only_looks })
 }
 
 /// Inactive identities whose sessions weren't seen to be gone: a crash may have come between the two.
@@ -149,9 +152,13 @@ async fn note_sessions(search: &Search<'_>, desired: &Desired, observed: &mut Ob
 
 /// Observe mode: what would be done. Outside the instance's namespace nothing shows of what isn't ours; an identity
 /// that isn't ours never gets this far.
-fn report(inputs: &Inputs, observed: Observed, plan: Plan) -> Seen {
+fn report(inputs: &Inputs, desired: &Desired, observed: Observed, plan: Plan) -> Seen {
     let drift = plan.drift();
     match observed {
+        // Nothing is created; and whether there is something to take over doesn't show.
+        Observed::Absent if desired.adoption.is_some() => Seen::Absent { drift: Vec::new() },
+        // Not its own yet: a status that named it would let it be taken over without the checks.
+        Observed::Present(present) if present.is_adoption() => Seen::Absent { drift },
         Observed::Absent => Seen::Absent { drift },
         Observed::Present(present) => {
             let place = Place::new(inputs.claimant.namespace.as_str(), inputs.claimant.name.as_str());

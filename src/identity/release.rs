@@ -101,7 +101,7 @@ async fn release(resource: &KratosIdentity, context: &Context) -> Result<Release
         Err(ApplyError::Create { error, .. } | ApplyError::Other(error)) => {
             return Err(inputs.halt(&error, Sent::default(), context));
         }
-        Err(error @ ApplyError::Undone) => {
+        Err(error @ (ApplyError::Undone | ApplyError::Taken)) => {
             let verdict = Verdict::new(Reason::Progressing, format!("{error}; it is deactivated again"));
             return Err(Halt::Retry { verdict, after: None });
         }
@@ -136,7 +136,7 @@ async fn take_back(resource: &KratosIdentity, context: &Context) -> Result<(), H
     let applied = apply::apply(&inputs.instance.client, &steps).await;
     applied.map(drop).map_err(|error| match error {
         ApplyError::Create { error, .. } | ApplyError::Other(error) => inputs.halt(&error, Sent::default(), context),
-        ApplyError::Undone => {
+        ApplyError::Undone | ApplyError::Taken => {
             Halt::Retry { verdict: Verdict::new(Reason::Progressing, error.to_string()), after: None }
         }
     })
@@ -144,7 +144,16 @@ async fn take_back(resource: &KratosIdentity, context: &Context) -> Result<(), H
 
 fn search<'a>(resource: &'a KratosIdentity, inputs: &'a Inputs, context: &'a Context) -> Search<'a> {
     let remembered = context.memory.recall(&uid(resource));
-    Search { context, inputs, resource, remembered, schema: None, traits: &Value::Null, only_looks: false }
+    Search {
+        context,
+        inputs,
+        resource,
+        remembered,
+        schema: None,
+        traits: &Value::Null,
+        adoption: None,
+        only_looks: false,
+    }
 }
 
 /// When a grace period that begins now ends, in whole seconds; `None`: there is none.

@@ -6,7 +6,7 @@ use std::time::Duration;
 use url::Url;
 
 use crate::api::instance::{
-    AdmissionRule, AllowedNamespaces, Auth, BearerToken, KeyRef, KratosInstanceSpec, Mode, Tls,
+    AdmissionRule, AdoptionFrom, AllowedNamespaces, Auth, BearerToken, KeyRef, KratosInstanceSpec, Mode, Tls,
 };
 use crate::api::{Reason, Verdict};
 use crate::kratos::RateLimit;
@@ -26,6 +26,7 @@ pub struct Settings {
     pub allowed_namespaces: Option<AllowedNamespaces>,
     /// What must hold for resources of other namespaces, as written; the handle has them parsed.
     pub rules: Vec<AdmissionRule>,
+    pub adoption_from: AdoptionFrom,
 }
 
 /// How Kratos is called, with secrets still as references.
@@ -70,6 +71,7 @@ pub fn parse(spec: &KratosInstanceSpec) -> Result<Settings, Verdict> {
         reclaim_from,
         allowed_namespaces,
         rules,
+        adoption_from,
     } = spec;
     let connection = Connection {
         admin_url: url("adminURL", admin_url)?,
@@ -92,6 +94,7 @@ pub fn parse(spec: &KratosInstanceSpec) -> Result<Settings, Verdict> {
         reclaim_from: reclaim_from.clone(),
         allowed_namespaces: allowed_namespaces.clone(),
         rules: rules.clone(),
+        adoption_from: adoption_from.unwrap_or_default(),
     })
 }
 

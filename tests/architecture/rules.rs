@@ -9,6 +9,7 @@ const PURE: &[&str] = &[
     "crate::changes",
     "crate::identity::actions",
     "crate::identity::addresses",
+    "crate::identity::adoption",
     "crate::identity::claim",
     "crate::identity::desired",
     "crate::identity::facts",

@@ -9,6 +9,7 @@ mod reading;
 mod scene;
 
 mod actions;
+mod adoption;
 mod clusters;
 mod command_line;
 mod consent;

@@ -86,6 +86,9 @@ pub(super) fn plan(
     if !operations.is_empty() {
         steps.push(Step::Patch { id: id.clone(), operations });
     }
+    if present.is_adoption() {
+        steps.push(Step::ConfirmMark { id: id.clone(), uid: claimant.uid.clone() });
+    }
     if is_password_sent {
         let update = Box::new(update(identity, desired, owned_before, (&traits, &mark, state)));
         steps.push(Step::Update { id: id.clone(), update });

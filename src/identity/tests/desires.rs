@@ -8,6 +8,7 @@ use crate::api::identity::{IdentityState, KratosIdentitySpec, TraitsPolicy};
 use crate::api::instance::Mode;
 use crate::api::lifecycle::DeletionPolicy;
 use crate::api::{Reason, Verdict};
+use crate::identity::adoption::Target;
 use crate::identity::desired::{self, Desired, Handling, from_kratos, to_kratos};
 use crate::identity::secrets::Secrets;
 use crate::kratos::State;
@@ -48,6 +49,7 @@ fn everything_that_a_manifest_says_is_wanted_where_it_belongs() {
         state: Some(State::Inactive),
         password: None,
         lacks: None,
+        adoption: None,
         phase: None,
         verified_addresses: Vec::new(),
         actions: Vec::new(),
@@ -74,6 +76,7 @@ fn what_a_manifest_leaves_out_is_merged_enforced_and_deleted_with_it() {
         state: None,
         password: None,
         lacks: None,
+        adoption: None,
         phase: None,
         verified_addresses: Vec::new(),
         actions: Vec::new(),
@@ -88,6 +91,18 @@ fn what_a_manifest_leaves_out_is_merged_enforced_and_deleted_with_it() {
 #[case(json!({"policy": "Deactivate"}), DeletionPolicy::Deactivate)]
 fn a_deletion_without_a_policy_deletes(#[case] deletion: Value, #[case] expected: DeletionPolicy) {
     assert_eq!(parse(json!({"schemaID": "employee", "deletion": deletion})).0.deletion, expected);
+}
+
+#[test]
+fn what_was_there_before_its_resource_stays_after_it_unless_the_manifest_says_otherwise() {
+    let adoption = json!({"policy": "IfUnowned", "identifier": "ada@a.example"});
+    let (handling, desired) = parse(json!({"schemaID": "employee", "adoption": adoption}));
+    assert_eq!(handling.deletion, DeletionPolicy::Orphan);
+    assert_eq!(desired.unwrap().adoption, Some(Target::Identifier("ada@a.example".into())));
+    let (handling, _) = parse(json!({"schemaID": "employee", "adoption": adoption, "deletion": {"policy": "Delete"}}));
+    assert_eq!(handling.deletion, DeletionPolicy::Delete);
+    let (handling, desired) = parse(json!({"schemaID": "employee", "adoption": {"policy": "Never"}}));
+    assert_eq!((handling.deletion, desired.unwrap().adoption), (DeletionPolicy::Delete, None));
 }
 
 #[rstest]

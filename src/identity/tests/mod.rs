@@ -4,6 +4,7 @@ pub mod builders;
 
 mod actions;
 mod addresses;
+mod adoptions;
 mod claims;
 mod deletions;
 mod desires;

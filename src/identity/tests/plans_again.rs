@@ -35,7 +35,8 @@ fn after(desired: &Desired, observed: &Observed) -> Identity {
             Step::EndSessions { .. }
             | Step::EndSessionsBegunBy { .. }
             | Step::DeleteCredential { .. }
-            | Step::ConfirmInactive { .. } => {}
+            | Step::ConfirmInactive { .. }
+            | Step::ConfirmMark { .. } => {}
             Step::Delete { .. } => panic!("a manifest that is there deletes nothing"),
         }
     }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use rstest::rstest;
 use serde_json::{Value, json};
 
-use crate::api::instance::{AdmissionRule, KeyRef, KratosInstanceSpec, Mode};
+use crate::api::instance::{AdmissionRule, AdoptionFrom, KeyRef, KratosInstanceSpec, Mode};
 use crate::api::{Reason, Verdict};
 use crate::instance::settings::{self, Connection, KeyIn, Settings, TokenRef};
 use crate::kratos::RateLimit;
@@ -35,6 +35,7 @@ fn everything_that_a_spec_says_is_set_where_it_belongs() {
         "reclaimFrom": ["uid-of-burnt-cluster"],
         "allowedNamespaces": allowed,
         "rules": [{"expression": "true", "message": "nobody"}],
+        "adoptionFrom": "Allowed",
     }));
     let connection = Connection {
         admin_url: "http://admin.example:4434".parse().unwrap(),
@@ -52,6 +53,7 @@ fn everything_that_a_spec_says_is_set_where_it_belongs() {
         reclaim_from: vec!["uid-of-burnt-cluster".into()],
         allowed_namespaces: Some(serde_json::from_value(allowed).unwrap()),
         rules: vec![AdmissionRule { expression: "true".into(), message: Some("nobody".into()) }],
+        adoption_from: AdoptionFrom::Allowed,
     };
     assert_eq!(parsed, Ok(expected));
 }
@@ -81,6 +83,7 @@ fn what_a_spec_leaves_out_is_enforced_every_five_minutes_without_limit_token_or_
         reclaim_from: Vec::new(),
         allowed_namespaces: None,
         rules: Vec::new(),
+        adoption_from: AdoptionFrom::Same,
     };
     assert_eq!(parse(&json!({})), Ok(expected));
 }

@@ -1,0 +1,169 @@
+//! May a resource take over an identity that is there already? Decides from the identity and its mark alone. Pure.
+//!
+//! What only the cluster can tell, whether the resource that a mark names is still there, is asked for by
+//! [`Finding::Left`]. Outside the instance's namespace every refusal reads the same, whatever it was that was found.
+
+use super::claim::Claimant;
+use super::mark::{Found, Mark};
+use super::plan;
+use crate::api::instance::AdoptionFrom;
+use crate::api::lifecycle::{Adoption, AdoptionPolicy};
+use crate::api::{GROUP, Reason, Verdict};
+use crate::kratos::Identity;
+use crate::place::Place;
+
+/// The identity that a manifest takes over.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Target {
+    /// By a login identifier, as Kratos normalises it.
+    Identifier(String),
+    /// By its id.
+    Identity(String),
+}
+
+/// What an identity that was found is to a resource that would take it over.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Finding {
+    /// Its own already.
+    Ours(Box<Mark>),
+    /// Nobody's.
+    Unowned,
+    /// Nobody's, if the resource that its mark names is gone.
+    Left(Box<Left>),
+    Refused(Refusal),
+}
+
+/// An identity whose mark names a resource of our owner.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Left {
+    /// Where that resource stood.
+    pub place: Place,
+    /// Its uid. Absent: its cluster is gone, and whatever stands in its place inherits it.
+    pub uid: Option<String>,
+    /// What is to be said if it is still there.
+    pub taken: Refusal,
+    /// What is to be said although it is gone; `None`: it may be taken over.
+    pub refused: Option<Refusal>,
+}
+
+/// Why an identity isn't taken over.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Refusal {
+    Missing,
+    /// Several identities have the identifier.
+    Ambiguous,
+    Unverified,
+    /// `metadata_admin` is no object.
+    Unmarkable,
+    /// It waits for its deletion.
+    Leaving,
+    /// It belongs to another resource, which is named where it is a neighbour.
+    Taken(Option<String>),
+    /// The instance doesn't allow it.
+    NotAllowed,
+}
+
+/// The identity that a manifest takes over, if it does.
+pub fn parse(adoption: Option<&Adoption>) -> Result<Option<Target>, Verdict> {
+    let Some(Adoption { policy: Some(AdoptionPolicy::IfUnowned), identifier, identity_id }) = adoption else {
+        return Ok(None);
+    };
+    match (identifier, identity_id) {
+        (Some(identifier), None) => Ok(Some(Target::Identifier(identifier.trim().to_lowercase()))),
+        (None, Some(id)) => Ok(Some(Target::Identity(id.clone()))),
+        _ => Err(Verdict::new(Reason::InvalidSpec, "adoption needs either identifier or identityID")),
+    }
+}
+
+/// What an identity that was found by `target` is to a claimant.
+pub fn examine(claimant: &Claimant, from: AdoptionFrom, target: &Target, identity: &Identity) -> Finding {
+    let is_allowed = from == AdoptionFrom::Allowed;
+    let mark = match Mark::read(&identity.metadata_admin) {
+        Found::Mark(mark) => mark,
+        Found::Unreadable => return Finding::Refused(Refusal::Taken(None)),
+        Found::NoObject => return Finding::Refused(Refusal::Unmarkable),
+        Found::Nothing if !(is_allowed || claimant.beside_instance) => return Finding::Refused(Refusal::NotAllowed),
+        Found::Nothing if !is_verified(target, identity) => return Finding::Refused(Refusal::Unverified),
+        Found::Nothing => return Finding::Unowned,
+    };
+    if claimant.is_ours(&mark) {
+        return Finding::Ours(mark);
+    }
+    let is_of_this_cluster = mark.cluster == claimant.cluster;
+    if mark.owner != claimant.owner || !(is_of_this_cluster || claimant.is_reclaimed(&mark.cluster)) {
+        return Finding::Refused(Refusal::Taken(None));
+    }
+    let is_neighbours = claimant.is_same_namespace(&mark);
+    let is_at_home = is_neighbours || (!is_of_this_cluster && mark.namespace == claimant.namespace);
+    let refused = if !(is_allowed || is_at_home) {
+        Some(Refusal::NotAllowed)
+    } else if mark.delete_after.is_some() {
+        Some(Refusal::Leaving)
+    } else {
+        (!is_verified(target, identity)).then_some(Refusal::Unverified)
+    };
+    Finding::Left(Box::new(Left {
+        place: Place::new(mark.namespace.as_str(), mark.name.as_str()),
+        uid: is_of_this_cluster.then_some(mark.uid),
+        taken: Refusal::Taken(is_neighbours.then_some(mark.name)),
+        refused,
+    }))
+}
+
+/// Whether an identity may be taken over as far as proof goes: one that is named by its id needs none. Whoever
+/// registers a newcomer's address first has not shown that it is theirs.
+fn is_verified(target: &Target, identity: &Identity) -> bool {
+    match target {
+        Target::Identity(_) => true,
+        Target::Identifier(identifier) => identity
+            .verifiable_addresses
+            .iter()
+            .any(|address| address.verified && address.value.trim().to_lowercase() == *identifier),
+    }
+}
+
+impl Refusal {
+    /// What is said of it. Outside the instance's namespace it doesn't tell what was found, but for a neighbour's.
+    pub fn verdict(&self, claimant: &Claimant, from: AdoptionFrom) -> Verdict {
+        let refused = |message: String| Verdict::new(Reason::AdoptionRefused, message);
+        match self {
+            Self::Taken(Some(neighbour)) => plan::conflict(Some(neighbour)),
+            _ if !claimant.beside_instance && from == AdoptionFrom::Same => not_allowed(),
+            _ if !claimant.beside_instance => refused(
+                "spec.adoption names no identity that this resource may take over: it has to be there, to be nobody's, \
+                 and to be named by its id or by a verified address; it is looked for again at every resync"
+                    .to_owned(),
+            ),
+            Self::Taken(None) => plan::conflict(None),
+            Self::NotAllowed => not_allowed(),
+            Self::Missing => refused(
+                "spec.adoption names an identity that isn't there, and none is created; it is looked for again at \
+                 every resync; to create it instead, remove spec.adoption"
+                    .to_owned(),
+            ),
+            Self::Ambiguous => {
+                refused("several identities have the identifier in spec.adoption; name one by identityID".to_owned())
+            }
+            Self::Unverified => refused(
+                "the identifier in spec.adoption is no verified address of the identity, which may be anybody's then; \
+                 have it verified, or name the identity by identityID"
+                    .to_owned(),
+            ),
+            Self::Unmarkable => refused(format!(
+                "metadata_admin of the identity is not an object, so that the operator's mark ({GROUP}) can't be \
+                 written into it; set it to null or to an object in Kratos"
+            )),
+            Self::Leaving => refused(
+                "the identity waits for its deletion; apply the resource again that it belonged to, or wait until it \
+                 is gone"
+                    .to_owned(),
+            ),
+        }
+    }
+}
+
+fn not_allowed() -> Verdict {
+    let message = "the KratosInstance doesn't let this namespace take over such an identity; ask its administrators for \
+                   spec.adoptionFrom: Allowed";
+    Verdict::new(Reason::NotPermitted, message)
+}
