@@ -266,39 +266,13 @@ pub fn addresses(_: &mut SchemaGenerator) -> Schema {
     })
 }
 
-/// Links to accounts at providers. That a provider is named once is said by a condition, which can say why.
-pub fn provider_links(_: &mut SchemaGenerator) -> Schema {
-    json_schema!({
-        "type": "array",
-        "maxItems": 16,
-        "x-kubernetes-list-type": "atomic",
-        "items": {
-            "type": "object",
-            "required": ["provider", "subject"],
-            "properties": {
-                "provider": {"type": "string", "minLength": 1, "maxLength": 255, "description": "The provider's id in Kratos' configuration."},
-                "subject": {"type": "string", "minLength": 1, "maxLength": 255, "description": "The account's id at the provider."},
-            },
-        },
-    })
-}
-
-/// Kinds of credentials.
-pub fn credential_kinds(_: &mut SchemaGenerator) -> Schema {
-    kinds(&["TOTP", "WebAuthn", "LookupSecret", "Password", "OIDC"])
-}
-
 /// Kinds of second factors.
 pub fn second_factors(_: &mut SchemaGenerator) -> Schema {
-    kinds(&["TOTP", "WebAuthn", "LookupSecret"])
-}
-
-fn kinds(kinds: &[&str]) -> Schema {
     json_schema!({
         "type": "array",
         "maxItems": 8,
         "x-kubernetes-list-type": "set",
-        "items": {"type": "string", "enum": kinds},
+        "items": {"type": "string", "enum": ["TOTP", "WebAuthn", "LookupSecret"]},
     })
 }
 

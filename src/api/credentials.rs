@@ -2,36 +2,18 @@
 
 #![allow(clippy::doc_markdown, reason = "descriptions are read in `kubectl explain`, where backticks are noise")]
 
-use kube::KubeSchema;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::crd;
 use super::instance::KeyRef;
 
 /// What an identity logs in with.
-#[derive(Serialize, Deserialize, Clone, Debug, Default, PartialEq, KubeSchema)]
+#[derive(Serialize, Deserialize, Clone, Debug, Default, PartialEq, JsonSchema)]
 #[serde(rename_all = "camelCase")]
-#[x_kube(validation = Rule::new("!(has(self.password) && has(self.absent) && 'Password' in self.absent)").message("a password that is absent can't be set: remove one of the two"))]
-#[x_kube(validation = Rule::new("!(has(self.oidc) && size(self.oidc) > 0 && has(self.absent) && 'OIDC' in self.absent)").message("OIDC links that are absent can't be made: remove one of the two"))]
 pub struct Credentials {
     /// A password out of a Secret.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub password: Option<Password>,
-    /// Links to accounts at OIDC providers. Added where missing, removed when they leave the manifest; others are left
-    /// alone.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(schema_with = "crd::provider_links")]
-    pub oidc: Vec<ProviderLink>,
-    /// Links to accounts at SAML providers, as oidc. Kratos v25.4 and later.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(schema_with = "crd::provider_links")]
-    pub saml: Vec<ProviderLink>,
-    /// Kinds of credentials that must not exist: deleted whenever seen, and the sessions ended. Password and OIDC need
-    /// Kratos v25.4 or later.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(schema_with = "crd::credential_kinds")]
-    pub absent: Vec<CredentialKind>,
 }
 
 /// A password out of a Secret.
@@ -68,24 +50,11 @@ pub enum PasswordUpdatePolicy {
     CreateOnly,
 }
 
-/// A link to an account at a provider. The schema stands in `crd::provider_links`.
-#[derive(Serialize, Deserialize, Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-#[serde(rename_all = "camelCase")]
-pub struct ProviderLink {
-    /// The provider's id in Kratos' configuration.
-    pub provider: String,
-    /// The account's id at the provider.
-    pub subject: String,
-}
-
-/// A kind of credential. The schema stands in `crd::credential_kinds` and `crd::second_factors`.
+/// A kind of second factor. The schema stands in `crd::second_factors`.
 #[derive(Serialize, Deserialize, Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum CredentialKind {
+pub enum SecondFactor {
     #[serde(rename = "TOTP")]
     Totp,
     WebAuthn,
     LookupSecret,
-    Password,
-    #[serde(rename = "OIDC")]
-    Oidc,
 }

@@ -13,7 +13,7 @@ use serde_json::{Map, Value};
 use super::crd;
 use super::credentials::Credentials;
 use super::instance::{KeyRef, Mode};
-use super::lifecycle::{ActionStatuses, Actions, Adoption, Deletion, Recovery, RecoveryStatus, Validity};
+use super::lifecycle::{ActionStatuses, Actions, Adoption, Deletion, Validity};
 
 /// One identity in Kratos.
 #[derive(CustomResource, KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq)]
@@ -92,10 +92,6 @@ pub struct KratosIdentitySpec {
     /// What the identity logs in with, as far as the manifest says.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub credentials: Option<Credentials>,
-
-    /// A recovery link or code, issued into a Secret of this namespace once the identity is active.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub recovery: Option<Recovery>,
 
     /// When the identity may log in: active within this time, inactive outside of it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -194,9 +190,6 @@ pub struct KratosIdentityStatus {
     #[serde(default)]
     #[schemars(schema_with = "crd::paths")]
     pub drift: Vec<String>,
-    /// The recovery that was issued last.
-    #[serde(default)]
-    pub recovery: Option<RecoveryStatus>,
     /// The actions that were done, each by its token.
     #[serde(default)]
     pub actions: Option<ActionStatuses>,

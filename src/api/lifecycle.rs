@@ -9,31 +9,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::crd;
-use super::credentials::CredentialKind;
-
-/// A recovery link or code, issued into a Secret.
-#[derive(Serialize, Deserialize, Clone, Debug, PartialEq, JsonSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct Recovery {
-    /// Link, or Code: the code is given beside the link of the page that asks for it.
-    #[serde(rename = "type")]
-    pub kind: RecoveryKind,
-    /// How long it holds, as a Go duration. Default: as Kratos is configured.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(schema_with = "crd::duration")]
-    pub expires_in: Option<Duration>,
-    /// Name of the Secret that it is written into. It is made by the operator, and deleted when the recovery expires; a
-    /// Secret of that name that isn't this resource's own is never touched.
-    #[schemars(length(min = 1, max = 253), regex(pattern = r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$"))]
-    pub secret_name: String,
-}
-
-/// Link | Code.
-#[derive(Serialize, Deserialize, Clone, Copy, Debug, PartialEq, Eq, JsonSchema)]
-pub enum RecoveryKind {
-    Link,
-    Code,
-}
+use super::credentials::SecondFactor;
 
 /// When an identity may log in. It owns the state, together with spec.state.
 #[derive(Serialize, Deserialize, Clone, Debug, PartialEq, KubeSchema)]
@@ -114,9 +90,6 @@ pub struct Actions {
     /// Deletes second factors, as for somebody who lost their phone, and ends the sessions.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reset_second_factors: Option<ResetSecondFactors>,
-    /// Issues a new recovery as spec.recovery says.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub recovery: Option<Action>,
     /// Sends the Secret's password although nothing changed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub set_password: Option<Action>,
@@ -141,19 +114,7 @@ pub struct ResetSecondFactors {
     /// Which ones. Default: all of them.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(schema_with = "crd::second_factors")]
-    pub types: Vec<CredentialKind>,
-}
-
-/// The recovery that was issued last.
-#[derive(Serialize, Deserialize, Clone, Debug, Default, PartialEq, JsonSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct RecoveryStatus {
-    /// The Secret that holds it.
-    #[serde(default)]
-    pub secret_name: Option<String>,
-    /// When it expires; the Secret is deleted then.
-    #[serde(default)]
-    pub expires_at: Option<Time>,
+    pub types: Vec<SecondFactor>,
 }
 
 /// The actions that were done.
@@ -166,9 +127,6 @@ pub struct ActionStatuses {
     /// How resetSecondFactors stands.
     #[serde(default)]
     pub reset_second_factors: Option<ActionStatus>,
-    /// How recovery stands.
-    #[serde(default)]
-    pub recovery: Option<ActionStatus>,
     /// How setPassword stands.
     #[serde(default)]
     pub set_password: Option<ActionStatus>,

@@ -10,7 +10,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use k8s_openapi::jiff::Timestamp;
 
 use super::mark::{ActionMark, Mark};
-use crate::api::credentials::CredentialKind;
+use crate::api::credentials::SecondFactor;
 use crate::api::lifecycle::{ActionStatus, ActionStatuses, Actions, ResetSecondFactors};
 use crate::kratos::CredentialType;
 
@@ -19,7 +19,6 @@ use crate::kratos::CredentialType;
 pub enum ActionName {
     ResetSecondFactors,
     SetPassword,
-    Recovery,
     RevokeSessions,
 }
 
@@ -29,7 +28,6 @@ impl ActionName {
         match self {
             Self::ResetSecondFactors => "resetSecondFactors",
             Self::SetPassword => "setPassword",
-            Self::Recovery => "recovery",
             Self::RevokeSessions => "revokeSessions",
         }
     }
@@ -40,6 +38,8 @@ impl ActionName {
 pub enum Doing {
     /// Deletes these second factors, then ends all sessions.
     ResetSecondFactors(Vec<CredentialType>),
+    /// Sends the password although nothing changed.
+    SetPassword,
     /// Ends the sessions that began before the action did.
     RevokeSessions,
 }
@@ -48,6 +48,7 @@ impl Doing {
     pub const fn name(&self) -> ActionName {
         match self {
             Self::ResetSecondFactors(_) => ActionName::ResetSecondFactors,
+            Self::SetPassword => ActionName::SetPassword,
             Self::RevokeSessions => ActionName::RevokeSessions,
         }
     }
@@ -70,25 +71,25 @@ pub struct Pending<'a> {
 
 /// The actions that a manifest names, in the order in which they are done.
 pub fn wanted(actions: &Actions) -> Vec<Wanted> {
-    let Actions { revoke_sessions, reset_second_factors, recovery: _, set_password: _ } = actions;
+    let Actions { revoke_sessions, reset_second_factors, set_password } = actions;
     let reset = reset_second_factors
         .as_ref()
         .map(|reset| Wanted { doing: Doing::ResetSecondFactors(second_factors(reset)), token: reset.token.clone() });
     let revoke =
         revoke_sessions.as_ref().map(|revoke| Wanted { doing: Doing::RevokeSessions, token: revoke.token.clone() });
-    reset.into_iter().chain(revoke).collect()
+    let set = set_password.as_ref().map(|set| Wanted { doing: Doing::SetPassword, token: set.token.clone() });
+    reset.into_iter().chain(set).chain(revoke).collect()
 }
 
 fn second_factors(reset: &ResetSecondFactors) -> Vec<CredentialType> {
-    const ALL: [CredentialKind; 3] = [CredentialKind::Totp, CredentialKind::LookupSecret, CredentialKind::WebAuthn];
+    const ALL: [SecondFactor; 3] = [SecondFactor::Totp, SecondFactor::LookupSecret, SecondFactor::WebAuthn];
     let kinds = if reset.types.is_empty() { &ALL[..] } else { &reset.types };
-    let second_factor = |kind: &CredentialKind| match kind {
-        CredentialKind::Totp => Some(CredentialType::Totp),
-        CredentialKind::LookupSecret => Some(CredentialType::LookupSecret),
-        CredentialKind::WebAuthn => Some(CredentialType::Webauthn),
-        CredentialKind::Password | CredentialKind::Oidc => None,
+    let second_factor = |kind: &SecondFactor| match kind {
+        SecondFactor::Totp => CredentialType::Totp,
+        SecondFactor::LookupSecret => CredentialType::LookupSecret,
+        SecondFactor::WebAuthn => CredentialType::Webauthn,
     };
-    kinds.iter().filter_map(second_factor).collect()
+    kinds.iter().map(second_factor).collect()
 }
 
 /// Those that aren't done yet. One that was begun keeps the time at which it was.
@@ -130,11 +131,10 @@ pub fn at_creation(wanted: &[Wanted], now: Timestamp) -> BTreeMap<String, Action
 
 /// What a status says was done, as marks: where a mark is restored, so that its actions aren't done again.
 pub fn from_status(statuses: &ActionStatuses) -> BTreeMap<String, ActionMark> {
-    let ActionStatuses { revoke_sessions, reset_second_factors, recovery, set_password } = statuses;
+    let ActionStatuses { revoke_sessions, reset_second_factors, set_password } = statuses;
     let all = [
         (ActionName::RevokeSessions, revoke_sessions),
         (ActionName::ResetSecondFactors, reset_second_factors),
-        (ActionName::Recovery, recovery),
         (ActionName::SetPassword, set_password),
     ];
     let done = all.into_iter().filter_map(|(name, status)| {
@@ -159,7 +159,6 @@ pub fn statuses(marks: &BTreeMap<String, ActionMark>) -> Option<ActionStatuses> 
     let statuses = ActionStatuses {
         revoke_sessions: status(ActionName::RevokeSessions),
         reset_second_factors: status(ActionName::ResetSecondFactors),
-        recovery: status(ActionName::Recovery),
         set_password: status(ActionName::SetPassword),
     };
     (statuses != ActionStatuses::default()).then_some(statuses)
@@ -176,7 +175,6 @@ fn message(name: ActionName, mark: &ActionMark) -> String {
         ActionName::ResetSecondFactors => {
             format!("no second factor asked for, and no session, is left of before {started_at}")
         }
-        ActionName::Recovery => "a recovery was issued".to_owned(),
         ActionName::SetPassword => "the Secret's password was sent".to_owned(),
     }
 }

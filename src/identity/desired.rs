@@ -6,7 +6,7 @@ use std::time::Duration;
 use k8s_openapi::jiff::Timestamp;
 use serde_json::{Map, Value};
 
-use super::actions::{self, Wanted};
+use super::actions::{self, Doing, Wanted};
 use super::addresses;
 use super::adoption::{self, Target};
 use super::password::Password;
@@ -106,7 +106,6 @@ pub fn parse(spec: &KratosIdentitySpec, secrets: &Secrets, now: Timestamp) -> Re
         traits_from,
         verified_addresses,
         credentials,
-        recovery: _,
         validity: _,
         adoption,
         deletion: _,
@@ -120,6 +119,13 @@ pub fn parse(spec: &KratosIdentitySpec, secrets: &Secrets, now: Timestamp) -> Re
     }
     let password = credentials.as_ref().and_then(|credentials| credentials.password.as_ref());
     let (password, lacks) = parse_password(password, secrets)?;
+    let actions = actions.as_ref().map(actions::wanted).unwrap_or_default();
+    if password.is_none() && actions.iter().any(|action| action.doing == Doing::SetPassword) {
+        let message =
+            "actions.setPassword has no password to send: name one in credentials.password, or remove the action";
+        // Where only creation needs the password, its Secret may be gone: that is waited for.
+        return Err(lacks.unwrap_or_else(|| Verdict::new(Reason::InvalidSpec, message)));
+    }
     let adoption = adoption::parse(adoption.as_ref())?;
     let phase = phase(spec, now);
     let desired = Desired {
@@ -135,7 +141,7 @@ pub fn parse(spec: &KratosIdentitySpec, secrets: &Secrets, now: Timestamp) -> Re
         phase,
         password,
         lacks,
-        actions: actions.as_ref().map(actions::wanted).unwrap_or_default(),
+        actions,
         adoption,
     };
     Ok(desired)

@@ -146,6 +146,12 @@ impl Password {
         }
     }
 
+    /// It is sent, whatever the mark says.
+    pub fn send(&self, before: Option<&PasswordMark>, salt: &str) -> Decision {
+        let sessions_pending = self.revoke_sessions || before.is_some_and(|before| before.sessions_pending);
+        Decision { mark: PasswordMark { sessions_pending, ..self.mark(salt) }, is_sent: true }
+    }
+
     /// Whether it is to be sent to an identity whose mark says `before`. Without a digest of this key nobody knows
     /// whether it changed: it is noted, and the identity keeps the password that it has.
     pub fn decide(&self, before: Option<&PasswordMark>, salt: &str) -> Decision {
@@ -154,10 +160,7 @@ impl Password {
             Some(before) if before.digest == self.key.digest(&before.salt, &self.import) => {
                 Decision { mark: before.clone(), is_sent: false }
             }
-            Some(_) if self.update_policy == PasswordUpdatePolicy::OnSecretChange => {
-                let sessions_pending = sessions_pending || self.revoke_sessions;
-                Decision { mark: PasswordMark { sessions_pending, ..self.mark(salt) }, is_sent: true }
-            }
+            Some(_) if self.update_policy == PasswordUpdatePolicy::OnSecretChange => self.send(before, salt),
             Some(_) | None => Decision { mark: PasswordMark { sessions_pending, ..self.mark(salt) }, is_sent: false },
         }
     }

@@ -9,7 +9,7 @@ use super::{
 };
 use crate::api::GROUP;
 use crate::api::identity::TraitsPolicy;
-use crate::identity::actions;
+use crate::identity::actions::{self, Doing};
 use crate::identity::addresses::{self, VERIFIABLE_ADDRESSES};
 use crate::identity::claim::Claimant;
 use crate::identity::desired::Desired;
@@ -54,7 +54,11 @@ pub(super) fn plan(
     for action in &pending {
         actions::begin(&mut mark, action);
     }
-    let decision = desired.password.as_ref().map(|password| password.decide(mark.password.as_ref(), &claimant.uid));
+    let is_asked_for = pending.iter().any(|action| action.wanted.doing == Doing::SetPassword);
+    let decision = desired.password.as_ref().map(|password| match is_asked_for {
+        true => password.send(mark.password.as_ref(), &claimant.uid),
+        false => password.decide(mark.password.as_ref(), &claimant.uid),
+    });
     let is_password_sent = decision.as_ref().is_some_and(|decision| decision.is_sent);
     mark.password = decision.map(|decision| decision.mark).or(mark.password);
     let ends_sessions = mark.password.as_ref().is_some_and(|password| password.sessions_pending);

@@ -50,10 +50,9 @@ fn what_was_seen_is_written_where_it_belongs() {
         conditions,
         owned_paths,
         drift,
-        recovery,
         actions,
     } = status;
-    assert_eq!((recovery, actions), (None, None));
+    assert_eq!(actions, None);
     assert_eq!(observed_generation, Some(3));
     assert_eq!(last_handled_reconcile_at, None);
     assert_eq!(identity_id.as_deref(), Some("id-of-ada"));
