@@ -121,7 +121,7 @@ impl Search<'_> {
         let api = Api::<IdentityObject>::namespaced(self.context.client.clone(), &left.place.namespace);
         let Some(found) = api.get_opt(&left.place.name).await? else { return Ok(false) };
         // One that can't be read any more is there all the same.
-        let found = found.0.as_ref().map(KratosIdentity::uid).unwrap_or_else(|invalid| invalid.metadata.uid.clone());
+        let found = found.0.as_ref().map_or_else(|invalid| invalid.metadata.uid.clone(), KratosIdentity::uid);
         let is_this = found == self.resource.uid();
         Ok(match &left.uid {
             Some(uid) => found.as_ref() == Some(uid),

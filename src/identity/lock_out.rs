@@ -36,7 +36,7 @@ pub async fn after(halt: &Halt, resource: &KratosIdentity, handling: &Handling, 
             context.events.publish(resource, Happening::normal("IdentityDeactivated", "Change", note));
         }
         Err(halt) => {
-            tracing::warn!(?halt, "an identity that is to be inactive couldn't be deactivated; it is tried again")
+            tracing::warn!(?halt, "an identity that is to be inactive couldn't be deactivated; it is tried again");
         }
     }
 }

@@ -46,13 +46,13 @@ async fn an_address_comes_out_verified_at_creation_and_stays_so_through_changes(
 #[tokio::test]
 async fn an_address_is_verified_later_and_one_that_is_not_the_identitys_is_refused_by_its_position() {
     let scene = Scene::settled().await;
-    scene.identity("ada", json!({"schemaID": "customer", "traits": {"email": "ada@later.example"}})).await;
+    scene.identity("ada", json!({"schemaID": "customer", "traits": {"email": "ada@verified-later.example"}})).await;
     let ada = scene.ready("ada").await;
-    assert_eq!(verified(&scene, &ada).await, [("ada@later.example".to_owned(), false)]);
-    scene.patch("ada", json!({"spec": {"verifiedAddresses": ["ada@later.example"]}})).await;
+    assert_eq!(verified(&scene, &ada).await, [("ada@verified-later.example".to_owned(), false)]);
+    scene.patch("ada", json!({"spec": {"verifiedAddresses": ["ada@verified-later.example"]}})).await;
     let ada = scene.ready("ada").await;
-    assert_eq!(verified(&scene, &ada).await, [("ada@later.example".to_owned(), true)]);
-    let addresses = ["ada@later.example", "somebody@else.example"];
+    assert_eq!(verified(&scene, &ada).await, [("ada@verified-later.example".to_owned(), true)]);
+    let addresses = ["ada@verified-later.example", "somebody@else.example"];
     scene.patch("ada", json!({"spec": {"verifiedAddresses": addresses}})).await;
     let message = scene.stalled("ada", "InvalidSpec").await;
     assert!(message.contains("verifiedAddresses[1]"), "{message}");

@@ -55,9 +55,9 @@ pub(super) fn plan(
         actions::begin(&mut mark, action);
     }
     let is_asked_for = pending.iter().any(|action| action.wanted.doing == Doing::SetPassword);
-    let decision = desired.password.as_ref().map(|password| match is_asked_for {
-        true => password.send(mark.password.as_ref(), &claimant.uid),
-        false => password.decide(mark.password.as_ref(), &claimant.uid),
+    let decision = desired.password.as_ref().map(|password| {
+        let before = mark.password.as_ref();
+        if is_asked_for { password.send(before, &claimant.uid) } else { password.decide(before, &claimant.uid) }
     });
     let is_password_sent = decision.as_ref().is_some_and(|decision| decision.is_sent);
     mark.password = decision.map(|decision| decision.mark).or(mark.password);
