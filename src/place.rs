@@ -29,6 +29,17 @@ impl fmt::Display for Place {
     }
 }
 
+/// Whether a text can be the name of an object (RFC 1123). What comes from a manifest or a mark goes into the path of a
+/// request only if it is: the client doesn't check, and a name with slashes would lead elsewhere.
+pub fn is_name(text: &str) -> bool {
+    let is_alphanumeric = |character: char| character.is_ascii_lowercase() || character.is_ascii_digit();
+    text.len() <= 253
+        && text.starts_with(is_alphanumeric)
+        && text.ends_with(is_alphanumeric)
+        && text.chars().all(|character| is_alphanumeric(character) || "-.".contains(character))
+        && !text.contains("..")
+}
+
 /// Why a text is no `namespace/name`.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 #[error("expected NAMESPACE/NAME")]
@@ -65,5 +76,21 @@ mod tests {
         if let Ok(place) = expected {
             assert_eq!(place.to_string(), text);
         }
+    }
+
+    #[rstest]
+    #[case("ada", true)]
+    #[case("ada.v2-x", true)]
+    #[case("", false)]
+    #[case("..", false)]
+    #[case("../identity/ada", false)]
+    #[case("identity/ada", false)]
+    #[case("a..b", false)]
+    #[case("-ada", false)]
+    #[case("ada?watch=true", false)]
+    #[case("ada%2f", false)]
+    #[case("Ada", false)]
+    fn a_name_leads_nowhere_else(#[case] text: &str, #[case] expected: bool) {
+        assert_eq!(is_name(text), expected);
     }
 }

@@ -278,7 +278,10 @@ pub fn second_factors(_: &mut SchemaGenerator) -> Schema {
 
 /// Traits out of Secrets.
 pub fn traits_from(_: &mut SchemaGenerator) -> Schema {
-    let name = |words: &str| json!({"type": "string", "minLength": 1, "maxLength": 253, "description": words});
+    let key = json!({"type": "string", "minLength": 1, "maxLength": 253, "description": "Key within its data."});
+    let mut name = key.clone();
+    name["description"] = json!("Name of the object.");
+    name["pattern"] = json!("^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$");
     json_schema!({
         "type": "array",
         "maxItems": 64,
@@ -299,7 +302,7 @@ pub fn traits_from(_: &mut SchemaGenerator) -> Schema {
                     "type": "object",
                     "required": ["name", "key"],
                     "description": "The Secret, in this namespace, and its key that holds the value.",
-                    "properties": {"name": name("Name of the object."), "key": name("Key within its data.")},
+                    "properties": {"name": name, "key": key},
                 },
             },
         },

@@ -155,7 +155,7 @@ pub struct CertificateAuthority {
 #[serde(rename_all = "camelCase")]
 pub struct KeyRef {
     /// Name of the object.
-    #[schemars(length(min = 1, max = 253))]
+    #[schemars(length(min = 1, max = 253), regex(pattern = r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$"))]
     pub name: String,
     /// Key within its data.
     #[schemars(length(min = 1, max = 253))]

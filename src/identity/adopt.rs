@@ -15,6 +15,7 @@ use crate::api::identity::KratosIdentity;
 use crate::api::{Reason, Verdict};
 use crate::context::IdentityObject;
 use crate::kratos::{Identity, IdentityFilter};
+use crate::place;
 use kube::{Api, ResourceExt};
 
 /// Identities that are being taken over by this process right now, by id. Kratos has no compare-and-swap: looking who
@@ -118,6 +119,10 @@ impl Search<'_> {
     }
 
     async fn is_there(&self, left: &Left) -> Result<bool, Halt> {
+        if !place::is_name(&left.place.namespace) || !place::is_name(&left.place.name) {
+            // No mark of ours: nobody can say whose it is.
+            return Ok(true);
+        }
         let api = Api::<IdentityObject>::namespaced(self.context.client.clone(), &left.place.namespace);
         let Some(found) = api.get_opt(&left.place.name).await? else { return Ok(false) };
         // One that can't be read any more is there all the same.

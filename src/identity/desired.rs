@@ -51,6 +51,9 @@ pub struct Handling {
     pub deletion: DeletionPolicy,
     /// Nothing: there is none. Counts with the policy Delete alone.
     pub grace_period: Duration,
+    /// The manifest doesn't say in so many words what a deletion does: an identity that was there before its resource
+    /// then stays, even where the manifest doesn't speak of adoption any more.
+    pub spares_adopted: bool,
     pub mode: Mode,
     pub suspended: bool,
 }
@@ -63,6 +66,7 @@ pub fn handling(spec: &KratosIdentitySpec) -> Handling {
     let default = if adopts { DeletionPolicy::Orphan } else { DeletionPolicy::Delete };
     Handling {
         deletion: policy.unwrap_or(default),
+        spares_adopted: policy.is_none(),
         grace_period: grace_period.map_or(Duration::ZERO, Into::into),
         mode: mode.unwrap_or_default(),
         suspended: *suspend,

@@ -13,7 +13,7 @@ use crate::api::identity::KratosIdentity;
 use crate::api::instance::KeyRef;
 use crate::context::Context;
 use crate::operator_key;
-use crate::place::Place;
+use crate::place::{self, Place};
 
 /// Reads what a manifest refers to, each Secret once, and the operator's key where it gives a password.
 pub async fn read(resource: &KratosIdentity, context: &Context) -> Result<Secrets, Halt> {
@@ -42,6 +42,9 @@ async fn read_one(
     name: &str,
     context: &Context,
 ) -> Result<Result<BTreeMap<String, ByteString>, &'static str>, kube::Error> {
+    if !place::is_name(name) {
+        return Ok(Err("that is no name of a Secret"));
+    }
     let api = Api::<Secret>::namespaced(context.client.clone(), &identity.namespace);
     let secret = match api.get_opt(name).await {
         Ok(secret) => secret,

@@ -13,6 +13,7 @@ use super::apply::{self, ApplyError};
 use super::desired::{self, Handling};
 use super::failure::{Halt, Sent};
 use super::inputs::{self, Inputs};
+use super::mark::{Found, Mark};
 use super::observe::Search;
 use super::plan::{self, Leaving};
 use super::record::{api, finish, uid};
@@ -22,6 +23,7 @@ use crate::api::lifecycle::DeletionPolicy;
 use crate::api::{IDENTITY_FINALIZER, Reason, Verdict};
 use crate::context::{Context, IdentityObject};
 use crate::events::Happening;
+use crate::kratos::Identity;
 use crate::kube_write;
 
 /// What became of the identity.
@@ -57,7 +59,7 @@ async fn live(resource: &KratosIdentity, context: &Context) -> Result<Option<Kra
 }
 
 async fn release(resource: &KratosIdentity, context: &Context) -> Result<Release, Halt> {
-    let Handling { deletion, grace_period, mode, suspended } = desired::handling(&resource.spec);
+    let Handling { deletion, grace_period, spares_adopted, mode, suspended } = desired::handling(&resource.spec);
     if deletion == DeletionPolicy::Orphan {
         if !grace_period.is_zero()
             && let Err(halt) = take_back(resource, context).await
@@ -91,6 +93,14 @@ async fn release(resource: &KratosIdentity, context: &Context) -> Result<Release
     let (ours, has_lost_mark) = search.all_ours().await?;
     if ours.is_empty() && has_lost_mark {
         return Ok(Release::Kept("its mark doesn't say any more that it is this resource's"));
+    }
+    let is_spared = |identity: &Identity| match Mark::read(&identity.metadata_admin) {
+        Found::Mark(mark) => spares_adopted && mark.adopted,
+        _ => false,
+    };
+    let (kept, ours): (Vec<_>, Vec<_>) = ours.into_iter().partition(is_spared);
+    if ours.is_empty() && !kept.is_empty() {
+        return Ok(Release::Kept("it was there before the resource, and deletion.policy doesn't say otherwise"));
     }
     let delete_after = later(grace_period);
     let known = search.remembered.ours.as_ref().map(|(_, mark)| mark);

@@ -26,7 +26,7 @@ use crate::context::{Context, IdentityObject};
 use crate::events::Happening;
 use crate::identity::mark::{Found, Mark};
 use crate::kratos::{Error, Identity, PatchOperation, State};
-use crate::place::Place;
+use crate::place::{self, Place};
 
 /// How many are dealt with at the same time.
 const CONCURRENCY: usize = 8;
@@ -149,6 +149,10 @@ async fn settle(handle: &Handle, id: &str, context: &Context) -> Result<Option<T
     let is_over = delete_after <= Timestamp::now();
     if !is_over && identity.state == State::Inactive {
         return Ok(Some(delete_after));
+    }
+    if !place::is_name(&mark.namespace) || !place::is_name(&mark.name) {
+        // No mark of ours: nobody can say whether a resource asks for it.
+        return Ok(None);
     }
     if !is_admitted(handle, &mark, context).await? || is_asked_for(&mark, id, context).await? {
         return Ok(later(backoff::spread(NOT_NOW)));

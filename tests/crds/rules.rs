@@ -65,7 +65,20 @@ fn update(
 
 /// All rows.
 pub fn table() -> Vec<Row> {
-    [references(), identities(), owners(), authorities(), consents(), durations(), urls(), others(), windows()].concat()
+    [
+        references(),
+        adoptions(),
+        secrets(),
+        identities(),
+        owners(),
+        authorities(),
+        consents(),
+        durations(),
+        urls(),
+        others(),
+        windows(),
+    ]
+    .concat()
 }
 
 fn references() -> Vec<Row> {
@@ -159,6 +172,37 @@ fn owners() -> Vec<Row> {
         instance("an empty owner", &owned(""), Fate::Misshapen("spec.ownerName")),
         instance("an owner in capitals", &owned("Production"), Fate::Misshapen("spec.ownerName")),
         instance("an owner that ends in a dash", &owned("production-"), Fate::Misshapen("spec.ownerName")),
+    ]
+}
+
+fn adoptions() -> Vec<Row> {
+    let adoption = |changes: Value| {
+        let mut adoption = json!({"policy": "IfUnowned"});
+        adoption.as_object_mut().expect("an object").extend(changes.as_object().expect("an object").clone());
+        json!({ "adoption": adoption })
+    };
+    let id = "0a0b0c0d-1111-2222-3333-444455556666";
+    let one = Fate::Refused("IfUnowned needs either identifier or identityID");
+    let verified = Fate::Refused("verifiedAddresses aren't for adopted identities: remove them, or adoption");
+    let mut with_addresses = adoption(json!({"identityID": id}));
+    with_addresses["verifiedAddresses"] = json!(["ada@example.com"]);
+    vec![
+        identity("an adoption by identifier", &adoption(json!({"identifier": "ada@example.com"})), Fate::Accepted),
+        identity("an adoption by id", &adoption(json!({ "identityID": id })), Fate::Accepted),
+        identity("an adoption of whom?", &adoption(json!({})), one),
+        identity("an adoption by two names", &adoption(json!({"identifier": "ada", "identityID": id})), one),
+        identity("an adoption with addresses that are said to be verified", &with_addresses, verified),
+    ]
+}
+
+fn secrets() -> Vec<Row> {
+    let password =
+        |name: &str| json!({"credentials": {"password": {"secretKeyRef": {"name": name, "key": "password"}}}});
+    let elsewhere = Fate::Misshapen("spec.credentials.password.secretKeyRef.name");
+    vec![
+        identity("a password in a Secret", &password("ada.v2"), Fate::Accepted),
+        identity("a Secret whose name leads elsewhere", &password("../identity/ada"), elsewhere),
+        identity("a Secret of another namespace", &password("identity/ada"), elsewhere),
     ]
 }
 

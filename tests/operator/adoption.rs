@@ -88,10 +88,10 @@ async fn what_an_identity_had_works_after_it_was_taken_over_and_after_its_resour
     let session = scene.kratos.login(email, PASSWORD).await.unwrap().expect("the password holds");
     scene.kratos.step_up(&session, &codes[0]).await.expect("the second factor holds");
 
-    // Looked at again, nothing is written; the block may go.
+    // Looked at again, nothing is written; the block may go, and it stays all the same.
     scene.count_from_now();
     scene.ask("ada").await;
-    scene.patch("ada", json!({"spec": {"adoption": null, "deletion": {"policy": "Orphan"}}})).await;
+    scene.patch("ada", json!({"spec": {"adoption": null}})).await;
     scene.ready("ada").await;
     assert_eq!(scene.kratos_writes(), 0);
     scene.delete("ada").await;

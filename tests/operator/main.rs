@@ -10,6 +10,7 @@ mod scene;
 
 mod actions;
 mod adoption;
+mod attacks;
 mod clusters;
 mod command_line;
 mod consent;

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use k8s_openapi::ByteString;
 use k8s_openapi::api::core::v1::Secret;
 use kratos_operator::api::KratosIdentity;
+use kratos_operator::kratos::State;
 use kube::api::{Api, DeleteParams, Patch, PatchParams};
 use rstest::rstest;
 use serde_json::{Value, json};
@@ -132,6 +133,64 @@ async fn what_a_user_chose_survives_restarts_a_new_operators_key_and_every_unrel
     put_secret(&scene, &[("password", SECOND.as_bytes())]).await;
     until_it_logs_in(&scene, SECOND).await;
     scene.shows_nowhere(&resource, FIRST).await;
+}
+
+#[tokio::test]
+async fn set_password_sends_it_once_per_token_although_nothing_changed() {
+    let scene = Scene::settled().await;
+    let resource = with_ada(&scene, json!({})).await;
+    let session = until_it_logs_in(&scene, FIRST).await;
+    scene.kratos.change_own_password(&session, OWN).await.expect("the settings page takes it");
+    assert_eq!(logs_in(&scene, FIRST).await, None);
+    scene.patch("ada", json!({"spec": {"actions": {"setPassword": {"token": "lost"}}}})).await;
+    let done = scene.until("ada", "the action is done", |identity| {
+        let done = identity.status.as_ref()?.actions.as_ref()?.set_password.as_ref()?;
+        (done.token.as_deref() == Some("lost")).then_some(done.completed_at.clone()?)
+    });
+    let done = done.await;
+    assert!(logs_in(&scene, FIRST).await.is_some());
+    assert_eq!(logs_in(&scene, OWN).await, None);
+    assert!(!scene.is_logged_in(&session).await, "a password that is set ends the sessions");
+    scene.event(&resource, "ActionsDone").await;
+    let session = logs_in(&scene, FIRST).await.expect("it logs in");
+    scene.kratos.change_own_password(&session, OWN).await.expect("the settings page takes it");
+    let asked = scene.ask("ada").await;
+    assert!(logs_in(&scene, OWN).await.is_some(), "the same token doesn't do it again");
+    let actions = |identity: &KratosIdentity| identity.status.clone().and_then(|status| status.actions);
+    assert_eq!(actions(&asked), actions(&done));
+}
+
+#[tokio::test]
+async fn set_password_without_a_password_says_what_is_missing() {
+    let scene = Scene::settled().await;
+    let spec = json!({
+        "schemaID": "customer", "traits": {"email": email(&scene)}, "actions": {"setPassword": {"token": "1"}},
+    });
+    scene.identity("ada", spec).await;
+    let message = scene.stalled("ada", "InvalidSpec").await;
+    assert!(message.contains("credentials.password"), "{message}");
+    assert_eq!(scene.kratos_writes(), 0);
+}
+
+#[tokio::test]
+async fn who_may_not_log_in_any_more_is_locked_out_although_the_secret_is_gone() {
+    let scene = Scene::settled().await;
+    let resource = with_ada(&scene, json!({})).await;
+    let session = until_it_logs_in(&scene, FIRST).await;
+    secrets(&scene).delete("ada", &DeleteParams::default()).await.expect("it can be deleted");
+    scene.patch("ada", json!({"spec": {"state": "Inactive", "traits": {"name": {"first": "Ada"}}}})).await;
+    scene.retrying("ada", "SecretNotReady").await;
+    let locked_out = eventually("she is inactive", WITHIN, async || {
+        let ada = scene.in_kratos(&resource).await;
+        (ada.state == State::Inactive).then_some(ada)
+    });
+    let ada = locked_out.await.expect("she is locked out");
+    assert_eq!(ada.traits.get("name"), None, "nothing else is done before all of it can be");
+    assert!(!scene.is_logged_in(&session).await);
+    scene.event(&resource, "IdentityDeactivated").await;
+    put_secret(&scene, &[("password", FIRST.as_bytes())]).await;
+    let ada = scene.ready("ada").await;
+    assert_eq!(scene.in_kratos(&ada).await.traits["name"], json!({"first": "Ada"}));
 }
 
 #[tokio::test]

@@ -35,8 +35,13 @@ fn everything_that_a_manifest_says_is_wanted_where_it_belongs() {
         "suspend": true,
     }));
     let grace_period = std::time::Duration::ZERO;
-    let expected =
-        Handling { deletion: DeletionPolicy::Deactivate, grace_period, mode: Mode::Observe, suspended: true };
+    let expected = Handling {
+        deletion: DeletionPolicy::Deactivate,
+        grace_period,
+        spares_adopted: false,
+        mode: Mode::Observe,
+        suspended: true,
+    };
     assert_eq!(handling, expected);
     let expected = Desired {
         schema_id: "employee".into(),
@@ -63,7 +68,13 @@ fn what_a_manifest_leaves_out_is_merged_enforced_and_deleted_with_it() {
     let grace_period = std::time::Duration::ZERO;
     assert_eq!(
         handling,
-        Handling { deletion: DeletionPolicy::Delete, grace_period, mode: Mode::Enforce, suspended: false }
+        Handling {
+            deletion: DeletionPolicy::Delete,
+            grace_period,
+            spares_adopted: true,
+            mode: Mode::Enforce,
+            suspended: false
+        }
     );
     let expected = Desired {
         schema_id: "employee".into(),
