@@ -43,6 +43,8 @@ pub enum Reason {
     DriftObserved,
     /// `spec.suspend` is set.
     Suspended,
+    /// Kratos keeps a login identifier that left the traits.
+    StaleIdentifiers,
 }
 
 impl Reason {
@@ -66,13 +68,16 @@ impl Reason {
             Self::KratosRejected => "KratosRejected",
             Self::DriftObserved => "DriftObserved",
             Self::Suspended => "Suspended",
+            Self::StaleIdentifiers => "StaleIdentifiers",
         }
     }
 
     /// Which of the three states this reason belongs to.
     pub fn state(self) -> State {
         match self {
-            Self::Reconciled | Self::Observed | Self::DriftObserved | Self::Suspended => State::Done,
+            Self::Reconciled | Self::Observed | Self::DriftObserved | Self::Suspended | Self::StaleIdentifiers => {
+                State::Done
+            }
             Self::KratosUnavailable
             | Self::Throttled
             | Self::SecretNotReady
@@ -117,6 +122,7 @@ pub const RECONCILING: &str = "Reconciling";
 pub const STALLED: &str = "Stalled";
 pub const DRIFTED: &str = "Drifted";
 pub const SUSPENDED: &str = "Suspended";
+pub const STALE_IDENTIFIERS: &str = "StaleIdentifiers";
 
 /// The condition of that type, if present.
 pub fn find<'a>(conditions: &'a [Condition], type_: &str) -> Option<&'a Condition> {

@@ -93,7 +93,12 @@ async fn attempt(search: &Search<'_>, desired: &Desired, observed: Observed, pla
     if let Some(happening) = happening {
         context.events.publish(search.resource, happening);
     }
-    let seen = Seen::Present { identity: Box::new(identity), owned_paths: plan.owned_paths, drift: Vec::new() };
+    let seen = Seen::Present {
+        stale_identifiers: search.stale_identifiers(&identity),
+        identity: Box::new(identity),
+        owned_paths: plan.owned_paths,
+        drift: Vec::new(),
+    };
     Ok(Attempt::Done(seen))
 }
 

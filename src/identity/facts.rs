@@ -54,6 +54,17 @@ fn stored(identity: &Identity) -> Vec<String> {
     identifiers.filter(|identifier| **identifier != identity.id).cloned().collect()
 }
 
+/// How many login identifiers Kratos keeps although they left the traits: people still log in with them. `paths`: where
+/// the identity's schema has login identifiers.
+pub fn stale_identifiers(identity: &Identity, paths: &[String]) -> usize {
+    let current = schema::identifiers(paths, &identity.traits);
+    let mut stale = stored(identity);
+    stale.retain(|identifier| !current.contains(identifier));
+    stale.sort_unstable();
+    stale.dedup();
+    stale.len()
+}
+
 /// An identity as it would be created.
 pub fn created(create: &CreateIdentity, paths: &[String]) -> View {
     let addresses: Vec<_> = create.verifiable_addresses.iter().map(shown).collect();

@@ -12,6 +12,7 @@ use serde_json::Value;
 use super::actions;
 use super::adoption::Target;
 use super::claim::{Claim, is_same_person};
+use super::facts;
 use super::failure::{Halt, Sent};
 use super::inputs::{self, Inputs};
 use super::mark::Mark;
@@ -123,6 +124,13 @@ impl Search<'_> {
         let Some(theirs) = theirs.map_err(|error| self.halt(&error))? else { return Ok(false) };
         let identifiers = schema::identifiers(&theirs.identifier_paths, &identity.traits);
         Ok(is_same_person(&identifiers, theirs.may_have_identifiers, &self.identifiers()))
+    }
+
+    /// How many login identifiers an identity of the manifest's schema has that aren't in its traits (any more).
+    pub fn stale_identifiers(&self, identity: &Identity) -> usize {
+        // Where the schema may have identifiers in places that aren't followed nobody can say which are stale.
+        let schema = self.schema.as_ref().filter(|schema| !schema.hides_identifiers);
+        schema.map_or(0, |schema| facts::stale_identifiers(identity, &schema.identifier_paths))
     }
 
     /// The login identifiers of the manifest.

@@ -163,7 +163,13 @@ fn report(inputs: &Inputs, desired: &Desired, observed: Observed, plan: Plan) ->
         Observed::Present(present) => {
             let place = Place::new(inputs.claimant.namespace.as_str(), inputs.claimant.name.as_str());
             inputs.instance.shared.managed.note(&place, &present.identity, Instant::now());
-            Seen::Present { identity: Box::new(present.identity), owned_paths: plan.owned_paths, drift }
+            // Its schema may still be another than the manifest's: which identifiers are stale shows once it isn't.
+            Seen::Present {
+                identity: Box::new(present.identity),
+                owned_paths: plan.owned_paths,
+                drift,
+                stale_identifiers: 0,
+            }
         }
     }
 }

@@ -5,7 +5,7 @@ use k8s_openapi::jiff::Timestamp;
 use super::actions;
 use super::desired::from_kratos;
 use super::mark::{Found, Mark};
-use crate::api::condition::{self, DRIFTED, READY, SUSPENDED, State};
+use crate::api::condition::{self, DRIFTED, READY, STALE_IDENTIFIERS, SUSPENDED, State};
 use crate::api::identity::{InstanceRef, KratosIdentityStatus};
 use crate::api::{Reason, Verdict};
 use crate::kratos::Identity;
@@ -40,6 +40,8 @@ pub enum Seen {
         owned_paths: Vec<String>,
         /// Observe: pointers of what would change.
         drift: Vec<String>,
+        /// Login identifiers that Kratos keeps although they left the traits.
+        stale_identifiers: usize,
     },
 }
 
@@ -71,9 +73,11 @@ pub fn next(subject: Subject<'_>, outcome: Outcome, now: Timestamp) -> KratosIde
         Seen::Absent { drift } => {
             (status.identity_id, status.schema_id, status.state, status.actions) = (None, None, None, None);
             status.owned_paths.clear();
+            condition::clear(&mut status.conditions, STALE_IDENTIFIERS);
             status.drift = drift;
         }
-        Seen::Present { identity, owned_paths, drift } => {
+        Seen::Present { identity, owned_paths, drift, stale_identifiers } => {
+            note_stale_identifiers(&mut status, stale_identifiers, subject.generation, now);
             // A mark that was wiped says nothing: what was done stays known.
             if let Found::Mark(mark) = Mark::read(&identity.metadata_admin) {
                 status.actions = actions::statuses(&mark.actions);
@@ -97,6 +101,20 @@ pub fn next(subject: Subject<'_>, outcome: Outcome, now: Timestamp) -> KratosIde
         condition::set(&mut status.conditions, DRIFTED, true, &verdict, subject.generation, now);
     }
     status
+}
+
+/// Present only while there are any; says how many, never which.
+fn note_stale_identifiers(status: &mut KratosIdentityStatus, count: usize, generation: i64, now: Timestamp) {
+    if count == 0 {
+        condition::clear(&mut status.conditions, STALE_IDENTIFIERS);
+        return;
+    }
+    let message = format!(
+        "Kratos keeps {count} login identifier(s) that left the traits, and lets people log in with them: give the \
+         identity another identifier, which takes their place, or delete the credential in Kratos"
+    );
+    let verdict = Verdict::new(Reason::StaleIdentifiers, message);
+    condition::set(&mut status.conditions, STALE_IDENTIFIERS, true, &verdict, generation, now);
 }
 
 /// The status of a suspended resource: nothing was looked at.

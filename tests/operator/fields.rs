@@ -1,10 +1,11 @@
 //! Each field of an identity's manifest: set, changed, removed, and changed by somebody else. What the manifest names
 //! is kept as it says, what it doesn't name is left alone, and nothing is written where nothing differs.
 
+use kratos_operator::api::KratosIdentity;
 use kratos_operator::kratos::State;
 use serde_json::{Map, Value, json};
 
-use crate::scene::{Scene, id_of};
+use crate::scene::{Scene, id_of, message_of, reason_of};
 
 fn plain(traits: Value) -> Value {
     let mut spec = json!({"schemaID": "plain"});
@@ -325,4 +326,33 @@ async fn an_update_that_changes_nothing_writes_nothing() {
     scene.settle_again("beside").await;
     assert_eq!(scene.proxy.counts(), [("POST /admin/identities".to_owned(), 1)].into());
     assert_eq!(scene.kubernetes_writes().len(), 2, "those of the other one");
+}
+
+#[tokio::test]
+async fn a_login_identifier_that_kratos_keeps_although_it_left_the_traits_is_said() {
+    let scene = Scene::settled().await;
+    let email = format!("ada@{}.example", scene.namespace);
+    scene.identity("ada", json!({"schemaID": "customer", "traits": {"email": email}})).await;
+    let ada = scene.ready("ada").await;
+    scene.give_password(&ada, "correct-horse-battery-4711").await;
+    scene.identity("ada", json!({"schemaID": "plain", "traits": {"label": "ada"}})).await;
+    let told = |identity: &KratosIdentity| {
+        let told = reason_of(identity, "StaleIdentifiers", "True");
+        told.filter(|_| reason_of(identity, "Ready", "True").is_some())
+    };
+    let ada = scene.until("ada", "it is said that an identifier is stale", told).await;
+    assert!(message_of(&ada, "StaleIdentifiers").contains("1 login identifier"), "{ada:?}");
+    scene.shows_nowhere(&ada, &email).await;
+    let token = scene.kratos.login(&email, "correct-horse-battery-4711").await.expect("Kratos answers");
+    assert!(token.is_some(), "what is said is true");
+    let asked = scene.ask("ada").await;
+    assert!(told(&asked).is_some(), "it is as true at the next look");
+    scene.identity("ada", json!({"schemaID": "customer", "traits": {"email": format!("new-{email}")}})).await;
+    let ada = scene.until("ada", "it is stale no more", |identity| {
+        let is_settled = reason_of(identity, "Ready", "True").is_some();
+        (is_settled && reason_of(identity, "StaleIdentifiers", "True").is_none()).then_some(())
+    });
+    ada.await;
+    let token = scene.kratos.login(&email, "correct-horse-battery-4711").await.expect("Kratos answers");
+    assert!(token.is_none());
 }

@@ -7,7 +7,8 @@ use rstest::rstest;
 use crate::api::condition::{self, READY, RECONCILING, STALLED, State};
 use crate::api::{Reason, Verdict};
 
-const DONE: [Reason; 4] = [Reason::Reconciled, Reason::Observed, Reason::DriftObserved, Reason::Suspended];
+const DONE: [Reason; 5] =
+    [Reason::Reconciled, Reason::Observed, Reason::DriftObserved, Reason::Suspended, Reason::StaleIdentifiers];
 const RETRYING: [Reason; 5] = [
     Reason::KratosUnavailable,
     Reason::Throttled,

@@ -5,9 +5,10 @@ use rstest::rstest;
 use serde_json::json;
 
 use super::builders::{identity, strings};
-use crate::api::condition::{self, DRIFTED, READY, RECONCILING, STALLED, SUSPENDED};
+use crate::api::condition::{self, DRIFTED, READY, RECONCILING, STALE_IDENTIFIERS, STALLED, SUSPENDED};
 use crate::api::identity::{IdentityState, InstanceRef, KratosIdentityStatus};
 use crate::api::{Reason, Verdict};
+use crate::identity::facts;
 use crate::identity::status::{self, Outcome, Seen, Subject};
 
 fn at(second: i64) -> Timestamp {
@@ -24,7 +25,12 @@ fn outcome(reason: Reason, seen: Seen) -> Outcome {
 
 fn seen(drift: &[&str]) -> Seen {
     let identity = identity(&json!({"id": "id-of-ada", "schema_id": "customer", "state": "inactive"}));
-    Seen::Present { identity: Box::new(identity), owned_paths: strings(&["/traits/mail"]), drift: strings(drift) }
+    Seen::Present {
+        identity: Box::new(identity),
+        owned_paths: strings(&["/traits/mail"]),
+        drift: strings(drift),
+        stale_identifiers: 0,
+    }
 }
 
 fn reconciled(generation: i64) -> KratosIdentityStatus {
@@ -124,7 +130,7 @@ fn drift_is_a_condition_for_as_long_as_it_is_there() {
 fn at_most_256_paths_are_shown() {
     let many: Vec<_> = (0..300).map(|number| format!("/traits/{number}")).collect();
     let Seen::Present { identity, .. } = seen(&[]) else { unreachable!() };
-    let seen = Seen::Present { identity, owned_paths: many.clone(), drift: many.clone() };
+    let seen = Seen::Present { identity, owned_paths: many.clone(), drift: many.clone(), stale_identifiers: 0 };
     let status = status::next(subject(1, None), outcome(Reason::Observed, seen), at(1));
     assert_eq!((status.owned_paths.as_slice(), status.drift.as_slice()), (&many[..256], &many[..256]));
     let absent = Seen::Absent { drift: many.clone() };
@@ -203,4 +209,36 @@ fn a_status_is_settled_if_it_speaks_of_this_generation(#[case] observed: Option<
     let status = KratosIdentityStatus { observed_generation: observed, ..KratosIdentityStatus::default() };
     assert_eq!(subject(3, Some(&status)).is_settled(), expected);
     assert!(!subject(3, None).is_settled());
+}
+
+#[test]
+fn identifiers_that_left_the_traits_are_counted_while_there_are_any() {
+    let identity = identity(&json!({
+        "traits": {"mail": "Ada@New.example "},
+        "credentials": {
+            "password": {"identifiers": ["ada@new.example", "ada@old.example"]},
+            "code": {"identifiers": ["ada@old.example"]},
+            "totp": {"identifiers": ["id-of-ada"]}, "webauthn": {"identifiers": ["id-of-ada"]},
+            "oidc": {"identifiers": ["google:4711"]},
+        },
+    }));
+    let stale = facts::stale_identifiers(&identity, &strings(&["/mail"]));
+    assert_eq!(stale, 1);
+    let outcome = |stale_identifiers| Outcome {
+        verdict: Verdict::new(Reason::Reconciled, "all is well"),
+        instance: None,
+        seen: Seen::Present {
+            identity: Box::new(identity.clone()),
+            owned_paths: Vec::new(),
+            drift: Vec::new(),
+            stale_identifiers,
+        },
+    };
+    let subject = |current| Subject { generation: 1, requested_at: None, current };
+    let with = status::next(subject(None), outcome(stale), at(100));
+    assert_eq!((has(&with, STALE_IDENTIFIERS), has(&with, READY)), (Some(true), Some(true)));
+    let message = &condition::find(&with.conditions, STALE_IDENTIFIERS).unwrap().message;
+    assert!(message.contains("1 login identifier") && !message.contains('@'), "{message}");
+    let without = status::next(subject(Some(&with)), outcome(0), at(200));
+    assert_eq!(has(&without, STALE_IDENTIFIERS), None);
 }
