@@ -39,6 +39,10 @@ pub enum Reason {
     UnsupportedByServer,
     /// Kratos refused for a reason of its own.
     KratosRejected,
+    /// More deletions than the instance's protection lets through.
+    DeletionHeld,
+    /// More identities are gone from Kratos than the instance's protection lets be made again.
+    IdentitiesMissing,
     /// A difference was seen and left alone (mode Observe).
     DriftObserved,
     /// `spec.suspend` is set.
@@ -66,6 +70,8 @@ impl Reason {
             Self::AdoptionRefused => "AdoptionRefused",
             Self::UnsupportedByServer => "UnsupportedByServer",
             Self::KratosRejected => "KratosRejected",
+            Self::DeletionHeld => "DeletionHeld",
+            Self::IdentitiesMissing => "IdentitiesMissing",
             Self::DriftObserved => "DriftObserved",
             Self::Suspended => "Suspended",
             Self::StaleIdentifiers => "StaleIdentifiers",
@@ -90,7 +96,9 @@ impl Reason {
             | Self::IdentityConflict
             | Self::AdoptionRefused
             | Self::UnsupportedByServer
-            | Self::KratosRejected => State::Stalled,
+            | Self::KratosRejected
+            | Self::DeletionHeld
+            | Self::IdentitiesMissing => State::Stalled,
         }
     }
 }

@@ -15,6 +15,7 @@ use super::plan::{self, Observed, Plan, Step};
 use super::status::Seen;
 use crate::api::{Reason, Verdict};
 use crate::events::Happening;
+use crate::instance::protect;
 use crate::kratos::{Class, Identity, State};
 use crate::place::Place;
 
@@ -130,6 +131,7 @@ fn note_standing(search: &Search<'_>, desired: &Desired, plan: &Plan, identity: 
     let as_of = if plan.steps.is_empty() { as_of } else { Instant::now() };
     shared.managed.note(&place, identity, as_of);
     shared.listing.note(&place, &identity.id);
+    protect::restored(&inputs.instance, &inputs.claimant.uid, context);
     let mark = match Mark::read(&identity.metadata_admin) {
         Found::Mark(mark) if inputs.claimant.is_ours(&mark) => *mark,
         _ => inputs.claimant.mark(plan.owned_paths.clone(), None),
@@ -143,6 +145,7 @@ fn note_standing(search: &Search<'_>, desired: &Desired, plan: &Plan, identity: 
         }
         remembered.unanswered_create = None;
         remembered.conflict = None;
+        remembered.gone_since = None;
         remembered.wrote_finalizer = true;
         remembered.sessions_ended = desired.state == Some(State::Inactive) && identity.state == State::Inactive;
     });

@@ -20,6 +20,9 @@ pub struct Remembered {
     pub unanswered_create: Option<Instant>,
     /// When a create of ours met a conflict that no identifier explains.
     pub conflict: Option<Instant>,
+    /// Since when the identity that the resource has had is known to be gone. Another one is made only after a listing
+    /// that began later has shown how many are.
+    pub gone_since: Option<Instant>,
     /// The identity that this process saw marked as ours, and its mark.
     pub ours: Option<(String, Mark)>,
     /// Whether the sessions of the identity, inactive, were seen to be gone.
@@ -77,6 +80,7 @@ impl Remembered {
             finalizer_seen: None,
             unanswered_create: None,
             conflict: None,
+            gone_since: None,
             ours: None,
             sessions_ended: false,
             failures: 0,

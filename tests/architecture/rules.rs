@@ -24,6 +24,7 @@ const PURE: &[&str] = &[
     "crate::identity::traits_from",
     "crate::identity::validity",
     "crate::instance::consent",
+    "crate::instance::protection",
     "crate::instance::rules",
     "crate::instance::settings",
     "crate::instance::status",
@@ -71,7 +72,7 @@ const ACQUAINTANCES: [(&str, &str, &[&str]); 2] = [
     (
         "crate::identity",
         "crate::instance",
-        &["Entry", "Handle", "consent", "references", "listing", "rules", "schemas"],
+        &["Entry", "Handle", "consent", "references", "listing", "protect", "protection", "rules", "schemas", "standing"],
     ),
     ("crate::instance", "crate::identity", &["mark", "json", "schema"]),
 ];
