@@ -178,8 +178,7 @@ pub fn take_census(
 /// Persists and answers until the instance is gone, or isn't the one any more that `shared` belongs to.
 pub async fn keep_protecting(place: Place, shared: Arc<Shared>, context: Arc<Context>) {
     // What is being deleted must be known first.
-    let is_ready = shared.stopped.run_until_cancelled(context.identities.wait_until_ready()).await;
-    if is_ready.is_none_or(|ready| ready.is_err()) {
+    if shared.stopped.run_until_cancelled(context.identities_listed.wait()).await.is_none() {
         return;
     }
     while let Some(handle) = current(&place, &shared, &context) {

@@ -45,8 +45,8 @@ async fn when_due(handle: &Handle, context: &Context) {
     let due = handle.shared.listing.due(backoff::spread(interval));
     tokio::time::sleep_until(due.into()).await;
     handle.shared.gate.opened().await;
-    // What the listing is compared with must be known. While everything stops there is nothing to wait for.
-    let _ = context.identities.wait_until_ready().await;
+    // What the listing is compared with must be known.
+    context.identities_listed.wait().await;
 }
 
 /// One listing, and what follows from it.
