@@ -25,7 +25,7 @@ pub const RECONCILE_REQUESTED_AT: &str = "kratos-operator.dev/reconcile-requeste
 /// Flux's annotation of the same meaning.
 pub const FLUX_REQUESTED_AT: &str = "reconcile.fluxcd.io/requestedAt";
 
-/// A new value on a KratosInstance releases what its protection holds at that moment.
+/// A new value on a `KratosInstance` releases what its protection holds at that moment.
 pub const RELEASE: &str = "kratos-operator.dev/release";
 
 /// The value of the release annotation.

@@ -57,6 +57,17 @@ impl Memory {
         });
     }
 
+    /// Takes in whether a complete listing, begun at `begun`, showed the identity that a resource has had.
+    pub fn listed(&self, uid: &str, begun: Instant, is_gone: bool) {
+        self.update(uid, |remembered| {
+            if is_gone {
+                remembered.gone_since.get_or_insert(begun);
+            } else if remembered.gone_since.is_some_and(|since| since < begun) {
+                remembered.gone_since = None;
+            }
+        });
+    }
+
     /// Forgets what isn't there any more.
     pub fn retain(&self, is_there: impl Fn(&str) -> bool) {
         self.lock().retain(|uid, _| is_there(uid));

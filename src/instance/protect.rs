@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 use k8s_openapi::jiff::Timestamp;
 use kube::runtime::reflector::ObjectRef;
 use kube::{Api, ResourceExt};
+use serde_json::json;
 use tokio::sync::{Notify, oneshot};
 
 use super::handle::{Handle, Shared};
@@ -135,7 +136,7 @@ pub fn restored(handle: &Handle, uid: &str, context: &Context) {
 
 /// The ids that resources of the instance have had, before a listing begins, and whose they are. A status authorises
 /// nothing: here it only makes us careful.
-pub fn expected(handle: &Handle, context: &Context) -> HashMap<String, Place> {
+pub(super) fn expected(handle: &Handle, context: &Context) -> HashMap<String, Place> {
     let mut expected = HashMap::new();
     each(&handle.place, context, |resource| {
         if let Some(id) = id_of(resource).filter(|_| is_admitted(handle, resource, context)) {
@@ -147,7 +148,7 @@ pub fn expected(handle: &Handle, context: &Context) -> HashMap<String, Place> {
 
 /// Takes in what a complete listing, begun at `begun`, didn't show of `managed` that were expected. To be called before
 /// the listing counts: nothing is made again by a listing whose missing weren't counted.
-pub fn take_census(
+pub(super) fn take_census(
     handle: &Handle,
     (managed, missing): (usize, &HashMap<String, Place>),
     begun: Instant,
@@ -158,15 +159,13 @@ pub fn take_census(
     each(&handle.place, context, |resource| {
         // One that was dealt with meanwhile isn't missed.
         let is_meant = deletion_of(resource).is_some_and(|deletion| protection::is_granted(&status, &deletion));
-        if !is_meant && id_of(resource).is_some_and(|id| missing.contains_key(id)) {
-            gone.extend(resource.uid());
+        let (Some(id), Some(uid)) = (id_of(resource), resource.uid()) else { return };
+        if !is_meant {
+            let is_gone = missing.contains_key(id);
+            context.memory.listed(&uid, begun, is_gone);
+            gone.extend(is_gone.then_some(uid));
         }
     });
-    for uid in &gone {
-        context.memory.update(uid, |remembered| {
-            remembered.gone_since.get_or_insert(begun);
-        });
-    }
     let number = |count| u32::try_from(count).unwrap_or(u32::MAX);
     let mut state = handle.shared.protector.state();
     state.census = Some(Census { managed: number(managed), missing: number(gone.len()) });
@@ -176,7 +175,7 @@ pub fn take_census(
 }
 
 /// Persists and answers until the instance is gone, or isn't the one any more that `shared` belongs to.
-pub async fn keep_protecting(place: Place, shared: Arc<Shared>, context: Arc<Context>) {
+pub(super) async fn keep_protecting(place: Place, shared: Arc<Shared>, context: Arc<Context>) {
     // What is being deleted must be known first.
     if shared.stopped.run_until_cancelled(context.identities_listed.wait()).await.is_none() {
         return;
@@ -199,7 +198,8 @@ pub async fn keep_protecting(place: Place, shared: Arc<Shared>, context: Arc<Con
 async fn round(handle: &Handle, context: &Context) -> Result<(), kube::Error> {
     let asking = std::mem::take(&mut handle.shared.protector.state().asking);
     let asked: Vec<_> = asking.iter().map(|asking| asking.deletion.clone()).collect();
-    let status = settle(handle, &asked, context).await?;
+    // An instance that is gone, or can't be read any more, holds nobody: its handle is about to go.
+    let Some(status) = settle(handle, &asked, context).await? else { return Ok(()) };
     for Asking { deletion, answer } in asking {
         let granted = protection::is_granted(&status, &deletion);
         let _ = answer.send(if granted { Answer::Granted } else { Answer::Held });
@@ -208,35 +208,38 @@ async fn round(handle: &Handle, context: &Context) -> Result<(), kube::Error> {
 }
 
 /// Brings the persisted status up to date. What it says is persisted when this returns.
-async fn settle(handle: &Handle, asked: &[Deletion], context: &Context) -> Result<ProtectionStatus, kube::Error> {
+async fn settle(
+    handle: &Handle,
+    asked: &[Deletion],
+    context: &Context,
+) -> Result<Option<ProtectionStatus>, kube::Error> {
     let api: Api<InstanceObject> = Api::namespaced(context.client.clone(), &handle.place.namespace);
-    let mut instance = seen(&handle.place, context);
+    let mut object = seen(&handle.place, context);
     let mut tries = 0;
-    loop {
-        let Some(before) = &instance else { return Ok(ProtectionStatus::default()) };
-        let after = decide(handle, before, asked, context);
-        if before.status.as_ref().and_then(|status| status.protection.as_ref()).unwrap_or(&ProtectionStatus::default())
-            == &after
-        {
-            return Ok(after);
+    while let Some(instance) = object.as_deref().and_then(|object| object.0.as_ref().ok()) {
+        let before = persisted(instance);
+        let after = decide(handle, instance, asked, context);
+        if before == after {
+            return Ok(Some(after));
         }
         tries += 1;
-        match kube_write::guarded_status(&api, before, &serde_json::json!({ "protection": after })).await {
+        match kube_write::guarded_status(&api, instance, &json!({ "protection": after })).await {
             Ok(written) => {
                 context.latest_instances.note(written);
-                follow(handle, before, &after, context);
-                return Ok(after);
+                follow(handle, instance, (&before, &after), context);
+                return Ok(Some(after));
             }
             Err(error) if kube_write::is_outdated(&error) && tries < TRIES => {
-                instance = api.get_opt(&handle.place.name).await?.and_then(|live| live.0.ok());
+                object = api.get_opt(&handle.place.name).await?.map(Arc::new);
             }
             Err(error) => return Err(error),
         }
     }
+    Ok(None)
 }
 
 fn decide(handle: &Handle, instance: &KratosInstance, asked: &[Deletion], context: &Context) -> ProtectionStatus {
-    let before = instance.status.as_ref().and_then(|status| status.protection.clone()).unwrap_or_default();
+    let before = persisted(instance);
     let is_needed = before.held > 0 || !asked.is_empty();
     let under_way = if is_needed { under_way(&handle.place, context) } else { Vec::new() };
     let under_way: Vec<_> = under_way.into_iter().map(|(_, deletion)| deletion).collect();
@@ -261,22 +264,28 @@ fn decide(handle: &Handle, instance: &KratosInstance, asked: &[Deletion], contex
 }
 
 /// What follows from what was just persisted.
-fn follow(handle: &Handle, before: &KratosInstance, after: &ProtectionStatus, context: &Context) {
-    let old = before.status.as_ref().and_then(|status| status.protection.clone()).unwrap_or_default();
+fn follow(
+    handle: &Handle,
+    instance: &KratosInstance,
+    (before, after): (&ProtectionStatus, &ProtectionStatus),
+    context: &Context,
+) {
     // Its conditions say how many are held or missing.
-    if (old.held, old.missing) != (after.held, after.missing) {
+    if (before.held, before.missing) != (after.held, after.missing) {
         context.pokes.instance(&handle.place);
     }
-    let is_released = old.last_release != after.last_release;
-    if old.missing > 0 && after.missing == 0 {
+    let is_released = before.last_release != after.last_release;
+    let publish = |note: String| {
         if is_released {
-            let note = format!("{} identities that are gone from Kratos are made again", after.recreating);
-            context.events.publish(before, Happening::normal("Released", "Release", note));
+            context.events.publish(instance, Happening::normal("Released", "Release", note));
         }
+    };
+    if before.missing > 0 && after.missing == 0 {
+        publish(format!("{} identities that are gone from Kratos are made again", after.recreating));
         context.pokes.identities(references::referring(context, &handle.place));
-    } else if old.held > 0 && after.held == 0 && is_released {
-        let note = format!("{} deletions that were held are carried out", old.held);
-        context.events.publish(before, Happening::normal("Released", "Release", note));
+    } else if before.held > 0 && after.held == 0 {
+        publish(format!("{} deletions that were held are carried out", before.held));
+        // Released or not: one that asked a moment ago may have been answered by what was persisted before.
         context.pokes.identities(under_way(&handle.place, context).into_iter().map(|(place, _)| place));
     }
 }
@@ -284,14 +293,18 @@ fn follow(handle: &Handle, before: &KratosInstance, after: &ProtectionStatus, co
 /// The protection as it was persisted last, and the release annotation, as far as the watch and our own writes show. It
 /// may be older: what it grants stays granted, and what it holds is looked at again when it is released.
 fn standing(place: &Place, context: &Context) -> (ProtectionStatus, Option<String>) {
-    let Some(instance) = seen(place, context) else { return <_>::default() };
-    let token = release_token(instance.metadata.annotations.as_ref()).map(str::to_owned);
-    (instance.status.and_then(|status| status.protection).unwrap_or_default(), token)
+    let object = seen(place, context);
+    let Some(instance) = object.as_deref().and_then(|object| object.0.as_ref().ok()) else { return <_>::default() };
+    (persisted(instance), release_token(instance.metadata.annotations.as_ref()).map(str::to_owned))
 }
 
-fn seen(place: &Place, context: &Context) -> Option<KratosInstance> {
+fn persisted(instance: &KratosInstance) -> ProtectionStatus {
+    instance.status.as_ref().and_then(|status| status.protection.clone()).unwrap_or_default()
+}
+
+fn seen(place: &Place, context: &Context) -> Option<Arc<InstanceObject>> {
     let seen = context.instances.get(&ObjectRef::new(&place.name).within(&place.namespace))?;
-    context.latest_instances.of(&seen).0.as_ref().ok().cloned()
+    Some(context.latest_instances.of(&seen))
 }
 
 /// Calls for each resource of the instance that carries our finalizer: only those have had identities through it.

@@ -63,10 +63,10 @@ fn protection(handle: &Handle, instance: &KratosInstance) -> Option<Verdict> {
     (*held > 0).then(|| Verdict::new(Reason::DeletionHeld, message))
 }
 
-/// What releases what an instance holds.
+/// The command that releases what an instance holds: by any value that wasn't there before.
 fn release(place: &Place) -> String {
     let Place { namespace, name } = place;
-    format!("kubectl annotate kinst {name} -n {namespace} --overwrite {RELEASE}=<any new value>")
+    format!("kubectl annotate kinst {name} -n {namespace} --overwrite {RELEASE}=$(date +%s)")
 }
 
 /// The verdict on a resource whose deletion is held.

@@ -72,7 +72,18 @@ const ACQUAINTANCES: [(&str, &str, &[&str]); 2] = [
     (
         "crate::identity",
         "crate::instance",
-        &["Entry", "Handle", "consent", "references", "listing", "protect", "protection", "rules", "schemas", "standing"],
+        &[
+            "Entry",
+            "Handle",
+            "consent",
+            "references",
+            "listing",
+            "protect",
+            "protection",
+            "rules",
+            "schemas",
+            "standing",
+        ],
     ),
     ("crate::instance", "crate::identity", &["mark", "json", "schema"]),
 ];

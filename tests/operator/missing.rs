@@ -8,7 +8,8 @@ use kratos_operator::api::{KratosInstance, condition};
 use kube::api::{Patch, PatchParams};
 use serde_json::{Value, json};
 
-use crate::scene::{Scene, id_of};
+use crate::scene::{Scene, id_of, merge};
+use crate::testenv::kratos::{Kratos, Options};
 
 const CREATE: &str = "POST /admin/identities";
 
@@ -54,7 +55,8 @@ fn protection_of(instance: &KratosInstance) -> ProtectionStatus {
 async fn misses(scene: &Scene, count: u32) -> KratosInstance {
     let told = |instance: &KratosInstance| {
         let stalled = condition::find(&instance.status.as_ref()?.conditions, "Stalled")?;
-        let is_told = stalled.reason == "IdentitiesMissing" && stalled.message.starts_with(&format!("{count} identities"));
+        let is_told =
+            stalled.reason == "IdentitiesMissing" && stalled.message.starts_with(&format!("{count} identities"));
         (is_told && protection_of(instance).missing == count).then_some(())
     };
     scene.instance_until("default", "identities are missing", told).await
@@ -73,7 +75,8 @@ async fn in_an_empty_database_nothing_is_made_or_let_go_and_when_the_right_one_i
     scene.kratos.exchange_database().await.expect("it starts with an empty one");
     scene.proxy.reset();
     let instance = misses(&scene, 12).await;
-    let message = &condition::find(&instance.status.as_ref().expect("a status").conditions, "Stalled").expect("so").message;
+    let message =
+        &condition::find(&instance.status.as_ref().expect("a status").conditions, "Stalled").expect("so").message;
     assert!(message.contains("kubectl annotate kinst default"), "{message}");
 
     scene.identity("newcomer", plain("newcomer")).await;
@@ -103,7 +106,8 @@ async fn in_an_empty_database_nothing_is_made_or_let_go_and_when_the_right_one_i
 }
 
 #[tokio::test]
-async fn a_process_that_starts_over_an_empty_database_makes_nothing_until_released_and_then_each_once_whatever_is_killed() {
+async fn a_process_that_starts_over_an_empty_database_makes_nothing_until_released_and_then_each_once_whatever_is_killed()
+ {
     let mut scene = Scene::own().await.with_instance().await;
     let before = made(&scene, 30).await;
     release(&scene, "of last year").await;
@@ -141,4 +145,27 @@ async fn a_process_that_starts_over_an_empty_database_makes_nothing_until_releas
     scene.kratos.exchange_database().await.expect("it starts with the one of before");
     scene.operator().restart().expect("it starts");
     misses(&scene, 30).await;
+}
+
+#[tokio::test]
+async fn a_wrong_url_leads_nowhere_and_the_right_one_leads_back() {
+    let scene = Scene::shared().await;
+    let protected = json!({"protection": {"maxMissing": 2}});
+    scene.instance(protected.clone()).await;
+    let before = made(&scene, 4).await;
+    let wrong = Kratos::start(Options::default()).await.expect("another Kratos");
+    let mut changes = json!({"adminURL": wrong.admin_url(), "publicURL": wrong.public_url()});
+    merge(&mut changes, protected.clone());
+    scene.apply_instance(&scene.namespace, "default", scene.instance_spec(changes)).await;
+    misses(&scene, 4).await;
+    scene.delete("one-of-many-0").await;
+    scene.retrying("one-of-many-0", "InstanceNotReady").await;
+    let (status, there) = wrong.raw(reqwest::Method::GET, "admin/identities", &Value::Null).await.expect("it answers");
+    assert_eq!((status.as_u16(), there), (200, json!([])));
+
+    scene.instance(protected).await;
+    scene.gone("one-of-many-0").await;
+    let mut expected = before;
+    expected.remove("one-of-many-0");
+    assert_eq!(in_kratos(&scene).await, expected);
 }

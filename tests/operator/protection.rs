@@ -47,7 +47,9 @@ async fn listed(
         let all = api.list(&ListParams::default()).await.ok()?.items;
         holds(&all).then_some(all)
     });
-    found.await.unwrap_or_else(|error| panic!("{error}\n{}", scene.whole_log().lines().rev().take(40).collect::<String>()))
+    found
+        .await
+        .unwrap_or_else(|error| panic!("{error}\n{}", scene.whole_log().lines().rev().take(40).collect::<String>()))
 }
 
 fn are_held(all: &[KratosIdentity], count: usize) -> bool {
@@ -133,7 +135,8 @@ async fn of_five_hundred_that_go_with_their_namespace_480_stay_until_released_wh
     assert!(message.contains("kubectl annotate kinst default"), "{message}");
     assert_eq!(ids_in(&scene, &tenant).await.len(), 480);
     let message = message_of(&held[0], "Stalled");
-    let release_it = format!("kubectl annotate kinst default -n {} --overwrite kratos-operator.dev/release=", scene.namespace);
+    let release_it =
+        format!("kubectl annotate kinst default -n {} --overwrite kratos-operator.dev/release=", scene.namespace);
     assert!(message.contains(&release_it) && message.contains("deletion.policy to Orphan"), "{message}");
     let writes = scene.kubernetes_seen().iter().filter(|seen| seen.label == INSTANCE_STATUS).count();
     assert!(writes <= 40, "{writes} writes of instances");

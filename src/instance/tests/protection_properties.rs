@@ -15,7 +15,10 @@ enum Event {
     /// So many resources are deleted.
     Delete(usize),
     /// Some of those that aren't let go ask, the first of them or the last.
-    Ask { count: usize, from_the_end: bool },
+    Ask {
+        count: usize,
+        from_the_end: bool,
+    },
     /// The first ones that were granted are gone.
     Go(usize),
     Pass(Duration),

@@ -9,7 +9,7 @@ use rstest::rstest;
 use crate::api::protection::{LastRelease, ProtectionStatus, Reservation};
 use crate::instance::protection::{Census, Deletion, Limits, Situation, is_granted, is_new, is_too_many, next};
 
-const LIMITS: Limits = Limits { max_deletions: 3, window: Duration::from_secs(600), max_missing: 5 };
+const LIMITS: Limits = Limits { max_deletions: 3, window: Duration::from_mins(10), max_missing: 5 };
 
 fn at(second: i64) -> Timestamp {
     Timestamp::from_second(second).unwrap()
@@ -37,8 +37,8 @@ fn reserved(entries: &[(i64, u32)]) -> Vec<Reservation> {
     entries.iter().map(|(second, count)| Reservation { at: Time(at(*second)), count: *count }).collect()
 }
 
-fn release(token: &str, second: Option<i64>) -> Option<LastRelease> {
-    Some(LastRelease { token: Some(token.into()), at: second.map(|second| Time(at(second))) })
+fn release(token: &str, second: Option<i64>) -> LastRelease {
+    LastRelease { token: Some(token.into()), at: second.map(|second| Time(at(second))) }
 }
 
 #[test]
@@ -92,7 +92,7 @@ fn a_release_lets_go_what_was_deleted_by_then_and_begins_the_count_anew() {
     let held = next(&ProtectionStatus::default(), &asking(&first, 100));
     let under_way = [deleted(3..5, 100), deleted(5..6, 130)].concat();
     let status = next(&held, &Situation { token: Some("1"), under_way: &under_way, ..quiet(140) });
-    assert_eq!((status.held, &status.last_release), (0, &release("1", Some(130))));
+    assert_eq!((status.held, &status.last_release), (0, &Some(release("1", Some(130)))));
     assert_eq!(status.reserved, []);
     assert_eq!(granted(&status, &under_way), 3);
     let news = deleted(6..12, 150);
@@ -100,7 +100,7 @@ fn a_release_lets_go_what_was_deleted_by_then_and_begins_the_count_anew() {
     assert_eq!((granted(&after, &news), after.held), (3, 3), "the same value releases nothing more");
     assert_eq!(granted(&after, &under_way), 3, "what was released stays so");
     let again = next(&after, &Situation { token: Some("2"), under_way: &news, ..quiet(160) });
-    assert_eq!((again.held, &again.last_release), (0, &release("2", Some(150))));
+    assert_eq!((again.held, &again.last_release), (0, &Some(release("2", Some(150)))));
 }
 
 #[test]
@@ -113,11 +113,8 @@ fn one_that_asks_together_with_its_release_goes() {
 
 #[rstest]
 #[case::none(None, None)]
-#[case::of_long_ago(Some("old"), release("old", None))]
-fn a_value_that_was_there_before_releases_nothing(
-    #[case] token: Option<&str>,
-    #[case] expected: Option<LastRelease>,
-) {
+#[case::of_long_ago(Some("old"), Some(release("old", None)))]
+fn a_value_that_was_there_before_releases_nothing(#[case] token: Option<&str>, #[case] expected: Option<LastRelease>) {
     let first = deleted(0..5, 100);
     let status = next(&ProtectionStatus::default(), &Situation { token, ..asking(&first, 100) });
     assert_eq!((status.held, &status.last_release), (2, &expected));
@@ -197,13 +194,13 @@ fn listed(managed: u32, missing: u32, second: i64) -> Situation<'static> {
 #[test]
 fn missing_identities_are_made_again_once_released_and_that_ends_when_they_are_there() {
     let mut status = next(&ProtectionStatus::default(), &Situation { token: Some("old"), ..listed(40, 30, 100) });
-    assert_eq!((status.missing, &status.last_release), (30, &release("old", None)));
+    assert_eq!((status.missing, &status.last_release), (30, &Some(release("old", None))));
     assert_eq!(next(&status, &Situation { token: Some("old"), ..listed(40, 30, 110) }), status);
     // A process that has listed nothing yet neither releases nor ends it.
     assert_eq!(next(&status, &Situation { token: Some("new"), ..quiet(120) }), status);
 
     status = next(&status, &Situation { token: Some("new"), ..listed(40, 30, 120) });
-    assert_eq!((status.missing, status.recreating, &status.last_release), (0, 30, &release("new", None)));
+    assert_eq!((status.missing, status.recreating, &status.last_release), (0, 30, &Some(release("new", None))));
     for (missing, recreating) in [(30, 30), (12, 12), (14, 12), (0, 0)] {
         status = next(&status, &Situation { token: Some("new"), ..listed(40, missing, 130) });
         assert_eq!((status.missing, status.recreating), (0, recreating));
@@ -228,5 +225,5 @@ fn one_value_releases_one_thing() {
     let one = next(&both, &Situation { token: Some("1"), under_way: &first[3..], ..listed(40, 30, 120) });
     assert_eq!((one.held, one.missing, one.recreating), (2, 0, 30));
     let two = next(&one, &Situation { token: Some("2"), under_way: &first[3..], ..listed(40, 30, 130) });
-    assert_eq!((two.held, two.recreating, &two.last_release), (0, 30, &release("2", Some(100))));
+    assert_eq!((two.held, two.recreating, &two.last_release), (0, 30, &Some(release("2", Some(100)))));
 }
