@@ -9,7 +9,6 @@ use kube::api::{Api, DeleteParams, PostParams};
 use serde_json::{Value, json};
 
 use crate::scene::{Cluster, Scene, Server, WITHIN, id_of, message_of};
-use crate::testenv::operator::Operator;
 use crate::testenv::process::eventually;
 
 fn customer(name: &str) -> Value {
@@ -20,7 +19,7 @@ fn customer(name: &str) -> Value {
 async fn cluster_over(kratos: &Server, namespace: &str) -> Scene {
     let Server::Own(kratos) = kratos else { panic!("a Kratos of its own") };
     let cluster = Arc::new(Cluster::start().await);
-    let operator = Operator::start(cluster.operator(vec![namespace.to_owned()])).expect("the operator starts");
+    let operator = cluster.start_operator(vec![namespace.to_owned()]);
     let kratos = Server::Own(Arc::clone(kratos));
     Scene::set(cluster, kratos, Some(operator), namespace.to_owned()).await
 }
@@ -86,8 +85,9 @@ async fn a_rebuilt_cluster_takes_its_identities_back_and_changes_nothing_but_the
     logs_in(&old).await;
 
     // The old cluster is gone with everything in it; Kratos is not.
-    let Scene { operator, kratos, cluster, namespace, .. } = old;
-    drop((operator, cluster));
+    let Server::Own(kratos) = &old.kratos else { panic!("a Kratos of its own") };
+    let (kratos, namespace) = (Server::Own(Arc::clone(kratos)), old.namespace.clone());
+    drop(old);
     let new = cluster_over(&kratos, &namespace).await;
     new.instance(json!({})).await;
     for (name, spec) in &manifests {
