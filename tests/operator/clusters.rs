@@ -8,6 +8,7 @@ use kratos_operator::kratos::{Identity, State};
 use kube::api::{Api, DeleteParams, PostParams};
 use serde_json::{Value, json};
 
+use crate::passwords::put_secret;
 use crate::scene::{Cluster, Scene, Server, WITHIN, id_of, message_of};
 use crate::testenv::process::eventually;
 
@@ -74,6 +75,9 @@ async fn a_rebuilt_cluster_takes_its_identities_back_and_changes_nothing_but_the
     let old = Scene::own().await.with_instance().await;
     let mut ada = customer("ada");
     ada["metadataAdmin"] = json!({"costCenter": "42"});
+    // Chosen before she chose another one; the new cluster's operator has another key to tell by.
+    ada["credentials"] = json!({"password": {"secretKeyRef": {"name": "ada", "key": "password"}}});
+    put_secret(&old, &[("password", b"given-to-ada-4714")]).await;
     let manifests = [("ada", ada), ("box", json!({"schemaID": "plain", "traits": {"label": "box"}}))];
     let mut before = Vec::new();
     for (name, spec) in &manifests {
@@ -90,6 +94,7 @@ async fn a_rebuilt_cluster_takes_its_identities_back_and_changes_nothing_but_the
     drop(old);
     let new = cluster_over(&kratos, &namespace).await;
     new.instance(json!({})).await;
+    put_secret(&new, &[("password", b"given-to-ada-4714")]).await;
     for (name, spec) in &manifests {
         new.identity(name, spec.clone()).await;
     }
@@ -116,6 +121,7 @@ async fn a_rebuilt_cluster_takes_its_identities_back_and_changes_nothing_but_the
     }
     assert_eq!(new.ours().await.len(), 2);
     logs_in(&new).await;
+    assert_eq!(new.proxy.count("PUT /admin/identities/{id}"), 0, "her own password stays");
 }
 
 async fn set_password(scene: &Scene, identity: &Identity, password: &str) {
