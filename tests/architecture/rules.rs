@@ -7,6 +7,7 @@ use crate::tree::{File, files};
 const PURE: &[&str] = &[
     "crate::api",
     "crate::changes",
+    "crate::identity::absent",
     "crate::identity::actions",
     "crate::identity::addresses",
     "crate::identity::adoption",
@@ -14,6 +15,7 @@ const PURE: &[&str] = &[
     "crate::identity::desired",
     "crate::identity::facts",
     "crate::identity::json",
+    "crate::identity::links",
     "crate::identity::mark",
     "crate::identity::password",
     "crate::identity::plan",
@@ -23,6 +25,7 @@ const PURE: &[&str] = &[
     "crate::identity::status",
     "crate::identity::traits_from",
     "crate::identity::validity",
+    "crate::identity::watch",
     "crate::instance::consent",
     "crate::instance::rules",
     "crate::instance::settings",
@@ -39,6 +42,7 @@ const WIRE: &[&str] = &[
     "CredentialImport",
     "CredentialType",
     "Identity",
+    "OidcLink",
     "PasswordImport",
     "PatchOperation",
     "RateLimit",
@@ -73,7 +77,7 @@ const ACQUAINTANCES: [(&str, &str, &[&str]); 2] = [
         "crate::instance",
         &["Entry", "Handle", "consent", "references", "listing", "rules", "schemas"],
     ),
-    ("crate::instance", "crate::identity", &["mark", "json", "schema"]),
+    ("crate::instance", "crate::identity", &["mark", "json", "schema", "watch"]),
 ];
 
 fn is_within(path: &str, ancestor: &str) -> bool {

@@ -107,11 +107,20 @@ pub struct Scene {
 impl Scene {
     /// In the world that tests share. No test may stop or change anything but what is in its namespace.
     pub async fn shared() -> Self {
+        Self::shared_but_for(Server::Shared(Kratos::shared().await)).await
+    }
+
+    /// The same with a Kratos of one's own.
+    pub async fn with_kratos(options: Options) -> Self {
+        let kratos = Kratos::start(options).await.expect("Kratos starts");
+        Self::shared_but_for(Server::Own(Arc::new(kratos))).await
+    }
+
+    async fn shared_but_for(kratos: Server) -> Self {
         static NEXT: AtomicUsize = AtomicUsize::new(0);
         let shared = shared().await;
         let number = NEXT.fetch_add(1, Ordering::Relaxed);
         assert!(number < SPACES, "more tests than namespaces: raise SPACES");
-        let kratos = Server::Shared(Kratos::shared().await);
         Self::set(Arc::clone(&shared.cluster), kratos, None, space(number)).await
     }
 
