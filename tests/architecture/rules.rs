@@ -39,6 +39,7 @@ const PURE: &[&str] = &[
 /// What a pure module may name of the client's module: wire types, plain settings, and what a failure is.
 const WIRE: &[&str] = &[
     "CreateIdentity",
+    "Credential",
     "CredentialImport",
     "CredentialType",
     "Identity",

@@ -130,8 +130,11 @@ async fn what_the_schema_makes_of_security_keys_survives_its_deletion() {
     options.schemas.insert("keys".into(), json!({"type": "object", "properties": {"traits": traits}}));
     let kratos = Kratos::start(options).await.unwrap();
     let client = kratos.client();
-    let wanted =
-        CreateIdentity { schema_id: "keys".into(), traits: json!({"email": email("keys")}), ..CreateIdentity::default() };
+    let wanted = CreateIdentity {
+        schema_id: "keys".into(),
+        traits: json!({"email": email("keys")}),
+        ..CreateIdentity::default()
+    };
     let created = client.create_identity(&wanted).await.unwrap();
     let kind = CredentialType::Webauthn;
     let keys = async || {

@@ -146,8 +146,7 @@ async fn a_listing_with_the_contents_of_webauthn_names_every_kind_and_shows_no_o
 #[tokio::test]
 async fn of_saml_this_version_has_not_heard() {
     let (_, client) = kratos().await;
-    let filter =
-        IdentityFilter { include_credential: vec![CredentialType::Saml], ..IdentityFilter::by_ids([NOBODY]) };
+    let filter = IdentityFilter { include_credential: vec![CredentialType::Saml], ..IdentityFilter::by_ids([NOBODY]) };
     assert_eq!(list(&client, filter).await.unwrap_err().class(), Class::Rejected);
     let link = OidcLink { provider: "okta".into(), subject: email("subject") };
     let credentials = CredentialImport { saml: vec![link], ..CredentialImport::default() };
