@@ -60,7 +60,7 @@ pub(super) fn plan(
         if is_asked_for { password.send(&claimant.uid) } else { password.decide(before, &claimant.uid) }
     });
     let is_password_sent = decision.as_ref().is_some_and(|decision| decision.is_sent);
-    let credentials = credentials::change(desired, present);
+    let credentials = credentials::change(desired, present, present.contents.unwrap_or_default());
     let refusal = credentials.refusal(present, is_password_sent);
     let is_removal_noted = !credentials.removals.is_empty() && desired.removal_ends_sessions;
     mark.sessions_pending |= is_removal_noted || decision.as_ref().is_some_and(|decision| decision.ends_sessions);

@@ -19,8 +19,8 @@ pub(super) struct Change {
     pub paths: Vec<String>,
 }
 
-/// What is to change in an identity that is there.
-pub(super) fn change(desired: &Desired, present: &Present) -> Change {
+/// What is to change in an identity that is there. `contents`: what is known of its credentials beyond what they show.
+pub(super) fn change(desired: &Desired, present: &Present, contents: Contents) -> Change {
     let identity = &present.identity;
     let there = Links::of(identity);
     let owned = present.mark.as_ref().map(|mark| mark.links.clone()).unwrap_or_default();
@@ -28,7 +28,6 @@ pub(super) fn change(desired: &Desired, present: &Present) -> Change {
     let added = desired.links.without(&there);
     let mut removals: Vec<_> = leaving.each().map(|(kind, link)| (kind, Some(link.clone()))).collect();
     let mut paths = added.and(&leaving).paths();
-    let contents = present.contents.unwrap_or_default();
     for kind in desired.absent.iter().copied().filter(|kind| absent::is_there(identity, *kind, contents)) {
         paths.push(absent::path(kind));
         let links = there.each().filter(|(of, _)| *of == kind).map(|(kind, link)| (kind, Some(link.clone())));
@@ -65,8 +64,7 @@ impl Change {
 pub fn contents_needed(desired: &Desired, present: &Present) -> Vec<CredentialType> {
     let has = |kind| desired.absent.contains(&kind) && present.identity.credential(kind).is_some();
     let assumed = Contents { password: has(CredentialType::Password), ..Contents::default() };
-    let assumed = Present { contents: Some(assumed), ..present.clone() };
-    let change = change(desired, &assumed);
+    let change = change(desired, present, assumed);
     let removes_first_factors = change.removals.iter().any(|(kind, _)| absent::is_first_factor(*kind));
     if removes_first_factors && !change.leaves_links(present) {
         return vec![CredentialType::Password, CredentialType::Webauthn, CredentialType::Passkey];
