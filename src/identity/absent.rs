@@ -17,11 +17,9 @@ pub struct Contents {
     pub password: bool,
     /// Security keys that are a second factor.
     pub second_factor_key: bool,
-    /// Security keys or passkeys that log in by themselves.
-    pub first_factor_key: bool,
-    /// Codes that may log in by themselves: whether they do is for the server to say, so they count only with one that
-    /// keeps the last first factor on its own.
-    pub codes: bool,
+    /// Anything else that logs in by itself, but for links: passwordless security keys, passkeys; and codes, where the
+    /// server keeps the last thing to log in with on its own, for only it knows whether codes are one.
+    pub other_first_factor: bool,
 }
 
 impl Contents {
@@ -35,9 +33,9 @@ impl Contents {
         Self {
             password: password.is_some_and(Credential::has_password_hash) || is_migrated,
             second_factor_key: keys(CredentialType::Webauthn).iter().any(|key| !is_passwordless(key)),
-            first_factor_key: keys(CredentialType::Webauthn).iter().any(is_passwordless)
-                || !keys(CredentialType::Passkey).is_empty(),
-            codes: server_keeps_the_last && has_identifiers(identity, CredentialType::Code),
+            other_first_factor: keys(CredentialType::Webauthn).iter().any(is_passwordless)
+                || !keys(CredentialType::Passkey).is_empty()
+                || (server_keeps_the_last && has_identifiers(identity, CredentialType::Code)),
         }
     }
 }

@@ -196,9 +196,11 @@ fn happening(plan: &Plan) -> Option<Happening> {
         let note = "the password was changed in Kratos, as the Secret says";
         return Some(Happening::normal("PasswordChanged", "Change", note));
     }
-    let is_write = |step: &Step| match step {
-        Step::Patch { .. } | Step::Update { .. } | Step::VerifyAddresses { .. } | Step::DeleteCredential { .. } => true,
-        _ => false,
+    let is_write = |step: &Step| {
+        matches!(
+            step,
+            Step::Patch { .. } | Step::Update { .. } | Step::VerifyAddresses { .. } | Step::DeleteCredential { .. }
+        )
     };
     if !is_among(is_write) {
         return None;

@@ -38,16 +38,19 @@ impl Links {
     }
 
     /// Those that aren't among `others`.
+    #[must_use]
     pub fn without(&self, others: &Self) -> Self {
         self.filter(|kind, link| !others.has(kind, link))
     }
 
     /// Those that are among `others` too.
+    #[must_use]
     pub fn among(&self, others: &Self) -> Self {
         self.filter(|kind, link| others.has(kind, link))
     }
 
     /// These and `others`, each once.
+    #[must_use]
     pub fn and(&self, others: &Self) -> Self {
         let Self { mut oidc, mut saml } = others.without(self);
         oidc.splice(0..0, self.oidc.iter().cloned());

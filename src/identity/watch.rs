@@ -30,6 +30,7 @@ impl Watch {
     }
 
     /// With what is left as it is, by a look that only looks.
+    #[must_use]
     pub fn leaving(self, identity: &Identity, contents: Option<Contents>) -> Self {
         let left = self.off(identity, contents.unwrap_or_default());
         Self { left, ..self }

@@ -40,15 +40,7 @@ pub(super) fn plan(
     if let Some(state) = state.filter(|state| *state != identity.state) {
         operations.push(PatchOperation::Replace { path: STATE.into(), value: state.as_str().into() });
     }
-    for (path, wanted, there) in [
-        (EXTERNAL_ID, &desired.external_id, &identity.external_id),
-        (ORGANIZATION_ID, &desired.organization_id, &identity.organization_id),
-    ] {
-        let is_owned = wanted.is_some() || owned_before.iter().any(|owned| owned == path);
-        if is_owned && wanted != there {
-            operations.push(PatchOperation::Add { path: path.into(), value: wanted.clone().into() });
-        }
-    }
+    diff_ids(identity, desired, owned_before, &mut operations);
     let pending = actions::pending(&desired.actions, present.mark.as_ref(), now);
     let mut mark = claimant.mark(owned_paths.clone(), present.mark.as_ref());
     for action in &pending {
@@ -174,6 +166,18 @@ fn wanted_traits(desired: &Desired, identity: &Identity, owned_before: &[String]
         TraitsPolicy::Merge => json::merge(TRAITS, &identity.traits, &desired.traits, owned_before, Null::Value),
         TraitsPolicy::Exact => Value::Object(desired.traits.clone()),
         TraitsPolicy::CreateOnly => identity.traits.clone(),
+    }
+}
+
+fn diff_ids(identity: &Identity, desired: &Desired, owned_before: &[String], operations: &mut Vec<PatchOperation>) {
+    for (path, wanted, there) in [
+        (EXTERNAL_ID, &desired.external_id, &identity.external_id),
+        (ORGANIZATION_ID, &desired.organization_id, &identity.organization_id),
+    ] {
+        let is_owned = wanted.is_some() || owned_before.iter().any(|owned| owned == path);
+        if is_owned && wanted != there {
+            operations.push(PatchOperation::Add { path: path.into(), value: wanted.clone().into() });
+        }
     }
 }
 

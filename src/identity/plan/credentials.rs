@@ -46,7 +46,7 @@ impl Change {
         let removes = |kind| self.removals.iter().any(|(removed, _)| *removed == kind);
         let contents = present.contents.unwrap_or_default();
         let is_password_left = sends_password || (contents.password && !removes(CredentialType::Password));
-        let is_left = self.leaves_links(present) || is_password_left || contents.first_factor_key || contents.codes;
+        let is_left = self.leaves_links(present) || is_password_left || contents.other_first_factor;
         let removes_first_factors = self.removals.iter().any(|(kind, _)| absent::is_first_factor(*kind));
         (removes_first_factors && !is_left).then(last_first_factor)
     }

@@ -153,8 +153,7 @@ fn who_is_taken_over_gets_the_links_with_the_mark_in_one_request_that_is_confirm
 #[case::a_second_factor(json!({"totp": {"identifiers": ["id"]}}), Contents { second_factor_key: true, ..Contents::default() }, false)]
 #[case::another_link(json!({"saml": {"identifiers": ["okta:o1"]}}), Contents::default(), true)]
 #[case::a_password(json!({}), Contents { password: true, ..Contents::default() }, true)]
-#[case::a_passkey(json!({}), Contents { first_factor_key: true, ..Contents::default() }, true)]
-#[case::codes_where_the_server_counts(json!({}), Contents { codes: true, ..Contents::default() }, true)]
+#[case::a_passkey(json!({}), Contents { other_first_factor: true, ..Contents::default() }, true)]
 fn the_last_thing_to_log_in_with_is_kept(#[case] more: Value, #[case] contents: Contents, #[case] goes: bool) {
     let there = || ada(&["google:g1"], &[("google", "g1")], &more);
     for spec in [json!({}), absent(&["OIDC"])] {
@@ -177,7 +176,7 @@ fn the_last_thing_to_log_in_with_is_kept(#[case] more: Value, #[case] contents: 
 fn what_must_not_exist_is_deleted_and_the_sessions_end(#[case] kinds: &[&str], #[case] deleted: &[&str]) {
     let second = json!({"identifiers": ["id-of-ada"]});
     let more = json!({"totp": second, "lookup_secret": second, "webauthn": second});
-    let contents = Contents { password: true, second_factor_key: true, first_factor_key: true, ..Contents::default() };
+    let contents = Contents { password: true, second_factor_key: true, other_first_factor: true };
     let there = || ada(&["google:g1", "gitlab:theirs"], &[], &more);
     let plan = plan_for(&absent(kinds), there(), contents);
     let middle = deleted.iter().map(|step| (*step).to_owned());
@@ -197,7 +196,7 @@ fn what_must_not_exist_is_deleted_and_the_sessions_end(#[case] kinds: &[&str], #
 #[case::empty_entries(json!({"totp": {}, "lookup_secret": {"identifiers": []}, "oidc": {"identifiers": []}}))]
 #[case::what_the_schema_makes(json!({"password": {"identifiers": ["ada@a.example"]}, "webauthn": {"identifiers": ["ada@a.example"]}}))]
 fn what_is_not_there_is_not_deleted(#[case] more: Value) {
-    let contents = Contents { first_factor_key: true, ..Contents::default() };
+    let contents = Contents { other_first_factor: true, ..Contents::default() };
     let mut there = ada(&[], &[], &more);
     there.metadata_admin[GROUP]["password"] = json!({"digest": "", "keyID": ""});
     let plan = plan_for(&absent(&["TOTP", "LookupSecret", "WebAuthn", "OIDC", "SAML", "Password"]), there, contents);
@@ -254,15 +253,17 @@ fn contents_are_asked_for_where_nothing_else_tells(
 #[case::one_that_is_to_migrate(json!({"password": {"config": {"use_password_migration_hook": true}}}), Contents { password: true, ..Contents::default() })]
 #[case::both_kinds_of_keys(
     json!({"webauthn": {"config": {"credentials": [{"is_passwordless": false}, {"is_passwordless": true}]}}}),
-    Contents { second_factor_key: true, first_factor_key: true, ..Contents::default() }
+    Contents { second_factor_key: true, other_first_factor: true, ..Contents::default() }
 )]
 #[case::no_keys(json!({"webauthn": {"config": {"credentials": null}}, "passkey": {"config": {}}}), Contents::default())]
-#[case::a_passkey(json!({"passkey": {"config": {"credentials": [{}]}}}), Contents { first_factor_key: true, ..Contents::default() })]
-#[case::codes(json!({"code": {"identifiers": ["ada@a.example"]}}), Contents { codes: true, ..Contents::default() })]
+#[case::a_passkey(json!({"passkey": {"config": {"credentials": [{}]}}}), Contents { other_first_factor: true, ..Contents::default() })]
+#[case::codes(json!({"code": {"identifiers": ["ada@a.example"]}}), Contents { other_first_factor: true, ..Contents::default() })]
 fn contents_are_reduced_to_yes_and_no(#[case] credentials: Value, #[case] expected: Contents) {
     let identity = identity(&json!({ "credentials": credentials }));
     assert_eq!(Contents::of(&identity, true), expected);
-    assert!(!Contents::of(&identity, false).codes, "what nobody but the server knows doesn't count without it");
+    let without_codes = Contents::of(&identity, false).other_first_factor;
+    let is_about_codes = identity.credentials.contains_key("code");
+    assert_eq!(without_codes, expected.other_first_factor && !is_about_codes, "only the server knows of codes");
 }
 
 #[rstest]
