@@ -231,6 +231,10 @@ fn marks_of_a_former_version_say_that_sessions_are_to_end() {
 #[case::nothing_is_said(json!({}), json!({"webauthn": {}, "password": {}}), &[])]
 #[case::second_factors_show_by_themselves(absent(&["TOTP", "LookupSecret"]), json!({"totp": {}, "webauthn": {}}), &[])]
 #[case::keys_do_not(absent(&["WebAuthn"]), json!({"webauthn": {}}), &["webauthn"])]
+#[case::a_key_that_logs_in_by_itself(
+    json!({"webauthn": {"config": {"credentials": [{"is_passwordless": true}]}}}),
+    Contents { other_first_factor: true, ..Contents::default() }
+)]
 #[case::no_keys(absent(&["WebAuthn"]), json!({"totp": {}}), &[])]
 #[case::a_password_besides_a_link(absent(&["Password"]), json!({"password": {}, "oidc": {"identifiers": ["google:g1"]}}), &["password"])]
 #[case::a_password_and_nothing_else(absent(&["Password"]), json!({"password": {}}), &["password", "webauthn", "passkey"])]
