@@ -231,10 +231,6 @@ fn marks_of_a_former_version_say_that_sessions_are_to_end() {
 #[case::nothing_is_said(json!({}), json!({"webauthn": {}, "password": {}}), &[])]
 #[case::second_factors_show_by_themselves(absent(&["TOTP", "LookupSecret"]), json!({"totp": {}, "webauthn": {}}), &[])]
 #[case::keys_do_not(absent(&["WebAuthn"]), json!({"webauthn": {}}), &["webauthn"])]
-#[case::a_key_that_logs_in_by_itself(
-    json!({"webauthn": {"config": {"credentials": [{"is_passwordless": true}]}}}),
-    Contents { other_first_factor: true, ..Contents::default() }
-)]
 #[case::no_keys(absent(&["WebAuthn"]), json!({"totp": {}}), &[])]
 #[case::a_password_besides_a_link(absent(&["Password"]), json!({"password": {}, "oidc": {"identifiers": ["google:g1"]}}), &["password"])]
 #[case::a_password_and_nothing_else(absent(&["Password"]), json!({"password": {}}), &["password", "webauthn", "passkey"])]
@@ -258,6 +254,10 @@ fn contents_are_asked_for_where_nothing_else_tells(
 #[case::both_kinds_of_keys(
     json!({"webauthn": {"config": {"credentials": [{"is_passwordless": false}, {"is_passwordless": true}]}}}),
     Contents { second_factor_key: true, other_first_factor: true, ..Contents::default() }
+)]
+#[case::a_key_that_logs_in_by_itself(
+    json!({"webauthn": {"config": {"credentials": [{"is_passwordless": true}]}}}),
+    Contents { other_first_factor: true, ..Contents::default() }
 )]
 #[case::no_keys(json!({"webauthn": {"config": {"credentials": null}}, "passkey": {"config": {}}}), Contents::default())]
 #[case::a_passkey(json!({"passkey": {"config": {"credentials": [{}]}}}), Contents { other_first_factor: true, ..Contents::default() })]
