@@ -7,6 +7,7 @@ mod testenv;
 mod asking;
 mod reading;
 mod scene;
+mod traces;
 
 mod actions;
 mod adoption;
