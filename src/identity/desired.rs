@@ -10,6 +10,7 @@ use super::actions::{self, Doing, Wanted};
 use super::addresses;
 use super::adoption::{self, Target};
 use super::password::Password;
+use super::recovery::{self, Recovery};
 use super::secrets::Secrets;
 use super::traits_from;
 use super::validity::Phase;
@@ -43,6 +44,8 @@ pub struct Desired {
     pub phase: Option<Phase>,
     /// What is done once per token.
     pub actions: Vec<Wanted>,
+    /// The way into the account that is issued.
+    pub recovery: Option<Recovery>,
 }
 
 /// What a manifest says about how it is to be handled.
@@ -110,6 +113,7 @@ pub fn parse(spec: &KratosIdentitySpec, secrets: &Secrets, now: Timestamp) -> Re
         traits_from,
         verified_addresses,
         credentials,
+        recovery: _,
         validity: _,
         adoption,
         deletion: _,
@@ -130,6 +134,8 @@ pub fn parse(spec: &KratosIdentitySpec, secrets: &Secrets, now: Timestamp) -> Re
         // Where only creation needs the password, its Secret may be gone: that is waited for.
         return Err(lacks.unwrap_or_else(|| Verdict::new(Reason::InvalidSpec, message)));
     }
+    let read_secrets = secret_references(spec);
+    let recovery = recovery::parse(spec, read_secrets.iter().map(|reference| reference.name.as_str()))?;
     let adoption = adoption::parse(adoption.as_ref())?;
     let phase = phase(spec, now);
     let desired = Desired {
@@ -147,6 +153,7 @@ pub fn parse(spec: &KratosIdentitySpec, secrets: &Secrets, now: Timestamp) -> Re
         lacks,
         actions,
         adoption,
+        recovery,
     };
     Ok(desired)
 }

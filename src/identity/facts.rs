@@ -112,6 +112,8 @@ pub fn merged(before: Option<&View>, plan: &Plan, paths: &[String]) -> Option<Vi
             | Step::DeleteCredential { .. }
             | Step::ConfirmInactive { .. }
             | Step::ConfirmMark { .. }
+            | Step::IssueRecovery(_)
+            | Step::DeleteSecret(_)
             | Step::Delete { .. } => {}
         }
     }

@@ -1,7 +1,7 @@
 //! `KratosIdentity`: one way from manifest to status.
 //!
 //! `inputs → desired → observe → plan → apply → status`, driven by `reconcile`. `desired`, `plan`, `status` and what
-//! they stand on (`actions`, `addresses`, `adoption`, `claim`, `facts`, `json`, `mark`, `password`, `pointer`, `schema`, `secrets`, `traits_from`,
+//! they stand on (`actions`, `addresses`, `adoption`, `claim`, `facts`, `json`, `mark`, `password`, `pointer`, `recovery`, `schema`, `secrets`, `traits_from`,
 //! `validity`) are pure: no client, no runtime, no clock.
 
 pub mod actions;
@@ -16,6 +16,7 @@ pub mod enforce;
 pub mod facts;
 pub mod failure;
 pub mod inputs;
+pub mod issue;
 pub mod json;
 pub mod lock_out;
 pub mod mark;
@@ -27,6 +28,8 @@ pub mod pointer;
 pub mod read_secrets;
 pub mod reconcile;
 pub mod record;
+pub mod recover;
+pub mod recovery;
 pub mod release;
 pub mod schema;
 pub mod secrets;

@@ -7,10 +7,12 @@ mod creation;
 mod deletion;
 mod doing;
 mod judgement;
+mod recovery;
 
 pub use deletion::{Leaving, plan_deletion, plan_keeping};
 use judgement::unmarkable;
 pub use judgement::{conflict, judge};
+pub use recovery::{note, plan_recovery};
 
 use k8s_openapi::jiff::Timestamp;
 use serde_json::Value;
@@ -21,6 +23,7 @@ use super::desired::Desired;
 use super::json;
 use super::mark::Mark;
 use super::pointer;
+use super::recovery::{Issue, OwnSecret};
 use crate::api::GROUP;
 use crate::api::identity::TraitsPolicy;
 use crate::kratos::{CreateIdentity, CredentialType, Identity, PatchOperation, UpdateIdentity, VerifiedAddressImport};
@@ -33,6 +36,7 @@ const STATE: &str = "/state";
 const PASSWORD: &str = "/credentials/password";
 const EXTERNAL_ID: &str = "/external_id";
 const ORGANIZATION_ID: &str = "/organization_id";
+const RECOVERY: &str = "/recovery";
 
 /// What was seen of the identity that a resource stands for.
 #[derive(Clone, Debug, PartialEq)]
@@ -103,6 +107,10 @@ pub enum Step {
         id: String,
         uid: String,
     },
+    /// Issues a recovery into its Secret, and notes that.
+    IssueRecovery(Box<Issue>),
+    /// Deletes a Secret of the resource's own, if it is there.
+    DeleteSecret(OwnSecret),
     Delete {
         id: String,
     },

@@ -18,6 +18,7 @@ mod merging_properties;
 mod passwords;
 mod plans;
 mod plans_again;
+mod recoveries;
 mod remembering;
 mod schemas;
 mod secrets;
