@@ -299,6 +299,44 @@ pub fn second_factors(_: &mut SchemaGenerator) -> Schema {
     })
 }
 
+/// Credentials that must not exist.
+pub fn absent_credentials(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({
+        "type": "array",
+        "maxItems": 8,
+        "x-kubernetes-list-type": "set",
+        "items": {"type": "string", "enum": ["TOTP", "WebAuthn", "LookupSecret", "Password", "OIDC", "SAML"]},
+    })
+}
+
+/// Links to providers. Two for one provider are told by a condition, so that the list is no map.
+pub fn links(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({
+        "type": "array",
+        "maxItems": 16,
+        "x-kubernetes-list-type": "atomic",
+        "items": {
+            "type": "object",
+            "required": ["provider", "subject"],
+            "properties": {
+                "provider": {
+                    "type": "string",
+                    "minLength": 1,
+                    "maxLength": 255,
+                    "pattern": r"^[^:\s]+$",
+                    "description": "The provider's id in Kratos' configuration, for example google. One link for each.",
+                },
+                "subject": {
+                    "type": "string",
+                    "minLength": 1,
+                    "maxLength": 255,
+                    "description": "Who the person is at the provider: the claim sub of its tokens, for example.",
+                },
+            },
+        },
+    })
+}
+
 /// Traits out of Secrets.
 pub fn traits_from(_: &mut SchemaGenerator) -> Schema {
     let key = json!({"type": "string", "minLength": 1, "maxLength": 253, "description": "Key within its data."});

@@ -8,7 +8,7 @@ use k8s_openapi::jiff::Timestamp;
 use super::mark::{Found, Mark};
 use super::plan::Step;
 use super::{addresses, issue};
-use crate::kratos::{Client, Error, Identity, State};
+use crate::kratos::{Client, Error, Identity, OidcLink, State};
 use crate::kube_write::own_secret;
 
 /// Why a plan wasn't run to its end.
@@ -73,8 +73,9 @@ pub async fn apply(client: &Client, kubernetes: &kube::Client, steps: &[Step]) -
                 client.delete_identity_sessions(id).await?;
             }
             Step::EndSessionsBegunBy { id, at } => end_sessions_begun_by(client, id, *at).await?,
-            Step::DeleteCredential { id, kind } => {
-                client.delete_identity_credentials(id, *kind, None).await?;
+            Step::DeleteCredential { id, kind, link } => {
+                let identifier = link.as_ref().map(OidcLink::identifier);
+                client.delete_identity_credentials(id, *kind, identifier.as_deref()).await?;
             }
             Step::ConfirmInactive { id } => match client.get_identity(id, &[]).await? {
                 Some(identity) if identity.state == State::Active => return Err(ApplyError::Undone),

@@ -8,6 +8,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+use super::links::Links;
 use crate::api::GROUP;
 use crate::api::recovery::RecoveryType;
 use crate::kratos::State;
@@ -32,6 +33,12 @@ pub struct Mark {
     /// Of the password that was sent last, so that a changed Secret is known from one that is as it was.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub password: Option<PasswordMark>,
+    /// Links to providers that the manifest gave, each until it is known to be removed.
+    #[serde(default, skip_serializing_if = "Links::is_empty")]
+    pub links: Links,
+    /// What people logged in with is changed or removed, and the sessions from before that are to be ended yet.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub sessions_pending: bool,
     /// The actions that were begun, by their names in the manifest.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub actions: BTreeMap<String, ActionMark>,
@@ -64,9 +71,18 @@ pub struct PasswordMark {
     /// Makes equal passwords of two identities differ: the uid of the resource that it was noted for.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub salt: String,
-    /// The password was changed, and the sessions from before it are to be ended yet.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub sessions_pending: bool,
+}
+
+impl PasswordMark {
+    /// What is noted where the manifest wants no password: one that it gives later is a changed one.
+    pub fn of_none() -> Self {
+        Self::default()
+    }
+
+    /// Whether the manifest wanted no password.
+    pub fn is_of_none(&self) -> bool {
+        self.digest.is_empty()
+    }
 }
 
 /// An action that was begun: the intent is written before anything is done.
@@ -122,8 +138,15 @@ impl Mark {
         };
         match members.get(GROUP) {
             None | Some(Value::Null) => Found::Nothing,
-            Some(mark) => Self::deserialize(mark).map_or(Found::Unreadable, |mark| Found::Mark(Box::new(mark))),
+            Some(value) => Self::parse(value).map_or(Found::Unreadable, |mark| Found::Mark(Box::new(mark))),
         }
+    }
+
+    fn parse(value: &Value) -> Result<Self, serde_json::Error> {
+        let mut mark = Self::deserialize(value)?;
+        // Where it was noted when only a password could bring it about.
+        mark.sessions_pending |= value.pointer("/password/sessionsPending") == Some(&Value::Bool(true));
+        Ok(mark)
     }
 
     /// What stands for a mark while an identity is taken over: nothing of it is owned yet, and what was there stays.

@@ -1,9 +1,10 @@
 //! `KratosIdentity`: one way from manifest to status.
 //!
 //! `inputs → desired → observe → plan → apply → status`, driven by `reconcile`. `desired`, `plan`, `status` and what
-//! they stand on (`actions`, `addresses`, `adoption`, `claim`, `facts`, `json`, `mark`, `password`, `pointer`, `recovery`, `schema`, `secrets`, `traits_from`,
-//! `validity`) are pure: no client, no runtime, no clock.
+//! they stand on (`absent`, `actions`, `addresses`, `adoption`, `claim`, `facts`, `json`, `links`, `mark`, `password`, `pointer`,
+//! `recovery`, `schema`, `secrets`, `traits_from`, `validity`, `watch`) are pure: no client, no runtime, no clock.
 
+pub mod absent;
 pub mod actions;
 pub mod addresses;
 pub mod admission;
@@ -18,6 +19,7 @@ pub mod failure;
 pub mod inputs;
 pub mod issue;
 pub mod json;
+pub mod links;
 pub mod lock_out;
 pub mod mark;
 pub mod memory;
@@ -37,6 +39,7 @@ pub mod status;
 pub mod traits_from;
 pub mod unreadable;
 pub mod validity;
+pub mod watch;
 
 #[cfg(test)]
 mod tests;

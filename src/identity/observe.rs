@@ -9,9 +9,11 @@ use std::time::{Duration, Instant};
 use futures::TryStreamExt;
 use serde_json::Value;
 
+use super::absent::Contents;
 use super::actions;
 use super::adoption::Target;
 use super::claim::{Claim, is_same_person};
+use super::desired::Desired;
 use super::facts;
 use super::failure::{Halt, Sent};
 use super::inputs::{self, Inputs};
@@ -25,7 +27,7 @@ use crate::api::{Reason, Verdict};
 use crate::context::Context;
 use crate::instance::listing::Lookup;
 use crate::instance::schemas::Schema;
-use crate::kratos::{Error, Identity, IdentityFilter};
+use crate::kratos::{CredentialType, Error, Identity, IdentityFilter};
 use crate::place::Place;
 
 /// A request that wasn't answered may still be carried out for this long after its time-out.
@@ -268,6 +270,27 @@ impl Search<'_> {
 
     pub(super) async fn get(&self, id: &str) -> Result<Option<Identity>, Halt> {
         self.inputs.instance.client.get_identity(id, &[]).await.map_err(|error| self.halt(&error))
+    }
+
+    /// Notes what is in the identity's credentials, where the plan depends on it: asked for of this one, and reduced to
+    /// yes and no at once.
+    pub async fn note_contents(&self, desired: &Desired, observed: &mut Observed) -> Result<(), Halt> {
+        let Observed::Present(present) = observed else { return Ok(()) };
+        let kinds = plan::contents_needed(desired, present);
+        if kinds.is_empty() {
+            return Ok(());
+        }
+        let instance = &self.inputs.instance;
+        let is_about_the_last = kinds.contains(&CredentialType::Passkey);
+        let keeps_the_last =
+            is_about_the_last && instance.removes_first_factors().await.map_err(|error| self.halt(&error))?;
+        let found = instance.client.get_identity(&present.identity.id, &kinds).await;
+        let Some(identity) = found.map_err(|error| self.halt(&error))? else {
+            let verdict = Verdict::new(Reason::Progressing, "the identity was deleted while it was looked at");
+            return Err(Halt::Retry { verdict, after: None });
+        };
+        present.contents = Some(Contents::of(&identity, keeps_the_last));
+        Ok(())
     }
 
     /// Whether an identity goes with this resource: its mark says so, or it was wiped and this process saw it. A status

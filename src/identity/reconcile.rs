@@ -12,11 +12,12 @@ use super::desired::{self, Desired, Handling};
 use super::failure::{self, Halt, Sent};
 use super::inputs::{self, Inputs};
 use super::observe::Search;
-use super::plan::{self, Observed, Plan};
+use super::plan::{Observed, Plan};
 use super::record::{Course, action, api, expiry, finish, subject, uid, write};
 use super::status::{self, Outcome, RecoverySeen, Seen};
 use super::validity::Phase;
-use super::{addresses, admission, enforce, lock_out, read_secrets, recover, recovery, release, unreadable};
+use super::watch::Watch;
+use super::{absent, addresses, admission, enforce, lock_out, read_secrets, recover, recovery, release, unreadable};
 use crate::api::identity::KratosIdentity;
 use crate::api::instance::Mode;
 use crate::api::{IDENTITY_FINALIZER, Reason, Verdict};
@@ -55,7 +56,7 @@ async fn look(resource: &KratosIdentity, handling: Handling, context: &Context) 
     let inputs = inputs::gather(resource, &place, context).await?;
     let secrets = read_secrets::read(resource, context).await?;
     let mut desired = desired::parse(&resource.spec, &secrets, Timestamp::now())?;
-    ensure_callable(&inputs, &desired)?;
+    ensure_callable(&inputs, &desired, context).await?;
     let only_looks = handling.mode == Mode::Observe || inputs.instance.settings.mode == Mode::Observe;
     let traits = Value::Object(desired.traits.clone());
     let adoption = desired.adoption.clone();
@@ -72,8 +73,7 @@ async fn look(resource: &KratosIdentity, handling: Handling, context: &Context) 
     ensure_not_adopted(&inputs, &desired, &observed)?;
     let secret = recover::look(&search, &desired, &observed).await?;
     note_sessions(&search, &desired, &mut observed).await?;
-    let plan = plan::plan(&inputs.claimant, &desired, &observed, Timestamp::now());
-    admission::ensure(&search, &observed, &plan).await?;
+    let plan = enforce::planned(&search, &desired, &mut observed).await?;
     let (seen, recovery) = if only_looks {
         let changes = recover::plan(&search, &desired, &observed, &secret).changes;
         let drift = plan.drift().into_iter().chain(changes).collect();
@@ -100,8 +100,19 @@ fn ensure_not_adopted(inputs: &Inputs, desired: &Desired, observed: &Observed) -
 }
 
 /// No request while the instance is down, or for a field that the server is known not to have.
-fn ensure_callable(inputs: &Inputs, desired: &Desired) -> Result<(), Halt> {
+async fn ensure_callable(inputs: &Inputs, desired: &Desired, context: &Context) -> Result<(), Halt> {
     inputs.ensure_open()?;
+    let first_factor = desired.absent.iter().find(|kind| absent::is_first_factor(**kind));
+    let newer = match first_factor {
+        Some(kind) => Some(format!("the deletion of credentials of type {}", kind.as_str())),
+        None => (!desired.links.saml.is_empty()).then(|| "SAML links".to_owned()),
+    };
+    if let Some(newer) = newer {
+        let is_supported = inputs.instance.removes_first_factors().await;
+        if !is_supported.map_err(|error| inputs.halt(&error, Sent::default(), context))? {
+            return Err(Halt::Refused(failure::unsupported(&newer)));
+        }
+    }
     let fields = [("external_id", &desired.external_id), ("organization_id", &desired.organization_id)];
     match fields.iter().find(|(field, value)| value.is_some() && inputs.instance.shared.is_lacking(field)) {
         Some((field, _)) => Err(Halt::Refused(failure::unsupported(field))),
@@ -167,7 +178,9 @@ fn report(inputs: &Inputs, desired: &Desired, observed: Observed, plan: Plan, dr
         Observed::Absent => Seen::Absent { drift },
         Observed::Present(present) => {
             let place = Place::new(inputs.claimant.namespace.as_str(), inputs.claimant.name.as_str());
+            let watch = Watch::new(desired, &present.identity).leaving(&present.identity, present.contents);
             inputs.instance.shared.managed.note(&place, &present.identity, Instant::now());
+            inputs.instance.shared.managed.watch(&present.identity.id, watch);
             // Its schema may still be another than the manifest's: which identifiers are stale shows once it isn't.
             Seen::Present {
                 identity: Box::new(present.identity),

@@ -10,7 +10,7 @@ use kube::runtime::controller::Action;
 use kube::{Api, Resource};
 
 use super::connect::{self, Credentials, ReadError};
-use super::handle::{Handle, Shared};
+use super::handle::{Handle, NOBODY, Shared};
 use super::registry::Entry;
 use super::rules::{self, Rules};
 use super::settings::{self, Settings};
@@ -28,8 +28,6 @@ use crate::place::Place;
 const LOOK_FOR_SECRETS: Duration = Duration::from_secs(5);
 /// How often an instance that is being deleted looks whether anything still refers to it, should a change be missed.
 const LOOK_FOR_REFERENCES: Duration = Duration::from_secs(10);
-/// No identity has this id: asking for it goes through Kratos' authentication and its database and finds nothing.
-const NOBODY: &str = "00000000-0000-0000-0000-000000000000";
 
 /// Reconciles one instance.
 pub async fn reconcile(object: Arc<InstanceObject>, context: Arc<Context>) -> Result<Action, kube::Error> {

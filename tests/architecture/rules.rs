@@ -7,6 +7,7 @@ use crate::tree::{File, files};
 const PURE: &[&str] = &[
     "crate::api",
     "crate::changes",
+    "crate::identity::absent",
     "crate::identity::actions",
     "crate::identity::addresses",
     "crate::identity::adoption",
@@ -14,6 +15,7 @@ const PURE: &[&str] = &[
     "crate::identity::desired",
     "crate::identity::facts",
     "crate::identity::json",
+    "crate::identity::links",
     "crate::identity::mark",
     "crate::identity::password",
     "crate::identity::plan",
@@ -24,6 +26,7 @@ const PURE: &[&str] = &[
     "crate::identity::status",
     "crate::identity::traits_from",
     "crate::identity::validity",
+    "crate::identity::watch",
     "crate::instance::consent",
     "crate::instance::rules",
     "crate::instance::settings",
@@ -37,9 +40,11 @@ const PURE: &[&str] = &[
 /// What a pure module may name of the client's module: wire types, plain settings, and what a failure is.
 const WIRE: &[&str] = &[
     "CreateIdentity",
+    "Credential",
     "CredentialImport",
     "CredentialType",
     "Identity",
+    "OidcLink",
     "PasswordImport",
     "PatchOperation",
     "RateLimit",
@@ -74,7 +79,7 @@ const ACQUAINTANCES: [(&str, &str, &[&str]); 2] = [
         "crate::instance",
         &["Entry", "Handle", "consent", "references", "listing", "rules", "schemas"],
     ),
-    ("crate::instance", "crate::identity", &["mark", "json", "schema"]),
+    ("crate::instance", "crate::identity", &["mark", "json", "schema", "watch"]),
 ];
 
 fn is_within(path: &str, ancestor: &str) -> bool {

@@ -71,6 +71,7 @@ pub fn table() -> Vec<Row> {
         references(),
         adoptions(),
         secrets(),
+        credentials(),
         identities(),
         owners(),
         authorities(),
@@ -206,6 +207,65 @@ fn secrets() -> Vec<Row> {
         identity("a password in a Secret", &password("ada.v2"), Fate::Accepted),
         identity("a Secret whose name leads elsewhere", &password("../identity/ada"), elsewhere),
         identity("a Secret of another namespace", &password("identity/ada"), elsewhere),
+    ]
+}
+
+fn credentials() -> Vec<Row> {
+    let credentials = |credentials: Value| json!({ "credentials": credentials });
+    let link = || json!([{"provider": "google", "subject": "1234"}]);
+    let password = json!({"secretKeyRef": {"name": "ada", "key": "password"}});
+    let both = |what: &str| {
+        Fate::Refused(match what {
+            "password" => "a password is given and must be absent: remove password, or Password from absent",
+            "oidc" => "OIDC links are given and must be absent: remove oidc, or OIDC from absent",
+            _ => "SAML links are given and must be absent: remove saml, or SAML from absent",
+        })
+    };
+    let all = json!(["TOTP", "WebAuthn", "LookupSecret", "Password", "OIDC", "SAML"]);
+    vec![
+        identity("links", &credentials(json!({"oidc": link(), "saml": link()})), Fate::Accepted),
+        identity("everything absent", &credentials(json!({"absent": all, "revokeSessions": false})), Fate::Accepted),
+        identity(
+            "links, and others absent",
+            &credentials(json!({"oidc": link(), "absent": ["Password", "SAML"]})),
+            Fate::Accepted,
+        ),
+        identity("no links, and absent", &credentials(json!({"oidc": [], "absent": ["OIDC"]})), Fate::Accepted),
+        identity(
+            "a password that must be absent",
+            &credentials(json!({"password": password, "absent": ["Password"]})),
+            both("password"),
+        ),
+        identity(
+            "OIDC links that must be absent",
+            &credentials(json!({"oidc": link(), "absent": ["OIDC"]})),
+            both("oidc"),
+        ),
+        identity(
+            "SAML links that must be absent",
+            &credentials(json!({"saml": link(), "absent": ["TOTP", "SAML"]})),
+            both("saml"),
+        ),
+        identity(
+            "a link to whom?",
+            &credentials(json!({"oidc": [{"provider": "google"}]})),
+            Fate::Misshapen("spec.credentials.oidc[0].subject"),
+        ),
+        identity(
+            "a provider that isn't one",
+            &credentials(json!({"oidc": [{"provider": "goo:gle", "subject": "1"}]})),
+            Fate::Misshapen("spec.credentials.oidc[0].provider"),
+        ),
+        identity(
+            "too many links",
+            &credentials(json!({"saml": vec![link()[0].clone(); 17]})),
+            Fate::Misshapen("spec.credentials.saml"),
+        ),
+        identity(
+            "a kind that doesn't exist absent",
+            &credentials(json!({"absent": ["Passkey"]})),
+            Fate::Misshapen("spec.credentials.absent[0]"),
+        ),
     ]
 }
 

@@ -528,12 +528,7 @@ async fn a_rebuilt_cluster_and_a_wiped_mark_issue_nothing_again() {
     assert!(noted(&old.in_kratos(&ada).await)["issuedAt"].is_string());
     let lost = old.instance_ready("default").await.status.and_then(|status| status.cluster_id).expect("an id");
 
-    let Scene { operator, kratos, cluster, namespace, .. } = old;
-    drop((operator, cluster));
-    let Server::Own(kratos) = kratos else { panic!("a Kratos of its own") };
-    let cluster = Arc::new(Cluster::start().await);
-    let operator = Operator::start(cluster.operator(vec![namespace.clone()])).expect("the operator starts");
-    let new = Scene::set(cluster, Server::Own(kratos), Some(operator), namespace).await;
+    let new = old.rebuilt().await;
     new.instance(json!({"reclaimFrom": [lost]})).await;
     new.identity("ada", spec()).await;
     stands(&new, "ada", "RecoverySecretGone").await;

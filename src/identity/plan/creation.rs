@@ -10,14 +10,17 @@ use crate::identity::addresses::VERIFIABLE_ADDRESSES;
 use crate::identity::claim::Claimant;
 use crate::identity::desired::Desired;
 use crate::identity::json::{self, Null};
+use crate::identity::mark::PasswordMark;
 use crate::identity::{pointer, recovery};
-use crate::kratos::{CreateIdentity, CredentialImport, State};
+use crate::kratos::{CreateIdentity, CredentialImport, CredentialType, State};
 
 /// The plan where there is no identity.
 pub(super) fn plan(claimant: &Claimant, desired: &Desired, owned_paths: Vec<String>, now: Timestamp) -> Plan {
     let mut mark = claimant.mark(owned_paths.clone(), None);
     mark.actions = actions::at_creation(&desired.actions, now);
-    mark.password = desired.password.as_ref().map(|password| password.mark(&claimant.uid));
+    let no_password = desired.absent.contains(&CredentialType::Password).then(PasswordMark::of_none);
+    mark.password = desired.password.as_ref().map(|password| password.mark(&claimant.uid)).or(no_password);
+    mark.links = desired.links.clone();
     let state = desired.state.unwrap_or(State::Active);
     recovery::begin(&mut mark, desired.recovery.as_ref(), state, now);
     let public = json::merge(METADATA_PUBLIC, &Value::Null, &desired.metadata_public, &[], Null::Absent);
@@ -33,7 +36,8 @@ pub(super) fn plan(claimant: &Claimant, desired: &Desired, owned_paths: Vec<Stri
         organization_id: desired.organization_id.clone(),
         credentials: CredentialImport {
             password: desired.password.as_ref().map(|password| password.import.clone()),
-            ..CredentialImport::default()
+            oidc: desired.links.oidc.clone(),
+            saml: desired.links.saml.clone(),
         },
         verifiable_addresses: desired.verified_addresses.clone(),
         ..CreateIdentity::default()
@@ -47,5 +51,5 @@ pub(super) fn plan(claimant: &Claimant, desired: &Desired, owned_paths: Vec<Stri
     }
     changes.extend(mark.recovery.as_ref().map(|_| RECOVERY.to_owned()));
     let traits = create.traits.clone();
-    Plan { steps: vec![Step::Create(Box::new(create))], changes, actions: Vec::new(), owned_paths, traits }
+    Plan { steps: vec![Step::Create(Box::new(create))], changes, owned_paths, traits, ..Plan::default() }
 }
