@@ -251,6 +251,29 @@ pub fn period(_: &mut SchemaGenerator) -> Schema {
     })
 }
 
+/// A Go duration for which a recovery works.
+pub fn expiry(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({
+        "type": "string",
+        "maxLength": 32,
+        "pattern": r"^([0-9]+(\.[0-9]+)?(ms|s|m|h))+$",
+        "x-kubernetes-validations": [{
+            "rule": "duration(self) >= duration('1m') && duration(self) <= duration('8760h')",
+            "message": "must be a Go duration between 1m and 8760h",
+        }],
+    })
+}
+
+/// Name of an object of the cluster (RFC 1123).
+pub fn object_name(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({
+        "type": "string",
+        "minLength": 1,
+        "maxLength": 253,
+        "pattern": r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$",
+    })
+}
+
 /// A point in time (RFC 3339).
 pub fn time(_: &mut SchemaGenerator) -> Schema {
     json_schema!({"type": "string", "format": "date-time", "maxLength": 64})

@@ -8,6 +8,7 @@ pub mod credentials;
 pub mod identity;
 pub mod instance;
 pub mod lifecycle;
+pub mod recovery;
 
 pub use condition::{Reason, Verdict};
 pub use identity::{KratosIdentity, KratosIdentitySpec, KratosIdentityStatus};

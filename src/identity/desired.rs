@@ -12,6 +12,7 @@ use super::addresses;
 use super::adoption::{self, Target};
 use super::links::Links;
 use super::password::Password;
+use super::recovery::{self, Recovery};
 use super::secrets::Secrets;
 use super::traits_from;
 use super::validity::Phase;
@@ -51,6 +52,8 @@ pub struct Desired {
     pub phase: Option<Phase>,
     /// What is done once per token.
     pub actions: Vec<Wanted>,
+    /// The way into the account that is issued.
+    pub recovery: Option<Recovery>,
 }
 
 /// What a manifest says about how it is to be handled.
@@ -118,6 +121,7 @@ pub fn parse(spec: &KratosIdentitySpec, secrets: &Secrets, now: Timestamp) -> Re
         traits_from,
         verified_addresses,
         credentials,
+        recovery: _,
         validity: _,
         adoption,
         deletion: _,
@@ -141,6 +145,8 @@ pub fn parse(spec: &KratosIdentitySpec, secrets: &Secrets, now: Timestamp) -> Re
         // Where only creation needs the password, its Secret may be gone: that is waited for.
         return Err(lacks.unwrap_or_else(|| Verdict::new(Reason::InvalidSpec, message)));
     }
+    let read_secrets = secret_references(spec);
+    let recovery = recovery::parse(spec, read_secrets.iter().map(|reference| reference.name.as_str()))?;
     let adoption = adoption::parse(adoption.as_ref())?;
     let phase = phase(spec, now);
     let desired = Desired {
@@ -161,6 +167,7 @@ pub fn parse(spec: &KratosIdentitySpec, secrets: &Secrets, now: Timestamp) -> Re
         lacks,
         actions,
         adoption,
+        recovery,
     };
     Ok(desired)
 }

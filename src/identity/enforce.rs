@@ -60,7 +60,7 @@ enum Attempt {
 async fn attempt(search: &Search<'_>, desired: &Desired, observed: Observed, plan: Plan) -> Result<Attempt, Halt> {
     let (inputs, context) = (search.inputs, search.context);
     let began = Instant::now();
-    let applied = match apply::apply(&inputs.instance.client, &plan.steps).await {
+    let applied = match apply::apply(&inputs.instance.client, &context.client, &plan.steps).await {
         Ok(applied) => applied,
         Err(ApplyError::Create { error, sent_at }) if error.class() == Class::Conflict => {
             return Ok(Attempt::Conflict(note_conflict(search, sent_at)));
@@ -81,6 +81,7 @@ async fn attempt(search: &Search<'_>, desired: &Desired, observed: Observed, pla
         Err(ApplyError::Other(error)) => {
             return Err(inputs.halt(&error, sent(search, desired, &plan), context));
         }
+        Err(ApplyError::Kubernetes(error)) => return Err(error.into()),
         Err(error @ ApplyError::Taken) => {
             return Err(Halt::Retry { verdict: Verdict::new(Reason::Progressing, error.to_string()), after: None });
         }
@@ -130,7 +131,7 @@ fn standing(observed: Observed, applied: Applied) -> Option<Identity> {
 }
 
 /// Remembers an identity that is ours, for the next look and for the listings.
-fn note_standing(search: &Search<'_>, desired: &Desired, plan: &Plan, identity: &Identity, as_of: Instant) {
+pub(super) fn note_standing(search: &Search<'_>, desired: &Desired, plan: &Plan, identity: &Identity, as_of: Instant) {
     let (inputs, context) = (search.inputs, search.context);
     let place = Place::new(inputs.claimant.namespace.as_str(), inputs.claimant.name.as_str());
     let shared = &inputs.instance.shared;

@@ -117,6 +117,8 @@ pub fn merged(before: Option<&View>, plan: &Plan, paths: &[String]) -> Option<Vi
             | Step::EndSessionsBegunBy { .. }
             | Step::ConfirmInactive { .. }
             | Step::ConfirmMark { .. }
+            | Step::IssueRecovery(_)
+            | Step::DeleteSecret(_)
             | Step::Delete { .. } => {}
         }
     }

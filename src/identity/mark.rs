@@ -10,6 +10,7 @@ use serde_json::{Map, Value};
 
 use super::links::Links;
 use crate::api::GROUP;
+use crate::api::recovery::RecoveryType;
 use crate::kratos::State;
 
 /// The mark, `metadata_admin["kratos-operator.dev"]`.
@@ -41,6 +42,9 @@ pub struct Mark {
     /// The actions that were begun, by their names in the manifest.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub actions: BTreeMap<String, ActionMark>,
+    /// The recovery that was begun last.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub recovery: Option<RecoveryMark>,
     /// When the identity is to be deleted: its resource is gone, and a grace period runs.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub delete_after: Option<Time>,
@@ -90,6 +94,26 @@ pub struct ActionMark {
     /// Absent: it was begun, and may have been done.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub completed_at: Option<Time>,
+}
+
+/// A recovery that was begun: the intent is written before anything is issued.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct RecoveryMark {
+    /// The action's token, if one asked for it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub token: Option<String>,
+    /// Absent: the mark was restored, and nobody knows.
+    #[serde(rename = "type", default, skip_serializing_if = "Option::is_none")]
+    pub kind: Option<RecoveryType>,
+    /// The Secret that it is written into.
+    pub secret_name: String,
+    pub started_at: Time,
+    /// Absent: it was begun, and may have been issued.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub issued_at: Option<Time>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expires_at: Option<Time>,
 }
 
 /// What stands where the mark belongs.

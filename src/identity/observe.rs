@@ -20,6 +20,7 @@ use super::inputs::{self, Inputs};
 use super::mark::Mark;
 use super::memory::Remembered;
 use super::plan::{self, Observed, Present};
+use super::recovery;
 use super::schema;
 use crate::api::identity::KratosIdentity;
 use crate::api::{Reason, Verdict};
@@ -112,11 +113,14 @@ impl Search<'_> {
         Ok(present)
     }
 
-    /// A mark that says no more than which actions were done, by the status; it can only have actions left out.
+    /// A mark that says no more than which actions were done, and whether a recovery was issued, by the status; it can only
+    /// have them left out.
     fn noted_actions(&self) -> Option<Mark> {
-        let noted = self.resource.status.as_ref().and_then(|status| status.actions.as_ref())?;
-        let is_noted = self.inputs.claimant.beside_instance;
-        is_noted.then(|| Mark { actions: actions::from_status(noted), ..Mark::default() })
+        let status = self.resource.status.as_ref().filter(|_| self.inputs.claimant.beside_instance)?;
+        let actions = status.actions.as_ref().map(actions::from_status).unwrap_or_default();
+        let recovery = recovery::from_status(status);
+        let is_noted = !actions.is_empty() || recovery.is_some();
+        is_noted.then(|| Mark { actions, recovery, ..Mark::default() })
     }
 
     async fn is_same_person(&self, identity: &Identity) -> Result<bool, Halt> {

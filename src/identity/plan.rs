@@ -8,11 +8,13 @@ mod credentials;
 mod deletion;
 mod doing;
 mod judgement;
+mod recovery;
 
 pub use credentials::{contents_needed, last_first_factor};
 pub use deletion::{Leaving, plan_deletion, plan_keeping};
 use judgement::unmarkable;
 pub use judgement::{conflict, judge};
+pub use recovery::{note, plan_recovery};
 
 use k8s_openapi::jiff::Timestamp;
 use serde_json::Value;
@@ -24,6 +26,7 @@ use super::desired::Desired;
 use super::json;
 use super::mark::Mark;
 use super::pointer;
+use super::recovery::{Issue, OwnSecret};
 use crate::api::identity::TraitsPolicy;
 use crate::api::{GROUP, Verdict};
 use crate::kratos::{
@@ -38,6 +41,7 @@ const STATE: &str = "/state";
 pub(super) const PASSWORD: &str = "/credentials/password";
 const EXTERNAL_ID: &str = "/external_id";
 const ORGANIZATION_ID: &str = "/organization_id";
+const RECOVERY: &str = "/recovery";
 
 /// What was seen of the identity that a resource stands for.
 #[derive(Clone, Debug, PartialEq)]
@@ -115,6 +119,10 @@ pub enum Step {
         id: String,
         uid: String,
     },
+    /// Issues a recovery into its Secret, and notes that.
+    IssueRecovery(Box<Issue>),
+    /// Deletes a Secret of the resource's own, if it is there.
+    DeleteSecret(OwnSecret),
     Delete {
         id: String,
     },

@@ -13,11 +13,11 @@ use super::failure::{self, Halt, Sent};
 use super::inputs::{self, Inputs};
 use super::observe::Search;
 use super::plan::{Observed, Plan};
-use super::record::{api, finish, subject, uid, write};
-use super::status::{self, Outcome, Seen};
+use super::record::{Course, action, api, expiry, finish, subject, uid, write};
+use super::status::{self, Outcome, RecoverySeen, Seen};
 use super::validity::Phase;
 use super::watch::Watch;
-use super::{absent, addresses, admission, enforce, lock_out, read_secrets, release, unreadable};
+use super::{absent, addresses, admission, enforce, lock_out, read_secrets, recover, recovery, release, unreadable};
 use crate::api::identity::KratosIdentity;
 use crate::api::instance::Mode;
 use crate::api::{IDENTITY_FINALIZER, Reason, Verdict};
@@ -35,17 +35,19 @@ pub async fn reconcile(object: Arc<IdentityObject>, context: Arc<Context>) -> Re
         return release::reconcile(resource, &context).await;
     }
     let handling = desired::handling(&resource.spec);
+    let mut course = Course { boundary: None, lapse: recover::expire(resource, &context).await };
     if handling.suspended {
-        let status = status::suspended(subject(resource), Timestamp::now());
+        let status = status::suspended(subject(resource), course.recovery(), Timestamp::now());
+        let expiry = expiry(Some(&status));
         write(resource, status, &context).await?;
-        return Ok(Action::await_change());
+        return Ok(action(None, expiry));
     }
-    let boundary = desired::phase(&resource.spec, Timestamp::now()).and_then(Phase::boundary);
+    course.boundary = desired::phase(&resource.spec, Timestamp::now()).and_then(Phase::boundary);
     let result = look(resource, handling, &context).await;
     if let Err(halt) = &result {
-        lock_out::after(halt, resource, &handling, &context).await;
+        course.lapse = lock_out::after(halt, resource, &handling, &context).await.or(course.lapse);
     }
-    finish(resource, result, boundary, &context).await
+    finish(resource, result, course, &context).await
 }
 
 /// Everything up to the outcome.
@@ -68,20 +70,24 @@ async fn look(resource: &KratosIdentity, handling: Handling, context: &Context) 
     if let (Observed::Absent, Some(verdict)) = (&observed, &desired.lacks) {
         return Err(verdict.clone().into());
     }
-    ensure_not_adopted(&desired, &observed)?;
+    ensure_not_adopted(&inputs, &desired, &observed)?;
+    let secret = recover::look(&search, &desired, &observed).await?;
     note_sessions(&search, &desired, &mut observed).await?;
     let plan = enforce::planned(&search, &desired, &mut observed).await?;
-    let seen = if only_looks {
-        report(&inputs, &desired, observed, plan)
+    let (seen, recovery) = if only_looks {
+        let changes = recover::plan(&search, &desired, &observed, &secret).changes;
+        let drift = plan.drift().into_iter().chain(changes).collect();
+        (report(&inputs, &desired, observed, plan, drift), RecoverySeen::Unknown)
     } else {
         hold(resource, &inputs, context).await?;
-        enforce::run(&search, &desired, observed, plan).await?
+        let seen = enforce::run(&search, &desired, observed, plan).await?;
+        recover::run(&search, &desired, seen, secret).await?
     };
-    Ok(Outcome { verdict: done(only_looks, &desired), instance: Some(inputs::reference(&place)), seen })
+    Ok(Outcome { verdict: done(only_looks, &desired), instance: Some(inputs::reference(&place)), seen, recovery })
 }
 
-/// Whoever takes an identity over may not say that its addresses are verified.
-fn ensure_not_adopted(desired: &Desired, observed: &Observed) -> Result<(), Verdict> {
+/// Whoever takes an identity over may not say that its addresses are verified, nor get a way into its account.
+fn ensure_not_adopted(inputs: &Inputs, desired: &Desired, observed: &Observed) -> Result<(), Verdict> {
     let is_adopted = match observed {
         Observed::Present(present) => present.mark.as_ref().is_some_and(|mark| mark.adopted),
         Observed::Absent => false,
@@ -90,7 +96,7 @@ fn ensure_not_adopted(desired: &Desired, observed: &Observed) -> Result<(), Verd
         let message = "spec.verifiedAddresses isn't for an identity that was adopted: remove it";
         return Err(Verdict::new(Reason::InvalidSpec, message));
     }
-    Ok(())
+    recovery::ensure_not_adopted(desired.recovery.as_ref(), is_adopted, &inputs.claimant)
 }
 
 /// No request while the instance is down, or for a field that the server is known not to have.
@@ -163,8 +169,7 @@ async fn note_sessions(search: &Search<'_>, desired: &Desired, observed: &mut Ob
 
 /// Observe mode: what would be done. Outside the instance's namespace nothing shows of what isn't ours; an identity
 /// that isn't ours never gets this far.
-fn report(inputs: &Inputs, desired: &Desired, observed: Observed, plan: Plan) -> Seen {
-    let drift = plan.drift();
+fn report(inputs: &Inputs, desired: &Desired, observed: Observed, plan: Plan, drift: Vec<String>) -> Seen {
     match observed {
         // Nothing is created; and whether there is something to take over doesn't show.
         Observed::Absent if desired.adoption.is_some() => Seen::Absent { drift: Vec::new() },

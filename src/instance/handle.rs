@@ -71,7 +71,7 @@ pub struct Shared {
     pub schemas: Schemas,
     /// Resources that wait for the gate to open or for a listing to be completed.
     pub waiting: Waiting,
-    /// Fields that this server turned out not to know.
+    /// Fields that this server turned out not to know, and methods that are switched off.
     pub lacking: Mutex<HashSet<&'static str>>,
     /// Whether it is v25.4 or later, once that was asked for.
     newer: Mutex<Option<bool>>,
@@ -80,9 +80,14 @@ pub struct Shared {
 }
 
 impl Shared {
-    /// Notes that the server doesn't know a field.
+    /// Notes that the server doesn't know a field, or that a method is switched off.
     pub fn lacks(&self, field: &'static str) {
         self.lacking.lock().unwrap_or_else(PoisonError::into_inner).insert(field);
+    }
+
+    /// Notes that the server knows it after all.
+    pub fn has(&self, field: &'static str) {
+        self.lacking.lock().unwrap_or_else(PoisonError::into_inner).remove(field);
     }
 
     /// Whether the server is known not to know a field.

@@ -20,6 +20,7 @@ const PURE: &[&str] = &[
     "crate::identity::password",
     "crate::identity::plan",
     "crate::identity::pointer",
+    "crate::identity::recovery",
     "crate::identity::schema",
     "crate::identity::secrets",
     "crate::identity::status",

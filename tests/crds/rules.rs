@@ -31,6 +31,8 @@ const OWNER: &str =
 const ONE_CA: &str = "name either secretKeyRef or configMapKeyRef";
 const SELECTOR: &str = "a selector goes with from: Selector, and only with it";
 const WINDOW: &str = "notBefore must lie before notAfter";
+const EXPIRY: &str = "must be a Go duration between 1m and 8760h";
+const NO_RECOVERY: &str = "actions.recovery needs recovery, which says what is issued and into which Secret";
 const DURATION: &str = "must be a Go duration between 100ms and 8760h";
 
 fn row(what: &'static str, kind: &'static str, changes: &Value, fate: Fate) -> Row {
@@ -78,6 +80,7 @@ pub fn table() -> Vec<Row> {
         urls(),
         others(),
         windows(),
+        recoveries(),
     ]
     .concat()
 }
@@ -404,6 +407,36 @@ fn others() -> Vec<Row> {
         ),
         instance("a cluster without an id", &json!({"reclaimFrom": [""]}), Fate::Misshapen("spec.reclaimFrom[0]")),
     ]
+}
+
+fn recoveries() -> Vec<Row> {
+    let recovery = |changes: Value| {
+        let mut recovery = json!({"type": "Link", "secretName": "ada.way-in"});
+        recovery.as_object_mut().expect("an object").extend(changes.as_object().expect("an object").clone());
+        json!({ "recovery": recovery })
+    };
+    let expires_in = |text: &str| recovery(json!({ "expiresIn": text }));
+    let action = json!({"recovery": {"token": "1"}});
+    let mut with_action = recovery(json!({}));
+    with_action["actions"] = action.clone();
+    let mut rows = vec![
+        identity("a recovery by link", &recovery(json!({})), Fate::Accepted),
+        identity("a recovery by code", &recovery(json!({"type": "Code"})), Fate::Accepted),
+        identity("by a letter", &recovery(json!({"type": "Letter"})), Fate::Misshapen("spec.recovery.type")),
+        identity("no Secret", &json!({"recovery": {"type": "Link"}}), Fate::Misshapen("spec.recovery.secretName")),
+        identity("another one, by a token", &with_action, Fate::Accepted),
+        identity("a token for no recovery", &json!({ "actions": action }), Fate::Refused(NO_RECOVERY)),
+        identity("no time at all", &expires_in("0s"), Fate::Refused(EXPIRY)),
+        identity("less than a minute", &expires_in("59s"), Fate::Refused(EXPIRY)),
+        identity("years", &expires_in("8761h"), Fate::Refused(EXPIRY)),
+        identity("a minute", &expires_in("1m"), Fate::Accepted),
+        identity("a week in days", &expires_in("7d"), Fate::Misshapen("spec.recovery.expiresIn")),
+    ];
+    for name in ["", "../identity/ada", "identity/ada", "Ada", "a..b", "-ada"] {
+        let fate = Fate::Misshapen("spec.recovery.secretName");
+        rows.push(identity("a Secret of no name", &recovery(json!({ "secretName": name })), fate));
+    }
+    rows
 }
 
 fn windows() -> Vec<Row> {

@@ -27,6 +27,7 @@ mod newer_server;
 mod observing;
 mod ownership;
 mod passwords;
+mod recovery;
 mod refusals;
 mod restarts;
 mod rules;

@@ -141,6 +141,26 @@ impl Scene {
         Self::set(cluster, Server::Own(Arc::new(kratos)), Some(operator), space(0)).await
     }
 
+    /// Another cluster over the Kratos of this scene, which is its own, with an operator and a namespace of the same name.
+    pub async fn another_cluster(&self) -> Self {
+        let Server::Own(kratos) = &self.kratos else { panic!("a Kratos of its own") };
+        Self::over(Arc::clone(kratos), self.namespace.clone()).await
+    }
+
+    /// The cluster is gone with everything in it, Kratos is not, and there is a new one.
+    pub async fn rebuilt(self) -> Self {
+        let Server::Own(kratos) = &self.kratos else { panic!("a Kratos of its own") };
+        let (kratos, namespace) = (Arc::clone(kratos), self.namespace.clone());
+        drop(self);
+        Self::over(kratos, namespace).await
+    }
+
+    async fn over(kratos: Arc<Kratos>, namespace: String) -> Self {
+        let cluster = Arc::new(Cluster::start().await);
+        let operator = cluster.start_operator(vec![namespace.clone()]);
+        Self::set(cluster, Server::Own(kratos), Some(operator), namespace).await
+    }
+
     /// On a cluster, with a namespace and without an instance.
     pub async fn set(cluster: Arc<Cluster>, kratos: Server, operator: Option<Operator>, namespace: String) -> Self {
         let client = cluster.plane.client().await.expect("a client");

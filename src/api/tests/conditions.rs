@@ -7,8 +7,18 @@ use rstest::rstest;
 use crate::api::condition::{self, READY, RECONCILING, STALLED, State};
 use crate::api::{Reason, Verdict};
 
-const DONE: [Reason; 5] =
-    [Reason::Reconciled, Reason::Observed, Reason::DriftObserved, Reason::Suspended, Reason::StaleIdentifiers];
+const DONE: [Reason; 10] = [
+    Reason::Reconciled,
+    Reason::Observed,
+    Reason::DriftObserved,
+    Reason::Suspended,
+    Reason::StaleIdentifiers,
+    Reason::RecoveryIssued,
+    Reason::RecoveryExpired,
+    Reason::RecoveryDisabled,
+    Reason::RecoverySecretGone,
+    Reason::IdentityInactive,
+];
 const RETRYING: [Reason; 5] = [
     Reason::KratosUnavailable,
     Reason::Throttled,

@@ -15,7 +15,7 @@ use crate::identity::claim::Claimant;
 use crate::identity::desired::Desired;
 use crate::identity::json::{self, Null};
 use crate::identity::mark::{Mark, PasswordMark};
-use crate::identity::pointer;
+use crate::identity::{pointer, recovery};
 use crate::kratos::{CredentialImport, CredentialType, Identity, PatchOperation, State, UpdateIdentity};
 
 /// The plan for an identity that is there.
@@ -46,6 +46,7 @@ pub(super) fn plan(
     for action in &pending {
         actions::begin(&mut mark, action);
     }
+    recovery::begin(&mut mark, desired.recovery.as_ref(), state.unwrap_or(identity.state), now);
     let is_asked_for = pending.iter().any(|action| action.wanted.doing == Doing::SetPassword);
     let decision = desired.password.as_ref().map(|password| {
         let before = mark.password.as_ref();

@@ -106,12 +106,12 @@ fn a_wiped_mark_is_restored_with_what_was_done() {
 #[test]
 fn a_status_tells_what_was_done_and_not_what_was_begun() {
     let Found::Mark(mark) = Mark::read(&with_actions(&done("one")).metadata_admin) else { panic!("a mark") };
-    let statuses = actions::statuses(&mark.actions).expect("a status");
+    let statuses = actions::statuses(&mark.actions, None).expect("a status");
     assert_eq!(serde_json::to_value(actions::from_status(&statuses)).unwrap(), done("one"));
     let Found::Mark(mark) = Mark::read(&with_actions(&begun(EARLIER)).metadata_admin) else { panic!("a mark") };
-    let statuses = actions::statuses(&mark.actions).expect("a status");
+    let statuses = actions::statuses(&mark.actions, None).expect("a status");
     assert_eq!(actions::from_status(&statuses).len(), 0);
-    assert_eq!(actions::statuses(&[].into()), None);
+    assert_eq!(actions::statuses(&[].into(), None), None);
 }
 
 #[test]

@@ -62,6 +62,7 @@ fn everything_that_a_manifest_says_is_wanted_where_it_belongs() {
         phase: None,
         verified_addresses: Vec::new(),
         actions: Vec::new(),
+        recovery: None,
     };
     assert_eq!(desired, Ok(expected));
 }
@@ -98,6 +99,7 @@ fn what_a_manifest_leaves_out_is_merged_enforced_and_deleted_with_it() {
         phase: None,
         verified_addresses: Vec::new(),
         actions: Vec::new(),
+        recovery: None,
     };
     assert_eq!(desired, Ok(expected));
 }

@@ -19,6 +19,7 @@ mod merging_properties;
 mod passwords;
 mod plans;
 mod plans_again;
+mod recoveries;
 mod remembering;
 mod schemas;
 mod secrets;

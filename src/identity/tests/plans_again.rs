@@ -46,6 +46,7 @@ fn after(desired: &Desired, observed: &Observed) -> Identity {
             | Step::EndSessionsBegunBy { .. }
             | Step::ConfirmInactive { .. }
             | Step::ConfirmMark { .. } => {}
+            Step::IssueRecovery(_) | Step::DeleteSecret(_) => panic!("a recovery has a plan of its own"),
             Step::Delete { .. } => panic!("a manifest that is there deletes nothing"),
         }
     }
