@@ -4,7 +4,7 @@
 
 #![allow(clippy::doc_markdown, reason = "descriptions are read in `kubectl explain`, where backticks are noise")]
 
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, LabelSelector, Time};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, LabelSelector, MicroTime, Time};
 use kube::core::Duration;
 use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
@@ -242,19 +242,14 @@ pub struct LastRun {
     #[serde(default)]
     pub started_at: Option<Time>,
     /// How many sessions it looked at: those of the identities that the policy is about.
-    #[serde(default)]
     pub sessions: i64,
     /// How many of them a rule named.
-    #[serde(default)]
     pub matched: i64,
     /// How many it ended, by rules and by revokeAll.
-    #[serde(default)]
     pub revoked: i64,
     /// How many end later than before.
-    #[serde(default)]
     pub extended: i64,
     /// How many couldn't be judged, revoked or extended.
-    #[serde(default)]
     pub failed: i64,
 }
 
@@ -265,7 +260,6 @@ pub struct RuleStatus {
     /// The rule's name.
     pub name: String,
     /// How many sessions it named in the last run.
-    #[serde(default)]
     pub matched: i64,
 }
 
@@ -285,9 +279,9 @@ pub struct RevokeAllStatus {
     /// The token that it was asked for by.
     #[serde(default)]
     pub token: Option<String>,
-    /// When it was begun: sessions that began later stay.
+    /// When it was begun, by the operator's clock: sessions that began later stay.
     #[serde(default)]
-    pub started_at: Option<Time>,
+    pub started_at: Option<MicroTime>,
     /// When it was done.
     #[serde(default)]
     pub completed_at: Option<Time>,

@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use k8s_openapi::jiff::Timestamp;
+use kube::ResourceExt;
 use kube::runtime::controller::Action;
 
 use super::desired::{self, Desired, Handling};
@@ -10,7 +12,7 @@ use super::inputs::{self, Inputs};
 use super::reach::{self, Reach};
 use super::record::{self, subject};
 use super::revoke_all::{self, Ended};
-use super::status::{self, Outcome, Run};
+use super::status::{self, Run};
 use super::tally::Plan;
 use super::{observe, unreadable};
 use crate::api::instance::Mode;
@@ -18,8 +20,6 @@ use crate::api::session_policy::{KratosSessionPolicy, RevokeAllStatus};
 use crate::api::{Reason, Verdict};
 use crate::context::{Context, PolicyObject};
 use crate::identity::failure::Halt;
-use k8s_openapi::jiff::Timestamp;
-use kube::ResourceExt;
 
 /// What a look left behind, whether or not it came to its end.
 #[derive(Debug, Default)]

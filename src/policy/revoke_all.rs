@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use futures::StreamExt;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{MicroTime, Time};
 use k8s_openapi::jiff::Timestamp;
 use kube::Api;
 
@@ -54,7 +54,7 @@ pub fn status(wanted: &RevokeAll, started_at: Timestamp, completed: Option<(Time
     };
     RevokeAllStatus {
         token: Some(wanted.token.clone()),
-        started_at: Some(Time(started_at)),
+        started_at: Some(MicroTime(started_at)),
         completed_at: completed.map(|(at, _)| Time(whole_second(at))),
         message: Some(message),
     }

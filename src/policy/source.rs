@@ -105,8 +105,8 @@ mod tests {
         let with_both = Needs { identity: true, devices: true };
         for (identities, sessions, needs, one_by_one) in [
             (10, 50_000, with_identity, true),
-            (8000, 50_000, with_identity, false),
-            (8000, 50_000, with_both, true),
+            (10_000, 50_000, with_identity, false),
+            (10_000, 50_000, with_both, true),
             (10, 10, with_both, false),
             (1, 6, with_identity, true),
         ] {

@@ -5,6 +5,7 @@
 mod testenv;
 
 mod asking;
+mod policing;
 mod reading;
 mod scene;
 
@@ -28,6 +29,10 @@ mod passwords;
 mod refusals;
 mod restarts;
 mod rules;
+mod session_action;
+mod session_policies;
+mod session_reach;
+mod session_rules;
 mod tls;
 mod traits_from;
 mod unanswered;
