@@ -27,7 +27,11 @@ where
 }
 
 /// Writes a status that must not meet another one: 409 where the object was changed since it was read.
-pub async fn status_of_the_version<K>(api: &Api<K>, object: &impl Resource, status: &impl Serialize) -> Result<K, kube::Error>
+pub async fn status_of_the_version<K>(
+    api: &Api<K>,
+    object: &impl Resource,
+    status: &impl Serialize,
+) -> Result<K, kube::Error>
 where
     K: Clone + DeserializeOwned,
 {

@@ -191,7 +191,9 @@ fn selection(identities: &PolicyIdentities) -> Result<Selection, Verdict> {
 
 fn selector(field: &str, selector: &LabelSelector) -> Result<Selector, Verdict> {
     let invalid = || {
-        invalid_spec(format!("spec.identities.{field} is no valid label selector (In and NotIn need values); correct it"))
+        invalid_spec(format!(
+            "spec.identities.{field} is no valid label selector (In and NotIn need values); correct it"
+        ))
     };
     let requirements = selector.match_expressions.iter().flatten();
     let lacks_values = |operator: &str, values: &Option<Vec<String>>| {

@@ -11,7 +11,8 @@ pub const ASKED_FOR: CredentialType = CredentialType::Webauthn;
 /// keys count where they aren't for logging in without a password, which is a first factor.
 pub fn is_enrolled(identity: &Identity) -> bool {
     let has = |kind| identity.credential(kind).is_some();
-    let keys = identity.credential(CredentialType::Webauthn).and_then(|credential| credential.config.get("credentials"));
+    let keys =
+        identity.credential(CredentialType::Webauthn).and_then(|credential| credential.config.get("credentials"));
     let mut keys = keys.and_then(Value::as_array).into_iter().flatten();
     has(CredentialType::Totp)
         || has(CredentialType::LookupSecret)

@@ -47,8 +47,7 @@ pub fn instance_place(policy: &KratosSessionPolicy, default: Option<&Place>) -> 
 /// Everything that a run stands on.
 pub async fn gather(policy: &KratosSessionPolicy, context: &Context) -> Result<Inputs, Halt> {
     let Some(place) = instance_place(policy, context.options.default_instance.as_ref()) else {
-        let message =
-            "spec.instanceRef is missing, and the operator was started without --default-instance; name a KratosInstance";
+        let message = "spec.instanceRef is missing, and the operator was started without --default-instance; name a KratosInstance";
         return Err(Verdict::new(Reason::InvalidSpec, message).into());
     };
     let namespace = policy.namespace().unwrap_or_default();

@@ -89,8 +89,7 @@ struct Asked<'a> {
 
 impl Asked<'_> {
     fn ask(&mut self, expression: &Expression) -> Answer {
-        let values =
-            self.values.get_or_insert_with(|| view::values(self.session, self.trusts_addresses, self.now));
+        let values = self.values.get_or_insert_with(|| view::values(self.session, self.trusts_addresses, self.now));
         if values.iter().map(|value| value.to_string().len()).sum::<usize>() > MAX_INPUT {
             return Answer::Unknown;
         }

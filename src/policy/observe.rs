@@ -95,9 +95,10 @@ async fn settle_enrolment(inputs: &Inputs, sights: &mut [Sight], context: &Conte
     let mut pages = std::pin::pin!(inputs.instance.client.list_identities(filter));
     while let Some(page) = pages.next().await {
         let page = page.map_err(|error| inputs.halt(&error, context))?;
-        let of_page = page.items.iter().filter_map(|identity| {
-            Some((identity.id.parse::<Uuid>().ok()?, enrolment::is_enrolled(identity)))
-        });
+        let of_page = page
+            .items
+            .iter()
+            .filter_map(|identity| Some((identity.id.parse::<Uuid>().ok()?, enrolment::is_enrolled(identity))));
         enrolled.extend(of_page);
     }
     for sight in sights {

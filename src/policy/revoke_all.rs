@@ -97,7 +97,8 @@ pub async fn end_all(
             return (ended, Ok(()));
         }
     }
-    let verdict = Verdict::new(Reason::Progressing, "sessions that began before revokeAll keep coming; it is carried on with");
+    let verdict =
+        Verdict::new(Reason::Progressing, "sessions that began before revokeAll keep coming; it is carried on with");
     (ended, Err(verdict.into()))
 }
 
@@ -120,7 +121,11 @@ async fn pass(
         let began_by = |began: Option<i64>| began.is_none_or(|began| began <= started_at.as_microsecond());
         let meant = opinions(&sights).into_iter().filter(|opinion| began_by(opinion.began));
         let end = |id: String| async move {
-            if inputs.instance.shared.gate.is_open() { client.disable_session(&id).await.map_err(Some) } else { Err(None) }
+            if inputs.instance.shared.gate.is_open() {
+                client.disable_session(&id).await.map_err(Some)
+            } else {
+                Err(None)
+            }
         };
         let ids: Vec<_> = meant.map(|opinion| opinion.session.to_string()).collect();
         let mut ending = futures::stream::iter(ids).map(end).buffer_unordered(CONCURRENCY);

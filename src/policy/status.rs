@@ -53,9 +53,7 @@ impl Subject<'_> {
 /// The verdict on a run that came to its end.
 pub fn verdict(plan: &Plan, limit: usize, only_looks: bool, nobody_selected: bool) -> Verdict {
     let Plan { sessions, named, failed, .. } = plan;
-    let held = format!(
-        "{named} sessions are named by rules that revoke, more than limit.maxRevocations ({limit})"
-    );
+    let held = format!("{named} sessions are named by rules that revoke, more than limit.maxRevocations ({limit})");
     if plan.is_held() && !only_looks {
         let message = format!(
             "{held}: none was revoked. See status.rules for which rule names how many; if that is right, raise \
@@ -98,8 +96,7 @@ pub fn next(subject: Subject<'_>, outcome: Outcome, now: Timestamp) -> KratosSes
             extended: count(extended),
             failed: count(failed),
         });
-        status.rules =
-            rules.into_iter().map(|(name, matched)| RuleStatus { name, matched: count(matched) }).collect();
+        status.rules = rules.into_iter().map(|(name, matched)| RuleStatus { name, matched: count(matched) }).collect();
     }
     if revoke_all.is_some() {
         status.actions = Some(PolicyActionStatuses { revoke_all });
@@ -110,8 +107,7 @@ pub fn next(subject: Subject<'_>, outcome: Outcome, now: Timestamp) -> KratosSes
 /// The status of a suspended policy: nothing was looked at.
 pub fn suspended(subject: Subject<'_>, now: Timestamp) -> KratosSessionPolicyStatus {
     let mut status = subject.current.cloned().unwrap_or_default();
-    let verdict =
-        Verdict::new(Reason::Suspended, "spec.suspend is true: sessions are neither looked at nor changed");
+    let verdict = Verdict::new(Reason::Suspended, "spec.suspend is true: sessions are neither looked at nor changed");
     observe_generation(&mut status, subject, verdict.reason);
     condition::set(&mut status.conditions, SUSPENDED, true, &verdict, subject.generation, now);
     // What was being retried isn't any more; whether it is ready stays as it was last seen.

@@ -417,11 +417,23 @@ fn policies() -> Vec<Row> {
         policy("neither rule nor action", &json!({"rules": []}), Fate::Refused("name at least one rule, or an action")),
         policy("an action alone", &json!({"rules": [], "actions": {"revokeAll": {"token": "1"}}}), Fate::Accepted),
         policy("an empty action", &json!({"actions": {}}), Fate::Refused("name the action")),
-        policy("an action without a token", &json!({"actions": {"revokeAll": {}}}), Fate::Misshapen("spec.actions.revokeAll.token")),
+        policy(
+            "an action without a token",
+            &json!({"actions": {"revokeAll": {}}}),
+            Fate::Misshapen("spec.actions.revokeAll.token"),
+        ),
         policy("every second", &json!({"interval": "1s"}), Fate::Accepted),
-        policy("all the time", &json!({"interval": "10ms"}), Fate::Refused("must be a Go duration between 1s and 8760h")),
+        policy(
+            "all the time",
+            &json!({"interval": "10ms"}),
+            Fate::Refused("must be a Go duration between 1s and 8760h"),
+        ),
         policy("a limit", &json!({"limit": {"maxRevocations": 1}}), Fate::Accepted),
-        policy("no limit at all", &json!({"limit": {"maxRevocations": 0}}), Fate::Misshapen("spec.limit.maxRevocations")),
+        policy(
+            "no limit at all",
+            &json!({"limit": {"maxRevocations": 0}}),
+            Fate::Misshapen("spec.limit.maxRevocations"),
+        ),
         policy("a mode that there isn't", &json!({"mode": "observe"}), Fate::Misshapen("spec.mode")),
     ]
 }
@@ -450,11 +462,19 @@ fn session_rules() -> Vec<Row> {
         rule("unenrolled in nothing", json!({"maxAge": "1h", "unenrolled": "Ignore"}), Fate::Refused(ASSURANCE)),
         rule("networks", json!({"allowedNetworks": ["203.0.113.0/24", "2001:db8::/32"]}), Fate::Accepted),
         rule("no network", json!({"allowedNetworks": []}), Fate::Misshapen("spec.rules[0].allowedNetworks")),
-        rule("a name as a network", json!({"allowedNetworks": ["office"]}), Fate::Misshapen("spec.rules[0].allowedNetworks[0]")),
+        rule(
+            "a name as a network",
+            json!({"allowedNetworks": ["office"]}),
+            Fate::Misshapen("spec.rules[0].allowedNetworks[0]"),
+        ),
         rule("an expression", json!({"expression": "session.active"}), Fate::Accepted),
         rule("a huge expression", json!({"expression": "a".repeat(4097)}), Fate::Misshapen("spec.rules[0].expression")),
         rule("an extension", extend(json!({"expression": "true"})), Fate::Accepted),
-        rule("an extension without end", json!({"action": "Extend", "expiresWithin": "2h"}), Fate::Refused(EXTEND_NEEDS)),
+        rule(
+            "an extension without end",
+            json!({"action": "Extend", "expiresWithin": "2h"}),
+            Fate::Refused(EXTEND_NEEDS),
+        ),
         rule("an extension at any time", json!({"action": "Extend", "maxAge": "2h"}), Fate::Refused(EXTEND_NEEDS)),
         rule("an extension of the few", extend(json!({"maxConcurrent": 1})), Fate::Refused(EXTEND_ONLY)),
         rule("what ends soon is revoked", json!({"expiresWithin": "2h"}), Fate::Refused(ONLY_EXTEND)),

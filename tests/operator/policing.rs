@@ -4,7 +4,9 @@
 use futures::{StreamExt, TryStreamExt};
 use k8s_openapi::jiff::{SignedDuration, Timestamp};
 use kratos_operator::api::{KratosSessionPolicy, condition};
-use kratos_operator::kratos::{CreateIdentity, CredentialImport, Identity, PasswordImport, Secret, Session, SessionFilter};
+use kratos_operator::kratos::{
+    CreateIdentity, CredentialImport, Identity, PasswordImport, Secret, Session, SessionFilter,
+};
 use kube::api::{Api, ListParams, Patch, PatchParams};
 use serde_json::{Value, json};
 

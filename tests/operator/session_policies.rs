@@ -52,7 +52,10 @@ async fn more_than_may_be_revoked_is_held_until_somebody_raises_the_limit() {
     let policy = scene.policy("all", limited(3)).await;
     let (reason, message) = condition_of(&policy, "Stalled").expect("it is held");
     assert_eq!(reason, "RevocationsHeld");
-    assert!(message.contains("4 sessions are named") && message.contains("raise limit.maxRevocations to 4"), "{message}");
+    assert!(
+        message.contains("4 sessions are named") && message.contains("raise limit.maxRevocations to 4"),
+        "{message}"
+    );
     assert_eq!((counts(&policy), by_rule(&policy)), ([4, 4, 0, 0, 0], vec![("everything".into(), 4)]));
     assert_eq!((scene.alive(&sessions).await, scene.proxy.count(END)), (vec![true; 4], 0));
     scene.policy_event(&policy, "RevocationsHeld").await;
@@ -65,7 +68,8 @@ async fn more_than_may_be_revoked_is_held_until_somebody_raises_the_limit() {
 async fn bad_expressions_get_a_clear_condition_and_other_policies_go_on() {
     let scene = Scene::policing().await;
     scene.person("ada@example.com").await;
-    let slow = "['1','2','3','4','5','6','7','8','9'].all(a, ['1','2','3','4','5','6','7','8','9'].all(b, a + b != ''))";
+    let slow =
+        "['1','2','3','4','5','6','7','8','9'].all(a, ['1','2','3','4','5','6','7','8','9'].all(b, a + b != ''))";
     for (name, expression, words) in [
         ("uncompilable", "session.", "rule bad: the expression is no valid CEL"),
         ("unknown", "person.name == ''", "names the variable \"person\""),
@@ -84,7 +88,8 @@ async fn bad_expressions_get_a_clear_condition_and_other_policies_go_on() {
     scene.policy("good", about_all(everything())).await;
     assert!(!scene.is_logged_in(&token).await);
     // Names tell rules apart: the API server sees to it.
-    let twice = json!([{"name": "a", "maxAge": "1h", "action": "Revoke"}, {"name": "a", "maxAge": "2h", "action": "Revoke"}]);
+    let twice =
+        json!([{"name": "a", "maxAge": "1h", "action": "Revoke"}, {"name": "a", "maxAge": "2h", "action": "Revoke"}]);
     let refused = scene.try_policy_in(&scene.namespace, "twice", about_all(twice)).await;
     assert!(refused.is_err_and(|error| error.to_string().contains("a")));
 }
@@ -99,7 +104,9 @@ async fn a_run_during_which_kratos_goes_away_says_how_far_it_came_and_the_next_o
     // No connection either, from then on: the instance's probes fail too.
     scene.proxy.on_where(|label, _| label != END && ENDED.load(Ordering::Relaxed) > 10).refuse();
     scene.try_policy_in(&scene.namespace, "all", about_all(everything())).await.expect("it is accepted");
-    let says = |policy: &KratosSessionPolicy| condition_of(policy, "Reconciling").filter(|(_, it)| it.contains("were revoked"));
+    let says = |policy: &KratosSessionPolicy| {
+        condition_of(policy, "Reconciling").filter(|(_, it)| it.contains("were revoked"))
+    };
     let policy = scene.policy_until(&scene.namespace, "all", "it says how far it came", says).await;
     let (reason, message) = condition_of(&policy, "Reconciling").expect("it was there");
     assert_eq!(reason, "KratosUnavailable");
@@ -109,9 +116,15 @@ async fn a_run_during_which_kratos_goes_away_says_how_far_it_came_and_the_next_o
     assert_eq!((sessions, matched, failed), (30, 30, 1));
     let asked = scene.proxy.count(END) + scene.proxy.count(LIST);
     let probes = scene.proxy.count("GET /admin/identities");
-    let probed = eventually("probes fail", WITHIN, async || (scene.proxy.count("GET /admin/identities") > probes + 1).then_some(()));
+    let probed = eventually("probes fail", WITHIN, async || {
+        (scene.proxy.count("GET /admin/identities") > probes + 1).then_some(())
+    });
     probed.await.expect("the instance is probed");
-    assert_eq!(scene.proxy.count(END) + scene.proxy.count(LIST), asked, "nothing but probes goes to an instance that is down");
+    assert_eq!(
+        scene.proxy.count(END) + scene.proxy.count(LIST),
+        asked,
+        "nothing but probes goes to an instance that is down"
+    );
 
     scene.proxy.clear_faults();
     let is_done = |policy: &KratosSessionPolicy| crate::policing::settled(policy).filter(|()| counts(policy)[0] < 30);
@@ -153,7 +166,9 @@ async fn policies_run_regularly_and_when_somebody_is_locked_out() {
     assert_eq!(counts(&policy), [0, 0, 0, 0, 0]);
     assert!(condition_of(&policy, "Ready").expect("Ready").1.contains("no session"));
     scene.count_from_now();
-    scene.identity("ada", json!({"schemaID": "customer", "traits": {"email": "ada@example.com"}, "state": "Inactive"})).await;
+    scene
+        .identity("ada", json!({"schemaID": "customer", "traits": {"email": "ada@example.com"}, "state": "Inactive"}))
+        .await;
     let runs = eventually("it runs", WITHIN, async || (scene.proxy.count(LIST) >= 1).then_some(()));
     runs.await.expect("a run when somebody became inactive");
 
@@ -172,7 +187,10 @@ async fn sessions_of_people_that_kratos_has_as_inactive_can_be_named() {
     let value = json!("inactive");
     let operation = kratos_operator::kratos::PatchOperation::Replace { path: "/state".into(), value };
     scene.admin().patch_identity(&ada.id, &[operation]).await.expect("it is changed");
-    let spec = with(about_all(everything()), json!({"identities": {"all": true, "expression": "identity.state == 'inactive'"}}));
+    let spec = with(
+        about_all(everything()),
+        json!({"identities": {"all": true, "expression": "identity.state == 'inactive'"}}),
+    );
     let policy = scene.policy("inactive", spec).await;
     assert_eq!(counts(&policy), [1, 1, 1, 0, 0]);
     let operation = kratos_operator::kratos::PatchOperation::Replace { path: "/state".into(), value: json!("active") };

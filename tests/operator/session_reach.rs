@@ -51,7 +51,10 @@ async fn a_strangers_policy_reaches_its_own_and_counts_nobody_else() {
         let policy = scene.policy_in(&team, name, selecting(identities)).await;
         assert_eq!(counts(&policy), [0; 5], "{name}");
         let (reason, message) = condition_of(&policy, "Ready").expect("Ready");
-        assert_eq!((reason.as_str(), message.as_str()), ("Reconciled", "no identity within reach is selected by spec.identities"));
+        assert_eq!(
+            (reason.as_str(), message.as_str()),
+            ("Reconciled", "no identity within reach is selected by spec.identities")
+        );
         assert_eq!(scene.proxy.count(LIST), 0, "{:?}", scene.proxy.counts());
     }
     let own = managed(&scene, &team, "own", json!({})).await;

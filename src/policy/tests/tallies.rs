@@ -61,7 +61,11 @@ fn each_session_is_counted_once_and_each_rule_by_itself() {
 fn the_newest_stay_and_the_others_go_where_the_rest_of_the_rule_holds() {
     let opinions = [of(1, 7, 10, 0b0100), of(2, 7, 40, 0b0100), of(3, 7, 20, 0b0000), of(4, 7, 30, 0b0100)];
     let first = plan(&with_limit(10), &opinions);
-    assert_eq!(ids(first.revoke.iter().map(|it| it.session)), [1], "3 is beyond, but the rule's expression doesn't hold");
+    assert_eq!(
+        ids(first.revoke.iter().map(|it| it.session)),
+        [1],
+        "3 is beyond, but the rule's expression doesn't hold"
+    );
     assert_eq!((first.matched, first.by_rule), (1, vec![0, 0, 1, 0]));
     let shown_twice = [opinions[1], opinions[0], opinions[1], opinions[3], opinions[1]];
     let plan = plan(&with_limit(10), &shown_twice);
