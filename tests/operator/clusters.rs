@@ -8,8 +8,8 @@ use kratos_operator::kratos::{Identity, State};
 use kube::api::{Api, DeleteParams, PostParams};
 use serde_json::{Value, json};
 
+use crate::passwords::put_secret;
 use crate::scene::{Cluster, Scene, Server, WITHIN, id_of, message_of};
-use crate::testenv::operator::Operator;
 use crate::testenv::process::eventually;
 
 fn customer(name: &str) -> Value {
@@ -20,7 +20,7 @@ fn customer(name: &str) -> Value {
 async fn cluster_over(kratos: &Server, namespace: &str) -> Scene {
     let Server::Own(kratos) = kratos else { panic!("a Kratos of its own") };
     let cluster = Arc::new(Cluster::start().await);
-    let operator = Operator::start(cluster.operator(vec![namespace.to_owned()])).expect("the operator starts");
+    let operator = cluster.start_operator(vec![namespace.to_owned()]);
     let kratos = Server::Own(Arc::clone(kratos));
     Scene::set(cluster, kratos, Some(operator), namespace.to_owned()).await
 }
@@ -75,6 +75,9 @@ async fn a_rebuilt_cluster_takes_its_identities_back_and_changes_nothing_but_the
     let old = Scene::own().await.with_instance().await;
     let mut ada = customer("ada");
     ada["metadataAdmin"] = json!({"costCenter": "42"});
+    // Chosen before she chose another one; the new cluster's operator has another key to tell by.
+    ada["credentials"] = json!({"password": {"secretKeyRef": {"name": "ada", "key": "password"}}});
+    put_secret(&old, &[("password", b"given-to-ada-4714")]).await;
     let manifests = [("ada", ada), ("box", json!({"schemaID": "plain", "traits": {"label": "box"}}))];
     let mut before = Vec::new();
     for (name, spec) in &manifests {
@@ -86,10 +89,12 @@ async fn a_rebuilt_cluster_takes_its_identities_back_and_changes_nothing_but_the
     logs_in(&old).await;
 
     // The old cluster is gone with everything in it; Kratos is not.
-    let Scene { operator, kratos, cluster, namespace, .. } = old;
-    drop((operator, cluster));
+    let Server::Own(kratos) = &old.kratos else { panic!("a Kratos of its own") };
+    let (kratos, namespace) = (Server::Own(Arc::clone(kratos)), old.namespace.clone());
+    drop(old);
     let new = cluster_over(&kratos, &namespace).await;
     new.instance(json!({})).await;
+    put_secret(&new, &[("password", b"given-to-ada-4714")]).await;
     for (name, spec) in &manifests {
         new.identity(name, spec.clone()).await;
     }
@@ -116,6 +121,7 @@ async fn a_rebuilt_cluster_takes_its_identities_back_and_changes_nothing_but_the
     }
     assert_eq!(new.ours().await.len(), 2);
     logs_in(&new).await;
+    assert_eq!(new.proxy.count("PUT /admin/identities/{id}"), 0, "her own password stays");
 }
 
 async fn set_password(scene: &Scene, identity: &Identity, password: &str) {

@@ -8,6 +8,7 @@ mod asking;
 mod policing;
 mod reading;
 mod scene;
+mod traces;
 
 mod actions;
 mod adoption;

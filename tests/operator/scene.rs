@@ -20,6 +20,7 @@ use crate::testenv::kratos::{Kratos, Options};
 use crate::testenv::operator::{Operator, Settings};
 use crate::testenv::process::eventually;
 use crate::testenv::proxy::Proxy;
+use crate::traces::{self, ToKratos, ToKubernetes};
 
 pub const WITHIN: Duration = Duration::from_mins(1);
 /// Namespaces in which the shared operator lets instances count; each test takes the next one.
@@ -40,7 +41,15 @@ impl Cluster {
         let crds = Path::new(env!("CARGO_MANIFEST_DIR")).join("crds");
         plane.install_crds(&crds).await.expect("the definitions are accepted");
         let (proxy, kubeconfig) = plane.proxy().expect("a proxy");
+        proxy.listen(Arc::new(ToKubernetes));
         Self { plane, proxy, kubeconfig }
+    }
+
+    /// Starts an operator that the whole run reads along with.
+    pub fn start_operator(&self, instance_namespaces: Vec<String>) -> Operator {
+        let operator = Operator::start(self.operator(instance_namespaces)).expect("the operator starts");
+        traces::of_this_run().follow(&operator);
+        operator
     }
 
     /// How the operator is started on this cluster.
@@ -63,7 +72,7 @@ async fn shared() -> &'static Shared {
         .get_or_init(async || {
             let cluster = Arc::new(Cluster::start().await);
             let spaces = (0..SPACES).map(space).chain((0..OWN_KRATOS).map(own_space)).collect();
-            let operator = Operator::start(cluster.operator(spaces)).expect("the operator starts");
+            let operator = cluster.start_operator(spaces);
             Shared { cluster, operator }
         })
         .await
@@ -135,7 +144,7 @@ impl Scene {
     pub async fn own() -> Self {
         let kratos = Kratos::start(Options::default()).await.expect("Kratos starts");
         let cluster = Arc::new(Cluster::start().await);
-        let operator = Operator::start(cluster.operator(vec![space(0)])).expect("the operator starts");
+        let operator = cluster.start_operator(vec![space(0)]);
         Self::set(cluster, Server::Own(Arc::new(kratos)), Some(operator), space(0)).await
     }
 
@@ -143,6 +152,8 @@ impl Scene {
     pub async fn set(cluster: Arc<Cluster>, kratos: Server, operator: Option<Operator>, namespace: String) -> Self {
         let client = cluster.plane.client().await.expect("a client");
         let proxy = Proxy::before_kratos(kratos.admin_url().as_str()).expect("a proxy");
+        proxy.listen(Arc::new(ToKratos));
+        traces::of_this_run().begin();
         let counted_from = Mutex::new(Instant::now());
         let scene = Self { operator, kratos, proxy, cluster, namespace, client, counted_from };
         scene.make_namespace(&scene.namespace, &[]).await;
@@ -254,6 +265,7 @@ impl Scene {
         name: &str,
         mut spec: Value,
     ) -> Result<KratosIdentity, kube::Error> {
+        traces::of_this_run().uses_manifest(&spec);
         if spec.get("instanceRef").is_none() {
             spec["instanceRef"] = json!({"name": "default", "namespace": self.namespace});
         }
@@ -381,7 +393,21 @@ impl Scene {
         self.running().map(Operator::log).unwrap_or_default()
     }
 
+    /// The operator that this test asks: its own, or the shared one.
     fn running(&self) -> Option<&Operator> {
         self.operator.as_ref().or_else(|| SHARED.get().map(|shared| &shared.operator))
+    }
+}
+
+impl Drop for Scene {
+    /// Nothing that a test used may show anywhere that people read.
+    fn drop(&mut self) {
+        let traces = traces::of_this_run();
+        if let Some(operator) = &self.operator {
+            traces.take_log(operator);
+        }
+        let found = traces.end();
+        // A test that fails already says why.
+        assert!(std::thread::panicking() || found.is_empty(), "shown where people read it:\n{}", found.join("\n"));
     }
 }
