@@ -63,7 +63,7 @@ pub async fn run(client: kube::Client, options: Options, concurrency: u16, stop:
         identities: identities.clone(),
         instances: instances.clone(),
         namespaces: namespaces.clone(),
-        policies: policies.clone(),
+        policies,
         registry: Registry::default(),
         memory: Memory::default(),
         turns: Turns::default(),
@@ -87,11 +87,6 @@ pub async fn run(client: kube::Client, options: Options, concurrency: u16, stop:
     let instance_watch =
         watch::<InstanceObject>(&client).reflect(instance_writer).inspect(move |event| instance_seen(event, &seen));
     let instance_watch = news(instance_watch, INSTANCE_FINALIZER);
-    let seen = Arc::clone(&context);
-    let policy_watch =
-        watch::<PolicyObject>(&client).reflect(policy_writer).inspect(move |event| policy_seen(event, &seen));
-    // It carries no finalizer: nothing in Kratos is a policy's.
-    let policy_watch = news(policy_watch, "");
     let seen = Arc::clone(&context);
     let mut labels = Labels::default();
     let namespace_watch =
@@ -127,30 +122,41 @@ pub async fn run(client: kube::Client, options: Options, concurrency: u16, stop:
             .for_each(|result| log("KratosIdentity", &result))
             .await;
     };
-    let policy_controller = async {
-        // Labels and marks are looked up in what the watches have brought.
-        let ready = future::try_join3(
-            instances.wait_until_ready(),
-            namespaces.wait_until_ready(),
-            identities.wait_until_ready(),
-        );
-        if stop.run_until_cancelled(ready).await.is_none_or(|ready| ready.is_err()) {
-            return;
-        }
-        Controller::for_stream(policy_watch, policies)
-            .with_config(controller::Config::default().concurrency(POLICY_CONCURRENCY))
-            .reconcile_on(stream(policy_requests))
-            .graceful_shutdown_on(stop.clone().cancelled_owned())
-            .run(policy::reconcile::reconcile, |_, error, _| retry(error), Arc::clone(&context))
-            .for_each(|result| log("KratosSessionPolicy", &result))
-            .await;
-    };
+    let policy_controller = run_policies(policy_writer, policy_requests, Arc::clone(&context), stop.clone());
     tokio::select! {
         _ = future::join3(instance_controller, identity_controller, policy_controller) => {}
         () = namespace_watch => {}
         () = rotation::watch(Arc::clone(&context)) => {}
     }
     tracing::info!("kratos-operator has stopped");
+}
+
+/// Watches and runs session policies.
+async fn run_policies(
+    writer: reflector::store::Writer<PolicyObject>,
+    requests: UnboundedReceiver<ObjectRef<PolicyObject>>,
+    context: Arc<Context>,
+    stop: CancellationToken,
+) {
+    // Labels and marks are looked up in what the other watches have brought.
+    let ready = future::try_join3(
+        context.instances.wait_until_ready(),
+        context.namespaces.wait_until_ready(),
+        context.identities.wait_until_ready(),
+    );
+    if stop.run_until_cancelled(ready).await.is_none_or(|ready| ready.is_err()) {
+        return;
+    }
+    let seen = Arc::clone(&context);
+    let watch = watch::<PolicyObject>(&context.client).reflect(writer).inspect(move |event| policy_seen(event, &seen));
+    // It carries no finalizer: nothing in Kratos is a policy's.
+    Controller::for_stream(news(watch, ""), context.policies.clone())
+        .with_config(controller::Config::default().concurrency(POLICY_CONCURRENCY))
+        .reconcile_on(stream(requests))
+        .graceful_shutdown_on(stop.cancelled_owned())
+        .run(policy::reconcile::reconcile, |_, error, _| retry(error), context)
+        .for_each(|result| log("KratosSessionPolicy", &result))
+        .await;
 }
 
 /// Uid of the kube-system namespace; waits for an API server that answers.

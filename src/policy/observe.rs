@@ -52,7 +52,9 @@ async fn look(
         let mut sights = judge_all(inputs, desired, reach, ALL, batch.map_err(halt)?).await;
         inputs.ensure_open()?;
         settle_enrolment(inputs, &mut sights, context).await?;
-        sights.iter().for_each(|sight| tally.add(sight));
+        for sight in &sights {
+            tally.add(sight);
+        }
         if tally.exhausting() > EXHAUSTING {
             let message = "an expression takes more work than it may on more than a hundred sessions, so that the run was \
                            ended; make it simpler";

@@ -16,8 +16,8 @@ const CONCURRENCY: usize = 8;
 /// Identities whose sessions are judged together.
 const AT_ONCE: usize = 100;
 
-/// What one session on a page costs, and all sessions of one identity, in microseconds of a Kratos on SQLite. Only how
-/// they compare matters.
+/// What one session on a page costs, and all sessions of one identity, in microseconds of one Kratos. Only how they
+/// compare matters.
 const PLAIN: usize = 50;
 const WITH_IDENTITY: usize = 450;
 const WITH_DEVICES: usize = 800;

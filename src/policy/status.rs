@@ -61,21 +61,20 @@ pub fn verdict(plan: &Plan, limit: usize, only_looks: bool, nobody_selected: boo
         );
         return Verdict::new(Reason::RevocationsHeld, message);
     }
-    let mut message = match (only_looks, nobody_selected, sessions) {
+    let message = match (only_looks, nobody_selected, sessions) {
         (_, true, _) => "no identity within reach is selected by spec.identities".to_owned(),
         (_, false, 0) => "the identities that the policy is about have no session".to_owned(),
         (true, false, _) => "mode Observe: sessions are counted, and nothing is changed".to_owned(),
         (false, false, _) => "the rules were applied".to_owned(),
     };
-    if plan.is_held() {
-        message += &format!("; {held}: in mode Enforce none would be revoked");
-    }
-    if *failed > 0 {
-        message += &format!(
-            "; {failed} session(s) couldn't be judged and were left alone: something that a rule looks at isn't there, \
-             or isn't known"
-        );
-    }
+    let held = plan.is_held().then(|| format!("{held}: in mode Enforce none would be revoked"));
+    let failed = (*failed > 0).then(|| {
+        format!(
+            "{failed} session(s) couldn't be judged and were left alone: something that a rule looks at isn't there, or \
+             isn't known"
+        )
+    });
+    let message = [Some(message), held, failed].into_iter().flatten().collect::<Vec<_>>().join("; ");
     Verdict::new(if only_looks { Reason::Observed } else { Reason::Reconciled }, message)
 }
 

@@ -38,6 +38,7 @@ fn parse(rules: &Value) -> Result<Desired, Verdict> {
 }
 
 /// A session of an hour ago, of ada's, with one factor; with changes.
+#[allow(clippy::needless_pass_by_value, reason = "written where it stands")]
 fn session(changes: Value) -> Session {
     let mut session = json!({
         "id": Uuid::from_u128(1).to_string(), "active": true,

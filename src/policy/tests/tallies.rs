@@ -11,6 +11,9 @@ use crate::policy::desired::{self, Desired};
 use crate::policy::judge::{Opinion, Sight};
 use crate::policy::tally::{Plan, Tally, rank};
 
+/// Rules that revoke whatever the rank.
+const PLAIN: u16 = 0b0011;
+
 /// Rules 0 and 1 revoke, 2 revokes beyond the two newest, 3 extends.
 fn rules() -> Value {
     json!([
@@ -29,7 +32,9 @@ fn with_limit(limit: usize) -> Desired {
 
 fn plan(desired: &Desired, opinions: &[Opinion]) -> Plan {
     let mut tally = Tally::new(desired);
-    opinions.iter().for_each(|opinion| tally.add(&Sight::Judged(*opinion)));
+    for opinion in opinions {
+        tally.add(&Sight::Judged(*opinion));
+    }
     tally.finish()
 }
 
@@ -149,7 +154,7 @@ proptest! {
         let revoked: BTreeSet<_> = plan.revoke.iter().map(|candidate| candidate.session).collect();
         for sessions in by_identity.values_mut() {
             sessions.sort_by_key(|opinion| std::cmp::Reverse(opinion.began));
-            for newest in sessions.iter().take(2).filter(|opinion| opinion.holds & 0b0011 == 0) {
+            for newest in sessions.iter().take(2).filter(|opinion| opinion.holds & PLAIN == 0) {
                 prop_assert!(!revoked.contains(&newest.session), "one of the newest is revoked");
             }
             if !plan.is_held() {
@@ -160,7 +165,7 @@ proptest! {
         }
         for session in &plan.extend {
             let opinion = opinions.iter().find(|opinion| opinion.session == *session).unwrap();
-            prop_assert!(opinion.holds & 0b1000 != 0 && opinion.holds & 0b0011 == 0 && !revoked.contains(session));
+            prop_assert!(opinion.holds & 0b1000 != 0 && opinion.holds & PLAIN == 0 && !revoked.contains(session));
         }
         prop_assert!(plan.matched <= plan.sessions && plan.failed <= plan.sessions);
         prop_assert!(plan.by_rule.iter().all(|named| *named <= plan.matched));
