@@ -39,6 +39,8 @@ pub enum Reason {
     UnsupportedByServer,
     /// Kratos refused for a reason of its own.
     KratosRejected,
+    /// Rules name more sessions than a run may revoke: none was.
+    RevocationsHeld,
     /// A difference was seen and left alone (mode Observe).
     DriftObserved,
     /// `spec.suspend` is set.
@@ -76,6 +78,7 @@ impl Reason {
             Self::AdoptionRefused => "AdoptionRefused",
             Self::UnsupportedByServer => "UnsupportedByServer",
             Self::KratosRejected => "KratosRejected",
+            Self::RevocationsHeld => "RevocationsHeld",
             Self::DriftObserved => "DriftObserved",
             Self::Suspended => "Suspended",
             Self::StaleIdentifiers => "StaleIdentifiers",
@@ -112,7 +115,8 @@ impl Reason {
             | Self::IdentityConflict
             | Self::AdoptionRefused
             | Self::UnsupportedByServer
-            | Self::KratosRejected => State::Stalled,
+            | Self::KratosRejected
+            | Self::RevocationsHeld => State::Stalled,
         }
     }
 }

@@ -10,12 +10,12 @@ use schemars::{Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer};
 use serde_json::{Map, Value, json};
 
-use super::{KratosIdentity, KratosInstance};
+use super::{KratosIdentity, KratosInstance, KratosSessionPolicy};
 
 /// A column of `kubectl get`.
 struct Column {
     name: &'static str,
-    /// `string` or `date`.
+    /// `string`, `integer` or `date`.
     kind: &'static str,
     path: &'static str,
     /// Shown with `-o wide` alone.
@@ -48,6 +48,17 @@ const IDENTITY_COLUMNS: &[Column] = &[
     AGE,
 ];
 
+const POLICY_COLUMNS: &[Column] = &[
+    READY,
+    REASON,
+    Column::new("Mode", ".spec.mode"),
+    Column { kind: "integer", ..Column::new("Matched", ".status.lastRun.matched") },
+    Column { kind: "integer", ..Column::new("Revoked", ".status.lastRun.revoked") },
+    Column { kind: "date", ..Column::new("Last run", ".status.lastRun.startedAt") },
+    MESSAGE,
+    AGE,
+];
+
 impl Column {
     const fn new(name: &'static str, path: &'static str) -> Self {
         Self { name, kind: "string", path, is_wide: false }
@@ -70,7 +81,11 @@ impl Column {
 
 /// All definitions, in the order in which they are to be installed.
 pub fn all() -> Vec<CustomResourceDefinition> {
-    let kinds = [(KratosInstance::crd(), INSTANCE_COLUMNS), (KratosIdentity::crd(), IDENTITY_COLUMNS)];
+    let kinds = [
+        (KratosInstance::crd(), INSTANCE_COLUMNS),
+        (KratosIdentity::crd(), IDENTITY_COLUMNS),
+        (KratosSessionPolicy::crd(), POLICY_COLUMNS),
+    ];
     kinds.into_iter().map(|(crd, columns)| finish(crd, columns)).collect()
 }
 
@@ -120,6 +135,41 @@ pub fn duration(_: &mut SchemaGenerator) -> Schema {
             "rule": "duration(self) >= duration('100ms') && duration(self) <= duration('8760h')",
             "message": "must be a Go duration between 100ms and 8760h",
         }],
+    })
+}
+
+/// A Go duration between runs.
+pub fn interval(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({
+        "type": "string",
+        "maxLength": 32,
+        "pattern": r"^([0-9]+(\.[0-9]+)?(ms|s|m|h))+$",
+        "x-kubernetes-validations": [{
+            "rule": "duration(self) >= duration('1s') && duration(self) <= duration('8760h')",
+            "message": "must be a Go duration between 1s and 8760h",
+        }],
+    })
+}
+
+/// Networks, as addresses with the length of a prefix.
+pub fn networks(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({
+        "type": "array",
+        "minItems": 1,
+        "maxItems": 256,
+        "x-kubernetes-list-type": "set",
+        "items": {"type": "string", "maxLength": 64, "pattern": "^[0-9A-Fa-f:.]+/[0-9]{1,3}$"},
+    })
+}
+
+/// Ids of identity schemas.
+pub fn schema_ids(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({
+        "type": "array",
+        "minItems": 1,
+        "maxItems": 64,
+        "x-kubernetes-list-type": "set",
+        "items": {"type": "string", "minLength": 1, "maxLength": 255},
     })
 }
 

@@ -12,13 +12,14 @@ use super::inputs;
 use super::recovery;
 use super::status::{self, Outcome, RecoverySeen, Seen, Subject};
 use super::validity;
-use crate::api::identity::{InstanceRef, KratosIdentity, KratosIdentityStatus};
+use crate::api::identity::{IdentityState, InstanceRef, KratosIdentity, KratosIdentityStatus};
 use crate::api::{Reason, Verdict, condition, requested_at};
 use crate::backoff;
 use crate::context::{Context, IdentityObject};
 use crate::events::Happening;
 use crate::kube_write;
 use crate::place::Place;
+use crate::policy::poke;
 
 const FIRST_RETRY: Duration = Duration::from_secs(1);
 const LAST_RETRY: Duration = Duration::from_mins(5);
@@ -203,6 +204,14 @@ pub async fn write(
         // It is gone: nothing to say any more.
         Err(kube::Error::Api(status)) if status.code == 404 => return Ok(()),
         Err(error) => return Err(error),
+    }
+    let is_inactive = |status: &KratosIdentityStatus| status.state == Some(IdentityState::Inactive);
+    if is_inactive(&next)
+        && !resource.status.as_ref().is_some_and(is_inactive)
+        && let Ok(instance) = inputs::instance_place(resource, context)
+    {
+        // Sessions may be its policies' business now.
+        poke::deactivated(context, &instance, &resource.namespace().unwrap_or_default());
     }
     let stalled = |status: &KratosIdentityStatus| {
         condition::find(&status.conditions, condition::STALLED)

@@ -60,6 +60,15 @@ impl Listing {
         Lookup::NotYet
     }
 
+    /// Ids of the identities whose mark names a place that is meant. `None`: no listing has been completed yet, and one is
+    /// under way.
+    pub fn ids(&self, is_meant: impl Fn(&Place) -> bool) -> Option<Vec<String>> {
+        let state = self.state();
+        state.begun?;
+        let meant = state.by_place.iter().filter(|(place, _)| is_meant(place));
+        Some(meant.flat_map(|(_, ids)| ids.iter().cloned()).collect())
+    }
+
     /// Notes an identity that we just made or took back, so that it is found before the next listing.
     pub fn note(&self, place: &Place, id: &str) {
         let mut state = self.state();

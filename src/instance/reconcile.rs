@@ -23,6 +23,7 @@ use crate::events::Happening;
 use crate::kratos::{Error, IdentityFilter};
 use crate::kube_write;
 use crate::place::Place;
+use crate::policy::poke;
 
 /// How often a Secret or `ConfigMap` that isn't there, or of no use, is looked for.
 const LOOK_FOR_SECRETS: Duration = Duration::from_secs(5);
@@ -55,6 +56,7 @@ pub async fn reconcile(object: Arc<InstanceObject>, context: Arc<Context>) -> Re
     // Whether or not that can be written: whoever waits for this is looked at.
     if is_new {
         context.pokes.identities(references::referring(&context, &place));
+        poke::instance_changed(&context, &place);
     } else if opened {
         context.pokes.identities(handle.shared.waiting.take());
     }
@@ -270,6 +272,7 @@ async fn unusable(
     let written = write(instance, &verdict, None, context).await;
     if is_news {
         context.pokes.identities(references::referring(context, &place));
+        poke::instance_changed(context, &place);
     }
     written?;
     Ok(match verdict.reason {

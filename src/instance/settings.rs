@@ -27,6 +27,8 @@ pub struct Settings {
     /// What must hold for resources of other namespaces, as written; the handle has them parsed.
     pub rules: Vec<AdmissionRule>,
     pub adoption_from: AdoptionFrom,
+    /// Whether session rules may look at addresses.
+    pub trust_client_address: bool,
 }
 
 /// How Kratos is called, with secrets still as references.
@@ -72,6 +74,7 @@ pub fn parse(spec: &KratosInstanceSpec) -> Result<Settings, Verdict> {
         allowed_namespaces,
         rules,
         adoption_from,
+        trust_client_address,
     } = spec;
     let connection = Connection {
         admin_url: url("adminURL", admin_url)?,
@@ -95,6 +98,7 @@ pub fn parse(spec: &KratosInstanceSpec) -> Result<Settings, Verdict> {
         allowed_namespaces: allowed_namespaces.clone(),
         rules: rules.clone(),
         adoption_from: adoption_from.unwrap_or_default(),
+        trust_client_address: *trust_client_address,
     })
 }
 

@@ -5,6 +5,7 @@
 mod testenv;
 
 mod asking;
+mod policing;
 mod reading;
 mod scene;
 mod traces;
@@ -32,6 +33,10 @@ mod refusals;
 mod restarts;
 mod rules;
 mod second_factors;
+mod session_action;
+mod session_policies;
+mod session_reach;
+mod session_rules;
 mod tls;
 mod traits_from;
 mod unanswered;

@@ -26,7 +26,7 @@ const RETRYING: [Reason; 5] = [
     Reason::InstanceNotReady,
     Reason::Progressing,
 ];
-const STALLING: [Reason; 8] = [
+const STALLING: [Reason; 9] = [
     Reason::InvalidSpec,
     Reason::TraitsRejected,
     Reason::SchemaNotFound,
@@ -35,6 +35,7 @@ const STALLING: [Reason; 8] = [
     Reason::AdoptionRefused,
     Reason::UnsupportedByServer,
     Reason::KratosRejected,
+    Reason::RevocationsHeld,
 ];
 
 fn at(second: i64) -> Timestamp {

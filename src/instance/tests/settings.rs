@@ -36,6 +36,7 @@ fn everything_that_a_spec_says_is_set_where_it_belongs() {
         "allowedNamespaces": allowed,
         "rules": [{"expression": "true", "message": "nobody"}],
         "adoptionFrom": "Allowed",
+        "trustClientAddress": true,
     }));
     let connection = Connection {
         admin_url: "http://admin.example:4434".parse().unwrap(),
@@ -54,6 +55,7 @@ fn everything_that_a_spec_says_is_set_where_it_belongs() {
         allowed_namespaces: Some(serde_json::from_value(allowed).unwrap()),
         rules: vec![AdmissionRule { expression: "true".into(), message: Some("nobody".into()) }],
         adoption_from: AdoptionFrom::Allowed,
+        trust_client_address: true,
     };
     assert_eq!(parsed, Ok(expected));
 }
@@ -84,6 +86,7 @@ fn what_a_spec_leaves_out_is_enforced_every_five_minutes_without_limit_token_or_
         allowed_namespaces: None,
         rules: Vec::new(),
         adoption_from: AdoptionFrom::Same,
+        trust_client_address: false,
     };
     assert_eq!(parse(&json!({})), Ok(expected));
 }
