@@ -41,6 +41,10 @@ pub enum Reason {
     KratosRejected,
     /// Rules name more sessions than a run may revoke: none was.
     RevocationsHeld,
+    /// More deletions than the instance's protection lets through.
+    DeletionHeld,
+    /// More identities are gone from Kratos than the instance's protection lets be made again.
+    IdentitiesMissing,
     /// A difference was seen and left alone (mode Observe).
     DriftObserved,
     /// `spec.suspend` is set.
@@ -79,6 +83,8 @@ impl Reason {
             Self::UnsupportedByServer => "UnsupportedByServer",
             Self::KratosRejected => "KratosRejected",
             Self::RevocationsHeld => "RevocationsHeld",
+            Self::DeletionHeld => "DeletionHeld",
+            Self::IdentitiesMissing => "IdentitiesMissing",
             Self::DriftObserved => "DriftObserved",
             Self::Suspended => "Suspended",
             Self::StaleIdentifiers => "StaleIdentifiers",
@@ -116,7 +122,9 @@ impl Reason {
             | Self::AdoptionRefused
             | Self::UnsupportedByServer
             | Self::KratosRejected
-            | Self::RevocationsHeld => State::Stalled,
+            | Self::RevocationsHeld
+            | Self::DeletionHeld
+            | Self::IdentitiesMissing => State::Stalled,
         }
     }
 }

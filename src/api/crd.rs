@@ -100,7 +100,7 @@ fn finish(mut crd: CustomResourceDefinition, columns: &[Column]) -> CustomResour
             status.default = Some(JSON(json!({"observedGeneration": -1})));
             status.nullable = None;
             // The server would add those of the parts to it.
-            status.properties.iter_mut().flatten().for_each(|(_, property)| property.default = None);
+            status.properties.iter_mut().flatten().for_each(|(_, property)| without_defaults(property));
             describe(status, "How it stands, written by the operator.");
         }
         if let Some(spec) = properties.get_mut("spec") {
@@ -108,6 +108,11 @@ fn finish(mut crd: CustomResourceDefinition, columns: &[Column]) -> CustomResour
         }
     }
     crd
+}
+
+fn without_defaults(schema: &mut JSONSchemaProps) {
+    schema.default = None;
+    schema.properties.iter_mut().flatten().for_each(|(_, property)| without_defaults(property));
 }
 
 fn describe(schema: &mut JSONSchemaProps, words: &str) {
@@ -248,6 +253,33 @@ pub fn rules(_: &mut SchemaGenerator) -> Schema {
                 },
             },
         },
+    })
+}
+
+/// Deletions that count, at most as many entries as the operator keeps.
+pub fn reservations(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({
+        "type": "array",
+        "maxItems": 32,
+        "x-kubernetes-list-type": "atomic",
+        "items": {
+            "type": "object",
+            "required": ["at", "count"],
+            "properties": {
+                "at": {"type": "string", "format": "date-time", "description": "When they were counted, or the last of them was."},
+                "count": {"type": "integer", "format": "int32", "minimum": 1, "description": "How many they are."},
+            },
+        },
+    })
+}
+
+/// Uids of resources.
+pub fn uids(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({
+        "type": "array",
+        "maxItems": 128,
+        "x-kubernetes-list-type": "atomic",
+        "items": {"type": "string", "maxLength": 64},
     })
 }
 

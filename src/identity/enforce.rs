@@ -16,6 +16,7 @@ use super::status::Seen;
 use super::watch::Watch;
 use crate::api::{Reason, Verdict};
 use crate::events::Happening;
+use crate::instance::protect;
 use crate::kratos::{Class, Identity, State};
 use crate::place::Place;
 
@@ -139,6 +140,7 @@ pub(super) fn note_standing(search: &Search<'_>, desired: &Desired, plan: &Plan,
     shared.managed.note(&place, identity, as_of);
     shared.managed.watch(&identity.id, Watch::new(desired, identity));
     shared.listing.note(&place, &identity.id);
+    protect::restored(&inputs.instance, &inputs.claimant.uid, context);
     let mark = match Mark::read(&identity.metadata_admin) {
         Found::Mark(mark) if inputs.claimant.is_ours(&mark) => *mark,
         _ => inputs.claimant.mark(plan.owned_paths.clone(), None),
@@ -152,6 +154,7 @@ pub(super) fn note_standing(search: &Search<'_>, desired: &Desired, plan: &Plan,
         }
         remembered.unanswered_create = None;
         remembered.conflict = None;
+        remembered.gone_since = None;
         remembered.wrote_finalizer = true;
         remembered.sessions_ended = desired.state == Some(State::Inactive) && identity.state == State::Inactive;
     });

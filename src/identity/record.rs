@@ -91,7 +91,10 @@ pub async fn finish(
             (outcome(verdict), after)
         }
         Err(Halt::Refused(verdict)) => {
-            wait(resource, &verdict, context);
+            // Those that are held are looked at when they are released, however many listings there are until then.
+            if verdict.reason != Reason::DeletionHeld {
+                wait(resource, &verdict, context);
+            }
             (outcome(verdict), at_the_resync(resource, context))
         }
         Err(Halt::Retry { verdict, after }) => {

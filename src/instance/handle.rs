@@ -11,6 +11,7 @@ use super::gate::Gate;
 use super::listing::Listing;
 use super::managed::Managed;
 use super::pending::Pending;
+use super::protect::Protector;
 use super::rules::Rules;
 use super::schemas::Schemas;
 use super::settings::Settings;
@@ -68,6 +69,7 @@ pub struct Shared {
     pub managed: Managed,
     /// Identities whose grace period runs.
     pub pending: Pending,
+    pub protector: Protector,
     pub schemas: Schemas,
     /// Resources that wait for the gate to open or for a listing to be completed.
     pub waiting: Waiting,

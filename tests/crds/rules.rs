@@ -99,6 +99,7 @@ pub fn table() -> Vec<Row> {
         recoveries(),
         policies(),
         session_rules(),
+        protections(),
     ]
     .concat()
 }
@@ -370,6 +371,32 @@ fn urls() -> Vec<Row> {
         rows.extend(misshapen.map(|url| instance(url, &json!({ field: url }), Fate::Misshapen(path))));
     }
     rows
+}
+
+fn protections() -> Vec<Row> {
+    let with = |changes: Value| json!({ "protection": changes });
+    vec![
+        instance("no protection named", &with(json!({})), Fate::Accepted),
+        instance("a protection", &with(json!({"maxDeletions": 20, "window": "10m", "maxMissing": 20})), Fate::Accepted),
+        instance("every deletion is held", &with(json!({"maxDeletions": 0})), Fate::Accepted),
+        instance(
+            "fewer than no deletions",
+            &with(json!({"maxDeletions": -1})),
+            Fate::Misshapen("spec.protection.maxDeletions"),
+        ),
+        instance(
+            "any number of deletions",
+            &with(json!({"maxDeletions": 1_000_001})),
+            Fate::Misshapen("spec.protection.maxDeletions"),
+        ),
+        instance("no window", &with(json!({"window": "0s"})), Fate::Refused(DURATION)),
+        instance("a window in days", &with(json!({"window": "7d"})), Fate::Misshapen("spec.protection.window")),
+        instance(
+            "fewer than none missing",
+            &with(json!({"maxMissing": -1})),
+            Fate::Misshapen("spec.protection.maxMissing"),
+        ),
+    ]
 }
 
 fn others() -> Vec<Row> {

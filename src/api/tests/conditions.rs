@@ -26,7 +26,7 @@ const RETRYING: [Reason; 5] = [
     Reason::InstanceNotReady,
     Reason::Progressing,
 ];
-const STALLING: [Reason; 9] = [
+const STALLING: [Reason; 11] = [
     Reason::InvalidSpec,
     Reason::TraitsRejected,
     Reason::SchemaNotFound,
@@ -36,6 +36,8 @@ const STALLING: [Reason; 9] = [
     Reason::UnsupportedByServer,
     Reason::KratosRejected,
     Reason::RevocationsHeld,
+    Reason::DeletionHeld,
+    Reason::IdentitiesMissing,
 ];
 
 fn at(second: i64) -> Timestamp {
