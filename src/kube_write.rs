@@ -1,4 +1,7 @@
-//! The writes to Kubernetes: status, finalizer on, finalizer off. Nothing else of a user's resource is written.
+//! The writes to Kubernetes: status, finalizer on, finalizer off; nothing else of a user's resource is written. Beside them
+//! [`own_secret`]: Secrets that belong to the operator.
+
+pub mod own_secret;
 
 use kube::Api;
 use kube::Resource;

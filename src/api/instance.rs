@@ -85,6 +85,12 @@ pub struct KratosInstanceSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub allowed_namespaces: Option<AllowedNamespaces>,
 
+    /// Whether rules of a KratosSessionPolicy may look at the addresses that sessions were begun from. Kratos believes
+    /// what a client's headers say of them: true only where a proxy before Kratos overwrites X-Forwarded-For and its
+    /// like. Default false.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub trust_client_address: bool,
+
     /// What must hold, all of it, for resources outside the instance's namespace: for the identity as it is found, and
     /// as it would be left, before anything is written. A rule that fails refuses.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]

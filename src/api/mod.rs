@@ -5,14 +5,18 @@
 pub mod condition;
 pub mod crd;
 pub mod credentials;
+pub mod definitions;
 pub mod identity;
 pub mod instance;
 pub mod lifecycle;
 pub mod protection;
+pub mod recovery;
+pub mod session_policy;
 
 pub use condition::{Reason, Verdict};
 pub use identity::{KratosIdentity, KratosIdentitySpec, KratosIdentityStatus};
 pub use instance::{KratosInstance, KratosInstanceSpec, KratosInstanceStatus};
+pub use session_policy::{KratosSessionPolicy, KratosSessionPolicySpec, KratosSessionPolicyStatus};
 
 /// The API group of all kinds, and the key of the mark in an identity's `metadata_admin`.
 pub const GROUP: &str = "kratos-operator.dev";

@@ -9,22 +9,25 @@ use std::time::{Duration, Instant};
 use futures::TryStreamExt;
 use serde_json::Value;
 
+use super::absent::Contents;
 use super::actions;
 use super::adoption::Target;
 use super::claim::{Claim, is_same_person};
+use super::desired::Desired;
 use super::facts;
 use super::failure::{Halt, Sent};
 use super::inputs::{self, Inputs};
 use super::mark::Mark;
 use super::memory::Remembered;
 use super::plan::{self, Observed, Present};
+use super::recovery;
 use super::schema;
 use crate::api::identity::KratosIdentity;
 use crate::api::{Reason, Verdict};
 use crate::context::Context;
 use crate::instance::listing::Lookup;
 use crate::instance::schemas::Schema;
-use crate::kratos::{Error, Identity, IdentityFilter};
+use crate::kratos::{CredentialType, Error, Identity, IdentityFilter};
 use crate::place::Place;
 
 /// A request that wasn't answered may still be carried out for this long after its time-out.
@@ -147,11 +150,14 @@ impl Search<'_> {
         Ok(present)
     }
 
-    /// A mark that says no more than which actions were done, by the status; it can only have actions left out.
+    /// A mark that says no more than which actions were done, and whether a recovery was issued, by the status; it can only
+    /// have them left out.
     fn noted_actions(&self) -> Option<Mark> {
-        let noted = self.resource.status.as_ref().and_then(|status| status.actions.as_ref())?;
-        let is_noted = self.inputs.claimant.beside_instance;
-        is_noted.then(|| Mark { actions: actions::from_status(noted), ..Mark::default() })
+        let status = self.resource.status.as_ref().filter(|_| self.inputs.claimant.beside_instance)?;
+        let actions = status.actions.as_ref().map(actions::from_status).unwrap_or_default();
+        let recovery = recovery::from_status(status);
+        let is_noted = !actions.is_empty() || recovery.is_some();
+        is_noted.then(|| Mark { actions, recovery, ..Mark::default() })
     }
 
     async fn is_same_person(&self, identity: &Identity) -> Result<bool, Halt> {
@@ -308,6 +314,27 @@ impl Search<'_> {
 
     pub(super) async fn get(&self, id: &str) -> Result<Option<Identity>, Halt> {
         self.inputs.instance.client.get_identity(id, &[]).await.map_err(|error| self.halt(&error))
+    }
+
+    /// Notes what is in the identity's credentials, where the plan depends on it: asked for of this one, and reduced to
+    /// yes and no at once.
+    pub async fn note_contents(&self, desired: &Desired, observed: &mut Observed) -> Result<(), Halt> {
+        let Observed::Present(present) = observed else { return Ok(()) };
+        let kinds = plan::contents_needed(desired, present);
+        if kinds.is_empty() {
+            return Ok(());
+        }
+        let instance = &self.inputs.instance;
+        let is_about_the_last = kinds.contains(&CredentialType::Passkey);
+        let keeps_the_last =
+            is_about_the_last && instance.removes_first_factors().await.map_err(|error| self.halt(&error))?;
+        let found = instance.client.get_identity(&present.identity.id, &kinds).await;
+        let Some(identity) = found.map_err(|error| self.halt(&error))? else {
+            let verdict = Verdict::new(Reason::Progressing, "the identity was deleted while it was looked at");
+            return Err(Halt::Retry { verdict, after: None });
+        };
+        present.contents = Some(Contents::of(&identity, keeps_the_last));
+        Ok(())
     }
 
     /// Whether an identity goes with this resource: its mark says so, or it was wiped and this process saw it. A status

@@ -16,7 +16,7 @@ use super::inputs::{self, Inputs};
 use super::mark::{Found, Mark};
 use super::observe::Search;
 use super::plan::{self, Leaving};
-use super::record::{api, finish, uid};
+use super::record::{Course, api, finish, uid};
 use crate::api::identity::KratosIdentity;
 use crate::api::instance::Mode;
 use crate::api::lifecycle::DeletionPolicy;
@@ -50,7 +50,7 @@ pub async fn reconcile(resource: &KratosIdentity, context: &Context) -> Result<A
             context.events.publish(&live, happening(&release));
             Ok(Action::await_change())
         }
-        Err(halt) => finish(&live, Err(with_escape(halt)), None, context).await,
+        Err(halt) => finish(&live, Err(with_escape(halt)), Course::default(), context).await,
     }
 }
 
@@ -116,11 +116,12 @@ async fn release(resource: &KratosIdentity, context: &Context) -> Result<Release
     if !ours.is_empty() {
         ensure_granted(&inputs, going, context).await?;
     }
-    match apply::apply(&inputs.instance.client, &steps).await {
+    match apply::apply(&inputs.instance.client, &context.client, &steps).await {
         Ok(_) => {}
         Err(ApplyError::Create { error, .. } | ApplyError::Other(error)) => {
             return Err(inputs.halt(&error, Sent::default(), context));
         }
+        Err(ApplyError::Kubernetes(error)) => return Err(error.into()),
         Err(error @ (ApplyError::Undone | ApplyError::Taken)) => {
             let verdict = Verdict::new(Reason::Progressing, format!("{error}; it is deactivated again"));
             return Err(Halt::Retry { verdict, after: None });
@@ -167,9 +168,10 @@ async fn take_back(resource: &KratosIdentity, context: &Context) -> Result<(), H
     let search = search(resource, &inputs, context);
     let (ours, _) = search.all_ours(true).await?;
     let steps = plan::plan_keeping(&ours);
-    let applied = apply::apply(&inputs.instance.client, &steps).await;
+    let applied = apply::apply(&inputs.instance.client, &context.client, &steps).await;
     applied.map(drop).map_err(|error| match error {
         ApplyError::Create { error, .. } | ApplyError::Other(error) => inputs.halt(&error, Sent::default(), context),
+        ApplyError::Kubernetes(error) => error.into(),
         ApplyError::Undone | ApplyError::Taken => {
             Halt::Retry { verdict: Verdict::new(Reason::Progressing, error.to_string()), after: None }
         }

@@ -59,6 +59,15 @@ impl Listing {
         Lookup::NotYet
     }
 
+    /// Ids of the identities whose mark names a place that is meant. `None`: no listing has been completed yet, and one is
+    /// under way.
+    pub fn ids(&self, is_meant: impl Fn(&Place) -> bool) -> Option<Vec<String>> {
+        let state = self.state();
+        state.begun?;
+        let meant = state.by_place.iter().filter(|(place, _)| is_meant(place));
+        Some(meant.flat_map(|(_, ids)| ids.iter().cloned()).collect())
+    }
+
     /// Asks for a listing that begins at or after `after`.
     pub fn want(&self, after: Instant) {
         self.state().wanted.insert(after);

@@ -9,7 +9,7 @@ use kube::runtime::controller::Action;
 use kube::{Api, Resource};
 
 use super::connect::{self, Credentials, ReadError};
-use super::handle::{Handle, Shared};
+use super::handle::{Handle, NOBODY, Shared};
 use super::registry::Entry;
 use super::rules::{self, Rules};
 use super::settings::{self, Settings};
@@ -23,13 +23,12 @@ use crate::events::Happening;
 use crate::kratos::{Error, IdentityFilter};
 use crate::kube_write;
 use crate::place::Place;
+use crate::policy::poke;
 
 /// How often a Secret or `ConfigMap` that isn't there, or of no use, is looked for.
 const LOOK_FOR_SECRETS: Duration = Duration::from_secs(5);
 /// How often an instance that is being deleted looks whether anything still refers to it, should a change be missed.
 const LOOK_FOR_REFERENCES: Duration = Duration::from_secs(10);
-/// No identity has this id: asking for it goes through Kratos' authentication and its database and finds nothing.
-const NOBODY: &str = "00000000-0000-0000-0000-000000000000";
 
 /// Reconciles one instance.
 pub async fn reconcile(object: Arc<InstanceObject>, context: Arc<Context>) -> Result<Action, kube::Error> {
@@ -59,6 +58,7 @@ pub async fn reconcile(object: Arc<InstanceObject>, context: Arc<Context>) -> Re
     // Whether or not that can be written: whoever waits for this is looked at.
     if is_new {
         context.pokes.identities(references::referring(&context, &place));
+        poke::instance_changed(&context, &place);
     } else if opened {
         context.pokes.identities(handle.shared.waiting.take());
     }
@@ -243,6 +243,7 @@ async fn unusable(
     let written = write(instance, &verdict, None, context).await;
     if is_news {
         context.pokes.identities(references::referring(context, &place));
+        poke::instance_changed(context, &place);
     }
     written?;
     Ok(match verdict.reason {

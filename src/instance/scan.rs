@@ -13,7 +13,7 @@ use super::protect;
 use crate::backoff;
 use crate::context::Context;
 use crate::identity::mark::{Found, Mark};
-use crate::kratos::{Error, IdentityFilter};
+use crate::kratos::{CredentialType, Error, IdentityFilter};
 use crate::place::Place;
 
 /// Identities in a page.
@@ -95,13 +95,17 @@ async fn scan(
     context: &Context,
 ) -> Result<Scan, Error> {
     let mut scan = Scan::begin(Instant::now());
-    let filter = IdentityFilter { page_size: Some(PAGE_SIZE), ..IdentityFilter::default() };
+    let shows_credentials = handle.shared.managed.watches();
+    // Any kind has all of them named, with their identifiers. This one's contents are public keys; those of others are
+    // seeds, codes, hashes and tokens, and aren't asked for.
+    let include_credential = if shows_credentials { vec![CredentialType::Webauthn] } else { Vec::new() };
+    let filter = IdentityFilter { page_size: Some(PAGE_SIZE), include_credential, ..IdentityFilter::default() };
     let mut pages = std::pin::pin!(handle.client.list_identities(filter));
     while let Some(page) = pages.next().await {
         let page = page?;
         for identity in &page.items {
             expected.remove(&identity.id);
-            changed.extend(handle.shared.managed.changed(identity, page.requested_at));
+            changed.extend(handle.shared.managed.changed(identity, page.requested_at, shows_credentials));
             match Mark::read(&identity.metadata_admin) {
                 Found::Mark(mark) if mark.owner == handle.settings.owner_name => {
                     scan.note(&mark, &identity.id);

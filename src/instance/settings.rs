@@ -32,6 +32,8 @@ pub struct Settings {
     /// What must hold for resources of other namespaces, as written; the handle has them parsed.
     pub rules: Vec<AdmissionRule>,
     pub adoption_from: AdoptionFrom,
+    /// Whether session rules may look at addresses.
+    pub trust_client_address: bool,
     pub protection: Limits,
 }
 
@@ -78,6 +80,7 @@ pub fn parse(spec: &KratosInstanceSpec) -> Result<Settings, Verdict> {
         allowed_namespaces,
         rules,
         adoption_from,
+        trust_client_address,
         protection,
     } = spec;
     let connection = Connection {
@@ -102,6 +105,7 @@ pub fn parse(spec: &KratosInstanceSpec) -> Result<Settings, Verdict> {
         allowed_namespaces: allowed_namespaces.clone(),
         rules: rules.clone(),
         adoption_from: adoption_from.unwrap_or_default(),
+        trust_client_address: *trust_client_address,
         protection: limits(protection.unwrap_or_default()),
     })
 }

@@ -35,6 +35,8 @@ pub struct Options {
     pub earliest_possible_extend: Option<String>,
     /// Whether recovery by link, and by code, is on.
     pub recovery: bool,
+    /// What `whoami` asks of a session: `aal1`, or `highest_available` (a second factor of whoever has one).
+    pub whoami_aal: &'static str,
 }
 
 impl Default for Options {
@@ -44,6 +46,7 @@ impl Default for Options {
             session_lifespan: "24h".into(),
             earliest_possible_extend: None,
             recovery: true,
+            whoami_aal: "aal1",
         }
     }
 }
@@ -211,7 +214,7 @@ fn serve(dir: &Path) -> Result<Process> {
 }
 
 fn write_config(dir: &WorkDir, admin: &Port, public: &Port, options: &Options) -> Result<()> {
-    let Options { schemas, session_lifespan, earliest_possible_extend, recovery } = options;
+    let Options { schemas, session_lifespan, earliest_possible_extend, recovery, whoami_aal } = options;
     let dir = dir.path();
     let mut schema_list = Vec::new();
     for (id, schema) in schemas {
@@ -221,7 +224,7 @@ fn write_config(dir: &WorkDir, admin: &Port, public: &Port, options: &Options) -
     }
     let server = |port: &Port| json!({"base_url": url_of(port), "host": "127.0.0.1", "port": port.number()});
     let database = dir.join(DATABASE);
-    let mut session = json!({"lifespan": session_lifespan, "whoami": {"required_aal": "aal1"}});
+    let mut session = json!({"lifespan": session_lifespan, "whoami": {"required_aal": whoami_aal}});
     if let Some(time) = earliest_possible_extend {
         session["earliest_possible_extend"] = json!(time);
     }
