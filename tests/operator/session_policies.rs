@@ -90,7 +90,7 @@ async fn bad_expressions_get_a_clear_condition_and_other_policies_go_on() {
     let twice =
         json!([{"name": "a", "maxAge": "1h", "action": "Revoke"}, {"name": "a", "maxAge": "2h", "action": "Revoke"}]);
     let refused = scene.try_policy_in(&scene.namespace, "twice", about_all(twice)).await;
-    assert!(refused.is_err_and(|error| error.to_string().contains("Duplicate value")));
+    assert!(refused.is_err_and(|error| error.to_string().contains("duplicate entries")));
 }
 
 #[tokio::test]
