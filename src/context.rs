@@ -6,6 +6,7 @@ use std::sync::{Arc, OnceLock};
 use k8s_openapi::api::core::v1::Namespace;
 use kube::core::{DeserializeGuard, PartialObjectMeta};
 use kube::runtime::reflector::{ObjectRef, Store};
+use tokio::sync::SetOnce;
 use tokio::sync::mpsc::UnboundedSender;
 
 use crate::api::{KratosIdentity, KratosInstance, KratosSessionPolicy};
@@ -45,6 +46,8 @@ pub struct Context {
     /// Uid of this cluster's kube-system namespace.
     pub cluster_id: String,
     pub identities: Store<IdentityObject>,
+    /// Set once the first complete list of them is in the store. (The store's own way to wait wakes one waiter only.)
+    pub identities_listed: SetOnce<()>,
     pub instances: Store<InstanceObject>,
     pub policies: Store<PolicyObject>,
     pub namespaces: Store<PartialObjectMeta<Namespace>>,

@@ -1,4 +1,7 @@
-//! The three writes to Kubernetes: status, finalizer on, finalizer off. Nothing else of a user's resource is written.
+//! The writes to Kubernetes: status, finalizer on, finalizer off; nothing else of a user's resource is written. Beside them
+//! [`own_secret`]: Secrets that belong to the operator.
+
+pub mod own_secret;
 
 use kube::Api;
 use kube::Resource;
@@ -26,18 +29,15 @@ where
     api.patch_status(name, &params(), &Patch::Merge(patch)).await
 }
 
-/// Writes a status that must not meet another one: 409 where the object was changed since it was read.
-pub async fn status_of_the_version<K>(
-    api: &Api<K>,
-    object: &impl Resource,
-    status: &impl Serialize,
-) -> Result<K, kube::Error>
+/// The same, of a part of the status that must be written by what was read: 409 where the object was changed since.
+pub async fn guarded_status<K>(api: &Api<K>, object: &impl Resource, status: &impl Serialize) -> Result<K, kube::Error>
 where
     K: Clone + DeserializeOwned,
 {
     let meta = object.meta();
     let patch = json!({"metadata": {"uid": meta.uid, "resourceVersion": meta.resource_version}, "status": status});
-    api.patch_status(meta.name.as_deref().unwrap_or_default(), &params(), &Patch::Merge(patch)).await
+    let name = meta.name.as_deref().unwrap_or_default();
+    api.patch_status(name, &params(), &Patch::Merge(patch)).await
 }
 
 /// Adds a finalizer; 409 where the object was changed since it was read, so that of two writers one learns of the

@@ -100,7 +100,7 @@ fn finish(mut crd: CustomResourceDefinition, columns: &[Column]) -> CustomResour
             status.default = Some(JSON(json!({"observedGeneration": -1})));
             status.nullable = None;
             // The server would add those of the parts to it.
-            status.properties.iter_mut().flatten().for_each(|(_, property)| property.default = None);
+            status.properties.iter_mut().flatten().for_each(|(_, property)| without_defaults(property));
             describe(status, "How it stands, written by the operator.");
         }
         if let Some(spec) = properties.get_mut("spec") {
@@ -108,6 +108,11 @@ fn finish(mut crd: CustomResourceDefinition, columns: &[Column]) -> CustomResour
         }
     }
     crd
+}
+
+fn without_defaults(schema: &mut JSONSchemaProps) {
+    schema.default = None;
+    schema.properties.iter_mut().flatten().for_each(|(_, property)| without_defaults(property));
 }
 
 fn describe(schema: &mut JSONSchemaProps, words: &str) {
@@ -251,6 +256,33 @@ pub fn rules(_: &mut SchemaGenerator) -> Schema {
     })
 }
 
+/// Deletions that count, at most as many entries as the operator keeps.
+pub fn reservations(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({
+        "type": "array",
+        "maxItems": 32,
+        "x-kubernetes-list-type": "atomic",
+        "items": {
+            "type": "object",
+            "required": ["at", "count"],
+            "properties": {
+                "at": {"type": "string", "format": "date-time", "description": "When they were counted, or the last of them was."},
+                "count": {"type": "integer", "format": "int32", "minimum": 1, "description": "How many they are."},
+            },
+        },
+    })
+}
+
+/// Uids of resources.
+pub fn uids(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({
+        "type": "array",
+        "maxItems": 128,
+        "x-kubernetes-list-type": "atomic",
+        "items": {"type": "string", "maxLength": 64},
+    })
+}
+
 /// A label selector with limits on its lists.
 pub fn label_selector(_: &mut SchemaGenerator) -> Schema {
     json_schema!({
@@ -301,6 +333,29 @@ pub fn period(_: &mut SchemaGenerator) -> Schema {
     })
 }
 
+/// A Go duration for which a recovery works.
+pub fn expiry(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({
+        "type": "string",
+        "maxLength": 32,
+        "pattern": r"^([0-9]+(\.[0-9]+)?(ms|s|m|h))+$",
+        "x-kubernetes-validations": [{
+            "rule": "duration(self) >= duration('1m') && duration(self) <= duration('8760h')",
+            "message": "must be a Go duration between 1m and 8760h",
+        }],
+    })
+}
+
+/// Name of an object of the cluster (RFC 1123).
+pub fn object_name(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({
+        "type": "string",
+        "minLength": 1,
+        "maxLength": 253,
+        "pattern": r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$",
+    })
+}
+
 /// A point in time (RFC 3339).
 pub fn time(_: &mut SchemaGenerator) -> Schema {
     json_schema!({"type": "string", "format": "date-time", "maxLength": 64})
@@ -323,6 +378,44 @@ pub fn second_factors(_: &mut SchemaGenerator) -> Schema {
         "maxItems": 8,
         "x-kubernetes-list-type": "set",
         "items": {"type": "string", "enum": ["TOTP", "WebAuthn", "LookupSecret"]},
+    })
+}
+
+/// Credentials that must not exist.
+pub fn absent_credentials(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({
+        "type": "array",
+        "maxItems": 8,
+        "x-kubernetes-list-type": "set",
+        "items": {"type": "string", "enum": ["TOTP", "WebAuthn", "LookupSecret", "Password", "OIDC", "SAML"]},
+    })
+}
+
+/// Links to providers. Two for one provider are told by a condition, so that the list is no map.
+pub fn links(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({
+        "type": "array",
+        "maxItems": 16,
+        "x-kubernetes-list-type": "atomic",
+        "items": {
+            "type": "object",
+            "required": ["provider", "subject"],
+            "properties": {
+                "provider": {
+                    "type": "string",
+                    "minLength": 1,
+                    "maxLength": 255,
+                    "pattern": r"^[^:\s]+$",
+                    "description": "The provider's id in Kratos' configuration, for example google. One link for each.",
+                },
+                "subject": {
+                    "type": "string",
+                    "minLength": 1,
+                    "maxLength": 255,
+                    "description": "Who the person is at the provider: the claim sub of its tokens, for example.",
+                },
+            },
+        },
     })
 }
 

@@ -71,7 +71,7 @@ pub async fn begin(
     next.actions = Some(PolicyActionStatuses { revoke_all: Some(status(wanted, started_at, None)) });
     let namespace = policy.metadata.namespace.as_deref().unwrap_or_default();
     let api = Api::<PolicyObject>::namespaced(context.client.clone(), namespace);
-    let written = kube_write::status_of_the_version(&api, policy, &next).await?;
+    let written = kube_write::guarded_status(&api, policy, &next).await?;
     context.latest_policies.note(written.clone());
     match written.0 {
         Ok(policy) => Ok(policy),

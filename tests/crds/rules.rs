@@ -31,6 +31,8 @@ const OWNER: &str =
 const ONE_CA: &str = "name either secretKeyRef or configMapKeyRef";
 const SELECTOR: &str = "a selector goes with from: Selector, and only with it";
 const WINDOW: &str = "notBefore must lie before notAfter";
+const EXPIRY: &str = "must be a Go duration between 1m and 8760h";
+const NO_RECOVERY: &str = "actions.recovery needs recovery, which says what is issued and into which Secret";
 const DURATION: &str = "must be a Go duration between 100ms and 8760h";
 
 fn row(what: &'static str, kind: &'static str, changes: &Value, fate: Fate) -> Row {
@@ -85,6 +87,7 @@ pub fn table() -> Vec<Row> {
         references(),
         adoptions(),
         secrets(),
+        credentials(),
         identities(),
         owners(),
         authorities(),
@@ -93,8 +96,10 @@ pub fn table() -> Vec<Row> {
         urls(),
         others(),
         windows(),
+        recoveries(),
         policies(),
         session_rules(),
+        protections(),
     ]
     .concat()
 }
@@ -224,6 +229,65 @@ fn secrets() -> Vec<Row> {
     ]
 }
 
+fn credentials() -> Vec<Row> {
+    let credentials = |credentials: Value| json!({ "credentials": credentials });
+    let link = || json!([{"provider": "google", "subject": "1234"}]);
+    let password = json!({"secretKeyRef": {"name": "ada", "key": "password"}});
+    let both = |what: &str| {
+        Fate::Refused(match what {
+            "password" => "a password is given and must be absent: remove password, or Password from absent",
+            "oidc" => "OIDC links are given and must be absent: remove oidc, or OIDC from absent",
+            _ => "SAML links are given and must be absent: remove saml, or SAML from absent",
+        })
+    };
+    let all = json!(["TOTP", "WebAuthn", "LookupSecret", "Password", "OIDC", "SAML"]);
+    vec![
+        identity("links", &credentials(json!({"oidc": link(), "saml": link()})), Fate::Accepted),
+        identity("everything absent", &credentials(json!({"absent": all, "revokeSessions": false})), Fate::Accepted),
+        identity(
+            "links, and others absent",
+            &credentials(json!({"oidc": link(), "absent": ["Password", "SAML"]})),
+            Fate::Accepted,
+        ),
+        identity("no links, and absent", &credentials(json!({"oidc": [], "absent": ["OIDC"]})), Fate::Accepted),
+        identity(
+            "a password that must be absent",
+            &credentials(json!({"password": password, "absent": ["Password"]})),
+            both("password"),
+        ),
+        identity(
+            "OIDC links that must be absent",
+            &credentials(json!({"oidc": link(), "absent": ["OIDC"]})),
+            both("oidc"),
+        ),
+        identity(
+            "SAML links that must be absent",
+            &credentials(json!({"saml": link(), "absent": ["TOTP", "SAML"]})),
+            both("saml"),
+        ),
+        identity(
+            "a link to whom?",
+            &credentials(json!({"oidc": [{"provider": "google"}]})),
+            Fate::Misshapen("spec.credentials.oidc[0].subject"),
+        ),
+        identity(
+            "a provider that isn't one",
+            &credentials(json!({"oidc": [{"provider": "goo:gle", "subject": "1"}]})),
+            Fate::Misshapen("spec.credentials.oidc[0].provider"),
+        ),
+        identity(
+            "too many links",
+            &credentials(json!({"saml": vec![link()[0].clone(); 17]})),
+            Fate::Misshapen("spec.credentials.saml"),
+        ),
+        identity(
+            "a kind that doesn't exist absent",
+            &credentials(json!({"absent": ["Passkey"]})),
+            Fate::Misshapen("spec.credentials.absent[0]"),
+        ),
+    ]
+}
+
 fn authorities() -> Vec<Row> {
     let ca = |ca: Value| json!({"tls": {"ca": ca}});
     let key = || json!({"name": "trust", "key": "ca.crt"});
@@ -309,6 +373,32 @@ fn urls() -> Vec<Row> {
     rows
 }
 
+fn protections() -> Vec<Row> {
+    let with = |changes: Value| json!({ "protection": changes });
+    vec![
+        instance("no protection named", &with(json!({})), Fate::Accepted),
+        instance("a protection", &with(json!({"maxDeletions": 20, "window": "10m", "maxMissing": 20})), Fate::Accepted),
+        instance("every deletion is held", &with(json!({"maxDeletions": 0})), Fate::Accepted),
+        instance(
+            "fewer than no deletions",
+            &with(json!({"maxDeletions": -1})),
+            Fate::Misshapen("spec.protection.maxDeletions"),
+        ),
+        instance(
+            "any number of deletions",
+            &with(json!({"maxDeletions": 1_000_001})),
+            Fate::Misshapen("spec.protection.maxDeletions"),
+        ),
+        instance("no window", &with(json!({"window": "0s"})), Fate::Refused(DURATION)),
+        instance("a window in days", &with(json!({"window": "7d"})), Fate::Misshapen("spec.protection.window")),
+        instance(
+            "fewer than none missing",
+            &with(json!({"maxMissing": -1})),
+            Fate::Misshapen("spec.protection.maxMissing"),
+        ),
+    ]
+}
+
 fn others() -> Vec<Row> {
     let token = |changes: Value| json!({"auth": {"bearerToken": changes}});
     let key = || json!({"name": "kratos", "key": "token"});
@@ -362,6 +452,36 @@ fn others() -> Vec<Row> {
         ),
         instance("a cluster without an id", &json!({"reclaimFrom": [""]}), Fate::Misshapen("spec.reclaimFrom[0]")),
     ]
+}
+
+fn recoveries() -> Vec<Row> {
+    let recovery = |changes: Value| {
+        let mut recovery = json!({"type": "Link", "secretName": "ada.way-in"});
+        recovery.as_object_mut().expect("an object").extend(changes.as_object().expect("an object").clone());
+        json!({ "recovery": recovery })
+    };
+    let expires_in = |text: &str| recovery(json!({ "expiresIn": text }));
+    let action = json!({"recovery": {"token": "1"}});
+    let mut with_action = recovery(json!({}));
+    with_action["actions"] = action.clone();
+    let mut rows = vec![
+        identity("a recovery by link", &recovery(json!({})), Fate::Accepted),
+        identity("a recovery by code", &recovery(json!({"type": "Code"})), Fate::Accepted),
+        identity("by a letter", &recovery(json!({"type": "Letter"})), Fate::Misshapen("spec.recovery.type")),
+        identity("no Secret", &json!({"recovery": {"type": "Link"}}), Fate::Misshapen("spec.recovery.secretName")),
+        identity("another one, by a token", &with_action, Fate::Accepted),
+        identity("a token for no recovery", &json!({ "actions": action }), Fate::Refused(NO_RECOVERY)),
+        identity("no time at all", &expires_in("0s"), Fate::Refused(EXPIRY)),
+        identity("less than a minute", &expires_in("59s"), Fate::Refused(EXPIRY)),
+        identity("years", &expires_in("8761h"), Fate::Refused(EXPIRY)),
+        identity("a minute", &expires_in("1m"), Fate::Accepted),
+        identity("a week in days", &expires_in("7d"), Fate::Misshapen("spec.recovery.expiresIn")),
+    ];
+    for name in ["", "../identity/ada", "identity/ada", "Ada", "a..b", "-ada"] {
+        let fate = Fate::Misshapen("spec.recovery.secretName");
+        rows.push(identity("a Secret of no name", &recovery(json!({ "secretName": name })), fate));
+    }
+    rows
 }
 
 fn windows() -> Vec<Row> {

@@ -122,11 +122,20 @@ pub struct Scene {
 impl Scene {
     /// In the world that tests share. No test may stop or change anything but what is in its namespace.
     pub async fn shared() -> Self {
+        Self::shared_but_for(Server::Shared(Kratos::shared().await)).await
+    }
+
+    /// The same with a Kratos of one's own.
+    pub async fn with_kratos(options: Options) -> Self {
+        let kratos = Kratos::start(options).await.expect("Kratos starts");
+        Self::shared_but_for(Server::Own(Arc::new(kratos))).await
+    }
+
+    async fn shared_but_for(kratos: Server) -> Self {
         static NEXT: AtomicUsize = AtomicUsize::new(0);
         let shared = shared().await;
         let number = NEXT.fetch_add(1, Ordering::Relaxed);
         assert!(number < SPACES, "more tests than namespaces: raise SPACES");
-        let kratos = Server::Shared(Kratos::shared().await);
         Self::set(Arc::clone(&shared.cluster), kratos, None, space(number)).await
     }
 
@@ -146,6 +155,26 @@ impl Scene {
         let cluster = Arc::new(Cluster::start().await);
         let operator = cluster.start_operator(vec![space(0)]);
         Self::set(cluster, Server::Own(Arc::new(kratos)), Some(operator), space(0)).await
+    }
+
+    /// Another cluster over the Kratos of this scene, which is its own, with an operator and a namespace of the same name.
+    pub async fn another_cluster(&self) -> Self {
+        let Server::Own(kratos) = &self.kratos else { panic!("a Kratos of its own") };
+        Self::over(Arc::clone(kratos), self.namespace.clone()).await
+    }
+
+    /// The cluster is gone with everything in it, Kratos is not, and there is a new one.
+    pub async fn rebuilt(self) -> Self {
+        let Server::Own(kratos) = &self.kratos else { panic!("a Kratos of its own") };
+        let (kratos, namespace) = (Arc::clone(kratos), self.namespace.clone());
+        drop(self);
+        Self::over(kratos, namespace).await
+    }
+
+    async fn over(kratos: Arc<Kratos>, namespace: String) -> Self {
+        let cluster = Arc::new(Cluster::start().await);
+        let operator = cluster.start_operator(vec![namespace.clone()]);
+        Self::set(cluster, Server::Own(kratos), Some(operator), namespace).await
     }
 
     /// On a cluster, with a namespace and without an instance.

@@ -33,6 +33,7 @@ fn credentials(password: fn(Secret) -> PasswordImport) -> CredentialImport {
     CredentialImport {
         password: Some(password(Secret::new(MARKER))),
         oidc: vec![OidcLink { provider: "google".into(), subject: MARKER.into() }],
+        saml: vec![OidcLink { provider: "okta".into(), subject: MARKER.into() }],
     }
 }
 
