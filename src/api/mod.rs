@@ -5,6 +5,7 @@
 pub mod condition;
 pub mod crd;
 pub mod credentials;
+pub mod definitions;
 pub mod identity;
 pub mod instance;
 pub mod lifecycle;
