@@ -12,6 +12,7 @@ pub mod lifecycle;
 pub mod protection;
 pub mod recovery;
 pub mod session_policy;
+mod session_schemas;
 
 pub use condition::{Reason, Verdict};
 pub use identity::{KratosIdentity, KratosIdentitySpec, KratosIdentityStatus};
