@@ -14,5 +14,7 @@ pub mod latest;
 pub mod operator;
 pub mod operator_key;
 pub mod place;
+pub mod queue;
 pub mod rotation;
 pub mod rules;
+pub mod workers;

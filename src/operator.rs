@@ -23,11 +23,14 @@ use crate::context::{Context, IdentityObject, InstanceObject, Options, Pokes};
 use crate::events::Events;
 use crate::identity::adopt::Turns;
 use crate::identity::memory::Memory;
+use crate::identity::urgency;
 use crate::instance::{Registry, references};
 use crate::kube_write;
 use crate::latest::Latest;
 use crate::place::Place;
+use crate::queue::{Next, Priority};
 use crate::rotation::{self, Rotation};
+use crate::workers::{self, Asks, Look};
 use crate::{identity, instance};
 
 /// Objects per page of an initial list.
@@ -50,7 +53,7 @@ pub async fn run(client: kube::Client, options: Options, concurrency: u16, stop:
     let (identities, identity_writer) = reflector::store();
     let (instances, instance_writer) = reflector::store();
     let (namespaces, namespace_writer) = reflector::store();
-    let (poke_identity, identity_requests) = unbounded_channel();
+    let asks = Arc::new(Asks::default());
     let (poke_instance, instance_requests) = unbounded_channel();
     let context = Arc::new(Context {
         options,
@@ -65,7 +68,7 @@ pub async fn run(client: kube::Client, options: Options, concurrency: u16, stop:
         latest_instances: Latest::default(),
         rotation: Rotation::default(),
         operator_key: OnceLock::new(),
-        pokes: Pokes { identities: poke_identity, instances: poke_instance },
+        pokes: Pokes { identities: Arc::clone(&asks), instances: poke_instance },
         events: Events::new(client.clone()),
         client: client.clone(),
     });
@@ -74,7 +77,7 @@ pub async fn run(client: kube::Client, options: Options, concurrency: u16, stop:
     // Seen after the store has taken it in.
     let identity_watch =
         watch::<IdentityObject>(&client).reflect(identity_writer).inspect(move |event| identity_seen(event, &seen));
-    let identity_watch = news(identity_watch, IDENTITY_FINALIZER);
+    let identity_watch = ask_for_news(identity_watch, Arc::clone(&context));
     let seen = Arc::clone(&context);
     let instance_watch =
         watch::<InstanceObject>(&client).reflect(instance_writer).inspect(move |event| instance_seen(event, &seen));
@@ -86,7 +89,7 @@ pub async fn run(client: kube::Client, options: Options, concurrency: u16, stop:
             match event {
                 Ok(event) => {
                     for namespace in labels.news(&event) {
-                        seen.pokes.identities(within(&namespace, &seen));
+                        seen.pokes.identities(within(&namespace, &seen), Priority::Arrived);
                     }
                 }
                 Err(error) => tracing::warn!(%error, "watching namespaces failed; it is tried again"),
@@ -106,16 +109,11 @@ pub async fn run(client: kube::Client, options: Options, concurrency: u16, stop:
         if stop.run_until_cancelled(ready).await.is_none_or(|ready| ready.is_err()) {
             return;
         }
-        Controller::for_stream(identity_watch, identities.clone())
-            .with_config(controller::Config::default().concurrency(concurrency))
-            .reconcile_on(stream(identity_requests))
-            .graceful_shutdown_on(stop.clone().cancelled_owned())
-            .run(identity::reconcile::reconcile, |_, error, _| retry(error), Arc::clone(&context))
-            .for_each(|result| log("KratosIdentity", &result))
-            .await;
+        workers::run("KratosIdentity", &asks, concurrency.into(), &stop, |place| look(place, &context)).await;
     };
     tokio::select! {
         _ = future::join(instance_controller, identity_controller) => {}
+        () = identity_watch => {}
         () = namespace_watch => {}
         () = rotation::watch(Arc::clone(&context)) => {}
     }
@@ -146,6 +144,37 @@ where
         meta.managed_fields = None;
         if let Some(annotations) = &mut meta.annotations {
             annotations.remove("kubectl.kubernetes.io/last-applied-configuration");
+        }
+    })
+}
+
+/// Asks for a look at each resource that the watch shows to be worth one.
+async fn ask_for_news(
+    watch: impl Stream<Item = watcher::Result<Event<IdentityObject>>> + Send + 'static,
+    context: Arc<Context>,
+) {
+    let mut changes = Changes::new(IDENTITY_FINALIZER);
+    let mut watch = std::pin::pin!(watch);
+    while let Some(event) = watch.next().await {
+        // What went wrong has been said.
+        let Ok(event) = event else { continue };
+        // A list shows what nobody saw happen: the resource itself tells whether somebody waits.
+        let is_list = matches!(event, Event::InitDone);
+        for object in changes.news(event) {
+            let priority = if is_list { urgency::listed(&object) } else { Priority::Person };
+            context.pokes.identities([Place::of(&object)], priority);
+        }
+    }
+}
+
+/// One look at an identity; one that is gone is none.
+fn look(place: &Place, context: &Arc<Context>) -> Look {
+    let object = ObjectRef::new(&place.name).within(&place.namespace);
+    let context = Arc::clone(context);
+    Box::pin(async move {
+        match context.identities.get(&object) {
+            Some(object) => identity::reconcile::reconcile(object, context).await,
+            None => Ok(Next::WhenAsked),
         }
     })
 }
@@ -196,7 +225,7 @@ fn forget_gone(context: &Context) {
     let instances: HashSet<_> = context.instances.state().iter().map(|object| Place::of(&**object)).collect();
     for place in context.registry.places().into_iter().filter(|place| !instances.contains(place)) {
         context.registry.remove(&place);
-        context.pokes.identities(references::referring(context, &place));
+        context.pokes.identities(references::referring(context, &place), Priority::Arrived);
     }
 }
 
@@ -208,7 +237,7 @@ fn instance_seen(event: &watcher::Result<Event<InstanceObject>>, context: &Conte
                 context.latest_instances.forget(uid);
             }
             context.registry.remove(&place);
-            context.pokes.identities(references::referring(context, &place));
+            context.pokes.identities(references::referring(context, &place), Priority::Arrived);
         }
         Ok(Event::Apply(object) | Event::InitApply(object)) => context.latest_instances.caught_up(object),
         Ok(Event::InitDone) => forget_gone(context),

@@ -2,7 +2,7 @@
 //!
 //! `inputs → desired → observe → plan → apply → status`, driven by `reconcile`. `desired`, `plan`, `status` and what
 //! they stand on (`actions`, `addresses`, `adoption`, `claim`, `facts`, `json`, `mark`, `password`, `pointer`, `schema`, `secrets`, `traits_from`,
-//! `validity`) are pure: no client, no runtime, no clock.
+//! `urgency`, `validity`) are pure: no client, no runtime, no clock.
 
 pub mod actions;
 pub mod addresses;
@@ -33,6 +33,7 @@ pub mod secrets;
 pub mod status;
 pub mod traits_from;
 pub mod unreadable;
+pub mod urgency;
 pub mod validity;
 
 #[cfg(test)]

@@ -4,7 +4,6 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use k8s_openapi::jiff::Timestamp;
-use kube::runtime::controller::Action;
 use serde_json::Value;
 
 use super::adoption::Target;
@@ -24,9 +23,10 @@ use crate::context::{Context, IdentityObject};
 use crate::kratos::State;
 use crate::kube_write;
 use crate::place::Place;
+use crate::queue::Next;
 
 /// Reconciles one resource.
-pub async fn reconcile(object: Arc<IdentityObject>, context: Arc<Context>) -> Result<Action, kube::Error> {
+pub async fn reconcile(object: Arc<IdentityObject>, context: Arc<Context>) -> Result<Next, kube::Error> {
     let object = context.latest_identities.of(&object);
     let Ok(resource) = &object.0 else { return unreadable::reconcile(&object, &context).await };
     context.memory.see(&uid(resource), kube_write::carries(resource, IDENTITY_FINALIZER));
@@ -37,7 +37,7 @@ pub async fn reconcile(object: Arc<IdentityObject>, context: Arc<Context>) -> Re
     if handling.suspended {
         let status = status::suspended(subject(resource), Timestamp::now());
         write(resource, status, &context).await?;
-        return Ok(Action::await_change());
+        return Ok(Next::WhenAsked);
     }
     let boundary = desired::phase(&resource.spec, Timestamp::now()).and_then(Phase::boundary);
     let result = look(resource, handling, &context).await;

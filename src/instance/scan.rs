@@ -13,6 +13,7 @@ use crate::context::Context;
 use crate::identity::mark::{Found, Mark};
 use crate::kratos::{Error, IdentityFilter};
 use crate::place::Place;
+use crate::queue::Priority;
 
 /// Identities in a page.
 const PAGE_SIZE: usize = 500;
@@ -54,8 +55,8 @@ async fn list(place: &Place, shared: &Arc<Shared>, context: &Context) {
             if had_failed {
                 context.pokes.instance(place);
             }
-            changed.extend(shared.waiting.take());
-            context.pokes.identities(changed);
+            context.pokes.identities(changed, Priority::Routine);
+            context.pokes.identities(shared.waiting.take(), Priority::Arrived);
         }
         Err(error) => {
             tracing::warn!(instance = %place, %error, "listing identities failed");

@@ -22,6 +22,7 @@ const PURE: &[&str] = &[
     "crate::identity::secrets",
     "crate::identity::status",
     "crate::identity::traits_from",
+    "crate::identity::urgency",
     "crate::identity::validity",
     "crate::instance::consent",
     "crate::instance::rules",
@@ -29,6 +30,7 @@ const PURE: &[&str] = &[
     "crate::instance::status",
     "crate::kratos::types",
     "crate::place",
+    "crate::queue",
     "crate::rules",
     "crate::kratos::RateLimit",
 ];
