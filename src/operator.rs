@@ -161,7 +161,12 @@ async fn ask_for_news(
         // A list shows what nobody saw happen: the resource itself tells whether somebody waits.
         let is_list = matches!(event, Event::InitDone);
         for object in changes.news(event) {
-            let priority = if is_list { urgency::listed(&object) } else { Priority::Person };
+            let priority = match &object.0 {
+                _ if !is_list => Priority::Person,
+                Ok(identity) => urgency::listed(identity),
+                // Whoever waits for one that can't be read waits for a better manifest.
+                Err(_) => Priority::Routine,
+            };
             context.pokes.identities([Place::of(&object)], priority);
         }
     }

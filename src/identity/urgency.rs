@@ -3,14 +3,11 @@
 
 use kube::Resource;
 
-use crate::api::{condition, requested_at};
-use crate::context::IdentityObject;
+use crate::api::{KratosIdentity, condition, requested_at};
 use crate::queue::Priority;
 
 /// See the module.
-pub fn listed(object: &IdentityObject) -> Priority {
-    // One that can't be read shows only its metadata; whoever waits for it waits for a better manifest.
-    let Ok(resource) = &object.0 else { return Priority::Routine };
+pub fn listed(resource: &KratosIdentity) -> Priority {
     let meta = resource.meta();
     let Some(status) = &resource.status else { return Priority::Person };
     let is_handled = match requested_at(meta.annotations.as_ref()) {
@@ -28,7 +25,6 @@ pub fn listed(object: &IdentityObject) -> Priority {
 
 #[cfg(test)]
 mod tests {
-    use kube::core::DeserializeGuard;
     use rstest::rstest;
     use serde_json::{Value, json};
 
@@ -57,7 +53,6 @@ mod tests {
         }),
         Priority::Routine
     )]
-    #[case::unreadable(json!({"spec": 7, "metadata": {"generation": 4}}), Priority::Routine)]
     fn whoever_waits_decides(#[case] changes: Value, #[case] expected: Priority) {
         let mut object = json!({
             "apiVersion": "kratos-operator.dev/v1alpha1", "kind": "KratosIdentity",
@@ -66,7 +61,6 @@ mod tests {
             "status": {"observedGeneration": 3},
         });
         json_patch::merge(&mut object, &changes);
-        let object: DeserializeGuard<_> = serde_json::from_value(object).unwrap();
-        assert_eq!(listed(&object), expected);
+        assert_eq!(listed(&serde_json::from_value(object).unwrap()), expected);
     }
 }

@@ -24,6 +24,7 @@ mod grace;
 mod lifecycle;
 mod newer_server;
 mod observing;
+mod order;
 mod ownership;
 mod passwords;
 mod refusals;
