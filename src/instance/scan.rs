@@ -15,6 +15,7 @@ use crate::context::Context;
 use crate::identity::mark::{Found, Mark};
 use crate::kratos::{CredentialType, Error, IdentityFilter};
 use crate::place::Place;
+use crate::queue::Priority;
 
 /// Identities in a page.
 const PAGE_SIZE: usize = 500;
@@ -69,11 +70,11 @@ async fn list(place: &Place, shared: &Arc<Shared>, context: &Context) {
             if had_failed {
                 context.pokes.instance(place);
             }
+            context.pokes.identities(changed, Priority::Routine);
             // Where identities are missed they would only wait on.
             if !misses {
-                changed.extend(shared.waiting.take());
+                context.pokes.identities(shared.waiting.take(), Priority::Arrived);
             }
-            context.pokes.identities(changed);
         }
         Err(error) => {
             tracing::warn!(instance = %place, %error, "listing identities failed");
