@@ -1,6 +1,7 @@
 //! Where a namespaced resource stands. Pure.
 
 use std::fmt;
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::str::FromStr;
 
 use kube::{Resource, ResourceExt};
@@ -20,6 +21,30 @@ impl Place {
     /// Where a namespaced object stands.
     pub fn of(object: &impl Resource) -> Self {
         Self::new(object.namespace().unwrap_or_default(), object.name_any())
+    }
+
+    /// What stands for it where many are remembered.
+    pub fn key(&self) -> PlaceKey {
+        PlaceKey::new(&self.namespace, &self.name)
+    }
+}
+
+/// Stands for a place where many are remembered: eight bytes instead of two texts. Two places might share one, so what is
+/// found by it is a hint.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct PlaceKey(u64);
+
+impl PlaceKey {
+    pub fn new(namespace: &str, name: &str) -> Self {
+        let mut hasher = DefaultHasher::new();
+        (namespace, name).hash(&mut hasher);
+        Self(hasher.finish())
+    }
+
+    /// Where a namespaced object stands.
+    pub fn of(object: &impl Resource) -> Self {
+        let meta = object.meta();
+        Self::new(meta.namespace.as_deref().unwrap_or_default(), meta.name.as_deref().unwrap_or_default())
     }
 }
 

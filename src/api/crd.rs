@@ -15,7 +15,7 @@ use super::{KratosIdentity, KratosInstance};
 /// A column of `kubectl get`.
 struct Column {
     name: &'static str,
-    /// `string` or `date`.
+    /// `string`, `integer` or `date`.
     kind: &'static str,
     path: &'static str,
     /// Shown with `-o wide` alone.
@@ -31,6 +31,10 @@ const INSTANCE_COLUMNS: &[Column] = &[
     READY,
     REASON,
     Column::new("Owner", ".spec.ownerName"),
+    Column::new("Managed", ".status.identities.managed").integer(),
+    Column::new("Drifted", ".status.identities.drifted").integer(),
+    Column::new("Orphaned", ".status.identities.orphaned").integer().wide(),
+    Column::new("Unmanaged", ".status.identities.unmanaged").integer().wide(),
     Column::new("Mode", ".spec.mode").wide(),
     Column::new("Admin URL", ".spec.adminURL").wide(),
     MESSAGE,
@@ -51,6 +55,10 @@ const IDENTITY_COLUMNS: &[Column] = &[
 impl Column {
     const fn new(name: &'static str, path: &'static str) -> Self {
         Self { name, kind: "string", path, is_wide: false }
+    }
+
+    const fn integer(self) -> Self {
+        Self { kind: "integer", ..self }
     }
 
     const fn wide(self) -> Self {
@@ -172,6 +180,24 @@ pub fn cluster_ids(_: &mut SchemaGenerator) -> Schema {
         "maxItems": 64,
         "x-kubernetes-list-type": "set",
         "items": {"type": "string", "minLength": 1, "maxLength": 64},
+    })
+}
+
+/// Clusters and how many identities carry their marks.
+pub fn foreign_clusters(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({
+        "type": "array",
+        "maxItems": 32,
+        "x-kubernetes-list-type": "map",
+        "x-kubernetes-list-map-keys": ["id"],
+        "items": {
+            "type": "object",
+            "required": ["id", "identities"],
+            "properties": {
+                "id": {"type": "string", "maxLength": 64, "description": "Uid of the cluster's kube-system namespace, as reclaimFrom names it."},
+                "identities": {"type": "integer", "format": "int64", "minimum": 0, "description": "How many identities carry its marks."},
+            },
+        },
     })
 }
 

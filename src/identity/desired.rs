@@ -1,6 +1,7 @@
 //! From the raw spec to what is wanted, validated once; nothing after it touches the raw spec. Pure.
 
 use std::collections::BTreeSet;
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::time::Duration;
 
 use k8s_openapi::jiff::Timestamp;
@@ -9,6 +10,7 @@ use serde_json::{Map, Value};
 use super::actions::{self, Doing, Wanted};
 use super::addresses;
 use super::adoption::{self, Target};
+use super::json;
 use super::password::Password;
 use super::secrets::Secrets;
 use super::traits_from;
@@ -43,6 +45,18 @@ pub struct Desired {
     pub phase: Option<Phase>,
     /// What is done once per token.
     pub actions: Vec<Wanted>,
+}
+
+/// A digest of what a listing would show of it, so that what the manifest changed is told from what somebody else did.
+pub fn digest(desired: &Desired) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    let Desired { schema_id, traits_policy, external_id, organization_id, verified_addresses, state, .. } = desired;
+    (schema_id, *traits_policy as u8, external_id, organization_id, state).hash(&mut hasher);
+    verified_addresses.iter().for_each(|address| address.value.hash(&mut hasher));
+    for part in [&desired.traits, &desired.metadata_public, &desired.metadata_admin] {
+        json::digest_members(part, &mut hasher);
+    }
+    hasher.finish()
 }
 
 /// What a manifest says about how it is to be handled.

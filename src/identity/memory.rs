@@ -24,6 +24,8 @@ pub struct Remembered {
     pub ours: Option<(String, Mark)>,
     /// Whether the sessions of the identity, inactive, were seen to be gone.
     pub sessions_ended: bool,
+    /// Digest of what the manifest wanted when the identity was last as it says.
+    pub desired: Option<u64>,
     /// Failures in a row.
     pub failures: u32,
 }
@@ -79,6 +81,7 @@ impl Remembered {
             conflict: None,
             ours: None,
             sessions_ended: false,
+            desired: None,
             failures: 0,
         }
     }

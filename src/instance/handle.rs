@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use tokio_util::sync::CancellationToken;
 
 use super::connect::Credentials;
+use super::counts::Counts;
 use super::gate::Gate;
 use super::listing::Listing;
 use super::managed::Managed;
@@ -41,6 +42,7 @@ pub struct Shared {
     pub gate: Gate,
     pub listing: Listing,
     pub managed: Managed,
+    pub counts: Counts,
     /// Identities whose grace period runs.
     pub pending: Pending,
     pub schemas: Schemas,

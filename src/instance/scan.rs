@@ -1,28 +1,39 @@
-//! Lists an instance's identities, again and again: regularly for drift, and whenever somebody must know what is
-//! there. One listing at a time, and none while the gate is closed.
+//! Reads what is ours in an instance, again and again: regularly for drift, and as a whole whenever somebody must know
+//! what is there. One read at a time, and none while the gate is closed.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Instant;
 
 use futures::StreamExt;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use k8s_openapi::jiff::Timestamp;
+use kube::ResourceExt;
+use kube::runtime::reflector::ObjectRef;
 
+use super::by_ids;
+use super::counts::{self, Standing};
 use super::handle::{Handle, Shared};
 use super::listing::Scan;
+use super::references;
+use crate::api::instance::LastResync;
 use crate::backoff;
 use crate::context::Context;
 use crate::identity::mark::{Found, Mark};
-use crate::kratos::{Error, IdentityFilter};
-use crate::place::Place;
+use crate::kratos::{Error, Identity, IdentityFilter};
+use crate::place::{Place, PlaceKey};
 
 /// Identities in a page.
 const PAGE_SIZE: usize = 500;
 
-/// Lists until the instance is gone, or isn't the one any more that `shared` belongs to.
+/// Reads until the instance is gone, or isn't the one any more that `shared` belongs to.
 pub async fn keep_listing(place: Place, shared: Arc<Shared>, context: Arc<Context>) {
+    // What is read is compared with the resources that are there. While everything stops there is nothing to wait for.
+    let _ = context.identities.wait_until_ready().await;
     while let Some(handle) = current(&place, &shared, &context) {
         tokio::select! {
             () = shared.stopped.cancelled() => return,
-            () = when_due(&handle) => list(&place, &shared, &context).await,
+            () = when_due(&handle) => resync(&place, &shared, &context).await,
             // Settings may have changed with it: the next round takes the handle anew.
             () = shared.listing.changed() => {}
         }
@@ -35,27 +46,32 @@ pub(super) fn current(place: &Place, shared: &Arc<Shared>, context: &Context) ->
 }
 
 async fn when_due(handle: &Handle) {
-    let due = handle.shared.listing.due(backoff::spread(handle.settings.resync_interval));
+    let settings = &handle.settings;
+    let due = handle.shared.listing.due(backoff::spread(settings.resync_interval), settings.full_scan_interval);
     tokio::time::sleep_until(due.into()).await;
     handle.shared.gate.opened().await;
 }
 
-/// One listing, and what follows from it.
-async fn list(place: &Place, shared: &Arc<Shared>, context: &Context) {
+/// One read of what is ours, and what follows from it.
+async fn resync(place: &Place, shared: &Arc<Shared>, context: &Context) {
     let Some(handle) = current(place, shared, context) else { return };
-    let mut changed = Vec::new();
-    match scan(&handle, &mut changed, context).await {
-        Ok(scan) => {
-            let listed = scan.ids();
-            changed.extend(shared.managed.missing(scan.begun(), |id| listed.contains(id)));
-            drop(listed);
-            let had_failed = shared.listing.failure().is_some();
-            shared.listing.complete(scan);
-            if had_failed {
-                context.pokes.instance(place);
-            }
-            changed.extend(shared.waiting.take());
-            context.pokes.identities(changed);
+    let resources = references::keys(context, place);
+    shared.managed.retain(|key| resources.contains(&key));
+    let started_at = Time(Timestamp::now());
+    let ids = by_ids::ids(shared);
+    let is_full = shared.listing.is_full_due(Instant::now(), handle.settings.full_scan_interval)
+        || !by_ids::is_cheaper(ids.len(), shared.listing.pages());
+    let mut changed = HashSet::new();
+    let read = if is_full {
+        list(&handle, started_at, &mut changed, context).await
+    } else {
+        by_ids::read(&handle, ids, started_at, &mut changed, context).await
+    };
+    match read {
+        Ok(()) => {
+            context.pokes.instance(place);
+            context.pokes.identities(references::at(context, &changed));
+            context.pokes.identities(shared.waiting.take());
         }
         Err(error) => {
             tracing::warn!(instance = %place, %error, "listing identities failed");
@@ -70,22 +86,77 @@ async fn list(place: &Place, shared: &Arc<Shared>, context: &Context) {
     }
 }
 
-async fn scan(handle: &Handle, changed: &mut Vec<Place>, context: &Context) -> Result<Scan, Error> {
+/// A complete listing. Adds the resources that are to be looked at.
+async fn list(
+    handle: &Handle,
+    started_at: Time,
+    changed: &mut HashSet<PlaceKey>,
+    context: &Context,
+) -> Result<(), Error> {
+    let shared = &handle.shared;
+    let (mut scan, requests) = scan(handle, changed, context).await?;
+    let listed = scan.ids();
+    changed.extend(shared.managed.missing(scan.begun(), |id| listed.contains(id)));
+    drop(listed);
+    let drifted = references::drifted(context, &handle.place);
+    shared.counts.listed(std::mem::take(&mut scan.tally), drifted, LastResync { started_at, requests });
+    shared.listing.complete(scan);
+    Ok(())
+}
+
+async fn scan(handle: &Handle, changed: &mut HashSet<PlaceKey>, context: &Context) -> Result<(Scan, u64), Error> {
     let mut scan = Scan::begin(Instant::now());
     let filter = IdentityFilter { page_size: Some(PAGE_SIZE), ..IdentityFilter::default() };
     let mut pages = std::pin::pin!(handle.client.list_identities(filter));
     while let Some(page) = pages.next().await {
         let page = page?;
+        scan.pages += 1;
         for identity in &page.items {
             changed.extend(handle.shared.managed.changed(identity, page.requested_at));
-            match Mark::read(&identity.metadata_admin) {
-                Found::Mark(mark) if mark.owner == handle.settings.owner_name => {
-                    scan.note(&mark, &identity.id);
-                    handle.shared.pending.seen(&mark, identity, &context.cluster_id);
-                }
-                _ => {}
+            let (found, standing) = take_in(handle, identity, context);
+            if let Found::Mark(mark) = &found
+                && standing != Standing::Unmanaged
+            {
+                scan.note(mark, &identity.id);
             }
+            scan.tally.add(standing, &found, &identity.id);
         }
     }
-    Ok(scan)
+    let confirmed = confirm_orphans(handle, &mut scan, context).await?;
+    let requests = scan.pages as u64 + confirmed;
+    Ok((scan, requests))
+}
+
+/// What an identity is to us; one whose grace period runs is looked after.
+pub(super) fn take_in(handle: &Handle, identity: &Identity, context: &Context) -> (Found, Standing) {
+    let found = Mark::read(&identity.metadata_admin);
+    let (owner, cluster) = (&handle.settings.owner_name, &context.cluster_id);
+    let standing = counts::standing(&found, owner, cluster, |mark| is_there(mark, context));
+    if let Found::Mark(mark) = &found
+        && standing == Standing::Leaving
+    {
+        handle.shared.pending.seen(mark, identity, cluster);
+    }
+    (found, standing)
+}
+
+/// Whether the very resource that a mark names is there.
+fn is_there(mark: &Mark, context: &Context) -> bool {
+    let found = context.identities.get(&ObjectRef::new(&mark.name).within(&mark.namespace));
+    found.is_some_and(|found| found.uid().as_ref() == Some(&mark.uid))
+}
+
+/// Reads those once more that seem to have lost their resource since the last listing. Returns the requests it took.
+async fn confirm_orphans(handle: &Handle, scan: &mut Scan, context: &Context) -> Result<u64, Error> {
+    let suspects = scan.tally.take_suspects(&handle.shared.counts.orphaned());
+    let mut pages = std::pin::pin!(handle.client.list_identities(IdentityFilter::by_ids(suspects)));
+    let mut requests = 0;
+    while let Some(page) = pages.next().await {
+        requests += 1;
+        for identity in page?.items {
+            let (found, standing) = take_in(handle, &identity, context);
+            scan.tally.add(standing, &found, &identity.id);
+        }
+    }
+    Ok(requests)
 }

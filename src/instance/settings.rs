@@ -13,12 +13,14 @@ use crate::kratos::RateLimit;
 
 const DEFAULT_REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
 const DEFAULT_RESYNC_INTERVAL: Duration = Duration::from_mins(5);
+const DEFAULT_FULL_SCAN_INTERVAL: Duration = Duration::from_hours(24);
 
 /// An instance's spec, validated.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Settings {
     pub connection: Connection,
     pub resync_interval: Duration,
+    pub full_scan_interval: Duration,
     pub mode: Mode,
     pub owner_name: String,
     pub reclaim_from: Vec<String>,
@@ -66,6 +68,7 @@ pub fn parse(spec: &KratosInstanceSpec) -> Result<Settings, Verdict> {
         request_timeout,
         rate_limit,
         resync_interval,
+        full_scan_interval,
         mode,
         owner_name,
         reclaim_from,
@@ -89,6 +92,7 @@ pub fn parse(spec: &KratosInstanceSpec) -> Result<Settings, Verdict> {
     Ok(Settings {
         connection,
         resync_interval: resync_interval.map_or(DEFAULT_RESYNC_INTERVAL, Into::into),
+        full_scan_interval: full_scan_interval.map_or(DEFAULT_FULL_SCAN_INTERVAL, Into::into),
         mode: mode.unwrap_or_default(),
         owner_name: owner_name.clone(),
         reclaim_from: reclaim_from.clone(),

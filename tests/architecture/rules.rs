@@ -24,6 +24,7 @@ const PURE: &[&str] = &[
     "crate::identity::traits_from",
     "crate::identity::validity",
     "crate::instance::consent",
+    "crate::instance::counts",
     "crate::instance::rules",
     "crate::instance::settings",
     "crate::instance::status",

@@ -28,6 +28,7 @@ mod ownership;
 mod passwords;
 mod refusals;
 mod restarts;
+mod resyncs;
 mod rules;
 mod tls;
 mod traits_from;

@@ -116,11 +116,14 @@ pub struct Scene {
 impl Scene {
     /// In the world that tests share. No test may stop or change anything but what is in its namespace.
     pub async fn shared() -> Self {
+        Self::shared_with(Server::Shared(Kratos::shared().await)).await
+    }
+
+    async fn shared_with(kratos: Server) -> Self {
         static NEXT: AtomicUsize = AtomicUsize::new(0);
         let shared = shared().await;
         let number = NEXT.fetch_add(1, Ordering::Relaxed);
         assert!(number < SPACES, "more tests than namespaces: raise SPACES");
-        let kratos = Server::Shared(Kratos::shared().await);
         Self::set(Arc::clone(&shared.cluster), kratos, None, space(number)).await
     }
 
@@ -144,10 +147,23 @@ impl Scene {
         scene
     }
 
-    /// With an instance `default`, Ready.
+    /// In the world that tests share, with a Kratos of one's own: how many there are in it is the test's to say.
+    pub async fn with_own_kratos() -> Self {
+        let kratos = Kratos::start(Options::default()).await.expect("Kratos starts");
+        Self::shared_with(Server::Own(Arc::new(kratos))).await
+    }
+
+    /// With an instance `default`, Ready and counted.
     pub async fn with_instance(self) -> Self {
         self.instance(json!({})).await;
+        self.counted().await;
         self
+    }
+
+    /// Waits until the instance's status says what the first listing showed: it isn't written later on.
+    pub async fn counted(&self) {
+        self.instance_until("default", "counted", |instance| instance.status.as_ref()?.last_resync.as_ref().map(drop))
+            .await;
     }
 
     pub async fn make_namespace(&self, name: &str, labels: &[(&str, &str)]) {
