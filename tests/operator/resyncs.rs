@@ -62,6 +62,17 @@ async fn reads_at_least(scene: &Scene, count: usize) -> Vec<usize> {
     read.await.expect("it is read again and again")
 }
 
+/// Counts from when nobody is looked at any more: an instance that was changed has all looked at that refer to it.
+async fn until_quiet(scene: &Scene) {
+    let quiet = eventually("nobody is looked at any more", WITHIN, async || {
+        scene.count_from_now();
+        reads_at_least(scene, 2).await;
+        (scene.proxy.count(READ) == 0).then_some(())
+    });
+    quiet.await.expect("all have been looked at");
+    scene.count_from_now();
+}
+
 fn counts(instance: &KratosInstance) -> IdentityCounts {
     instance.status.as_ref().and_then(|status| status.identities).unwrap_or_default()
 }
@@ -81,7 +92,7 @@ async fn a_resync_of_what_is_in_sync_costs_its_pages_and_writes_no_identity() {
     let before = instance.status.and_then(|status| status.last_resync).expect("there was one");
     assert_eq!(before.requests, 1);
 
-    scene.count_from_now();
+    until_quiet(&scene).await;
     let resyncs = reads_at_least(&scene, 4).await;
     assert!(resyncs.iter().all(|ids| *ids == 0), "a page serves 500: {resyncs:?}");
     // Each comes with a regular probe, which reads the schemas.
@@ -103,7 +114,7 @@ async fn a_few_among_many_are_read_by_their_ids_and_their_drift_is_corrected() {
     let expected = IdentityCounts { managed: 100, unmanaged: 1050, ..IdentityCounts::default() };
     assert_eq!(counts(&instance), expected);
     assert_eq!(instance.status.and_then(|status| status.last_resync).map(|last| last.requests), Some(1));
-    scene.count_from_now();
+    until_quiet(&scene).await;
     let resyncs = reads_at_least(&scene, 3).await;
     assert!(resyncs.iter().all(|ids| *ids == 100), "one request each: {resyncs:?}");
     assert_eq!(scene.kratos_writes(), 0, "{:?}", scene.proxy.counts());
