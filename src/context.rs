@@ -6,6 +6,7 @@ use std::sync::{Arc, OnceLock};
 use k8s_openapi::api::core::v1::Namespace;
 use kube::core::{DeserializeGuard, PartialObjectMeta};
 use kube::runtime::reflector::{ObjectRef, Store};
+use tokio::sync::SetOnce;
 use tokio::sync::mpsc::UnboundedSender;
 
 use crate::api::{KratosIdentity, KratosInstance};
@@ -42,6 +43,9 @@ pub struct Context {
     /// Uid of this cluster's kube-system namespace.
     pub cluster_id: String,
     pub identities: Store<IdentityObject>,
+    /// Set once the store holds all that there were at the start. (The store's own signal wakes one waiter alone, whoever
+    /// asked last.)
+    pub identities_listed: SetOnce<()>,
     pub instances: Store<InstanceObject>,
     pub namespaces: Store<PartialObjectMeta<Namespace>>,
     pub registry: Registry,

@@ -13,6 +13,7 @@ use kube::runtime::reflector::{self, ObjectRef};
 use kube::runtime::watcher::{self, Event, watcher};
 use kube::{Api, Resource, ResourceExt};
 use serde::de::DeserializeOwned;
+use tokio::sync::SetOnce;
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 use tokio_util::sync::CancellationToken;
 
@@ -56,6 +57,7 @@ pub async fn run(client: kube::Client, options: Options, concurrency: u16, stop:
         options,
         cluster_id,
         identities: identities.clone(),
+        identities_listed: SetOnce::new(),
         instances: instances.clone(),
         namespaces: namespaces.clone(),
         registry: Registry::default(),
@@ -181,7 +183,11 @@ fn identity_seen(event: &watcher::Result<Event<IdentityObject>>, context: &Conte
             }
         }
         Ok(Event::Apply(object) | Event::InitApply(object)) => context.latest_identities.caught_up(object),
-        Ok(Event::InitDone) => forget_gone(context),
+        Ok(Event::InitDone) => {
+            // Set at an earlier list, perhaps.
+            let _ = context.identities_listed.set(());
+            forget_gone(context);
+        }
         Ok(_) => {}
         Err(error) => tracing::warn!(%error, "watching KratosIdentity failed; it is tried again"),
     }

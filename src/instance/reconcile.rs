@@ -3,7 +3,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures::FutureExt;
 use k8s_openapi::jiff::Timestamp;
 use kube::api::{ApiResource, DynamicObject};
 use kube::runtime::controller::Action;
@@ -85,7 +84,7 @@ async fn hold(instance: &KratosInstance, place: &Place, context: &Context) -> Re
 /// Removes the finalizer where nothing that carries ours refers to the instance. Returns whether it is gone.
 async fn put_down(instance: &impl Resource, place: &Place, context: &Context) -> Result<bool, kube::Error> {
     // A process that has just started hasn't seen who refers to it.
-    if context.identities.wait_until_ready().now_or_never().is_none() {
+    if context.identities_listed.get().is_none() {
         return Ok(false);
     }
     // The watch first, which costs nothing; then a live read, because the instance may go on its answer.

@@ -28,8 +28,11 @@ const PAGE_SIZE: usize = 500;
 
 /// Reads until the instance is gone, or isn't the one any more that `shared` belongs to.
 pub async fn keep_listing(place: Place, shared: Arc<Shared>, context: Arc<Context>) {
-    // What is read is compared with the resources that are there. While everything stops there is nothing to wait for.
-    let _ = context.identities.wait_until_ready().await;
+    // What is read is compared with the resources that are there.
+    tokio::select! {
+        () = shared.stopped.cancelled() => return,
+        () = async { context.identities_listed.wait().await; } => {}
+    }
     while let Some(handle) = current(&place, &shared, &context) {
         tokio::select! {
             () = shared.stopped.cancelled() => return,
