@@ -5,7 +5,6 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use crate::floor::Floor;
-use crate::many::median_and_p99;
 use crate::measured::{Measured, in_repository};
 use crate::testenv::Result;
 
@@ -148,4 +147,11 @@ fn seconds(time: Duration) -> String {
 fn row_json(row: &Row) -> Value {
     let Row { figure, value, against, ratio, aim, is_met } = row;
     json!({"figure": figure.trim(), "value": value, "against": against, "ratio": ratio, "aim": aim, "met": is_met})
+}
+
+/// The value in the middle, and the one that 99 of 100 don't exceed.
+fn median_and_p99(mut times: Vec<Duration>) -> (Duration, Duration) {
+    times.sort_unstable();
+    let at = |percent: usize| times.get((times.len() * percent / 100).min(times.len().saturating_sub(1)));
+    (at(50).copied().unwrap_or_default(), at(99).copied().unwrap_or_default())
 }

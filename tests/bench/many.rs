@@ -23,10 +23,3 @@ where
         .await?;
     Ok(begun.elapsed())
 }
-
-/// The value in the middle, and the one that 99 of 100 don't exceed.
-pub fn median_and_p99(mut times: Vec<Duration>) -> (Duration, Duration) {
-    times.sort_unstable();
-    let at = |percent: usize| times.get((times.len() * percent / 100).min(times.len().saturating_sub(1)));
-    (at(50).copied().unwrap_or_default(), at(99).copied().unwrap_or_default())
-}

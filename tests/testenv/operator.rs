@@ -94,6 +94,12 @@ impl Operator {
         self.memory_of("VmHWM:")
     }
 
+    /// The most that it ever is counts from now on.
+    pub fn reset_peak_memory(&self) -> Result<()> {
+        let id = self.process.id().ok_or("the operator's process can't be found")?;
+        Ok(std::fs::write(format!("/proc/{id}/clear_refs"), "5")?)
+    }
+
     fn memory_of(&self, field: &str) -> Result<u64> {
         let id = self.process.id().ok_or("the operator's process can't be found")?;
         let status = std::fs::read_to_string(format!("/proc/{id}/status"))?;
