@@ -83,7 +83,8 @@ async fn until_counted(scene: &Scene, what: &str, holds: impl Fn(IdentityCounts)
 
 #[tokio::test]
 async fn a_resync_of_what_is_in_sync_costs_its_pages_and_writes_no_identity() {
-    let scene = Scene::with_own_kratos().await.with_instance().await;
+    // Its own operator: so many would use up the events of those who share one.
+    let scene = Scene::own().await.with_instance().await;
     ours(&scene, 300).await;
     let instance = scene.instance(json!({"resyncInterval": "1s"})).await;
     assert_eq!(counts(&instance).managed, 0, "as of the first listing");
@@ -104,7 +105,7 @@ async fn a_resync_of_what_is_in_sync_costs_its_pages_and_writes_no_identity() {
 
 #[tokio::test]
 async fn a_few_among_many_are_read_by_their_ids_and_their_drift_is_corrected() {
-    let scene = Scene::with_own_kratos().await;
+    let scene = Scene::own().await;
     others(&scene, 1050).await;
     scene.instance(json!({})).await;
     scene.counted().await;
