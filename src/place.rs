@@ -34,6 +34,9 @@ impl Place {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct PlaceKey(u64);
 
+/// A set of them.
+pub type PlaceKeys = std::collections::HashSet<PlaceKey>;
+
 impl PlaceKey {
     pub fn new(namespace: &str, name: &str) -> Self {
         let mut hasher = DefaultHasher::new();

@@ -52,7 +52,9 @@ pub fn digest(desired: &Desired) -> u64 {
     let mut hasher = DefaultHasher::new();
     let Desired { schema_id, traits_policy, external_id, organization_id, verified_addresses, state, .. } = desired;
     (schema_id, *traits_policy as u8, external_id, organization_id, state).hash(&mut hasher);
-    verified_addresses.iter().for_each(|address| address.value.hash(&mut hasher));
+    for address in verified_addresses {
+        address.value.hash(&mut hasher);
+    }
     for part in [&desired.traits, &desired.metadata_public, &desired.metadata_admin] {
         json::digest_members(part, &mut hasher);
     }

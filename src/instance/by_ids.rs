@@ -15,7 +15,7 @@ use super::scan::take_in;
 use crate::api::instance::LastResync;
 use crate::context::Context;
 use crate::kratos::{Error, IDS_PER_REQUEST, IdentityFilter};
-use crate::place::PlaceKey;
+use crate::place::PlaceKeys;
 
 /// If more than one in so many is missing, that is no matter of single identities.
 const MANY: usize = 10;
@@ -45,7 +45,7 @@ pub async fn read(
     handle: &Handle,
     ids: Vec<Uuid>,
     started_at: Time,
-    changed: &mut HashSet<PlaceKey>,
+    changed: &mut PlaceKeys,
     context: &Context,
 ) -> Result<(), Error> {
     let shared = &handle.shared;

@@ -11,7 +11,7 @@ use super::consent;
 use crate::api::identity::{InstanceRef, KratosIdentity};
 use crate::api::{IDENTITY_FINALIZER, condition};
 use crate::context::{Context, IdentityObject};
-use crate::place::{Place, PlaceKey};
+use crate::place::{Place, PlaceKey, PlaceKeys};
 
 /// The instance that an identity refers to: named by its spec, else pinned by its status, else the default one.
 pub fn instance_of(identity: &KratosIdentity, default: Option<&Place>) -> Option<Place> {
@@ -68,14 +68,14 @@ pub fn referring(context: &Context, instance: &Place) -> HashSet<Place> {
 }
 
 /// The same, as keys.
-pub fn keys(context: &Context, instance: &Place) -> HashSet<PlaceKey> {
+pub fn keys(context: &Context, instance: &Place) -> PlaceKeys {
     let default = context.options.default_instance.as_ref();
     let all = context.identities.state();
     all.iter().filter(|object| refers(object, instance, default)).map(|object| PlaceKey::of(&**object)).collect()
 }
 
 /// The resources that these keys stand for.
-pub fn at(context: &Context, keys: &HashSet<PlaceKey>) -> Vec<Place> {
+pub fn at(context: &Context, keys: &PlaceKeys) -> Vec<Place> {
     if keys.is_empty() {
         return Vec::new();
     }

@@ -1,7 +1,6 @@
 //! Reads what is ours in an instance, again and again: regularly for drift, and as a whole whenever somebody must know
 //! what is there. One read at a time, and none while the gate is closed.
 
-use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -21,7 +20,7 @@ use crate::backoff;
 use crate::context::Context;
 use crate::identity::mark::{Found, Mark};
 use crate::kratos::{Error, Identity, IdentityFilter};
-use crate::place::{Place, PlaceKey};
+use crate::place::{Place, PlaceKeys};
 
 /// Identities in a page.
 const PAGE_SIZE: usize = 500;
@@ -64,7 +63,7 @@ async fn resync(place: &Place, shared: &Arc<Shared>, context: &Context) {
     let ids = by_ids::ids(shared);
     let is_full = shared.listing.is_full_due(Instant::now(), handle.settings.full_scan_interval)
         || !by_ids::is_cheaper(ids.len(), shared.listing.pages());
-    let mut changed = HashSet::new();
+    let mut changed = PlaceKeys::new();
     let read = if is_full {
         list(&handle, started_at, &mut changed, context).await
     } else {
@@ -90,12 +89,7 @@ async fn resync(place: &Place, shared: &Arc<Shared>, context: &Context) {
 }
 
 /// A complete listing. Adds the resources that are to be looked at.
-async fn list(
-    handle: &Handle,
-    started_at: Time,
-    changed: &mut HashSet<PlaceKey>,
-    context: &Context,
-) -> Result<(), Error> {
+async fn list(handle: &Handle, started_at: Time, changed: &mut PlaceKeys, context: &Context) -> Result<(), Error> {
     let shared = &handle.shared;
     let (mut scan, requests) = scan(handle, changed, context).await?;
     let listed = scan.ids();
@@ -107,7 +101,7 @@ async fn list(
     Ok(())
 }
 
-async fn scan(handle: &Handle, changed: &mut HashSet<PlaceKey>, context: &Context) -> Result<(Scan, u64), Error> {
+async fn scan(handle: &Handle, changed: &mut PlaceKeys, context: &Context) -> Result<(Scan, u64), Error> {
     let mut scan = Scan::begin(Instant::now());
     let filter = IdentityFilter { page_size: Some(PAGE_SIZE), ..IdentityFilter::default() };
     let mut pages = std::pin::pin!(handle.client.list_identities(filter));

@@ -104,8 +104,3 @@ fn an_identity_differs_if_it_is_known_and_not_as_it_was_left() {
     managed.note(&ada(), &before, Instant::now());
     assert!(!managed.differs(&before) && managed.differs(&after));
 }
-
-#[test]
-fn what_is_known_of_an_identity_is_small() {
-    assert!(Managed::SIZE <= 48, "{} bytes", Managed::SIZE);
-}
