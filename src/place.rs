@@ -1,5 +1,6 @@
 //! Where a namespaced resource stands. Pure.
 
+use std::collections::HashSet;
 use std::fmt;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::str::FromStr;
@@ -35,13 +36,29 @@ impl Place {
 pub struct PlaceKey(u64);
 
 /// A set of them.
-pub type PlaceKeys = std::collections::HashSet<PlaceKey>;
+pub type PlaceKeys = HashSet<PlaceKey>;
+
+/// Stands for a namespace; likewise a hint.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct NamespaceKey(u64);
+
+/// The bits of a key that stand for the name; those above stand for the namespace.
+const NAME_BITS: u32 = 40;
+
+impl NamespaceKey {
+    pub fn new(namespace: &str) -> Self {
+        Self(hash(namespace) >> NAME_BITS)
+    }
+}
 
 impl PlaceKey {
     pub fn new(namespace: &str, name: &str) -> Self {
-        let mut hasher = DefaultHasher::new();
-        (namespace, name).hash(&mut hasher);
-        Self(hasher.finish())
+        let NamespaceKey(above) = NamespaceKey::new(namespace);
+        Self((above << NAME_BITS) | (hash((namespace, name)) >> (u64::BITS - NAME_BITS)))
+    }
+
+    pub fn namespace(self) -> NamespaceKey {
+        NamespaceKey(self.0 >> NAME_BITS)
     }
 
     /// Where a namespaced object stands.
@@ -49,6 +66,12 @@ impl PlaceKey {
         let meta = object.meta();
         Self::new(meta.namespace.as_deref().unwrap_or_default(), meta.name.as_deref().unwrap_or_default())
     }
+}
+
+fn hash(what: impl Hash) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    what.hash(&mut hasher);
+    hasher.finish()
 }
 
 impl fmt::Display for Place {
@@ -104,6 +127,16 @@ mod tests {
         if let Ok(place) = expected {
             assert_eq!(place.to_string(), text);
         }
+    }
+
+    #[test]
+    fn a_key_tells_namespace_and_name_apart() {
+        let ada = Place::new("identity", "ada").key();
+        assert_eq!(ada, PlaceKey::new("identity", "ada"));
+        assert_eq!(ada.namespace(), NamespaceKey::new("identity"));
+        let others = [("identity", "grace"), ("team-a", "ada"), ("ada", "identity"), ("identitya", "da")];
+        let keys: PlaceKeys = others.iter().map(|(namespace, name)| PlaceKey::new(namespace, name)).collect();
+        assert!(keys.len() == others.len() && !keys.contains(&ada));
     }
 
     #[rstest]

@@ -10,7 +10,7 @@ use schemars::{Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer};
 use serde_json::{Map, Value, json};
 
-use super::{KratosIdentity, KratosInstance};
+use super::{KratosIdentity, KratosInstance, KratosSessionPolicy};
 
 /// A column of `kubectl get`.
 struct Column {
@@ -52,6 +52,17 @@ const IDENTITY_COLUMNS: &[Column] = &[
     AGE,
 ];
 
+const POLICY_COLUMNS: &[Column] = &[
+    READY,
+    REASON,
+    Column::new("Mode", ".spec.mode"),
+    Column { kind: "integer", ..Column::new("Matched", ".status.lastRun.matched") },
+    Column { kind: "integer", ..Column::new("Revoked", ".status.lastRun.revoked") },
+    Column { kind: "date", ..Column::new("Last run", ".status.lastRun.startedAt") },
+    MESSAGE,
+    AGE,
+];
+
 impl Column {
     const fn new(name: &'static str, path: &'static str) -> Self {
         Self { name, kind: "string", path, is_wide: false }
@@ -78,7 +89,11 @@ impl Column {
 
 /// All definitions, in the order in which they are to be installed.
 pub fn all() -> Vec<CustomResourceDefinition> {
-    let kinds = [(KratosInstance::crd(), INSTANCE_COLUMNS), (KratosIdentity::crd(), IDENTITY_COLUMNS)];
+    let kinds = [
+        (KratosInstance::crd(), INSTANCE_COLUMNS),
+        (KratosIdentity::crd(), IDENTITY_COLUMNS),
+        (KratosSessionPolicy::crd(), POLICY_COLUMNS),
+    ];
     kinds.into_iter().map(|(crd, columns)| finish(crd, columns)).collect()
 }
 
@@ -93,7 +108,7 @@ fn finish(mut crd: CustomResourceDefinition, columns: &[Column]) -> CustomResour
             status.default = Some(JSON(json!({"observedGeneration": -1})));
             status.nullable = None;
             // The server would add those of the parts to it.
-            status.properties.iter_mut().flatten().for_each(|(_, property)| property.default = None);
+            status.properties.iter_mut().flatten().for_each(|(_, property)| without_defaults(property));
             describe(status, "How it stands, written by the operator.");
         }
         if let Some(spec) = properties.get_mut("spec") {
@@ -101,6 +116,11 @@ fn finish(mut crd: CustomResourceDefinition, columns: &[Column]) -> CustomResour
         }
     }
     crd
+}
+
+fn without_defaults(schema: &mut JSONSchemaProps) {
+    schema.default = None;
+    schema.properties.iter_mut().flatten().for_each(|(_, property)| without_defaults(property));
 }
 
 fn describe(schema: &mut JSONSchemaProps, words: &str) {
@@ -128,6 +148,41 @@ pub fn duration(_: &mut SchemaGenerator) -> Schema {
             "rule": "duration(self) >= duration('100ms') && duration(self) <= duration('8760h')",
             "message": "must be a Go duration between 100ms and 8760h",
         }],
+    })
+}
+
+/// A Go duration between runs.
+pub fn interval(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({
+        "type": "string",
+        "maxLength": 32,
+        "pattern": r"^([0-9]+(\.[0-9]+)?(ms|s|m|h))+$",
+        "x-kubernetes-validations": [{
+            "rule": "duration(self) >= duration('1s') && duration(self) <= duration('8760h')",
+            "message": "must be a Go duration between 1s and 8760h",
+        }],
+    })
+}
+
+/// Networks, as addresses with the length of a prefix.
+pub fn networks(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({
+        "type": "array",
+        "minItems": 1,
+        "maxItems": 256,
+        "x-kubernetes-list-type": "set",
+        "items": {"type": "string", "maxLength": 64, "pattern": "^[0-9A-Fa-f:.]+/[0-9]{1,3}$"},
+    })
+}
+
+/// Ids of identity schemas.
+pub fn schema_ids(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({
+        "type": "array",
+        "minItems": 1,
+        "maxItems": 64,
+        "x-kubernetes-list-type": "set",
+        "items": {"type": "string", "minLength": 1, "maxLength": 255},
     })
 }
 
@@ -227,6 +282,33 @@ pub fn rules(_: &mut SchemaGenerator) -> Schema {
     })
 }
 
+/// Deletions that count, at most as many entries as the operator keeps.
+pub fn reservations(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({
+        "type": "array",
+        "maxItems": 32,
+        "x-kubernetes-list-type": "atomic",
+        "items": {
+            "type": "object",
+            "required": ["at", "count"],
+            "properties": {
+                "at": {"type": "string", "format": "date-time", "description": "When they were counted, or the last of them was."},
+                "count": {"type": "integer", "format": "int32", "minimum": 1, "description": "How many they are."},
+            },
+        },
+    })
+}
+
+/// Uids of resources.
+pub fn uids(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({
+        "type": "array",
+        "maxItems": 128,
+        "x-kubernetes-list-type": "atomic",
+        "items": {"type": "string", "maxLength": 64},
+    })
+}
+
 /// A label selector with limits on its lists.
 pub fn label_selector(_: &mut SchemaGenerator) -> Schema {
     json_schema!({
@@ -277,6 +359,29 @@ pub fn period(_: &mut SchemaGenerator) -> Schema {
     })
 }
 
+/// A Go duration for which a recovery works.
+pub fn expiry(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({
+        "type": "string",
+        "maxLength": 32,
+        "pattern": r"^([0-9]+(\.[0-9]+)?(ms|s|m|h))+$",
+        "x-kubernetes-validations": [{
+            "rule": "duration(self) >= duration('1m') && duration(self) <= duration('8760h')",
+            "message": "must be a Go duration between 1m and 8760h",
+        }],
+    })
+}
+
+/// Name of an object of the cluster (RFC 1123).
+pub fn object_name(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({
+        "type": "string",
+        "minLength": 1,
+        "maxLength": 253,
+        "pattern": r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$",
+    })
+}
+
 /// A point in time (RFC 3339).
 pub fn time(_: &mut SchemaGenerator) -> Schema {
     json_schema!({"type": "string", "format": "date-time", "maxLength": 64})
@@ -299,6 +404,44 @@ pub fn second_factors(_: &mut SchemaGenerator) -> Schema {
         "maxItems": 8,
         "x-kubernetes-list-type": "set",
         "items": {"type": "string", "enum": ["TOTP", "WebAuthn", "LookupSecret"]},
+    })
+}
+
+/// Credentials that must not exist.
+pub fn absent_credentials(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({
+        "type": "array",
+        "maxItems": 8,
+        "x-kubernetes-list-type": "set",
+        "items": {"type": "string", "enum": ["TOTP", "WebAuthn", "LookupSecret", "Password", "OIDC", "SAML"]},
+    })
+}
+
+/// Links to providers. Two for one provider are told by a condition, so that the list is no map.
+pub fn links(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({
+        "type": "array",
+        "maxItems": 16,
+        "x-kubernetes-list-type": "atomic",
+        "items": {
+            "type": "object",
+            "required": ["provider", "subject"],
+            "properties": {
+                "provider": {
+                    "type": "string",
+                    "minLength": 1,
+                    "maxLength": 255,
+                    "pattern": r"^[^:\s]+$",
+                    "description": "The provider's id in Kratos' configuration, for example google. One link for each.",
+                },
+                "subject": {
+                    "type": "string",
+                    "minLength": 1,
+                    "maxLength": 255,
+                    "description": "Who the person is at the provider: the claim sub of its tokens, for example.",
+                },
+            },
+        },
     })
 }
 

@@ -3,12 +3,13 @@
 use std::collections::HashSet;
 use std::time::Instant;
 
-use super::addresses;
 use k8s_openapi::jiff::Timestamp;
 
 use super::mark::{Found, Mark};
 use super::plan::Step;
-use crate::kratos::{Client, Error, Identity, State};
+use super::{addresses, issue};
+use crate::kratos::{Client, Error, Identity, OidcLink, State};
+use crate::kube_write::own_secret;
 
 /// Why a plan wasn't run to its end.
 #[derive(Debug, thiserror::Error)]
@@ -18,6 +19,8 @@ pub enum ApplyError {
     Create { error: Error, sent_at: Instant },
     #[error(transparent)]
     Other(#[from] Error),
+    #[error(transparent)]
+    Kubernetes(#[from] kube::Error),
     /// A user's request that was under way made the identity active again.
     #[error("the identity was made active again by a request that was under way")]
     Undone,
@@ -38,8 +41,8 @@ pub enum Applied {
     Gone,
 }
 
-/// Runs the steps.
-pub async fn apply(client: &Client, steps: &[Step]) -> Result<Applied, ApplyError> {
+/// Runs the steps, against Kratos and, where a Secret of our own is concerned, against Kubernetes.
+pub async fn apply(client: &Client, kubernetes: &kube::Client, steps: &[Step]) -> Result<Applied, ApplyError> {
     let mut applied = Applied::default();
     for step in steps {
         match step {
@@ -70,8 +73,9 @@ pub async fn apply(client: &Client, steps: &[Step]) -> Result<Applied, ApplyErro
                 client.delete_identity_sessions(id).await?;
             }
             Step::EndSessionsBegunBy { id, at } => end_sessions_begun_by(client, id, *at).await?,
-            Step::DeleteCredential { id, kind } => {
-                client.delete_identity_credentials(id, *kind, None).await?;
+            Step::DeleteCredential { id, kind, link } => {
+                let identifier = link.as_ref().map(OidcLink::identifier);
+                client.delete_identity_credentials(id, *kind, identifier.as_deref()).await?;
             }
             Step::ConfirmInactive { id } => match client.get_identity(id, &[]).await? {
                 Some(identity) if identity.state == State::Active => return Err(ApplyError::Undone),
@@ -86,6 +90,10 @@ pub async fn apply(client: &Client, steps: &[Step]) -> Result<Applied, ApplyErro
                 },
                 None => applied = Applied::Gone,
             },
+            Step::IssueRecovery(issue) => {
+                applied = Applied::Written(Box::new(issue::run(client, kubernetes, issue).await?));
+            }
+            Step::DeleteSecret(secret) => own_secret::delete(kubernetes, secret).await?,
             Step::Delete { id } => {
                 client.delete_identity(id).await?;
             }

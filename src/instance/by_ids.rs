@@ -11,7 +11,7 @@ use uuid::Uuid;
 use super::counts::Standing;
 use super::handle::{Handle, Shared};
 use super::references;
-use super::scan::take_in;
+use super::scan::{take_in, watched};
 use crate::api::instance::LastResync;
 use crate::context::Context;
 use crate::kratos::{Error, IDS_PER_REQUEST, IdentityFilter};
@@ -51,13 +51,16 @@ pub async fn read(
     let shared = &handle.shared;
     let begun = Instant::now();
     let (mut shown, mut managed, mut requests) = (HashSet::new(), 0, 0);
-    let mut pages = std::pin::pin!(handle.client.list_identities(IdentityFilter::by_ids(ids.iter().copied())));
+    let include_credential = watched(shared);
+    let shows_credentials = !include_credential.is_empty();
+    let filter = IdentityFilter { include_credential, ..IdentityFilter::by_ids(ids.iter().copied()) };
+    let mut pages = std::pin::pin!(handle.client.list_identities(filter));
     while let Some(page) = pages.next().await {
         let page = page?;
         requests += 1;
         for identity in &page.items {
             shown.extend(Uuid::parse_str(&identity.id));
-            changed.extend(shared.managed.changed(identity, page.requested_at));
+            changed.extend(shared.managed.changed(identity, page.requested_at, shows_credentials));
             let (_, standing) = take_in(handle, identity, context);
             managed += u64::from(standing == Standing::Managed);
         }

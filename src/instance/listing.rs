@@ -56,19 +56,33 @@ type ByPlace = BTreeSet<(PlaceKey, Uuid)>;
 impl Listing {
     /// Looks a place up in the last complete listing, if that one began at or after `after` (`None`: any).
     pub fn find(&self, place: &Place, after: Option<Instant>) -> Lookup {
-        let mut state = self.state();
+        let state = self.state();
         let recent = state.begun.is_some_and(|begun| after.is_none_or(|after| begun >= after));
         if recent {
             let key = place.key();
             let found = state.by_place.range((key, Uuid::nil())..=(key, Uuid::max()));
             return Lookup::Known(found.map(|(_, id)| id.to_string()).collect());
         }
+        drop(state);
         if let Some(after) = after {
-            state.wanted.insert(after);
-            drop(state);
-            self.changed.notify_one();
+            self.want(after);
         }
         Lookup::NotYet
+    }
+
+    /// Ids of the identities whose mark names a place that is meant. `None`: no listing has been completed yet, and one is
+    /// under way.
+    pub fn ids(&self, is_meant: impl Fn(PlaceKey) -> bool) -> Option<Vec<Uuid>> {
+        let state = self.state();
+        state.begun?;
+        let meant = state.by_place.iter().filter(|(place, _)| is_meant(*place));
+        Some(meant.map(|(_, id)| *id).collect())
+    }
+
+    /// Asks for a listing that begins at or after `after`.
+    pub fn want(&self, after: Instant) {
+        self.state().wanted.insert(after);
+        self.changed.notify_one();
     }
 
     /// Notes an identity that we just made or took back, so that it is found before the next listing.
@@ -102,12 +116,6 @@ impl Listing {
     /// How many pages the last complete listing had.
     pub fn pages(&self) -> usize {
         self.state().pages
-    }
-
-    /// Asks for a complete listing that begins at or after `after`.
-    pub fn want(&self, after: Instant) {
-        self.state().wanted.insert(after);
-        self.changed.notify_one();
     }
 
     /// Returns when [`Self::due`] may have become earlier.

@@ -1,5 +1,5 @@
 //! What was last known of each identity that is ours, as a digest of its content, so that a listing tells which ones
-//! have changed without reading them one by one. Some seventy-five bytes each: 48, and what a hash table leaves free.
+//! have changed without reading them one by one. Some eighty-five bytes each: 56, and what a hash table leaves free.
 
 use std::collections::HashMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -9,6 +9,7 @@ use std::time::Instant;
 use uuid::Uuid;
 
 use crate::identity::json;
+use crate::identity::watch::Watch;
 use crate::kratos::Identity;
 use crate::place::{Place, PlaceKey};
 
@@ -32,23 +33,39 @@ pub struct Managed {
     by_id: Mutex<HashMap<Uuid, Known>>,
 }
 
-#[derive(Clone, Copy, Debug)]
+#[derive(Debug)]
 struct Known {
     place: PlaceKey,
     digest: u64,
     as_of: Instant,
+    /// Most have none.
+    watch: Option<Box<Watch>>,
 }
 
 // There may be a million of them.
-const _: () = assert!(size_of::<(Uuid, Known)>() <= 48);
+const _: () = assert!(size_of::<(Uuid, Known)>() <= 56);
 
 impl Managed {
     /// Notes how an identity stood when a reconcile ended.
     pub fn note(&self, place: &Place, identity: &Identity, as_of: Instant) {
         // Kratos has no other ids.
         let Ok(id) = Uuid::parse_str(&identity.id) else { return };
-        let known = Known { place: place.key(), digest: digest(identity), as_of };
-        self.by_id().insert(id, known);
+        let mut by_id = self.by_id();
+        let watch = by_id.remove(&id).and_then(|known| known.watch);
+        by_id.insert(id, Known { place: place.key(), digest: digest(identity), as_of, watch });
+    }
+
+    /// What a listing is to look for in the credentials of an identity that was noted.
+    pub fn watch(&self, id: &str, watch: Watch) {
+        let Ok(id) = Uuid::parse_str(id) else { return };
+        if let Some(known) = self.by_id().get_mut(&id) {
+            known.watch = (!watch.is_empty()).then(|| Box::new(watch));
+        }
+    }
+
+    /// Whether a listing is to show credentials, because of any identity.
+    pub fn watches(&self) -> bool {
+        self.by_id().values().any(|known| known.watch.is_some())
     }
 
     pub fn forget(&self, id: &str) {
@@ -69,13 +86,17 @@ impl Managed {
 
     /// Whether an identity, just read, isn't as it was left: somebody changed it behind our back.
     pub fn differs(&self, identity: &Identity) -> bool {
-        self.known(identity).is_some_and(|known| digest(identity) != known.digest)
+        let Ok(id) = Uuid::parse_str(&identity.id) else { return false };
+        self.by_id().get(&id).is_some_and(|known| digest(identity) != known.digest)
     }
 
     /// The resource whose identity a page shows changed. A page asked for before our last look says nothing.
-    pub fn changed(&self, identity: &Identity, requested_at: Instant) -> Option<PlaceKey> {
-        let known = self.known(identity)?;
-        (requested_at > known.as_of && digest(identity) != known.digest).then_some(known.place)
+    /// `shows_credentials`: whether the page was asked for with what is watched.
+    pub fn changed(&self, identity: &Identity, requested_at: Instant, shows_credentials: bool) -> Option<PlaceKey> {
+        let by_id = self.by_id();
+        let known = by_id.get(&Uuid::parse_str(&identity.id).ok()?)?;
+        let is_off = shows_credentials && known.watch.as_ref().is_some_and(|watch| watch.is_off(identity));
+        (requested_at > known.as_of && (is_off || digest(identity) != known.digest)).then_some(known.place)
     }
 
     /// The resources whose identity a read that began at `begun`, and was to show it, doesn't show any more.
@@ -83,10 +104,6 @@ impl Managed {
         let by_id = self.by_id();
         let missing = by_id.iter().filter(|(id, known)| known.as_of < begun && !is_shown(id));
         missing.map(|(_, known)| known.place).collect()
-    }
-
-    fn known(&self, identity: &Identity) -> Option<Known> {
-        self.by_id().get(&Uuid::parse_str(&identity.id).ok()?).copied()
     }
 
     fn by_id(&self) -> MutexGuard<'_, HashMap<Uuid, Known>> {

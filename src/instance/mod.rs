@@ -1,6 +1,7 @@
 //! `KratosInstance`: where a Kratos is, whether it answers, and who may use it.
 //!
-//! `settings`, `consent`, `rules`, `counts` and `status` are pure. `handle` is what other kinds get to see, through the `registry`.
+//! `settings`, `consent`, `counts`, `protection`, `rules` and `status` are pure. `handle` is what other kinds get to see,
+//! through the `registry`.
 
 pub mod by_ids;
 pub mod connect;
@@ -11,6 +12,8 @@ pub mod handle;
 pub mod listing;
 pub mod managed;
 pub mod pending;
+pub mod protect;
+pub mod protection;
 pub mod reconcile;
 pub mod references;
 pub mod registry;
@@ -18,6 +21,7 @@ pub mod rules;
 pub mod scan;
 pub mod schemas;
 pub mod settings;
+pub mod standing;
 pub mod status;
 
 pub use handle::Handle;

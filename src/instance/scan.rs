@@ -1,8 +1,9 @@
 //! Reads what is ours in an instance, again and again: regularly for drift, and as a whole whenever somebody must know
 //! what is there. One read at a time, and none while the gate is closed.
 
+use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use futures::StreamExt;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
@@ -14,28 +15,25 @@ use super::by_ids;
 use super::counts::{self, Standing};
 use super::handle::{Handle, Shared};
 use super::listing::Scan;
-use super::references;
+use super::{protect, references};
 use crate::api::instance::LastResync;
 use crate::backoff;
 use crate::context::Context;
 use crate::identity::mark::{Found, Mark};
-use crate::kratos::{Error, Identity, IdentityFilter};
+use crate::kratos::{CredentialType, Error, Identity, IdentityFilter};
 use crate::place::{Place, PlaceKeys};
 
 /// Identities in a page.
 const PAGE_SIZE: usize = 500;
+/// How often to look whether identities that are missing are back.
+const LOOK_FOR_MISSING: Duration = Duration::from_mins(1);
 
 /// Reads until the instance is gone, or isn't the one any more that `shared` belongs to.
 pub async fn keep_listing(place: Place, shared: Arc<Shared>, context: Arc<Context>) {
-    // What is read is compared with the resources that are there.
-    tokio::select! {
-        () = shared.stopped.cancelled() => return,
-        () = async { context.identities_listed.wait().await; } => {}
-    }
     while let Some(handle) = current(&place, &shared, &context) {
         tokio::select! {
             () = shared.stopped.cancelled() => return,
-            () = when_due(&handle) => resync(&place, &shared, &context).await,
+            () = when_due(&handle, &context) => resync(&place, &shared, &context).await,
             // Settings may have changed with it: the next round takes the handle anew.
             () = shared.listing.changed() => {}
         }
@@ -47,11 +45,15 @@ pub(super) fn current(place: &Place, shared: &Arc<Shared>, context: &Context) ->
     (Arc::ptr_eq(&handle.shared, shared) && !shared.stopped.is_cancelled()).then_some(handle)
 }
 
-async fn when_due(handle: &Handle) {
-    let settings = &handle.settings;
-    let due = handle.shared.listing.due(backoff::spread(settings.resync_interval), settings.full_scan_interval);
+async fn when_due(handle: &Handle, context: &Context) {
+    let regular = handle.settings.resync_interval;
+    let misses = protect::misses_identities(handle, context);
+    let interval = if misses { regular.min(LOOK_FOR_MISSING) } else { regular };
+    let due = handle.shared.listing.due(backoff::spread(interval), handle.settings.full_scan_interval);
     tokio::time::sleep_until(due.into()).await;
     handle.shared.gate.opened().await;
+    // What the listing is compared with must be known.
+    context.identities_listed.wait().await;
 }
 
 /// One read of what is ours, and what follows from it.
@@ -61,7 +63,9 @@ async fn resync(place: &Place, shared: &Arc<Shared>, context: &Context) {
     shared.managed.retain(|key| resources.contains(&key));
     let started_at = Time(Timestamp::now());
     let ids = by_ids::ids(shared);
-    let is_full = shared.listing.is_full_due(Instant::now(), handle.settings.full_scan_interval)
+    // Whether they are back shows in a complete listing alone.
+    let is_full = protect::misses_identities(&handle, context)
+        || shared.listing.is_full_due(Instant::now(), handle.settings.full_scan_interval)
         || !by_ids::is_cheaper(ids.len(), shared.listing.pages());
     let mut changed = PlaceKeys::new();
     let read = if is_full {
@@ -73,7 +77,10 @@ async fn resync(place: &Place, shared: &Arc<Shared>, context: &Context) {
         Ok(()) => {
             context.pokes.instance(place);
             context.pokes.identities(references::at(context, &changed));
-            context.pokes.identities(shared.waiting.take());
+            // Where identities are missed they would only wait on.
+            if !protect::misses_identities(&handle, context) {
+                context.pokes.identities(shared.waiting.take());
+            }
         }
         Err(error) => {
             tracing::warn!(instance = %place, %error, "listing identities failed");
@@ -91,25 +98,45 @@ async fn resync(place: &Place, shared: &Arc<Shared>, context: &Context) {
 /// A complete listing. Adds the resources that are to be looked at.
 async fn list(handle: &Handle, started_at: Time, changed: &mut PlaceKeys, context: &Context) -> Result<(), Error> {
     let shared = &handle.shared;
-    let (mut scan, requests) = scan(handle, changed, context).await?;
-    let listed = scan.ids();
-    changed.extend(shared.managed.missing(scan.begun(), |id| listed.contains(id)));
-    drop(listed);
+    let mut expected = protect::expected(handle, context);
+    let managed = expected.len();
+    let (mut scan, requests) = scan(handle, (&mut expected, changed), context).await?;
+    protect::take_census(handle, (managed, &expected), scan.begun(), context);
+    if !protect::misses_identities(handle, context) {
+        let listed = scan.ids();
+        changed.extend(shared.managed.missing(scan.begun(), |id| listed.contains(id)));
+        changed.extend(expected.values().map(Place::key));
+    }
     let drifted = references::drifted(context, &handle.place);
     shared.counts.listed(std::mem::take(&mut scan.tally), drifted, LastResync { started_at, requests });
     shared.listing.complete(scan);
     Ok(())
 }
 
-async fn scan(handle: &Handle, changed: &mut PlaceKeys, context: &Context) -> Result<(Scan, u64), Error> {
+/// What every identity that is listed is to show of its credentials, where any is watched. One kind has all of them named,
+/// with their identifiers. This one's contents are public keys; those of others are seeds, codes, hashes and tokens, and
+/// aren't asked for.
+pub(super) fn watched(shared: &Shared) -> Vec<CredentialType> {
+    if shared.managed.watches() { vec![CredentialType::Webauthn] } else { Vec::new() }
+}
+
+/// Takes those that it sees out of `expected`, and adds those that changed.
+async fn scan(
+    handle: &Handle,
+    (expected, changed): (&mut HashMap<String, Place>, &mut PlaceKeys),
+    context: &Context,
+) -> Result<(Scan, u64), Error> {
     let mut scan = Scan::begin(Instant::now());
-    let filter = IdentityFilter { page_size: Some(PAGE_SIZE), ..IdentityFilter::default() };
+    let include_credential = watched(&handle.shared);
+    let shows_credentials = !include_credential.is_empty();
+    let filter = IdentityFilter { page_size: Some(PAGE_SIZE), include_credential, ..IdentityFilter::default() };
     let mut pages = std::pin::pin!(handle.client.list_identities(filter));
     while let Some(page) = pages.next().await {
         let page = page?;
         scan.pages += 1;
         for identity in &page.items {
-            changed.extend(handle.shared.managed.changed(identity, page.requested_at));
+            expected.remove(&identity.id);
+            changed.extend(handle.shared.managed.changed(identity, page.requested_at, shows_credentials));
             let (found, standing) = take_in(handle, identity, context);
             if let Found::Mark(mark) = &found
                 && standing != Standing::Unmanaged

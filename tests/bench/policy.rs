@@ -222,11 +222,10 @@ impl Stage {
     /// The policy over one of the instances; suspended, until a run is asked for.
     async fn policy(&self, instance: &str, kind: &str, mode: &str) -> Result<()> {
         let rule = match kind {
-            "plain" => json!({"name": "few", "maxConcurrent": 3, "action": "Revoke"}),
+            // Kratos says whose a session is only with its identity: a rank takes that, an age doesn't.
+            "plain" => json!({"name": "too-old", "maxAge": "8760h", "action": "Revoke"}),
             "newest" => json!({"name": "one", "maxConcurrent": 1, "action": "Revoke"}),
-            "with identities" => {
-                json!({"name": "inactive", "expression": "identity.state == 'inactive'", "action": "Revoke"})
-            }
+            "with identities" => json!({"name": "few", "maxConcurrent": 3, "action": "Revoke"}),
             _ => json!({"name": "here", "allowedNetworks": ["127.0.0.0/8"], "action": "Revoke"}),
         };
         let spec = json!({

@@ -25,6 +25,8 @@ use crate::traces::{self, ToKratos, ToKubernetes};
 pub const WITHIN: Duration = Duration::from_mins(1);
 /// Namespaces in which the shared operator lets instances count; each test takes the next one.
 const SPACES: usize = 300;
+/// The same, for tests that have a Kratos of their own.
+const OWN_KRATOS: usize = 60;
 
 /// A control plane with our definitions, and the proxy that the operator reaches it through.
 pub struct Cluster {
@@ -69,7 +71,7 @@ async fn shared() -> &'static Shared {
     SHARED
         .get_or_init(async || {
             let cluster = Arc::new(Cluster::start().await);
-            let spaces = (0..SPACES).map(space).collect();
+            let spaces = (0..SPACES).map(space).chain((0..OWN_KRATOS).map(own_space)).collect();
             let operator = cluster.start_operator(spaces);
             Shared { cluster, operator }
         })
@@ -78,6 +80,10 @@ async fn shared() -> &'static Shared {
 
 fn space(number: usize) -> String {
     format!("space-{number:03}")
+}
+
+fn own_space(number: usize) -> String {
+    format!("own-{number:03}")
 }
 
 /// Which Kratos a test talks to.
@@ -116,15 +122,31 @@ pub struct Scene {
 impl Scene {
     /// In the world that tests share. No test may stop or change anything but what is in its namespace.
     pub async fn shared() -> Self {
-        Self::shared_with(Server::Shared(Kratos::shared().await)).await
+        Self::shared_but_for(Server::Shared(Kratos::shared().await)).await
     }
 
-    async fn shared_with(kratos: Server) -> Self {
+    /// The same with a Kratos of one's own.
+    pub async fn with_kratos(options: Options) -> Self {
+        let kratos = Kratos::start(options).await.expect("Kratos starts");
+        Self::shared_but_for(Server::Own(Arc::new(kratos))).await
+    }
+
+    async fn shared_but_for(kratos: Server) -> Self {
         static NEXT: AtomicUsize = AtomicUsize::new(0);
         let shared = shared().await;
         let number = NEXT.fetch_add(1, Ordering::Relaxed);
         assert!(number < SPACES, "more tests than namespaces: raise SPACES");
         Self::set(Arc::clone(&shared.cluster), kratos, None, space(number)).await
+    }
+
+    /// In the world that tests share, but for a Kratos of one's own: for what is about everybody in it.
+    pub async fn with_own_kratos(options: Options) -> Self {
+        static NEXT: AtomicUsize = AtomicUsize::new(0);
+        let shared = shared().await;
+        let number = NEXT.fetch_add(1, Ordering::Relaxed);
+        assert!(number < OWN_KRATOS, "more tests than namespaces: raise OWN_KRATOS");
+        let kratos = Kratos::start(options).await.expect("Kratos starts");
+        Self::set(Arc::clone(&shared.cluster), Server::Own(Arc::new(kratos)), None, own_space(number)).await
     }
 
     /// A control plane, an operator and a Kratos of one's own.
@@ -133,6 +155,26 @@ impl Scene {
         let cluster = Arc::new(Cluster::start().await);
         let operator = cluster.start_operator(vec![space(0)]);
         Self::set(cluster, Server::Own(Arc::new(kratos)), Some(operator), space(0)).await
+    }
+
+    /// Another cluster over the Kratos of this scene, which is its own, with an operator and a namespace of the same name.
+    pub async fn another_cluster(&self) -> Self {
+        let Server::Own(kratos) = &self.kratos else { panic!("a Kratos of its own") };
+        Self::over(Arc::clone(kratos), self.namespace.clone()).await
+    }
+
+    /// The cluster is gone with everything in it, Kratos is not, and there is a new one.
+    pub async fn rebuilt(self) -> Self {
+        let Server::Own(kratos) = &self.kratos else { panic!("a Kratos of its own") };
+        let (kratos, namespace) = (Arc::clone(kratos), self.namespace.clone());
+        drop(self);
+        Self::over(kratos, namespace).await
+    }
+
+    async fn over(kratos: Arc<Kratos>, namespace: String) -> Self {
+        let cluster = Arc::new(Cluster::start().await);
+        let operator = cluster.start_operator(vec![namespace.clone()]);
+        Self::set(cluster, Server::Own(kratos), Some(operator), namespace).await
     }
 
     /// On a cluster, with a namespace and without an instance.
@@ -145,12 +187,6 @@ impl Scene {
         let scene = Self { operator, kratos, proxy, cluster, namespace, client, counted_from };
         scene.make_namespace(&scene.namespace, &[]).await;
         scene
-    }
-
-    /// In the world that tests share, with a Kratos of one's own: how many there are in it is the test's to say.
-    pub async fn with_own_kratos() -> Self {
-        let kratos = Kratos::start(Options::default()).await.expect("Kratos starts");
-        Self::shared_with(Server::Own(Arc::new(kratos))).await
     }
 
     /// With an instance `default`, Ready and counted.

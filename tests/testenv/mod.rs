@@ -10,6 +10,7 @@ pub mod credentials;
 pub mod faults;
 pub mod kratos;
 pub mod kratos_people;
+pub mod kratos_recovery;
 pub mod kratos_schemas;
 pub mod kubectl;
 pub mod labels;

@@ -5,6 +5,8 @@ mod counting;
 mod gates;
 mod listings;
 mod managing;
+mod protection_properties;
+mod protections;
 mod rules;
 mod schemas;
 mod settings;
