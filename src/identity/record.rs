@@ -226,6 +226,11 @@ pub async fn write(
     {
         context.events.publish(resource, Happening::warning(&reason, "Reconcile", message));
     }
+    let has_drifted = |status: &KratosIdentityStatus| condition::is_true(&status.conditions, condition::DRIFTED);
+    if has_drifted(&next) && !resource.status.as_ref().is_some_and(has_drifted) {
+        let note = format!("Kratos differs from the manifest in {} field(s), see status.drift", next.drift.len());
+        context.events.publish(resource, Happening::warning(Reason::DriftObserved.as_str(), "Observe", note));
+    }
     Ok(())
 }
 

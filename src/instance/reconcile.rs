@@ -9,6 +9,7 @@ use kube::runtime::controller::Action;
 use kube::{Api, Resource};
 
 use super::connect::{self, Credentials, ReadError};
+use super::counts::Resynced;
 use super::handle::{Handle, NOBODY, Shared};
 use super::registry::Entry;
 use super::rules::{self, Rules};
@@ -241,7 +242,7 @@ async fn unusable(
     let is_news = !matches!(context.registry.get(&place), Some(Entry::Unusable(before)) if before == verdict);
     context.registry.remove(&place);
     context.registry.set(place.clone(), Entry::Unusable(verdict.clone()));
-    let written = write(instance, &verdict, None, context).await;
+    let written = write(instance, &verdict, (None, None), context).await;
     if is_news {
         context.pokes.identities(references::referring(context, &place), Priority::Arrived);
         poke::instance_changed(context, &place);
@@ -302,21 +303,25 @@ async fn write_status(
     handle: &Handle,
     context: &Context,
 ) -> Result<(), kube::Error> {
-    write(instance, verdict, handle.shared.schemas.ids(), context).await
+    let shared = &handle.shared;
+    write(instance, verdict, (shared.schemas.ids(), shared.counts.resynced()), context).await
 }
 
 /// Writes the status where it changed, and an event where the reason did.
 async fn write(
     instance: &KratosInstance,
     verdict: &Verdict,
-    schemas: Option<Vec<String>>,
+    (schemas, resynced): (Option<Vec<String>>, Option<Resynced>),
     context: &Context,
 ) -> Result<(), kube::Error> {
     let generation = instance.metadata.generation.unwrap_or_default();
     let asked = (generation, requested_at(instance.metadata.annotations.as_ref()));
     let current = instance.status.clone().map(super::status::without_protection);
     let current = current.as_ref();
-    let next = super::status::next(current, verdict, &context.cluster_id, schemas, asked, Timestamp::now());
+    let mut next = super::status::next(current, verdict, &context.cluster_id, schemas, asked, Timestamp::now());
+    if let Some(resynced) = resynced {
+        super::status::note_resync(&mut next, resynced);
+    }
     if current == Some(&next) {
         return Ok(());
     }

@@ -1,11 +1,14 @@
 //! The status of a `KratosInstance`. Pure.
 
-use k8s_openapi::jiff::Timestamp;
+use k8s_openapi::jiff::{SignedDuration, Timestamp};
 
+use super::counts::Resynced;
 use crate::api::Verdict;
 use crate::api::condition::{self, State};
-use crate::api::instance::KratosInstanceStatus;
+use crate::api::instance::{KratosInstanceStatus, LastResync};
 
+/// A resync that found what is written already is written after so long, and not sooner: nobody is told the time.
+const TOLD_ANYWAY: SignedDuration = SignedDuration::from_hours(24);
 /// How many schemas a status lists, and how long an id it shows.
 const SHOWN_SCHEMAS: usize = 1024;
 const SHOWN_LENGTH: usize = 1024;
@@ -39,4 +42,17 @@ pub fn next(
         status.schemas = schemas;
     }
     status
+}
+
+/// Takes in what a resync came to, where that is news.
+pub fn note_resync(status: &mut KratosInstanceStatus, resynced: Resynced) {
+    let Resynced { identities, foreign_clusters, last } = resynced;
+    let is_recent = |shown: &LastResync| last.started_at.0.duration_since(shown.started_at.0) < TOLD_ANYWAY;
+    let is_known = status.last_resync.as_ref().is_some_and(is_recent)
+        && status.identities == Some(identities)
+        && status.foreign_clusters == foreign_clusters;
+    if !is_known {
+        (status.identities, status.foreign_clusters) = (Some(identities), foreign_clusters);
+        status.last_resync = Some(last);
+    }
 }

@@ -29,6 +29,7 @@ const PURE: &[&str] = &[
     "crate::identity::validity",
     "crate::identity::watch",
     "crate::instance::consent",
+    "crate::instance::counts",
     "crate::instance::protection",
     "crate::instance::rules",
     "crate::instance::settings",

@@ -26,6 +26,7 @@ impl Scene {
     pub async fn settle(&self) {
         self.identity("settling", json!({"schemaID": "plain", "traits": {"label": "settling"}})).await;
         self.ready("settling").await;
+        self.counted().await;
         self.count_from_now();
     }
 

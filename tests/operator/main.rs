@@ -34,6 +34,7 @@ mod protection;
 mod recovery;
 mod refusals;
 mod restarts;
+mod resyncs;
 mod rules;
 mod second_factors;
 mod session_action;

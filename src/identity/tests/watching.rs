@@ -75,7 +75,7 @@ fn a_manifest_that_says_nothing_needs_no_credentials_in_the_listing() {
     assert!(managed.watches());
     assert_eq!(managed.changed(&there, later, false), None, "a page without credentials says nothing of them");
     assert_eq!(managed.changed(&there, now, true), None, "nor does one that is older than the look");
-    assert_eq!(managed.changed(&there, later, true), Some(place.clone()));
+    assert_eq!(managed.changed(&there, later, true), Some(place.key()));
     managed.note(&place, &there, later);
     assert!(managed.watches(), "a look that came in between forgets nothing");
 }
