@@ -40,14 +40,14 @@ fn is_much(missing: usize, asked: usize) -> bool {
 }
 
 /// Reads them. Adds the resources that are to be looked at: those whose identity differs, or wasn't shown. The look reads
-/// it once more before anything follows.
+/// it once more before anything follows. Returns the requests it took.
 pub async fn read(
     handle: &Handle,
     ids: Vec<Uuid>,
     started_at: Time,
     changed: &mut PlaceKeys,
     context: &Context,
-) -> Result<(), Error> {
+) -> Result<u64, Error> {
     let shared = &handle.shared;
     let begun = Instant::now();
     let (mut shown, mut managed, mut requests) = (HashSet::new(), 0, 0);
@@ -77,7 +77,7 @@ pub async fn read(
         LastResync { started_at, requests },
     );
     shared.listing.read_by_ids(begun);
-    Ok(())
+    Ok(requests)
 }
 
 #[cfg(test)]

@@ -62,7 +62,7 @@ async fn resync(place: &Place, shared: &Arc<Shared>, context: &Context) {
     let Some(handle) = current(place, shared, context) else { return };
     let resources = references::keys(context, place);
     shared.managed.retain(|key| resources.contains(&key));
-    let started_at = Time(Timestamp::now());
+    let (begun, started_at) = (Instant::now(), Time(Timestamp::now()));
     let ids = by_ids::ids(shared);
     // Whether they are back shows in a complete listing alone.
     let is_full = protect::misses_identities(&handle, context)
@@ -75,7 +75,10 @@ async fn resync(place: &Place, shared: &Arc<Shared>, context: &Context) {
         by_ids::read(&handle, ids, started_at, &mut changed, context).await
     };
     match read {
-        Ok(()) => {
+        Ok(requests) => {
+            let milliseconds = begun.elapsed().as_millis();
+            let differ = changed.len();
+            tracing::debug!(instance = %place, is_full, requests, differ, milliseconds, "identities were compared");
             context.pokes.instance(place);
             context.pokes.identities(references::at(context, &changed), Priority::Routine);
             // Where identities are missed they would only wait on.
@@ -96,8 +99,8 @@ async fn resync(place: &Place, shared: &Arc<Shared>, context: &Context) {
     }
 }
 
-/// A complete listing. Adds the resources that are to be looked at.
-async fn list(handle: &Handle, started_at: Time, changed: &mut PlaceKeys, context: &Context) -> Result<(), Error> {
+/// A complete listing. Adds the resources that are to be looked at. Returns the requests it took.
+async fn list(handle: &Handle, started_at: Time, changed: &mut PlaceKeys, context: &Context) -> Result<u64, Error> {
     let shared = &handle.shared;
     let mut expected = protect::expected(handle, context);
     let managed = expected.len();
@@ -111,7 +114,7 @@ async fn list(handle: &Handle, started_at: Time, changed: &mut PlaceKeys, contex
     let drifted = references::drifted(context, &handle.place);
     shared.counts.listed(std::mem::take(&mut scan.tally), drifted, LastResync { started_at, requests });
     shared.listing.complete(scan);
-    Ok(())
+    Ok(requests)
 }
 
 /// What every identity that is listed is to show of its credentials, where any is watched. One kind has all of them named,
