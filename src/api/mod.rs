@@ -5,12 +5,14 @@
 pub mod condition;
 pub mod crd;
 pub mod credentials;
+pub mod definitions;
 pub mod identity;
 pub mod instance;
 pub mod lifecycle;
 pub mod protection;
 pub mod recovery;
 pub mod session_policy;
+mod session_schemas;
 
 pub use condition::{Reason, Verdict};
 pub use identity::{KratosIdentity, KratosIdentitySpec, KratosIdentityStatus};

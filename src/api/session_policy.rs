@@ -10,9 +10,9 @@ use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::crd;
 use super::identity::InstanceRef;
 use super::instance::Mode;
+use super::{crd, session_schemas};
 
 /// Sessions end, or go on, by declared rules.
 #[derive(CustomResource, KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq)]
@@ -48,7 +48,7 @@ pub struct KratosSessionPolicySpec {
 
     /// How often sessions are looked at, as a Go duration of at least 1s, give or take a tenth. Default 5m.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(schema_with = "crd::interval")]
+    #[schemars(schema_with = "session_schemas::interval")]
     pub interval: Option<Duration>,
 
     /// Enforce (default), or Observe: sessions are counted, and nothing is changed.
@@ -89,7 +89,7 @@ pub struct PolicyIdentities {
     pub namespace_selector: Option<LabelSelector>,
     /// Ids of identity schemas: only identities that have one of them.
     #[serde(rename = "schemaIDs", default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(schema_with = "crd::schema_ids")]
+    #[schemars(schema_with = "session_schemas::schema_ids")]
     pub schema_ids: Vec<String>,
     /// True or false, in CEL over identity (id, schema_id, state, traits, metadata_public) and now, for example
     /// identity.state == 'inactive'. Where it fails, the session is counted as failed and left alone.
@@ -137,7 +137,7 @@ pub struct SessionRule {
     /// trustClientAddress of the KratosInstance. Where the address isn't known, the session is counted as failed and
     /// left alone.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(schema_with = "crd::networks")]
+    #[schemars(schema_with = "session_schemas::networks")]
     pub allowed_networks: Vec<String>,
     /// True or false, in CEL over session, identity and now, for example now - timestamp(session.issued_at) >
     /// duration('1h'). Where it fails, the session is counted as failed and left alone.

@@ -25,6 +25,7 @@ use crate::kratos::{Error, IdentityFilter};
 use crate::kube_write;
 use crate::place::Place;
 use crate::policy::poke;
+use crate::queue::Priority;
 
 /// How often a Secret or `ConfigMap` that isn't there, or of no use, is looked for.
 const LOOK_FOR_SECRETS: Duration = Duration::from_secs(5);
@@ -58,10 +59,10 @@ pub async fn reconcile(object: Arc<InstanceObject>, context: Arc<Context>) -> Re
     let written = write_status(instance, &verdict, &handle, &context).await;
     // Whether or not that can be written: whoever waits for this is looked at.
     if is_new {
-        context.pokes.identities(references::referring(&context, &place));
+        context.pokes.identities(references::referring(&context, &place), Priority::Arrived);
         poke::instance_changed(&context, &place);
     } else if opened {
-        context.pokes.identities(handle.shared.waiting.take());
+        context.pokes.identities(handle.shared.waiting.take(), Priority::Arrived);
     }
     written?;
     let again = handle.shared.gate.probe_in();
@@ -243,7 +244,7 @@ async fn unusable(
     context.registry.set(place.clone(), Entry::Unusable(verdict.clone()));
     let written = write(instance, &verdict, (None, None), context).await;
     if is_news {
-        context.pokes.identities(references::referring(context, &place));
+        context.pokes.identities(references::referring(context, &place), Priority::Arrived);
         poke::instance_changed(context, &place);
     }
     written?;

@@ -22,6 +22,7 @@ use crate::context::Context;
 use crate::identity::mark::{Found, Mark};
 use crate::kratos::{CredentialType, Error, Identity, IdentityFilter};
 use crate::place::{Place, PlaceKeys};
+use crate::queue::Priority;
 
 /// Identities in a page.
 const PAGE_SIZE: usize = 500;
@@ -76,10 +77,10 @@ async fn resync(place: &Place, shared: &Arc<Shared>, context: &Context) {
     match read {
         Ok(()) => {
             context.pokes.instance(place);
-            context.pokes.identities(references::at(context, &changed));
+            context.pokes.identities(references::at(context, &changed), Priority::Routine);
             // Where identities are missed they would only wait on.
             if !protect::misses_identities(&handle, context) {
-                context.pokes.identities(shared.waiting.take());
+                context.pokes.identities(shared.waiting.take(), Priority::Arrived);
             }
         }
         Err(error) => {

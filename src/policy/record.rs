@@ -85,7 +85,8 @@ fn tell(policy: &KratosSessionPolicy, run: Option<&Run>, revoked_all: Option<Str
     let by_rule: Vec<_> = by_rule.map(|(name, matched)| format!("{name} {matched}")).collect();
     let by_rule = by_rule.join(", ");
     let Run { sessions, revoked, extended, .. } = run;
-    if *revoked > 0 {
+    // What revokeAll ended has been said.
+    if *revoked > 0 && !by_rule.is_empty() {
         let note = format!("{revoked} session(s) were ended, of {sessions} looked at; named by rule: {by_rule}");
         context.events.publish(policy, Happening::normal("SessionsRevoked", "Revoke", note));
     }

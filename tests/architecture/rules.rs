@@ -25,6 +25,7 @@ const PURE: &[&str] = &[
     "crate::identity::secrets",
     "crate::identity::status",
     "crate::identity::traits_from",
+    "crate::identity::urgency",
     "crate::identity::validity",
     "crate::identity::watch",
     "crate::instance::consent",
@@ -42,6 +43,7 @@ const PURE: &[&str] = &[
     "crate::policy::status",
     "crate::policy::tally",
     "crate::policy::view",
+    "crate::queue",
     "crate::rules",
     "crate::kratos::RateLimit",
 ];

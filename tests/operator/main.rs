@@ -27,6 +27,7 @@ mod links;
 mod missing;
 mod newer_server;
 mod observing;
+mod order;
 mod ownership;
 mod passwords;
 mod protection;

@@ -3,6 +3,7 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use kratos_operator::api::KratosSessionPolicy;
+use kratos_operator::kratos::PatchOperation;
 use serde_json::{Value, json};
 
 use crate::policing::{END, LIST, about_all, by_rule, condition_of, counts, everything};
@@ -68,8 +69,6 @@ async fn more_than_may_be_revoked_is_held_until_somebody_raises_the_limit() {
 async fn bad_expressions_get_a_clear_condition_and_other_policies_go_on() {
     let scene = Scene::policing().await;
     scene.person("ada@example.com").await;
-    let slow =
-        "['1','2','3','4','5','6','7','8','9'].all(a, ['1','2','3','4','5','6','7','8','9'].all(b, a + b != ''))";
     for (name, expression, words) in [
         ("uncompilable", "session.", "rule bad: the expression is no valid CEL"),
         ("unknown", "person.name == ''", "names the variable \"person\""),
@@ -81,7 +80,7 @@ async fn bad_expressions_get_a_clear_condition_and_other_policies_go_on() {
         assert!(message.contains(words), "{message}");
     }
     let token = scene.log_in("ada@example.com").await;
-    let rules = json!([{"name": "text", "expression": "session.id", "action": "Revoke"}, {"name": "fine", "expression": slow, "action": "Extend", "expiresWithin": "1m", "maxAge": "1m"}]);
+    let rules = json!([{"name": "text", "expression": "session.id", "action": "Revoke"}]);
     let policy = scene.policy("of-another-type", about_all(rules)).await;
     assert_eq!(counts(&policy), [1, 0, 0, 0, 1]);
     assert!(scene.is_logged_in(&token).await);
@@ -91,15 +90,35 @@ async fn bad_expressions_get_a_clear_condition_and_other_policies_go_on() {
     let twice =
         json!([{"name": "a", "maxAge": "1h", "action": "Revoke"}, {"name": "a", "maxAge": "2h", "action": "Revoke"}]);
     let refused = scene.try_policy_in(&scene.namespace, "twice", about_all(twice)).await;
-    assert!(refused.is_err_and(|error| error.to_string().contains("a")));
+    assert!(refused.is_err_and(|error| error.to_string().contains("duplicate entries")));
+}
+
+#[tokio::test]
+async fn a_slow_expression_fails_on_few_sessions_and_ends_the_run_on_many() {
+    let scene = Scene::policing().await;
+    let ada = scene.person("ada@example.com").await;
+    let items: Vec<_> = (0..400).map(|number| format!("item {number}")).collect();
+    let value = json!({ "items": items });
+    let operation = PatchOperation::Replace { path: "/metadata_public".into(), value };
+    scene.admin().patch_identity(&ada.id, &[operation]).await.expect("it is changed");
+    let token = scene.log_in("ada@example.com").await;
+    let slow = "identity.metadata_public.items.all(a, identity.metadata_public.items.all(b, a + b != ''))";
+    let rules = json!([{"name": "slow", "expression": slow, "action": "Revoke"}]);
+    let policy = scene.policy("slow", about_all(rules)).await;
+    assert_eq!(counts(&policy), [1, 0, 0, 0, 1]);
+    scene.many_logins(&["ada@example.com".to_owned()], 100).await;
+    scene.ask_for_a_run(&scene.namespace, "slow").await;
+    let message = scene.policy_stalled(&scene.namespace, "slow", "InvalidSpec").await;
+    assert!(message.contains("takes more work than it may"), "{message}");
+    assert!(scene.is_logged_in(&token).await);
 }
 
 #[tokio::test]
 async fn a_run_during_which_kratos_goes_away_says_how_far_it_came_and_the_next_one_goes_on() {
+    static ENDED: AtomicUsize = AtomicUsize::new(0);
     let scene = Scene::policing().await;
     scene.person("ada@example.com").await;
     let tokens = scene.many_logins(&["ada@example.com".to_owned()], 30).await;
-    static ENDED: AtomicUsize = AtomicUsize::new(0);
     scene.proxy.on_where(|label, _| label == END && ENDED.fetch_add(1, Ordering::Relaxed) >= 10).refuse();
     // No connection either, from then on: the instance's probes fail too.
     scene.proxy.on_where(|label, _| label != END && ENDED.load(Ordering::Relaxed) > 10).refuse();
@@ -115,9 +134,9 @@ async fn a_run_during_which_kratos_goes_away_says_how_far_it_came_and_the_next_o
     assert!(message.contains(&format!("{revoked} of 30 sessions were revoked")), "{message}");
     assert_eq!((sessions, matched, failed), (30, 30, 1));
     let asked = scene.proxy.count(END) + scene.proxy.count(LIST);
-    let probes = scene.proxy.count("GET /admin/identities");
+    let before = scene.proxy.count("GET /admin/identities");
     let probed = eventually("probes fail", WITHIN, async || {
-        (scene.proxy.count("GET /admin/identities") > probes + 1).then_some(())
+        (scene.proxy.count("GET /admin/identities") > before + 1).then_some(())
     });
     probed.await.expect("the instance is probed");
     assert_eq!(
@@ -185,7 +204,7 @@ async fn sessions_of_people_that_kratos_has_as_inactive_can_be_named() {
     let ada = scene.person("ada@example.com").await;
     scene.log_in("ada@example.com").await;
     let value = json!("inactive");
-    let operation = kratos_operator::kratos::PatchOperation::Replace { path: "/state".into(), value };
+    let operation = PatchOperation::Replace { path: "/state".into(), value };
     scene.admin().patch_identity(&ada.id, &[operation]).await.expect("it is changed");
     let spec = with(
         about_all(everything()),
@@ -193,7 +212,7 @@ async fn sessions_of_people_that_kratos_has_as_inactive_can_be_named() {
     );
     let policy = scene.policy("inactive", spec).await;
     assert_eq!(counts(&policy), [1, 1, 1, 0, 0]);
-    let operation = kratos_operator::kratos::PatchOperation::Replace { path: "/state".into(), value: json!("active") };
+    let operation = PatchOperation::Replace { path: "/state".into(), value: json!("active") };
     scene.admin().patch_identity(&ada.id, &[operation]).await.expect("it is changed");
     assert_eq!(scene.active_sessions().await, 0, "it doesn't come back to life with her");
 }

@@ -19,6 +19,7 @@ async fn managed(scene: &Scene, namespace: &str, name: &str, labels: Value) -> S
     scene.log_in(&email).await
 }
 
+#[allow(clippy::needless_pass_by_value, reason = "written where it stands")]
 fn selecting(identities: Value) -> Value {
     json!({"identities": identities, "interval": "1h", "rules": everything()})
 }

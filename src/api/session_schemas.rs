@@ -1,0 +1,38 @@
+//! Schema parts of session policies that a derive can't express. Pure.
+
+use schemars::{Schema, SchemaGenerator, json_schema};
+
+/// A Go duration between runs.
+pub fn interval(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({
+        "type": "string",
+        "maxLength": 32,
+        "pattern": r"^([0-9]+(\.[0-9]+)?(ms|s|m|h))+$",
+        "x-kubernetes-validations": [{
+            "rule": "duration(self) >= duration('1s') && duration(self) <= duration('8760h')",
+            "message": "must be a Go duration between 1s and 8760h",
+        }],
+    })
+}
+
+/// Networks, as addresses with the length of a prefix.
+pub fn networks(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({
+        "type": "array",
+        "minItems": 1,
+        "maxItems": 256,
+        "x-kubernetes-list-type": "set",
+        "items": {"type": "string", "maxLength": 64, "pattern": "^[0-9A-Fa-f:.]+/[0-9]{1,3}$"},
+    })
+}
+
+/// Ids of identity schemas.
+pub fn schema_ids(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({
+        "type": "array",
+        "minItems": 1,
+        "maxItems": 64,
+        "x-kubernetes-list-type": "set",
+        "items": {"type": "string", "minLength": 1, "maxLength": 255},
+    })
+}
