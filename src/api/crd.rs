@@ -80,24 +80,6 @@ pub fn cluster_ids(_: &mut SchemaGenerator) -> Schema {
     })
 }
 
-/// Clusters and how many identities carry their marks.
-pub fn foreign_clusters(_: &mut SchemaGenerator) -> Schema {
-    json_schema!({
-        "type": "array",
-        "maxItems": 32,
-        "x-kubernetes-list-type": "map",
-        "x-kubernetes-list-map-keys": ["id"],
-        "items": {
-            "type": "object",
-            "required": ["id", "identities"],
-            "properties": {
-                "id": {"type": "string", "maxLength": 64, "description": "Uid of the cluster's kube-system namespace, as reclaimFrom names it."},
-                "identities": {"type": "integer", "format": "int64", "minimum": 0, "description": "How many identities carry its marks."},
-            },
-        },
-    })
-}
-
 /// Rules in CEL.
 pub fn rules(_: &mut SchemaGenerator) -> Schema {
     json_schema!({

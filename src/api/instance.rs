@@ -258,7 +258,7 @@ pub struct KratosInstanceStatus {
     pub identities: Option<IdentityCounts>,
     /// Other clusters whose marks carry this ownerName: those with the most identities, at most 32.
     #[serde(default)]
-    #[schemars(schema_with = "crd::foreign_clusters")]
+    #[schemars(length(max = 32), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["id"]))]
     pub foreign_clusters: Vec<ForeignCluster>,
     /// The resync that the counts come from. Later ones that found the same are written once a day.
     #[serde(default)]
@@ -291,9 +291,11 @@ pub struct IdentityCounts {
 #[derive(Serialize, Deserialize, Clone, Debug, PartialEq, Eq, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ForeignCluster {
-    /// Uid of its kube-system namespace.
+    /// Uid of its kube-system namespace, as reclaimFrom names it.
+    #[schemars(length(max = 64))]
     pub id: String,
     /// How many identities carry its marks.
+    #[schemars(extend("format" = "int64"))]
     pub identities: u64,
 }
 

@@ -304,14 +304,15 @@ async fn write_status(
     context: &Context,
 ) -> Result<(), kube::Error> {
     let shared = &handle.shared;
-    write(instance, verdict, (shared.schemas.ids(), shared.counts.resynced()), context).await
+    let resynced = shared.counts.resynced().map(|resynced| (resynced, handle.settings.resync_interval));
+    write(instance, verdict, (shared.schemas.ids(), resynced), context).await
 }
 
 /// Writes the status where it changed, and an event where the reason did.
 async fn write(
     instance: &KratosInstance,
     verdict: &Verdict,
-    (schemas, resynced): (Option<Vec<String>>, Option<Resynced>),
+    (schemas, resynced): (Option<Vec<String>>, Option<(Resynced, Duration)>),
     context: &Context,
 ) -> Result<(), kube::Error> {
     let generation = instance.metadata.generation.unwrap_or_default();
@@ -319,8 +320,8 @@ async fn write(
     let current = instance.status.clone().map(super::status::without_protection);
     let current = current.as_ref();
     let mut next = super::status::next(current, verdict, &context.cluster_id, schemas, asked, Timestamp::now());
-    if let Some(resynced) = resynced {
-        super::status::note_resync(&mut next, resynced);
+    if let Some((resynced, interval)) = resynced {
+        super::status::note_resync(&mut next, resynced, interval);
     }
     if current == Some(&next) {
         return Ok(());

@@ -1,5 +1,7 @@
 //! The status of a `KratosInstance`. Pure.
 
+use std::time::Duration;
+
 use k8s_openapi::jiff::{SignedDuration, Timestamp};
 
 use super::counts::Resynced;
@@ -44,14 +46,15 @@ pub fn next(
     status
 }
 
-/// Takes in what a resync came to, where that is news.
-pub fn note_resync(status: &mut KratosInstanceStatus, resynced: Resynced) {
+/// Takes in what a resync came to, where that is news. What somebody wanted listed in between, sooner than half an
+/// interval after what is told already, waits for the next regular one.
+pub fn note_resync(status: &mut KratosInstanceStatus, resynced: Resynced, interval: Duration) {
     let Resynced { identities, foreign_clusters, last } = resynced;
-    let is_recent = |shown: &LastResync| last.started_at.0.duration_since(shown.started_at.0) < TOLD_ANYWAY;
-    let is_known = status.last_resync.as_ref().is_some_and(is_recent)
-        && status.identities == Some(identities)
-        && status.foreign_clusters == foreign_clusters;
-    if !is_known {
+    let since = |shown: &LastResync| last.started_at.0.duration_since(shown.started_at.0);
+    let since = status.last_resync.as_ref().map(since);
+    let is_known = status.identities == Some(identities) && status.foreign_clusters == foreign_clusters;
+    let soonest = if is_known { TOLD_ANYWAY } else { SignedDuration::try_from(interval / 2).unwrap_or(TOLD_ANYWAY) };
+    if since.is_none_or(|since| since >= soonest) {
         (status.identities, status.foreign_clusters) = (Some(identities), foreign_clusters);
         status.last_resync = Some(last);
     }

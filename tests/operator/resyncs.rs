@@ -189,7 +189,9 @@ async fn what_isnt_shown_by_ids_is_read_once_more_and_where_it_is_much_the_whole
 async fn pages_that_change_while_they_are_read_lose_nothing_and_accuse_nobody() {
     let scene = Scene::with_kratos(Options::default()).await;
     others(&scene, 550).await;
-    scene.instance(json!({"resyncInterval": "1s", "fullScanInterval": "1s"})).await;
+    // A page that is held longer than a request may take would be asked for again.
+    let patient = json!({"resyncInterval": "1s", "fullScanInterval": "1s", "requestTimeout": "1m"});
+    scene.instance(patient).await;
     let names = ours(&scene, 16).await;
     until_counted(&scene, "all are managed", |counts| counts.managed == 16).await;
     let second_page = scene.proxy.on_with(LIST, "page_token").once().hold();

@@ -13,7 +13,7 @@ use crate::kratos::Identity;
 use crate::place::Place;
 
 fn with(credentials: &Value) -> Identity {
-    identity(&json!({ "credentials": credentials }))
+    identity(&json!({ "id": "00000000-0000-4000-8000-00000000000a", "credentials": credentials }))
 }
 
 fn spec() -> Value {

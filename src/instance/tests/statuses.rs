@@ -1,5 +1,7 @@
 //! The status of an instance.
 
+use std::time::Duration;
+
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use k8s_openapi::jiff::Timestamp;
 use rstest::rstest;
@@ -78,6 +80,7 @@ fn resynced(managed: u64, foreign: u64, hour: i64) -> Resynced {
 #[case::the_same_a_day_later(5, 6, 24, true)]
 #[case::other_counts(4, 6, 1, true)]
 #[case::other_clusters(5, 7, 1, true)]
+#[case::other_counts_sooner_than_a_resync_can_be(4, 6, 0, false)]
 fn a_resync_is_told_where_it_is_news(
     #[case] managed: u64,
     #[case] foreign: u64,
@@ -85,7 +88,7 @@ fn a_resync_is_told_where_it_is_news(
     #[case] told: bool,
 ) {
     let mut status = KratosInstanceStatus::default();
-    status::note_resync(&mut status, resynced(5, 6, 0));
+    status::note_resync(&mut status, resynced(5, 6, 0), Duration::from_hours(2));
     let before = status.clone();
     assert_eq!(before.identities, Some(resynced(5, 6, 0).identities));
     assert_eq!(
@@ -93,7 +96,7 @@ fn a_resync_is_told_where_it_is_news(
         (&resynced(5, 6, 0).foreign_clusters, &Some(resynced(5, 6, 0).last))
     );
     let next = resynced(managed, foreign, hour);
-    status::note_resync(&mut status, next.clone());
+    status::note_resync(&mut status, next.clone(), Duration::from_hours(2));
     let expected = if told { Some(next.last) } else { before.last_resync.clone() };
     assert_eq!((status.last_resync.clone(), status != before), (expected, told));
 }
