@@ -8,14 +8,15 @@ use k8s_openapi::jiff::Timestamp;
 
 use super::mark::{Found, Mark};
 use super::plan::Step;
-use crate::kratos::{Client, Error, Identity, State};
+use crate::instance::Handle;
+use crate::kratos::{Client, Error, Identity, State, Travel};
 
 /// Why a plan wasn't run to its end.
 #[derive(Debug, thiserror::Error)]
 pub enum ApplyError {
-    /// A create failed; it was sent at the given instant.
+    /// A create failed; that was known at the given instant.
     #[error("{error}")]
-    Create { error: Error, sent_at: Instant },
+    Create { error: Error, at: Instant },
     #[error(transparent)]
     Other(#[from] Error),
     /// A user's request that was under way made the identity active again.
@@ -38,17 +39,15 @@ pub enum Applied {
     Gone,
 }
 
-/// Runs the steps.
-pub async fn apply(client: &Client, steps: &[Step]) -> Result<Applied, ApplyError> {
+/// Runs the steps. `travel`: how a create among them goes.
+pub async fn apply(instance: &Handle, steps: &[Step], travel: Travel) -> Result<Applied, ApplyError> {
+    let client = &instance.client;
     let mut applied = Applied::default();
     for step in steps {
         match step {
             Step::Create(create) => {
-                let sent_at = Instant::now();
-                let created = client.create_identity(create).await;
-                let mut identity = created.map_err(|error| ApplyError::Create { error, sent_at })?;
-                // The answer to a create leaves it out.
-                identity.metadata_admin = create.metadata_admin.clone().unwrap_or_default();
+                let created = instance.batcher.create(create, travel).await;
+                let identity = created.map_err(|error| ApplyError::Create { error, at: Instant::now() })?;
                 applied = Applied::Written(Box::new(identity));
             }
             Step::Patch { id, operations } => {

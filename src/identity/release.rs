@@ -23,7 +23,7 @@ use crate::api::lifecycle::DeletionPolicy;
 use crate::api::{IDENTITY_FINALIZER, Reason, Verdict};
 use crate::context::{Context, IdentityObject};
 use crate::events::Happening;
-use crate::kratos::Identity;
+use crate::kratos::{Identity, Travel};
 use crate::kube_write;
 
 /// What became of the identity.
@@ -106,7 +106,7 @@ async fn release(resource: &KratosIdentity, context: &Context) -> Result<Release
     let known = search.remembered.ours.as_ref().map(|(_, mark)| mark);
     let leaving = Leaving { claimant: &inputs.claimant, policy: deletion, delete_after, known };
     let steps = plan::plan_deletion(leaving, &ours)?;
-    match apply::apply(&inputs.instance.client, &steps).await {
+    match apply::apply(&inputs.instance, &steps, Travel::Together).await {
         Ok(_) => {}
         Err(ApplyError::Create { error, .. } | ApplyError::Other(error)) => {
             return Err(inputs.halt(&error, Sent::default(), context));
@@ -143,7 +143,7 @@ async fn take_back(resource: &KratosIdentity, context: &Context) -> Result<(), H
     let search = search(resource, &inputs, context);
     let (ours, _) = search.all_ours().await?;
     let steps = plan::plan_keeping(&ours);
-    let applied = apply::apply(&inputs.instance.client, &steps).await;
+    let applied = apply::apply(&inputs.instance, &steps, Travel::Together).await;
     applied.map(drop).map_err(|error| match error {
         ApplyError::Create { error, .. } | ApplyError::Other(error) => inputs.halt(&error, Sent::default(), context),
         ApplyError::Undone | ApplyError::Taken => {

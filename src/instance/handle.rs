@@ -14,7 +14,7 @@ use super::rules::Rules;
 use super::schemas::Schemas;
 use super::settings::Settings;
 use crate::api::Verdict;
-use crate::kratos::Client;
+use crate::kratos::{Batcher, Client};
 use crate::place::Place;
 
 /// One instance as it stands now. Made anew when its resource changes; what is remembered is shared by all of them.
@@ -26,6 +26,8 @@ pub struct Handle {
     /// whole still gets its identities dealt with.
     pub credentials: Credentials,
     pub client: Client,
+    /// What creates through the client.
+    pub batcher: Batcher,
     /// The rules for resources of other namespaces, or why they can't be asked: then nothing of theirs is admitted.
     pub rules: Arc<Result<Rules, Verdict>>,
     /// Whether the instance carries our finalizer. No identity is created before.

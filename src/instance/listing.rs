@@ -11,6 +11,8 @@ use crate::backoff;
 use crate::identity::mark::Mark;
 use crate::place::Place;
 
+/// One listing serves all those that are wanted within so long after the first.
+const TOGETHER: Duration = Duration::from_secs(1);
 const FIRST_RETRY: Duration = Duration::from_secs(1);
 const LAST_RETRY: Duration = Duration::from_mins(1);
 
@@ -38,6 +40,8 @@ struct State {
     noted: Vec<(Instant, Place, String)>,
     /// A listing that begins at or after each of these is wanted.
     wanted: BTreeSet<Instant>,
+    /// Whose create may be under way until when, as far as no listing that began later has settled it.
+    unsettled: HashMap<Place, Instant>,
     failed: u32,
     retry_at: Option<Instant>,
     /// Why the last one failed.
@@ -60,9 +64,21 @@ impl Listing {
         Lookup::NotYet
     }
 
+    /// Notes that a create for a place may be under way until then. Returns how many such there are; none where a listing
+    /// that began later has settled it.
+    pub fn unsettled(&self, place: &Place, until: Instant) -> usize {
+        let mut state = self.state();
+        if state.begun.is_some_and(|begun| begun >= until) {
+            return 0;
+        }
+        state.unsettled.insert(place.clone(), until);
+        state.unsettled.len()
+    }
+
     /// Notes an identity that we just made or took back, so that it is found before the next listing.
     pub fn note(&self, place: &Place, id: &str) {
         let mut state = self.state();
+        state.unsettled.remove(place);
         if add(&mut state.by_place, place, id) {
             state.noted.push((Instant::now(), place.clone(), id.to_owned()));
         }
@@ -72,7 +88,8 @@ impl Listing {
     pub fn due(&self, interval: Duration) -> Instant {
         let state = self.state();
         let regular = state.begun.map_or_else(Instant::now, |begun| begun + interval);
-        let due = state.wanted.first().map_or(regular, |wanted| regular.min(*wanted));
+        let together = state.wanted.first().and_then(|first| state.wanted.range(..=*first + TOGETHER).next_back());
+        let due = together.map_or(regular, |wanted| regular.min(*wanted));
         state.retry_at.map_or(due, |retry_at| due.max(retry_at))
     }
 
@@ -99,6 +116,7 @@ impl Listing {
         }
         state.wanted = state.wanted.split_off(&begun);
         state.wanted.remove(&begun);
+        state.unsettled.retain(|_, until| *until > begun);
         (state.begun, state.by_place, state.failed, state.retry_at) = (Some(begun), by_place, 0, None);
         state.failure = None;
     }

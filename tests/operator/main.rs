@@ -11,6 +11,7 @@ mod scene;
 mod actions;
 mod adoption;
 mod attacks;
+mod batches;
 mod clusters;
 mod command_line;
 mod consent;

@@ -32,6 +32,8 @@ pub struct Options {
     pub earliest_possible_extend: Option<String>,
     /// Whether recovery by link, and by code, is on.
     pub recovery: bool,
+    /// What hashing a password costs, as bcrypt counts: each one more doubles it; 12 is some hundred milliseconds.
+    pub bcrypt_cost: u32,
 }
 
 impl Default for Options {
@@ -41,6 +43,7 @@ impl Default for Options {
             session_lifespan: "24h".into(),
             earliest_possible_extend: None,
             recovery: true,
+            bcrypt_cost: 4,
         }
     }
 }
@@ -191,7 +194,7 @@ fn serve(dir: &Path) -> Result<Process> {
 }
 
 fn write_config(dir: &WorkDir, admin: &Port, public: &Port, options: &Options) -> Result<()> {
-    let Options { schemas, session_lifespan, earliest_possible_extend, recovery } = options;
+    let Options { schemas, session_lifespan, earliest_possible_extend, recovery, bcrypt_cost } = options;
     let dir = dir.path();
     let mut schema_list = Vec::new();
     for (id, schema) in schemas {
@@ -232,7 +235,7 @@ fn write_config(dir: &WorkDir, admin: &Port, public: &Port, options: &Options) -
         },
         "session": session,
         "identity": {"default_schema_id": "customer", "schemas": schema_list},
-        "hashers": {"algorithm": "bcrypt", "bcrypt": {"cost": 4}},
+        "hashers": {"algorithm": "bcrypt", "bcrypt": {"cost": bcrypt_cost}},
         // Nothing is sent, but recovery and verification must have somewhere to send to.
         "courier": {"smtp": {"connection_uri": "smtp://127.0.0.1:1/"}},
         "secrets": {"cookie": ["cookie-secret-of-the-tests-32-by"], "cipher": ["cipher-secret-of-the-tests-32-by"]},
