@@ -42,11 +42,7 @@ async fn apply(scene: &Scene, count: usize, spec: impl Fn(usize) -> Value) {
 }
 
 /// All resources of the test by name, once `is_done` holds of each.
-async fn all(
-    scene: &Scene,
-    what: &str,
-    is_done: impl Fn(&KratosIdentity) -> bool,
-) -> BTreeMap<String, KratosIdentity> {
+async fn all(scene: &Scene, what: &str, is_done: impl Fn(&KratosIdentity) -> bool) -> BTreeMap<String, KratosIdentity> {
     let mut found = BTreeMap::new();
     let done = eventually(what, WITHIN * 3, async || {
         let listed = scene.identities().list(&ListParams::default()).await.ok()?;
@@ -97,7 +93,6 @@ async fn a_thousand_at_once_share_requests_and_cost_nothing_beyond_them() {
 
     let requests = count_of(&scene, BATCH) + count_of(&scene, CREATE);
     let writes = scene.kubernetes_writes();
-    println!("{requests} requests: {:?}", scene.proxy.counts());
     assert!(COUNT >= 50 * requests, "{requests} requests: {:?}", scene.proxy.counts());
     assert_eq!(count_of(&scene, READ), 0);
     let about_identities = |label: &&String| label.contains("kratosidentities");
@@ -123,4 +118,94 @@ fn pages(scene: &Scene) -> usize {
         seen.label == LIST && !seen.parameters.iter().any(|name| name == "ids" || name == "credentials_identifier")
     };
     scene.proxy.seen().iter().filter(|seen| is_page(seen) && seen.status == Some(200)).count()
+}
+
+/// What is wrong with a resource, and the reason that it gets.
+fn guilty(scene: &Scene, kind: usize, number: usize) -> (Value, &'static str) {
+    let mut spec = customer(scene, number);
+    match kind % 3 {
+        0 => {
+            spec["traits"]["age"] = json!(-1);
+            (spec, "TraitsRejected")
+        }
+        1 => {
+            spec["traits"]["email"] = json!(format!("taken@{}.example", scene.namespace));
+            (spec, "IdentityConflict")
+        }
+        // Large, but right.
+        _ => {
+            spec["metadataPublic"]["note"] = json!("x".repeat(300 * 1024));
+            (spec, "Reconciled")
+        }
+    }
+}
+
+#[rstest::rstest]
+#[case::one(1)]
+#[case::twenty(20)]
+#[tokio::test]
+async fn the_guilty_among_many_are_refused_and_all_others_are_made(#[case] count: usize) {
+    const COUNT: usize = 500;
+    let scene = Scene::settled().await;
+    let taken = kratos_operator::kratos::CreateIdentity {
+        schema_id: "customer".into(),
+        traits: json!({"email": format!("taken@{}.example", scene.namespace)}),
+        ..Default::default()
+    };
+    scene.admin().create_identity(&taken).await.expect("somebody else's");
+    scene.proxy.down();
+    let every = COUNT / count;
+    let spec_of = |number: usize| (number % every == 7 % every).then(|| guilty(&scene, number / every, number));
+    apply(&scene, COUNT, |number| spec_of(number).map_or_else(|| customer(&scene, number), |(spec, _)| spec)).await;
+    // Two of the same identifier.
+    let twin = json!({"schemaID": "customer", "traits": {"email": email(&scene, 3)}});
+    scene.identity("twin", twin).await;
+    scene.proxy.up().expect("it listens again");
+    let resources = all(&scene, "each is what it will be", |resource| reason(resource).is_some()).await;
+    let said = |name: &str| reason(&resources[name]).unwrap_or_default();
+    for number in (0..COUNT).filter(|number| *number != 3) {
+        let expected = spec_of(number).map_or("Reconciled", |(_, reason)| reason);
+        assert_eq!(said(&name(number)), expected, "{number}");
+    }
+    let mut twins = [said(&name(3)), said("twin")];
+    twins.sort();
+    assert_eq!(twins, ["IdentityConflict", "Reconciled"]);
+    hold_true(&scene, resources.values().filter(|resource| is_ready(resource))).await;
+}
+
+#[rstest::rstest]
+#[case::carried_out(true)]
+#[case::not_carried_out(false)]
+#[tokio::test]
+async fn a_batch_without_an_answer_is_settled_by_a_listing(#[case] is_carried_out: bool) {
+    const COUNT: usize = 60;
+    let scene = Scene::shared().await;
+    scene.instance(json!({"requestTimeout": "3s"})).await;
+    scene.settle().await;
+    if is_carried_out {
+        scene.proxy.on(BATCH).once().lose_answer();
+    } else {
+        scene.proxy.on(BATCH).once().refuse();
+    }
+    apply(&scene, COUNT, |number| customer(&scene, number)).await;
+    let resources = all(&scene, "all are Ready", is_ready).await;
+    hold_true(&scene, resources.values()).await;
+    let look_ups = scene.proxy.seen().into_iter();
+    let look_ups = look_ups.filter(|seen| seen.parameters.iter().any(|name| name == "credentials_identifier")).count();
+    assert!(look_ups <= 10, "{look_ups} look-ups");
+}
+
+#[tokio::test]
+async fn killed_right_after_a_batch_was_sent_it_makes_nothing_twice() {
+    const COUNT: usize = 40;
+    let mut scene = Scene::own().await.with_instance().await;
+    scene.settle().await;
+    let batches = scene.proxy.on(BATCH).hold_answer();
+    apply(&scene, COUNT, |number| json!({"schemaID": "plain", "traits": {"label": name(number)}})).await;
+    batches.held().await;
+    scene.operator().kill();
+    scene.proxy.clear_faults();
+    scene.operator().restart().expect("it starts");
+    let resources = all(&scene, "all are Ready", is_ready).await;
+    hold_true(&scene, resources.values()).await;
 }

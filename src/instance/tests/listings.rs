@@ -135,3 +135,29 @@ fn a_scan_knows_when_it_began_and_whom_it_saw() {
     let scan = scan(begun, &[("team-a", "ada", "1"), ("team-a", "ada", "2"), ("team-b", "grace", "3")]);
     assert_eq!((scan.begun(), scan.ids()), (begun, HashSet::from(["1", "2", "3"])));
 }
+
+#[test]
+fn unsettled_creates_are_counted_until_a_listing_that_began_late_enough() {
+    let (listing, begun) = (Listing::default(), Instant::now());
+    listing.complete(scan(begun, &[]));
+    let grace = Place::new("team-a", "grace");
+    assert_eq!(listing.unsettled(&ada(), begun), 0, "that listing has settled it");
+    assert_eq!(listing.unsettled(&ada(), begun + second(5)), 1);
+    assert_eq!(listing.unsettled(&ada(), begun + second(6)), 1, "it is the same one");
+    assert_eq!(listing.unsettled(&grace, begun + second(9)), 2);
+    listing.complete(scan(begun + second(6), &[]));
+    assert_eq!(listing.unsettled(&Place::new("team-b", "ada"), begun + second(7)), 2, "ada's is settled");
+    listing.note(&grace, "1");
+    assert_eq!(listing.unsettled(&ada(), begun + second(8)), 2, "and grace's identity is known");
+}
+
+#[test]
+fn listings_that_are_wanted_within_a_second_are_one() {
+    let (listing, begun) = (Listing::default(), Instant::now());
+    listing.complete(scan(begun, &[]));
+    let after = begun + second(10);
+    for at in [after, after + Duration::from_millis(999), after + Duration::from_millis(1001)] {
+        assert_eq!(listing.find(&ada(), Some(at)), Lookup::NotYet);
+    }
+    assert_eq!(listing.due(HOUR), after + Duration::from_millis(999));
+}

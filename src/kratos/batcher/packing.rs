@@ -11,11 +11,16 @@ const MOST_BYTES: usize = 512 * 1024;
 pub(in crate::kratos) const LARGE: usize = 128 * 1024;
 /// So many are worth a request, whatever else may come.
 const ENOUGH: usize = 100;
-/// One that comes when nothing has come for so long goes at once. Those that come in quick succession gather until
-/// nothing more has come for so long…
-const QUIET: Duration = Duration::from_millis(15);
-/// …but never longer than this, if a request may go.
-const PATIENCE: Duration = Duration::from_millis(250);
+/// What comes after nothing has come for so long goes at once.
+const IDLE: Duration = Duration::from_millis(250);
+/// Those that come in quicker succession gather for so long at most, and for this much
+/// more with each that travelled lately: where many come, many more will. (They come no faster than Kubernetes
+/// takes finalizers, some hundred a second, so that a batch of fifty takes its time to fill.)
+const PATIENCE: Duration = Duration::from_millis(30);
+const MOST_PATIENCE: Duration = Duration::from_millis(750);
+/// They go as soon as nothing has come for this part of that time, but not before a moment has passed.
+const PART_OF_PATIENCE: u32 = 5;
+const MOMENT: Duration = Duration::from_millis(15);
 /// A request is to take no more than this, so that nobody waits long for others…
 const LONGEST: Duration = Duration::from_secs(5);
 /// …and no more than this part of the time-out: the server may be slower the next time.
@@ -50,6 +55,8 @@ pub(in crate::kratos) struct Queue<T> {
     in_flight: usize,
     /// When the last one came.
     last: Option<Instant>,
+    /// How many went together lately.
+    company: u32,
     /// How long one takes, as far as is known.
     each: Duration,
     /// How long a request may take.
@@ -69,7 +76,8 @@ impl<T> Queue<T> {
     /// An empty one. `timeout`: how long the client waits for an answer.
     pub(in crate::kratos) fn new(terms: Terms, timeout: Duration) -> Self {
         let within = (timeout / PART_OF_TIMEOUT).min(LONGEST);
-        Self { terms, waiting: VecDeque::new(), in_flight: 0, last: None, each: terms.each, within }
+        let waiting = VecDeque::new();
+        Self { terms, waiting, in_flight: 0, last: None, company: 1, each: terms.each, within }
     }
 
     /// Whether nothing waits and nothing is in flight.
@@ -79,7 +87,7 @@ impl<T> Queue<T> {
 
     /// Adds one at the end. `bytes`: its size in a request.
     pub(in crate::kratos) fn add(&mut self, item: T, bytes: usize, now: Instant) {
-        let is_succession = self.last.is_some_and(|last| now < last + QUIET);
+        let is_succession = self.last.is_some_and(|last| now < last + IDLE);
         self.last = Some(now);
         self.waiting.push_back(Waiting { item, bytes, since: now, is_succession });
     }
@@ -100,6 +108,8 @@ impl<T> Queue<T> {
             taken.extend(self.waiting.pop_front().map(|next| next.item));
         }
         self.in_flight += 1;
+        // A pause doesn't mean that all have come.
+        self.company = u32::try_from(taken.len()).unwrap_or(u32::MAX).max(self.company * 3 / 4);
         Some(taken)
     }
 
@@ -110,7 +120,17 @@ impl<T> Queue<T> {
         if is_lone || self.waiting.len() >= ENOUGH.min(self.limit()) {
             return Some(first.since);
         }
-        Some(self.last.map_or(first.since, |last| last + QUIET).min(first.since + PATIENCE))
+        let quiet = self.last.map_or(first.since, |last| last + self.quiet());
+        Some(quiet.min(first.since + self.patience()))
+    }
+
+    /// How long the first one waits for others to come.
+    fn patience(&self) -> Duration {
+        PATIENCE.saturating_mul(self.company).min(MOST_PATIENCE)
+    }
+
+    fn quiet(&self) -> Duration {
+        MOMENT.max(self.patience() / PART_OF_PATIENCE)
     }
 
     /// A request is over. `took`: how many it carried, and how long it took; none where that says nothing.

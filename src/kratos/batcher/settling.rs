@@ -93,7 +93,8 @@ async fn send(client: &Client, mut group: Vec<Parcel>, settled: &mut Settled) ->
         let _ = parcel.answer.send(answer);
         return Sifted::default();
     }
-    let items: Vec<_> = group.iter().map(|parcel| BatchItem { create: parcel.create.clone(), patch_id: None }).collect();
+    let items: Vec<_> =
+        group.iter().map(|parcel| BatchItem { create: parcel.create.clone(), patch_id: None }).collect();
     let answer = while_wanted(&mut group, client.batch_patch_identities(&items)).await;
     let Some(answer) = answer else { return Sifted::default() };
     settled.note(count, begun.elapsed(), answer.as_ref().err());

@@ -24,37 +24,39 @@ fn sizes(queue: &mut Queue<usize>, now: Instant) -> Vec<usize> {
 }
 
 #[test]
-fn the_first_goes_at_once_and_those_that_come_right_after_it_gather() {
+fn one_that_comes_by_itself_goes_at_once_and_those_that_come_right_after_it_gather() {
     let now = Instant::now();
     let mut queue = queue(TOGETHER, 1, now);
     assert_eq!(queue.take(now), Some(vec![0]));
-    queue.add(1, 100, now + ms(10));
-    queue.done(&[(1, ms(11))]);
-    queue.add(2, 100, now + ms(20));
-    assert_eq!(queue.take(now + ms(34)), None, "more may come");
-    assert_eq!(queue.due(), Some(now + ms(35)));
-    assert_eq!(queue.take(now + ms(35)), Some(vec![1, 2]));
-    queue.add(3, 100, now + ms(90));
-    assert_eq!(queue.take(now + ms(90)), None, "that one is still in flight");
-    queue.done(&[(2, ms(60))]);
-    assert_eq!(queue.take(now + ms(95)), Some(vec![3]), "came by itself, and nothing is in flight");
+    queue.add(1, 100, now + ms(3));
+    queue.done(&[(1, ms(4))]);
+    queue.add(2, 100, now + ms(6));
+    assert_eq!(queue.take(now + ms(20)), None, "more may come");
+    assert_eq!(queue.due(), Some(now + ms(21)));
+    assert_eq!(queue.take(now + ms(21)), Some(vec![1, 2]));
+    queue.add(3, 100, now + ms(300));
+    assert_eq!(queue.take(now + ms(300)), None, "those two are still in flight");
+    queue.done(&[(2, ms(280))]);
+    assert_eq!(queue.take(now + ms(301)), Some(vec![3]), "came by itself, and nothing is in flight");
 }
 
 #[test]
-fn nobody_waits_long_for_what_may_come_or_for_who_is_in_flight() {
+fn who_comes_while_many_come_waits_longer_for_company_but_not_long() {
     let now = Instant::now();
-    let mut queue = queue(TOGETHER, 1, now);
-    assert!(queue.take(now).is_some());
-    queue.add(1, 100, now + ms(20));
-    assert_eq!(queue.take(now + ms(35)), Some(vec![1]), "quiet, though the first is in flight");
-    let gone: Vec<_> = (0..40)
-        .filter(|number| {
-            let at = now + ms(100 + 10 * number);
-            queue.add(2, 100, at);
-            queue.take(at).is_some()
-        })
-        .collect();
-    assert_eq!(gone, [25], "never quiet, but the first has waited for long enough");
+    let mut queue = Queue::new(TOGETHER, TIMEOUT);
+    let mut sizes = Vec::new();
+    let mut longest = Duration::ZERO;
+    for number in 0..1000 {
+        let at = now + ms(5 * number);
+        queue.add(at, 100, at);
+        while let Some(taken) = queue.take(at) {
+            longest = taken.iter().map(|since| at - *since).chain([longest]).max().unwrap();
+            sizes.push(taken.len());
+            queue.done(&[]);
+        }
+    }
+    assert!(sizes.len() <= 20, "{sizes:?}");
+    assert!(longest <= ms(750), "{longest:?}");
 }
 
 #[test]
@@ -76,7 +78,7 @@ fn a_request_is_bounded_in_bytes_and_a_large_one_is_never_stuck() {
         queue.add(0, bytes, now);
     }
     let mut taken = Vec::new();
-    while let Some(request) = queue.take(now) {
+    while let Some(request) = queue.take(now + ms(750)) {
         taken.push(request.len());
         queue.done(&[]);
     }
@@ -118,15 +120,13 @@ proptest! {
                 gone.extend(taken);
             }
             prop_assert!(queue.due().is_none_or(|due| due > now), "what is due has gone");
-            prop_assert!(in_flight > 0, "nothing waits for nothing");
         }
-        while in_flight > 0 {
-            in_flight -= 1;
-            queue.done(&[]);
+        now += ms(750);
+        while !queue.is_idle() {
             while let Some(taken) = queue.take(now) {
-                in_flight += 1;
                 gone.extend(taken);
             }
+            queue.done(&[]);
         }
         prop_assert_eq!(gone, (0..steps.len()).collect::<Vec<_>>());
         prop_assert!(queue.is_idle());
