@@ -16,10 +16,10 @@ const IDLE: Duration = Duration::from_millis(250);
 /// Those that come in quicker succession gather for so long at most, and for this much
 /// more with each that travelled lately: where many come, many more will. (They come no faster than Kubernetes
 /// takes finalizers, some hundred a second, so that a batch of fifty takes its time to fill.)
-const PATIENCE: Duration = Duration::from_millis(30);
-const MOST_PATIENCE: Duration = Duration::from_millis(750);
+const PATIENCE: Duration = Duration::from_millis(40);
+const MOST_PATIENCE: Duration = Duration::from_secs(1);
 /// They go as soon as nothing has come for this part of that time, but not before a moment has passed.
-const PART_OF_PATIENCE: u32 = 5;
+const PART_OF_PATIENCE: u32 = 4;
 const MOMENT: Duration = Duration::from_millis(15);
 /// A request is to take no more than this, so that nobody waits long for others…
 const LONGEST: Duration = Duration::from_secs(5);
