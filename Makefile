@@ -1,11 +1,13 @@
 # Everything a person or a pipeline does with this repository. `make` alone lists it.
 .DEFAULT_GOAL := help
-.PHONY: help testenv test lint crds demo
+.PHONY: help testenv test lint crds demo bench bench-sessions
 
 CARGO ?= cargo
+# With PROFILE=dev the benchmark shows that it works, not how fast the operator is.
+PROFILE ?= release
 
 help: ## list these targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
 testenv: ## build the real etcd, kube-apiserver, kube-controller-manager, kubectl and Kratos that tests and demo run on (once)
 	@tests/components/build.sh
@@ -23,3 +25,11 @@ crds: ## write the custom resource definitions to crds/
 demo: testenv ## show it all at work on this machine, until Ctrl-C (ONCE=1: end after the tour)
 	$(CARGO) build --locked --bin kratos-operator --example demo
 	@ONCE='$(ONCE)' $(CARGO) run --quiet --locked --example demo
+
+bench: testenv ## measure the operator beside what its servers do at best (N=1000: how many identities)
+	$(CARGO) build --locked --profile $(PROFILE) --bin kratos-operator --example bench
+	@N='$(N)' $(CARGO) run --quiet --locked --profile $(PROFILE) --example bench
+
+bench-sessions: testenv ## the same of session policies (SIZES="10000 50000": how many sessions)
+	$(CARGO) build --locked --profile $(PROFILE) --bin kratos-operator --example bench-sessions
+	@SIZES='$(SIZES)' $(CARGO) run --quiet --locked --profile $(PROFILE) --example bench-sessions

@@ -6,7 +6,7 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use kube::runtime::watcher::Event;
 use kube::{Resource, ResourceExt};
 
-use crate::api::requested_at;
+use crate::api::{release_token, requested_at};
 
 /// What was last seen of each object.
 #[derive(Debug)]
@@ -32,7 +32,7 @@ impl<K: Resource> Changes<K> {
     }
 
     /// The objects that an event makes worth a look: where something changed that a person or another program asks
-    /// for (generation, deletion, a request for a look, other finalizers, or ours taken away). A list's are told when
+    /// for (generation, deletion, a request for a look, a release, other finalizers, or ours taken away). A list's are told when
     /// it is complete.
     pub fn news(&mut self, event: Event<K>) -> Vec<K> {
         match event {
@@ -74,6 +74,7 @@ impl<K: Resource> Changes<K> {
         let mut hasher = DefaultHasher::new();
         (meta.generation, others, meta.deletion_timestamp.is_some()).hash(&mut hasher);
         requested_at(meta.annotations.as_ref()).hash(&mut hasher);
+        release_token(meta.annotations.as_ref()).hash(&mut hasher);
         Seen { wanted: hasher.finish(), is_held: !ours.is_empty() }
     }
 }
@@ -147,6 +148,8 @@ mod tests {
         let asked = json!({"finalizers": ["theirs"], "generation": 2, "annotations": annotations});
         assert!(is_news(asked.clone()), "a request");
         assert!(!is_news(asked), "the same request");
+        let release = json!({"kratos-operator.dev/reconcile-requested-at": "now", "kratos-operator.dev/release": "1"});
+        assert!(is_news(json!({"finalizers": ["theirs"], "generation": 2, "annotations": release})), "a release");
     }
 
     #[test]

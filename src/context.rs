@@ -6,9 +6,10 @@ use std::sync::{Arc, OnceLock};
 use k8s_openapi::api::core::v1::Namespace;
 use kube::core::{DeserializeGuard, PartialObjectMeta};
 use kube::runtime::reflector::{ObjectRef, Store};
+use tokio::sync::SetOnce;
 use tokio::sync::mpsc::UnboundedSender;
 
-use crate::api::{KratosIdentity, KratosInstance};
+use crate::api::{KratosIdentity, KratosInstance, KratosSessionPolicy};
 use crate::events::Events;
 use crate::identity::adopt::Turns;
 use crate::identity::memory::Memory;
@@ -16,12 +17,15 @@ use crate::identity::password::DigestKey;
 use crate::instance::Registry;
 use crate::latest::Latest;
 use crate::place::Place;
+use crate::policy::runs::Runs;
 use crate::rotation::Rotation;
 
 /// A `KratosIdentity`, or the metadata of one that can't be read any more.
 pub type IdentityObject = DeserializeGuard<KratosIdentity>;
 /// A `KratosInstance`, or the metadata of one that can't be read any more.
 pub type InstanceObject = DeserializeGuard<KratosInstance>;
+/// A `KratosSessionPolicy`, or the metadata of one that can't be read any more.
+pub type PolicyObject = DeserializeGuard<KratosSessionPolicy>;
 
 /// What the operator was started with.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -42,13 +46,18 @@ pub struct Context {
     /// Uid of this cluster's kube-system namespace.
     pub cluster_id: String,
     pub identities: Store<IdentityObject>,
+    /// Set once the first complete list of them is in the store. (The store's own way to wait wakes one waiter only.)
+    pub identities_listed: SetOnce<()>,
     pub instances: Store<InstanceObject>,
+    pub policies: Store<PolicyObject>,
     pub namespaces: Store<PartialObjectMeta<Namespace>>,
     pub registry: Registry,
     pub memory: Memory,
     pub turns: Turns,
     pub latest_identities: Latest<IdentityObject>,
     pub latest_instances: Latest<InstanceObject>,
+    pub latest_policies: Latest<PolicyObject>,
+    pub runs: Runs,
     pub rotation: Rotation,
     /// Read when the first password is seen.
     pub operator_key: OnceLock<Arc<DigestKey>>,
@@ -61,6 +70,7 @@ pub struct Context {
 pub struct Pokes {
     pub identities: UnboundedSender<ObjectRef<IdentityObject>>,
     pub instances: UnboundedSender<ObjectRef<InstanceObject>>,
+    pub policies: UnboundedSender<ObjectRef<PolicyObject>>,
 }
 
 impl Pokes {
@@ -73,5 +83,9 @@ impl Pokes {
 
     pub fn instance(&self, place: &Place) {
         let _ = self.instances.send(ObjectRef::new(&place.name).within(&place.namespace));
+    }
+
+    pub fn policy(&self, place: &Place) {
+        let _ = self.policies.send(ObjectRef::new(&place.name).within(&place.namespace));
     }
 }

@@ -1,4 +1,7 @@
-//! The three writes to Kubernetes: status, finalizer on, finalizer off. Nothing else of a user's resource is written.
+//! The writes to Kubernetes: status, finalizer on, finalizer off; nothing else of a user's resource is written. Beside them
+//! [`own_secret`]: Secrets that belong to the operator.
+
+pub mod own_secret;
 
 use kube::Api;
 use kube::Resource;
@@ -22,6 +25,17 @@ where
 {
     let meta = object.meta();
     let patch = json!({"metadata": {"uid": meta.uid}, "status": status});
+    let name = meta.name.as_deref().unwrap_or_default();
+    api.patch_status(name, &params(), &Patch::Merge(patch)).await
+}
+
+/// The same, of a part of the status that must be written by what was read: 409 where the object was changed since.
+pub async fn guarded_status<K>(api: &Api<K>, object: &impl Resource, status: &impl Serialize) -> Result<K, kube::Error>
+where
+    K: Clone + DeserializeOwned,
+{
+    let meta = object.meta();
+    let patch = json!({"metadata": {"uid": meta.uid, "resourceVersion": meta.resource_version}, "status": status});
     let name = meta.name.as_deref().unwrap_or_default();
     api.patch_status(name, &params(), &Patch::Merge(patch)).await
 }

@@ -34,8 +34,11 @@ impl<K: Resource> Latest<K> {
     /// Notes what a write returned.
     pub fn note(&self, mut written: K) {
         written.meta_mut().managed_fields = None;
-        if let Some(uid) = written.meta().uid.clone() {
-            self.lock().insert(uid, Arc::new(written));
+        let Some(uid) = written.meta().uid.clone() else { return };
+        let mut latest = self.lock();
+        // Of two writes at the same time the later one may be noted first.
+        if latest.get(&uid).is_none_or(|ours| version(&**ours) <= version(&written)) {
+            latest.insert(uid, Arc::new(written));
         }
     }
 

@@ -14,5 +14,6 @@ pub mod latest;
 pub mod operator;
 pub mod operator_key;
 pub mod place;
+pub mod policy;
 pub mod rotation;
 pub mod rules;

@@ -13,13 +13,14 @@ use kube::runtime::reflector::{self, ObjectRef};
 use kube::runtime::watcher::{self, Event, watcher};
 use kube::{Api, Resource, ResourceExt};
 use serde::de::DeserializeOwned;
+use tokio::sync::SetOnce;
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 use tokio_util::sync::CancellationToken;
 
 use crate::api::{self, IDENTITY_FINALIZER, INSTANCE_FINALIZER};
 use crate::backoff;
 use crate::changes::{Changes, Labels};
-use crate::context::{Context, IdentityObject, InstanceObject, Options, Pokes};
+use crate::context::{Context, IdentityObject, InstanceObject, Options, Pokes, PolicyObject};
 use crate::events::Events;
 use crate::identity::adopt::Turns;
 use crate::identity::memory::Memory;
@@ -27,13 +28,16 @@ use crate::instance::{Registry, references};
 use crate::kube_write;
 use crate::latest::Latest;
 use crate::place::Place;
+use crate::policy::runs::Runs;
 use crate::rotation::{self, Rotation};
-use crate::{identity, instance};
+use crate::{identity, instance, policy};
 
 /// Objects per page of an initial list.
 const PAGE_SIZE: u32 = 500;
 /// How many instances are looked at at the same time.
 const INSTANCE_CONCURRENCY: u16 = 4;
+/// How many session policies run at the same time; each sends some requests at once.
+const POLICY_CONCURRENCY: u16 = 4;
 const OUTDATED: Duration = Duration::from_millis(200);
 const NO_ANSWER: Duration = Duration::from_secs(5);
 const FIRST_RETRY: Duration = Duration::from_millis(500);
@@ -50,22 +54,28 @@ pub async fn run(client: kube::Client, options: Options, concurrency: u16, stop:
     let (identities, identity_writer) = reflector::store();
     let (instances, instance_writer) = reflector::store();
     let (namespaces, namespace_writer) = reflector::store();
+    let (policies, policy_writer) = reflector::store();
     let (poke_identity, identity_requests) = unbounded_channel();
     let (poke_instance, instance_requests) = unbounded_channel();
+    let (poke_policy, policy_requests) = unbounded_channel();
     let context = Arc::new(Context {
         options,
         cluster_id,
         identities: identities.clone(),
+        identities_listed: SetOnce::new(),
         instances: instances.clone(),
         namespaces: namespaces.clone(),
+        policies,
         registry: Registry::default(),
         memory: Memory::default(),
         turns: Turns::default(),
         latest_identities: Latest::default(),
         latest_instances: Latest::default(),
+        latest_policies: Latest::default(),
+        runs: Runs::default(),
         rotation: Rotation::default(),
         operator_key: OnceLock::new(),
-        pokes: Pokes { identities: poke_identity, instances: poke_instance },
+        pokes: Pokes { identities: poke_identity, instances: poke_instance, policies: poke_policy },
         events: Events::new(client.clone()),
         client: client.clone(),
     });
@@ -114,12 +124,41 @@ pub async fn run(client: kube::Client, options: Options, concurrency: u16, stop:
             .for_each(|result| log("KratosIdentity", &result))
             .await;
     };
+    let policy_controller = run_policies(policy_writer, policy_requests, Arc::clone(&context), stop.clone());
     tokio::select! {
-        _ = future::join(instance_controller, identity_controller) => {}
+        _ = future::join3(instance_controller, identity_controller, policy_controller) => {}
         () = namespace_watch => {}
         () = rotation::watch(Arc::clone(&context)) => {}
     }
     tracing::info!("kratos-operator has stopped");
+}
+
+/// Watches and runs session policies.
+async fn run_policies(
+    writer: reflector::store::Writer<PolicyObject>,
+    requests: UnboundedReceiver<ObjectRef<PolicyObject>>,
+    context: Arc<Context>,
+    stop: CancellationToken,
+) {
+    // Labels and marks are looked up in what the other watches have brought.
+    let ready = future::try_join3(
+        context.instances.wait_until_ready(),
+        context.namespaces.wait_until_ready(),
+        context.identities.wait_until_ready(),
+    );
+    if stop.run_until_cancelled(ready).await.is_none_or(|ready| ready.is_err()) {
+        return;
+    }
+    let seen = Arc::clone(&context);
+    let watch = watch::<PolicyObject>(&context.client).reflect(writer).inspect(move |event| policy_seen(event, &seen));
+    // It carries no finalizer: nothing in Kratos is a policy's.
+    Controller::for_stream(news(watch, ""), context.policies.clone())
+        .with_config(controller::Config::default().concurrency(POLICY_CONCURRENCY))
+        .reconcile_on(stream(requests))
+        .graceful_shutdown_on(stop.cancelled_owned())
+        .run(policy::reconcile::reconcile, |_, error, _| retry(error), context)
+        .for_each(|result| log("KratosSessionPolicy", &result))
+        .await;
 }
 
 /// Uid of the kube-system namespace; waits for an API server that answers.
@@ -181,9 +220,33 @@ fn identity_seen(event: &watcher::Result<Event<IdentityObject>>, context: &Conte
             }
         }
         Ok(Event::Apply(object) | Event::InitApply(object)) => context.latest_identities.caught_up(object),
-        Ok(Event::InitDone) => forget_gone(context),
+        Ok(Event::InitDone) => {
+            // Later lists find it set already.
+            let _ = context.identities_listed.set(());
+            forget_gone(context);
+        }
         Ok(_) => {}
         Err(error) => tracing::warn!(%error, "watching KratosIdentity failed; it is tried again"),
+    }
+}
+
+fn policy_seen(event: &watcher::Result<Event<PolicyObject>>, context: &Context) {
+    match event {
+        Ok(Event::Delete(object)) => {
+            if let Some(uid) = &object.meta().uid {
+                context.runs.forget(uid);
+                context.latest_policies.forget(uid);
+            }
+        }
+        Ok(Event::Apply(object) | Event::InitApply(object)) => context.latest_policies.caught_up(object),
+        Ok(Event::InitDone) => {
+            let policies: HashSet<_> =
+                context.policies.state().iter().filter_map(|object| object.meta().uid.clone()).collect();
+            context.runs.retain(|uid| policies.contains(uid));
+            context.latest_policies.retain(|uid| policies.contains(uid));
+        }
+        Ok(_) => {}
+        Err(error) => tracing::warn!(%error, "watching KratosSessionPolicy failed; it is tried again"),
     }
 }
 
@@ -252,7 +315,7 @@ fn log<K: Resource<DynamicType = ()>>(
 
 /// All `CustomResourceDefinition`s as (file name, YAML).
 pub fn crd_files() -> Result<Vec<(String, String)>, serde_saphyr::ser::Error> {
-    let crds = api::crd::all().into_iter();
+    let crds = api::definitions::all().into_iter();
     crds.map(|crd| {
         let header = "# Generated by `make crds` from src/api; edit there.\n";
         Ok((format!("{}.yaml", crd.name_any()), format!("{header}{}", serde_saphyr::to_string(&crd)?)))

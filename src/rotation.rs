@@ -40,6 +40,8 @@ enum Version {
     BeingRead,
     /// The resource version; `None`: it wasn't there.
     Read(Option<String>),
+    /// It is there, and nothing else about it matters.
+    There,
 }
 
 impl Rotation {
@@ -67,11 +69,22 @@ impl Rotation {
         }
     }
 
+    /// An identity relies on it that a Secret of its namespace is there, until it says next what it reads.
+    pub fn relies_on(&self, identity: &Place, name: &str) {
+        let secret = Place::new(identity.namespace.as_str(), name);
+        let mut state = self.state();
+        state.readers.entry(secret.clone()).or_default().insert(identity.clone(), Version::There);
+        state.secrets.entry(identity.clone()).or_default().push(secret);
+    }
+
     /// The identities that haven't read this version.
     pub fn behind(&self, secret: &Place, version: Option<&str>) -> Vec<Place> {
         let state = self.state();
         let readers = state.readers.get(secret).into_iter().flatten();
-        let is_behind = |read: &Version| *read != Version::Read(version.map(str::to_owned));
+        let is_behind = |read: &Version| match read {
+            Version::There => version.is_none(),
+            read => *read != Version::Read(version.map(str::to_owned)),
+        };
         readers.filter(|(_, read)| is_behind(read)).map(|(identity, _)| identity.clone()).collect()
     }
 

@@ -39,12 +39,28 @@ pub enum Reason {
     UnsupportedByServer,
     /// Kratos refused for a reason of its own.
     KratosRejected,
+    /// Rules name more sessions than a run may revoke: none was.
+    RevocationsHeld,
+    /// More deletions than the instance's protection lets through.
+    DeletionHeld,
+    /// More identities are gone from Kratos than the instance's protection lets be made again.
+    IdentitiesMissing,
     /// A difference was seen and left alone (mode Observe).
     DriftObserved,
     /// `spec.suspend` is set.
     Suspended,
     /// Kratos keeps a login identifier that left the traits.
     StaleIdentifiers,
+    /// A recovery was issued, and its Secret is there.
+    RecoveryIssued,
+    /// The recovery that was issued doesn't work any more, and its Secret was deleted.
+    RecoveryExpired,
+    /// Recovery of the type asked for is switched off in Kratos' configuration.
+    RecoveryDisabled,
+    /// A recovery was issued, and its Secret isn't there any more.
+    RecoverySecretGone,
+    /// The identity is inactive: no recovery is issued, and none works.
+    IdentityInactive,
 }
 
 impl Reason {
@@ -66,18 +82,33 @@ impl Reason {
             Self::AdoptionRefused => "AdoptionRefused",
             Self::UnsupportedByServer => "UnsupportedByServer",
             Self::KratosRejected => "KratosRejected",
+            Self::RevocationsHeld => "RevocationsHeld",
+            Self::DeletionHeld => "DeletionHeld",
+            Self::IdentitiesMissing => "IdentitiesMissing",
             Self::DriftObserved => "DriftObserved",
             Self::Suspended => "Suspended",
             Self::StaleIdentifiers => "StaleIdentifiers",
+            Self::RecoveryIssued => "RecoveryIssued",
+            Self::RecoveryExpired => "RecoveryExpired",
+            Self::RecoveryDisabled => "RecoveryDisabled",
+            Self::RecoverySecretGone => "RecoverySecretGone",
+            Self::IdentityInactive => "IdentityInactive",
         }
     }
 
     /// Which of the three states this reason belongs to.
     pub fn state(self) -> State {
         match self {
-            Self::Reconciled | Self::Observed | Self::DriftObserved | Self::Suspended | Self::StaleIdentifiers => {
-                State::Done
-            }
+            Self::Reconciled
+            | Self::Observed
+            | Self::DriftObserved
+            | Self::Suspended
+            | Self::StaleIdentifiers
+            | Self::RecoveryIssued
+            | Self::RecoveryExpired
+            | Self::RecoveryDisabled
+            | Self::RecoverySecretGone
+            | Self::IdentityInactive => State::Done,
             Self::KratosUnavailable
             | Self::Throttled
             | Self::SecretNotReady
@@ -90,7 +121,10 @@ impl Reason {
             | Self::IdentityConflict
             | Self::AdoptionRefused
             | Self::UnsupportedByServer
-            | Self::KratosRejected => State::Stalled,
+            | Self::KratosRejected
+            | Self::RevocationsHeld
+            | Self::DeletionHeld
+            | Self::IdentitiesMissing => State::Stalled,
         }
     }
 }
@@ -123,6 +157,7 @@ pub const STALLED: &str = "Stalled";
 pub const DRIFTED: &str = "Drifted";
 pub const SUSPENDED: &str = "Suspended";
 pub const STALE_IDENTIFIERS: &str = "StaleIdentifiers";
+pub const RECOVERY_ISSUED: &str = "RecoveryIssued";
 
 /// The condition of that type, if present.
 pub fn find<'a>(conditions: &'a [Condition], type_: &str) -> Option<&'a Condition> {

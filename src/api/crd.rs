@@ -1,103 +1,8 @@
-//! The `CustomResourceDefinition`s, and the schema parts that a derive can't express.
-//!
-//! Pure. `crds/` is written from here and a test fails when it is stale.
+//! The parts of the definitions' schemas that a derive can't express. Pure.
 
-use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::{
-    CustomResourceColumnDefinition, CustomResourceDefinition, JSON, JSONSchemaProps,
-};
-use kube::CustomResourceExt;
 use schemars::{Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer};
 use serde_json::{Map, Value, json};
-
-use super::{KratosIdentity, KratosInstance};
-
-/// A column of `kubectl get`.
-struct Column {
-    name: &'static str,
-    /// `string` or `date`.
-    kind: &'static str,
-    path: &'static str,
-    /// Shown with `-o wide` alone.
-    is_wide: bool,
-}
-
-const READY: Column = Column::new("Ready", ".status.conditions[?(@.type=='Ready')].status");
-const REASON: Column = Column::new("Reason", ".status.conditions[?(@.type=='Ready')].reason");
-const MESSAGE: Column = Column::new("Message", ".status.conditions[?(@.type=='Ready')].message").wide();
-const AGE: Column = Column { kind: "date", ..Column::new("Age", ".metadata.creationTimestamp") };
-
-const INSTANCE_COLUMNS: &[Column] = &[
-    READY,
-    REASON,
-    Column::new("Owner", ".spec.ownerName"),
-    Column::new("Mode", ".spec.mode").wide(),
-    Column::new("Admin URL", ".spec.adminURL").wide(),
-    MESSAGE,
-    AGE,
-];
-
-const IDENTITY_COLUMNS: &[Column] = &[
-    READY,
-    REASON,
-    Column::new("Schema", ".spec.schemaID"),
-    Column::new("State", ".status.state"),
-    Column::new("Identity", ".status.identityID"),
-    Column::new("Instance", ".status.instance.name").wide(),
-    MESSAGE,
-    AGE,
-];
-
-impl Column {
-    const fn new(name: &'static str, path: &'static str) -> Self {
-        Self { name, kind: "string", path, is_wide: false }
-    }
-
-    const fn wide(self) -> Self {
-        Self { is_wide: true, ..self }
-    }
-
-    fn definition(&self) -> CustomResourceColumnDefinition {
-        CustomResourceColumnDefinition {
-            name: self.name.to_owned(),
-            type_: self.kind.to_owned(),
-            json_path: self.path.to_owned(),
-            priority: self.is_wide.then_some(1),
-            ..CustomResourceColumnDefinition::default()
-        }
-    }
-}
-
-/// All definitions, in the order in which they are to be installed.
-pub fn all() -> Vec<CustomResourceDefinition> {
-    let kinds = [(KratosInstance::crd(), INSTANCE_COLUMNS), (KratosIdentity::crd(), IDENTITY_COLUMNS)];
-    kinds.into_iter().map(|(crd, columns)| finish(crd, columns)).collect()
-}
-
-/// Defaults `status` to `observedGeneration: -1` (a resource that nobody has looked at must not count as done) and
-/// describes what the derive leaves without words.
-fn finish(mut crd: CustomResourceDefinition, columns: &[Column]) -> CustomResourceDefinition {
-    for version in &mut crd.spec.versions {
-        version.additional_printer_columns = Some(columns.iter().map(Column::definition).collect());
-        let root = version.schema.as_mut().and_then(|schema| schema.open_api_v3_schema.as_mut());
-        let Some(properties) = root.and_then(|root| root.properties.as_mut()) else { continue };
-        if let Some(status) = properties.get_mut("status") {
-            status.default = Some(JSON(json!({"observedGeneration": -1})));
-            status.nullable = None;
-            // The server would add those of the parts to it.
-            status.properties.iter_mut().flatten().for_each(|(_, property)| property.default = None);
-            describe(status, "How it stands, written by the operator.");
-        }
-        if let Some(spec) = properties.get_mut("spec") {
-            describe(spec, "What is wanted.");
-        }
-    }
-    crd
-}
-
-fn describe(schema: &mut JSONSchemaProps, words: &str) {
-    schema.description.get_or_insert_with(|| words.to_owned());
-}
 
 /// An object of any shape (traits, metadata). Null says the same as an empty one: server-side apply makes it of an
 /// object whose last key left the manifest.
@@ -120,6 +25,41 @@ pub fn duration(_: &mut SchemaGenerator) -> Schema {
             "rule": "duration(self) >= duration('100ms') && duration(self) <= duration('8760h')",
             "message": "must be a Go duration between 100ms and 8760h",
         }],
+    })
+}
+
+/// A Go duration between runs.
+pub fn interval(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({
+        "type": "string",
+        "maxLength": 32,
+        "pattern": r"^([0-9]+(\.[0-9]+)?(ms|s|m|h))+$",
+        "x-kubernetes-validations": [{
+            "rule": "duration(self) >= duration('1s') && duration(self) <= duration('8760h')",
+            "message": "must be a Go duration between 1s and 8760h",
+        }],
+    })
+}
+
+/// Networks, as addresses with the length of a prefix.
+pub fn networks(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({
+        "type": "array",
+        "minItems": 1,
+        "maxItems": 256,
+        "x-kubernetes-list-type": "set",
+        "items": {"type": "string", "maxLength": 64, "pattern": "^[0-9A-Fa-f:.]+/[0-9]{1,3}$"},
+    })
+}
+
+/// Ids of identity schemas.
+pub fn schema_ids(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({
+        "type": "array",
+        "minItems": 1,
+        "maxItems": 64,
+        "x-kubernetes-list-type": "set",
+        "items": {"type": "string", "minLength": 1, "maxLength": 255},
     })
 }
 
@@ -201,6 +141,33 @@ pub fn rules(_: &mut SchemaGenerator) -> Schema {
     })
 }
 
+/// Deletions that count, at most as many entries as the operator keeps.
+pub fn reservations(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({
+        "type": "array",
+        "maxItems": 32,
+        "x-kubernetes-list-type": "atomic",
+        "items": {
+            "type": "object",
+            "required": ["at", "count"],
+            "properties": {
+                "at": {"type": "string", "format": "date-time", "description": "When they were counted, or the last of them was."},
+                "count": {"type": "integer", "format": "int32", "minimum": 1, "description": "How many they are."},
+            },
+        },
+    })
+}
+
+/// Uids of resources.
+pub fn uids(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({
+        "type": "array",
+        "maxItems": 128,
+        "x-kubernetes-list-type": "atomic",
+        "items": {"type": "string", "maxLength": 64},
+    })
+}
+
 /// A label selector with limits on its lists.
 pub fn label_selector(_: &mut SchemaGenerator) -> Schema {
     json_schema!({
@@ -251,6 +218,29 @@ pub fn period(_: &mut SchemaGenerator) -> Schema {
     })
 }
 
+/// A Go duration for which a recovery works.
+pub fn expiry(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({
+        "type": "string",
+        "maxLength": 32,
+        "pattern": r"^([0-9]+(\.[0-9]+)?(ms|s|m|h))+$",
+        "x-kubernetes-validations": [{
+            "rule": "duration(self) >= duration('1m') && duration(self) <= duration('8760h')",
+            "message": "must be a Go duration between 1m and 8760h",
+        }],
+    })
+}
+
+/// Name of an object of the cluster (RFC 1123).
+pub fn object_name(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({
+        "type": "string",
+        "minLength": 1,
+        "maxLength": 253,
+        "pattern": r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$",
+    })
+}
+
 /// A point in time (RFC 3339).
 pub fn time(_: &mut SchemaGenerator) -> Schema {
     json_schema!({"type": "string", "format": "date-time", "maxLength": 64})
@@ -273,6 +263,44 @@ pub fn second_factors(_: &mut SchemaGenerator) -> Schema {
         "maxItems": 8,
         "x-kubernetes-list-type": "set",
         "items": {"type": "string", "enum": ["TOTP", "WebAuthn", "LookupSecret"]},
+    })
+}
+
+/// Credentials that must not exist.
+pub fn absent_credentials(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({
+        "type": "array",
+        "maxItems": 8,
+        "x-kubernetes-list-type": "set",
+        "items": {"type": "string", "enum": ["TOTP", "WebAuthn", "LookupSecret", "Password", "OIDC", "SAML"]},
+    })
+}
+
+/// Links to providers. Two for one provider are told by a condition, so that the list is no map.
+pub fn links(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({
+        "type": "array",
+        "maxItems": 16,
+        "x-kubernetes-list-type": "atomic",
+        "items": {
+            "type": "object",
+            "required": ["provider", "subject"],
+            "properties": {
+                "provider": {
+                    "type": "string",
+                    "minLength": 1,
+                    "maxLength": 255,
+                    "pattern": r"^[^:\s]+$",
+                    "description": "The provider's id in Kratos' configuration, for example google. One link for each.",
+                },
+                "subject": {
+                    "type": "string",
+                    "minLength": 1,
+                    "maxLength": 255,
+                    "description": "Who the person is at the provider: the claim sub of its tokens, for example.",
+                },
+            },
+        },
     })
 }
 

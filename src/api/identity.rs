@@ -14,6 +14,7 @@ use super::crd;
 use super::credentials::Credentials;
 use super::instance::{KeyRef, Mode};
 use super::lifecycle::{ActionStatuses, Actions, Adoption, Deletion, Validity};
+use super::recovery::{Recovery, RecoveryStatus};
 
 /// One identity in Kratos.
 #[derive(CustomResource, KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq)]
@@ -32,6 +33,7 @@ use super::lifecycle::{ActionStatuses, Actions, Adoption, Deletion, Validity};
 )]
 #[serde(rename_all = "camelCase")]
 #[x_kube(validation = Rule::new("!has(self.verifiedAddresses) || !has(self.adoption) || !has(self.adoption.policy) || self.adoption.policy == 'Never'").message("verifiedAddresses aren't for adopted identities: remove them, or adoption"))]
+#[x_kube(validation = Rule::new("!has(self.actions) || !has(self.actions.recovery) || has(self.recovery)").message("actions.recovery needs recovery, which says what is issued and into which Secret"))]
 #[x_kube(validation = Rule::new("!has(oldSelf.instanceRef) || (has(self.instanceRef) && self.instanceRef == oldSelf.instanceRef)").message("instanceRef can't be changed: delete the resource (deletion.policy Orphan keeps the identity) and make a new one"))]
 pub struct KratosIdentitySpec {
     /// The KratosInstance that this identity lives in. Omitted: the operator's default instance, noted in
@@ -92,6 +94,11 @@ pub struct KratosIdentitySpec {
     /// What the identity logs in with, as far as the manifest says.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub credentials: Option<Credentials>,
+
+    /// A way into the account for the person it is for: issued once, when the identity is active, into a Secret that is
+    /// deleted when it has expired. Refused for adopted identities outside the instance's namespace.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub recovery: Option<Recovery>,
 
     /// When the identity may log in: active within this time, inactive outside of it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -178,7 +185,7 @@ pub struct KratosIdentityStatus {
     /// The state that the identity has.
     #[serde(default)]
     pub state: Option<IdentityState>,
-    /// Ready; Reconciling, Stalled, Drifted and Suspended where true.
+    /// Ready; Reconciling, Stalled, Drifted and Suspended where true; RecoveryIssued where spec.recovery is.
     #[serde(default)]
     #[schemars(schema_with = "crd::conditions")]
     pub conditions: Vec<Condition>,
@@ -190,6 +197,9 @@ pub struct KratosIdentityStatus {
     #[serde(default)]
     #[schemars(schema_with = "crd::paths")]
     pub drift: Vec<String>,
+    /// The recovery that was issued last, unless it left the manifest. What it is stands in the Secret alone.
+    #[serde(default)]
+    pub recovery: Option<RecoveryStatus>,
     /// The actions that were done, each by its token.
     #[serde(default)]
     pub actions: Option<ActionStatuses>,

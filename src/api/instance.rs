@@ -11,6 +11,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::crd;
+use super::protection::{Protection, ProtectionStatus};
 
 /// Where a Kratos is, who may use it, and how it is to be called.
 ///
@@ -84,6 +85,12 @@ pub struct KratosInstanceSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub allowed_namespaces: Option<AllowedNamespaces>,
 
+    /// Whether rules of a KratosSessionPolicy may look at the addresses that sessions were begun from. Kratos believes
+    /// what a client's headers say of them: true only where a proxy before Kratos overwrites X-Forwarded-For and its
+    /// like. Default false.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub trust_client_address: bool,
+
     /// What must hold, all of it, for resources outside the instance's namespace: for the identity as it is found, and
     /// as it would be left, before anything is written. A rule that fails refuses.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -96,6 +103,11 @@ pub struct KratosInstanceSpec {
     /// allowed first: trust those namespaces with all that are unmanaged.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub adoption_from: Option<AdoptionFrom>,
+
+    /// What is held until somebody says that it is meant: deletions of many, and identities that are gone from Kratos. It
+    /// is on where this is left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub protection: Option<Protection>,
 }
 
 /// A condition that an identity must meet.
@@ -233,4 +245,7 @@ pub struct KratosInstanceStatus {
     #[serde(default)]
     #[schemars(schema_with = "crd::names")]
     pub schemas: Vec<String>,
+    /// How its protection stands. Left out of a write it stays as it is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub protection: Option<ProtectionStatus>,
 }

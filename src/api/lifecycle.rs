@@ -93,6 +93,9 @@ pub struct Actions {
     /// Sends the Secret's password although nothing changed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub set_password: Option<Action>,
+    /// Issues another recovery into the Secret that spec.recovery names. Earlier ones work until they expire.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub recovery: Option<Action>,
 }
 
 /// Something that is done once per token.
@@ -130,6 +133,9 @@ pub struct ActionStatuses {
     /// How setPassword stands.
     #[serde(default)]
     pub set_password: Option<ActionStatus>,
+    /// How recovery stands.
+    #[serde(default)]
+    pub recovery: Option<ActionStatus>,
 }
 
 /// How one action stands.

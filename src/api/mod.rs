@@ -5,13 +5,18 @@
 pub mod condition;
 pub mod crd;
 pub mod credentials;
+pub mod definitions;
 pub mod identity;
 pub mod instance;
 pub mod lifecycle;
+pub mod protection;
+pub mod recovery;
+pub mod session_policy;
 
 pub use condition::{Reason, Verdict};
 pub use identity::{KratosIdentity, KratosIdentitySpec, KratosIdentityStatus};
 pub use instance::{KratosInstance, KratosInstanceSpec, KratosInstanceStatus};
+pub use session_policy::{KratosSessionPolicy, KratosSessionPolicySpec, KratosSessionPolicyStatus};
 
 /// The API group of all kinds, and the key of the mark in an identity's `metadata_admin`.
 pub const GROUP: &str = "kratos-operator.dev";
@@ -23,6 +28,14 @@ pub const INSTANCE_FINALIZER: &str = "kratos-operator.dev/instance";
 pub const RECONCILE_REQUESTED_AT: &str = "kratos-operator.dev/reconcile-requested-at";
 /// Flux's annotation of the same meaning.
 pub const FLUX_REQUESTED_AT: &str = "reconcile.fluxcd.io/requestedAt";
+
+/// A new value on a `KratosInstance` releases what its protection holds at that moment.
+pub const RELEASE: &str = "kratos-operator.dev/release";
+
+/// The value of the release annotation.
+pub fn release_token(annotations: Option<&std::collections::BTreeMap<String, String>>) -> Option<&str> {
+    annotations?.get(RELEASE).map(String::as_str)
+}
 
 /// The value of the request annotation, ours before Flux's.
 pub fn requested_at(annotations: Option<&std::collections::BTreeMap<String, String>>) -> Option<&str> {

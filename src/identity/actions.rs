@@ -71,7 +71,8 @@ pub struct Pending<'a> {
 
 /// The actions that a manifest names, in the order in which they are done.
 pub fn wanted(actions: &Actions) -> Vec<Wanted> {
-    let Actions { revoke_sessions, reset_second_factors, set_password } = actions;
+    // A recovery has a life of its own: see `recovery`.
+    let Actions { revoke_sessions, reset_second_factors, set_password, recovery: _ } = actions;
     let reset = reset_second_factors
         .as_ref()
         .map(|reset| Wanted { doing: Doing::ResetSecondFactors(second_factors(reset)), token: reset.token.clone() });
@@ -131,7 +132,7 @@ pub fn at_creation(wanted: &[Wanted], now: Timestamp) -> BTreeMap<String, Action
 
 /// What a status says was done, as marks: where a mark is restored, so that its actions aren't done again.
 pub fn from_status(statuses: &ActionStatuses) -> BTreeMap<String, ActionMark> {
-    let ActionStatuses { revoke_sessions, reset_second_factors, set_password } = statuses;
+    let ActionStatuses { revoke_sessions, reset_second_factors, set_password, recovery: _ } = statuses;
     let all = [
         (ActionName::RevokeSessions, revoke_sessions),
         (ActionName::ResetSecondFactors, reset_second_factors),
@@ -147,8 +148,8 @@ pub fn from_status(statuses: &ActionStatuses) -> BTreeMap<String, ActionMark> {
     done.collect()
 }
 
-/// What a status shows of the marks.
-pub fn statuses(marks: &BTreeMap<String, ActionMark>) -> Option<ActionStatuses> {
+/// What a status shows of the marks, and of the recovery.
+pub fn statuses(marks: &BTreeMap<String, ActionMark>, recovery: Option<ActionStatus>) -> Option<ActionStatuses> {
     let status = |name: ActionName| {
         marks.get(name.as_str()).map(|mark| ActionStatus {
             token: Some(mark.token.clone()),
@@ -160,6 +161,7 @@ pub fn statuses(marks: &BTreeMap<String, ActionMark>) -> Option<ActionStatuses> 
         revoke_sessions: status(ActionName::RevokeSessions),
         reset_second_factors: status(ActionName::ResetSecondFactors),
         set_password: status(ActionName::SetPassword),
+        recovery,
     };
     (statuses != ActionStatuses::default()).then_some(statuses)
 }

@@ -100,7 +100,7 @@ impl Search<'_> {
             }
             Finding::Refused(refusal) => return Err(self.refused(&refusal)),
         };
-        Ok(Present { identity, mark: Some(mark), has_sessions: false })
+        Ok(Present::new(identity, Some(mark)))
     }
 
     /// The resource that the mark names is gone, by a live read, and this one may follow it.

@@ -3,13 +3,14 @@
 use std::collections::HashSet;
 use std::time::Instant;
 
-use super::addresses;
 use k8s_openapi::jiff::Timestamp;
 
 use super::mark::{Found, Mark};
 use super::plan::Step;
+use super::{addresses, issue};
 use crate::instance::Handle;
-use crate::kratos::{Client, Error, Identity, State, Travel};
+use crate::kratos::{Client, Error, Identity, OidcLink, State, Travel};
+use crate::kube_write::own_secret;
 
 /// Why a plan wasn't run to its end.
 #[derive(Debug, thiserror::Error)]
@@ -19,6 +20,8 @@ pub enum ApplyError {
     Create { error: Error, at: Instant },
     #[error(transparent)]
     Other(#[from] Error),
+    #[error(transparent)]
+    Kubernetes(#[from] kube::Error),
     /// A user's request that was under way made the identity active again.
     #[error("the identity was made active again by a request that was under way")]
     Undone,
@@ -39,8 +42,14 @@ pub enum Applied {
     Gone,
 }
 
-/// Runs the steps. `travel`: how a create among them goes.
-pub async fn apply(instance: &Handle, steps: &[Step], travel: Travel) -> Result<Applied, ApplyError> {
+/// Runs the steps, against Kratos and, where a Secret of our own is concerned, against Kubernetes. `travel`: how a create
+/// among them goes.
+pub async fn apply(
+    instance: &Handle,
+    kubernetes: &kube::Client,
+    steps: &[Step],
+    travel: Travel,
+) -> Result<Applied, ApplyError> {
     let client = &instance.client;
     let mut applied = Applied::default();
     for step in steps {
@@ -69,8 +78,9 @@ pub async fn apply(instance: &Handle, steps: &[Step], travel: Travel) -> Result<
                 client.delete_identity_sessions(id).await?;
             }
             Step::EndSessionsBegunBy { id, at } => end_sessions_begun_by(client, id, *at).await?,
-            Step::DeleteCredential { id, kind } => {
-                client.delete_identity_credentials(id, *kind, None).await?;
+            Step::DeleteCredential { id, kind, link } => {
+                let identifier = link.as_ref().map(OidcLink::identifier);
+                client.delete_identity_credentials(id, *kind, identifier.as_deref()).await?;
             }
             Step::ConfirmInactive { id } => match client.get_identity(id, &[]).await? {
                 Some(identity) if identity.state == State::Active => return Err(ApplyError::Undone),
@@ -85,6 +95,10 @@ pub async fn apply(instance: &Handle, steps: &[Step], travel: Travel) -> Result<
                 },
                 None => applied = Applied::Gone,
             },
+            Step::IssueRecovery(issue) => {
+                applied = Applied::Written(Box::new(issue::run(client, kubernetes, issue).await?));
+            }
+            Step::DeleteSecret(secret) => own_secret::delete(kubernetes, secret).await?,
             Step::Delete { id } => {
                 client.delete_identity(id).await?;
             }

@@ -6,10 +6,13 @@ use std::time::Duration;
 use k8s_openapi::jiff::Timestamp;
 use serde_json::{Map, Value};
 
+use super::absent;
 use super::actions::{self, Doing, Wanted};
 use super::addresses;
 use super::adoption::{self, Target};
+use super::links::Links;
 use super::password::Password;
+use super::recovery::{self, Recovery};
 use super::secrets::Secrets;
 use super::traits_from;
 use super::validity::Phase;
@@ -18,7 +21,7 @@ use crate::api::identity::{IdentityState, KratosIdentitySpec, TraitsPolicy};
 use crate::api::instance::{KeyRef, Mode};
 use crate::api::lifecycle::{AdoptionPolicy, Deletion, DeletionPolicy};
 use crate::api::{GROUP, Reason, Verdict};
-use crate::kratos::{State, VerifiedAddressImport};
+use crate::kratos::{CredentialType, State, VerifiedAddressImport};
 
 /// What a manifest wants of an identity.
 #[derive(Clone, Debug, PartialEq)]
@@ -35,6 +38,12 @@ pub struct Desired {
     /// Absent: created active, then not owned.
     pub state: Option<State>,
     pub password: Option<Password>,
+    /// Links to providers.
+    pub links: Links,
+    /// Kinds of credentials that must not exist.
+    pub absent: Vec<CredentialType>,
+    /// Whether a link or credential that is removed ends the sessions.
+    pub removal_ends_sessions: bool,
     /// What creation lacks, although nothing else needs it any more.
     pub lacks: Option<Verdict>,
     /// The identity that is taken over instead of being created.
@@ -43,6 +52,8 @@ pub struct Desired {
     pub phase: Option<Phase>,
     /// What is done once per token.
     pub actions: Vec<Wanted>,
+    /// The way into the account that is issued.
+    pub recovery: Option<Recovery>,
 }
 
 /// What a manifest says about how it is to be handled.
@@ -110,6 +121,7 @@ pub fn parse(spec: &KratosIdentitySpec, secrets: &Secrets, now: Timestamp) -> Re
         traits_from,
         verified_addresses,
         credentials,
+        recovery: _,
         validity: _,
         adoption,
         deletion: _,
@@ -121,8 +133,11 @@ pub fn parse(spec: &KratosIdentitySpec, secrets: &Secrets, now: Timestamp) -> Re
         let message = format!("metadataAdmin may not hold the key {GROUP}: it is the operator's own; remove it");
         return Err(Verdict::new(Reason::InvalidSpec, message));
     }
-    let password = credentials.as_ref().and_then(|credentials| credentials.password.as_ref());
-    let (password, lacks) = parse_password(password, secrets)?;
+    let credentials = credentials.clone().unwrap_or_default();
+    let links = Links::parse(&credentials)?;
+    let absent = absent::parse(&credentials)?;
+    let credentials::Credentials { password, oidc: _, saml: _, absent: _, revoke_sessions } = credentials;
+    let (password, lacks) = parse_password(password.as_ref(), secrets)?;
     let actions = actions.as_ref().map(actions::wanted).unwrap_or_default();
     if password.is_none() && actions.iter().any(|action| action.doing == Doing::SetPassword) {
         let message =
@@ -130,6 +145,8 @@ pub fn parse(spec: &KratosIdentitySpec, secrets: &Secrets, now: Timestamp) -> Re
         // Where only creation needs the password, its Secret may be gone: that is waited for.
         return Err(lacks.unwrap_or_else(|| Verdict::new(Reason::InvalidSpec, message)));
     }
+    let read_secrets = secret_references(spec);
+    let recovery = recovery::parse(spec, read_secrets.iter().map(|reference| reference.name.as_str()))?;
     let adoption = adoption::parse(adoption.as_ref())?;
     let phase = phase(spec, now);
     let desired = Desired {
@@ -144,9 +161,13 @@ pub fn parse(spec: &KratosIdentitySpec, secrets: &Secrets, now: Timestamp) -> Re
         state: self::state(spec, now),
         phase,
         password,
+        links,
+        absent,
+        removal_ends_sessions: revoke_sessions.unwrap_or(true),
         lacks,
         actions,
         adoption,
+        recovery,
     };
     Ok(desired)
 }

@@ -13,29 +13,37 @@ use super::mark::{Found, Mark};
 use super::observe::Search;
 use super::plan::{self, Observed, Plan, Step};
 use super::status::Seen;
+use super::watch::Watch;
 use crate::api::{Reason, Verdict};
 use crate::events::Happening;
+use crate::instance::protect;
 use crate::kratos::{Class, Identity, State, Travel};
 use crate::place::Place;
 
+/// The plan, if the rules admit it and it leaves something to log in with.
+pub async fn planned(search: &Search<'_>, desired: &Desired, observed: &mut Observed) -> Result<Plan, Halt> {
+    search.note_contents(desired, observed).await?;
+    let plan = plan::plan(&search.inputs.claimant, desired, observed, Timestamp::now());
+    admission::ensure(search, observed, &plan).await?;
+    match &plan.refusal {
+        Some(verdict) => Err(verdict.clone().into()),
+        None => Ok(plan),
+    }
+}
+
 /// Makes Kratos agree. A create that meets a conflict leads to the identity that is there, if it is ours.
 pub async fn run(search: &Search<'_>, desired: &Desired, observed: Observed, plan: Plan) -> Result<Seen, Halt> {
-    let (observed, turn) = search.in_turn(observed).await?;
+    let (mut observed, turn) = search.in_turn(observed).await?;
     let plan = match &turn {
-        Some(_) => {
-            let plan = plan::plan(&search.inputs.claimant, desired, &observed, Timestamp::now());
-            admission::ensure(search, &observed, &plan).await?;
-            plan
-        }
+        Some(_) => planned(search, desired, &mut observed).await?,
         None => plan,
     };
     match attempt(search, desired, observed, plan).await? {
         Attempt::Done(seen) => Ok(seen),
         Attempt::Conflict(conflict) => {
             let present = search.after_conflict(conflict).await?;
-            let observed = Observed::Present(Box::new(present));
-            let plan = plan::plan(&search.inputs.claimant, desired, &observed, Timestamp::now());
-            admission::ensure(search, &observed, &plan).await?;
+            let mut observed = Observed::Present(Box::new(present));
+            let plan = planned(search, desired, &mut observed).await?;
             match attempt(search, desired, observed, plan).await? {
                 Attempt::Done(seen) => Ok(seen),
                 Attempt::Conflict(_) => Err(Halt::Refused(plan::conflict(None))),
@@ -56,7 +64,7 @@ async fn attempt(search: &Search<'_>, desired: &Desired, observed: Observed, pla
     // What kept the last one from being answered may do so again.
     let is_again = search.remembered.unanswered_create.is_some();
     let travel = if is_again { Travel::Alone } else { Travel::Together };
-    let applied = match apply::apply(&inputs.instance, &plan.steps, travel).await {
+    let applied = match apply::apply(&inputs.instance, &context.client, &plan.steps, travel).await {
         Ok(applied) => applied,
         Err(ApplyError::Create { error, at }) if error.class() == Class::Conflict => {
             return Ok(Attempt::Conflict(note_conflict(search, at)));
@@ -77,6 +85,7 @@ async fn attempt(search: &Search<'_>, desired: &Desired, observed: Observed, pla
         Err(ApplyError::Other(error)) => {
             return Err(inputs.halt(&error, sent(search, desired, &plan), context));
         }
+        Err(ApplyError::Kubernetes(error)) => return Err(error.into()),
         Err(error @ ApplyError::Taken) => {
             return Err(Halt::Retry { verdict: Verdict::new(Reason::Progressing, error.to_string()), after: None });
         }
@@ -126,13 +135,15 @@ fn standing(observed: Observed, applied: Applied) -> Option<Identity> {
 }
 
 /// Remembers an identity that is ours, for the next look and for the listings.
-fn note_standing(search: &Search<'_>, desired: &Desired, plan: &Plan, identity: &Identity, as_of: Instant) {
+pub(super) fn note_standing(search: &Search<'_>, desired: &Desired, plan: &Plan, identity: &Identity, as_of: Instant) {
     let (inputs, context) = (search.inputs, search.context);
     let place = Place::new(inputs.claimant.namespace.as_str(), inputs.claimant.name.as_str());
     let shared = &inputs.instance.shared;
     let as_of = if plan.steps.is_empty() { as_of } else { Instant::now() };
     shared.managed.note(&place, identity, as_of);
+    shared.managed.watch(&identity.id, Watch::new(desired, identity));
     shared.listing.note(&place, &identity.id);
+    protect::restored(&inputs.instance, &inputs.claimant.uid, context);
     let mark = match Mark::read(&identity.metadata_admin) {
         Found::Mark(mark) if inputs.claimant.is_ours(&mark) => *mark,
         _ => inputs.claimant.mark(plan.owned_paths.clone(), None),
@@ -146,6 +157,7 @@ fn note_standing(search: &Search<'_>, desired: &Desired, plan: &Plan, identity: 
         }
         remembered.unanswered_create = None;
         remembered.conflict = None;
+        remembered.gone_since = None;
         remembered.wrote_finalizer = true;
         remembered.sessions_ended = desired.state == Some(State::Inactive) && identity.state == State::Inactive;
     });
@@ -187,11 +199,17 @@ fn happening(plan: &Plan) -> Option<Happening> {
         let names: Vec<_> = plan.actions.iter().map(|action| action.as_str()).collect();
         return Some(Happening::normal("ActionsDone", "Act", format!("done: {}", names.join(", "))));
     }
-    if is_among(|step| matches!(step, Step::Update { .. })) {
+    if plan.changes.iter().any(|path| path == plan::PASSWORD) && is_among(|step| matches!(step, Step::Update { .. })) {
         let note = "the password was changed in Kratos, as the Secret says";
         return Some(Happening::normal("PasswordChanged", "Change", note));
     }
-    if !is_among(|step| matches!(step, Step::Patch { .. } | Step::VerifyAddresses { .. })) {
+    let is_write = |step: &Step| {
+        matches!(
+            step,
+            Step::Patch { .. } | Step::Update { .. } | Step::VerifyAddresses { .. } | Step::DeleteCredential { .. }
+        )
+    };
+    if !is_among(is_write) {
         return None;
     }
     let note = match plan.changes.len() {

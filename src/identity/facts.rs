@@ -72,7 +72,7 @@ pub fn created(create: &CreateIdentity, paths: &[String]) -> View {
         "id": "", "schema_id": create.schema_id, "state": create.state.unwrap_or_default().as_str(),
         "traits": create.traits, "metadata_public": create.metadata_public, "metadata_admin": create.metadata_admin,
         "external_id": create.external_id, "organization_id": create.organization_id,
-        "verifiable_addresses": addresses, "credentials": {"oidc": create.credentials.oidc, "saml": []},
+        "verifiable_addresses": addresses, "credentials": {"oidc": create.credentials.oidc, "saml": create.credentials.saml},
     });
     finish(view, Vec::new(), paths)
 }
@@ -107,11 +107,18 @@ pub fn merged(before: Option<&View>, plan: &Plan, paths: &[String]) -> Option<Vi
                     found.extend(addresses.iter().map(shown));
                 }
             }
+            Step::DeleteCredential { id: _, kind, link } => {
+                let links = view.as_mut().map(|view| &mut view.identity["credentials"][kind.as_str()]);
+                if let (Some(link), Some(Value::Array(links))) = (link, links) {
+                    links.retain(|there| *there != json!(link));
+                }
+            }
             Step::EndSessions { .. }
             | Step::EndSessionsBegunBy { .. }
-            | Step::DeleteCredential { .. }
             | Step::ConfirmInactive { .. }
             | Step::ConfirmMark { .. }
+            | Step::IssueRecovery(_)
+            | Step::DeleteSecret(_)
             | Step::Delete { .. } => {}
         }
     }
@@ -130,8 +137,10 @@ fn replace(update: &UpdateIdentity, identity: &mut Value) {
     identity["metadata_public"] = metadata_public.clone();
     identity["metadata_admin"] = metadata_admin.clone();
     identity["external_id"] = json!(external_id);
-    if let Some(links) = identity["credentials"]["oidc"].as_array_mut() {
-        links.extend(credentials.oidc.iter().map(|link| json!(link)));
+    for (kind, added) in [("oidc", &credentials.oidc), ("saml", &credentials.saml)] {
+        if let Some(links) = identity["credentials"][kind].as_array_mut() {
+            links.extend(added.iter().map(|link| json!(link)));
+        }
     }
 }
 

@@ -82,6 +82,10 @@ pub fn halt(error: &Error, sent: Sent<'_>) -> Halt {
         // It was there a moment ago, or looked different: look again.
         Class::NotFound => Halt::Retry { verdict: moved(), after: None },
         Class::Rejected if error.is_patch_inapplicable() => Halt::Retry { verdict: moved(), after: None },
+        // The server counts for itself what is left to log in with.
+        Class::Rejected if error.operation() == "delete_identity_credentials" => {
+            Halt::Refused(plan::last_first_factor())
+        }
         Class::Rejected => Halt::Refused(Verdict::new(Reason::KratosRejected, error.to_string())),
     }
 }

@@ -14,7 +14,7 @@ use super::failure::{self, Halt, Sent};
 use crate::api::identity::{InstanceRef, KratosIdentity};
 use crate::api::{Reason, Verdict};
 use crate::context::Context;
-use crate::instance::{Entry, Handle, consent, references};
+use crate::instance::{Entry, Handle, consent, protect, references};
 use crate::kratos::Error;
 use crate::place::Place;
 
@@ -28,6 +28,15 @@ impl Inputs {
     /// Nothing is sent to an instance that is down.
     pub fn ensure_open(&self) -> Result<(), Halt> {
         if self.instance.shared.gate.is_open() { Ok(()) } else { Err(Halt::Waiting(failure::unavailable())) }
+    }
+
+    /// Nothing is made or deleted where so many identities are missing that it may be the wrong Kratos.
+    pub fn ensure_whole(&self, context: &Context) -> Result<(), Halt> {
+        if protect::misses_identities(&self.instance, context) {
+            let what = "holds back until somebody has looked whether it is the right Kratos; see its status";
+            return Err(Halt::Waiting(not_ready(&self.instance.place, what)));
+        }
+        Ok(())
     }
 
     /// The halt for an error of Kratos. An instance that gives no usable answer is left alone until a probe succeeds,

@@ -8,7 +8,9 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+use super::links::Links;
 use crate::api::GROUP;
+use crate::api::recovery::RecoveryType;
 use crate::kratos::State;
 
 /// The mark, `metadata_admin["kratos-operator.dev"]`.
@@ -31,9 +33,18 @@ pub struct Mark {
     /// Of the password that was sent last, so that a changed Secret is known from one that is as it was.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub password: Option<PasswordMark>,
+    /// Links to providers that the manifest gave, each until it is known to be removed.
+    #[serde(default, skip_serializing_if = "Links::is_empty")]
+    pub links: Links,
+    /// What people logged in with is changed or removed, and the sessions from before that are to be ended yet.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub sessions_pending: bool,
     /// The actions that were begun, by their names in the manifest.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub actions: BTreeMap<String, ActionMark>,
+    /// The recovery that was begun last.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub recovery: Option<RecoveryMark>,
     /// When the identity is to be deleted: its resource is gone, and a grace period runs.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub delete_after: Option<Time>,
@@ -60,9 +71,18 @@ pub struct PasswordMark {
     /// Makes equal passwords of two identities differ: the uid of the resource that it was noted for.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub salt: String,
-    /// The password was changed, and the sessions from before it are to be ended yet.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub sessions_pending: bool,
+}
+
+impl PasswordMark {
+    /// What is noted where the manifest wants no password: one that it gives later is a changed one.
+    pub fn of_none() -> Self {
+        Self::default()
+    }
+
+    /// Whether the manifest wanted no password.
+    pub fn is_of_none(&self) -> bool {
+        self.digest.is_empty()
+    }
 }
 
 /// An action that was begun: the intent is written before anything is done.
@@ -74,6 +94,26 @@ pub struct ActionMark {
     /// Absent: it was begun, and may have been done.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub completed_at: Option<Time>,
+}
+
+/// A recovery that was begun: the intent is written before anything is issued.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct RecoveryMark {
+    /// The action's token, if one asked for it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub token: Option<String>,
+    /// Absent: the mark was restored, and nobody knows.
+    #[serde(rename = "type", default, skip_serializing_if = "Option::is_none")]
+    pub kind: Option<RecoveryType>,
+    /// The Secret that it is written into.
+    pub secret_name: String,
+    pub started_at: Time,
+    /// Absent: it was begun, and may have been issued.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub issued_at: Option<Time>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expires_at: Option<Time>,
 }
 
 /// What stands where the mark belongs.
@@ -98,8 +138,15 @@ impl Mark {
         };
         match members.get(GROUP) {
             None | Some(Value::Null) => Found::Nothing,
-            Some(mark) => Self::deserialize(mark).map_or(Found::Unreadable, |mark| Found::Mark(Box::new(mark))),
+            Some(value) => Self::parse(value).map_or(Found::Unreadable, |mark| Found::Mark(Box::new(mark))),
         }
+    }
+
+    fn parse(value: &Value) -> Result<Self, serde_json::Error> {
+        let mut mark = Self::deserialize(value)?;
+        // Where it was noted when only a password could bring it about.
+        mark.sessions_pending |= value.pointer("/password/sessionsPending") == Some(&Value::Bool(true));
+        Ok(mark)
     }
 
     /// What stands for a mark while an identity is taken over: nothing of it is owned yet, and what was there stays.

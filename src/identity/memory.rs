@@ -20,6 +20,9 @@ pub struct Remembered {
     pub unanswered_create: Option<Instant>,
     /// When a create of ours met a conflict that no identifier explains.
     pub conflict: Option<Instant>,
+    /// Since when the identity that the resource has had is known to be gone. Another one is made only after a listing
+    /// that began later has shown how many are.
+    pub gone_since: Option<Instant>,
     /// The identity that this process saw marked as ours, and its mark.
     pub ours: Option<(String, Mark)>,
     /// Whether the sessions of the identity, inactive, were seen to be gone.
@@ -54,6 +57,17 @@ impl Memory {
         });
     }
 
+    /// Takes in whether a complete listing, begun at `begun`, showed the identity that a resource has had.
+    pub fn listed(&self, uid: &str, begun: Instant, is_gone: bool) {
+        self.update(uid, |remembered| {
+            if is_gone {
+                remembered.gone_since.get_or_insert(begun);
+            } else if remembered.gone_since.is_some_and(|since| since < begun) {
+                remembered.gone_since = None;
+            }
+        });
+    }
+
     /// Forgets what isn't there any more.
     pub fn retain(&self, is_there: impl Fn(&str) -> bool) {
         self.lock().retain(|uid, _| is_there(uid));
@@ -77,6 +91,7 @@ impl Remembered {
             finalizer_seen: None,
             unanswered_create: None,
             conflict: None,
+            gone_since: None,
             ours: None,
             sessions_ended: false,
             failures: 0,

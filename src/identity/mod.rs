@@ -1,9 +1,10 @@
 //! `KratosIdentity`: one way from manifest to status.
 //!
 //! `inputs → desired → observe → plan → apply → status`, driven by `reconcile`. `desired`, `plan`, `status` and what
-//! they stand on (`actions`, `addresses`, `adoption`, `claim`, `facts`, `json`, `mark`, `password`, `pointer`, `schema`, `secrets`, `traits_from`,
-//! `validity`) are pure: no client, no runtime, no clock.
+//! they stand on (`absent`, `actions`, `addresses`, `adoption`, `claim`, `facts`, `json`, `links`, `mark`, `password`, `pointer`,
+//! `recovery`, `schema`, `secrets`, `traits_from`, `validity`, `watch`) are pure: no client, no runtime, no clock.
 
+pub mod absent;
 pub mod actions;
 pub mod addresses;
 pub mod admission;
@@ -16,7 +17,9 @@ pub mod enforce;
 pub mod facts;
 pub mod failure;
 pub mod inputs;
+pub mod issue;
 pub mod json;
+pub mod links;
 pub mod lock_out;
 pub mod mark;
 pub mod memory;
@@ -27,6 +30,8 @@ pub mod pointer;
 pub mod read_secrets;
 pub mod reconcile;
 pub mod record;
+pub mod recover;
+pub mod recovery;
 pub mod release;
 pub mod schema;
 pub mod secrets;
@@ -34,6 +39,7 @@ pub mod status;
 pub mod traits_from;
 pub mod unreadable;
 pub mod validity;
+pub mod watch;
 
 #[cfg(test)]
 mod tests;

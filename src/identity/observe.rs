@@ -9,28 +9,39 @@ use std::time::{Duration, Instant};
 use futures::TryStreamExt;
 use serde_json::Value;
 
+use super::absent::Contents;
 use super::actions;
 use super::adoption::Target;
 use super::claim::{Claim, is_same_person};
+use super::desired::Desired;
 use super::facts;
 use super::failure::{Halt, Sent};
 use super::inputs::{self, Inputs};
 use super::mark::Mark;
 use super::memory::Remembered;
 use super::plan::{self, Observed, Present};
+use super::recovery;
 use super::schema;
 use crate::api::identity::KratosIdentity;
 use crate::api::{Reason, Verdict};
 use crate::context::Context;
 use crate::instance::listing::Lookup;
 use crate::instance::schemas::Schema;
-use crate::kratos::{Error, Identity, IdentityFilter};
+use crate::kratos::{CredentialType, Error, Identity, IdentityFilter};
 use crate::place::Place;
 
 /// A request that wasn't answered may still be carried out for this long after its time-out.
 const GRACE: Duration = Duration::from_secs(5);
 /// With more creates unsettled than this, one listing is cheaper than as many look-ups.
 const FEW: usize = 10;
+
+/// What is known without looking further.
+enum Known {
+    Present(Box<Present>),
+    /// The identity that the resource has had is gone, since then or longer.
+    Gone(Instant),
+    Nothing,
+}
 
 /// A search for one resource's identity.
 pub struct Search<'a> {
@@ -50,37 +61,66 @@ pub struct Search<'a> {
 impl Search<'_> {
     /// The identity, or the proof that there is none.
     pub async fn run(&self) -> Result<Observed, Halt> {
-        if let Some(present) = self.known().await? {
-            return Ok(Observed::Present(Box::new(present)));
-        }
-        let Some(target) = self.adoption else { return self.absence().await };
+        let gone = match self.known().await? {
+            Known::Present(present) => return Ok(Observed::Present(present)),
+            Known::Gone(since) => Some(since),
+            Known::Nothing => None,
+        };
+        let Some(target) = self.adoption else { return self.absence(gone).await };
         // Nothing is created; but what was before the manifest said so is its own, and there is no second one.
         let settled = self.settled().filter(|_| !self.only_looks);
-        match self.listed(settled).await? {
-            Some(present) => Ok(Observed::Present(Box::new(present))),
-            None => self.adoptable(target).await,
+        if let Some(present) = self.listed(settled.max(gone)).await? {
+            return Ok(Observed::Present(Box::new(present)));
         }
+        self.inputs.ensure_whole(self.context)?;
+        self.adoptable(target).await
     }
 
     /// The identity that memory or status name, if it is there and this resource's.
-    async fn known(&self) -> Result<Option<Present>, Halt> {
+    async fn known(&self) -> Result<Known, Halt> {
         let remembered = self.remembered.ours.as_ref().map(|(id, _)| id.as_str());
         let noted = self.resource.status.as_ref().and_then(|status| status.identity_id.as_deref());
-        if let Some(id) = remembered
-            && let Some(present) = self.read(id, true).await?
-        {
-            return Ok(Some(present));
+        let mut is_gone = false;
+        if let Some(id) = remembered {
+            match self.get(id).await? {
+                Some(identity) => {
+                    if let Some(present) = self.judge(identity, true).await? {
+                        return Ok(self.found(present));
+                    }
+                }
+                None => is_gone = true,
+            }
         }
         // The status alone authorises nothing: beside the instance it lets a wiped mark be restored, no more.
         if let Some(id) = noted.filter(|id| Some(*id) != remembered) {
-            match self.read(id, self.inputs.claimant.beside_instance).await {
-                // What the adoption finds is judged anew.
-                Err(Halt::Refused(_)) if self.adoption.is_some() => {}
-                Ok(None) => {}
-                found => return found,
+            match self.get(id).await? {
+                Some(identity) => match self.judge(identity, self.inputs.claimant.beside_instance).await {
+                    // What the adoption finds is judged anew.
+                    Err(Halt::Refused(_)) if self.adoption.is_some() => {}
+                    Ok(None) => {}
+                    Ok(Some(present)) => return Ok(self.found(present)),
+                    Err(halt) => return Err(halt),
+                },
+                None => is_gone = true,
             }
         }
-        Ok(None)
+        Ok(if is_gone { Known::Gone(self.gone_since()) } else { Known::Nothing })
+    }
+
+    fn found(&self, present: Present) -> Known {
+        if self.remembered.gone_since.is_some() {
+            self.context.memory.update(&self.inputs.claimant.uid, |remembered| remembered.gone_since = None);
+        }
+        Known::Present(Box::new(present))
+    }
+
+    /// Since when the identity that the resource has had is known to be gone.
+    fn gone_since(&self) -> Instant {
+        let mut since = Instant::now();
+        self.context.memory.update(&self.inputs.claimant.uid, |remembered| {
+            since = *remembered.gone_since.get_or_insert(since);
+        });
+        since
     }
 
     /// Reads one candidate. `None`: it isn't there, or is a former namesake's who is another person.
@@ -112,11 +152,14 @@ impl Search<'_> {
         Ok(present)
     }
 
-    /// A mark that says no more than which actions were done, by the status; it can only have actions left out.
+    /// A mark that says no more than which actions were done, and whether a recovery was issued, by the status; it can only
+    /// have them left out.
     fn noted_actions(&self) -> Option<Mark> {
-        let noted = self.resource.status.as_ref().and_then(|status| status.actions.as_ref())?;
-        let is_noted = self.inputs.claimant.beside_instance;
-        is_noted.then(|| Mark { actions: actions::from_status(noted), ..Mark::default() })
+        let status = self.resource.status.as_ref().filter(|_| self.inputs.claimant.beside_instance)?;
+        let actions = status.actions.as_ref().map(actions::from_status).unwrap_or_default();
+        let recovery = recovery::from_status(status);
+        let is_noted = !actions.is_empty() || recovery.is_some();
+        is_noted.then(|| Mark { actions, recovery, ..Mark::default() })
     }
 
     async fn is_same_person(&self, identity: &Identity) -> Result<bool, Halt> {
@@ -148,10 +191,14 @@ impl Search<'_> {
     /// finalizer. Then the listing must have begun after that create can have happened, or the identifiers must have
     /// been looked up: two identities never share one, so a second create fails and leads back to the first. Where many
     /// are unsettled, as after a batch without an answer, a listing settles all of them.
-    async fn absence(&self) -> Result<Observed, Halt> {
-        if let Some(present) = self.listed(None).await? {
+    ///
+    /// Where the resource has had an identity that is `gone` since then, a listing that began later must have shown how
+    /// many are.
+    async fn absence(&self, gone: Option<Instant>) -> Result<Observed, Halt> {
+        if let Some(present) = self.listed(gone).await? {
             return Ok(Observed::Present(Box::new(present)));
         }
+        self.inputs.ensure_whole(self.context)?;
         let Some(settled) = self.settled().filter(|_| !self.only_looks) else { return Ok(Observed::Absent) };
         let unsettled = self.inputs.instance.shared.listing.unsettled(&Place::of(self.resource), settled);
         let identifiers = self.identifiers();
@@ -232,23 +279,26 @@ impl Search<'_> {
     }
 
     /// Every identity whose mark names this very resource, for its deletion; also whether there is one that was its own
-    /// by the status alone.
-    pub async fn all_ours(&self) -> Result<(Vec<Identity>, bool), Halt> {
+    /// by the status alone. One that is gone although nobody `meant` it to go isn't taken for gone before a listing has
+    /// shown how many are.
+    pub async fn all_ours(&self, meant: bool) -> Result<(Vec<Identity>, bool), Halt> {
         let noted = self.resource.status.as_ref().and_then(|status| status.identity_id.clone());
         let known = self.remembered.ours.as_ref().map(|(id, _)| id.clone()).or(noted);
         let mut ours = Vec::new();
         let mut has_lost_mark = false;
-        if let Some(id) = &known
-            && let Some(identity) = self.get(id).await?
-        {
-            if self.may_delete(&identity) {
-                ours.push(identity);
-            } else {
-                has_lost_mark = true;
+        let mut gone = None;
+        if let Some(id) = &known {
+            match self.get(id).await? {
+                Some(identity) if self.may_delete(&identity) => ours.push(identity),
+                Some(_) => has_lost_mark = true,
+                None if meant => {}
+                None => gone = Some(self.gone_since()),
             }
         }
         let listed = if ours.is_empty() {
-            self.marked(self.settled())?
+            let marked = self.marked(self.settled().max(gone))?;
+            self.inputs.ensure_whole(self.context)?;
+            marked
         } else {
             // A second one isn't expected; if a listing has shown one, it goes too.
             match self.inputs.instance.shared.listing.find(&Place::of(self.resource), None) {
@@ -265,6 +315,27 @@ impl Search<'_> {
 
     pub(super) async fn get(&self, id: &str) -> Result<Option<Identity>, Halt> {
         self.inputs.instance.client.get_identity(id, &[]).await.map_err(|error| self.halt(&error))
+    }
+
+    /// Notes what is in the identity's credentials, where the plan depends on it: asked for of this one, and reduced to
+    /// yes and no at once.
+    pub async fn note_contents(&self, desired: &Desired, observed: &mut Observed) -> Result<(), Halt> {
+        let Observed::Present(present) = observed else { return Ok(()) };
+        let kinds = plan::contents_needed(desired, present);
+        if kinds.is_empty() {
+            return Ok(());
+        }
+        let instance = &self.inputs.instance;
+        let is_about_the_last = kinds.contains(&CredentialType::Passkey);
+        let keeps_the_last =
+            is_about_the_last && instance.removes_first_factors().await.map_err(|error| self.halt(&error))?;
+        let found = instance.client.get_identity(&present.identity.id, &kinds).await;
+        let Some(identity) = found.map_err(|error| self.halt(&error))? else {
+            let verdict = Verdict::new(Reason::Progressing, "the identity was deleted while it was looked at");
+            return Err(Halt::Retry { verdict, after: None });
+        };
+        present.contents = Some(Contents::of(&identity, keeps_the_last));
+        Ok(())
     }
 
     /// Whether an identity goes with this resource: its mark says so, or it was wiped and this process saw it. A status

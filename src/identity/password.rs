@@ -108,6 +108,8 @@ pub struct Decision {
     /// As the mark is to say.
     pub mark: PasswordMark,
     pub is_sent: bool,
+    /// Whether the sessions from before it are to end.
+    pub ends_sessions: bool,
 }
 
 impl Password {
@@ -138,30 +140,22 @@ impl Password {
 
     /// What the mark says of a password that is sent for the first time. `salt`: anything that no other identity has.
     pub fn mark(&self, salt: &str) -> PasswordMark {
-        PasswordMark {
-            digest: self.key.digest(salt, &self.import),
-            key_id: self.key.id.clone(),
-            salt: salt.to_owned(),
-            sessions_pending: false,
-        }
+        PasswordMark { digest: self.key.digest(salt, &self.import), key_id: self.key.id.clone(), salt: salt.to_owned() }
     }
 
     /// It is sent, whatever the mark says.
-    pub fn send(&self, before: Option<&PasswordMark>, salt: &str) -> Decision {
-        let sessions_pending = self.revoke_sessions || before.is_some_and(|before| before.sessions_pending);
-        Decision { mark: PasswordMark { sessions_pending, ..self.mark(salt) }, is_sent: true }
+    pub fn send(&self, salt: &str) -> Decision {
+        Decision { mark: self.mark(salt), is_sent: true, ends_sessions: self.revoke_sessions }
     }
 
     /// Whether it is to be sent to an identity whose mark says `before`. Without a digest of this key nobody knows
     /// whether it changed: it is noted, and the identity keeps the password that it has.
     pub fn decide(&self, before: Option<&PasswordMark>, salt: &str) -> Decision {
-        let sessions_pending = before.is_some_and(|before| before.sessions_pending);
-        match before.filter(|before| before.key_id == self.key.id) {
-            Some(before) if before.digest == self.key.digest(&before.salt, &self.import) => {
-                Decision { mark: before.clone(), is_sent: false }
-            }
-            Some(_) if self.update_policy == PasswordUpdatePolicy::OnSecretChange => self.send(before, salt),
-            Some(_) | None => Decision { mark: PasswordMark { sessions_pending, ..self.mark(salt) }, is_sent: false },
+        let kept = |mark| Decision { mark, is_sent: false, ends_sessions: false };
+        match before.filter(|before| before.key_id == self.key.id || before.is_of_none()) {
+            Some(before) if before.digest == self.key.digest(&before.salt, &self.import) => kept(before.clone()),
+            Some(_) if self.update_policy == PasswordUpdatePolicy::OnSecretChange => self.send(salt),
+            Some(_) | None => kept(self.mark(salt)),
         }
     }
 }

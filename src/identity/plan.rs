@@ -4,35 +4,44 @@
 
 mod change;
 mod creation;
+mod credentials;
 mod deletion;
 mod doing;
 mod judgement;
+mod recovery;
 
+pub use credentials::{contents_needed, last_first_factor};
 pub use deletion::{Leaving, plan_deletion, plan_keeping};
 use judgement::unmarkable;
 pub use judgement::{conflict, judge};
+pub use recovery::{note, plan_recovery};
 
 use k8s_openapi::jiff::Timestamp;
 use serde_json::Value;
 
+use super::absent::Contents;
 use super::actions::ActionName;
 use super::claim::Claimant;
 use super::desired::Desired;
 use super::json;
 use super::mark::Mark;
 use super::pointer;
-use crate::api::GROUP;
+use super::recovery::{Issue, OwnSecret};
 use crate::api::identity::TraitsPolicy;
-use crate::kratos::{CreateIdentity, CredentialType, Identity, PatchOperation, UpdateIdentity, VerifiedAddressImport};
+use crate::api::{GROUP, Verdict};
+use crate::kratos::{
+    CreateIdentity, CredentialType, Identity, OidcLink, PatchOperation, UpdateIdentity, VerifiedAddressImport,
+};
 
 const TRAITS: &str = "/traits";
 const METADATA_PUBLIC: &str = "/metadata_public";
 const METADATA_ADMIN: &str = "/metadata_admin";
 const SCHEMA_ID: &str = "/schema_id";
 const STATE: &str = "/state";
-const PASSWORD: &str = "/credentials/password";
+pub(super) const PASSWORD: &str = "/credentials/password";
 const EXTERNAL_ID: &str = "/external_id";
 const ORGANIZATION_ID: &str = "/organization_id";
+const RECOVERY: &str = "/recovery";
 
 /// What was seen of the identity that a resource stands for.
 #[derive(Clone, Debug, PartialEq)]
@@ -52,9 +61,15 @@ pub struct Present {
     pub mark: Option<Mark>,
     /// Whether sessions are still there, where that matters (an inactive identity).
     pub has_sessions: bool,
+    /// What is in its credentials, where that matters (see [`contents_needed`]).
+    pub contents: Option<Contents>,
 }
 
 impl Present {
+    pub fn new(identity: Identity, mark: Option<Mark>) -> Self {
+        Self { identity, mark, has_sessions: false, contents: None }
+    }
+
     /// Whether the identity is nobody's yet, and is to be taken over.
     pub fn is_adoption(&self) -> bool {
         self.mark.as_ref().is_some_and(Mark::is_of_adoption)
@@ -69,7 +84,7 @@ pub enum Step {
         id: String,
         operations: Vec<PatchOperation>,
     },
-    /// Replaces the identity as a whole, because a change of the password can't be patched.
+    /// Replaces the identity as a whole, because neither a password nor a link can be patched.
     Update {
         id: String,
         update: Box<UpdateIdentity>,
@@ -88,10 +103,11 @@ pub enum Step {
         id: String,
         at: Timestamp,
     },
-    /// Deletes a second factor, if there is one.
+    /// Deletes a credential, or one link of it, if it is there.
     DeleteCredential {
         id: String,
         kind: CredentialType,
+        link: Option<OidcLink>,
     },
     /// Reads back that the identity is inactive: a user's request that was under way may have undone it.
     ConfirmInactive {
@@ -103,6 +119,10 @@ pub enum Step {
         id: String,
         uid: String,
     },
+    /// Issues a recovery into its Secret, and notes that.
+    IssueRecovery(Box<Issue>),
+    /// Deletes a Secret of the resource's own, if it is there.
+    DeleteSecret(OwnSecret),
     Delete {
         id: String,
     },
@@ -120,6 +140,8 @@ pub struct Plan {
     pub owned_paths: Vec<String>,
     /// The traits as the steps leave them: what a refusal is explained by.
     pub traits: Value,
+    /// Why none of it may be done.
+    pub refusal: Option<Verdict>,
 }
 
 impl Plan {
@@ -149,6 +171,7 @@ fn owned_paths(desired: &Desired) -> Vec<String> {
     paths.extend(json::leaves(METADATA_ADMIN, &desired.metadata_admin));
     paths.extend(desired.external_id.is_some().then(|| EXTERNAL_ID.to_owned()));
     paths.extend(desired.organization_id.is_some().then(|| ORGANIZATION_ID.to_owned()));
+    paths.extend(desired.links.paths());
     paths.sort_unstable();
     paths
 }

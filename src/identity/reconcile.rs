@@ -12,11 +12,12 @@ use super::desired::{self, Desired, Handling};
 use super::failure::{self, Halt, Sent};
 use super::inputs::{self, Inputs};
 use super::observe::Search;
-use super::plan::{self, Observed, Plan};
-use super::record::{api, finish, subject, uid, write};
-use super::status::{self, Outcome, Seen};
+use super::plan::{Observed, Plan};
+use super::record::{Course, action, api, expiry, finish, subject, uid, write};
+use super::status::{self, Outcome, RecoverySeen, Seen};
 use super::validity::Phase;
-use super::{addresses, admission, enforce, lock_out, read_secrets, release, unreadable};
+use super::watch::Watch;
+use super::{absent, addresses, admission, enforce, lock_out, read_secrets, recover, recovery, release, unreadable};
 use crate::api::identity::KratosIdentity;
 use crate::api::instance::Mode;
 use crate::api::{IDENTITY_FINALIZER, Reason, Verdict};
@@ -34,17 +35,19 @@ pub async fn reconcile(object: Arc<IdentityObject>, context: Arc<Context>) -> Re
         return release::reconcile(resource, &context).await;
     }
     let handling = desired::handling(&resource.spec);
+    let mut course = Course { boundary: None, lapse: recover::expire(resource, &context).await };
     if handling.suspended {
-        let status = status::suspended(subject(resource), Timestamp::now());
+        let status = status::suspended(subject(resource), course.recovery(), Timestamp::now());
+        let expiry = expiry(Some(&status));
         write(resource, status, &context).await?;
-        return Ok(Action::await_change());
+        return Ok(action(None, expiry));
     }
-    let boundary = desired::phase(&resource.spec, Timestamp::now()).and_then(Phase::boundary);
+    course.boundary = desired::phase(&resource.spec, Timestamp::now()).and_then(Phase::boundary);
     let result = look(resource, handling, &context).await;
     if let Err(halt) = &result {
-        lock_out::after(halt, resource, &handling, &context).await;
+        course.lapse = lock_out::after(halt, resource, &handling, &context).await.or(course.lapse);
     }
-    finish(resource, result, boundary, &context).await
+    finish(resource, result, course, &context).await
 }
 
 /// Everything up to the outcome.
@@ -53,7 +56,7 @@ async fn look(resource: &KratosIdentity, handling: Handling, context: &Context) 
     let inputs = inputs::gather(resource, &place, context).await?;
     let secrets = read_secrets::read(resource, context).await?;
     let mut desired = desired::parse(&resource.spec, &secrets, Timestamp::now())?;
-    ensure_callable(&inputs, &desired)?;
+    ensure_callable(&inputs, &desired, context).await?;
     let only_looks = handling.mode == Mode::Observe || inputs.instance.settings.mode == Mode::Observe;
     let traits = Value::Object(desired.traits.clone());
     let adoption = desired.adoption.clone();
@@ -67,21 +70,24 @@ async fn look(resource: &KratosIdentity, handling: Handling, context: &Context) 
     if let (Observed::Absent, Some(verdict)) = (&observed, &desired.lacks) {
         return Err(verdict.clone().into());
     }
-    ensure_not_adopted(&desired, &observed)?;
+    ensure_not_adopted(&inputs, &desired, &observed)?;
+    let secret = recover::look(&search, &desired, &observed).await?;
     note_sessions(&search, &desired, &mut observed).await?;
-    let plan = plan::plan(&inputs.claimant, &desired, &observed, Timestamp::now());
-    admission::ensure(&search, &observed, &plan).await?;
-    let seen = if only_looks {
-        report(&inputs, &desired, observed, plan)
+    let plan = enforce::planned(&search, &desired, &mut observed).await?;
+    let (seen, recovery) = if only_looks {
+        let changes = recover::plan(&search, &desired, &observed, &secret).changes;
+        let drift = plan.drift().into_iter().chain(changes).collect();
+        (report(&inputs, &desired, observed, plan, drift), RecoverySeen::Unknown)
     } else {
         hold(resource, &inputs, context).await?;
-        enforce::run(&search, &desired, observed, plan).await?
+        let seen = enforce::run(&search, &desired, observed, plan).await?;
+        recover::run(&search, &desired, seen, secret).await?
     };
-    Ok(Outcome { verdict: done(only_looks, &desired), instance: Some(inputs::reference(&place)), seen })
+    Ok(Outcome { verdict: done(only_looks, &desired), instance: Some(inputs::reference(&place)), seen, recovery })
 }
 
-/// Whoever takes an identity over may not say that its addresses are verified.
-fn ensure_not_adopted(desired: &Desired, observed: &Observed) -> Result<(), Verdict> {
+/// Whoever takes an identity over may not say that its addresses are verified, nor get a way into its account.
+fn ensure_not_adopted(inputs: &Inputs, desired: &Desired, observed: &Observed) -> Result<(), Verdict> {
     let is_adopted = match observed {
         Observed::Present(present) => present.mark.as_ref().is_some_and(|mark| mark.adopted),
         Observed::Absent => false,
@@ -90,12 +96,23 @@ fn ensure_not_adopted(desired: &Desired, observed: &Observed) -> Result<(), Verd
         let message = "spec.verifiedAddresses isn't for an identity that was adopted: remove it";
         return Err(Verdict::new(Reason::InvalidSpec, message));
     }
-    Ok(())
+    recovery::ensure_not_adopted(desired.recovery.as_ref(), is_adopted, &inputs.claimant)
 }
 
 /// No request while the instance is down, or for a field that the server is known not to have.
-fn ensure_callable(inputs: &Inputs, desired: &Desired) -> Result<(), Halt> {
+async fn ensure_callable(inputs: &Inputs, desired: &Desired, context: &Context) -> Result<(), Halt> {
     inputs.ensure_open()?;
+    let first_factor = desired.absent.iter().find(|kind| absent::is_first_factor(**kind));
+    let newer = match first_factor {
+        Some(kind) => Some(format!("the deletion of credentials of type {}", kind.as_str())),
+        None => (!desired.links.saml.is_empty()).then(|| "SAML links".to_owned()),
+    };
+    if let Some(newer) = newer {
+        let is_supported = inputs.instance.removes_first_factors().await;
+        if !is_supported.map_err(|error| inputs.halt(&error, Sent::default(), context))? {
+            return Err(Halt::Refused(failure::unsupported(&newer)));
+        }
+    }
     let fields = [("external_id", &desired.external_id), ("organization_id", &desired.organization_id)];
     match fields.iter().find(|(field, value)| value.is_some() && inputs.instance.shared.is_lacking(field)) {
         Some((field, _)) => Err(Halt::Refused(failure::unsupported(field))),
@@ -152,8 +169,7 @@ async fn note_sessions(search: &Search<'_>, desired: &Desired, observed: &mut Ob
 
 /// Observe mode: what would be done. Outside the instance's namespace nothing shows of what isn't ours; an identity
 /// that isn't ours never gets this far.
-fn report(inputs: &Inputs, desired: &Desired, observed: Observed, plan: Plan) -> Seen {
-    let drift = plan.drift();
+fn report(inputs: &Inputs, desired: &Desired, observed: Observed, plan: Plan, drift: Vec<String>) -> Seen {
     match observed {
         // Nothing is created; and whether there is something to take over doesn't show.
         Observed::Absent if desired.adoption.is_some() => Seen::Absent { drift: Vec::new() },
@@ -162,7 +178,9 @@ fn report(inputs: &Inputs, desired: &Desired, observed: Observed, plan: Plan) ->
         Observed::Absent => Seen::Absent { drift },
         Observed::Present(present) => {
             let place = Place::new(inputs.claimant.namespace.as_str(), inputs.claimant.name.as_str());
+            let watch = Watch::new(desired, &present.identity).leaving(&present.identity, present.contents);
             inputs.instance.shared.managed.note(&place, &present.identity, Instant::now());
+            inputs.instance.shared.managed.watch(&present.identity.id, watch);
             // Its schema may still be another than the manifest's: which identifiers are stale shows once it isn't.
             Seen::Present {
                 identity: Box::new(present.identity),

@@ -3,51 +3,76 @@
 
 use std::time::Duration;
 
-use k8s_openapi::jiff::Timestamp;
+use k8s_openapi::jiff::{SignedDuration, Timestamp};
 use kube::runtime::controller::Action;
 use kube::{Api, Resource, ResourceExt};
 
 use super::failure::Halt;
 use super::inputs;
-use super::status::{self, Outcome, Seen, Subject};
+use super::recovery;
+use super::status::{self, Outcome, RecoverySeen, Seen, Subject};
 use super::validity;
-use crate::api::identity::{InstanceRef, KratosIdentity, KratosIdentityStatus};
+use crate::api::identity::{IdentityState, InstanceRef, KratosIdentity, KratosIdentityStatus};
 use crate::api::{Reason, Verdict, condition, requested_at};
 use crate::backoff;
 use crate::context::{Context, IdentityObject};
 use crate::events::Happening;
 use crate::kube_write;
 use crate::place::Place;
+use crate::policy::poke;
 
 const FIRST_RETRY: Duration = Duration::from_secs(1);
 const LAST_RETRY: Duration = Duration::from_mins(5);
-/// How long to wait for an instance that isn't usable, should its change be missed.
+/// How long to wait for an instance that isn't usable, should its change be missed; and for a Secret that can't be deleted.
 const NO_INSTANCE: Duration = Duration::from_mins(1);
 /// How long a wait must last, for a resource that is new, before it is written into its status.
 const WORTH_A_WRITE: Duration = Duration::from_secs(3);
 
-/// Status, and when to look again: no later than at `boundary`, when what is wanted changes by itself.
+/// What happens to a resource as time passes.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Course {
+    /// When what is wanted changes by itself.
+    pub boundary: Option<Timestamp>,
+    /// What is said of a recovery whose Secret was deleted before the look, or although it came to nothing.
+    pub lapse: Option<Verdict>,
+}
+
+impl Course {
+    pub fn recovery(&self) -> RecoverySeen {
+        self.lapse.clone().map_or(RecoverySeen::Unknown, RecoverySeen::Lapsed)
+    }
+}
+
+/// Status, and when to look again: no later than when what is wanted, or a recovery, changes by itself.
 pub async fn finish(
     resource: &KratosIdentity,
     result: Result<Outcome, Halt>,
-    boundary: Option<Timestamp>,
+    course: Course,
     context: &Context,
 ) -> Result<Action, kube::Error> {
     let uid = uid(resource);
     let subject = subject(resource);
-    let outcome = |verdict| Outcome { verdict, instance: chosen_instance(resource, context), seen: Seen::Unknown };
+    let recovery = course.recovery();
+    let boundary = course.boundary.into_iter().chain(expiry(resource.status.as_ref())).min();
+    let outcome = |verdict| {
+        let instance = chosen_instance(resource, context);
+        Outcome { verdict, instance, seen: Seen::Unknown, recovery }
+    };
     let (outcome, after) = match result {
         Ok(outcome) => {
             context.memory.update(&uid, |remembered| remembered.failures = 0);
             // Observing shows what a listing can't: an identity that isn't there.
-            if matches!(outcome.seen, Seen::Absent { .. }) {
+            // And nobody tells that a recovery can be issued after all.
+            if matches!(outcome.seen, Seen::Absent { .. }) || is_recovery_refused(&outcome) {
                 wait(resource, &outcome.verdict, context);
             }
             (outcome, at_the_resync(resource, context))
         }
         Err(Halt::Waiting(verdict)) => {
             let after = wait(resource, &verdict, context);
-            if let Some(action) = without_a_write((subject, &verdict), &uid, (after, boundary), context) {
+            if course.lapse.is_none()
+                && let Some(action) = without_a_write((subject, &verdict), &uid, (after, boundary), context)
+            {
                 return Ok(action);
             }
             (outcome(verdict), after)
@@ -58,13 +83,18 @@ pub async fn finish(
                 // A probe that succeeds doesn't say that this request would: it isn't sent whenever the gate opens.
                 failures => Some(backoff::delay(FIRST_RETRY, LAST_RETRY, failures)),
             };
-            if let Some(action) = without_a_write((subject, &verdict), &uid, (after, boundary), context) {
+            if course.lapse.is_none()
+                && let Some(action) = without_a_write((subject, &verdict), &uid, (after, boundary), context)
+            {
                 return Ok(action);
             }
             (outcome(verdict), after)
         }
         Err(Halt::Refused(verdict)) => {
-            wait(resource, &verdict, context);
+            // Those that are held are looked at when they are released, however many listings there are until then.
+            if verdict.reason != Reason::DeletionHeld {
+                wait(resource, &verdict, context);
+            }
             (outcome(verdict), at_the_resync(resource, context))
         }
         Err(Halt::Retry { verdict, after }) => {
@@ -75,13 +105,26 @@ pub async fn finish(
         Err(Halt::Kubernetes(error)) => return Err(error),
     };
     let next = status::next(subject, outcome, Timestamp::now());
+    let boundary = course.boundary.into_iter().chain(expiry(Some(&next))).min();
     write(resource, next, context).await?;
     Ok(action(after, boundary))
 }
 
+/// When a recovery expires whose Secret is there. One that couldn't be deleted then is tried again.
+pub fn expiry(status: Option<&KratosIdentityStatus>) -> Option<Timestamp> {
+    let (_, at) = recovery::shown(status)?;
+    let now = Timestamp::now();
+    if at > now { Some(at) } else { now.checked_add(SignedDuration::try_from(NO_INSTANCE).ok()?).ok() }
+}
+
+fn is_recovery_refused(outcome: &Outcome) -> bool {
+    let is_refused = |reason| matches!(reason, Reason::RecoveryDisabled | Reason::SecretNotReady);
+    matches!(&outcome.recovery, RecoverySeen::Stands(standing) if is_refused(standing.verdict.reason))
+}
+
 /// The next look: after the time given, or at the boundary if that comes first. Every look says so anew, so that one
 /// that was asked for in between loses nothing.
-fn action(after: Option<Duration>, boundary: Option<Timestamp>) -> Action {
+pub fn action(after: Option<Duration>, boundary: Option<Timestamp>) -> Action {
     let boundary = boundary.map(|boundary| validity::wait(boundary, Timestamp::now()));
     let first = after.into_iter().chain(boundary).min();
     first.map_or_else(Action::await_change, Action::requeue)
@@ -164,6 +207,14 @@ pub async fn write(
         // It is gone: nothing to say any more.
         Err(kube::Error::Api(status)) if status.code == 404 => return Ok(()),
         Err(error) => return Err(error),
+    }
+    let is_inactive = |status: &KratosIdentityStatus| status.state == Some(IdentityState::Inactive);
+    if is_inactive(&next)
+        && !resource.status.as_ref().is_some_and(is_inactive)
+        && let Ok(instance) = inputs::instance_place(resource, context)
+    {
+        // Sessions may be its policies' business now.
+        poke::deactivated(context, &instance, &resource.namespace().unwrap_or_default());
     }
     let stalled = |status: &KratosIdentityStatus| {
         condition::find(&status.conditions, condition::STALLED)

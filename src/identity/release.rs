@@ -16,13 +16,16 @@ use super::inputs::{self, Inputs};
 use super::mark::{Found, Mark};
 use super::observe::Search;
 use super::plan::{self, Leaving};
-use super::record::{api, finish, uid};
+use super::record::{Course, api, finish, uid};
 use crate::api::identity::KratosIdentity;
 use crate::api::instance::Mode;
 use crate::api::lifecycle::DeletionPolicy;
 use crate::api::{IDENTITY_FINALIZER, Reason, Verdict};
 use crate::context::{Context, IdentityObject};
 use crate::events::Happening;
+use crate::instance::protect::{self, Answer};
+use crate::instance::protection::Deletion;
+use crate::instance::standing;
 use crate::kratos::{Identity, Travel};
 use crate::kube_write;
 
@@ -47,7 +50,7 @@ pub async fn reconcile(resource: &KratosIdentity, context: &Context) -> Result<A
             context.events.publish(&live, happening(&release));
             Ok(Action::await_change())
         }
-        Err(halt) => finish(&live, Err(with_escape(halt)), None, context).await,
+        Err(halt) => finish(&live, Err(with_escape(halt)), Course::default(), context).await,
     }
 }
 
@@ -74,6 +77,7 @@ async fn release(resource: &KratosIdentity, context: &Context) -> Result<Release
     if mode == Mode::Observe {
         return Ok(Release::Kept("the resource was only observing"));
     }
+    let Some(going) = protect::deletion_of(resource) else { return Err(uncounted()) };
     let place = inputs::instance_place(resource, context)?;
     let namespace = resource.namespace().unwrap_or_default();
     let instance = match inputs::instance(&place, &namespace, context).await {
@@ -89,8 +93,11 @@ async fn release(resource: &KratosIdentity, context: &Context) -> Result<Release
     let claimant = inputs::claimant(resource, &instance, context).await?;
     let inputs = Inputs { instance, claimant };
     inputs.ensure_open()?;
+    inputs.ensure_whole(context)?;
     let search = search(resource, &inputs, context);
-    let (ours, has_lost_mark) = search.all_ours().await?;
+    // One that was counted, or released, may have been dealt with already.
+    let is_granted = protect::is_granted(&inputs.instance, &going, context);
+    let (ours, has_lost_mark) = search.all_ours(is_granted).await?;
     if ours.is_empty() && has_lost_mark {
         return Ok(Release::Kept("its mark doesn't say any more that it is this resource's"));
     }
@@ -106,11 +113,15 @@ async fn release(resource: &KratosIdentity, context: &Context) -> Result<Release
     let known = search.remembered.ours.as_ref().map(|(_, mark)| mark);
     let leaving = Leaving { claimant: &inputs.claimant, policy: deletion, delete_after, known };
     let steps = plan::plan_deletion(leaving, &ours)?;
-    match apply::apply(&inputs.instance, &steps, Travel::Together).await {
+    if !ours.is_empty() {
+        ensure_granted(&inputs, going, context).await?;
+    }
+    match apply::apply(&inputs.instance, &context.client, &steps, Travel::Together).await {
         Ok(_) => {}
         Err(ApplyError::Create { error, .. } | ApplyError::Other(error)) => {
             return Err(inputs.halt(&error, Sent::default(), context));
         }
+        Err(ApplyError::Kubernetes(error)) => return Err(error.into()),
         Err(error @ (ApplyError::Undone | ApplyError::Taken)) => {
             let verdict = Verdict::new(Reason::Progressing, format!("{error}; it is deactivated again"));
             return Err(Halt::Retry { verdict, after: None });
@@ -130,6 +141,20 @@ async fn release(resource: &KratosIdentity, context: &Context) -> Result<Release
     })
 }
 
+/// The deletion is counted before anything is done; beyond the instance's limit it is held.
+async fn ensure_granted(inputs: &Inputs, going: Deletion, context: &Context) -> Result<(), Halt> {
+    match protect::ask(&inputs.instance, going, context).await {
+        Answer::Granted => Ok(()),
+        Answer::Held => Err(Halt::Refused(standing::held(&inputs.instance.place))),
+        Answer::Unknown => Err(uncounted()),
+    }
+}
+
+fn uncounted() -> Halt {
+    let verdict = Verdict::new(Reason::Progressing, "the deletion couldn't be counted yet; it is tried again");
+    Halt::Retry { verdict, after: None }
+}
+
 /// Ends a grace period that had begun before the resource was let go by Orphan: its identity isn't to be deleted.
 async fn take_back(resource: &KratosIdentity, context: &Context) -> Result<(), Halt> {
     let place = inputs::instance_place(resource, context)?;
@@ -141,11 +166,12 @@ async fn take_back(resource: &KratosIdentity, context: &Context) -> Result<(), H
     let inputs = Inputs { instance, claimant };
     inputs.ensure_open()?;
     let search = search(resource, &inputs, context);
-    let (ours, _) = search.all_ours().await?;
+    let (ours, _) = search.all_ours(true).await?;
     let steps = plan::plan_keeping(&ours);
-    let applied = apply::apply(&inputs.instance, &steps, Travel::Together).await;
+    let applied = apply::apply(&inputs.instance, &context.client, &steps, Travel::Together).await;
     applied.map(drop).map_err(|error| match error {
         ApplyError::Create { error, .. } | ApplyError::Other(error) => inputs.halt(&error, Sent::default(), context),
+        ApplyError::Kubernetes(error) => error.into(),
         ApplyError::Undone | ApplyError::Taken => {
             Halt::Retry { verdict: Verdict::new(Reason::Progressing, error.to_string()), after: None }
         }

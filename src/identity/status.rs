@@ -5,7 +5,8 @@ use k8s_openapi::jiff::Timestamp;
 use super::actions;
 use super::desired::from_kratos;
 use super::mark::{Found, Mark};
-use crate::api::condition::{self, DRIFTED, READY, STALE_IDENTIFIERS, SUSPENDED, State};
+use super::recovery::{self, Standing};
+use crate::api::condition::{self, DRIFTED, READY, RECOVERY_ISSUED, STALE_IDENTIFIERS, SUSPENDED, State};
 use crate::api::identity::{InstanceRef, KratosIdentityStatus};
 use crate::api::{Reason, Verdict};
 use crate::kratos::Identity;
@@ -22,6 +23,19 @@ pub struct Outcome {
     /// The instance that was chosen; `None` if it didn't come to that.
     pub instance: Option<InstanceRef>,
     pub seen: Seen,
+    pub recovery: RecoverySeen,
+}
+
+/// What is known about the recovery.
+#[derive(Clone, Debug, PartialEq)]
+pub enum RecoverySeen {
+    /// Nothing new: what the status says about it stays.
+    Unknown,
+    /// Nothing new, but that its Secret was deleted.
+    Lapsed(Verdict),
+    /// None is wanted.
+    Nothing,
+    Stands(Standing),
 }
 
 /// What is known about the identity.
@@ -63,24 +77,26 @@ impl Subject<'_> {
 /// The status after a look.
 pub fn next(subject: Subject<'_>, outcome: Outcome, now: Timestamp) -> KratosIdentityStatus {
     let mut status = subject.current.cloned().unwrap_or_default();
-    let Outcome { verdict, instance, seen } = outcome;
+    let Outcome { verdict, instance, seen, recovery } = outcome;
     observe_generation(&mut status, subject, verdict.reason);
     status.instance = instance.or(status.instance);
     condition::clear(&mut status.conditions, SUSPENDED);
     condition::summarize(&mut status.conditions, &verdict, subject.generation, now);
+    note_recovery(&mut status, recovery, subject.generation, now);
     match seen {
         Seen::Unknown => return status,
         Seen::Absent { drift } => {
             (status.identity_id, status.schema_id, status.state, status.actions) = (None, None, None, None);
             status.owned_paths.clear();
             condition::clear(&mut status.conditions, STALE_IDENTIFIERS);
+            note_recovery(&mut status, RecoverySeen::Nothing, subject.generation, now);
             status.drift = drift;
         }
         Seen::Present { identity, owned_paths, drift, stale_identifiers } => {
             note_stale_identifiers(&mut status, stale_identifiers, subject.generation, now);
             // A mark that was wiped says nothing: what was done stays known.
             if let Found::Mark(mark) = Mark::read(&identity.metadata_admin) {
-                status.actions = actions::statuses(&mark.actions);
+                status.actions = actions::statuses(&mark.actions, recovery::action_status(&mark));
             }
             status.identity_id = Some(identity.id);
             status.schema_id = Some(identity.schema_id);
@@ -103,6 +119,23 @@ pub fn next(subject: Subject<'_>, outcome: Outcome, now: Timestamp) -> KratosIde
     status
 }
 
+fn note_recovery(status: &mut KratosIdentityStatus, recovery: RecoverySeen, generation: i64, now: Timestamp) {
+    let (is_issued, verdict) = match recovery {
+        RecoverySeen::Unknown => return,
+        RecoverySeen::Nothing => {
+            status.recovery = None;
+            condition::clear(&mut status.conditions, RECOVERY_ISSUED);
+            return;
+        }
+        RecoverySeen::Lapsed(verdict) => (false, verdict),
+        RecoverySeen::Stands(Standing { status: shown, is_issued, verdict }) => {
+            status.recovery = shown;
+            (is_issued, verdict)
+        }
+    };
+    condition::set(&mut status.conditions, RECOVERY_ISSUED, is_issued, &verdict, generation, now);
+}
+
 /// Present only while there are any; says how many, never which.
 fn note_stale_identifiers(status: &mut KratosIdentityStatus, count: usize, generation: i64, now: Timestamp) {
     if count == 0 {
@@ -117,13 +150,14 @@ fn note_stale_identifiers(status: &mut KratosIdentityStatus, count: usize, gener
     condition::set(&mut status.conditions, STALE_IDENTIFIERS, true, &verdict, generation, now);
 }
 
-/// The status of a suspended resource: nothing was looked at.
-pub fn suspended(subject: Subject<'_>, now: Timestamp) -> KratosIdentityStatus {
+/// The status of a suspended resource: nothing was looked at, but a recovery may have expired.
+pub fn suspended(subject: Subject<'_>, recovery: RecoverySeen, now: Timestamp) -> KratosIdentityStatus {
     let mut status = subject.current.cloned().unwrap_or_default();
     let verdict =
         Verdict::new(Reason::Suspended, "spec.suspend is true: the identity is neither looked at nor changed");
     observe_generation(&mut status, subject, verdict.reason);
     condition::set(&mut status.conditions, SUSPENDED, true, &verdict, subject.generation, now);
+    note_recovery(&mut status, recovery, subject.generation, now);
     // What was being retried isn't any more; whether it is ready stays as it was last seen.
     condition::clear(&mut status.conditions, condition::RECONCILING);
     if condition::find(&status.conditions, READY).is_none() {

@@ -6,7 +6,7 @@ use kube::runtime::controller::Action;
 use kube::{Api, Resource, ResourceExt};
 use serde_json::Value;
 
-use super::status::{self, Outcome, Seen, Subject};
+use super::status::{self, Outcome, RecoverySeen, Seen, Subject};
 use crate::api::identity::{KratosIdentity, KratosIdentityStatus};
 use crate::api::{IDENTITY_FINALIZER, Reason, Verdict};
 use crate::context::{Context, IdentityObject};
@@ -58,5 +58,9 @@ fn next(live: &DynamicObject, current: Option<&KratosIdentityStatus>, is_deletin
         current,
     };
     let verdict = Verdict::new(Reason::InvalidSpec, message);
-    status::next(subject, Outcome { verdict, instance: None, seen: Seen::Unknown }, Timestamp::now())
+    status::next(
+        subject,
+        Outcome { verdict, instance: None, seen: Seen::Unknown, recovery: RecoverySeen::Unknown },
+        Timestamp::now(),
+    )
 }

@@ -1,8 +1,9 @@
 //! An instance that can be called: its settings, its client, and what is remembered between reconciles.
 
 use std::collections::HashSet;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use futures::TryStreamExt;
 use tokio_util::sync::CancellationToken;
 
 use super::connect::Credentials;
@@ -10,12 +11,16 @@ use super::gate::Gate;
 use super::listing::Listing;
 use super::managed::Managed;
 use super::pending::Pending;
+use super::protect::Protector;
 use super::rules::Rules;
 use super::schemas::Schemas;
 use super::settings::Settings;
 use crate::api::Verdict;
-use crate::kratos::{Batcher, Client};
+use crate::kratos::{Batcher, Class, Client, CredentialType, Error, IdentityFilter};
 use crate::place::Place;
+
+/// No identity has this id: asking for it goes through Kratos' authentication and its database and finds nothing.
+pub(super) const NOBODY: &str = "00000000-0000-0000-0000-000000000000";
 
 /// One instance as it stands now. Made anew when its resource changes; what is remembered is shared by all of them.
 #[derive(Debug)]
@@ -37,6 +42,27 @@ pub struct Handle {
     pub shared: Arc<Shared>,
 }
 
+impl Handle {
+    /// Whether the server has SAML links, and deletes passwords and links but for the last thing to log in with (v25.4
+    /// and later). Found out by a read that shows nothing: earlier ones don't know the word. Asked once.
+    pub async fn removes_first_factors(&self) -> Result<bool, Error> {
+        let known = *self.shared.newer();
+        if let Some(is_newer) = known {
+            return Ok(is_newer);
+        }
+        let filter =
+            IdentityFilter { include_credential: vec![CredentialType::Saml], ..IdentityFilter::by_ids([NOBODY]) };
+        let asked = std::pin::pin!(self.client.list_identities(filter)).try_next().await;
+        let is_newer = match asked {
+            Ok(_) => true,
+            Err(error) if error.class() == Class::Rejected => false,
+            Err(error) => return Err(error),
+        };
+        *self.shared.newer() = Some(is_newer);
+        Ok(is_newer)
+    }
+}
+
 /// What outlives a change of the instance's resource.
 #[derive(Debug, Default)]
 pub struct Shared {
@@ -45,19 +71,27 @@ pub struct Shared {
     pub managed: Managed,
     /// Identities whose grace period runs.
     pub pending: Pending,
+    pub protector: Protector,
     pub schemas: Schemas,
     /// Resources that wait for the gate to open or for a listing to be completed.
     pub waiting: Waiting,
-    /// Fields that this server turned out not to know.
+    /// Fields that this server turned out not to know, and methods that are switched off.
     pub lacking: Mutex<HashSet<&'static str>>,
+    /// Whether it is v25.4 or later, once that was asked for.
+    newer: Mutex<Option<bool>>,
     /// Ends the listings.
     pub stopped: CancellationToken,
 }
 
 impl Shared {
-    /// Notes that the server doesn't know a field.
+    /// Notes that the server doesn't know a field, or that a method is switched off.
     pub fn lacks(&self, field: &'static str) {
         self.lacking.lock().unwrap_or_else(PoisonError::into_inner).insert(field);
+    }
+
+    /// Notes that the server knows it after all.
+    pub fn has(&self, field: &'static str) {
+        self.lacking.lock().unwrap_or_else(PoisonError::into_inner).remove(field);
     }
 
     /// Whether the server is known not to know a field.
@@ -68,6 +102,11 @@ impl Shared {
     /// Forgets what the server can't do: it may have been replaced by a newer one.
     pub fn may_be_another_server(&self) {
         self.lacking.lock().unwrap_or_else(PoisonError::into_inner).clear();
+        *self.newer() = None;
+    }
+
+    fn newer(&self) -> MutexGuard<'_, Option<bool>> {
+        self.newer.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -51,15 +51,14 @@ struct State {
 impl Listing {
     /// Looks a place up in the last complete listing, if that one began at or after `after` (`None`: any).
     pub fn find(&self, place: &Place, after: Option<Instant>) -> Lookup {
-        let mut state = self.state();
+        let state = self.state();
         let recent = state.begun.is_some_and(|begun| after.is_none_or(|after| begun >= after));
         if recent {
             return Lookup::Known(state.by_place.get(place).cloned().unwrap_or_default());
         }
+        drop(state);
         if let Some(after) = after {
-            state.wanted.insert(after);
-            drop(state);
-            self.changed.notify_one();
+            self.want(after);
         }
         Lookup::NotYet
     }
@@ -73,6 +72,21 @@ impl Listing {
         }
         state.unsettled.insert(place.clone(), until);
         state.unsettled.len()
+    }
+
+    /// Ids of the identities whose mark names a place that is meant. `None`: no listing has been completed yet, and one is
+    /// under way.
+    pub fn ids(&self, is_meant: impl Fn(&Place) -> bool) -> Option<Vec<String>> {
+        let state = self.state();
+        state.begun?;
+        let meant = state.by_place.iter().filter(|(place, _)| is_meant(place));
+        Some(meant.flat_map(|(_, ids)| ids.iter().cloned()).collect())
+    }
+
+    /// Asks for a listing that begins at or after `after`.
+    pub fn want(&self, after: Instant) {
+        self.state().wanted.insert(after);
+        self.changed.notify_one();
     }
 
     /// Notes an identity that we just made or took back, so that it is found before the next listing.

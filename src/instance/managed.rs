@@ -7,6 +7,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 use crate::identity::json;
+use crate::identity::watch::Watch;
 use crate::kratos::Identity;
 use crate::place::Place;
 
@@ -35,13 +36,28 @@ struct Known {
     place: Place,
     digest: u64,
     as_of: Instant,
+    watch: Watch,
 }
 
 impl Managed {
     /// Notes how an identity stood when a reconcile ended.
     pub fn note(&self, place: &Place, identity: &Identity, as_of: Instant) {
-        let known = Known { place: place.clone(), digest: digest(identity), as_of };
-        self.by_id().insert(identity.id.clone(), known);
+        let mut by_id = self.by_id();
+        let watch = by_id.remove(&identity.id).map(|known| known.watch).unwrap_or_default();
+        let known = Known { place: place.clone(), digest: digest(identity), as_of, watch };
+        by_id.insert(identity.id.clone(), known);
+    }
+
+    /// What a listing is to look for in the credentials of an identity that was noted.
+    pub fn watch(&self, id: &str, watch: Watch) {
+        if let Some(known) = self.by_id().get_mut(id) {
+            known.watch = watch;
+        }
+    }
+
+    /// Whether a listing is to show credentials, because of any identity.
+    pub fn watches(&self) -> bool {
+        self.by_id().values().any(|known| !known.watch.is_empty())
     }
 
     pub fn forget(&self, id: &str) {
@@ -49,9 +65,11 @@ impl Managed {
     }
 
     /// The resource whose identity a page shows changed. A page asked for before our last look says nothing.
-    pub fn changed(&self, identity: &Identity, requested_at: Instant) -> Option<Place> {
+    /// `shows_credentials`: whether the page was asked for with what is watched.
+    pub fn changed(&self, identity: &Identity, requested_at: Instant, shows_credentials: bool) -> Option<Place> {
         let known = self.by_id().get(&identity.id).cloned()?;
-        (requested_at > known.as_of && digest(identity) != known.digest).then_some(known.place)
+        let is_off = shows_credentials && !known.watch.is_empty() && known.watch.is_off(identity);
+        (requested_at > known.as_of && (is_off || digest(identity) != known.digest)).then_some(known.place)
     }
 
     /// The resources whose identity a complete listing, begun at `begun`, doesn't show any more.

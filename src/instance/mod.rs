@@ -1,6 +1,6 @@
 //! `KratosInstance`: where a Kratos is, whether it answers, and who may use it.
 //!
-//! `settings`, `consent`, `rules` and `status` are pure. `handle` is what other kinds get to see, through the `registry`.
+//! `settings`, `consent`, `protection`, `rules` and `status` are pure. `handle` is what other kinds get to see, through the `registry`.
 
 pub mod connect;
 pub mod consent;
@@ -9,6 +9,8 @@ pub mod handle;
 pub mod listing;
 pub mod managed;
 pub mod pending;
+pub mod protect;
+pub mod protection;
 pub mod reconcile;
 pub mod references;
 pub mod registry;
@@ -16,6 +18,7 @@ pub mod rules;
 pub mod scan;
 pub mod schemas;
 pub mod settings;
+pub mod standing;
 pub mod status;
 
 pub use handle::Handle;

@@ -3,19 +3,19 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures::FutureExt;
 use k8s_openapi::jiff::Timestamp;
 use kube::api::{ApiResource, DynamicObject};
 use kube::runtime::controller::Action;
 use kube::{Api, Resource};
 
 use super::connect::{self, Credentials, ReadError};
-use super::handle::{Handle, Shared};
+use super::handle::{Handle, NOBODY, Shared};
 use super::registry::Entry;
 use super::rules::{self, Rules};
 use super::settings::{self, Settings};
-use super::{pending, references, scan};
-use crate::api::instance::{KratosInstance, KratosInstanceStatus, Mode};
+use super::standing::{unavailable, usable};
+use super::{pending, protect, references, scan};
+use crate::api::instance::{KratosInstance, KratosInstanceStatus};
 use crate::api::{INSTANCE_FINALIZER, Reason, Verdict, condition, requested_at};
 use crate::backoff;
 use crate::context::{Context, InstanceObject};
@@ -23,13 +23,12 @@ use crate::events::Happening;
 use crate::kratos::{Batcher, Error, IdentityFilter};
 use crate::kube_write;
 use crate::place::Place;
+use crate::policy::poke;
 
 /// How often a Secret or `ConfigMap` that isn't there, or of no use, is looked for.
 const LOOK_FOR_SECRETS: Duration = Duration::from_secs(5);
 /// How often an instance that is being deleted looks whether anything still refers to it, should a change be missed.
 const LOOK_FOR_REFERENCES: Duration = Duration::from_secs(10);
-/// No identity has this id: asking for it goes through Kratos' authentication and its database and finds nothing.
-const NOBODY: &str = "00000000-0000-0000-0000-000000000000";
 
 /// Reconciles one instance.
 pub async fn reconcile(object: Arc<InstanceObject>, context: Arc<Context>) -> Result<Action, kube::Error> {
@@ -52,11 +51,14 @@ pub async fn reconcile(object: Arc<InstanceObject>, context: Arc<Context>) -> Re
         Ok(connected) => connected,
         Err(verdict) => return unusable(instance, place, &context, verdict).await,
     };
+    // The release annotation may have a new value.
+    handle.shared.protector.reconsider();
     let (verdict, opened) = look(&handle, instance, is_new).await;
     let written = write_status(instance, &verdict, &handle, &context).await;
     // Whether or not that can be written: whoever waits for this is looked at.
     if is_new {
         context.pokes.identities(references::referring(&context, &place));
+        poke::instance_changed(&context, &place);
     } else if opened {
         context.pokes.identities(handle.shared.waiting.take());
     }
@@ -84,7 +86,7 @@ async fn hold(instance: &KratosInstance, place: &Place, context: &Context) -> Re
 /// Removes the finalizer where nothing that carries ours refers to the instance. Returns whether it is gone.
 async fn put_down(instance: &impl Resource, place: &Place, context: &Context) -> Result<bool, kube::Error> {
     // A process that has just started hasn't seen who refers to it.
-    if context.identities.wait_until_ready().now_or_never().is_none() {
+    if !context.identities_listed.initialized() {
         return Ok(false);
     }
     // The watch first, which costs nothing; then a live read, because the instance may go on its answer.
@@ -175,6 +177,7 @@ async fn connect(
     if kept.is_none() {
         tokio::spawn(pending::keep_deleting(place.clone(), Arc::clone(&handle.shared), Arc::clone(context)));
         tokio::spawn(scan::keep_listing(place.clone(), Arc::clone(&handle.shared), Arc::clone(context)));
+        tokio::spawn(protect::keep_protecting(place.clone(), Arc::clone(&handle.shared), Arc::clone(context)));
     }
     Ok(Ok((handle, true)))
 }
@@ -192,14 +195,14 @@ async fn parse_rules(settings: &Settings) -> Arc<Result<Rules, Verdict>> {
 async fn look(handle: &Handle, instance: &KratosInstance, is_new: bool) -> (Verdict, bool) {
     let gate = &handle.shared.gate;
     if !is_new && !is_due(handle, instance) {
-        return (if gate.is_open() { usable(handle) } else { unavailable(instance) }, false);
+        return (if gate.is_open() { usable(handle, instance) } else { unavailable(instance) }, false);
     }
     if !gate.is_open() || is_asked_for(instance) {
         handle.shared.may_be_another_server();
     }
     let interval = backoff::spread(handle.settings.resync_interval);
     match probe(handle).await {
-        Ok(()) => (usable(handle), gate.probed(true, interval)),
+        Ok(()) => (usable(handle, instance), gate.probed(true, interval)),
         Err(error) => {
             tracing::warn!(instance = %handle.place, %error, "Kratos gives no usable answer");
             gate.probed(false, interval);
@@ -228,38 +231,6 @@ async fn probe(handle: &Handle) -> Result<(), Error> {
     handle.shared.schemas.refresh(&handle.client).await
 }
 
-fn usable(handle: &Handle) -> Verdict {
-    if handle.is_deleting {
-        let message = "being deleted; kept until the identities that refer to it are dealt with";
-        return Verdict::new(Reason::Progressing, message);
-    }
-    if let Some(failure) = handle.shared.listing.failure() {
-        let message = format!(
-            "Kratos answers, but its identities can't be listed: {failure}; nothing new is created until they can \
-             (often an identity whose schema was removed from Kratos' configuration)"
-        );
-        return Verdict::new(Reason::KratosUnavailable, message);
-    }
-    if let Err(invalid) = &*handle.rules {
-        return invalid.clone();
-    }
-    match handle.settings.mode {
-        Mode::Enforce => Verdict::new(Reason::Reconciled, "Kratos answers"),
-        Mode::Observe => {
-            Verdict::new(Reason::Observed, "Kratos answers; mode Observe: nothing is changed through this instance")
-        }
-    }
-}
-
-/// The verdict while a probe isn't due: as it stands already.
-fn unavailable(instance: &KratosInstance) -> Verdict {
-    let conditions = instance.status.as_ref().map_or(&[][..], |status| &status.conditions);
-    let message = condition::find(conditions, condition::RECONCILING)
-        .filter(|condition| condition.reason == Reason::KratosUnavailable.as_str())
-        .map_or_else(|| "Kratos gives no usable answer; it is being probed".to_owned(), |found| found.message.clone());
-    Verdict::new(Reason::KratosUnavailable, message)
-}
-
 /// An instance that can't be called as it is.
 async fn unusable(
     instance: &KratosInstance,
@@ -273,6 +244,7 @@ async fn unusable(
     let written = write(instance, &verdict, None, context).await;
     if is_news {
         context.pokes.identities(references::referring(context, &place));
+        poke::instance_changed(context, &place);
     }
     written?;
     Ok(match verdict.reason {
@@ -313,6 +285,7 @@ async fn unreadable(object: &InstanceObject, place: &Place, context: &Context) -
     let Some(live) = api.get_opt(&place.name).await? else { return Ok(Action::await_change()) };
     let current = live.data.get("status").cloned();
     let current: Option<KratosInstanceStatus> = current.and_then(|status| serde_json::from_value(status).ok());
+    let current = current.map(super::status::without_protection);
     let asked = (live.metadata.generation.unwrap_or_default(), requested_at(live.metadata.annotations.as_ref()));
     let (cluster_id, now) = (&context.cluster_id, Timestamp::now());
     let next = super::status::next(current.as_ref(), &verdict, cluster_id, None, asked, now);
@@ -341,7 +314,8 @@ async fn write(
 ) -> Result<(), kube::Error> {
     let generation = instance.metadata.generation.unwrap_or_default();
     let asked = (generation, requested_at(instance.metadata.annotations.as_ref()));
-    let current = instance.status.as_ref();
+    let current = instance.status.clone().map(super::status::without_protection);
+    let current = current.as_ref();
     let next = super::status::next(current, verdict, &context.cluster_id, schemas, asked, Timestamp::now());
     if current == Some(&next) {
         return Ok(());

@@ -5,14 +5,19 @@ use std::time::Duration;
 
 use url::Url;
 
+use super::protection::Limits;
 use crate::api::instance::{
     AdmissionRule, AdoptionFrom, AllowedNamespaces, Auth, BearerToken, KeyRef, KratosInstanceSpec, Mode, Tls,
 };
+use crate::api::protection::Protection;
 use crate::api::{Reason, Verdict};
 use crate::kratos::RateLimit;
 
 const DEFAULT_REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
 const DEFAULT_RESYNC_INTERVAL: Duration = Duration::from_mins(5);
+const DEFAULT_MAX_DELETIONS: u32 = 20;
+const DEFAULT_WINDOW: Duration = Duration::from_mins(10);
+const DEFAULT_MAX_MISSING: u32 = 20;
 
 /// An instance's spec, validated.
 #[derive(Clone, Debug, PartialEq)]
@@ -27,6 +32,9 @@ pub struct Settings {
     /// What must hold for resources of other namespaces, as written; the handle has them parsed.
     pub rules: Vec<AdmissionRule>,
     pub adoption_from: AdoptionFrom,
+    /// Whether session rules may look at addresses.
+    pub trust_client_address: bool,
+    pub protection: Limits,
 }
 
 /// How Kratos is called, with secrets still as references.
@@ -72,6 +80,8 @@ pub fn parse(spec: &KratosInstanceSpec) -> Result<Settings, Verdict> {
         allowed_namespaces,
         rules,
         adoption_from,
+        trust_client_address,
+        protection,
     } = spec;
     let connection = Connection {
         admin_url: url("adminURL", admin_url)?,
@@ -95,7 +105,18 @@ pub fn parse(spec: &KratosInstanceSpec) -> Result<Settings, Verdict> {
         allowed_namespaces: allowed_namespaces.clone(),
         rules: rules.clone(),
         adoption_from: adoption_from.unwrap_or_default(),
+        trust_client_address: *trust_client_address,
+        protection: limits(protection.unwrap_or_default()),
     })
+}
+
+fn limits(protection: Protection) -> Limits {
+    let Protection { max_deletions, window, max_missing } = protection;
+    Limits {
+        max_deletions: max_deletions.unwrap_or(DEFAULT_MAX_DELETIONS),
+        window: window.map_or(DEFAULT_WINDOW, Into::into),
+        max_missing: max_missing.unwrap_or(DEFAULT_MAX_MISSING),
+    }
 }
 
 fn url(field: &str, text: &str) -> Result<Url, Verdict> {

@@ -10,6 +10,11 @@ use crate::api::instance::KratosInstanceStatus;
 const SHOWN_SCHEMAS: usize = 1024;
 const SHOWN_LENGTH: usize = 1024;
 
+/// A status as it is compared and written by whoever doesn't keep the protection: it has a writer of its own.
+pub fn without_protection(status: KratosInstanceStatus) -> KratosInstanceStatus {
+    KratosInstanceStatus { protection: None, ..status }
+}
+
 /// The status after a look. `schemas`: what Kratos serves, if that is known.
 pub fn next(
     current: Option<&KratosInstanceStatus>,

@@ -228,6 +228,6 @@ impl Listing {
             // A server whose page leads to itself would be read for ever.
             return Err(Error::new(OPERATION, Kind::Foreign(answer.status)));
         }
-        Ok(Some((Page { items: items.unwrap_or_default(), requested_at }, self)))
+        Ok(Some((Page { items: items.unwrap_or_default(), requested_at, total: None }, self)))
     }
 }

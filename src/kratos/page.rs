@@ -12,6 +12,8 @@ pub struct Page<T> {
     pub items: Vec<T>,
     /// When the page was asked for: what was written later need not be on it.
     pub requested_at: Instant,
+    /// How many there are on all pages, where the server says so.
+    pub total: Option<usize>,
 }
 
 /// The `page_token` of the `Link` header's `rel="next"`, if there is a next page. The link's host and path don't

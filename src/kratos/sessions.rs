@@ -80,7 +80,8 @@ impl Client {
         let requested_at = Instant::now();
         let answer = self.answer(&call).await?;
         let items: Option<Vec<Session>> = answer.json(OPERATION)?;
-        Ok((Page { items: items.unwrap_or_default(), requested_at }, next_page_token(&answer.headers)))
+        let total = total_count(&answer.headers);
+        Ok((Page { items: items.unwrap_or_default(), requested_at, total }, next_page_token(&answer.headers)))
     }
 
     /// Lists the sessions of one identity, with devices. An unknown identity has none. The pages' links are wrong

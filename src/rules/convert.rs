@@ -163,7 +163,7 @@ fn operator(name: &str) -> Option<Operator> {
 /// A function, and how many arguments it takes, that before the dot included.
 fn function(name: &str, is_method: bool) -> Option<(Function, usize)> {
     let is_either = matches!(name, "size");
-    let is_plain = matches!(name, "string" | "int" | "double");
+    let is_plain = matches!(name, "string" | "int" | "double" | "timestamp" | "duration");
     if !is_either && is_plain == is_method {
         return None;
     }
@@ -179,6 +179,8 @@ fn function(name: &str, is_method: bool) -> Option<(Function, usize)> {
         "string" => (Function::String, 1),
         "int" => (Function::Int, 1),
         "double" => (Function::Double, 1),
+        "timestamp" => (Function::Timestamp, 1),
+        "duration" => (Function::Duration, 1),
         _ => return None,
     })
 }

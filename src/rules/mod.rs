@@ -10,6 +10,7 @@ mod evaluate;
 mod functions;
 mod node;
 mod parse;
+mod uses;
 mod value;
 
 #[cfg(test)]
@@ -18,6 +19,7 @@ mod tests;
 use serde_json::Value as Json;
 
 pub use evaluate::Budget;
+pub use functions::seconds;
 
 /// Bytes of one expression.
 pub const MAX_LENGTH: usize = 4096;
@@ -74,6 +76,11 @@ impl Expression {
     /// Parses an expression over these variables. Blocks for some milliseconds.
     pub fn parse(text: &str, variables: &'static [&'static str]) -> Result<Self, Invalid> {
         parse::parse(text, variables).map(|root| Self { root })
+    }
+
+    /// Whether it may look at a field of a variable, given by its place among them. `None`: at the variable at all.
+    pub fn looks_at(&self, variable: usize, field: Option<&str>) -> bool {
+        uses::looks_at(&self.root, variable, field)
     }
 
     /// Asks it. `values` are those of the variables, in the same order.

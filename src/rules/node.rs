@@ -70,6 +70,8 @@ pub(super) enum Function {
     String,
     Int,
     Double,
+    Timestamp,
+    Duration,
 }
 
 /// A comprehension. Its accumulator and its item are the next two locals.

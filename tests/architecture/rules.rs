@@ -7,6 +7,7 @@ use crate::tree::{File, files};
 const PURE: &[&str] = &[
     "crate::api",
     "crate::changes",
+    "crate::identity::absent",
     "crate::identity::actions",
     "crate::identity::addresses",
     "crate::identity::adoption",
@@ -14,16 +15,20 @@ const PURE: &[&str] = &[
     "crate::identity::desired",
     "crate::identity::facts",
     "crate::identity::json",
+    "crate::identity::links",
     "crate::identity::mark",
     "crate::identity::password",
     "crate::identity::plan",
     "crate::identity::pointer",
+    "crate::identity::recovery",
     "crate::identity::schema",
     "crate::identity::secrets",
     "crate::identity::status",
     "crate::identity::traits_from",
     "crate::identity::validity",
+    "crate::identity::watch",
     "crate::instance::consent",
+    "crate::instance::protection",
     "crate::instance::rules",
     "crate::instance::settings",
     "crate::instance::status",
@@ -31,6 +36,13 @@ const PURE: &[&str] = &[
     "crate::kratos::batcher::sifting",
     "crate::kratos::types",
     "crate::place",
+    "crate::policy::address",
+    "crate::policy::desired",
+    "crate::policy::enrolment",
+    "crate::policy::judge",
+    "crate::policy::status",
+    "crate::policy::tally",
+    "crate::policy::view",
     "crate::rules",
     "crate::kratos::RateLimit",
 ];
@@ -38,13 +50,17 @@ const PURE: &[&str] = &[
 /// What a pure module may name of the client's module: wire types, plain settings, and what a failure is.
 const WIRE: &[&str] = &[
     "CreateIdentity",
+    "Credential",
     "CredentialImport",
     "CredentialType",
+    "Device",
     "Identity",
+    "OidcLink",
     "PasswordImport",
     "PatchOperation",
     "RateLimit",
     "Secret",
+    "Session",
     "State",
     "UpdateIdentity",
     "VerifiedAddressImport",
@@ -69,13 +85,29 @@ const CLOCKS: [&str; 5] = ["Instant::now", "SystemTime", "Timestamp::now", "Zone
 const PRINTERS: [&str; 7] = ["print", "println", "eprint", "eprintln", "dbg", "stdout", "stderr"];
 
 /// What one kind may know of the other: (who, of whom, these modules).
-const ACQUAINTANCES: [(&str, &str, &[&str]); 2] = [
+const ACQUAINTANCES: [(&str, &str, &[&str]); 6] = [
     (
         "crate::identity",
         "crate::instance",
-        &["Entry", "Handle", "consent", "references", "listing", "rules", "schemas"],
+        &[
+            "Entry",
+            "Handle",
+            "consent",
+            "references",
+            "listing",
+            "protect",
+            "protection",
+            "rules",
+            "schemas",
+            "standing",
+        ],
     ),
-    ("crate::instance", "crate::identity", &["mark", "json", "schema"]),
+    ("crate::instance", "crate::identity", &["mark", "json", "schema", "watch"]),
+    ("crate::policy", "crate::instance", &["Handle", "references", "rules"]),
+    // How errors are classed, how an instance is found and asked for its consent, and whose identity it is.
+    ("crate::policy", "crate::identity", &["admission", "facts", "failure", "inputs", "mark"]),
+    ("crate::identity", "crate::policy", &["poke"]),
+    ("crate::instance", "crate::policy", &["poke"]),
 ];
 
 fn is_within(path: &str, ancestor: &str) -> bool {
@@ -171,6 +203,8 @@ fn an_offence_is_noticed() {
         ("src/operator.rs", "use std::io::{self, stderr};", "prints"),
         ("src/identity/observe.rs", "use crate::instance::registry::Registry;", "insides"),
         ("src/instance/scan.rs", "use crate::identity::{mark, plan};", "insides"),
+        ("src/policy/reach.rs", "use crate::identity::observe::Search;", "insides"),
+        ("src/identity/record.rs", "use crate::policy::runs::Runs;", "insides"),
     ];
     for (path, text, why) in rows {
         let found = offences(&File { path: path.to_owned(), text: text.to_owned() });

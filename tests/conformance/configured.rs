@@ -1,6 +1,6 @@
 //! What depends on the server's configuration. Each test has a Kratos of its own.
 
-use kratos_operator::kratos::{Class, CredentialType, IdentityFilter, Removal};
+use kratos_operator::kratos::{Class, CreateIdentity, CredentialType, IdentityFilter, Removal};
 use serde_json::json;
 
 use crate::fixtures::{PASSWORD, customer_with_password, email, list, plain};
@@ -120,4 +120,28 @@ async fn an_empty_entry_that_the_schema_makes_survives_the_deletion_of_its_crede
     assert_eq!(removal, Removal::Removed);
     let after = client.get_identity(&created.id, &[]).await.unwrap().unwrap();
     assert!(after.credential(kind).is_some(), "it survives");
+}
+
+#[tokio::test]
+async fn what_the_schema_makes_of_security_keys_survives_its_deletion() {
+    let mut options = Options::default();
+    let login = json!({"type": "string", "ory.sh/kratos": {"credentials": {"webauthn": {"identifier": true}}}});
+    let traits = json!({"type": "object", "properties": {"email": login}});
+    options.schemas.insert("keys".into(), json!({"type": "object", "properties": {"traits": traits}}));
+    let kratos = Kratos::start(options).await.unwrap();
+    let client = kratos.client();
+    let wanted = CreateIdentity {
+        schema_id: "keys".into(),
+        traits: json!({"email": email("keys")}),
+        ..CreateIdentity::default()
+    };
+    let created = client.create_identity(&wanted).await.unwrap();
+    let kind = CredentialType::Webauthn;
+    let keys = async || {
+        let read = client.get_identity(&created.id, &[kind]).await.unwrap().unwrap();
+        read.credential(kind).unwrap().config["credentials"].clone()
+    };
+    assert!(keys().await.is_null(), "an entry without any key in it");
+    assert_eq!(client.delete_identity_credentials(&created.id, kind, None).await.unwrap(), Removal::Removed);
+    assert!(keys().await.is_null(), "and there it is again");
 }

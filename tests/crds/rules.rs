@@ -31,11 +31,16 @@ const OWNER: &str =
 const ONE_CA: &str = "name either secretKeyRef or configMapKeyRef";
 const SELECTOR: &str = "a selector goes with from: Selector, and only with it";
 const WINDOW: &str = "notBefore must lie before notAfter";
+const EXPIRY: &str = "must be a Go duration between 1m and 8760h";
+const NO_RECOVERY: &str = "actions.recovery needs recovery, which says what is issued and into which Secret";
 const DURATION: &str = "must be a Go duration between 100ms and 8760h";
 
 fn row(what: &'static str, kind: &'static str, changes: &Value, fate: Fate) -> Row {
     let mut spec = match kind {
         "KratosIdentity" => json!({"schemaID": "customer"}),
+        "KratosSessionPolicy" => json!({
+            "identities": {"all": true}, "rules": [{"name": "too-old", "maxAge": "720h", "action": "Revoke"}],
+        }),
         _ => json!({"adminURL": "http://kratos.example:4434", "ownerName": "production"}),
     };
     let changes = changes.as_object().expect("an object").clone();
@@ -49,6 +54,19 @@ fn identity(what: &'static str, changes: &Value, fate: Fate) -> Row {
 
 fn instance(what: &'static str, changes: &Value, fate: Fate) -> Row {
     row(what, "KratosInstance", changes, fate)
+}
+
+fn policy(what: &'static str, changes: &Value, fate: Fate) -> Row {
+    row(what, "KratosSessionPolicy", changes, fate)
+}
+
+/// A policy with one rule.
+fn rule(what: &'static str, mut rule: Value, fate: Fate) -> Row {
+    rule["name"] = json!("rule");
+    if rule.get("action").is_none() {
+        rule["action"] = json!("Revoke");
+    }
+    policy(what, &json!({"rules": [rule]}), fate)
 }
 
 /// An update, from the first changes to the second.
@@ -69,6 +87,7 @@ pub fn table() -> Vec<Row> {
         references(),
         adoptions(),
         secrets(),
+        credentials(),
         identities(),
         owners(),
         authorities(),
@@ -77,6 +96,10 @@ pub fn table() -> Vec<Row> {
         urls(),
         others(),
         windows(),
+        recoveries(),
+        policies(),
+        session_rules(),
+        protections(),
     ]
     .concat()
 }
@@ -206,6 +229,65 @@ fn secrets() -> Vec<Row> {
     ]
 }
 
+fn credentials() -> Vec<Row> {
+    let credentials = |credentials: Value| json!({ "credentials": credentials });
+    let link = || json!([{"provider": "google", "subject": "1234"}]);
+    let password = json!({"secretKeyRef": {"name": "ada", "key": "password"}});
+    let both = |what: &str| {
+        Fate::Refused(match what {
+            "password" => "a password is given and must be absent: remove password, or Password from absent",
+            "oidc" => "OIDC links are given and must be absent: remove oidc, or OIDC from absent",
+            _ => "SAML links are given and must be absent: remove saml, or SAML from absent",
+        })
+    };
+    let all = json!(["TOTP", "WebAuthn", "LookupSecret", "Password", "OIDC", "SAML"]);
+    vec![
+        identity("links", &credentials(json!({"oidc": link(), "saml": link()})), Fate::Accepted),
+        identity("everything absent", &credentials(json!({"absent": all, "revokeSessions": false})), Fate::Accepted),
+        identity(
+            "links, and others absent",
+            &credentials(json!({"oidc": link(), "absent": ["Password", "SAML"]})),
+            Fate::Accepted,
+        ),
+        identity("no links, and absent", &credentials(json!({"oidc": [], "absent": ["OIDC"]})), Fate::Accepted),
+        identity(
+            "a password that must be absent",
+            &credentials(json!({"password": password, "absent": ["Password"]})),
+            both("password"),
+        ),
+        identity(
+            "OIDC links that must be absent",
+            &credentials(json!({"oidc": link(), "absent": ["OIDC"]})),
+            both("oidc"),
+        ),
+        identity(
+            "SAML links that must be absent",
+            &credentials(json!({"saml": link(), "absent": ["TOTP", "SAML"]})),
+            both("saml"),
+        ),
+        identity(
+            "a link to whom?",
+            &credentials(json!({"oidc": [{"provider": "google"}]})),
+            Fate::Misshapen("spec.credentials.oidc[0].subject"),
+        ),
+        identity(
+            "a provider that isn't one",
+            &credentials(json!({"oidc": [{"provider": "goo:gle", "subject": "1"}]})),
+            Fate::Misshapen("spec.credentials.oidc[0].provider"),
+        ),
+        identity(
+            "too many links",
+            &credentials(json!({"saml": vec![link()[0].clone(); 17]})),
+            Fate::Misshapen("spec.credentials.saml"),
+        ),
+        identity(
+            "a kind that doesn't exist absent",
+            &credentials(json!({"absent": ["Passkey"]})),
+            Fate::Misshapen("spec.credentials.absent[0]"),
+        ),
+    ]
+}
+
 fn authorities() -> Vec<Row> {
     let ca = |ca: Value| json!({"tls": {"ca": ca}});
     let key = || json!({"name": "trust", "key": "ca.crt"});
@@ -291,6 +373,32 @@ fn urls() -> Vec<Row> {
     rows
 }
 
+fn protections() -> Vec<Row> {
+    let with = |changes: Value| json!({ "protection": changes });
+    vec![
+        instance("no protection named", &with(json!({})), Fate::Accepted),
+        instance("a protection", &with(json!({"maxDeletions": 20, "window": "10m", "maxMissing": 20})), Fate::Accepted),
+        instance("every deletion is held", &with(json!({"maxDeletions": 0})), Fate::Accepted),
+        instance(
+            "fewer than no deletions",
+            &with(json!({"maxDeletions": -1})),
+            Fate::Misshapen("spec.protection.maxDeletions"),
+        ),
+        instance(
+            "any number of deletions",
+            &with(json!({"maxDeletions": 1_000_001})),
+            Fate::Misshapen("spec.protection.maxDeletions"),
+        ),
+        instance("no window", &with(json!({"window": "0s"})), Fate::Refused(DURATION)),
+        instance("a window in days", &with(json!({"window": "7d"})), Fate::Misshapen("spec.protection.window")),
+        instance(
+            "fewer than none missing",
+            &with(json!({"maxMissing": -1})),
+            Fate::Misshapen("spec.protection.maxMissing"),
+        ),
+    ]
+}
+
 fn others() -> Vec<Row> {
     let token = |changes: Value| json!({"auth": {"bearerToken": changes}});
     let key = || json!({"name": "kratos", "key": "token"});
@@ -346,6 +454,36 @@ fn others() -> Vec<Row> {
     ]
 }
 
+fn recoveries() -> Vec<Row> {
+    let recovery = |changes: Value| {
+        let mut recovery = json!({"type": "Link", "secretName": "ada.way-in"});
+        recovery.as_object_mut().expect("an object").extend(changes.as_object().expect("an object").clone());
+        json!({ "recovery": recovery })
+    };
+    let expires_in = |text: &str| recovery(json!({ "expiresIn": text }));
+    let action = json!({"recovery": {"token": "1"}});
+    let mut with_action = recovery(json!({}));
+    with_action["actions"] = action.clone();
+    let mut rows = vec![
+        identity("a recovery by link", &recovery(json!({})), Fate::Accepted),
+        identity("a recovery by code", &recovery(json!({"type": "Code"})), Fate::Accepted),
+        identity("by a letter", &recovery(json!({"type": "Letter"})), Fate::Misshapen("spec.recovery.type")),
+        identity("no Secret", &json!({"recovery": {"type": "Link"}}), Fate::Misshapen("spec.recovery.secretName")),
+        identity("another one, by a token", &with_action, Fate::Accepted),
+        identity("a token for no recovery", &json!({ "actions": action }), Fate::Refused(NO_RECOVERY)),
+        identity("no time at all", &expires_in("0s"), Fate::Refused(EXPIRY)),
+        identity("less than a minute", &expires_in("59s"), Fate::Refused(EXPIRY)),
+        identity("years", &expires_in("8761h"), Fate::Refused(EXPIRY)),
+        identity("a minute", &expires_in("1m"), Fate::Accepted),
+        identity("a week in days", &expires_in("7d"), Fate::Misshapen("spec.recovery.expiresIn")),
+    ];
+    for name in ["", "../identity/ada", "identity/ada", "Ada", "a..b", "-ada"] {
+        let fate = Fate::Misshapen("spec.recovery.secretName");
+        rows.push(identity("a Secret of no name", &recovery(json!({ "secretName": name })), fate));
+    }
+    rows
+}
+
 fn windows() -> Vec<Row> {
     let window = |window: Value| json!({ "validity": window });
     let (first, second) = ("2026-12-01T00:00:00Z", "2027-12-01T00:00:00Z");
@@ -369,5 +507,102 @@ fn windows() -> Vec<Row> {
         identity("a date without a time", &window(json!({"notAfter": "2027-12-01"})), bad_date),
         identity("a time in words", &window(json!({"notAfter": "tomorrow"})), bad_date),
         identity("a time as a number", &window(json!({"notAfter": 1_796_083_200})), bad_date),
+    ]
+}
+
+const NOBODY: &str = "name the identities, or say all: true";
+const EMPTY_SELECTOR: &str = "an empty selector would select everything: name labels, or say all: true";
+const NO_CONDITION: &str = "a rule needs a condition: without one it would name every session";
+const EXTEND_NEEDS: &str = "Extend needs expiresWithin and maxAge";
+const EXTEND_ONLY: &str = "Extend goes with expiresWithin, maxAge and expression only";
+const ONLY_EXTEND: &str = "expiresWithin goes with Extend only";
+const ASSURANCE: &str = "gracePeriod and unenrolled go with minimumAssurance only";
+
+fn policies() -> Vec<Row> {
+    let identities = |identities: Value| json!({ "identities": identities });
+    vec![
+        policy("all identities", &json!({}), Fate::Accepted),
+        policy("nobody", &identities(json!({})), Fate::Refused(NOBODY)),
+        policy("not all", &identities(json!({"all": false})), Fate::Refused(NOBODY)),
+        policy("by label", &identities(json!({"selector": {"matchLabels": {"team": "ops"}}})), Fate::Accepted),
+        policy("by an empty selector", &identities(json!({"selector": {}})), Fate::Refused(EMPTY_SELECTOR)),
+        policy(
+            "by an empty selector of namespaces",
+            &identities(json!({"namespaceSelector": {"matchLabels": {}}})),
+            Fate::Refused("an empty namespaceSelector would select everything: name labels, or say all: true"),
+        ),
+        policy("by schema", &identities(json!({"schemaIDs": ["employee"]})), Fate::Accepted),
+        policy("by no schema", &identities(json!({"schemaIDs": []})), Fate::Misshapen("spec.identities.schemaIDs")),
+        policy("by expression", &identities(json!({"expression": "identity.state == 'inactive'"})), Fate::Accepted),
+        policy("neither rule nor action", &json!({"rules": []}), Fate::Refused("name at least one rule, or an action")),
+        policy("an action alone", &json!({"rules": [], "actions": {"revokeAll": {"token": "1"}}}), Fate::Accepted),
+        policy("an empty action", &json!({"actions": {}}), Fate::Refused("name the action")),
+        policy(
+            "an action without a token",
+            &json!({"actions": {"revokeAll": {}}}),
+            Fate::Misshapen("spec.actions.revokeAll.token"),
+        ),
+        policy("every second", &json!({"interval": "1s"}), Fate::Accepted),
+        policy(
+            "all the time",
+            &json!({"interval": "10ms"}),
+            Fate::Refused("must be a Go duration between 1s and 8760h"),
+        ),
+        policy("a limit", &json!({"limit": {"maxRevocations": 1}}), Fate::Accepted),
+        policy(
+            "no limit at all",
+            &json!({"limit": {"maxRevocations": 0}}),
+            Fate::Misshapen("spec.limit.maxRevocations"),
+        ),
+        policy("a mode that there isn't", &json!({"mode": "observe"}), Fate::Misshapen("spec.mode")),
+    ]
+}
+
+fn session_rules() -> Vec<Row> {
+    let extend = |changes: Value| {
+        let mut rule = json!({"action": "Extend", "expiresWithin": "2h", "maxAge": "720h"});
+        rule.as_object_mut().expect("an object").extend(changes.as_object().expect("an object").clone());
+        rule
+    };
+    let assured = |changes: Value| {
+        let mut rule = json!({"minimumAssurance": "AAL2"});
+        rule.as_object_mut().expect("an object").extend(changes.as_object().expect("an object").clone());
+        rule
+    };
+    vec![
+        rule("no condition", json!({}), Fate::Refused(NO_CONDITION)),
+        rule("an age", json!({"maxAge": "720h"}), Fate::Accepted),
+        rule("a negative age", json!({"maxAge": "-1h"}), Fate::Misshapen("spec.rules[0].maxAge")),
+        rule("an age of ten years", json!({"maxAge": "87600h"}), Fate::Refused(DURATION)),
+        rule("a count", json!({"maxConcurrent": 3}), Fate::Accepted),
+        rule("no session at all", json!({"maxConcurrent": 0}), Fate::Misshapen("spec.rules[0].maxConcurrent")),
+        rule("a second factor", assured(json!({"gracePeriod": "1h", "unenrolled": "Revoke"})), Fate::Accepted),
+        rule("a third factor", json!({"minimumAssurance": "AAL3"}), Fate::Misshapen("spec.rules[0].minimumAssurance")),
+        rule("grace for nothing", json!({"maxAge": "1h", "gracePeriod": "1h"}), Fate::Refused(ASSURANCE)),
+        rule("unenrolled in nothing", json!({"maxAge": "1h", "unenrolled": "Ignore"}), Fate::Refused(ASSURANCE)),
+        rule("networks", json!({"allowedNetworks": ["203.0.113.0/24", "2001:db8::/32"]}), Fate::Accepted),
+        rule("no network", json!({"allowedNetworks": []}), Fate::Misshapen("spec.rules[0].allowedNetworks")),
+        rule(
+            "a name as a network",
+            json!({"allowedNetworks": ["office"]}),
+            Fate::Misshapen("spec.rules[0].allowedNetworks[0]"),
+        ),
+        rule("an expression", json!({"expression": "session.active"}), Fate::Accepted),
+        rule("a huge expression", json!({"expression": "a".repeat(4097)}), Fate::Misshapen("spec.rules[0].expression")),
+        rule("an extension", extend(json!({"expression": "true"})), Fate::Accepted),
+        rule(
+            "an extension without end",
+            json!({"action": "Extend", "expiresWithin": "2h"}),
+            Fate::Refused(EXTEND_NEEDS),
+        ),
+        rule("an extension at any time", json!({"action": "Extend", "maxAge": "2h"}), Fate::Refused(EXTEND_NEEDS)),
+        rule("an extension of the few", extend(json!({"maxConcurrent": 1})), Fate::Refused(EXTEND_ONLY)),
+        rule("what ends soon is revoked", json!({"expiresWithin": "2h"}), Fate::Refused(ONLY_EXTEND)),
+        rule("another action", json!({"maxAge": "1h", "action": "Warn"}), Fate::Misshapen("spec.rules[0].action")),
+        policy(
+            "a rule without a name",
+            &json!({"rules": [{"maxAge": "1h", "action": "Revoke"}]}),
+            Fate::Misshapen("spec.rules[0].name"),
+        ),
     ]
 }

@@ -1,6 +1,6 @@
 //! The table of rules, put to the client-side validator: rules by kube's, shapes by a JSON Schema validator.
 
-use kratos_operator::api::crd;
+use kratos_operator::api::definitions;
 use kube::core::cel::Validator;
 use serde_json::{Value, json};
 
@@ -8,7 +8,7 @@ use crate::rules::{Fate, Row, table};
 
 /// The schema of a kind.
 fn schema(kind: &str) -> Value {
-    let crds = crd::all().into_iter().map(|crd| serde_json::to_value(crd).unwrap());
+    let crds = definitions::all().into_iter().map(|crd| serde_json::to_value(crd).unwrap());
     let mut crd = crds.into_iter().find(|crd| crd["spec"]["names"]["kind"] == kind).expect("a definition");
     crd["spec"]["versions"][0]["schema"]["openAPIV3Schema"].take()
 }

@@ -1,7 +1,7 @@
 //! What the definitions say of themselves: words on everything, limits on everything, and no defaults that would
 //! change what people wrote.
 
-use kratos_operator::api::crd;
+use kratos_operator::api::definitions;
 use rstest::rstest;
 use serde_json::{Value, json};
 
@@ -21,7 +21,7 @@ fn nodes(path: &str, is_item: bool, node: &Value) -> Vec<(String, bool, Value)> 
 
 /// The nodes of all definitions, below a part of the resource.
 fn all(part: &str) -> Vec<(String, bool, Value)> {
-    let crds = crd::all().into_iter().map(|crd| serde_json::to_value(crd).unwrap());
+    let crds = definitions::all().into_iter().map(|crd| serde_json::to_value(crd).unwrap());
     crds.flat_map(|crd| {
         let (kind, version) = (crd["spec"]["names"]["kind"].as_str().unwrap(), &crd["spec"]["versions"][0]);
         nodes(&format!("{kind}.{part}"), false, &version["schema"]["openAPIV3Schema"]["properties"][part])
@@ -97,6 +97,7 @@ fn a_resource_that_nobody_has_looked_at_says_so_and_nothing_else() {
 #[rstest]
 #[case("KratosIdentity", "kratosidentities", "kid", &["Ready", "Reason", "Schema", "State", "Identity", "Age"], &["Instance", "Message"])]
 #[case("KratosInstance", "kratosinstances", "kinst", &["Ready", "Reason", "Owner", "Age"], &["Mode", "Admin URL", "Message"])]
+#[case("KratosSessionPolicy", "kratossessionpolicies", "ksp", &["Ready", "Reason", "Mode", "Matched", "Revoked", "Last run", "Age"], &["Message"])]
 fn a_kind_is_found_by_its_names_and_shown_in_columns(
     #[case] kind: &str,
     #[case] plural: &str,
@@ -104,7 +105,7 @@ fn a_kind_is_found_by_its_names_and_shown_in_columns(
     #[case] columns: &[&str],
     #[case] wide_columns: &[&str],
 ) {
-    let crds = crd::all().into_iter().map(|crd| serde_json::to_value(crd).unwrap());
+    let crds = definitions::all().into_iter().map(|crd| serde_json::to_value(crd).unwrap());
     let crd = crds.into_iter().find(|crd| crd["spec"]["names"]["kind"] == kind).expect("a definition");
     let (names, version) = (&crd["spec"]["names"], &crd["spec"]["versions"][0]);
     assert_eq!(crd["spec"]["group"], "kratos-operator.dev");

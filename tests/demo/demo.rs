@@ -5,7 +5,6 @@
 #[path = "../testenv/mod.rs"]
 mod testenv;
 
-mod screen;
 mod stage;
 mod tour;
 
@@ -13,8 +12,8 @@ use std::process::ExitCode;
 
 use tokio::signal::unix::{SignalKind, signal};
 
-use screen::Screen;
 use stage::Stage;
+use testenv::screen::{self, Screen};
 
 #[tokio::main]
 async fn main() -> ExitCode {

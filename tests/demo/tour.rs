@@ -21,6 +21,7 @@ pub async fn show(mut set: Set<'_>, screen: &mut Screen) -> Result<()> {
     the_instance(&mut set, &kubectl, screen).await?;
     let (ada, grace) = two_people(&mut set, &kubectl, screen).await?;
     a_change(&mut set, &kubectl, screen, &ada).await?;
+    sessions(&mut set, &kubectl, screen).await?;
     a_deletion(&mut set, &kubectl, screen, &grace).await?;
     // The other one is there still.
     is_in_kratos(&mut set, &ada, |_| true).await.map(drop)
@@ -76,6 +77,43 @@ async fn a_change(set: &mut Set<'_>, kubectl: &Kubectl, screen: &mut Screen, ada
     let changed = is_in_kratos(set, ada, |identity| first_name(identity) == "Augusta");
     let identity = screen.step("until Kratos has the new name", changed).await?;
     show_identity(set, ada, " | jq .traits", &identity["traits"])
+}
+
+/// Somebody on four devices, where three are allowed.
+async fn sessions(set: &mut Set<'_>, kubectl: &Kubectl, screen: &mut Screen) -> Result<()> {
+    const EMAIL: &str = "visitor@example.com";
+    const PASSWORD: &str = "correct-horse-battery-4711";
+    screen::heading("Sessions, under rules.");
+    let person = serde_json::json!({
+        "schema_id": "customer", "traits": {"email": EMAIL},
+        "credentials": {"password": {"config": {"password": PASSWORD}}},
+    });
+    let kratos = set.kratos;
+    let log_in = async {
+        let (status, answer) = kratos.raw(reqwest::Method::POST, "admin/identities", &person).await?;
+        if !status.is_success() {
+            return Err(format!("Kratos answers {status}: {answer}").into());
+        }
+        let mut tokens = Vec::new();
+        for _ in 0..4 {
+            tokens.push(kratos.login(EMAIL, PASSWORD).await?.ok_or("the login is refused")?);
+        }
+        Ok(tokens)
+    };
+    let tokens = screen.step("somebody whom no manifest names logs in four times", log_in).await?;
+    let policy = example("session-policy.yaml")?;
+    let what = "applying examples/session-policy.yaml, which leaves everybody their three newest sessions";
+    screen.step(what, kubectl.apply(&policy)).await?;
+    screen.step("until the policy is Ready", ready(set, "KratosSessionPolicy", "housekeeping")).await?;
+    list(kubectl, "ksp").await?;
+    let asked = async {
+        let mut holds = Vec::new();
+        for token in &tokens {
+            holds.push(kratos.whoami(token).await?.is_some());
+        }
+        if holds == [false, true, true, true] { Ok(()) } else { Err(format!("sessions hold: {holds:?}").into()) }
+    };
+    screen.step("whoami: the oldest session is dead, the three newest are alive", asked).await
 }
 
 async fn a_deletion(set: &mut Set<'_>, kubectl: &Kubectl, screen: &mut Screen, grace: &str) -> Result<()> {
@@ -138,7 +176,7 @@ async fn ready(set: &mut Set<'_>, kind: &str, name: &str) -> Result<DynamicObjec
 
 /// The plural isn't the kind with an `s`.
 fn resource_named(mut resource: ApiResource) -> ApiResource {
-    resource.plural = resource.plural.replace("identitys", "identities");
+    resource.plural = resource.plural.replace("identitys", "identities").replace("policys", "policies");
     resource
 }
 

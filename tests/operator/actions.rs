@@ -106,25 +106,6 @@ async fn who_only_looks_sees_what_would_be_done() {
 }
 
 #[tokio::test]
-async fn somebody_who_lost_their_second_factor_logs_in_with_one() {
-    let scene = Scene::settled().await;
-    let email = "ada@lost-phone.example";
-    scene.identity("ada", customer(email, json!({}))).await;
-    let ada = scene.ready("ada").await;
-    let token = scene.logged_in(&ada, email).await;
-    scene.kratos.enrol_lookup_secret(&token).await.expect("codes");
-    assert!(scene.in_kratos(&ada).await.credentials.contains_key("lookup_secret"));
-    let reset = json!({"actions": {"resetSecondFactors": {"token": "lost-phone"}}});
-    scene.identity("ada", customer(email, reset)).await;
-    let ada = done(&scene, "ada", "resetSecondFactors", "lost-phone").await;
-    assert!(!scene.in_kratos(&ada).await.credentials.contains_key("lookup_secret"));
-    assert!(!scene.is_logged_in(&token).await);
-    let later = scene.kratos.login(email, PASSWORD).await.expect("Kratos answers").expect("it logs in");
-    scene.ask("ada").await;
-    assert!(scene.is_logged_in(&later).await, "it isn't done again");
-}
-
-#[tokio::test]
 async fn killed_between_intent_doing_and_note_it_is_done_all_the_same() {
     let mut scene = Scene::own().await.with_instance().await;
     for (name, before_doing) in [("intended", true), ("unnoted", false)] {

@@ -1,6 +1,7 @@
 //! Many at once: creates travel together, the guilty alone are refused, and nothing is lost or made twice.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Instant;
 
 use futures::{StreamExt, stream};
 use kratos_operator::api::KratosIdentity;
@@ -88,12 +89,16 @@ async fn a_thousand_at_once_share_requests_and_cost_nothing_beyond_them() {
     apply(&scene, COUNT, |number| customer(&scene, number)).await;
     scene.count_from_now();
     scene.proxy.up().expect("it listens again");
+    let begun = Instant::now();
     let resources = all(&scene, "all are Ready", is_ready).await;
     hold_true(&scene, resources.values()).await;
 
     let requests = count_of(&scene, BATCH) + count_of(&scene, CREATE);
     let writes = scene.kubernetes_writes();
-    assert!(COUNT >= 50 * requests, "{requests} requests: {:?}", scene.proxy.counts());
+    // They come as fast as the API server takes finalizers; where that is slow, a batch doesn't wait for fifty.
+    let seconds = usize::try_from(begun.elapsed().as_secs()).unwrap_or(usize::MAX);
+    let most = (COUNT / 50).max(2 * seconds);
+    assert!(requests <= most, "{requests} requests in {seconds} s: {:?}", scene.proxy.counts());
     assert_eq!(count_of(&scene, READ), 0);
     let about_identities = |label: &&String| label.contains("kratosidentities");
     let writes: Vec<_> = writes.iter().filter(about_identities).collect();

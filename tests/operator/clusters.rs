@@ -1,28 +1,17 @@
 //! Several clusters over one Kratos, a cluster that was rebuilt, and namespaces that go as a whole.
 
-use std::sync::Arc;
-
 use k8s_openapi::api::core::v1::{Namespace, Secret};
 use kratos_operator::api::{KratosIdentity, condition};
 use kratos_operator::kratos::{Identity, State};
 use kube::api::{Api, DeleteParams, PostParams};
 use serde_json::{Value, json};
 
-use crate::scene::{Cluster, Scene, Server, WITHIN, id_of, message_of};
-use crate::testenv::operator::Operator;
+use crate::passwords::put_secret;
+use crate::scene::{Scene, WITHIN, id_of, message_of};
 use crate::testenv::process::eventually;
 
 fn customer(name: &str) -> Value {
     json!({"schemaID": "customer", "traits": {"email": format!("{name}@cluster.example")}})
-}
-
-/// Another cluster over the Kratos of a scene of its own, with an operator and a namespace of the same name.
-async fn cluster_over(kratos: &Server, namespace: &str) -> Scene {
-    let Server::Own(kratos) = kratos else { panic!("a Kratos of its own") };
-    let cluster = Arc::new(Cluster::start().await);
-    let operator = Operator::start(cluster.operator(vec![namespace.to_owned()])).expect("the operator starts");
-    let kratos = Server::Own(Arc::clone(kratos));
-    Scene::set(cluster, kratos, Some(operator), namespace.to_owned()).await
 }
 
 /// Everything of an identity that a person cares about: all but the mark.
@@ -40,7 +29,7 @@ async fn cluster_id(scene: &Scene) -> String {
 #[tokio::test]
 async fn two_clusters_of_one_owner_name_keep_off_each_others_identities() {
     let one = Scene::own().await.with_instance().await;
-    let two = cluster_over(&one.kratos, &one.namespace).await.with_instance().await;
+    let two = one.another_cluster().await.with_instance().await;
     one.identity("ada", customer("ada")).await;
     two.identity("bob", customer("bob")).await;
     let (ada, bob) = (one.ready("ada").await, two.ready("bob").await);
@@ -75,6 +64,9 @@ async fn a_rebuilt_cluster_takes_its_identities_back_and_changes_nothing_but_the
     let old = Scene::own().await.with_instance().await;
     let mut ada = customer("ada");
     ada["metadataAdmin"] = json!({"costCenter": "42"});
+    // Chosen before she chose another one; the new cluster's operator has another key to tell by.
+    ada["credentials"] = json!({"password": {"secretKeyRef": {"name": "ada", "key": "password"}}});
+    put_secret(&old, &[("password", b"given-to-ada-4714")]).await;
     let manifests = [("ada", ada), ("box", json!({"schemaID": "plain", "traits": {"label": "box"}}))];
     let mut before = Vec::new();
     for (name, spec) in &manifests {
@@ -86,10 +78,9 @@ async fn a_rebuilt_cluster_takes_its_identities_back_and_changes_nothing_but_the
     logs_in(&old).await;
 
     // The old cluster is gone with everything in it; Kratos is not.
-    let Scene { operator, kratos, cluster, namespace, .. } = old;
-    drop((operator, cluster));
-    let new = cluster_over(&kratos, &namespace).await;
+    let new = old.rebuilt().await;
     new.instance(json!({})).await;
+    put_secret(&new, &[("password", b"given-to-ada-4714")]).await;
     for (name, spec) in &manifests {
         new.identity(name, spec.clone()).await;
     }
@@ -116,6 +107,7 @@ async fn a_rebuilt_cluster_takes_its_identities_back_and_changes_nothing_but_the
     }
     assert_eq!(new.ours().await.len(), 2);
     logs_in(&new).await;
+    assert_eq!(new.proxy.count("PUT /admin/identities/{id}"), 0, "her own password stays");
 }
 
 async fn set_password(scene: &Scene, identity: &Identity, password: &str) {

@@ -5,7 +5,7 @@ mod rules;
 
 use std::path::Path;
 
-use kratos_operator::api::{KratosIdentity, KratosInstance};
+use kratos_operator::api::{KratosIdentity, KratosInstance, KratosSessionPolicy};
 use kube::api::{Api, ApiResource, DynamicObject, Patch, PatchParams, PostParams};
 use serde_json::{Value, json};
 
@@ -17,6 +17,7 @@ use rules::{Fate, Row, table};
 async fn refusal(client: &kube::Client, namespace: &str, number: usize, row: &Row) -> Option<String> {
     let resource = match row.kind {
         "KratosIdentity" => ApiResource::erase::<KratosIdentity>(&()),
+        "KratosSessionPolicy" => ApiResource::erase::<KratosSessionPolicy>(&()),
         _ => ApiResource::erase::<KratosInstance>(&()),
     };
     let api: Api<DynamicObject> = Api::namespaced_with(client.clone(), namespace, &resource);
@@ -82,13 +83,15 @@ async fn people_can_ask_what_a_field_is_for() {
     let arguments = ["api-resources", "--cached=false", "--categories=kratos", "--no-headers"];
     let found = eventually("the kinds are known", WITHIN, async || {
         let told = kubectl.run(arguments).await.ok()?;
-        (told.lines().count() == 2 && told.contains(" kid ") && told.contains(" kinst ")).then_some(())
+        let names = [" kid ", " kinst ", " ksp "];
+        (told.lines().count() == 3 && names.iter().all(|name| told.contains(name))).then_some(())
     });
-    found.await.expect("both kinds are found by category and short name");
+    found.await.expect("all kinds are found by category and short name");
     for (field, words) in [
         ("kid.spec.traitsPolicy", "Exact makes the traits equal the manifest"),
         ("kid.spec.deletion.policy", "Orphan leaves it as it is"),
         ("kinst.spec.allowedNamespaces.selector", "Labels that a namespace must have"),
+        ("ksp.spec.rules.unenrolled", "Ignore (default) leaves their sessions alone"),
         ("kid.status.conditions.message", "What a person should know or do"),
     ] {
         let told = kubectl.run(["explain", field]).await.expect("kubectl explains it");

@@ -26,7 +26,8 @@ async fn delete_takes_the_identity_and_its_sessions() {
     assert!(by_id(&scene, &id_of(&ada)).await.is_none());
     assert!(!scene.is_logged_in(&token).await);
     assert_eq!((scene.kratos_writes(), scene.kratos_requests()), (1, 2), "{:?}", scene.proxy.counts());
-    assert_eq!(scene.kubernetes_writes(), ["PATCH kratosidentities"], "the finalizer's, no status");
+    let writes = ["PATCH kratosinstances/status", "PATCH kratosidentities"];
+    assert_eq!(scene.kubernetes_writes(), writes, "it is counted, and the finalizer goes; no status");
     scene.event(&ada, "IdentityDeleted").await;
 }
 

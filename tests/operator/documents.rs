@@ -65,7 +65,7 @@ async fn every_manifest_and_every_kubectl_command_is_accepted_by_a_real_cluster(
             ran += 1;
         }
     }
-    for example in ["customer.yaml", "employee.yaml", "instance.yaml", "namespace.yaml"] {
+    for example in ["customer.yaml", "employee.yaml", "instance.yaml", "namespace.yaml", "session-policy.yaml"] {
         kubectl.apply(&read(&format!("examples/{example}"))).await.unwrap_or_else(|error| panic!("{example}: {error}"));
     }
     let others = commands(&readme)
@@ -78,7 +78,7 @@ async fn every_manifest_and_every_kubectl_command_is_accepted_by_a_real_cluster(
     assert!(ran >= 8, "only {ran} commands and manifests were found: are they still in fenced blocks?");
     assert_eq!(
         std::fs::read_dir(repository().join("examples")).expect("examples").count(),
-        4,
+        5,
         "an example isn't tried"
     );
 }

@@ -5,8 +5,10 @@
 mod testenv;
 
 mod asking;
+mod policing;
 mod reading;
 mod scene;
+mod traces;
 
 mod actions;
 mod adoption;
@@ -22,13 +24,22 @@ mod failures;
 mod fields;
 mod grace;
 mod lifecycle;
+mod links;
+mod missing;
 mod newer_server;
 mod observing;
 mod ownership;
 mod passwords;
+mod protection;
+mod recovery;
 mod refusals;
 mod restarts;
 mod rules;
+mod second_factors;
+mod session_action;
+mod session_policies;
+mod session_reach;
+mod session_rules;
 mod tls;
 mod traits_from;
 mod unanswered;

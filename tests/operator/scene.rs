@@ -20,10 +20,13 @@ use crate::testenv::kratos::{Kratos, Options};
 use crate::testenv::operator::{Operator, Settings};
 use crate::testenv::process::eventually;
 use crate::testenv::proxy::Proxy;
+use crate::traces::{self, ToKratos, ToKubernetes};
 
 pub const WITHIN: Duration = Duration::from_mins(1);
 /// Namespaces in which the shared operator lets instances count; each test takes the next one.
 const SPACES: usize = 300;
+/// The same, for tests that have a Kratos of their own.
+const OWN_KRATOS: usize = 60;
 
 /// A control plane with our definitions, and the proxy that the operator reaches it through.
 pub struct Cluster {
@@ -38,7 +41,15 @@ impl Cluster {
         let crds = Path::new(env!("CARGO_MANIFEST_DIR")).join("crds");
         plane.install_crds(&crds).await.expect("the definitions are accepted");
         let (proxy, kubeconfig) = plane.proxy().expect("a proxy");
+        proxy.listen(Arc::new(ToKubernetes));
         Self { plane, proxy, kubeconfig }
+    }
+
+    /// Starts an operator that the whole run reads along with.
+    pub fn start_operator(&self, instance_namespaces: Vec<String>) -> Operator {
+        let operator = Operator::start(self.operator(instance_namespaces)).expect("the operator starts");
+        traces::of_this_run().follow(&operator);
+        operator
     }
 
     /// How the operator is started on this cluster.
@@ -60,8 +71,8 @@ async fn shared() -> &'static Shared {
     SHARED
         .get_or_init(async || {
             let cluster = Arc::new(Cluster::start().await);
-            let spaces = (0..SPACES).map(space).collect();
-            let operator = Operator::start(cluster.operator(spaces)).expect("the operator starts");
+            let spaces = (0..SPACES).map(space).chain((0..OWN_KRATOS).map(own_space)).collect();
+            let operator = cluster.start_operator(spaces);
             Shared { cluster, operator }
         })
         .await
@@ -69,6 +80,10 @@ async fn shared() -> &'static Shared {
 
 fn space(number: usize) -> String {
     format!("space-{number:03}")
+}
+
+fn own_space(number: usize) -> String {
+    format!("own-{number:03}")
 }
 
 /// Which Kratos a test talks to.
@@ -107,26 +122,67 @@ pub struct Scene {
 impl Scene {
     /// In the world that tests share. No test may stop or change anything but what is in its namespace.
     pub async fn shared() -> Self {
+        Self::shared_but_for(Server::Shared(Kratos::shared().await)).await
+    }
+
+    /// The same with a Kratos of one's own.
+    pub async fn with_kratos(options: Options) -> Self {
+        let kratos = Kratos::start(options).await.expect("Kratos starts");
+        Self::shared_but_for(Server::Own(Arc::new(kratos))).await
+    }
+
+    async fn shared_but_for(kratos: Server) -> Self {
         static NEXT: AtomicUsize = AtomicUsize::new(0);
         let shared = shared().await;
         let number = NEXT.fetch_add(1, Ordering::Relaxed);
         assert!(number < SPACES, "more tests than namespaces: raise SPACES");
-        let kratos = Server::Shared(Kratos::shared().await);
         Self::set(Arc::clone(&shared.cluster), kratos, None, space(number)).await
+    }
+
+    /// In the world that tests share, but for a Kratos of one's own: for what is about everybody in it.
+    pub async fn with_own_kratos(options: Options) -> Self {
+        static NEXT: AtomicUsize = AtomicUsize::new(0);
+        let shared = shared().await;
+        let number = NEXT.fetch_add(1, Ordering::Relaxed);
+        assert!(number < OWN_KRATOS, "more tests than namespaces: raise OWN_KRATOS");
+        let kratos = Kratos::start(options).await.expect("Kratos starts");
+        Self::set(Arc::clone(&shared.cluster), Server::Own(Arc::new(kratos)), None, own_space(number)).await
     }
 
     /// A control plane, an operator and a Kratos of one's own.
     pub async fn own() -> Self {
         let kratos = Kratos::start(Options::default()).await.expect("Kratos starts");
         let cluster = Arc::new(Cluster::start().await);
-        let operator = Operator::start(cluster.operator(vec![space(0)])).expect("the operator starts");
+        let operator = cluster.start_operator(vec![space(0)]);
         Self::set(cluster, Server::Own(Arc::new(kratos)), Some(operator), space(0)).await
+    }
+
+    /// Another cluster over the Kratos of this scene, which is its own, with an operator and a namespace of the same name.
+    pub async fn another_cluster(&self) -> Self {
+        let Server::Own(kratos) = &self.kratos else { panic!("a Kratos of its own") };
+        Self::over(Arc::clone(kratos), self.namespace.clone()).await
+    }
+
+    /// The cluster is gone with everything in it, Kratos is not, and there is a new one.
+    pub async fn rebuilt(self) -> Self {
+        let Server::Own(kratos) = &self.kratos else { panic!("a Kratos of its own") };
+        let (kratos, namespace) = (Arc::clone(kratos), self.namespace.clone());
+        drop(self);
+        Self::over(kratos, namespace).await
+    }
+
+    async fn over(kratos: Arc<Kratos>, namespace: String) -> Self {
+        let cluster = Arc::new(Cluster::start().await);
+        let operator = cluster.start_operator(vec![namespace.clone()]);
+        Self::set(cluster, Server::Own(kratos), Some(operator), namespace).await
     }
 
     /// On a cluster, with a namespace and without an instance.
     pub async fn set(cluster: Arc<Cluster>, kratos: Server, operator: Option<Operator>, namespace: String) -> Self {
         let client = cluster.plane.client().await.expect("a client");
         let proxy = Proxy::before_kratos(kratos.admin_url().as_str()).expect("a proxy");
+        proxy.listen(Arc::new(ToKratos));
+        traces::of_this_run().begin();
         let counted_from = Mutex::new(Instant::now());
         let scene = Self { operator, kratos, proxy, cluster, namespace, client, counted_from };
         scene.make_namespace(&scene.namespace, &[]).await;
@@ -238,6 +294,7 @@ impl Scene {
         name: &str,
         mut spec: Value,
     ) -> Result<KratosIdentity, kube::Error> {
+        traces::of_this_run().uses_manifest(&spec);
         if spec.get("instanceRef").is_none() {
             spec["instanceRef"] = json!({"name": "default", "namespace": self.namespace});
         }
@@ -365,7 +422,21 @@ impl Scene {
         self.running().map(Operator::log).unwrap_or_default()
     }
 
+    /// The operator that this test asks: its own, or the shared one.
     fn running(&self) -> Option<&Operator> {
         self.operator.as_ref().or_else(|| SHARED.get().map(|shared| &shared.operator))
+    }
+}
+
+impl Drop for Scene {
+    /// Nothing that a test used may show anywhere that people read.
+    fn drop(&mut self) {
+        let traces = traces::of_this_run();
+        if let Some(operator) = &self.operator {
+            traces.take_log(operator);
+        }
+        let found = traces.end();
+        // A test that fails already says why.
+        assert!(std::thread::panicking() || found.is_empty(), "shown where people read it:\n{}", found.join("\n"));
     }
 }

@@ -21,6 +21,9 @@ use super::workdir::WorkDir;
 /// A cold start on a busy machine takes longer than the second that it takes alone.
 const START: Duration = Duration::from_mins(1);
 
+/// The file of its database.
+const DATABASE: &str = "kratos.sqlite";
+
 /// How a Kratos is configured. The default suits most tests.
 #[derive(Clone, Debug)]
 pub struct Options {
@@ -32,8 +35,8 @@ pub struct Options {
     pub earliest_possible_extend: Option<String>,
     /// Whether recovery by link, and by code, is on.
     pub recovery: bool,
-    /// What hashing a password costs, as bcrypt counts: each one more doubles it; 12 is some hundred milliseconds.
-    pub bcrypt_cost: u32,
+    /// What `whoami` asks of a session: `aal1`, or `highest_available` (a second factor of whoever has one).
+    pub whoami_aal: &'static str,
 }
 
 impl Default for Options {
@@ -43,7 +46,7 @@ impl Default for Options {
             session_lifespan: "24h".into(),
             earliest_possible_extend: None,
             recovery: true,
-            bcrypt_cost: 4,
+            whoami_aal: "aal1",
         }
     }
 }
@@ -127,6 +130,23 @@ impl Kratos {
         self.start_again().await
     }
 
+    /// Stops it and starts it on another database: an empty one the first time, and the one of before the next time.
+    pub async fn exchange_database(&self) -> Result<()> {
+        self.stop()?;
+        let dir = self.dir.path();
+        for suffix in ["", "-wal", "-shm"] {
+            let (here, aside) = (dir.join(format!("{DATABASE}{suffix}")), dir.join(format!("aside{suffix}")));
+            let between = dir.join("between");
+            for (from, to) in [(&here, &between), (&aside, &here), (&between, &aside)] {
+                if from.exists() {
+                    std::fs::rename(from, to)?;
+                }
+            }
+        }
+        migrate(dir).await?;
+        self.start_again().await
+    }
+
     /// What it has logged so far.
     pub fn log(&self) -> String {
         self.process().log()
@@ -194,7 +214,7 @@ fn serve(dir: &Path) -> Result<Process> {
 }
 
 fn write_config(dir: &WorkDir, admin: &Port, public: &Port, options: &Options) -> Result<()> {
-    let Options { schemas, session_lifespan, earliest_possible_extend, recovery, bcrypt_cost } = options;
+    let Options { schemas, session_lifespan, earliest_possible_extend, recovery, whoami_aal } = options;
     let dir = dir.path();
     let mut schema_list = Vec::new();
     for (id, schema) in schemas {
@@ -203,8 +223,8 @@ fn write_config(dir: &WorkDir, admin: &Port, public: &Port, options: &Options) -
         schema_list.push(json!({"id": id, "url": format!("file://{}", path.display())}));
     }
     let server = |port: &Port| json!({"base_url": url_of(port), "host": "127.0.0.1", "port": port.number()});
-    let database = dir.join("kratos.sqlite");
-    let mut session = json!({"lifespan": session_lifespan, "whoami": {"required_aal": "aal1"}});
+    let database = dir.join(DATABASE);
+    let mut session = json!({"lifespan": session_lifespan, "whoami": {"required_aal": whoami_aal}});
     if let Some(time) = earliest_possible_extend {
         session["earliest_possible_extend"] = json!(time);
     }
@@ -235,7 +255,7 @@ fn write_config(dir: &WorkDir, admin: &Port, public: &Port, options: &Options) -
         },
         "session": session,
         "identity": {"default_schema_id": "customer", "schemas": schema_list},
-        "hashers": {"algorithm": "bcrypt", "bcrypt": {"cost": bcrypt_cost}},
+        "hashers": {"algorithm": "bcrypt", "bcrypt": {"cost": 4}},
         // Nothing is sent, but recovery and verification must have somewhere to send to.
         "courier": {"smtp": {"connection_uri": "smtp://127.0.0.1:1/"}},
         "secrets": {"cookie": ["cookie-secret-of-the-tests-32-by"], "cipher": ["cipher-secret-of-the-tests-32-by"]},

@@ -10,6 +10,7 @@ pub mod credentials;
 pub mod faults;
 pub mod kratos;
 pub mod kratos_people;
+pub mod kratos_recovery;
 pub mod kratos_schemas;
 pub mod kubectl;
 pub mod labels;
@@ -17,6 +18,7 @@ pub mod operator;
 pub mod ports;
 pub mod process;
 pub mod proxy;
+pub mod screen;
 pub mod workdir;
 
 pub type Result<T, E = Box<dyn std::error::Error + Send + Sync>> = std::result::Result<T, E>;

@@ -84,6 +84,30 @@ impl Operator {
         self.process.tail()
     }
 
+    /// Resident memory in bytes (Linux).
+    pub fn memory(&self) -> Result<u64> {
+        self.memory_of("VmRSS:")
+    }
+
+    /// The most that it ever was.
+    pub fn peak_memory(&self) -> Result<u64> {
+        self.memory_of("VmHWM:")
+    }
+
+    /// The most that it ever is counts from now on.
+    pub fn reset_peak_memory(&self) -> Result<()> {
+        let id = self.process.id().ok_or("the operator's process can't be found")?;
+        Ok(std::fs::write(format!("/proc/{id}/clear_refs"), "5")?)
+    }
+
+    fn memory_of(&self, field: &str) -> Result<u64> {
+        let id = self.process.id().ok_or("the operator's process can't be found")?;
+        let status = std::fs::read_to_string(format!("/proc/{id}/status"))?;
+        let line = status.lines().find_map(|line| line.strip_prefix(field)).ok_or("no such field")?;
+        let kibibytes: u64 = line.trim().trim_end_matches(" kB").parse()?;
+        Ok(kibibytes * 1024)
+    }
+
     /// An error with the end of the log if it has ended.
     pub fn still_running(&mut self) -> Result<()> {
         self.process.still_running()

@@ -62,6 +62,13 @@ impl Process {
         String::from_utf8_lossy(&std::fs::read(&self.log).unwrap_or_default()).into_owned()
     }
 
+    /// The id of the command's own process (Linux), the first that the wrapper started.
+    pub fn id(&self) -> Option<u32> {
+        let wrapper = self.wrapper.id();
+        let children = std::fs::read_to_string(format!("/proc/{wrapper}/task/{wrapper}/children")).ok()?;
+        children.split_whitespace().next()?.parse().ok()
+    }
+
     /// `None` while it runs.
     pub fn exited(&mut self) -> Option<ExitStatus> {
         self.wrapper.try_wait().ok().flatten()

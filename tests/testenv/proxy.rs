@@ -61,6 +61,16 @@ pub struct Seen {
     pub status: Option<u16>,
 }
 
+/// Reads along. It may not change anything.
+pub trait Listener: Send + Sync {
+    /// A request, by its label and body, before it is passed on.
+    fn asked(&self, label: &str, body: &[u8]);
+    /// Whether [`Self::answered`] wants the answer to a request.
+    fn wants_answer(&self, label: &str) -> bool;
+    /// An answer's body, before the client gets it.
+    fn answered(&self, label: &str, body: &[u8]);
+}
+
 struct Entry {
     seen: Seen,
     status: OnceLock<u16>,
@@ -71,6 +81,7 @@ struct Shared {
     client: reqwest::Client,
     rules: Rules,
     entries: Mutex<Vec<Arc<Entry>>>,
+    listener: OnceLock<Arc<dyn Listener>>,
 }
 
 /// See the module.
@@ -94,7 +105,13 @@ impl Proxy {
         let client = client(upstream.ca.as_deref())?;
         let proxy = Self {
             port: Port::reserve()?,
-            shared: Arc::new(Shared { upstream, client, rules: Rules::default(), entries: Mutex::default() }),
+            shared: Arc::new(Shared {
+                upstream,
+                client,
+                rules: Rules::default(),
+                entries: Mutex::default(),
+                listener: OnceLock::new(),
+            }),
             listening: Mutex::default(),
             runtime: Some(runtime),
         };
@@ -196,6 +213,11 @@ impl Proxy {
         counts
     }
 
+    /// Has somebody read along from now on; the first one stays.
+    pub fn listen(&self, listener: Arc<dyn Listener>) {
+        let _ = self.shared.listener.set(listener);
+    }
+
     /// Forgets what was counted. Faults stay.
     pub fn reset(&self) {
         lock(&self.shared.entries).clear();
@@ -248,6 +270,9 @@ async fn handle(shared: Arc<Shared>, request: Request<Incoming>) -> Result<Respo
     let fault = shared.rules.take(&entry.seen.label, &entry.seen.path, &entry.seen.parameters);
     let (head, body) = request.into_parts();
     let request = Request::from_parts(head, body.collect().await?.to_bytes());
+    if let Some(listener) = shared.listener.get() {
+        listener.asked(&entry.seen.label, request.body());
+    }
     match fault {
         None => shared.forward(request, &entry).await,
         Some(Fault::Delay(by)) => {
@@ -334,6 +359,11 @@ impl Shared {
         let _ = entry.status.set(head.status.as_u16());
         head.headers = passed_on(head.headers);
         head.version = http::Version::HTTP_11;
+        if let Some(listener) = self.listener.get().filter(|listener| listener.wants_answer(&entry.seen.label)) {
+            let body = body.collect().await?.to_bytes();
+            listener.answered(&entry.seen.label, &body);
+            return Ok(Response::from_parts(head, whole(body)));
+        }
         Ok(Response::from_parts(head, body.map_err(Into::into).boxed()))
     }
 }

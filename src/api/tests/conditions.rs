@@ -7,8 +7,18 @@ use rstest::rstest;
 use crate::api::condition::{self, READY, RECONCILING, STALLED, State};
 use crate::api::{Reason, Verdict};
 
-const DONE: [Reason; 5] =
-    [Reason::Reconciled, Reason::Observed, Reason::DriftObserved, Reason::Suspended, Reason::StaleIdentifiers];
+const DONE: [Reason; 10] = [
+    Reason::Reconciled,
+    Reason::Observed,
+    Reason::DriftObserved,
+    Reason::Suspended,
+    Reason::StaleIdentifiers,
+    Reason::RecoveryIssued,
+    Reason::RecoveryExpired,
+    Reason::RecoveryDisabled,
+    Reason::RecoverySecretGone,
+    Reason::IdentityInactive,
+];
 const RETRYING: [Reason; 5] = [
     Reason::KratosUnavailable,
     Reason::Throttled,
@@ -16,7 +26,7 @@ const RETRYING: [Reason; 5] = [
     Reason::InstanceNotReady,
     Reason::Progressing,
 ];
-const STALLING: [Reason; 8] = [
+const STALLING: [Reason; 11] = [
     Reason::InvalidSpec,
     Reason::TraitsRejected,
     Reason::SchemaNotFound,
@@ -25,6 +35,9 @@ const STALLING: [Reason; 8] = [
     Reason::AdoptionRefused,
     Reason::UnsupportedByServer,
     Reason::KratosRejected,
+    Reason::RevocationsHeld,
+    Reason::DeletionHeld,
+    Reason::IdentitiesMissing,
 ];
 
 fn at(second: i64) -> Timestamp {

@@ -5,7 +5,7 @@ use serde_json::{Map, Value};
 
 use super::{
     EXTERNAL_ID, METADATA_ADMIN, METADATA_PUBLIC, ORGANIZATION_ID, PASSWORD, Plan, Present, SCHEMA_ID, STATE, Step,
-    TRAITS, doing, mark_path,
+    TRAITS, credentials, doing, mark_path,
 };
 use crate::api::GROUP;
 use crate::api::identity::TraitsPolicy;
@@ -15,8 +15,8 @@ use crate::identity::claim::Claimant;
 use crate::identity::desired::Desired;
 use crate::identity::json::{self, Null};
 use crate::identity::mark::{Mark, PasswordMark};
-use crate::identity::pointer;
-use crate::kratos::{CredentialImport, Identity, PatchOperation, State, UpdateIdentity};
+use crate::identity::{pointer, recovery};
+use crate::kratos::{CredentialImport, CredentialType, Identity, PatchOperation, State, UpdateIdentity};
 
 /// The plan for an identity that is there.
 pub(super) fn plan(
@@ -40,34 +40,37 @@ pub(super) fn plan(
     if let Some(state) = state.filter(|state| *state != identity.state) {
         operations.push(PatchOperation::Replace { path: STATE.into(), value: state.as_str().into() });
     }
-    for (path, wanted, there) in [
-        (EXTERNAL_ID, &desired.external_id, &identity.external_id),
-        (ORGANIZATION_ID, &desired.organization_id, &identity.organization_id),
-    ] {
-        let is_owned = wanted.is_some() || owned_before.iter().any(|owned| owned == path);
-        if is_owned && wanted != there {
-            operations.push(PatchOperation::Add { path: path.into(), value: wanted.clone().into() });
-        }
-    }
+    diff_ids(identity, desired, owned_before, &mut operations);
     let pending = actions::pending(&desired.actions, present.mark.as_ref(), now);
     let mut mark = claimant.mark(owned_paths.clone(), present.mark.as_ref());
     for action in &pending {
         actions::begin(&mut mark, action);
     }
+    recovery::begin(&mut mark, desired.recovery.as_ref(), state.unwrap_or(identity.state), now);
     let is_asked_for = pending.iter().any(|action| action.wanted.doing == Doing::SetPassword);
     let decision = desired.password.as_ref().map(|password| {
         let before = mark.password.as_ref();
-        if is_asked_for { password.send(before, &claimant.uid) } else { password.decide(before, &claimant.uid) }
+        if is_asked_for { password.send(&claimant.uid) } else { password.decide(before, &claimant.uid) }
     });
     let is_password_sent = decision.as_ref().is_some_and(|decision| decision.is_sent);
-    mark.password = decision.map(|decision| decision.mark).or(mark.password);
-    let ends_sessions = mark.password.as_ref().is_some_and(|password| password.sessions_pending);
+    let credentials = credentials::change(desired, present, present.contents.unwrap_or_default());
+    let refusal = credentials.refusal(present, is_password_sent);
+    let is_removal_noted = !credentials.removals.is_empty() && desired.removal_ends_sessions;
+    mark.sessions_pending |= is_removal_noted || decision.as_ref().is_some_and(|decision| decision.ends_sessions);
+    mark.links = credentials.noted.clone();
+    mark.password = match decision {
+        Some(decision) => Some(decision.mark),
+        None if desired.absent.contains(&CredentialType::Password) => Some(PasswordMark::of_none()),
+        None => mark.password,
+    };
+    let is_updated = is_password_sent || !credentials.added.is_empty();
     let mut admin_operations = Vec::new();
     diff_admin(identity, desired, owned_before, &mark, &mut admin_operations);
     let is_mark = |operation: &PatchOperation| pointer::is_within(operation.path(), &mark_path());
     let changes = operations.iter().chain(admin_operations.iter().filter(|operation| !is_mark(operation)));
     let mut changes: Vec<_> = changes.map(|operation| operation.path().to_owned()).collect();
     changes.extend(is_password_sent.then(|| PASSWORD.to_owned()));
+    changes.extend(credentials.paths);
     let traits_change = operations.iter().any(|operation| pointer::is_within(operation.path(), TRAITS));
     let verifies = addresses::is_due(identity, &desired.verified_addresses, traits_change);
     if verifies {
@@ -79,7 +82,7 @@ pub(super) fn plan(
     let deactivates =
         desired.state == Some(State::Inactive) && (identity.state == State::Active || present.has_sessions);
     let mut steps = Vec::new();
-    if is_password_sent {
+    if is_updated {
         // The one field that PUT doesn't carry (and keeps).
         operations.retain(|operation| operation.path() == ORGANIZATION_ID);
     }
@@ -90,22 +93,30 @@ pub(super) fn plan(
     if !operations.is_empty() {
         steps.push(Step::Patch { id: id.clone(), operations });
     }
+    if is_updated {
+        let import = CredentialImport {
+            password: desired.password.as_ref().filter(|_| is_password_sent).map(|password| password.import.clone()),
+            oidc: credentials.added.oidc,
+            saml: credentials.added.saml,
+        };
+        let update =
+            UpdateIdentity { credentials: import, ..update(identity, desired, owned_before, (&traits, &mark, state)) };
+        steps.push(Step::Update { id: id.clone(), update: Box::new(update) });
+    }
     if present.is_adoption() {
         steps.push(Step::ConfirmMark { id: id.clone(), uid: claimant.uid.clone() });
-    }
-    if is_password_sent {
-        let update = Box::new(update(identity, desired, owned_before, (&traits, &mark, state)));
-        steps.push(Step::Update { id: id.clone(), update });
     }
     if verifies {
         steps.push(Step::VerifyAddresses { id: id.clone(), addresses: desired.verified_addresses.clone() });
     }
-    if deactivates || ends_sessions {
+    let delete = |(kind, link)| Step::DeleteCredential { id: id.clone(), kind, link };
+    steps.extend(credentials.removals.into_iter().map(delete));
+    if deactivates || mark.sessions_pending {
         steps.push(Step::EndSessions { id: id.clone() });
     }
-    if ends_sessions {
-        // Only now: a crash in between has them ended by the next look.
-        mark.password = mark.password.map(|password| PasswordMark { sessions_pending: false, ..password });
+    if mark.sessions_pending || mark.links != desired.links {
+        // Only now: what a crash leaves undone is done by the next look.
+        (mark.sessions_pending, mark.links) = (false, desired.links.clone());
         let value = mark.to_value();
         steps.push(Step::Patch {
             id: id.clone(),
@@ -117,10 +128,10 @@ pub(super) fn plan(
     }
     steps.extend(doing::steps(&id, &pending, mark, now));
     let actions = pending.iter().map(|action| action.wanted.doing.name()).collect();
-    Plan { steps, changes, actions, owned_paths, traits }
+    Plan { steps, changes, actions, owned_paths, traits, refusal }
 }
 
-/// The identity as a whole, as the manifest and what it doesn't own make it.
+/// The identity as a whole, as the manifest and what it doesn't own make it, but for its credentials.
 fn update(
     identity: &Identity,
     desired: &Desired,
@@ -147,10 +158,7 @@ fn update(
         metadata_public,
         metadata_admin,
         external_id: external_id.clone(),
-        credentials: CredentialImport {
-            password: desired.password.as_ref().map(|password| password.import.clone()),
-            ..CredentialImport::default()
-        },
+        credentials: CredentialImport::default(),
     }
 }
 
@@ -159,6 +167,18 @@ fn wanted_traits(desired: &Desired, identity: &Identity, owned_before: &[String]
         TraitsPolicy::Merge => json::merge(TRAITS, &identity.traits, &desired.traits, owned_before, Null::Value),
         TraitsPolicy::Exact => Value::Object(desired.traits.clone()),
         TraitsPolicy::CreateOnly => identity.traits.clone(),
+    }
+}
+
+fn diff_ids(identity: &Identity, desired: &Desired, owned_before: &[String], operations: &mut Vec<PatchOperation>) {
+    for (path, wanted, there) in [
+        (EXTERNAL_ID, &desired.external_id, &identity.external_id),
+        (ORGANIZATION_ID, &desired.organization_id, &identity.organization_id),
+    ] {
+        let is_owned = wanted.is_some() || owned_before.iter().any(|owned| owned == path);
+        if is_owned && wanted != there {
+            operations.push(PatchOperation::Add { path: path.into(), value: wanted.clone().into() });
+        }
     }
 }
 

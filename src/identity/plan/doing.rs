@@ -14,7 +14,7 @@ pub(super) fn steps(id: &str, pending: &[Pending<'_>], mut mark: Mark, now: Time
     for Pending { wanted, started_at } in pending {
         match &wanted.doing {
             Doing::ResetSecondFactors(kinds) => {
-                let delete = |kind: &_| Step::DeleteCredential { id: id.to_owned(), kind: *kind };
+                let delete = |kind: &_| Step::DeleteCredential { id: id.to_owned(), kind: *kind, link: None };
                 steps.extend(kinds.iter().map(delete));
                 steps.push(Step::EndSessions { id: id.to_owned() });
             }

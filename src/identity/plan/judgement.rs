@@ -17,7 +17,7 @@ pub fn judge(
     restorable: bool,
     is_same_person: bool,
 ) -> Result<Option<Present>, Verdict> {
-    let present = |identity, mark: Option<Mark>| Ok(Some(Present { identity, mark, has_sessions: false }));
+    let present = |identity, mark: Option<Mark>| Ok(Some(Present::new(identity, mark)));
     match claimant.claim(&identity) {
         Claim::Ours(mark) => present(identity, Some(*mark)),
         Claim::Former(mark) if is_same_person => present(identity, Some(*mark)),

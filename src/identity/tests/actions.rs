@@ -97,7 +97,7 @@ fn a_token_that_left_the_manifest_stays_in_the_mark(#[case] actions: Value) {
 #[test]
 fn a_wiped_mark_is_restored_with_what_was_done() {
     let Found::Mark(mark) = Mark::read(&with_actions(&done("one")).metadata_admin) else { panic!("a mark") };
-    let wiped = Present { identity: identity(&json!({})), mark: Some(*mark), has_sessions: false };
+    let wiped = Present::new(identity(&json!({})), Some(*mark));
     let plan = plan(&claimant(), &desired(&revoke("one")), &Observed::Present(Box::new(wiped)), now());
     let [restored] = plan.steps.as_slice() else { panic!("{:?}", plan.steps) };
     assert_eq!(written(restored), done("one"));
@@ -106,12 +106,12 @@ fn a_wiped_mark_is_restored_with_what_was_done() {
 #[test]
 fn a_status_tells_what_was_done_and_not_what_was_begun() {
     let Found::Mark(mark) = Mark::read(&with_actions(&done("one")).metadata_admin) else { panic!("a mark") };
-    let statuses = actions::statuses(&mark.actions).expect("a status");
+    let statuses = actions::statuses(&mark.actions, None).expect("a status");
     assert_eq!(serde_json::to_value(actions::from_status(&statuses)).unwrap(), done("one"));
     let Found::Mark(mark) = Mark::read(&with_actions(&begun(EARLIER)).metadata_admin) else { panic!("a mark") };
-    let statuses = actions::statuses(&mark.actions).expect("a status");
+    let statuses = actions::statuses(&mark.actions, None).expect("a status");
     assert_eq!(actions::from_status(&statuses).len(), 0);
-    assert_eq!(actions::statuses(&[].into()), None);
+    assert_eq!(actions::statuses(&[].into(), None), None);
 }
 
 #[test]
@@ -133,7 +133,8 @@ fn second_factors_go_before_the_sessions(#[case] types: Value, #[case] expected:
     }});
     let plan = plan_for(&spec, marked(&json!({}), &[]));
     let id = || "id-of-ada".to_owned();
-    let mut steps: Vec<_> = expected.iter().map(|kind| Step::DeleteCredential { id: id(), kind: *kind }).collect();
+    let mut steps: Vec<_> =
+        expected.iter().map(|kind| Step::DeleteCredential { id: id(), kind: *kind, link: None }).collect();
     steps.push(Step::EndSessions { id: id() });
     let [intent, middle @ .., second_note] = plan.steps.as_slice() else { panic!("{:?}", plan.steps) };
     assert_eq!(written(intent).as_object().unwrap().len(), 2, "one request begins both");

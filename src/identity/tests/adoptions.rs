@@ -168,7 +168,7 @@ fn taking_over_writes_the_mark_with_the_changes_keeps_what_isnt_named_and_reads_
     let wanted = desired(
         &json!({"metadataPublic": {"plan": "gold"}, "adoption": {"policy": "IfUnowned", "identityID": "id-of-ada"}}),
     );
-    let present = Present { identity: before, mark: Some(Mark::of_adoption()), has_sessions: false };
+    let present = Present::new(before, Some(Mark::of_adoption()));
     assert!(present.is_adoption());
     let plan = plan::plan(&claimant(), &wanted, &Observed::Present(Box::new(present)), now());
     assert_eq!(plan.changes, ["/metadata_public/plan"]);

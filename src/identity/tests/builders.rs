@@ -70,7 +70,7 @@ pub fn present(identity: Identity) -> Observed {
         Found::Mark(mark) => Some(*mark),
         _ => None,
     };
-    Observed::Present(Box::new(Present { identity, mark, has_sessions: false }))
+    Observed::Present(Box::new(Present::new(identity, mark)))
 }
 
 /// What a manifest of schema `customer` wants, with these fields (nulls within them stay).

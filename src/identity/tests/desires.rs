@@ -10,6 +10,7 @@ use crate::api::lifecycle::DeletionPolicy;
 use crate::api::{Reason, Verdict};
 use crate::identity::adoption::Target;
 use crate::identity::desired::{self, Desired, Handling, from_kratos, to_kratos};
+use crate::identity::links::Links;
 use crate::identity::secrets::Secrets;
 use crate::kratos::State;
 
@@ -53,11 +54,15 @@ fn everything_that_a_manifest_says_is_wanted_where_it_belongs() {
         organization_id: Some("0a0b0c0d-1111-2222-3333-444455556666".into()),
         state: Some(State::Inactive),
         password: None,
+        links: Links::default(),
+        absent: Vec::new(),
+        removal_ends_sessions: true,
         lacks: None,
         adoption: None,
         phase: None,
         verified_addresses: Vec::new(),
         actions: Vec::new(),
+        recovery: None,
     };
     assert_eq!(desired, Ok(expected));
 }
@@ -86,11 +91,15 @@ fn what_a_manifest_leaves_out_is_merged_enforced_and_deleted_with_it() {
         organization_id: None,
         state: None,
         password: None,
+        links: Links::default(),
+        absent: Vec::new(),
+        removal_ends_sessions: true,
         lacks: None,
         adoption: None,
         phase: None,
         verified_addresses: Vec::new(),
         actions: Vec::new(),
+        recovery: None,
     };
     assert_eq!(desired, Ok(expected));
 }

@@ -69,6 +69,32 @@ fn what_a_plan_leaves_is_what_was_there_with_the_changes() {
 }
 
 #[test]
+fn links_show_as_a_plan_leaves_them() {
+    let mut there = marked(&json!({"credentials": {"oidc": {"identifiers": ["google:g1", "gitlab:theirs"]}}}), &[]);
+    there.metadata_admin["kratos-operator.dev"]["links"] = json!({"oidc": [{"provider": "google", "subject": "g1"}]});
+    let given = |provider: &str, subject: &str| json!([{"provider": provider, "subject": subject}]);
+    let spec = json!({"credentials": {"oidc": given("github", "h1"), "saml": given("okta", "o1")}});
+    let (before, after) = seen_and_left(&spec, &present(there));
+    let links = |of: &[(&str, &str)]| -> Value {
+        of.iter().map(|(provider, subject)| json!({"provider": provider, "subject": subject})).collect()
+    };
+    assert_eq!(before.identity["credentials"]["oidc"], links(&[("google", "g1"), ("gitlab", "theirs")]));
+    assert_eq!(after.identity["credentials"]["oidc"], links(&[("gitlab", "theirs"), ("github", "h1")]));
+    assert_eq!(after.identity["credentials"]["saml"], links(&[("okta", "o1")]));
+    let created = plan::plan(&claimant(), &desired(&spec), &Observed::Absent, now());
+    let created = facts::merged(None, &created, &paths()).expect("an identity").identity;
+    assert_eq!(created["credentials"], json!({"oidc": links(&[("github", "h1")]), "saml": links(&[("okta", "o1")])}));
+    // And where all of them go.
+    let (_, after) = seen_and_left(
+        &json!({"credentials": {"absent": ["OIDC"]}}),
+        &present(identity(&json!({
+            "credentials": {"oidc": {"identifiers": ["google:g1"]}},
+        }))),
+    );
+    assert_eq!(after.identity["credentials"]["oidc"], json!([]));
+}
+
+#[test]
 fn a_plan_without_steps_leaves_the_identity_as_it_is() {
     let observed = present(marked(&json!({"traits": {"email": "ada@old.example"}}), &["/traits/email"]));
     let (before, after) = seen_and_left(&json!({"traits": {"email": "ada@old.example"}}), &observed);

@@ -10,7 +10,7 @@ use wiremock::{Mock, MockServer, ResponseTemplate};
 use crate::api::condition::State;
 use crate::api::{Reason, Verdict};
 use crate::identity::failure::{Halt, Sent, halt, schema_not_found, unsupported};
-use crate::kratos::{Client, ClientConfig, CreateIdentity, Error};
+use crate::kratos::{Client, ClientConfig, CreateIdentity, CredentialType, Error};
 
 /// What the server says, and what nobody else may.
 const MARKER: &str = "S3CRET";
@@ -74,6 +74,17 @@ async fn each_failure_has_one_meaning(#[case] answer: ResponseTemplate, #[case] 
     assert!(!message.contains(MARKER), "{message}");
     let stalls = reason.state() == State::Stalled;
     assert_eq!(stalls, how == "Refused", "what stalls waits for a person, and nothing else does");
+}
+
+/// New servers keep the last thing to log in with, by a count of their own.
+#[tokio::test]
+async fn a_credential_that_the_server_keeps_is_the_last_one() {
+    let server = MockServer::start().await;
+    Mock::given(any()).respond_with(kratos(400, "")).mount(&server).await;
+    let deleted = client(&server.uri()).delete_identity_credentials("id", CredentialType::Password, None).await;
+    let (how, reason, _, message) = told(halt(&deleted.unwrap_err(), Sent::default()));
+    assert_eq!((how, reason), ("Refused", Reason::InvalidSpec));
+    assert!(message.contains("without anything to log in with") && !message.contains(MARKER), "{message}");
 }
 
 #[tokio::test]

@@ -188,11 +188,7 @@ fn an_inactive_identity_has_its_sessions_ended_and_is_read_back(
 
 /// All operations of the one patch, the mark's too.
 fn whole_patch(there: Identity, spec: &Value, mark: bool) -> Value {
-    let observed = if mark {
-        present(there)
-    } else {
-        Observed::Present(Box::new(Present { identity: there, mark: None, has_sessions: false }))
-    };
+    let observed = if mark { present(there) } else { Observed::Present(Box::new(Present::new(there, None))) };
     match plan_for(spec, &observed).steps.as_slice() {
         [Step::Patch { operations, .. }] => serde_json::to_value(operations).unwrap(),
         other => panic!("{other:?}"),
@@ -230,10 +226,7 @@ fn what_changes_is_shown_without_the_mark() {
 
 #[test]
 fn a_restored_mark_alone_is_no_difference_to_be_shown() {
-    let plan = plan_for(
-        &json!({}),
-        &Observed::Present(Box::new(Present { identity: identity(&json!({})), mark: None, has_sessions: false })),
-    );
+    let plan = plan_for(&json!({}), &Observed::Present(Box::new(Present::new(identity(&json!({})), None))));
     assert_eq!((plan.steps.len(), plan.changes.len()), (1, 0));
 }
 

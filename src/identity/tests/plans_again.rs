@@ -21,26 +21,52 @@ fn after(desired: &Desired, observed: &Observed) -> Identity {
             Step::Create(create) => {
                 document = serde_json::to_value(create).unwrap();
                 document["id"] = json!("id-of-ada");
+                document["credentials"] = imported(&json!({}), &document["credentials"]);
             }
             Step::Patch { operations, .. } => document = patched(&document, &operations),
             Step::Update { update, .. } => {
-                let id = document["id"].clone();
+                let before = document;
                 document = serde_json::to_value(update).unwrap();
-                document["id"] = id;
+                document["id"] = before["id"].clone();
+                document["organization_id"] = before["organization_id"].clone();
+                document["credentials"] = imported(&before["credentials"], &document["credentials"]);
             }
             Step::VerifyAddresses { addresses, .. } => {
                 let there: Identity = serde_json::from_value(document.clone()).unwrap();
                 document = patched(&document, &addresses::operations(&there, &addresses));
             }
+            Step::DeleteCredential { kind, link: Some(link), .. } => {
+                let identifiers = document["credentials"][kind.as_str()]["identifiers"].as_array_mut().unwrap();
+                identifiers.retain(|identifier| *identifier != json!(link.identifier()));
+            }
+            Step::DeleteCredential { kind, link: None, .. } => {
+                document["credentials"].as_object_mut().unwrap().remove(kind.as_str());
+            }
             Step::EndSessions { .. }
             | Step::EndSessionsBegunBy { .. }
-            | Step::DeleteCredential { .. }
             | Step::ConfirmInactive { .. }
             | Step::ConfirmMark { .. } => {}
+            Step::IssueRecovery(_) | Step::DeleteSecret(_) => panic!("a recovery has a plan of its own"),
             Step::Delete { .. } => panic!("a manifest that is there deletes nothing"),
         }
     }
     serde_json::from_value(document).unwrap()
+}
+
+/// The credentials of an identity after links were appended.
+fn imported(there: &Value, import: &Value) -> Value {
+    let mut credentials = there.as_object().cloned().unwrap_or_default();
+    for kind in ["oidc", "saml"] {
+        let providers = import[kind]["config"]["providers"].as_array().into_iter().flatten();
+        let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+        let added = providers.map(|link| format!("{}:{}", text(&link["provider"]), text(&link["subject"])));
+        let before = credentials.get(kind).and_then(|credential| credential["identifiers"].as_array().cloned());
+        let identifiers: Vec<_> = before.into_iter().flatten().chain(added.map(Value::from)).collect();
+        if !identifiers.is_empty() {
+            credentials.insert(kind.to_owned(), json!({ "identifiers": identifiers }));
+        }
+    }
+    credentials.into()
 }
 
 fn settles(desired: &Desired, observed: &Observed) {
@@ -55,6 +81,10 @@ fn everything() -> Value {
         "state": "Inactive", "externalID": "crm", "organizationID": "org",
         "traits": {"mail": "m", "name": {"first": "f"}, "tags": [1, {"a": null}], "n": 1, "none": null, "empty": {}},
         "metadataPublic": {"plan": "gold", "x/y": {"~": 1}, "0": "digits"}, "metadataAdmin": {"costCenter": "42"},
+        "credentials": {
+            "oidc": [{"provider": "google", "subject": "g1"}, {"provider": "github", "subject": "h1"}],
+            "saml": [{"provider": "okta", "subject": "o1"}], "absent": ["TOTP", "LookupSecret"],
+        },
         "actions": {"revokeSessions": {"token": "r"}, "resetSecondFactors": {"token": "f"}},
     })
 }
@@ -70,6 +100,10 @@ fn a_plan_over_its_own_result_is_empty(#[case] spec: Value) {
         "schema_id": "employee", "external_id": "old", "organization_id": "old",
         "traits": {"mail": "x", "age": 1, "name": "n", "n": 1.0}, "metadata_public": {"old": 1},
         "metadata_admin": {"old": {"deep": 1}, "u": 2},
+        "credentials": {
+            "oidc": {"identifiers": ["google:theirs", "github:h1"]}, "totp": {"identifiers": ["id-of-ada"]},
+            "lookup_secret": {"identifiers": []},
+        },
     });
     let owned = ["/external_id", "/metadata_admin/old/deep", "/metadata_public/old", "/organization_id", "/traits/age"];
     settles(&desired, &Observed::Absent);

@@ -58,3 +58,19 @@ fn a_create_may_be_under_way_as_long_as_nothing_rules_it_out() {
     memory.update("uid-of-ada", |ada| ada.wrote_finalizer = false);
     assert_eq!(since(), Some(sent_at), "the later of the two counts");
 }
+
+#[test]
+fn an_identity_is_gone_since_it_was_first_missed_until_a_later_listing_shows_it() {
+    let memory = Memory::default();
+    let since = || memory.recall("uid-of-ada").gone_since;
+    let begun = Instant::now();
+    let later = begun + Duration::from_secs(5);
+    memory.listed("uid-of-ada", begun, true);
+    assert_eq!(since(), Some(begun));
+    memory.listed("uid-of-ada", later, true);
+    assert_eq!(since(), Some(begun), "the first time counts");
+    memory.listed("uid-of-ada", begun, false);
+    assert_eq!(since(), Some(begun), "a listing that began no later may have seen it before it went");
+    memory.listed("uid-of-ada", later, false);
+    assert_eq!(since(), None);
+}

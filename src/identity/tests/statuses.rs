@@ -9,7 +9,7 @@ use crate::api::condition::{self, DRIFTED, READY, RECONCILING, STALE_IDENTIFIERS
 use crate::api::identity::{IdentityState, InstanceRef, KratosIdentityStatus};
 use crate::api::{Reason, Verdict};
 use crate::identity::facts;
-use crate::identity::status::{self, Outcome, Seen, Subject};
+use crate::identity::status::{self, Outcome, RecoverySeen, Seen, Subject};
 
 fn at(second: i64) -> Timestamp {
     Timestamp::from_second(second).unwrap()
@@ -20,7 +20,12 @@ fn subject(generation: i64, current: Option<&KratosIdentityStatus>) -> Subject<'
 }
 
 fn outcome(reason: Reason, seen: Seen) -> Outcome {
-    Outcome { verdict: Verdict::new(reason, format!("because {}", reason.as_str())), instance: None, seen }
+    Outcome {
+        verdict: Verdict::new(reason, format!("because {}", reason.as_str())),
+        instance: None,
+        seen,
+        recovery: RecoverySeen::Unknown,
+    }
 }
 
 fn seen(drift: &[&str]) -> Seen {
@@ -56,9 +61,10 @@ fn what_was_seen_is_written_where_it_belongs() {
         conditions,
         owned_paths,
         drift,
+        recovery,
         actions,
     } = status;
-    assert_eq!(actions, None);
+    assert_eq!((actions, recovery), (None, None));
     assert_eq!(observed_generation, Some(3));
     assert_eq!(last_handled_reconcile_at, None);
     assert_eq!(identity_id.as_deref(), Some("id-of-ada"));
@@ -166,7 +172,7 @@ fn a_suspended_resource_says_so_and_leaves_readiness_as_it_was() {
         status::next(subject(3, Some(&reconciled(3))), outcome(Reason::Throttled, Seen::Unknown), at(200));
     retrying.last_handled_reconcile_at = None;
     let subject = Subject { generation: 4, requested_at: Some("asked-now"), current: Some(&retrying) };
-    let suspended = status::suspended(subject, at(300));
+    let suspended = status::suspended(subject, RecoverySeen::Unknown, at(300));
     assert_eq!((has(&suspended, SUSPENDED), has(&suspended, RECONCILING)), (Some(true), None));
     let reason = condition::find(&suspended.conditions, SUSPENDED).map(|found| found.reason.as_str());
     assert_eq!(reason, Some("Suspended"));
@@ -175,18 +181,21 @@ fn a_suspended_resource_says_so_and_leaves_readiness_as_it_was() {
     assert_eq!(suspended.observed_generation, Some(4));
     assert_eq!(suspended.last_handled_reconcile_at.as_deref(), Some("asked-now"));
     assert_eq!(suspended.identity_id.as_deref(), Some("id-of-ada"));
-    assert_eq!(status::suspended(Subject { current: Some(&suspended), ..subject }, at(400)), suspended);
+    assert_eq!(
+        status::suspended(Subject { current: Some(&suspended), ..subject }, RecoverySeen::Unknown, at(400)),
+        suspended
+    );
 }
 
 #[test]
 fn a_resource_that_was_suspended_from_the_start_is_not_ready() {
-    let suspended = status::suspended(subject(1, None), at(100));
+    let suspended = status::suspended(subject(1, None), RecoverySeen::Unknown, at(100));
     assert_eq!((has(&suspended, READY), has(&suspended, SUSPENDED)), (Some(false), Some(true)));
 }
 
 #[test]
 fn a_resource_that_is_resumed_is_suspended_no_more() {
-    let suspended = status::suspended(subject(4, Some(&reconciled(3))), at(300));
+    let suspended = status::suspended(subject(4, Some(&reconciled(3))), RecoverySeen::Unknown, at(300));
     for reason in [Reason::Reconciled, Reason::KratosUnavailable, Reason::InvalidSpec] {
         let resumed = status::next(subject(5, Some(&suspended)), outcome(reason, Seen::Unknown), at(400));
         assert_eq!(has(&resumed, SUSPENDED), None, "{reason:?}");
@@ -196,7 +205,7 @@ fn a_resource_that_is_resumed_is_suspended_no_more() {
 #[test]
 fn a_stalled_resource_that_is_suspended_stays_stalled() {
     let stalled = status::next(subject(3, None), outcome(Reason::TraitsRejected, Seen::Unknown), at(100));
-    let suspended = status::suspended(subject(4, Some(&stalled)), at(200));
+    let suspended = status::suspended(subject(4, Some(&stalled)), RecoverySeen::Unknown, at(200));
     assert_eq!((has(&suspended, STALLED), has(&suspended, READY)), (Some(true), Some(false)));
 }
 
@@ -233,6 +242,7 @@ fn identifiers_that_left_the_traits_are_counted_while_there_are_any() {
             drift: Vec::new(),
             stale_identifiers,
         },
+        recovery: RecoverySeen::Unknown,
     };
     let subject = |current| Subject { generation: 1, requested_at: None, current };
     let with = status::next(subject(None), outcome(stale), at(100));

@@ -61,7 +61,7 @@ fn a_page_shows_a_change_if_it_was_asked_for_after_our_last_look(
 ) {
     let (managed, now) = (Managed::default(), Instant::now());
     managed.note(&ada(), &identity(&json!({})), now);
-    let changed = managed.changed(&identity(&changes), now + Duration::from_secs(seconds));
+    let changed = managed.changed(&identity(&changes), now + Duration::from_secs(seconds), false);
     assert_eq!(changed, expected.then(ada));
 }
 
@@ -72,8 +72,8 @@ fn our_own_write_is_no_change_to_a_page_asked_for_before_it() {
     managed.note(&ada(), &before, start);
     let asked = start + Duration::from_secs(1);
     managed.note(&ada(), &after, start + Duration::from_secs(2));
-    assert_eq!(managed.changed(&before, asked), None);
-    assert_eq!(managed.changed(&before, start + Duration::from_secs(3)), Some(ada()), "later it is one");
+    assert_eq!(managed.changed(&before, asked, false), None);
+    assert_eq!(managed.changed(&before, start + Duration::from_secs(3), false), Some(ada()), "later it is one");
 }
 
 #[test]

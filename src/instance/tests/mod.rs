@@ -4,6 +4,8 @@ mod consents;
 mod gates;
 mod listings;
 mod managing;
+mod protection_properties;
+mod protections;
 mod rules;
 mod schemas;
 mod settings;

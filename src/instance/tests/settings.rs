@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 
 use crate::api::instance::{AdmissionRule, AdoptionFrom, KeyRef, KratosInstanceSpec, Mode};
 use crate::api::{Reason, Verdict};
+use crate::instance::protection::Limits;
 use crate::instance::settings::{self, Connection, KeyIn, Settings, TokenRef};
 use crate::kratos::RateLimit;
 
@@ -36,6 +37,8 @@ fn everything_that_a_spec_says_is_set_where_it_belongs() {
         "allowedNamespaces": allowed,
         "rules": [{"expression": "true", "message": "nobody"}],
         "adoptionFrom": "Allowed",
+        "trustClientAddress": true,
+        "protection": {"maxDeletions": 3, "window": "1h", "maxMissing": 7},
     }));
     let connection = Connection {
         admin_url: "http://admin.example:4434".parse().unwrap(),
@@ -54,6 +57,8 @@ fn everything_that_a_spec_says_is_set_where_it_belongs() {
         allowed_namespaces: Some(serde_json::from_value(allowed).unwrap()),
         rules: vec![AdmissionRule { expression: "true".into(), message: Some("nobody".into()) }],
         adoption_from: AdoptionFrom::Allowed,
+        trust_client_address: true,
+        protection: Limits { max_deletions: 3, window: Duration::from_hours(1), max_missing: 7 },
     };
     assert_eq!(parsed, Ok(expected));
 }
@@ -84,6 +89,8 @@ fn what_a_spec_leaves_out_is_enforced_every_five_minutes_without_limit_token_or_
         allowed_namespaces: None,
         rules: Vec::new(),
         adoption_from: AdoptionFrom::Same,
+        trust_client_address: false,
+        protection: Limits { max_deletions: 20, window: Duration::from_mins(10), max_missing: 20 },
     };
     assert_eq!(parse(&json!({})), Ok(expected));
 }

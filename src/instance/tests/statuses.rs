@@ -30,10 +30,12 @@ fn what_was_seen_is_written_where_it_belongs() {
         ref conditions,
         ref cluster_id,
         ref schemas,
+        ref protection,
     } = status;
     assert_eq!((observed_generation, last_handled_reconcile_at.as_deref()), (Some(3), Some("asked-now")));
     assert_eq!((cluster_id.as_deref(), schemas.as_slice()), (Some("uid-of-cluster"), &["customer".to_owned()][..]));
     assert!(condition::is_true(conditions, READY) && conditions.len() == 1);
+    assert_eq!(*protection, None, "it has a writer of its own");
     assert_eq!(next(Some(&status), Reason::Reconciled, Some(&["customer"]), 3, 200), status, "no heartbeat");
 }
 

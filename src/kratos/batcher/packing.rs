@@ -3,16 +3,16 @@
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
-/// The most in one request: well within SQLite's bind variables and the limits of every version of Kratos.
+/// The most in one request: well within `SQLite`'s bind variables and the limits of every version of Kratos.
 const MOST: usize = 200;
 /// The most bytes in one request. Kratos refuses bodies of more than about 5 MiB, a usual gateway those of more than one.
 const MOST_BYTES: usize = 512 * 1024;
 /// What is larger travels by itself.
-pub(in crate::kratos) const LARGE: usize = 128 * 1024;
+pub const LARGE: usize = 128 * 1024;
 /// So many are worth a request, whatever else may come.
 const ENOUGH: usize = 100;
 /// What comes after nothing has come for so long goes at once.
-const IDLE: Duration = Duration::from_millis(250);
+const IDLE: Duration = Duration::from_secs(1);
 /// Those that come in quicker succession gather for so long at most, and for this much
 /// more with each that travelled lately: where many come, many more will. (They come no faster than Kubernetes
 /// takes finalizers, some hundred a second, so that a batch of fifty takes its time to fill.)
@@ -28,7 +28,7 @@ const PART_OF_TIMEOUT: u32 = 4;
 
 /// What makes one sort of creates travel otherwise than another.
 #[derive(Clone, Copy, Debug)]
-pub(in crate::kratos) struct Terms {
+pub struct Terms {
     /// How many requests at the same time.
     in_flight: usize,
     /// The most in one request.
@@ -37,19 +37,19 @@ pub(in crate::kratos) struct Terms {
     each: Duration,
 }
 
-/// The common ones. Kratos v1.3.1 on two cores and SQLite makes 340–580 a second of them by batches of 50 to 200,
+/// The common ones. Kratos v1.3.1 on two cores and `SQLite` makes 340–580 a second of them by batches of 50 to 200,
 /// whether one, two or four are in flight; four leave a slow network or database no time to be idle.
-pub(in crate::kratos) const TOGETHER: Terms = Terms { in_flight: 4, most: MOST, each: Duration::from_millis(20) };
+pub const TOGETHER: Terms = Terms { in_flight: 4, most: MOST, each: Duration::from_millis(20) };
 /// Those with a password in clear text. The server hashes one after another, for some hundred milliseconds each, so
 /// that small requests side by side have its cores share the work; more at a time only take longer (on two cores the
 /// slowest of single ones took 1.7 s with two in flight, 4.6 s with four, 7.5 s with eight). New servers take 200 in one.
-pub(in crate::kratos) const HASHING: Terms = Terms { in_flight: 4, most: 100, each: Duration::from_millis(600) };
+pub const HASHING: Terms = Terms { in_flight: 4, most: 100, each: Duration::from_millis(600) };
 /// Those that travel by themselves.
-pub(in crate::kratos) const ALONE: Terms = Terms { in_flight: 4, most: 1, each: Duration::ZERO };
+pub const ALONE: Terms = Terms { in_flight: 4, most: 1, each: Duration::ZERO };
 
 /// Creates of one sort, waiting in the order in which they came.
 #[derive(Debug)]
-pub(in crate::kratos) struct Queue<T> {
+pub struct Queue<T> {
     terms: Terms,
     waiting: VecDeque<Waiting<T>>,
     in_flight: usize,
@@ -74,19 +74,19 @@ struct Waiting<T> {
 
 impl<T> Queue<T> {
     /// An empty one. `timeout`: how long the client waits for an answer.
-    pub(in crate::kratos) fn new(terms: Terms, timeout: Duration) -> Self {
+    pub fn new(terms: Terms, timeout: Duration) -> Self {
         let within = (timeout / PART_OF_TIMEOUT).min(LONGEST);
         let waiting = VecDeque::new();
         Self { terms, waiting, in_flight: 0, last: None, company: 1, each: terms.each, within }
     }
 
     /// Whether nothing waits and nothing is in flight.
-    pub(in crate::kratos) fn is_idle(&self) -> bool {
+    pub fn is_idle(&self) -> bool {
         self.waiting.is_empty() && self.in_flight == 0
     }
 
     /// Adds one at the end. `bytes`: its size in a request.
-    pub(in crate::kratos) fn add(&mut self, item: T, bytes: usize, now: Instant) {
+    pub fn add(&mut self, item: T, bytes: usize, now: Instant) {
         let is_succession = self.last.is_some_and(|last| now < last + IDLE);
         self.last = Some(now);
         self.waiting.push_back(Waiting { item, bytes, since: now, is_succession });
@@ -94,7 +94,7 @@ impl<T> Queue<T> {
 
     /// Takes what goes now in one request; call again until there is none. Each that was taken is to be followed by
     /// one [`Self::done`].
-    pub(in crate::kratos) fn take(&mut self, now: Instant) -> Option<Vec<T>> {
+    pub fn take(&mut self, now: Instant) -> Option<Vec<T>> {
         if self.due()? > now {
             return None;
         }
@@ -114,7 +114,7 @@ impl<T> Queue<T> {
     }
 
     /// When [`Self::take`] gives something, if nothing happens before.
-    pub(in crate::kratos) fn due(&self) -> Option<Instant> {
+    pub fn due(&self) -> Option<Instant> {
         let first = self.waiting.front().filter(|_| self.in_flight < self.terms.in_flight)?;
         let is_lone = self.in_flight == 0 && !first.is_succession;
         if is_lone || self.waiting.len() >= ENOUGH.min(self.limit()) {
@@ -134,7 +134,7 @@ impl<T> Queue<T> {
     }
 
     /// A request is over. `took`: how many it carried, and how long it took; none where that says nothing.
-    pub(in crate::kratos) fn done(&mut self, took: &[(usize, Duration)]) {
+    pub fn done(&mut self, took: &[(usize, Duration)]) {
         self.in_flight = self.in_flight.saturating_sub(1);
         for (count, took) in took {
             let each = *took / u32::try_from(*count).unwrap_or(u32::MAX).max(1);
@@ -144,7 +144,7 @@ impl<T> Queue<T> {
     }
 
     /// Takes all that waits, since nothing is to be sent any more.
-    pub(in crate::kratos) fn give_up(&mut self) -> impl Iterator<Item = T> + use<T> {
+    pub fn give_up(&mut self) -> impl Iterator<Item = T> + use<T> {
         std::mem::take(&mut self.waiting).into_iter().map(|waiting| waiting.item)
     }
 

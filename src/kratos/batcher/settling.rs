@@ -62,7 +62,9 @@ pub(super) async fn settle(client: &Client, parcels: Vec<Parcel>) -> Settled {
         };
         let group: Vec<_> = group.into_iter().filter(|parcel| !parcel.answer.is_closed()).collect();
         if let Some(error) = &settled.stop {
-            group.into_iter().for_each(|parcel| parcel.fail(error.clone()));
+            for parcel in group {
+                parcel.fail(error.clone());
+            }
             continue;
         }
         let sifted = send(client, group, &mut settled).await;

@@ -13,13 +13,13 @@ use super::super::types::{
 };
 
 /// An item of a batch: whoever waits for it, and what is to be created.
-pub(in crate::kratos) trait Item {
+pub trait Item {
     fn create(&self) -> &CreateIdentity;
 }
 
 /// What follows from an answer. Each item is in exactly one place.
 #[derive(Debug)]
-pub(in crate::kratos) struct Sifted<T> {
+pub struct Sifted<T> {
     /// Created, with the id.
     pub created: Vec<(T, String)>,
     /// Called created; to be read back.
@@ -39,7 +39,7 @@ impl<T> Default for Sifted<T> {
 }
 
 /// Sifts the answer to a batch of these items.
-pub(in crate::kratos) fn sift<T: Item>(items: Vec<T>, answer: Result<Vec<BatchOutcome>, Error>) -> Sifted<T> {
+pub fn sift<T: Item>(items: Vec<T>, answer: Result<Vec<BatchOutcome>, Error>) -> Sifted<T> {
     match answer {
         Ok(outcomes) => each(items, outcomes),
         Err(error) => whole(items, &error),
@@ -113,10 +113,7 @@ fn is_suspect(create: &CreateIdentity, error: &Error) -> bool {
 }
 
 /// What a read of the doubtful ones' ids says. `there`: the identities that were found.
-pub(in crate::kratos) fn confirm<T>(
-    doubtful: Vec<(T, String)>,
-    mut there: HashMap<String, Identity>,
-) -> (Vec<(T, Identity)>, Vec<T>) {
+pub fn confirm<T>(doubtful: Vec<(T, String)>, mut there: HashMap<String, Identity>) -> (Vec<(T, Identity)>, Vec<T>) {
     let (mut found, mut lost) = (Vec::new(), Vec::new());
     for (item, id) in doubtful {
         match there.remove(&id) {
@@ -129,7 +126,7 @@ pub(in crate::kratos) fn confirm<T>(
 
 /// The identity that a batch made of an item, as Kratos has it: all but what only a read would tell (credentials,
 /// times, addresses that aren't verified).
-pub(in crate::kratos) fn made(create: &CreateIdentity, id: String) -> Identity {
+pub fn made(create: &CreateIdentity, id: String) -> Identity {
     let CreateIdentity {
         schema_id,
         traits,

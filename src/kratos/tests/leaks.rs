@@ -33,6 +33,7 @@ fn credentials(password: fn(Secret) -> PasswordImport) -> CredentialImport {
     CredentialImport {
         password: Some(password(Secret::new(MARKER))),
         oidc: vec![OidcLink { provider: "google".into(), subject: MARKER.into() }],
+        saml: vec![OidcLink { provider: "okta".into(), subject: MARKER.into() }],
     }
 }
 
@@ -96,7 +97,7 @@ fn answers_hide_what_they_carry() {
     assert_hidden(&identity().credentials);
     assert_hidden(&identity().verifiable_addresses);
     assert_hidden(&identity().recovery_addresses);
-    assert_hidden(&Page { items: vec![identity()], requested_at: std::time::Instant::now() });
+    assert_hidden(&Page { items: vec![identity()], requested_at: std::time::Instant::now(), total: None });
     let device = json!({"id": "1", "ip_address": MARKER, "user_agent": MARKER, "location": MARKER});
     let session = json!({"id": ID, "identity": serde_json::to_value(identity()).unwrap(), "devices": [device]});
     let session: Session = serde_json::from_value(session).unwrap();

@@ -34,10 +34,10 @@ fn one_that_comes_by_itself_goes_at_once_and_those_that_come_right_after_it_gath
     assert_eq!(queue.take(now + ms(20)), None, "more may come");
     assert_eq!(queue.due(), Some(now + ms(21)));
     assert_eq!(queue.take(now + ms(21)), Some(vec![1, 2]));
-    queue.add(3, 100, now + ms(300));
-    assert_eq!(queue.take(now + ms(300)), None, "those two are still in flight");
-    queue.done(&[(2, ms(280))]);
-    assert_eq!(queue.take(now + ms(301)), Some(vec![3]), "came by itself, and nothing is in flight");
+    queue.add(3, 100, now + ms(1100));
+    assert_eq!(queue.take(now + ms(1100)), None, "those two are still in flight");
+    queue.done(&[(2, ms(1080))]);
+    assert_eq!(queue.take(now + ms(1101)), Some(vec![3]), "came by itself, and nothing is in flight");
 }
 
 #[test]

@@ -240,7 +240,9 @@ fn settle(server: &mut Server, items: Vec<Numbered>) -> BTreeMap<usize, Result<S
         sifted.failed.iter().for_each(|(item, error)| say(item, Err(error.clone())));
         let there = server.held.values().map(|id| (id.clone(), Identity { id: id.clone(), ..Identity::default() }));
         let (found, lost) = confirm(sifted.doubtful, there.collect::<HashMap<_, _>>());
-        found.iter().for_each(|(item, identity)| say(item, Ok(identity.id.clone())));
+        for (item, identity) in found {
+            say(&item, Ok(identity.id));
+        }
         sifted.again.into_iter().rev().for_each(|group| groups.push_front(group));
         if !lost.is_empty() {
             groups.push_front(lost);

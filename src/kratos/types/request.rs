@@ -3,7 +3,7 @@
 
 use std::fmt;
 
-use serde::{Serialize, Serializer};
+use serde::{Deserialize, Serialize, Serializer};
 use serde_json::{Value, json};
 
 use super::identity::State;
@@ -19,8 +19,8 @@ pub enum PasswordImport {
     Hashed(Secret),
 }
 
-/// A link to an OIDC provider.
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+/// A link to an OIDC provider, or to one of SAML, which is of the same shape.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct OidcLink {
     /// The provider's id in Kratos' configuration.
     pub provider: String,
@@ -32,6 +32,12 @@ impl OidcLink {
     /// As Kratos writes it among the identifiers: `provider:subject`.
     pub fn identifier(&self) -> String {
         format!("{}:{}", self.provider, self.subject)
+    }
+
+    /// Reads what [`Self::identifier`] writes.
+    pub fn from_identifier(identifier: &str) -> Option<Self> {
+        let (provider, subject) = identifier.split_once(':')?;
+        Some(Self { provider: provider.to_owned(), subject: subject.to_owned() })
     }
 }
 
@@ -49,12 +55,15 @@ pub struct CredentialImport {
     pub password: Option<PasswordImport>,
     /// OIDC links; left out where empty.
     pub oidc: Vec<OidcLink>,
+    /// SAML links; left out where empty. v25.4 and later: earlier servers refuse them at creation, and ignore them
+    /// without a word on update.
+    pub saml: Vec<OidcLink>,
 }
 
 impl CredentialImport {
     /// Whether there is nothing in it.
     pub fn is_empty(&self) -> bool {
-        self.password.is_none() && self.oidc.is_empty()
+        self.password.is_none() && self.oidc.is_empty() && self.saml.is_empty()
     }
 }
 
@@ -68,8 +77,10 @@ impl Serialize for CredentialImport {
             };
             body.insert("password".into(), json!({"config": config}));
         }
-        if !self.oidc.is_empty() {
-            body.insert("oidc".into(), json!({"config": {"providers": self.oidc}}));
+        for (kind, links) in [("oidc", &self.oidc), ("saml", &self.saml)] {
+            if !links.is_empty() {
+                body.insert(kind.into(), json!({"config": {"providers": links}}));
+            }
         }
         body.serialize(serializer)
     }

@@ -37,6 +37,9 @@ use super::{ask, parse};
 )]
 #[case::one_side_decides("identity.missing == 1 || true", true)]
 #[case::one_side_decides_against("identity.missing == 1 && false", false)]
+#[case::times("timestamp('2026-11-24T12:00:00Z') - timestamp('2026-11-24T13:30:00+02:00') == duration('30m')", true)]
+#[case::seconds("timestamp('1970-01-01T00:01:00.5Z') == 60.5 && timestamp(60) < timestamp(61.5)", true)]
+#[case::durations("duration('1h30m') > duration('89m') && duration('-1s') < duration('0s')", true)]
 #[case::order("'a' < 'b' && false < true && 'b' >= 'a' && 2 <= 2", true)]
 fn expressions_answer(#[case] text: &str, #[case] expected: bool) {
     assert_eq!(ask(text), Ok(expected), "{text}");
@@ -57,6 +60,8 @@ fn expressions_answer(#[case] text: &str, #[case] expected: bool) {
 #[case::an_empty_separator("'ab'.split('').size() > 0", Failed)]
 #[case::a_turn_that_fails("identity.groups.exists(g, g.name == 'ops')", Failed)]
 #[case::a_range_that_is_none("identity.state.all(s, true)", Failed)]
+#[case::no_time("timestamp('yesterday') > timestamp(0)", Failed)]
+#[case::no_duration("duration('a while') > duration('1s')", Failed)]
 #[case::a_number("1", NotBool)]
 #[case::a_text("identity.state", NotBool)]
 #[case::null("null", NotBool)]
@@ -85,4 +90,19 @@ fn what_gives_no_answer_says_so(#[case] text: &str, #[case] expected: Problem) {
 )]
 fn what_cant_be_asked_is_refused_beforehand(#[case] text: &str, #[case] expected: Invalid) {
     assert_eq!(parse(text).err(), Some(expected), "{text}");
+}
+
+#[rstest]
+#[case::nothing("true", false, false)]
+#[case::a_field("identity.traits.email == 'x'", true, false)]
+#[case::that_field("identity.state == 'x'", true, true)]
+#[case::a_test("has(identity.state)", true, true)]
+#[case::as_a_whole("identity == null", true, true)]
+#[case::by_index("identity['traits'] == 1", true, true)]
+#[case::in_a_loop("identifiers.exists(i, i == identity.state)", true, true)]
+#[case::in_a_range("identity.groups.exists(g, g.state == 'x')", true, false)]
+#[case::another_variable("identifiers.exists(i, i == 'state')", false, false)]
+fn what_an_expression_looks_at_is_known(#[case] text: &str, #[case] at_all: bool, #[case] at_the_state: bool) {
+    let expression = parse(text).unwrap();
+    assert_eq!((expression.looks_at(0, None), expression.looks_at(0, Some("state"))), (at_all, at_the_state), "{text}");
 }

@@ -1,11 +1,11 @@
-//! What the demo says while it goes: each step with the time that it took, and what a person would see.
+//! What the demo, and the benchmark, say while they go: each step with the time that it took, and what a person would see.
 //! Decides nothing.
 
 use std::fmt::Display;
 use std::io::{IsTerminal, Write};
 use std::time::{Duration, Instant};
 
-use crate::testenv::Result;
+use super::Result;
 
 #[derive(Default)]
 pub struct Screen {
@@ -36,7 +36,7 @@ impl Screen {
 
     /// Which step failed and why.
     pub fn failed(&self, error: &dyn Display) {
-        eprintln!("\ndemo: step {} failed ({}): {error}", self.number, self.step);
+        eprintln!("\nstep {} failed ({}): {error}", self.number, self.step);
     }
 }
 

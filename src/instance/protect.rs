@@ -1,0 +1,348 @@
+//! Keeps an instance's protection: collects the deletions that ask at the same time, persists what `protection` makes of
+//! them, in one write for all, and answers once it is persisted. Decides nothing itself.
+//!
+//! The write is guarded by `resourceVersion`, so that restarts and replicas count together. Everything that is known of
+//! what is being deleted comes from the watch; what is kept here may be lost.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use k8s_openapi::jiff::Timestamp;
+use kube::runtime::reflector::ObjectRef;
+use kube::{Api, ResourceExt};
+use serde_json::json;
+use tokio::sync::{Notify, oneshot};
+
+use super::handle::{Handle, Shared};
+use super::protection::{self, Census, Deletion, Situation};
+use super::scan::current;
+use super::{consent, references};
+use crate::api::identity::KratosIdentity;
+use crate::api::instance::KratosInstance;
+use crate::api::protection::ProtectionStatus;
+use crate::api::{IDENTITY_FINALIZER, release_token};
+use crate::backoff;
+use crate::context::{Context, InstanceObject};
+use crate::events::Happening;
+use crate::kube_write;
+use crate::place::Place;
+
+/// How often those that are held are counted again, and the count is written where it changed.
+const RECOUNT: Duration = Duration::from_secs(2);
+/// When to try again after Kubernetes didn't take the write.
+const AGAIN: Duration = Duration::from_secs(2);
+/// How often the write is tried anew at once because the instance was changed meanwhile.
+const TRIES: usize = 5;
+
+/// Whether an identity may be touched.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Answer {
+    /// It is counted, and that is persisted; or it was released.
+    Granted,
+    Held,
+    /// It couldn't be counted; ask again.
+    Unknown,
+}
+
+/// Who asks, and what the last listing showed.
+#[derive(Debug, Default)]
+pub struct Protector {
+    state: Mutex<State>,
+    changed: Notify,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    asking: Vec<Asking>,
+    census: Option<Census>,
+    /// Uids of resources whose identity the last listing showed to be gone, and that have no other one yet.
+    gone: HashSet<String>,
+    counted: Option<Instant>,
+}
+
+#[derive(Debug)]
+struct Asking {
+    deletion: Deletion,
+    answer: oneshot::Sender<Answer>,
+}
+
+impl Protector {
+    /// Something may have changed: the release annotation, or the limits.
+    pub fn reconsider(&self) {
+        self.changed.notify_one();
+    }
+
+    /// Returns when there may be something to do.
+    async fn woken(&self, is_holding: bool) {
+        if is_holding {
+            // Whether or not anybody asks: those that are held may go in other ways.
+            let _ = tokio::time::timeout(RECOUNT, self.changed.notified()).await;
+        } else {
+            self.changed.notified().await;
+        }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Whether the identity of a resource that is being deleted may be touched already.
+pub fn is_granted(handle: &Handle, deletion: &Deletion, context: &Context) -> bool {
+    protection::is_granted(&standing(&handle.place, context).0, deletion)
+}
+
+/// Asks whether the identity of a resource that is being deleted may be touched. Counts once for each resource.
+pub async fn ask(handle: &Handle, deletion: Deletion, context: &Context) -> Answer {
+    let (status, token) = standing(&handle.place, context);
+    if protection::is_granted(&status, &deletion) {
+        return Answer::Granted;
+    }
+    if status.held > 0 && !protection::is_new(token.as_deref(), &status) {
+        return Answer::Held;
+    }
+    let (answer, answered) = oneshot::channel();
+    let protector = &handle.shared.protector;
+    protector.state().asking.push(Asking { deletion, answer });
+    protector.changed.notify_one();
+    tokio::select! {
+        answer = answered => answer.unwrap_or(Answer::Unknown),
+        () = handle.shared.stopped.cancelled() => Answer::Unknown,
+    }
+}
+
+/// Whether so many identities are gone that this may be the wrong Kratos: then nothing is made or deleted there.
+pub fn misses_identities(handle: &Handle, context: &Context) -> bool {
+    let (status, _) = standing(&handle.place, context);
+    match handle.shared.protector.state().census {
+        Some(census) => protection::is_too_many(census, status.recreating, handle.settings.protection),
+        // A process that has seen no listing yet goes by what the one before it has written.
+        None => status.missing > 0,
+    }
+}
+
+/// Notes that a resource has its identity again. Once the last of those that were released has, a listing is to show it:
+/// that ends the release.
+pub fn restored(handle: &Handle, uid: &str, context: &Context) {
+    let is_last = {
+        let mut state = handle.shared.protector.state();
+        state.gone.remove(uid) && state.gone.is_empty()
+    };
+    if is_last && standing(&handle.place, context).0.recreating > 0 {
+        handle.shared.listing.want(Instant::now());
+    }
+}
+
+/// The ids that resources of the instance have had, before a listing begins, and whose they are. A status authorises
+/// nothing: here it only makes us careful.
+pub(super) fn expected(handle: &Handle, context: &Context) -> HashMap<String, Place> {
+    let mut expected = HashMap::new();
+    each(&handle.place, context, |resource| {
+        if let Some(id) = id_of(resource).filter(|_| is_admitted(handle, resource, context)) {
+            expected.insert(id.to_owned(), Place::of(resource));
+        }
+    });
+    expected
+}
+
+/// Takes in what a complete listing, begun at `begun`, didn't show of `managed` that were expected. To be called before
+/// the listing counts: nothing is made again by a listing whose missing weren't counted.
+pub(super) fn take_census(
+    handle: &Handle,
+    (managed, missing): (usize, &HashMap<String, Place>),
+    begun: Instant,
+    context: &Context,
+) {
+    let (status, _) = standing(&handle.place, context);
+    let mut gone = HashSet::new();
+    each(&handle.place, context, |resource| {
+        // One that was dealt with meanwhile isn't missed.
+        let is_meant = deletion_of(resource).is_some_and(|deletion| protection::is_granted(&status, &deletion));
+        let (Some(id), Some(uid)) = (id_of(resource), resource.uid()) else { return };
+        if !is_meant {
+            let is_gone = missing.contains_key(id);
+            context.memory.listed(&uid, begun, is_gone);
+            gone.extend(is_gone.then_some(uid));
+        }
+    });
+    let number = |count| u32::try_from(count).unwrap_or(u32::MAX);
+    let mut state = handle.shared.protector.state();
+    state.census = Some(Census { managed: number(managed), missing: number(gone.len()) });
+    state.gone = gone;
+    drop(state);
+    handle.shared.protector.reconsider();
+}
+
+/// Persists and answers until the instance is gone, or isn't the one any more that `shared` belongs to.
+pub(super) async fn keep_protecting(place: Place, shared: Arc<Shared>, context: Arc<Context>) {
+    // What is being deleted must be known first.
+    if shared.stopped.run_until_cancelled(context.identities_listed.wait()).await.is_none() {
+        return;
+    }
+    while let Some(handle) = current(&place, &shared, &context) {
+        let is_holding = standing(&place, &context).0.held > 0;
+        tokio::select! {
+            () = shared.stopped.cancelled() => return,
+            () = shared.protector.woken(is_holding) => {}
+        }
+        if let Err(error) = round(&handle, &context).await {
+            tracing::warn!(instance = %place, %error, "deletions couldn't be counted; it is tried again");
+            tokio::time::sleep(backoff::spread(AGAIN)).await;
+            shared.protector.reconsider();
+        }
+    }
+}
+
+/// One round: whoever has asked until now is answered, after one write at most. Those left without an answer ask again.
+async fn round(handle: &Handle, context: &Context) -> Result<(), kube::Error> {
+    let asking = std::mem::take(&mut handle.shared.protector.state().asking);
+    let asked: Vec<_> = asking.iter().map(|asking| asking.deletion.clone()).collect();
+    // An instance that is gone, or can't be read any more, holds nobody: its handle is about to go.
+    let Some(status) = settle(handle, &asked, context).await? else { return Ok(()) };
+    for Asking { deletion, answer } in asking {
+        let granted = protection::is_granted(&status, &deletion);
+        let _ = answer.send(if granted { Answer::Granted } else { Answer::Held });
+    }
+    Ok(())
+}
+
+/// Brings the persisted status up to date. What it says is persisted when this returns.
+async fn settle(
+    handle: &Handle,
+    asked: &[Deletion],
+    context: &Context,
+) -> Result<Option<ProtectionStatus>, kube::Error> {
+    let api: Api<InstanceObject> = Api::namespaced(context.client.clone(), &handle.place.namespace);
+    let mut object = seen(&handle.place, context);
+    let mut tries = 0;
+    while let Some(instance) = object.as_deref().and_then(|object| object.0.as_ref().ok()) {
+        let before = persisted(instance);
+        let after = decide(handle, instance, asked, context);
+        if before == after {
+            return Ok(Some(after));
+        }
+        tries += 1;
+        match kube_write::guarded_status(&api, instance, &json!({ "protection": after })).await {
+            Ok(written) => {
+                context.latest_instances.note(written);
+                follow(handle, instance, (&before, &after), context);
+                return Ok(Some(after));
+            }
+            Err(error) if kube_write::is_outdated(&error) && tries < TRIES => {
+                object = api.get_opt(&handle.place.name).await?.map(Arc::new);
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(None)
+}
+
+fn decide(handle: &Handle, instance: &KratosInstance, asked: &[Deletion], context: &Context) -> ProtectionStatus {
+    let before = persisted(instance);
+    let is_needed = before.held > 0 || !asked.is_empty();
+    let under_way = if is_needed { under_way(&handle.place, context) } else { Vec::new() };
+    let under_way: Vec<_> = under_way.into_iter().map(|(_, deletion)| deletion).collect();
+    let (census, recount) = {
+        let mut state = handle.shared.protector.state();
+        let recount = state.counted.is_none_or(|counted| counted.elapsed() >= RECOUNT);
+        if recount {
+            state.counted = Some(Instant::now());
+        }
+        (state.census, recount)
+    };
+    let situation = Situation {
+        limits: handle.settings.protection,
+        token: release_token(instance.metadata.annotations.as_ref()),
+        under_way: &under_way,
+        asked,
+        census,
+        recount,
+        now: Timestamp::now(),
+    };
+    protection::next(&before, &situation)
+}
+
+/// What follows from what was just persisted.
+fn follow(
+    handle: &Handle,
+    instance: &KratosInstance,
+    (before, after): (&ProtectionStatus, &ProtectionStatus),
+    context: &Context,
+) {
+    // Its conditions say how many are held or missing.
+    if (before.held, before.missing) != (after.held, after.missing) {
+        context.pokes.instance(&handle.place);
+    }
+    let is_released = before.last_release != after.last_release;
+    let publish = |note: String| {
+        if is_released {
+            context.events.publish(instance, Happening::normal("Released", "Release", note));
+        }
+    };
+    if before.missing > 0 && after.missing == 0 {
+        publish(format!("{} identities that are gone from Kratos are made again", after.recreating));
+        context.pokes.identities(references::referring(context, &handle.place));
+    } else if before.held > 0 && after.held == 0 {
+        publish(format!("{} deletions that were held are carried out", before.held));
+        // Released or not: one that asked a moment ago may have been answered by what was persisted before.
+        context.pokes.identities(under_way(&handle.place, context).into_iter().map(|(place, _)| place));
+    }
+}
+
+/// The protection as it was persisted last, and the release annotation, as far as the watch and our own writes show. It
+/// may be older: what it grants stays granted, and what it holds is looked at again when it is released.
+fn standing(place: &Place, context: &Context) -> (ProtectionStatus, Option<String>) {
+    let object = seen(place, context);
+    let Some(instance) = object.as_deref().and_then(|object| object.0.as_ref().ok()) else { return <_>::default() };
+    (persisted(instance), release_token(instance.metadata.annotations.as_ref()).map(str::to_owned))
+}
+
+fn persisted(instance: &KratosInstance) -> ProtectionStatus {
+    instance.status.as_ref().and_then(|status| status.protection.clone()).unwrap_or_default()
+}
+
+fn seen(place: &Place, context: &Context) -> Option<Arc<InstanceObject>> {
+    let seen = context.instances.get(&ObjectRef::new(&place.name).within(&place.namespace))?;
+    Some(context.latest_instances.of(&seen))
+}
+
+/// Calls for each resource of the instance that carries our finalizer: only those have had identities through it.
+fn each(place: &Place, context: &Context, mut call: impl FnMut(&KratosIdentity)) {
+    let default = context.options.default_instance.as_ref();
+    for object in context.identities.state() {
+        let object = context.latest_identities.of(&object);
+        if let Ok(resource) = &object.0
+            && kube_write::carries(resource, IDENTITY_FINALIZER)
+            && references::instance_of(resource, default).as_ref() == Some(place)
+        {
+            call(resource);
+        }
+    }
+}
+
+/// The resources of the instance that are being deleted and aren't let go yet.
+fn under_way(place: &Place, context: &Context) -> Vec<(Place, Deletion)> {
+    let mut found = Vec::new();
+    each(place, context, |resource| {
+        found.extend(deletion_of(resource).map(|deletion| (Place::of(resource), deletion)));
+    });
+    found
+}
+
+/// The deletion of a resource, if it is being deleted.
+pub fn deletion_of(resource: &KratosIdentity) -> Option<Deletion> {
+    let at = resource.metadata.deletion_timestamp.as_ref()?.0;
+    Some(Deletion { uid: resource.uid()?, at })
+}
+
+fn id_of(resource: &KratosIdentity) -> Option<&str> {
+    resource.status.as_ref().and_then(|status| status.identity_id.as_deref())
+}
+
+/// Whether the instance admits the resource's namespace: others can't make it careful.
+fn is_admitted(handle: &Handle, resource: &KratosIdentity, context: &Context) -> bool {
+    let namespace = resource.metadata.namespace.as_deref().unwrap_or_default();
+    let Some(seen) = context.namespaces.get(&ObjectRef::new(namespace)) else { return false };
+    consent::admits(handle.settings.allowed_namespaces.as_ref(), &handle.place.namespace, namespace, seen.labels())
+}

@@ -1,0 +1,229 @@
+//! What is let through, what is held, and what a release lets go.
+
+use std::time::Duration;
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use k8s_openapi::jiff::Timestamp;
+use rstest::rstest;
+
+use crate::api::protection::{LastRelease, ProtectionStatus, Reservation};
+use crate::instance::protection::{Census, Deletion, Limits, Situation, is_granted, is_new, is_too_many, next};
+
+const LIMITS: Limits = Limits { max_deletions: 3, window: Duration::from_mins(10), max_missing: 5 };
+
+fn at(second: i64) -> Timestamp {
+    Timestamp::from_second(second).unwrap()
+}
+
+/// Resources deleted at this second, by their numbers.
+fn deleted(numbers: std::ops::Range<usize>, second: i64) -> Vec<Deletion> {
+    numbers.map(|number| Deletion { uid: format!("uid-{number}"), at: at(second) }).collect()
+}
+
+fn quiet(second: i64) -> Situation<'static> {
+    Situation { limits: LIMITS, token: None, under_way: &[], asked: &[], census: None, recount: true, now: at(second) }
+}
+
+/// All of them ask.
+fn asking(asked: &[Deletion], second: i64) -> Situation<'_> {
+    Situation { under_way: asked, asked, ..quiet(second) }
+}
+
+fn granted(status: &ProtectionStatus, asked: &[Deletion]) -> usize {
+    asked.iter().filter(|deletion| is_granted(status, deletion)).count()
+}
+
+fn reserved(entries: &[(i64, u32)]) -> Vec<Reservation> {
+    entries.iter().map(|(second, count)| Reservation { at: Time(at(*second)), count: *count }).collect()
+}
+
+fn release(token: &str, second: Option<i64>) -> LastRelease {
+    LastRelease { token: Some(token.into()), at: second.map(|second| Time(at(second))) }
+}
+
+#[test]
+fn up_to_the_limit_each_goes_and_what_goes_beyond_it_is_held() {
+    for (count, through, held) in [(1, 1, 0), (3, 3, 0), (4, 3, 1), (500, 3, 497)] {
+        let asked = deleted(0..count, 100);
+        let status = next(&ProtectionStatus::default(), &asking(&asked, 101));
+        assert_eq!((granted(&status, &asked), status.held), (through, held), "{count}");
+        assert_eq!(status.reserved, reserved(&[(101, u32::try_from(through).unwrap())]));
+        assert_eq!(next(&status, &asking(&asked, 102)), status, "asked again it is the same: each counts once");
+    }
+}
+
+#[test]
+fn those_that_ask_alone_go_until_the_window_is_full_and_again_when_it_has_passed() {
+    let mut status = ProtectionStatus::default();
+    for (number, second) in [100, 200, 300].into_iter().enumerate() {
+        let asked = deleted(number..number + 1, second);
+        status = next(&status, &asking(&asked, second));
+        assert_eq!((granted(&status, &asked), status.held), (1, 0));
+    }
+    assert_eq!(status.reserved, reserved(&[(100, 1), (200, 1), (300, 1)]));
+    let asked = deleted(3..4, 699);
+    assert_eq!(next(&status, &asking(&asked, 699)).held, 1, "the first one counts for ten minutes");
+    let after = next(&status, &asking(&asked, 700));
+    assert_eq!((granted(&after, &asked), after.held), (1, 0));
+    assert_eq!(after.reserved, reserved(&[(200, 1), (300, 1), (700, 1)]));
+    assert_eq!(after.granted, ["uid-3"], "the others are gone by then");
+}
+
+#[test]
+fn what_is_held_stays_held_when_the_window_has_passed_and_so_does_all_that_comes_after() {
+    let first = deleted(0..5, 100);
+    let status = next(&ProtectionStatus::default(), &asking(&first, 100));
+    let later = deleted(3..7, 5000);
+    let after = next(&status, &asking(&later, 5000));
+    assert_eq!((granted(&after, &later), after.held), (0, 4));
+}
+
+#[test]
+fn what_counts_does_so_until_the_end_of_its_second() {
+    let now = "1970-01-01T00:01:40.2Z".parse().unwrap();
+    let asked = deleted(0..1, 100);
+    let status = next(&ProtectionStatus::default(), &Situation { now, ..asking(&asked, 0) });
+    assert_eq!(status.reserved, reserved(&[(101, 1)]));
+}
+
+#[test]
+fn a_release_lets_go_what_was_deleted_by_then_and_begins_the_count_anew() {
+    let first = deleted(0..5, 100);
+    let held = next(&ProtectionStatus::default(), &asking(&first, 100));
+    let under_way = [deleted(3..5, 100), deleted(5..6, 130)].concat();
+    let status = next(&held, &Situation { token: Some("1"), under_way: &under_way, ..quiet(140) });
+    assert_eq!((status.held, &status.last_release), (0, &Some(release("1", Some(130)))));
+    assert_eq!(status.reserved, []);
+    assert_eq!(granted(&status, &under_way), 3);
+    let news = deleted(6..12, 150);
+    let after = next(&status, &Situation { token: Some("1"), ..asking(&news, 150) });
+    assert_eq!((granted(&after, &news), after.held), (3, 3), "the same value releases nothing more");
+    assert_eq!(granted(&after, &under_way), 3, "what was released stays so");
+    let again = next(&after, &Situation { token: Some("2"), under_way: &news, ..quiet(160) });
+    assert_eq!((again.held, &again.last_release), (0, &Some(release("2", Some(150)))));
+}
+
+#[test]
+fn one_that_asks_together_with_its_release_goes() {
+    let first = deleted(0..5, 100);
+    let held = next(&ProtectionStatus::default(), &asking(&first, 100));
+    let status = next(&held, &Situation { token: Some("1"), ..asking(&first[3..], 140) });
+    assert_eq!((granted(&status, &first[3..]), status.held, status.reserved.len()), (2, 0, 0));
+}
+
+#[rstest]
+#[case::none(None, None)]
+#[case::of_long_ago(Some("old"), Some(release("old", None)))]
+fn a_value_that_was_there_before_releases_nothing(#[case] token: Option<&str>, #[case] expected: Option<LastRelease>) {
+    let first = deleted(0..5, 100);
+    let status = next(&ProtectionStatus::default(), &Situation { token, ..asking(&first, 100) });
+    assert_eq!((status.held, &status.last_release), (2, &expected));
+    let after = next(&status, &Situation { token, under_way: &first[3..], ..quiet(200) });
+    assert_eq!(after, status);
+    assert!(!is_new(token, &status) && is_new(Some("new"), &status));
+}
+
+#[test]
+fn what_is_held_is_counted_anew_and_holding_ends_with_the_last_of_it() {
+    let first = deleted(0..9, 100);
+    let mut status = next(&ProtectionStatus::default(), &asking(&first, 100));
+    assert_eq!(status.held, 6);
+    let rest = &first[5..];
+    let early = Situation { under_way: rest, recount: false, ..quiet(101) };
+    assert_eq!(next(&status, &early).held, 6, "not at every occasion");
+    status = next(&status, &Situation { under_way: rest, ..quiet(102) });
+    assert_eq!(status.held, 4);
+    status = next(&status, &quiet(103));
+    assert_eq!((status.held, &status.reserved), (0, &reserved(&[(100, 3)])));
+    let news = deleted(20..21, 110);
+    assert_eq!(next(&status, &asking(&news, 110)).held, 1, "what went within the window still counts");
+}
+
+#[test]
+fn a_limit_of_nothing_holds_everything_and_one_that_is_raised_releases_nothing() {
+    let asked = deleted(0..1, 100);
+    let limits = Limits { max_deletions: 0, ..LIMITS };
+    let status = next(&ProtectionStatus::default(), &Situation { limits, ..asking(&asked, 100) });
+    assert_eq!((status.held, &status.reserved), (1, &Vec::new()));
+    let limits = Limits { max_deletions: 100, ..LIMITS };
+    assert_eq!(next(&status, &Situation { limits, ..asking(&asked, 101) }).held, 1);
+}
+
+#[test]
+fn a_clock_that_was_ahead_makes_nothing_count_for_ever() {
+    let before = ProtectionStatus { reserved: reserved(&[(1_000_000, 2)]), ..ProtectionStatus::default() };
+    let asked = deleted(0..1, 100);
+    let status = next(&before, &asking(&asked, 100));
+    assert_eq!((granted(&status, &asked), status.reserved), (1, reserved(&[(100, 3)])));
+    let asked = deleted(0..2, 100);
+    assert_eq!(next(&before, &asking(&asked, 100)).held, 1, "until then it counts");
+}
+
+#[test]
+fn what_is_kept_stays_small_and_never_counts_for_a_shorter_time() {
+    let limits = Limits { max_deletions: 10_000, window: Duration::from_hours(24), max_missing: 0 };
+    let mut status = ProtectionStatus::default();
+    for second in 1..=1000_u32 {
+        let number = usize::try_from(second).unwrap() * 10;
+        let asked = deleted(number..number + 10, second.into());
+        status = next(&status, &Situation { limits, ..asking(&asked, i64::from(second) * 7) });
+        assert!(status.reserved.len() <= 32 && status.granted.len() <= 128);
+        let sum: u32 = status.reserved.iter().map(|reserved| reserved.count).sum();
+        assert_eq!(sum, second * 10);
+        assert!(status.reserved.is_sorted_by_key(|reserved| reserved.at.0));
+        assert_eq!(status.reserved.last().unwrap().at.0, at(i64::from(second) * 7));
+    }
+}
+
+#[rstest]
+#[case::few(Census { managed: 30, missing: 5 }, 0, false)]
+#[case::one_more(Census { managed: 30, missing: 6 }, 0, true)]
+#[case::a_tenth_of_many(Census { managed: 1009, missing: 100 }, 0, false)]
+#[case::more_than_a_tenth(Census { managed: 1009, missing: 101 }, 0, true)]
+#[case::those_that_were_released(Census { managed: 30, missing: 30 }, 30, false)]
+#[case::and_some_more(Census { managed: 40, missing: 36 }, 30, true)]
+#[case::none_at_all(Census { managed: 0, missing: 0 }, 0, false)]
+fn it_is_too_many_beyond_the_limit_or_a_tenth(#[case] census: Census, #[case] released: u32, #[case] expected: bool) {
+    assert_eq!(is_too_many(census, released, LIMITS), expected);
+}
+
+fn listed(managed: u32, missing: u32, second: i64) -> Situation<'static> {
+    Situation { census: Some(Census { managed, missing }), ..quiet(second) }
+}
+
+#[test]
+fn missing_identities_are_made_again_once_released_and_that_ends_when_they_are_there() {
+    let mut status = next(&ProtectionStatus::default(), &Situation { token: Some("old"), ..listed(40, 30, 100) });
+    assert_eq!((status.missing, &status.last_release), (30, &Some(release("old", None))));
+    assert_eq!(next(&status, &Situation { token: Some("old"), ..listed(40, 30, 110) }), status);
+    // A process that has listed nothing yet neither releases nor ends it.
+    assert_eq!(next(&status, &Situation { token: Some("new"), ..quiet(120) }), status);
+
+    status = next(&status, &Situation { token: Some("new"), ..listed(40, 30, 120) });
+    assert_eq!((status.missing, status.recreating, &status.last_release), (0, 30, &Some(release("new", None))));
+    for (missing, recreating) in [(30, 30), (12, 12), (14, 12), (0, 0)] {
+        status = next(&status, &Situation { token: Some("new"), ..listed(40, missing, 130) });
+        assert_eq!((status.missing, status.recreating), (0, recreating));
+    }
+    status = next(&status, &Situation { token: Some("new"), ..listed(40, 30, 140) });
+    assert_eq!(status.missing, 30, "another time it is asked for again");
+}
+
+#[test]
+fn missing_identities_that_are_back_need_no_release() {
+    let status = next(&ProtectionStatus::default(), &listed(40, 30, 100));
+    let status = next(&status, &listed(40, 5, 110));
+    assert_eq!((status.missing, status.recreating, status.last_release), (0, 0, None));
+}
+
+#[test]
+fn one_value_releases_one_thing() {
+    let first = deleted(0..5, 100);
+    let held = next(&ProtectionStatus::default(), &asking(&first, 100));
+    let both = next(&held, &Situation { under_way: &first[3..], ..listed(40, 30, 110) });
+    assert_eq!((both.held, both.missing), (2, 30));
+    let one = next(&both, &Situation { token: Some("1"), under_way: &first[3..], ..listed(40, 30, 120) });
+    assert_eq!((one.held, one.missing, one.recreating), (2, 0, 30));
+    let two = next(&one, &Situation { token: Some("2"), under_way: &first[3..], ..listed(40, 30, 130) });
+    assert_eq!((two.held, two.recreating, &two.last_release), (0, 30, &Some(release("2", Some(100)))));
+}

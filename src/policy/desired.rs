@@ -1,0 +1,286 @@
+//! From a policy's raw spec to a validated type. Pure; parsing expressions takes some milliseconds.
+
+use std::time::Duration;
+
+use ipnet::IpNet;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
+use kube::core::Selector;
+
+use super::{address, view};
+use crate::api::instance::Mode;
+use crate::api::session_policy::{
+    Assurance, KratosSessionPolicySpec, PolicyIdentities, RevokeAll, RuleAction, SessionRule, Unenrolled,
+};
+use crate::api::{Reason, Verdict};
+use crate::place::Place;
+use crate::rules::Expression;
+
+/// How often sessions are looked at, if nothing else is said.
+const DEFAULT_INTERVAL: Duration = Duration::from_mins(5);
+/// How many revocations a run may make, if nothing else is said.
+const DEFAULT_LIMIT: usize = 100;
+
+/// How a policy is treated, whatever else it says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Handling {
+    pub mode: Mode,
+    pub suspended: bool,
+    pub interval: Duration,
+}
+
+pub fn handling(spec: &KratosSessionPolicySpec) -> Handling {
+    Handling {
+        mode: spec.mode.unwrap_or_default(),
+        suspended: spec.suspend,
+        interval: spec.interval.map_or(DEFAULT_INTERVAL, Into::into),
+    }
+}
+
+/// Where the policy stands, and what its instance lets it do.
+#[derive(Clone, Debug)]
+pub struct Standing {
+    pub instance: Place,
+    pub beside_instance: bool,
+    pub trusts_addresses: bool,
+}
+
+/// A policy's spec, validated.
+#[derive(Debug)]
+pub struct Desired {
+    pub selection: Selection,
+    pub rules: Vec<Rule>,
+    /// How many revocations a run may make.
+    pub limit: usize,
+    pub revoke_all: Option<RevokeAll>,
+    /// Whether expressions see addresses.
+    pub trusts_addresses: bool,
+}
+
+/// Whose sessions a policy is about; all that is there must hold.
+#[derive(Debug, Default)]
+pub struct Selection {
+    pub labels: Option<Selector>,
+    pub namespace_labels: Option<Selector>,
+    /// Empty: any.
+    pub schema_ids: Vec<String>,
+    pub expression: Option<Expression>,
+}
+
+/// One rule. All its conditions must hold.
+#[derive(Debug)]
+pub struct Rule {
+    pub name: String,
+    pub action: RuleAction,
+    /// Revoke: older than this. Extend: not older.
+    pub max_age: Option<Duration>,
+    /// Not among this many of the newest of its identity.
+    pub max_concurrent: Option<usize>,
+    pub assurance: Option<AssuranceCondition>,
+    /// Begun outside of these.
+    pub networks: Option<Vec<IpNet>>,
+    pub expression: Option<Expression>,
+    /// Ends within this.
+    pub expires_within: Option<Duration>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct AssuranceCondition {
+    /// Below this level.
+    pub minimum: u8,
+    /// And longer ago than this.
+    pub grace: Duration,
+    /// Only of people who have a second factor.
+    pub of_enrolled: bool,
+}
+
+/// What must come along with sessions.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Needs {
+    pub identity: bool,
+    pub devices: bool,
+}
+
+impl Selection {
+    /// Whether only identities that resources manage are meant: then marks say which ones those are.
+    pub fn is_by_mark(&self) -> bool {
+        self.labels.is_some() || self.namespace_labels.is_some()
+    }
+
+    /// Whether telling if a session is concerned takes its identity.
+    pub fn needs_identity(&self) -> bool {
+        !self.schema_ids.is_empty() || looks_at(self.expression.as_ref(), view::IDENTITY)
+    }
+}
+
+impl Rule {
+    /// Whether a session of which this rule holds may be no such session a moment later.
+    pub fn may_change(&self) -> bool {
+        self.assurance.is_some() || self.expression.is_some() || self.max_concurrent.is_some()
+    }
+
+    fn needs(&self) -> Needs {
+        let of_enrolled = self.assurance.is_some_and(|assurance| assurance.of_enrolled);
+        let devices = self.expression.as_ref().is_some_and(|it| it.looks_at(view::SESSION, Some("devices")));
+        Needs {
+            identity: self.max_concurrent.is_some()
+                || of_enrolled
+                || looks_at(self.expression.as_ref(), view::IDENTITY),
+            devices: self.networks.is_some() || devices,
+        }
+    }
+}
+
+fn looks_at(expression: Option<&Expression>, variable: usize) -> bool {
+    expression.is_some_and(|expression| expression.looks_at(variable, None))
+}
+
+impl Desired {
+    /// What the selection and the rules look at.
+    pub fn needs(&self) -> Needs {
+        let rules = self.rules.iter().map(Rule::needs);
+        let both = |one: Needs, two: Needs| Needs {
+            identity: one.identity || two.identity,
+            devices: one.devices || two.devices,
+        };
+        rules.fold(Needs { identity: self.selection.needs_identity(), devices: false }, both)
+    }
+}
+
+/// Validates a spec. `InvalidSpec` for what the API server can't see, `NotPermitted` for what the instance doesn't allow.
+pub fn parse(spec: &KratosSessionPolicySpec, standing: &Standing) -> Result<Desired, Verdict> {
+    // In full, so that a new field breaks the build instead of being forgotten.
+    let KratosSessionPolicySpec {
+        instance_ref: _,
+        identities,
+        rules,
+        interval: _,
+        mode: _,
+        suspend: _,
+        limit,
+        actions,
+    } = spec;
+    let limit = limit.and_then(|limit| limit.max_revocations).and_then(|limit| usize::try_from(limit).ok());
+    Ok(Desired {
+        selection: selection(identities)?,
+        rules: rules.iter().map(|rule| self::rule(rule, standing)).collect::<Result<_, _>>()?,
+        limit: limit.unwrap_or(DEFAULT_LIMIT),
+        revoke_all: actions.as_ref().and_then(|actions| actions.revoke_all.clone()),
+        trusts_addresses: standing.trusts_addresses,
+    })
+}
+
+fn selection(identities: &PolicyIdentities) -> Result<Selection, Verdict> {
+    let PolicyIdentities { all, selector, namespace_selector, schema_ids, expression } = identities;
+    if !all && selector.is_none() && namespace_selector.is_none() && schema_ids.is_empty() && expression.is_none() {
+        return Err(invalid_spec("spec.identities names nobody; name identities, or say all: true".into()));
+    }
+    let expression = expression.as_deref().map(|text| {
+        Expression::parse(text, view::OF_IDENTITIES)
+            .map_err(|invalid| invalid_spec(format!("spec.identities.expression {invalid}; correct it")))
+    });
+    Ok(Selection {
+        labels: selector.as_ref().map(|selector| self::selector("selector", selector)).transpose()?,
+        namespace_labels: namespace_selector
+            .as_ref()
+            .map(|selector| self::selector("namespaceSelector", selector))
+            .transpose()?,
+        schema_ids: schema_ids.clone(),
+        expression: expression.transpose()?,
+    })
+}
+
+fn selector(field: &str, selector: &LabelSelector) -> Result<Selector, Verdict> {
+    let invalid = || {
+        invalid_spec(format!(
+            "spec.identities.{field} is no valid label selector (In and NotIn need values); correct it"
+        ))
+    };
+    let requirements = selector.match_expressions.iter().flatten();
+    let lacks_values = |operator: &str, values: &Option<Vec<String>>| {
+        matches!(operator, "In" | "NotIn") && values.as_ref().is_none_or(Vec::is_empty)
+    };
+    if requirements.clone().any(|requirement| lacks_values(&requirement.operator, &requirement.values)) {
+        return Err(invalid());
+    }
+    Selector::try_from(selector.clone()).map_err(|_| invalid())
+}
+
+fn rule(rule: &SessionRule, standing: &Standing) -> Result<Rule, Verdict> {
+    let SessionRule {
+        name,
+        action,
+        max_age,
+        max_concurrent,
+        minimum_assurance,
+        grace_period,
+        unenrolled,
+        allowed_networks,
+        expression,
+        expires_within,
+    } = rule;
+    let within = |what: String| format!("spec.rules: rule {name}: {what}");
+    if *action == RuleAction::Extend && !standing.beside_instance {
+        let message = within(format!(
+            "only a policy in namespace {}, beside the KratosInstance, may extend sessions; remove the rule, or move it",
+            standing.instance.namespace
+        ));
+        return Err(Verdict::new(Reason::NotPermitted, message));
+    }
+    if !allowed_networks.is_empty() && !standing.trusts_addresses {
+        let message = within(format!(
+            "allowedNetworks looks at addresses, which KratosInstance {} doesn't trust: Kratos believes what clients say of \
+             them; set trustClientAddress there if a proxy makes them true, or remove the rule",
+            standing.instance
+        ));
+        return Err(Verdict::new(Reason::NotPermitted, message));
+    }
+    let networks = allowed_networks.iter().enumerate().map(|(at, text)| {
+        let message = || within(format!("allowedNetworks[{at}] is no network, as in 203.0.113.0/24; correct it"));
+        address::network(text).ok_or_else(|| invalid_spec(message()))
+    });
+    let networks = networks.collect::<Result<Vec<_>, _>>()?;
+    let parsed = expression.as_deref().map(|text| {
+        Expression::parse(text, view::OF_RULES)
+            .map_err(|invalid| invalid_spec(within(format!("the expression {invalid}; correct it"))))
+    });
+    let rule = Rule {
+        name: name.clone(),
+        action: *action,
+        max_age: max_age.map(Into::into),
+        max_concurrent: max_concurrent.and_then(|count| usize::try_from(count).ok()),
+        assurance: minimum_assurance.map(|minimum| AssuranceCondition {
+            minimum: if minimum == Assurance::Aal2 { 2 } else { 1 },
+            grace: grace_period.map(Into::into).unwrap_or_default(),
+            // The first factor is one that everybody has.
+            of_enrolled: minimum == Assurance::Aal2 && unenrolled.unwrap_or_default() == Unenrolled::Ignore,
+        }),
+        networks: (!networks.is_empty()).then_some(networks),
+        expression: parsed.transpose()?,
+        expires_within: expires_within.map(Into::into),
+    };
+    ensure_conditions(&rule)?;
+    Ok(rule)
+}
+
+/// The API server refuses these too; what would name every session isn't left to it alone.
+fn ensure_conditions(rule: &Rule) -> Result<(), Verdict> {
+    let Rule { name, action, max_age, max_concurrent, assurance, networks, expression, expires_within } = rule;
+    let is_revocable = max_age.is_some()
+        || max_concurrent.is_some()
+        || assurance.is_some()
+        || networks.is_some()
+        || expression.is_some();
+    let is_complete = match action {
+        RuleAction::Revoke => is_revocable,
+        RuleAction::Extend => expires_within.is_some() && max_age.is_some(),
+    };
+    if is_complete {
+        return Ok(());
+    }
+    let message = format!("spec.rules: rule {name} lacks its conditions; see `kubectl explain ksp.spec.rules`");
+    Err(invalid_spec(message))
+}
+
+fn invalid_spec(message: String) -> Verdict {
+    Verdict::new(Reason::InvalidSpec, message)
+}

@@ -1,0 +1,193 @@
+//! Does what was planned: revokes and extends, some at a time, each by the session's id. What may have changed since it
+//! was seen is looked at once more just before; a session that ended meanwhile is fine.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use futures::StreamExt;
+use uuid::Uuid;
+
+use super::desired::Desired;
+use super::inputs::Inputs;
+use super::judge::{Mask, Opinion, bit};
+use super::observe::{judge_all, opinions};
+use super::reach::Reach;
+use super::source::Source;
+use super::tally::{Candidate, Plan, rank};
+use crate::api::session_policy::RuleAction;
+use crate::context::Context;
+use crate::identity::failure::{self, Halt};
+use crate::kratos::{Class, Error, Expand};
+
+/// How many sessions are dealt with at the same time.
+pub const CONCURRENCY: usize = 8;
+
+/// What was done.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Done {
+    pub revoked: usize,
+    pub extended: usize,
+    pub failed: usize,
+}
+
+/// One thing to do.
+enum Work {
+    /// A session that the rules hold for, whatever happened since.
+    Revoke(Uuid),
+    /// One that they may not hold for any more.
+    Check(Candidate),
+    /// Those of one identity whose rank counts.
+    Rank(Uuid, Vec<Candidate>),
+    Extend(Uuid),
+}
+
+struct Enforcement<'a> {
+    inputs: &'a Inputs,
+    desired: &'a Arc<Desired>,
+    reach: &'a Reach,
+    source: Source,
+}
+
+/// Runs a plan. Also returns what was done where it ends early.
+pub async fn enforce(
+    inputs: &Inputs,
+    desired: &Arc<Desired>,
+    reach: &Reach,
+    plan: &Plan,
+    context: &Context,
+) -> (Done, Result<(), Halt>) {
+    let enforcement = Enforcement { inputs, desired, reach, source: Source::new(desired.needs(), reach) };
+    let mut done = Done::default();
+    let mut last_error = None;
+    let work = work(desired, plan);
+    let mut doing = futures::stream::iter(work).map(|work| enforcement.run(work)).buffer_unordered(CONCURRENCY);
+    while let Some(result) = doing.next().await {
+        match result {
+            Ok(one) => {
+                done.revoked += one.revoked;
+                done.extended += one.extended;
+            }
+            Err(Failure::Closed) => return (done, Err(Halt::Down(failure::unavailable()))),
+            Err(Failure::Kratos(error)) => {
+                done.failed += 1;
+                if error.instance_suspect() || matches!(error.class(), Class::Throttled { .. }) {
+                    return (done, Err(inputs.halt(&error, context)));
+                }
+                last_error = Some(error);
+            }
+        }
+    }
+    (done, last_error.map_or(Ok(()), |error| Err(inputs.halt(&error, context))))
+}
+
+enum Failure {
+    /// The instance turned out to be down meanwhile.
+    Closed,
+    Kratos(Error),
+}
+
+impl From<Error> for Failure {
+    fn from(error: Error) -> Self {
+        Self::Kratos(error)
+    }
+}
+
+fn work(desired: &Desired, plan: &Plan) -> Vec<Work> {
+    let of = |rules: Mask| desired.rules.iter().enumerate().filter(move |(at, _)| rules & bit(*at) != 0);
+    let mut work = Vec::with_capacity(plan.revoke.len() + plan.extend.len());
+    let mut ranked = BTreeMap::<Uuid, Vec<Candidate>>::new();
+    for candidate in &plan.revoke {
+        if of(candidate.rules).any(|(_, rule)| !rule.may_change()) {
+            work.push(Work::Revoke(candidate.session));
+        } else if of(candidate.rules).any(|(_, rule)| rule.max_concurrent.is_some()) {
+            ranked.entry(candidate.identity).or_default().push(*candidate);
+        } else {
+            work.push(Work::Check(*candidate));
+        }
+    }
+    work.extend(ranked.into_iter().map(|(identity, candidates)| Work::Rank(identity, candidates)));
+    work.extend(plan.extend.iter().map(|session| Work::Extend(*session)));
+    work
+}
+
+impl Enforcement<'_> {
+    async fn run(&self, work: Work) -> Result<Done, Failure> {
+        if !self.inputs.instance.shared.gate.is_open() {
+            return Err(Failure::Closed);
+        }
+        match work {
+            Work::Revoke(session) => self.revoke(session).await,
+            Work::Check(candidate) => self.check(candidate).await,
+            Work::Rank(identity, candidates) => self.rank(identity, &candidates).await,
+            Work::Extend(session) => self.extend(session).await,
+        }
+    }
+
+    async fn revoke(&self, session: Uuid) -> Result<Done, Failure> {
+        let removal = self.inputs.instance.client.disable_session(&session.to_string()).await?;
+        let is_gone = removal == crate::kratos::Removal::WasAbsent;
+        Ok(Done { revoked: usize::from(!is_gone), ..Done::default() })
+    }
+
+    async fn check(&self, candidate: Candidate) -> Result<Done, Failure> {
+        let id = candidate.session.to_string();
+        let Some(session) = self.inputs.instance.client.get_session(&id, &self.source.expand()).await? else {
+            return Ok(Done::default());
+        };
+        let sights = judge_all(self.inputs, self.desired, self.reach, candidate.rules, vec![session]).await;
+        let is_named = opinions(&sights).iter().any(|opinion| self.names(candidate.rules, opinion, 0));
+        if is_named { self.revoke(candidate.session).await } else { Ok(Done::default()) }
+    }
+
+    async fn rank(&self, identity: Uuid, candidates: &[Candidate]) -> Result<Done, Failure> {
+        let client = &self.inputs.instance.client;
+        let sessions = client.list_identity_sessions(&identity.to_string(), Some(true)).await?;
+        let rules = candidates.iter().fold(0, |rules, candidate| rules | candidate.rules);
+        let opinions = opinions(&judge_all(self.inputs, self.desired, self.reach, rules, sessions).await);
+        let mut done = Done::default();
+        for candidate in candidates {
+            let opinion = opinions.iter().find(|opinion| opinion.session == candidate.session);
+            let (Some(opinion), Some(rank)) = (opinion, rank(candidate.session, &opinions)) else { continue };
+            if self.names(candidate.rules, opinion, rank) {
+                done.revoked += self.revoke(candidate.session).await?.revoked;
+            }
+        }
+        Ok(done)
+    }
+
+    /// Whether one of the rules names a session still. Who has a second factor was found out before.
+    fn names(&self, rules: Mask, opinion: &Opinion, rank: usize) -> bool {
+        let holds = rules & (opinion.holds | opinion.if_enrolled);
+        let rules = self.desired.rules.iter().enumerate();
+        rules
+            .filter(|(at, _)| holds & bit(*at) != 0)
+            .any(|(_, rule)| rule.max_concurrent.is_none_or(|stay| rank >= stay))
+    }
+
+    async fn extend(&self, session: Uuid) -> Result<Done, Failure> {
+        let (client, id) = (&self.inputs.instance.client, session.to_string());
+        let mut expand = self.source.expand();
+        if !expand.contains(&Expand::Identity) {
+            // Only with it the answer says whether the session is live: Kratos would revive what isn't.
+            expand.push(Expand::Identity);
+        }
+        let Some(before) = client.get_session(&id, &expand).await? else { return Ok(Done::default()) };
+        let (is_live, ends) = (before.active, before.expires_at);
+        let rules = self.desired.rules.iter().enumerate();
+        let extending = rules.filter(|(_, rule)| rule.action == RuleAction::Extend);
+        let extending = extending.fold(0, |mask, (at, _)| mask | bit(at));
+        let sights = judge_all(self.inputs, self.desired, self.reach, extending, vec![before]).await;
+        if !is_live || opinions(&sights).iter().all(|opinion| opinion.holds == 0) {
+            return Ok(Done::default());
+        }
+        let after = match client.extend_session(&id).await {
+            Ok(Some(after)) => Some(after),
+            Ok(None) => client.get_session(&id, &[]).await?,
+            Err(error) if error.class() == Class::NotFound => None,
+            Err(error) => return Err(error.into()),
+        };
+        // Outside of `earliest_possible_extend` Kratos says yes and does nothing.
+        let is_extended = after.is_some_and(|after| after.expires_at > ends);
+        Ok(Done { extended: usize::from(is_extended), ..Done::default() })
+    }
+}

@@ -1,0 +1,99 @@
+//! What a run stands on: the policy's instance, that instance's consent, and where the policy stands.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use k8s_openapi::api::core::v1::Namespace;
+use k8s_openapi::jiff::Timestamp;
+use kube::{Api, ResourceExt};
+
+use super::desired::Standing;
+use crate::api::identity::InstanceRef;
+use crate::api::session_policy::KratosSessionPolicy;
+use crate::api::{Reason, Verdict};
+use crate::context::Context;
+use crate::identity::failure::{self, Halt, Sent};
+use crate::identity::{admission, inputs};
+use crate::instance::Handle;
+use crate::kratos::Error;
+use crate::place::Place;
+
+/// Where to look again for an instance that is going.
+const GOING: Duration = Duration::from_secs(10);
+
+/// What a run stands on.
+pub struct Inputs {
+    pub instance: Arc<Handle>,
+    /// The policy's namespace, and the uid that it has now: one that was made anew under its name is another.
+    pub namespace: String,
+    pub namespace_uid: String,
+    /// Whether the policy stands in the instance's own namespace, and so reaches every session.
+    pub beside_instance: bool,
+    /// The time of the run: all sessions are judged by the same.
+    pub now: Timestamp,
+}
+
+/// Where the instance of a policy stands: named by its spec, else the default one.
+pub fn instance_place(policy: &KratosSessionPolicy, default: Option<&Place>) -> Option<Place> {
+    match &policy.spec.instance_ref {
+        Some(InstanceRef { name, namespace }) => {
+            let own = || policy.namespace().unwrap_or_default();
+            Some(Place::new(namespace.clone().unwrap_or_else(own), name))
+        }
+        None => default.cloned(),
+    }
+}
+
+/// Everything that a run stands on.
+pub async fn gather(policy: &KratosSessionPolicy, context: &Context) -> Result<Inputs, Halt> {
+    let Some(place) = instance_place(policy, context.options.default_instance.as_ref()) else {
+        let message = "spec.instanceRef is missing, and the operator was started without --default-instance; name a KratosInstance";
+        return Err(Verdict::new(Reason::InvalidSpec, message).into());
+    };
+    let namespace = policy.namespace().unwrap_or_default();
+    let instance = inputs::instance(&place, &namespace, context).await?;
+    if instance.is_deleting {
+        let verdict = Verdict::new(Reason::InstanceNotReady, format!("KratosInstance {place} is being deleted"));
+        return Err(Halt::Retry { verdict, after: Some(GOING) });
+    }
+    let beside_instance = place.namespace == namespace;
+    if instance.rules.is_err() && !beside_instance {
+        return Err(Halt::Refused(admission::unaskable()));
+    }
+    // Live, where it bounds the reach.
+    let namespace_uid = if beside_instance {
+        String::new()
+    } else {
+        Api::<Namespace>::all(context.client.clone()).get(&namespace).await?.uid().unwrap_or_default()
+    };
+    let now = Timestamp::now();
+    Ok(Inputs { instance, namespace, namespace_uid, beside_instance, now })
+}
+
+impl Inputs {
+    pub fn standing(&self) -> Standing {
+        Standing {
+            instance: self.instance.place.clone(),
+            beside_instance: self.beside_instance,
+            trusts_addresses: self.instance.settings.trust_client_address,
+        }
+    }
+
+    /// Nothing is sent to an instance that is down.
+    pub fn ensure_open(&self) -> Result<(), Halt> {
+        if self.instance.shared.gate.is_open() { Ok(()) } else { Err(Halt::Waiting(failure::unavailable())) }
+    }
+
+    /// The halt for an error of Kratos. An instance that gives no usable answer is left alone until a probe succeeds,
+    /// and one that may not be well is probed.
+    pub fn halt(&self, error: &Error, context: &Context) -> Halt {
+        let gate = &self.instance.shared.gate;
+        if error.instance_suspect() && gate.is_open() {
+            gate.close();
+            context.pokes.instance(&self.instance.place);
+        } else if error.server_failed() && gate.suspect() {
+            context.pokes.instance(&self.instance.place);
+        }
+        failure::halt(error, Sent::default())
+    }
+}

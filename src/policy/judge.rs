@@ -1,0 +1,212 @@
+//! What a policy says of one session. Pure: time is an argument.
+
+use std::time::Duration;
+
+use k8s_openapi::jiff::{SignedDuration, Timestamp};
+use uuid::Uuid;
+
+use super::address;
+use super::desired::{AssuranceCondition, Desired, Rule, Selection};
+use super::view;
+use crate::api::session_policy::RuleAction;
+use crate::kratos::Session;
+use crate::rules::{Budget, Expression, Problem};
+
+/// Work that all expressions of a policy together may take for one session.
+const BUDGET: usize = 100_000;
+/// Bytes of JSON that expressions are asked about.
+const MAX_INPUT: usize = 256 * 1024;
+
+/// A set of rules, by their places in the policy.
+pub type Mask = u16;
+
+/// The set of one rule.
+pub fn bit(rule: usize) -> Mask {
+    u32::try_from(rule).ok().and_then(|rule| Mask::from(1_u8).checked_shl(rule)).unwrap_or_default()
+}
+
+/// Whether something holds of a session, as far as anybody can tell.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Answer {
+    No,
+    Unknown,
+    Yes,
+}
+
+impl Answer {
+    fn of(holds: Option<bool>) -> Self {
+        holds.map_or(Self::Unknown, |holds| if holds { Self::Yes } else { Self::No })
+    }
+}
+
+/// A session, as far as the policy is about it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sight {
+    /// It is another's.
+    Elsewhere,
+    /// Whether the policy is about it can't be told.
+    Unknown,
+    Judged(Opinion),
+}
+
+/// What the rules say of a session, but for how many others there are of its identity.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Opinion {
+    pub session: Uuid,
+    /// Nil where it wasn't asked for.
+    pub identity: Uuid,
+    /// When it began, in microseconds since 1970.
+    pub began: Option<i64>,
+    /// Rules that hold.
+    pub holds: Mask,
+    /// Rules of which nobody can tell whether they hold.
+    pub unknown: Mask,
+    /// Rules that hold if the identity has a second factor.
+    pub if_enrolled: Mask,
+    /// An expression took more work than it may.
+    pub is_exhausting: bool,
+}
+
+impl Opinion {
+    /// Settles whether the identity has a second factor.
+    pub fn settle(&mut self, is_enrolled: bool) {
+        if is_enrolled {
+            self.holds |= self.if_enrolled;
+        }
+        self.if_enrolled = 0;
+    }
+}
+
+/// The expressions' values, made when the first one is asked.
+struct Asked<'a> {
+    session: &'a Session,
+    now: Timestamp,
+    trusts_addresses: bool,
+    values: Option<[serde_json::Value; 3]>,
+    budget: Budget,
+    is_exhausting: bool,
+}
+
+impl Asked<'_> {
+    fn ask(&mut self, expression: &Expression) -> Answer {
+        let values = self.values.get_or_insert_with(|| view::values(self.session, self.trusts_addresses, self.now));
+        if values.iter().map(|value| value.to_string().len()).sum::<usize>() > MAX_INPUT {
+            return Answer::Unknown;
+        }
+        let holds = expression.holds(values, &mut self.budget);
+        self.is_exhausting |= holds == Err(Problem::Exhausted);
+        Answer::of(holds.ok())
+    }
+}
+
+/// Judges a session by the rules in `asked`. `reach`: the identities within reach, sorted; `None`: all.
+pub fn judge(desired: &Desired, reach: Option<&[Uuid]>, asked: Mask, session: &Session, now: Timestamp) -> Sight {
+    let Ok(id) = session.id.parse() else { return Sight::Unknown };
+    let identity = session.identity.as_ref().and_then(|identity| identity.id.parse::<Uuid>().ok());
+    if reach.is_some_and(|reach| identity.is_none_or(|identity| reach.binary_search(&identity).is_err())) {
+        return Sight::Elsewhere;
+    }
+    let mut expressions = Asked {
+        session,
+        now,
+        trusts_addresses: desired.trusts_addresses,
+        values: None,
+        budget: Budget::new(BUDGET),
+        is_exhausting: false,
+    };
+    match is_concerned(&desired.selection, &mut expressions) {
+        Answer::No => return Sight::Elsewhere,
+        Answer::Unknown => return Sight::Unknown,
+        Answer::Yes => {}
+    }
+    let began = session.began();
+    let mut opinion = Opinion {
+        session: id,
+        identity: identity.unwrap_or_default(),
+        began: began.map(Timestamp::as_microsecond),
+        ..Opinion::default()
+    };
+    for (at, rule) in desired.rules.iter().enumerate().filter(|(at, _)| asked & bit(*at) != 0) {
+        let (answer, of_enrolled) = rule_holds(rule, began, &mut expressions);
+        let can_be_ranked = began.is_some() && identity.is_some();
+        match answer {
+            Answer::No => {}
+            Answer::Yes if rule.max_concurrent.is_some() && !can_be_ranked => opinion.unknown |= bit(at),
+            Answer::Yes if of_enrolled && identity.is_none() => opinion.unknown |= bit(at),
+            Answer::Yes if of_enrolled => opinion.if_enrolled |= bit(at),
+            Answer::Yes => opinion.holds |= bit(at),
+            Answer::Unknown => opinion.unknown |= bit(at),
+        }
+    }
+    opinion.is_exhausting = expressions.is_exhausting;
+    Sight::Judged(opinion)
+}
+
+fn is_concerned(selection: &Selection, expressions: &mut Asked<'_>) -> Answer {
+    let identity = expressions.session.identity.as_ref();
+    let has_schema = selection.schema_ids.is_empty()
+        || identity.is_some_and(|identity| selection.schema_ids.contains(&identity.schema_id));
+    if !has_schema {
+        return Answer::No;
+    }
+    selection.expression.as_ref().map_or(Answer::Yes, |expression| expressions.ask(expression))
+}
+
+/// Whether all conditions of a rule hold, cheap ones first: one that doesn't decides, whatever else can't be told. Also
+/// whether they do so only for people who have a second factor.
+fn rule_holds(rule: &Rule, began: Option<Timestamp>, expressions: &mut Asked<'_>) -> (Answer, bool) {
+    let (session, now) = (expressions.session, expressions.now);
+    let Rule { name: _, action, max_age, max_concurrent: _, assurance, networks, expression, expires_within } = rule;
+    let is_older = |than: &Duration| began.map(|began| age(began, now) > signed(*than));
+    let mut conditions = Vec::with_capacity(5);
+    conditions.push(max_age.as_ref().map(|max| match action {
+        RuleAction::Revoke => Answer::of(is_older(max)),
+        RuleAction::Extend => Answer::of(is_older(max).map(|is_older| !is_older)),
+    }));
+    conditions.push(expires_within.map(|within| match session.expires_at {
+        Some(end) => {
+            let left = end.duration_since(now);
+            Answer::of(Some(session.active && left.is_positive() && left <= signed(within)))
+        }
+        None => Answer::Unknown,
+    }));
+    conditions.push(assurance.as_ref().map(|assurance| lacks_assurance(assurance, session, began, now)));
+    conditions.push(networks.as_ref().map(|networks| address::is_outside(networks, &session.devices)));
+    let mut answer = Answer::Yes;
+    for condition in conditions.into_iter().flatten() {
+        match condition {
+            Answer::No => return (Answer::No, false),
+            Answer::Unknown => answer = Answer::Unknown,
+            Answer::Yes => {}
+        }
+    }
+    match expression.as_ref().map(|expression| expressions.ask(expression)) {
+        Some(Answer::No) => return (Answer::No, false),
+        Some(Answer::Unknown) => answer = Answer::Unknown,
+        Some(Answer::Yes) | None => {}
+    }
+    (answer, assurance.is_some_and(|assurance| assurance.of_enrolled))
+}
+
+fn lacks_assurance(
+    condition: &AssuranceCondition,
+    session: &Session,
+    began: Option<Timestamp>,
+    now: Timestamp,
+) -> Answer {
+    let level = session.authenticator_assurance_level.strip_prefix("aal").and_then(|level| level.parse::<u8>().ok());
+    match level {
+        None => Answer::Unknown,
+        Some(level) if level >= condition.minimum => Answer::No,
+        Some(_) if condition.grace.is_zero() => Answer::Yes,
+        Some(_) => Answer::of(began.map(|began| age(began, now) > signed(condition.grace))),
+    }
+}
+
+fn age(began: Timestamp, now: Timestamp) -> SignedDuration {
+    now.duration_since(began)
+}
+
+fn signed(duration: Duration) -> SignedDuration {
+    SignedDuration::try_from(duration).unwrap_or(SignedDuration::MAX)
+}

@@ -1,0 +1,27 @@
+//! `KratosSessionPolicy`: sessions end, or go on, by rules.
+//!
+//! `inputs → desired → reach → observe → tally → enforce → status`, driven by `reconcile`; `revoke_all` is what is done
+//! once per token. `address`, `desired`, `enrolment`, `judge`, `status`, `tally` and `view` are pure: no client, no
+//! runtime, no clock.
+
+pub mod address;
+pub mod desired;
+pub mod enforce;
+pub mod enrolment;
+pub mod inputs;
+pub mod judge;
+pub mod observe;
+pub mod poke;
+pub mod reach;
+pub mod reconcile;
+pub mod record;
+pub mod revoke_all;
+pub mod runs;
+pub mod source;
+pub mod status;
+pub mod tally;
+pub mod unreadable;
+pub mod view;
+
+#[cfg(test)]
+mod tests;

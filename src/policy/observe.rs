@@ -1,0 +1,123 @@
+//! Looks at all sessions that a policy is about, batch by batch, and keeps of each no more than the plan needs.
+
+use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
+
+use futures::StreamExt;
+use uuid::Uuid;
+
+use super::desired::Desired;
+use super::enrolment;
+use super::inputs::Inputs;
+use super::judge::{Mask, Opinion, Sight, judge};
+use super::reach::Reach;
+use super::source::Source;
+use super::tally::Tally;
+use crate::api::{Reason, Verdict};
+use crate::context::Context;
+use crate::identity::failure::Halt;
+use crate::kratos::{IdentityFilter, Session};
+
+/// All rules.
+pub const ALL: Mask = Mask::MAX;
+/// On how many sessions an expression may take too much work before the run ends.
+const EXHAUSTING: usize = 100;
+
+/// Looks at all sessions. Also returns what was seen where it ends early.
+pub async fn observe(
+    inputs: &Inputs,
+    desired: &Arc<Desired>,
+    reach: &Reach,
+    context: &Context,
+) -> (Tally, Result<(), Halt>) {
+    let mut tally = Tally::new(desired);
+    let result = look(inputs, desired, reach, &mut tally, context).await;
+    (tally, result)
+}
+
+async fn look(
+    inputs: &Inputs,
+    desired: &Arc<Desired>,
+    reach: &Reach,
+    tally: &mut Tally,
+    context: &Context,
+) -> Result<(), Halt> {
+    if desired.rules.is_empty() {
+        return Ok(());
+    }
+    let halt = |error| inputs.halt(&error, context);
+    let source = Source::new(desired.needs(), reach);
+    let mut batches = source.sessions(&inputs.instance.client).await.map_err(halt)?;
+    while let Some(batch) = batches.next().await {
+        let mut sights = judge_all(inputs, desired, reach, ALL, batch.map_err(halt)?).await;
+        inputs.ensure_open()?;
+        settle_enrolment(inputs, &mut sights, context).await?;
+        for sight in &sights {
+            tally.add(sight);
+        }
+        if tally.exhausting() > EXHAUSTING {
+            let message = "an expression takes more work than it may on more than a hundred sessions, so that the run was \
+                           ended; make it simpler";
+            return Err(Verdict::new(Reason::InvalidSpec, message).into());
+        }
+        inputs.ensure_open()?;
+    }
+    Ok(())
+}
+
+/// Judges sessions, off the runtime.
+pub async fn judge_all(
+    inputs: &Inputs,
+    desired: &Arc<Desired>,
+    reach: &Reach,
+    rules: Mask,
+    sessions: Vec<Session>,
+) -> Vec<Sight> {
+    let (desired, reach, now) = (Arc::clone(desired), reach.clone(), inputs.now);
+    let judged = tokio::task::spawn_blocking(move || {
+        let reach = reach.as_ref().map(|reach| reach.as_slice());
+        sessions.iter().map(|session| judge(&desired, reach, rules, session, now)).collect()
+    });
+    judged.await.unwrap_or_default()
+}
+
+/// Asks who has a second factor, where a rule hangs on it. An identity that is gone has none, and its sessions are gone.
+async fn settle_enrolment(inputs: &Inputs, sights: &mut [Sight], context: &Context) -> Result<(), Halt> {
+    let open = |sight: &Sight| match sight {
+        Sight::Judged(opinion) if opinion.if_enrolled != 0 => Some(opinion.identity),
+        _ => None,
+    };
+    let ids: BTreeSet<_> = sights.iter().filter_map(open).collect();
+    if ids.is_empty() {
+        return Ok(());
+    }
+    let mut filter = IdentityFilter::by_ids(ids.iter().map(Uuid::to_string));
+    filter.include_credential = vec![enrolment::ASKED_FOR];
+    let mut enrolled = HashMap::new();
+    let mut pages = std::pin::pin!(inputs.instance.client.list_identities(filter));
+    while let Some(page) = pages.next().await {
+        let page = page.map_err(|error| inputs.halt(&error, context))?;
+        let of_page = page
+            .items
+            .iter()
+            .filter_map(|identity| Some((identity.id.parse::<Uuid>().ok()?, enrolment::is_enrolled(identity))));
+        enrolled.extend(of_page);
+    }
+    for sight in sights {
+        if let Sight::Judged(opinion) = sight
+            && opinion.if_enrolled != 0
+        {
+            opinion.settle(enrolled.get(&opinion.identity).copied().unwrap_or_default());
+        }
+    }
+    Ok(())
+}
+
+/// The opinions among what was judged.
+pub fn opinions(sights: &[Sight]) -> Vec<Opinion> {
+    let judged = sights.iter().filter_map(|sight| match sight {
+        Sight::Judged(opinion) => Some(*opinion),
+        Sight::Elsewhere | Sight::Unknown => None,
+    });
+    judged.collect()
+}

@@ -1,0 +1,131 @@
+//! Which identities a policy may be about, where not all of an instance are: those whose mark says so, read freshly.
+//! Labels select resources; what the listing knows of a place is a hint; the mark alone decides.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use futures::StreamExt;
+use kube::core::SelectorExt;
+use kube::runtime::reflector::ObjectRef;
+use kube::{Resource, ResourceExt};
+use serde_json::json;
+use uuid::Uuid;
+
+use super::desired::Selection;
+use super::enrolment;
+use super::inputs::Inputs;
+use crate::api::{Reason, Verdict};
+use crate::context::Context;
+use crate::identity::failure::Halt;
+use crate::identity::mark::{Found, Mark};
+use crate::identity::{facts, inputs};
+use crate::instance::references;
+use crate::instance::rules::Facts;
+use crate::kratos::{Identity, IdentityFilter};
+use crate::place::Place;
+
+/// Ids of identities, sorted. `None`: all of the instance.
+pub type Reach = Option<Arc<Vec<Uuid>>>;
+
+/// Finds the identities.
+pub async fn find(inputs: &Inputs, selection: &Selection, context: &Context) -> Result<Reach, Halt> {
+    if inputs.beside_instance && !selection.is_by_mark() {
+        return Ok(None);
+    }
+    let asking = Asking { inputs, selection, context };
+    let Some(ids) = inputs.instance.shared.listing.ids(|place| asking.may_mean(place)) else {
+        let message = "the identities of the KratosInstance haven't been listed yet";
+        return Err(Halt::Waiting(Verdict::new(Reason::Progressing, message)));
+    };
+    let is_bound = !inputs.beside_instance && !matches!(&*inputs.instance.rules, Ok(rules) if rules.is_empty());
+    let mut filter = IdentityFilter::by_ids(ids);
+    if is_bound {
+        // Rules look at login identifiers, which come along with any credential that is asked for.
+        filter.include_credential = vec![enrolment::ASKED_FOR];
+    }
+    let labels = if is_bound { inputs::labels(&inputs.namespace, context).await? } else { BTreeMap::new() };
+    let mut reach = Vec::new();
+    let mut pages = std::pin::pin!(inputs.instance.client.list_identities(filter));
+    while let Some(page) = pages.next().await {
+        inputs.ensure_open()?;
+        let page = page.map_err(|error| inputs.halt(&error, context))?;
+        let mut meant = page.items;
+        meant.retain(|identity| asking.means(identity));
+        if is_bound {
+            meant = admitted(inputs, meant, &labels).await;
+        }
+        reach.extend(meant.iter().filter_map(|identity| identity.id.parse::<Uuid>().ok()));
+    }
+    reach.sort_unstable();
+    reach.dedup();
+    Ok(Some(Arc::new(reach)))
+}
+
+struct Asking<'a> {
+    inputs: &'a Inputs,
+    selection: &'a Selection,
+    context: &'a Context,
+}
+
+impl Asking<'_> {
+    /// Whether identities of this place may be meant, by the labels of its namespace and of the resource that is there.
+    fn may_mean(&self, place: &Place) -> bool {
+        self.uids(place).is_some()
+    }
+
+    /// Whether an identity is meant, by its mark.
+    fn means(&self, identity: &Identity) -> bool {
+        let Found::Mark(mark) = Mark::read(&identity.metadata_admin) else { return false };
+        let place = Place::new(mark.namespace.as_str(), mark.name.as_str());
+        let Some((namespace_uid, uid)) = self.uids(&place) else { return false };
+        mark.owner == self.inputs.instance.settings.owner_name
+            && mark.cluster == self.context.cluster_id
+            && mark.namespace_uid == namespace_uid
+            && uid.is_none_or(|uid| mark.uid == uid)
+    }
+
+    /// The uids that a mark of this place must name, of its namespace and, where labels select resources, of the resource.
+    /// `None`: the place isn't meant.
+    fn uids(&self, place: &Place) -> Option<(String, Option<String>)> {
+        let Inputs { beside_instance, namespace, namespace_uid, instance, .. } = self.inputs;
+        if !beside_instance && place.namespace != *namespace {
+            return None;
+        }
+        let seen = self.context.namespaces.get(&ObjectRef::new(&place.namespace))?;
+        if self.selection.namespace_labels.as_ref().is_some_and(|selector| !selector.matches(seen.labels())) {
+            return None;
+        }
+        let uid = if *beside_instance { seen.meta().uid.clone()? } else { namespace_uid.clone() };
+        let Some(selector) = &self.selection.labels else { return Some((uid, None)) };
+        let object = ObjectRef::new(&place.name).within(&place.namespace);
+        let resource = self.context.identities.get(&object)?;
+        let default = self.context.options.default_instance.as_ref();
+        let refers = resource
+            .0
+            .as_ref()
+            .is_ok_and(|resource| references::instance_of(resource, default).as_ref() == Some(&instance.place));
+        (refers && selector.matches(resource.labels())).then(|| (uid, resource.meta().uid.clone()))
+    }
+}
+
+/// Those that the instance's rules still admit. Asked off the runtime.
+async fn admitted(inputs: &Inputs, identities: Vec<Identity>, labels: &BTreeMap<String, String>) -> Vec<Identity> {
+    let (instance, namespace) = (Arc::clone(&inputs.instance), json!({"name": inputs.namespace, "labels": labels}));
+    let asked = tokio::task::spawn_blocking(move || {
+        let Ok(rules) = &*instance.rules else { return Vec::new() };
+        let is_admitted = |identity: &Identity| {
+            let schema = instance.shared.schemas.known(&identity.schema_id);
+            let Some(schema) = schema.filter(|schema| !schema.hides_identifiers) else { return false };
+            let view = facts::observed(identity, &schema.identifier_paths);
+            let facts = Facts {
+                identity: view.identity,
+                identifiers: view.identifiers,
+                namespace: namespace.clone(),
+                adopts: false,
+            };
+            rules.ensure(&facts).is_ok()
+        };
+        identities.into_iter().filter(is_admitted).collect()
+    });
+    asked.await.unwrap_or_default()
+}

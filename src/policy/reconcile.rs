@@ -1,0 +1,160 @@
+//! One run of a `KratosSessionPolicy`: `inputs → desired → reach → observe → tally → enforce → status`.
+
+use std::sync::Arc;
+
+use k8s_openapi::jiff::Timestamp;
+use kube::ResourceExt;
+use kube::runtime::controller::Action;
+
+use super::desired::{self, Desired, Handling};
+use super::enforce::{self, Done};
+use super::inputs::{self, Inputs};
+use super::reach::{self, Reach};
+use super::record::{self, subject};
+use super::revoke_all::{self, Ended};
+use super::status::{self, Run};
+use super::tally::Plan;
+use super::{observe, unreadable};
+use crate::api::instance::Mode;
+use crate::api::session_policy::{KratosSessionPolicy, RevokeAllStatus};
+use crate::api::{Reason, Verdict};
+use crate::context::{Context, PolicyObject};
+use crate::identity::failure::Halt;
+
+/// What a look left behind, whether or not it came to its end.
+#[derive(Debug, Default)]
+pub struct Left {
+    pub run: Option<Run>,
+    pub revoke_all: Option<RevokeAllStatus>,
+}
+
+/// Runs one policy.
+pub async fn reconcile(object: Arc<PolicyObject>, context: Arc<Context>) -> Result<Action, kube::Error> {
+    let object = context.latest_policies.of(&object);
+    let Ok(policy) = &object.0 else { return unreadable::reconcile(&object, &context).await };
+    if policy.metadata.deletion_timestamp.is_some() {
+        return Ok(Action::await_change());
+    }
+    let handling = desired::handling(&policy.spec);
+    if handling.suspended {
+        let status = status::suspended(subject(policy), Timestamp::now());
+        record::write(policy, status, &context).await?;
+        return Ok(Action::await_change());
+    }
+    let asked = subject(policy);
+    let uid = policy.uid().unwrap_or_default();
+    if let Some(pause) = context.runs.pause(&uid, asked.generation, asked.requested_at) {
+        return Ok(Action::requeue(pause));
+    }
+    let mut policy = policy.clone();
+    let mut left = Left::default();
+    let result = look(&mut policy, handling, &mut left, &context).await;
+    record::finish(&policy, handling, result, left, &context).await
+}
+
+/// Everything up to the verdict.
+async fn look(
+    policy: &mut KratosSessionPolicy,
+    handling: Handling,
+    left: &mut Left,
+    context: &Context,
+) -> Result<Verdict, Halt> {
+    let inputs = inputs::gather(policy, context).await?;
+    let desired = Arc::new(parse(policy, &inputs).await?);
+    inputs.ensure_open()?;
+    let reach = reach::find(&inputs, &desired.selection, context).await?;
+    let only_looks = handling.mode == Mode::Observe || inputs.instance.settings.mode == Mode::Observe;
+    let ended = if only_looks { 0 } else { revoke_all(policy, &inputs, &desired, &reach, left, context).await? };
+
+    let (tally, observed) = observe::observe(&inputs, &desired, &reach, context).await;
+    if let Err(halt) = observed {
+        // Nothing is concluded from half of the sessions.
+        let partial = Plan { sessions: tally.sessions(), ..Plan::default() };
+        if partial.sessions > 0 || ended > 0 {
+            left.run = Some(run(&inputs, &desired, &partial, ended, Done::default()));
+        }
+        return Err(halt);
+    }
+    let plan = tally.finish();
+    let (done, enforced) = if only_looks {
+        (Done::default(), Ok(()))
+    } else {
+        enforce::enforce(&inputs, &desired, &reach, &plan, context).await
+    };
+    left.run = Some(run(&inputs, &desired, &plan, ended, done));
+    enforced.map_err(|halt| told_how_far(halt, &plan, done))?;
+    let nobody_selected = reach.is_some_and(|reach| reach.is_empty());
+    Ok(status::verdict(&plan, desired.limit, only_looks, nobody_selected))
+}
+
+/// The validated spec; parsed off the runtime.
+async fn parse(policy: &KratosSessionPolicy, inputs: &Inputs) -> Result<Desired, Halt> {
+    let (spec, standing) = (policy.spec.clone(), inputs.standing());
+    let parsed = tokio::task::spawn_blocking(move || desired::parse(&spec, &standing)).await;
+    let unparsed = || Verdict::new(Reason::InvalidSpec, "the rules can't be parsed; correct them");
+    Ok(parsed.unwrap_or_else(|_| Err(unparsed()))?)
+}
+
+/// Ends every session where that is asked for and not done yet. Returns how many were.
+async fn revoke_all(
+    policy: &mut KratosSessionPolicy,
+    inputs: &Inputs,
+    desired: &Arc<Desired>,
+    reach: &Reach,
+    left: &mut Left,
+    context: &Context,
+) -> Result<usize, Halt> {
+    let actions = policy.status.as_ref().and_then(|status| status.actions.as_ref());
+    let noted = actions.and_then(|actions| actions.revoke_all.clone());
+    let Some((wanted, begun)) = revoke_all::pending(desired.revoke_all.as_ref(), noted.as_ref()) else { return Ok(0) };
+    let started_at = if let Some(begun) = begun {
+        begun
+    } else {
+        *policy = revoke_all::begin(policy, wanted, inputs.now, context).await?;
+        inputs.now
+    };
+    let (Ended { ended, failed }, result) = revoke_all::end_all(inputs, desired, reach, started_at, context).await;
+    if let Err(halt) = result {
+        let seen = Plan { failed, ..Plan::default() };
+        left.run = Some(run(inputs, desired, &seen, ended, Done::default()));
+        return Err(halt);
+    }
+    left.revoke_all = Some(revoke_all::status(wanted, started_at, Some((Timestamp::now(), ended))));
+    Ok(ended)
+}
+
+fn run(inputs: &Inputs, desired: &Desired, plan: &Plan, ended: usize, done: Done) -> Run {
+    let rules = desired.rules.iter().zip(&plan.by_rule);
+    Run {
+        started_at: inputs.now,
+        sessions: plan.sessions,
+        matched: plan.matched,
+        revoked: done.revoked + ended,
+        extended: done.extended,
+        failed: plan.failed + done.failed,
+        rules: rules.map(|(rule, matched)| (rule.name.clone(), *matched)).collect(),
+    }
+}
+
+/// A run that ended early says how far it came.
+fn told_how_far(halt: Halt, plan: &Plan, done: Done) -> Halt {
+    let told = |verdict: Verdict| {
+        let message = format!(
+            "{} of {} sessions were revoked, {} of {} extended, {} failed; the rest is left to the next run: {}",
+            done.revoked,
+            plan.revoke.len(),
+            done.extended,
+            plan.extend.len(),
+            done.failed,
+            verdict.message
+        );
+        Verdict::new(verdict.reason, message)
+    };
+    match halt {
+        Halt::Waiting(verdict) => Halt::Waiting(told(verdict)),
+        Halt::Down(verdict) => Halt::Down(told(verdict)),
+        Halt::Refused(verdict) => Halt::Refused(told(verdict)),
+        Halt::Retry { verdict, after } => Halt::Retry { verdict: told(verdict), after },
+        Halt::Kubernetes(error) => Halt::Kubernetes(error),
+    }
+}

@@ -1,0 +1,135 @@
+//! What a run leaves behind: the status, events with counts, and when the next one is. Decides nothing about sessions.
+
+use std::time::Duration;
+
+use k8s_openapi::jiff::Timestamp;
+use kube::runtime::controller::Action;
+use kube::{Api, ResourceExt};
+
+use super::desired::Handling;
+use super::reconcile::Left;
+use super::status::{self, Outcome, Run, Subject};
+use crate::api::session_policy::{KratosSessionPolicy, KratosSessionPolicyStatus};
+use crate::api::{Verdict, condition, requested_at};
+use crate::backoff;
+use crate::context::{Context, PolicyObject};
+use crate::events::Happening;
+use crate::identity::failure::Halt;
+use crate::kube_write;
+
+const FIRST_RETRY: Duration = Duration::from_secs(1);
+const LAST_RETRY: Duration = Duration::from_mins(1);
+/// How often a policy looks whether what it waits for has happened. That costs nobody a request.
+const WAITING: Duration = Duration::from_secs(1);
+/// How soon after a run another one begins that nobody asked for in so many words.
+const PAUSE: Duration = Duration::from_secs(2);
+
+/// Status, events, and when to run again.
+pub async fn finish(
+    policy: &KratosSessionPolicy,
+    handling: Handling,
+    result: Result<Verdict, Halt>,
+    left: Left,
+    context: &Context,
+) -> Result<Action, kube::Error> {
+    let (subject, uid) = (subject(policy), policy.uid().unwrap_or_default());
+    let Left { run, revoke_all } = left;
+    let next_run = backoff::spread(handling.interval);
+    let (verdict, after) = match result {
+        Ok(verdict) => {
+            let pause = PAUSE.min(handling.interval);
+            context.runs.completed(&uid, (subject.generation, subject.requested_at), pause);
+            (verdict, next_run)
+        }
+        Err(Halt::Waiting(verdict)) => {
+            let after = backoff::spread(WAITING);
+            if subject.is_settled() && run.is_none() {
+                return Ok(Action::requeue(after));
+            }
+            (verdict, after)
+        }
+        Err(Halt::Down(verdict)) => {
+            let after = backoff::delay(FIRST_RETRY, LAST_RETRY, context.runs.failed(&uid)).min(next_run);
+            // The instance's own status says that it is down; how far a run came is said here.
+            if subject.is_settled() && run.is_none() {
+                return Ok(Action::requeue(after));
+            }
+            (verdict, after)
+        }
+        Err(Halt::Refused(verdict)) => (verdict, next_run),
+        Err(Halt::Retry { verdict, after }) => {
+            let failures = context.runs.failed(&uid);
+            let after = after.map_or_else(|| backoff::delay(FIRST_RETRY, LAST_RETRY, failures), backoff::spread);
+            (verdict, after.min(next_run))
+        }
+        Err(Halt::Kubernetes(error)) => return Err(error),
+    };
+    let done = revoke_all.as_ref().and_then(|status| status.message.clone());
+    let happened = run.clone();
+    let next = status::next(subject, Outcome { verdict, run, revoke_all }, Timestamp::now());
+    write(policy, next, context).await?;
+    tell(policy, happened.as_ref(), done, context);
+    Ok(Action::requeue(after))
+}
+
+/// Events about what was done, with counts.
+fn tell(policy: &KratosSessionPolicy, run: Option<&Run>, revoked_all: Option<String>, context: &Context) {
+    if let Some(message) = revoked_all {
+        let wanted = policy.spec.actions.as_ref().and_then(|actions| actions.revoke_all.as_ref());
+        let reason = wanted.and_then(|wanted| wanted.reason.as_deref()).map(|reason| format!(" ({reason})"));
+        let note = format!("revokeAll{}: {message}", reason.unwrap_or_default());
+        context.events.publish(policy, Happening::normal("AllRevoked", "RevokeAll", note));
+    }
+    let Some(run) = run else { return };
+    let by_rule = run.rules.iter().filter(|(_, matched)| *matched > 0);
+    let by_rule: Vec<_> = by_rule.map(|(name, matched)| format!("{name} {matched}")).collect();
+    let by_rule = by_rule.join(", ");
+    let Run { sessions, revoked, extended, .. } = run;
+    if *revoked > 0 {
+        let note = format!("{revoked} session(s) were ended, of {sessions} looked at; named by rule: {by_rule}");
+        context.events.publish(policy, Happening::normal("SessionsRevoked", "Revoke", note));
+    }
+    if *extended > 0 {
+        let note = format!("{extended} session(s) were extended, of {sessions} looked at; named by rule: {by_rule}");
+        context.events.publish(policy, Happening::normal("SessionsExtended", "Extend", note));
+    }
+}
+
+/// The policy, as status functions want it.
+pub fn subject(policy: &KratosSessionPolicy) -> Subject<'_> {
+    Subject {
+        generation: policy.metadata.generation.unwrap_or_default(),
+        requested_at: requested_at(policy.metadata.annotations.as_ref()),
+        current: policy.status.as_ref(),
+    }
+}
+
+/// Writes the status where it changed, and an event where something new needs someone.
+pub async fn write(
+    policy: &KratosSessionPolicy,
+    next: KratosSessionPolicyStatus,
+    context: &Context,
+) -> Result<(), kube::Error> {
+    if policy.status.as_ref() == Some(&next) {
+        return Ok(());
+    }
+    let namespace = policy.metadata.namespace.as_deref().unwrap_or_default();
+    let api = Api::<PolicyObject>::namespaced(context.client.clone(), namespace);
+    match kube_write::status(&api, policy, &next).await {
+        Ok(written) => context.latest_policies.note(written),
+        // It is gone: nothing to say any more.
+        Err(kube::Error::Api(status)) if status.code == 404 => return Ok(()),
+        Err(error) => return Err(error),
+    }
+    let stalled = |status: &KratosSessionPolicyStatus| {
+        condition::find(&status.conditions, condition::STALLED)
+            .map(|stalled| (stalled.reason.clone(), stalled.message.clone()))
+    };
+    let before = policy.status.as_ref().and_then(stalled);
+    if let Some((reason, message)) = stalled(&next)
+        && before.as_ref().map(|(reason, _)| reason) != Some(&reason)
+    {
+        context.events.publish(policy, Happening::warning(&reason, "Run", message));
+    }
+    Ok(())
+}

@@ -1,0 +1,146 @@
+//! `revokeAll`: ends every session that began before the action did, once per token. The intent stands in the status,
+//! guarded by the resource's version, before anything is done; repeating it is harmless, since later logins stay.
+
+use std::sync::Arc;
+
+use futures::StreamExt;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{MicroTime, Time};
+use k8s_openapi::jiff::Timestamp;
+use kube::Api;
+
+use super::desired::{Desired, Needs};
+use super::enforce::CONCURRENCY;
+use super::inputs::Inputs;
+use super::judge::Sight;
+use super::observe::{judge_all, opinions};
+use super::reach::Reach;
+use super::source::Source;
+use crate::api::session_policy::{KratosSessionPolicy, PolicyActionStatuses, RevokeAll, RevokeAllStatus};
+use crate::api::{Reason, Verdict};
+use crate::context::{Context, PolicyObject};
+use crate::identity::failure::{self, Halt};
+use crate::kratos::Error;
+use crate::kube_write;
+
+/// How often all sessions are looked at before it is left to the next run whether any is left: logins that were under
+/// way when it began may come late.
+const PASSES: usize = 5;
+
+/// What came of an action.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Ended {
+    pub ended: usize,
+    pub failed: usize,
+}
+
+/// The action that isn't done yet. One that was begun keeps the time at which it was.
+pub fn pending<'a>(
+    wanted: Option<&'a RevokeAll>,
+    noted: Option<&RevokeAllStatus>,
+) -> Option<(&'a RevokeAll, Option<Timestamp>)> {
+    let wanted = wanted?;
+    match noted.filter(|noted| noted.token.as_deref() == Some(&*wanted.token)) {
+        Some(RevokeAllStatus { completed_at: Some(_), .. }) => None,
+        Some(noted) => Some((wanted, noted.started_at.as_ref().map(|time| time.0))),
+        None => Some((wanted, None)),
+    }
+}
+
+/// What the status says of an action that was begun, and of one that was done.
+pub fn status(wanted: &RevokeAll, started_at: Timestamp, completed: Option<(Timestamp, usize)>) -> RevokeAllStatus {
+    let message = match completed {
+        None => "begun, not known to be done; it is carried on with".to_owned(),
+        Some((_, ended)) => format!("no session is left that began by {started_at}; the last run ended {ended}"),
+    };
+    RevokeAllStatus {
+        token: Some(wanted.token.clone()),
+        started_at: Some(MicroTime(started_at)),
+        completed_at: completed.map(|(at, _)| Time(whole_second(at))),
+        message: Some(message),
+    }
+}
+
+/// Writes that the action is begun, unless the resource was changed meanwhile. Returns it as it is now.
+pub async fn begin(
+    policy: &KratosSessionPolicy,
+    wanted: &RevokeAll,
+    started_at: Timestamp,
+    context: &Context,
+) -> Result<KratosSessionPolicy, Halt> {
+    let mut next = policy.status.clone().unwrap_or_default();
+    next.actions = Some(PolicyActionStatuses { revoke_all: Some(status(wanted, started_at, None)) });
+    let namespace = policy.metadata.namespace.as_deref().unwrap_or_default();
+    let api = Api::<PolicyObject>::namespaced(context.client.clone(), namespace);
+    let written = kube_write::guarded_status(&api, policy, &next).await?;
+    context.latest_policies.note(written.clone());
+    match written.0 {
+        Ok(policy) => Ok(policy),
+        Err(_) => Err(Verdict::new(Reason::Progressing, "the policy was changed meanwhile").into()),
+    }
+}
+
+/// Ends the sessions. Also returns how many were where it ends early.
+pub async fn end_all(
+    inputs: &Inputs,
+    desired: &Arc<Desired>,
+    reach: &Reach,
+    started_at: Timestamp,
+    context: &Context,
+) -> (Ended, Result<(), Halt>) {
+    let mut ended = Ended::default();
+    for _ in 0..PASSES {
+        let before = ended.ended;
+        if let Err(halt) = pass(inputs, desired, reach, started_at, &mut ended, context).await {
+            return (ended, Err(halt));
+        }
+        if ended.ended == before {
+            return (ended, Ok(()));
+        }
+    }
+    let verdict =
+        Verdict::new(Reason::Progressing, "sessions that began before revokeAll keep coming; it is carried on with");
+    (ended, Err(verdict.into()))
+}
+
+async fn pass(
+    inputs: &Inputs,
+    desired: &Arc<Desired>,
+    reach: &Reach,
+    started_at: Timestamp,
+    ended: &mut Ended,
+    context: &Context,
+) -> Result<(), Halt> {
+    let halt = |error: Error| inputs.halt(&error, context);
+    let needs = Needs { identity: desired.selection.needs_identity(), devices: false };
+    let client = &inputs.instance.client;
+    let mut batches = Source::new(needs, reach).sessions(client).await.map_err(halt)?;
+    ended.failed = 0;
+    while let Some(batch) = batches.next().await {
+        let sights = judge_all(inputs, desired, reach, 0, batch.map_err(halt)?).await;
+        ended.failed += sights.iter().filter(|sight| **sight == Sight::Unknown).count();
+        let began_by = |began: Option<i64>| began.is_none_or(|began| began <= started_at.as_microsecond());
+        let meant = opinions(&sights).into_iter().filter(|opinion| began_by(opinion.began));
+        let end = |id: String| async move {
+            if inputs.instance.shared.gate.is_open() {
+                client.disable_session(&id).await.map_err(Some)
+            } else {
+                Err(None)
+            }
+        };
+        let ids: Vec<_> = meant.map(|opinion| opinion.session.to_string()).collect();
+        let mut ending = futures::stream::iter(ids).map(end).buffer_unordered(CONCURRENCY);
+        while let Some(result) = ending.next().await {
+            match result {
+                Ok(_) => ended.ended += 1,
+                Err(Some(error)) => return Err(halt(error)),
+                Err(None) => return Err(Halt::Down(failure::unavailable())),
+            }
+        }
+        inputs.ensure_open()?;
+    }
+    Ok(())
+}
+
+fn whole_second(at: Timestamp) -> Timestamp {
+    Timestamp::from_second(at.as_second()).unwrap_or(at)
+}

@@ -1,0 +1,136 @@
+//! From what a run came to, to the status that is written. Pure: built from success and failure alike.
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use k8s_openapi::jiff::Timestamp;
+
+use super::tally::Plan;
+use crate::api::condition::{self, READY, SUSPENDED, State};
+use crate::api::session_policy::{
+    KratosSessionPolicyStatus, LastRun, PolicyActionStatuses, RevokeAllStatus, RuleStatus,
+};
+use crate::api::{Reason, Verdict};
+
+/// What a look came to.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Outcome {
+    pub verdict: Verdict,
+    /// `None`: it didn't come to a run, and what the status says of the last one stays.
+    pub run: Option<Run>,
+    /// `None`: what the status says of it stays.
+    pub revoke_all: Option<RevokeAllStatus>,
+}
+
+/// What a run came to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Run {
+    pub started_at: Timestamp,
+    pub sessions: usize,
+    pub matched: usize,
+    pub revoked: usize,
+    pub extended: usize,
+    pub failed: usize,
+    /// Each rule's name, and how many sessions it named. Empty: it didn't come to that.
+    pub rules: Vec<(String, usize)>,
+}
+
+/// The policy that a status is written for.
+#[derive(Clone, Copy, Debug)]
+pub struct Subject<'a> {
+    pub generation: i64,
+    pub requested_at: Option<&'a str>,
+    pub current: Option<&'a KratosSessionPolicyStatus>,
+}
+
+impl Subject<'_> {
+    /// Whether the status already says how the policy of this generation stands.
+    pub fn is_settled(&self) -> bool {
+        self.current.is_some_and(|status| {
+            status.observed_generation == Some(self.generation) && condition::find(&status.conditions, READY).is_some()
+        })
+    }
+}
+
+/// The verdict on a run that came to its end.
+pub fn verdict(plan: &Plan, limit: usize, only_looks: bool, nobody_selected: bool) -> Verdict {
+    let Plan { sessions, named, failed, .. } = plan;
+    let held = format!("{named} sessions are named by rules that revoke, more than limit.maxRevocations ({limit})");
+    if plan.is_held() && !only_looks {
+        let message = format!(
+            "{held}: none was revoked. See status.rules for which rule names how many; if that is right, raise \
+             limit.maxRevocations to {named} or more, else change the rules"
+        );
+        return Verdict::new(Reason::RevocationsHeld, message);
+    }
+    let message = match (only_looks, nobody_selected, sessions) {
+        (_, true, _) => "no identity within reach is selected by spec.identities".to_owned(),
+        (_, false, 0) => "the identities that the policy is about have no session".to_owned(),
+        (true, false, _) => "mode Observe: sessions are counted, and nothing is changed".to_owned(),
+        (false, false, _) => "the rules were applied".to_owned(),
+    };
+    let held = plan.is_held().then(|| format!("{held}: in mode Enforce none would be revoked"));
+    let failed = (*failed > 0).then(|| {
+        format!(
+            "{failed} session(s) couldn't be judged and were left alone: something that a rule looks at isn't there, or \
+             isn't known"
+        )
+    });
+    let message = [Some(message), held, failed].into_iter().flatten().collect::<Vec<_>>().join("; ");
+    Verdict::new(if only_looks { Reason::Observed } else { Reason::Reconciled }, message)
+}
+
+/// The status after a look. That a run was made is news by itself: when the last one began is what the status shows.
+pub fn next(subject: Subject<'_>, outcome: Outcome, now: Timestamp) -> KratosSessionPolicyStatus {
+    let mut status = subject.current.cloned().unwrap_or_default();
+    let Outcome { verdict, run, revoke_all } = outcome;
+    observe_generation(&mut status, subject, verdict.reason);
+    condition::clear(&mut status.conditions, SUSPENDED);
+    condition::summarize(&mut status.conditions, &verdict, subject.generation, now);
+    if let Some(run) = run {
+        let Run { started_at, sessions, matched, revoked, extended, failed, rules } = run;
+        status.last_run = Some(LastRun {
+            started_at: Some(Time(whole_second(started_at))),
+            sessions: count(sessions),
+            matched: count(matched),
+            revoked: count(revoked),
+            extended: count(extended),
+            failed: count(failed),
+        });
+        status.rules = rules.into_iter().map(|(name, matched)| RuleStatus { name, matched: count(matched) }).collect();
+    }
+    if revoke_all.is_some() {
+        status.actions = Some(PolicyActionStatuses { revoke_all });
+    }
+    status
+}
+
+/// The status of a suspended policy: nothing was looked at.
+pub fn suspended(subject: Subject<'_>, now: Timestamp) -> KratosSessionPolicyStatus {
+    let mut status = subject.current.cloned().unwrap_or_default();
+    let verdict = Verdict::new(Reason::Suspended, "spec.suspend is true: sessions are neither looked at nor changed");
+    observe_generation(&mut status, subject, verdict.reason);
+    condition::set(&mut status.conditions, SUSPENDED, true, &verdict, subject.generation, now);
+    // What was being retried isn't any more; whether it is ready stays as it was last seen.
+    condition::clear(&mut status.conditions, condition::RECONCILING);
+    if condition::find(&status.conditions, READY).is_none() {
+        condition::set(&mut status.conditions, READY, false, &verdict, subject.generation, now);
+    }
+    status
+}
+
+/// Notes the generation, and the request that was served: one that is being retried isn't served yet.
+fn observe_generation(status: &mut KratosSessionPolicyStatus, subject: Subject<'_>, reason: Reason) {
+    status.observed_generation = Some(subject.generation);
+    if reason.state() != State::Retrying
+        && let Some(requested_at) = subject.requested_at
+    {
+        status.last_handled_reconcile_at = Some(requested_at.to_owned());
+    }
+}
+
+fn count(count: usize) -> i64 {
+    i64::try_from(count).unwrap_or(i64::MAX)
+}
+
+fn whole_second(at: Timestamp) -> Timestamp {
+    Timestamp::from_second(at.as_second()).unwrap_or(at)
+}

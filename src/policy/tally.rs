@@ -1,0 +1,240 @@
+//! Adds up what the rules say of all sessions, and plans what is done about it. Pure.
+//!
+//! Of a session next to nothing is kept: 48 bytes where its rank among those of its identity matters, 16 where it is to be
+//! extended, and 34 of those to be revoked, of which there are at most as many as may be.
+
+use std::cmp::Reverse;
+use std::collections::HashSet;
+
+use uuid::Uuid;
+
+use super::desired::Desired;
+use super::judge::{Mask, Opinion, Sight, bit};
+use crate::api::session_policy::RuleAction;
+
+const IS_MATCHED: u8 = 1;
+const IS_FAILED: u8 = 2;
+const IS_REVOKED: u8 = 4;
+const IS_EXTENDED: u8 = 8;
+
+/// What has been seen so far.
+#[derive(Debug)]
+pub struct Tally {
+    shapes: Vec<Shape>,
+    limit: usize,
+    sessions: usize,
+    matched: usize,
+    failed: usize,
+    /// Sessions whose expressions took too much work.
+    exhausting: usize,
+    by_rule: Vec<usize>,
+    /// As many as may be revoked, and one more.
+    revoke: Vec<Candidate>,
+    named: usize,
+    extend: Vec<Uuid>,
+    ranking: Option<Vec<Ranked>>,
+}
+
+/// What of a rule matters here.
+#[derive(Clone, Copy, Debug)]
+struct Shape {
+    action: RuleAction,
+    max_concurrent: Option<usize>,
+}
+
+/// A session that is to be revoked, and which rules say so.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Candidate {
+    pub session: Uuid,
+    /// Nil where it isn't known.
+    pub identity: Uuid,
+    pub rules: Mask,
+}
+
+/// A session among those of its identity.
+#[derive(Clone, Copy, Debug)]
+struct Ranked {
+    identity: Uuid,
+    session: Uuid,
+    began: i64,
+    holds: Mask,
+    unknown: Mask,
+    flags: u8,
+}
+
+const _: () = assert!(size_of::<Ranked>() == 48 && size_of::<Candidate>() == 34);
+
+/// What is to be done, and what was seen.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Plan {
+    pub sessions: usize,
+    pub matched: usize,
+    pub failed: usize,
+    pub by_rule: Vec<usize>,
+    /// Empty where more are named than may be revoked.
+    pub revoke: Vec<Candidate>,
+    /// How many sessions rules with Revoke name.
+    pub named: usize,
+    pub extend: Vec<Uuid>,
+}
+
+impl Plan {
+    /// Whether rules name more sessions than may be revoked: then none is.
+    pub fn is_held(&self) -> bool {
+        self.named > self.revoke.len()
+    }
+}
+
+impl Tally {
+    pub fn new(desired: &Desired) -> Self {
+        let shapes = desired.rules.iter();
+        let shapes: Vec<_> =
+            shapes.map(|rule| Shape { action: rule.action, max_concurrent: rule.max_concurrent }).collect();
+        let ranks = shapes.iter().any(|shape| shape.max_concurrent.is_some());
+        Self {
+            by_rule: vec![0; shapes.len()],
+            ranking: ranks.then(Vec::new),
+            shapes,
+            limit: desired.limit,
+            sessions: 0,
+            matched: 0,
+            failed: 0,
+            exhausting: 0,
+            revoke: Vec::new(),
+            named: 0,
+            extend: Vec::new(),
+        }
+    }
+
+    /// How many sessions were looked at.
+    pub fn sessions(&self) -> usize {
+        self.sessions
+    }
+
+    /// How many sessions' expressions took more work than they may.
+    pub fn exhausting(&self) -> usize {
+        self.exhausting
+    }
+
+    /// Takes in a session, once it is settled whether its identity has a second factor.
+    pub fn add(&mut self, sight: &Sight) {
+        let opinion = match sight {
+            Sight::Elsewhere => return,
+            Sight::Unknown => {
+                (self.sessions, self.failed) = (self.sessions + 1, self.failed + 1);
+                return;
+            }
+            Sight::Judged(opinion) => opinion,
+        };
+        self.sessions += 1;
+        self.exhausting += usize::from(opinion.is_exhausting);
+        let ranked = self.mask(|shape| shape.max_concurrent.is_some());
+        let can_be_ranked = opinion.began.is_some() && !opinion.identity.is_nil();
+        let holds = opinion.holds & !ranked;
+        let unknown = if can_be_ranked { opinion.unknown & !ranked } else { opinion.unknown };
+        let mut flags = 0;
+        if unknown != 0 {
+            self.failed += 1;
+            flags |= IS_FAILED;
+        }
+        if holds != 0 {
+            self.matched += 1;
+            flags |= IS_MATCHED;
+            self.count(holds);
+        }
+        let revoking = holds & self.mask(|shape| shape.action == RuleAction::Revoke);
+        let extending = holds & self.mask(|shape| shape.action == RuleAction::Extend);
+        let Opinion { session, identity, .. } = *opinion;
+        if revoking != 0 {
+            flags |= IS_REVOKED;
+            self.revoke(Candidate { session, identity, rules: revoking });
+        } else if extending != 0 {
+            flags |= IS_EXTENDED;
+            if self.ranking.is_none() || !can_be_ranked {
+                push(&mut self.extend, session);
+            }
+        }
+        if let Some(ranking) = &mut self.ranking
+            && let Some(began) = opinion.began.filter(|_| can_be_ranked)
+        {
+            let (holds, unknown) = (opinion.holds & ranked, opinion.unknown & ranked);
+            push(ranking, Ranked { identity, session, began, holds, unknown, flags });
+        }
+    }
+
+    /// The plan, once everything was seen.
+    pub fn finish(mut self) -> Plan {
+        if let Some(mut ranking) = self.ranking.take() {
+            ranking.sort_unstable_by_key(|it| (it.identity, Reverse(it.began), it.session));
+            // A page that changed while it was read may show one twice.
+            ranking.dedup_by_key(|it| (it.identity, it.session));
+            for sessions in ranking.chunk_by(|one, two| one.identity == two.identity) {
+                for (rank, session) in sessions.iter().enumerate() {
+                    self.rank(rank, session);
+                }
+            }
+        }
+        let kept = self.revoke.len();
+        self.revoke.sort_unstable();
+        self.revoke.dedup_by_key(|candidate| candidate.session);
+        let named = self.named - (kept - self.revoke.len());
+        self.extend.sort_unstable();
+        self.extend.dedup();
+        let revoke = &self.revoke;
+        self.extend.retain(|session| revoke.binary_search_by_key(session, |candidate| candidate.session).is_err());
+        if named > self.limit {
+            self.revoke.clear();
+        }
+        let Self { sessions, matched, failed, by_rule, revoke, extend, .. } = self;
+        Plan { sessions, matched, failed, by_rule, revoke, named, extend }
+    }
+
+    /// Takes in which rules hold of a session that so many newer ones of its identity come before.
+    fn rank(&mut self, rank: usize, ranked: &Ranked) {
+        let beyond = self.mask(|shape| shape.max_concurrent.is_some_and(|stay| rank >= stay));
+        let Ranked { identity, session, began: _, holds, unknown, flags } = *ranked;
+        let named = holds & beyond;
+        self.failed += usize::from(unknown & beyond != 0 && flags & IS_FAILED == 0);
+        self.count(named);
+        self.matched += usize::from(named != 0 && flags & IS_MATCHED == 0);
+        if named != 0 && flags & IS_REVOKED == 0 {
+            self.revoke(Candidate { session, identity, rules: named });
+        } else if flags & IS_EXTENDED != 0 && named == 0 {
+            push(&mut self.extend, session);
+        }
+    }
+
+    fn revoke(&mut self, candidate: Candidate) {
+        self.named += 1;
+        if self.revoke.len() <= self.limit {
+            self.revoke.push(candidate);
+        }
+    }
+
+    fn count(&mut self, rules: Mask) {
+        for (at, count) in self.by_rule.iter_mut().enumerate() {
+            *count += usize::from(rules & bit(at) != 0);
+        }
+    }
+
+    fn mask(&self, is_meant: impl Fn(&Shape) -> bool) -> Mask {
+        let meant = self.shapes.iter().enumerate().filter(|(_, shape)| is_meant(shape));
+        meant.fold(0, |mask, (at, _)| mask | bit(at))
+    }
+}
+
+/// Adds an item; what is set aside for more grows by little, since the most of it would be for nothing.
+fn push<T>(items: &mut Vec<T>, item: T) {
+    if items.len() == items.capacity() {
+        items.reserve_exact((items.len() / 8).max(256));
+    }
+    items.push(item);
+}
+
+/// How many of an identity's sessions are newer than one of them, and so come before it. `None`: it isn't among them.
+pub fn rank(of: Uuid, sessions: &[Opinion]) -> Option<usize> {
+    let place = |opinion: &Opinion| opinion.began.map(|began| (Reverse(began), opinion.session));
+    let own = sessions.iter().find(|opinion| opinion.session == of).and_then(place)?;
+    let before = sessions.iter().filter_map(place).filter(|other| *other < own);
+    Some(before.collect::<HashSet<_>>().len())
+}

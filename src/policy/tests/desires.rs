@@ -1,0 +1,80 @@
+//! From a policy's spec to what is wanted, and what must come along with sessions.
+
+use rstest::rstest;
+use serde_json::{Value, json};
+
+use super::{parse, spec, standing};
+use crate::api::Reason;
+use crate::policy::desired::{self, Needs, Standing};
+
+#[rstest]
+#[case::no_cel(json!([{"name": "r", "expression": "session.", "action": "Revoke"}]), "rule r: the expression is no valid CEL")]
+#[case::an_unknown_variable(json!([{"name": "r", "expression": "person == 1", "action": "Revoke"}]), "names the variable \"person\"")]
+#[case::a_deep_one(json!([{"name": "r", "expression": "(".repeat(500) + "true" + &")".repeat(500), "action": "Revoke"}]), "nested too deeply")]
+#[case::no_network(json!([{"name": "r", "allowedNetworks": ["203.0.113.0/24", "999.0.0.0/8"], "action": "Revoke"}]), "allowedNetworks[1]")]
+#[case::no_condition(json!([{"name": "r", "action": "Revoke"}]), "rule r lacks its conditions")]
+#[case::no_end(json!([{"name": "r", "action": "Extend", "expiresWithin": "1h"}]), "rule r lacks its conditions")]
+fn what_the_api_server_cant_see_is_refused(#[case] rules: Value, #[case] words: &str) {
+    let verdict = parse(&rules).unwrap_err();
+    assert_eq!(verdict.reason, Reason::InvalidSpec);
+    assert!(verdict.message.contains(words), "{}", verdict.message);
+}
+
+#[rstest]
+#[case::nobody(json!({}), "names nobody")]
+#[case::an_expression(json!({"expression": "session.active"}), "identities.expression names the variable")]
+#[case::a_selector(json!({"selector": {"matchExpressions": [{"key": "a", "operator": "In"}]}}), "identities.selector")]
+fn identities_that_cant_be_told_are_refused(#[case] identities: Value, #[case] words: &str) {
+    let mut spec = spec(&json!([{"name": "r", "maxAge": "1h", "action": "Revoke"}]));
+    spec.identities = serde_json::from_value(identities).unwrap();
+    let verdict = desired::parse(&spec, &standing()).unwrap_err();
+    assert_eq!(verdict.reason, Reason::InvalidSpec);
+    assert!(verdict.message.contains(words), "{}", verdict.message);
+}
+
+#[rstest]
+#[case::extending_from_elsewhere(
+    json!([{"name": "r", "expiresWithin": "1h", "maxAge": "2h", "action": "Extend"}]),
+    Standing { beside_instance: false, ..standing() },
+    "beside the KratosInstance"
+)]
+#[case::addresses_that_nobody_vouches_for(
+    json!([{"name": "r", "allowedNetworks": ["203.0.113.0/24"], "action": "Revoke"}]),
+    Standing { trusts_addresses: false, ..standing() },
+    "trustClientAddress"
+)]
+fn what_the_instance_doesnt_allow_isnt_permitted(
+    #[case] rules: Value,
+    #[case] standing: Standing,
+    #[case] words: &str,
+) {
+    let verdict = desired::parse(&spec(&rules), &standing).unwrap_err();
+    assert_eq!(verdict.reason, Reason::NotPermitted);
+    assert!(verdict.message.contains(words), "{}", verdict.message);
+    assert!(desired::parse(&spec(&rules), &super::standing()).is_ok(), "elsewhere it is fine");
+}
+
+#[rstest]
+#[case::age(json!({"maxAge": "1h"}), false, false)]
+#[case::count(json!({"maxConcurrent": 1}), true, false)]
+#[case::assurance(json!({"minimumAssurance": "AAL2"}), true, false)]
+#[case::assurance_of_all(json!({"minimumAssurance": "AAL2", "unenrolled": "Revoke"}), false, false)]
+#[case::the_first_factor(json!({"minimumAssurance": "AAL1"}), false, false)]
+#[case::networks(json!({"allowedNetworks": ["203.0.113.0/24"]}), false, true)]
+#[case::expression(json!({"expression": "now > timestamp(session.issued_at)"}), false, false)]
+#[case::of_identities(json!({"expression": "identity.state == 'inactive'"}), true, false)]
+#[case::of_devices(json!({"expression": "session.devices.exists(d, true)"}), false, true)]
+#[case::of_everything(json!({"expression": "identity != session"}), true, true)]
+fn only_what_a_rule_looks_at_comes_along(#[case] mut rule: Value, #[case] identity: bool, #[case] devices: bool) {
+    json_patch::merge(&mut rule, &json!({"name": "r", "action": "Revoke"}));
+    assert_eq!(parse(&json!([rule])).unwrap().needs(), Needs { identity, devices });
+}
+
+#[test]
+fn selecting_identities_brings_them_along() {
+    let mut spec = spec(&json!([{"name": "r", "maxAge": "1h", "action": "Revoke"}]));
+    for identities in [json!({"schemaIDs": ["employee"]}), json!({"expression": "identity.state == 'active'"})] {
+        spec.identities = serde_json::from_value(identities).unwrap();
+        assert!(desired::parse(&spec, &standing()).unwrap().needs().identity);
+    }
+}

@@ -1,0 +1,130 @@
+//! What the rules say of one session.
+
+use rstest::rstest;
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+use super::{now, opinion, parse, see, session, spec, standing};
+use crate::policy::desired;
+use crate::policy::judge::{Mask, Opinion, Sight, judge};
+
+/// Holds, unknown, holds if the identity has a second factor.
+fn said(rule: &Value, changes: Value) -> (bool, bool, bool) {
+    let mut rule = rule.clone();
+    let named = json!({"name": "r", "action": rule.get("action").cloned().unwrap_or_else(|| "Revoke".into())});
+    json_patch::merge(&mut rule, &named);
+    let Opinion { holds, unknown, if_enrolled, .. } = opinion(&parse(&json!([rule])).unwrap(), changes);
+    (holds == 1, unknown == 1, if_enrolled == 1)
+}
+
+const NO: (bool, bool, bool) = (false, false, false);
+const YES: (bool, bool, bool) = (true, false, false);
+const UNKNOWN: (bool, bool, bool) = (false, true, false);
+const IF_ENROLLED: (bool, bool, bool) = (false, false, true);
+
+fn timeless() -> Value {
+    json!({"issued_at": null, "authenticated_at": null, "expires_at": null, "authentication_methods": []})
+}
+
+#[rstest]
+#[case::young(json!({"maxAge": "2h"}), json!({}), NO)]
+#[case::old(json!({"maxAge": "30m"}), json!({}), YES)]
+#[case::exactly_as_old(json!({"maxAge": "1h"}), json!({}), NO)]
+#[case::a_later_factor_makes_it_no_younger(json!({"maxAge": "30m"}), json!({"authenticated_at": "2026-11-24T11:59:00Z"}), YES)]
+#[case::of_an_unknown_age(json!({"maxAge": "30m"}), timeless(), UNKNOWN)]
+#[case::one_factor(json!({"minimumAssurance": "AAL2", "unenrolled": "Revoke"}), json!({}), YES)]
+#[case::two_factors(json!({"minimumAssurance": "AAL2", "unenrolled": "Revoke"}), json!({"authenticator_assurance_level": "aal2"}), NO)]
+#[case::three_factors(json!({"minimumAssurance": "AAL2"}), json!({"authenticator_assurance_level": "aal3"}), NO)]
+#[case::no_factor(json!({"minimumAssurance": "AAL1"}), json!({"authenticator_assurance_level": "aal0"}), YES)]
+#[case::one_that_suffices(json!({"minimumAssurance": "AAL1"}), json!({}), NO)]
+#[case::of_those_who_have_two(json!({"minimumAssurance": "AAL2"}), json!({}), IF_ENROLLED)]
+#[case::within_the_grace_period(json!({"minimumAssurance": "AAL2", "gracePeriod": "2h"}), json!({}), NO)]
+#[case::after_it(json!({"minimumAssurance": "AAL2", "gracePeriod": "30m"}), json!({}), IF_ENROLLED)]
+#[case::of_an_unknown_level(json!({"minimumAssurance": "AAL2"}), json!({"authenticator_assurance_level": ""}), UNKNOWN)]
+#[case::from_inside(json!({"allowedNetworks": ["203.0.113.0/24"]}), json!({}), NO)]
+#[case::from_outside(json!({"allowedNetworks": ["198.51.100.0/24"]}), json!({}), YES)]
+#[case::from_nowhere(json!({"allowedNetworks": ["203.0.113.0/24"]}), json!({"devices": null}), UNKNOWN)]
+#[case::by_expression(json!({"expression": "session.devices.exists(d, d.user_agent.contains('curl'))"}), json!({}), YES)]
+#[case::by_another(json!({"expression": "identity.traits.department == 'sales'"}), json!({}), NO)]
+#[case::by_time(json!({"expression": "now - timestamp(session.issued_at) > duration('59m')"}), json!({}), YES)]
+#[case::by_the_method(json!({"expression": "session.authentication_methods.all(m, m.method == 'password')"}), json!({}), YES)]
+#[case::one_that_fails(json!({"expression": "identity.traits.phone == '1'"}), json!({}), UNKNOWN)]
+#[case::one_of_another_type(json!({"expression": "identity.traits.email"}), json!({}), UNKNOWN)]
+#[case::a_device_without_a_name(json!({"expression": "session.devices.exists(d, d.user_agent.contains('curl'))"}), json!({"devices": [{"id": "d", "user_agent": null}]}), NO)]
+#[case::all_must_hold(json!({"maxAge": "2h", "expression": "true"}), json!({}), NO)]
+#[case::and_do(json!({"maxAge": "30m", "expression": "true"}), json!({}), YES)]
+#[case::one_that_doesnt_decides(json!({"maxAge": "2h", "expression": "identity.traits.phone == '1'"}), json!({}), NO)]
+#[case::one_that_isnt_known_decides_otherwise(json!({"maxAge": "30m", "expression": "identity.traits.phone == '1'"}), json!({}), UNKNOWN)]
+#[case::ends_soon(json!({"expiresWithin": "48h", "maxAge": "720h", "action": "Extend"}), json!({}), YES)]
+#[case::ends_late(json!({"expiresWithin": "1h", "maxAge": "720h", "action": "Extend"}), json!({}), NO)]
+#[case::has_ended(json!({"expiresWithin": "48h", "maxAge": "720h", "action": "Extend"}), json!({"expires_at": "2026-11-24T11:59:59Z"}), NO)]
+#[case::isnt_active(json!({"expiresWithin": "48h", "maxAge": "720h", "action": "Extend"}), json!({"active": false}), NO)]
+#[case::is_too_old_to_go_on(json!({"expiresWithin": "48h", "maxAge": "30m", "action": "Extend"}), json!({}), NO)]
+#[case::of_unknown_age_doesnt_go_on(json!({"expiresWithin": "48h", "maxAge": "30m", "action": "Extend"}), timeless(), UNKNOWN)]
+fn a_rule_holds_or_doesnt_or_nobody_can_tell(
+    #[case] rule: Value,
+    #[case] changes: Value,
+    #[case] expected: (bool, bool, bool),
+) {
+    assert_eq!(said(&rule, changes), expected);
+}
+
+#[test]
+fn addresses_show_only_where_they_are_trusted() {
+    let rules = json!([{"name": "r", "expression": "session.devices[0].ip_address != ''", "action": "Revoke"}]);
+    let untrusting = desired::Standing { trusts_addresses: false, ..standing() };
+    assert_eq!(opinion(&parse(&rules).unwrap(), json!({})).holds, 1);
+    let opinion = opinion(&desired::parse(&spec(&rules), &untrusting).unwrap(), json!({}));
+    assert_eq!((opinion.holds, opinion.unknown), (0, 1));
+}
+
+#[test]
+fn a_slow_expression_ends_and_says_so() {
+    let slow = "session.devices.all(a, session.devices.all(b, a == b || a != b))";
+    let rules = json!([{"name": "r", "expression": slow, "action": "Revoke"}]);
+    let devices: Vec<_> = (0..1000).map(|number| json!({"id": "d", "user_agent": format!("agent {number}")})).collect();
+    let opinion = opinion(&parse(&rules).unwrap(), json!({ "devices": devices }));
+    assert_eq!((opinion.holds, opinion.unknown, opinion.is_exhausting), (0, 1, true));
+}
+
+#[rstest]
+#[case::of_that_schema(json!({"schemaIDs": ["customer", "employee"]}), "judged")]
+#[case::of_another(json!({"schemaIDs": ["customer"]}), "elsewhere")]
+#[case::by_expression(json!({"expression": "identity.traits.department == 'ops'"}), "judged")]
+#[case::by_another(json!({"expression": "identity.state == 'inactive'"}), "elsewhere")]
+#[case::by_one_that_fails(json!({"expression": "identity.traits.phone == '1'"}), "unknown")]
+#[case::by_both(json!({"schemaIDs": ["employee"], "expression": "identity.state == 'inactive'"}), "elsewhere")]
+#[case::all_of_that_schema(json!({"all": true, "schemaIDs": ["customer"]}), "elsewhere")]
+fn all_that_selects_identities_must_hold(#[case] identities: Value, #[case] expected: &str) {
+    let mut spec = spec(&json!([{"name": "r", "maxAge": "1m", "action": "Revoke"}]));
+    spec.identities = serde_json::from_value(identities).unwrap();
+    let sight = see(&desired::parse(&spec, &standing()).unwrap(), json!({}));
+    let found = match sight {
+        Sight::Elsewhere => "elsewhere",
+        Sight::Unknown => "unknown",
+        Sight::Judged(_) => "judged",
+    };
+    assert_eq!(found, expected);
+}
+
+#[test]
+fn a_session_out_of_reach_is_anothers_whatever_the_rules_say() {
+    let desired = parse(&json!([{"name": "r", "maxAge": "1m", "action": "Revoke"}])).unwrap();
+    let reached = |reach: &[u128], changes: Value| {
+        let reach: Vec<_> = reach.iter().copied().map(Uuid::from_u128).collect();
+        matches!(judge(&desired, Some(&reach), Mask::MAX, &session(changes), now()), Sight::Judged(_))
+    };
+    assert!(reached(&[3, 7, 9], json!({})));
+    assert!(!reached(&[3, 9], json!({})));
+    assert!(!reached(&[], json!({})));
+    assert!(!reached(&[3, 7, 9], json!({"identity": null})), "nobody knows whose it is");
+}
+
+#[test]
+fn a_session_that_cant_be_ranked_is_never_beyond_the_newest() {
+    let desired = parse(&json!([{"name": "r", "maxConcurrent": 1, "action": "Revoke"}])).unwrap();
+    for changes in [timeless(), json!({"identity": null})] {
+        let opinion = opinion(&desired, changes);
+        assert_eq!((opinion.holds, opinion.unknown), (0, 1));
+    }
+}

@@ -1,0 +1,99 @@
+//! From what a run came to, to its status.
+
+use k8s_openapi::jiff::Timestamp;
+use rstest::rstest;
+use serde_json::json;
+
+use super::now;
+use crate::api::condition::{READY, RECONCILING, STALLED, SUSPENDED, find, is_true};
+use crate::api::session_policy::{KratosSessionPolicyStatus, RevokeAll};
+use crate::api::{Reason, Verdict};
+use crate::policy::revoke_all;
+use crate::policy::status::{self, Outcome, Run, Subject};
+use crate::policy::tally::Plan;
+
+fn subject(current: Option<&KratosSessionPolicyStatus>) -> Subject<'_> {
+    Subject { generation: 3, requested_at: Some("now"), current }
+}
+
+fn run() -> Run {
+    let rules = vec![("too-old".to_owned(), 2)];
+    Run { started_at: now(), sessions: 9, matched: 5, revoked: 4, extended: 3, failed: 2, rules }
+}
+
+fn outcome(reason: Reason, run: Option<Run>) -> Outcome {
+    Outcome { verdict: Verdict::new(reason, "so it is"), run, revoke_all: None }
+}
+
+#[test]
+fn a_run_is_told_in_counts() {
+    let next = status::next(subject(None), outcome(Reason::Reconciled, Some(run())), now());
+    let told = serde_json::to_value(&next).unwrap();
+    assert_eq!(
+        told["lastRun"],
+        json!({"startedAt": "2026-11-24T12:00:00Z", "sessions": 9, "matched": 5, "revoked": 4, "extended": 3, "failed": 2})
+    );
+    assert_eq!(told["rules"], json!([{"name": "too-old", "matched": 2}]));
+    assert_eq!((&told["observedGeneration"], &told["lastHandledReconcileAt"]), (&json!(3), &json!("now")));
+    assert!(is_true(&next.conditions, READY));
+}
+
+#[test]
+fn what_didnt_come_to_a_run_leaves_what_is_known_of_the_last_one() {
+    let before = status::next(subject(None), outcome(Reason::Reconciled, Some(run())), now());
+    let later = status::next(subject(Some(&before)), outcome(Reason::KratosUnavailable, None), now());
+    assert_eq!((&later.last_run, &later.rules), (&before.last_run, &before.rules));
+    assert!(is_true(&later.conditions, READY) && is_true(&later.conditions, RECONCILING));
+    let first = status::next(subject(None), outcome(Reason::KratosUnavailable, None), now());
+    assert_eq!(first.last_handled_reconcile_at, None, "it isn't served yet");
+    assert!(!is_true(&first.conditions, READY));
+}
+
+#[test]
+fn a_suspended_policy_says_so_and_keeps_the_rest() {
+    let before = status::next(subject(None), outcome(Reason::Reconciled, Some(run())), now());
+    let suspended = status::suspended(subject(Some(&before)), now());
+    assert!(is_true(&suspended.conditions, SUSPENDED) && is_true(&suspended.conditions, READY));
+    assert_eq!(suspended.last_run, before.last_run);
+    let resumed = status::next(subject(Some(&suspended)), outcome(Reason::Reconciled, None), now());
+    assert_eq!(find(&resumed.conditions, SUSPENDED), None);
+}
+
+#[rstest]
+#[case::done(Plan { sessions: 3, ..Plan::default() }, false, false, Reason::Reconciled, "the rules were applied")]
+#[case::observed(Plan { sessions: 3, ..Plan::default() }, true, false, Reason::Observed, "nothing is changed")]
+#[case::nobody(Plan::default(), false, true, Reason::Reconciled, "no identity within reach")]
+#[case::no_session(Plan::default(), false, false, Reason::Reconciled, "have no session")]
+#[case::held(Plan { named: 101, ..Plan::default() }, false, false, Reason::RevocationsHeld, "raise limit.maxRevocations to 101")]
+#[case::would_be_held(Plan { sessions: 101, named: 101, ..Plan::default() }, true, false, Reason::Observed, "none would be revoked")]
+#[case::unjudged(Plan { sessions: 3, failed: 2, ..Plan::default() }, false, false, Reason::Reconciled, "2 session(s) couldn't be judged")]
+fn a_run_has_a_verdict(
+    #[case] plan: Plan,
+    #[case] only_looks: bool,
+    #[case] nobody: bool,
+    #[case] reason: Reason,
+    #[case] words: &str,
+) {
+    let verdict = status::verdict(&plan, 100, only_looks, nobody);
+    assert_eq!(verdict.reason, reason);
+    assert!(verdict.message.contains(words), "{}", verdict.message);
+    let next = status::next(subject(None), Outcome { verdict, run: None, revoke_all: None }, now());
+    assert_eq!(is_true(&next.conditions, STALLED), reason == Reason::RevocationsHeld);
+}
+
+#[test]
+fn an_action_is_done_once_per_token_from_when_it_was_first_begun() {
+    let wanted = |token: &str| RevokeAll { token: token.to_owned(), reason: None };
+    let (one, two) = (wanted("one"), wanted("two"));
+    let begun_at: Timestamp = "2026-11-24T11:59:59.123456Z".parse().unwrap();
+    assert_eq!(revoke_all::pending(None, None), None);
+    assert_eq!(revoke_all::pending(Some(&one), None), Some((&one, None)));
+    let begun = revoke_all::status(&one, begun_at, None);
+    let written = serde_json::from_value(serde_json::to_value(&begun).unwrap()).unwrap();
+    assert_eq!(revoke_all::pending(Some(&one), Some(&written)), Some((&one, Some(begun_at))), "to the microsecond");
+    let done = revoke_all::status(&one, begun_at, Some((now(), 7)));
+    assert_eq!(revoke_all::pending(Some(&one), Some(&done)), None);
+    assert_eq!(revoke_all::pending(None, Some(&done)), None);
+    assert_eq!(revoke_all::pending(Some(&two), Some(&done)), Some((&two, None)));
+    assert!(done.message.unwrap().contains("ended 7"));
+}

@@ -1,0 +1,38 @@
+//! A `KratosSessionPolicy` that this version can't read: it says so, and nothing else is done with it.
+
+use k8s_openapi::jiff::Timestamp;
+use kube::api::{ApiResource, DynamicObject};
+use kube::runtime::controller::Action;
+use kube::{Api, Resource, ResourceExt};
+
+use super::status::{self, Outcome, Subject};
+use crate::api::session_policy::{KratosSessionPolicy, KratosSessionPolicyStatus};
+use crate::api::{Reason, Verdict};
+use crate::context::{Context, PolicyObject};
+use crate::events::Happening;
+use crate::kube_write;
+
+/// Reconciles an object of which only the metadata can be read.
+pub async fn reconcile(object: &PolicyObject, context: &Context) -> Result<Action, kube::Error> {
+    let namespace = object.meta().namespace.clone().unwrap_or_default();
+    let resource = ApiResource::erase::<KratosSessionPolicy>(&());
+    let api: Api<DynamicObject> = Api::namespaced_with(context.client.clone(), &namespace, &resource);
+    let Some(live) = api.get_opt(&object.name_any()).await? else { return Ok(Action::await_change()) };
+    let current = live.data.get("status").cloned();
+    let current: Option<KratosSessionPolicyStatus> = current.and_then(|status| serde_json::from_value(status).ok());
+    let subject = Subject {
+        generation: live.metadata.generation.unwrap_or_default(),
+        requested_at: crate::api::requested_at(live.metadata.annotations.as_ref()),
+        current: current.as_ref(),
+    };
+    // What the parser says quotes values, so it isn't passed on.
+    let message = "the resource can't be read by this version of the operator: compare it with `kubectl explain \
+                   ksp.spec`; until then no session is looked at";
+    let verdict = Verdict::new(Reason::InvalidSpec, message);
+    let next = status::next(subject, Outcome { verdict, run: None, revoke_all: None }, Timestamp::now());
+    if current.as_ref() != Some(&next) {
+        let _: DynamicObject = kube_write::status(&api, object, &next).await?;
+        context.events.publish(object, Happening::warning(Reason::InvalidSpec.as_str(), "Run", message));
+    }
+    Ok(Action::await_change())
+}

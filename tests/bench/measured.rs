@@ -1,0 +1,385 @@
+//! What the operator does with the same, as a person sees it: from manifests to statuses, through its own binary.
+
+use std::collections::HashSet;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use futures::{StreamExt, TryStreamExt};
+use k8s_openapi::api::core::v1::Namespace;
+use kratos_operator::api::{KratosIdentity, KratosInstance, condition};
+use kratos_operator::kratos::{Client, IdentityFilter, PatchOperation};
+use kube::api::{Api, DeleteParams, ListParams, ObjectMeta, Patch, PatchParams, PostParams};
+use kube::runtime::WatchStreamExt;
+use kube::runtime::watcher::{self, watcher};
+use serde_json::{Value, json};
+
+use crate::floor;
+use crate::many::each;
+use crate::people::{self, NAMESPACE};
+use crate::screen::Screen;
+use crate::testenv::Result;
+use crate::testenv::control_plane::ControlPlane;
+use crate::testenv::kratos::{Kratos, Options};
+use crate::testenv::operator::{Operator, Settings, binary_beside};
+use crate::testenv::process::eventually;
+
+/// How many manifests are applied at once by those who apply them.
+const APPLIERS: usize = 32;
+/// How many single ones are timed.
+const SINGLES: usize = 50;
+/// Another namespace's resources that wait while single ones are applied.
+const BACKLOG: usize = 10_000;
+const PATIENCE: Duration = Duration::from_mins(15);
+
+/// As many identities as the floor's.
+pub struct Measured {
+    /// The first tenth, from the first apply to the last Ready.
+    pub tenth_ready: Duration,
+    /// The rest, likewise.
+    pub rest_ready: Duration,
+    /// As many as N more that were there when the operator started: from its start to the last Ready.
+    pub started_ready: Duration,
+    /// Requests to Kratos and writes to Kubernetes of one resync with nothing to do, and what it took.
+    pub resync: Resync,
+    pub corrected: Duration,
+    pub deleted: Duration,
+    /// From apply to Ready, with nothing else to do.
+    pub idle: Vec<Duration>,
+    /// The same while the backlog waits.
+    pub busy: Vec<Duration>,
+    pub backlog: usize,
+    /// Resident bytes: without resources, with a tenth, with all.
+    pub memory: [u64; 3],
+}
+
+pub struct Resync {
+    pub took: Duration,
+    pub requests: u64,
+    pub writes: u64,
+}
+
+/// A path in the repository, wherever the benchmark is started from.
+pub fn in_repository(path: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join(path)
+}
+
+pub async fn make_namespace(client: &kube::Client, name: &str) -> Result<()> {
+    let metadata = ObjectMeta { name: Some(name.to_owned()), ..ObjectMeta::default() };
+    let namespace = Namespace { metadata, ..Namespace::default() };
+    Api::all(client.clone()).create(&PostParams::default(), &namespace).await?;
+    Ok(())
+}
+
+/// Everything that is measured on. The operator ends first.
+struct Stage {
+    operator: Operator,
+    kratos: Kratos,
+    /// Held, so that it runs.
+    _plane: ControlPlane,
+    client: kube::Client,
+    api: Api<KratosIdentity>,
+}
+
+pub async fn measure(n: usize, screen: &mut Screen) -> Result<Measured> {
+    let mut stage = screen.step("a control plane, a Kratos and the operator", Box::pin(Stage::set())).await?;
+    let empty = stage.operator.memory()?;
+    let tenth: Vec<_> = (0..n / 10).collect();
+    let rest: Vec<_> = (n / 10..n).collect();
+    let tenth_ready = screen.step("a tenth applied, until all are Ready", stage.apply("person", &tenth)).await?;
+    let with_tenth = stage.operator.memory()?;
+    let rest_ready = screen.step("the rest applied, until all are Ready", stage.apply("person", &rest)).await?;
+    let memory = [empty, with_tenth, stage.operator.memory()?];
+    let resync = screen.step("a resync with nothing to do", stage.resync()).await?;
+    let corrected = screen.step("a tenth changed behind its back, until corrected", stage.drift()).await?;
+    let idle = screen.step("single ones, one after another", stage.singles("idle", SINGLES, None)).await?;
+    let deleted = screen.step("all deleted, until nothing is left", stage.delete_all()).await?;
+    let numbers: Vec<_> = (0..n).collect();
+    let started_ready = screen.step("as many there when it starts, until Ready", stage.start_with(&numbers)).await?;
+    let backlog = BACKLOG.min(n * 10);
+    let busy = screen.step("single ones while others wait", stage.while_others_wait(backlog)).await?;
+    Ok(Measured { tenth_ready, rest_ready, started_ready, resync, corrected, deleted, idle, busy, backlog, memory })
+}
+
+impl Stage {
+    async fn set() -> Result<Self> {
+        let plane = ControlPlane::start().await?;
+        plane.install_crds(&in_repository("crds")).await?;
+        let client = plane.client().await?;
+        make_namespace(&client, NAMESPACE).await?;
+        let kratos = Kratos::start(Options::default()).await?;
+        let operator = binary_beside(&std::env::current_exe()?).ok_or("the operator isn't built: run `make bench`")?;
+        let mut settings = Settings::new(operator, plane.kubeconfig());
+        settings.default_instance = Some(format!("{NAMESPACE}/default"));
+        settings.log = "info,kratos_operator=debug".into();
+        let operator = Operator::start(settings)?;
+        let api = Api::namespaced(client.clone(), NAMESPACE);
+        let stage = Self { operator, kratos, _plane: plane, client, api };
+        let spec = json!({
+            "adminURL": stage.kratos.admin_url(), "publicURL": stage.kratos.public_url(), "ownerName": "bench",
+            "resyncInterval": "1h", "protection": {"maxDeletions": 1_000_000},
+        });
+        stage.instance(&json!({ "spec": spec })).await?;
+        Ok(stage)
+    }
+
+    /// Applies the instance and waits until it is Ready.
+    async fn instance(&self, changes: &Value) -> Result<KratosInstance> {
+        let api = Api::<KratosInstance>::namespaced(self.client.clone(), NAMESPACE);
+        let object = json!({
+            "apiVersion": "kratos-operator.dev/v1alpha1", "kind": "KratosInstance",
+            "metadata": {"name": "default", "namespace": NAMESPACE},
+        });
+        if api.get_opt("default").await?.is_none() {
+            let mut object = object;
+            object["spec"] = changes["spec"].clone();
+            api.create(&PostParams::default(), &serde_json::from_value(object)?).await?;
+        } else {
+            api.patch("default", &PatchParams::default(), &Patch::Merge(changes)).await?;
+        }
+        let ready = eventually("the instance is Ready", PATIENCE, async || {
+            let instance = api.get("default").await.ok()?;
+            let status = instance.status.as_ref()?;
+            let is_current = status.observed_generation == instance.metadata.generation;
+            (is_current && condition::is_true(&status.conditions, "Ready")).then_some(instance)
+        });
+        ready.await
+    }
+
+    /// Applies manifests and waits until all of them are Ready.
+    async fn apply(&self, prefix: &'static str, numbers: &[usize]) -> Result<Duration> {
+        let ready = tokio::spawn(until_ready(self.api.clone(), names(prefix, numbers)));
+        let begun = Instant::now();
+        floor::create_manifests(&self.api, prefix, numbers, APPLIERS).await?;
+        ready.await??;
+        Ok(begun.elapsed())
+    }
+
+    /// Has the instance listed now, and takes what it says of that.
+    async fn resync(&self) -> Result<Resync> {
+        let before = self.kubernetes_writes().await?;
+        let listed = self.resyncs();
+        self.instance(&json!({"spec": {"resyncInterval": "1s"}})).await?;
+        let line = eventually("a resync", PATIENCE, async || {
+            let log = self.operator.log();
+            resync_lines(&log).nth(listed).map(str::to_owned)
+        });
+        let line = line.await?;
+        let writes = self.kubernetes_writes().await? - before;
+        self.instance(&json!({"spec": {"resyncInterval": "1h"}})).await?;
+        let took = Duration::from_millis(field(&line, "milliseconds").ok_or("no duration in the log")?);
+        let requests = field(&line, "requests").ok_or("no number of requests in the log")?;
+        Ok(Resync { took, requests, writes })
+    }
+
+    fn resyncs(&self) -> usize {
+        resync_lines(&self.operator.log()).count()
+    }
+
+    /// Writes to `KratosIdentity` resources, by the API server's own counters.
+    async fn kubernetes_writes(&self) -> Result<u64> {
+        let request = http::Request::get("/metrics").body(Vec::new())?;
+        let metrics = self.client.request_text(request).await?;
+        let writes = metrics.lines().filter(|line| {
+            line.starts_with("apiserver_request_total")
+                && line.contains("resource=\"kratosidentities\"")
+                && ["APPLY", "PATCH", "POST", "PUT", "DELETE"]
+                    .iter()
+                    .any(|verb| line.contains(&format!("verb=\"{verb}\"")))
+        });
+        let counts = writes.filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok());
+        #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a counter, far below 2^53")]
+        Ok(counts.sum::<f64>() as u64)
+    }
+
+    /// Changes a tenth in Kratos, has the instance listed, and waits until all are as before.
+    async fn drift(&self) -> Result<Duration> {
+        let admin = self.kratos.client();
+        let (ids, _) = floor::list(&admin).await?;
+        let tenth: Vec<_> = ids.into_iter().step_by(10).collect();
+        each(tenth.clone(), 16, |id| {
+            let admin = admin.clone();
+            async move {
+                let (path, value) = ("/traits/name/first".into(), json!("Somebody"));
+                admin.patch_identity(&id, &[PatchOperation::Replace { path, value }]).await?;
+                Ok(())
+            }
+        })
+        .await?;
+        let begun = Instant::now();
+        self.instance(&json!({"spec": {"resyncInterval": "1s"}})).await?;
+        let mut left = tenth;
+        let corrected = eventually("all are corrected", PATIENCE, async || {
+            left = drifted(&admin, std::mem::take(&mut left)).await.ok()?;
+            left.is_empty().then_some(())
+        });
+        corrected.await?;
+        let took = begun.elapsed();
+        self.instance(&json!({"spec": {"resyncInterval": "1h"}})).await?;
+        Ok(took)
+    }
+
+    /// Single manifests, each applied when the one before is Ready. `others`: names of those that are to be waiting
+    /// still when one is Ready; ends when they don't.
+    async fn singles(&self, prefix: &str, most: usize, others: Option<&Waiting>) -> Result<Vec<Duration>> {
+        let mut times = Vec::new();
+        for number in 0..most {
+            let manifest: KratosIdentity = serde_json::from_value(people::manifest(prefix, number, NAMESPACE))?;
+            let name = people::name(prefix, number);
+            let watch = tokio::spawn(until_ready(self.api.clone(), HashSet::from([name])));
+            let begun = Instant::now();
+            self.api.create(&PostParams::default(), &manifest).await?;
+            watch.await??;
+            if others.is_some_and(Waiting::is_empty) {
+                break;
+            }
+            times.push(begun.elapsed());
+        }
+        Ok(times)
+    }
+
+    async fn delete_all(&self) -> Result<Duration> {
+        let begun = Instant::now();
+        self.api.delete_collection(&DeleteParams::default(), &ListParams::default()).await?;
+        let gone = eventually("all manifests are gone", PATIENCE, async || {
+            let left = self.api.list_metadata(&ListParams::default().limit(1)).await.ok()?;
+            left.items.is_empty().then_some(())
+        });
+        gone.await?;
+        let took = begun.elapsed();
+        let (left, _) = floor::list(&self.kratos.client()).await?;
+        if left.is_empty() { Ok(took) } else { Err(format!("{} identities are left in Kratos", left.len()).into()) }
+    }
+
+    /// Manifests that are applied while the operator is away, and what it does from its start on.
+    async fn start_with(&mut self, numbers: &[usize]) -> Result<Duration> {
+        self.operator.stop()?;
+        floor::create_manifests(&self.api, "there", numbers, APPLIERS).await?;
+        let ready = tokio::spawn(until_ready(self.api.clone(), names("there", numbers)));
+        let begun = Instant::now();
+        self.operator.restart()?;
+        ready.await??;
+        Ok(begun.elapsed())
+    }
+
+    /// Single ones of this namespace, while thousands of another one wait.
+    async fn while_others_wait(&self, backlog: usize) -> Result<Vec<Duration>> {
+        let other = "others";
+        make_namespace(&self.client, other).await?;
+        self.instance(&json!({"spec": {"allowedNamespaces": {"from": "All"}}})).await?;
+        let api = Api::<KratosIdentity>::namespaced(self.client.clone(), other);
+        let numbers: Vec<_> = (0..backlog).collect();
+        let waiting = Waiting::new(api.clone(), backlog);
+        let apply = tokio::spawn(async move {
+            each(numbers, APPLIERS, |number| {
+                let api = api.clone();
+                async move {
+                    let manifest = people::manifest("other", number, other);
+                    api.create(&PostParams::default(), &serde_json::from_value(manifest)?).await?;
+                    Ok(())
+                }
+            })
+            .await
+        });
+        let begun = eventually("a backlog", PATIENCE, async || waiting.is_long().then_some(()));
+        begun.await?;
+        let times = self.singles("busy", SINGLES, Some(&waiting)).await?;
+        apply.await??;
+        Ok(times)
+    }
+}
+
+/// How many of another namespace's resources aren't Ready yet, as a watch sees it.
+struct Waiting {
+    total: usize,
+    seen: std::sync::Arc<std::sync::Mutex<(HashSet<String>, HashSet<String>)>>,
+    watch: tokio::task::JoinHandle<()>,
+}
+
+impl Waiting {
+    fn new(api: Api<KratosIdentity>, total: usize) -> Self {
+        let seen = std::sync::Arc::<std::sync::Mutex<(HashSet<String>, HashSet<String>)>>::default();
+        let noted = std::sync::Arc::clone(&seen);
+        let watch = tokio::spawn(async move {
+            let mut objects = std::pin::pin!(watcher(api, watcher::Config::default()).applied_objects());
+            while let Some(object) = objects.next().await {
+                let Ok(object) = object else { continue };
+                let name = object.metadata.name.clone().unwrap_or_default();
+                if let Ok(mut seen) = noted.lock() {
+                    if is_ready(&object) {
+                        seen.1.insert(name.clone());
+                    }
+                    seen.0.insert(name);
+                }
+            }
+        });
+        Self { total, seen, watch }
+    }
+
+    fn is_long(&self) -> bool {
+        self.seen.lock().is_ok_and(|seen| seen.0.len() - seen.1.len() > self.total.min(500) / 10)
+    }
+
+    fn is_empty(&self) -> bool {
+        self.seen.lock().is_ok_and(|seen| seen.1.len() >= self.total)
+    }
+}
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        self.watch.abort();
+    }
+}
+
+fn names(prefix: &str, numbers: &[usize]) -> HashSet<String> {
+    numbers.iter().map(|number| people::name(prefix, *number)).collect()
+}
+
+fn is_ready(object: &KratosIdentity) -> bool {
+    object.status.as_ref().is_some_and(|status| {
+        status.observed_generation == object.metadata.generation && condition::is_true(&status.conditions, "Ready")
+    })
+}
+
+/// Watches until each of these has been Ready. A resource that is Stalled ends it.
+async fn until_ready(api: Api<KratosIdentity>, mut names: HashSet<String>) -> Result<()> {
+    let config = match names.iter().next() {
+        Some(name) if names.len() == 1 => watcher::Config::default().fields(&format!("metadata.name={name}")),
+        _ => watcher::Config::default(),
+    };
+    let watch = async {
+        let mut objects = std::pin::pin!(watcher(api, config).default_backoff().applied_objects());
+        while let Some(object) = objects.try_next().await? {
+            let name = object.metadata.name.as_deref().unwrap_or_default();
+            let stalled = object.status.as_ref().and_then(|status| condition::find(&status.conditions, "Stalled"));
+            if let Some(stalled) = stalled.filter(|_| names.contains(name)) {
+                return Err(format!("{name} is Stalled: {}", stalled.message).into());
+            }
+            if is_ready(&object) && names.remove(name) && names.is_empty() {
+                return Ok(());
+            }
+        }
+        Err("the watch has ended".into())
+    };
+    tokio::time::timeout(PATIENCE, watch).await.unwrap_or_else(|_| Err("not all became Ready in time".into()))
+}
+
+/// Those that aren't corrected yet.
+async fn drifted(admin: &Client, ids: Vec<String>) -> Result<Vec<String>> {
+    let mut pages = std::pin::pin!(admin.list_identities(IdentityFilter::by_ids(ids)));
+    let mut left = Vec::new();
+    while let Some(page) = pages.try_next().await? {
+        let drifted = page.items.into_iter().filter(|identity| identity.traits["name"]["first"] == "Somebody");
+        left.extend(drifted.map(|identity| identity.id));
+    }
+    Ok(left)
+}
+
+/// The operator's own words at the end of each resync.
+fn resync_lines(log: &str) -> impl Iterator<Item = &str> {
+    log.lines().filter(|line| line.contains("identities were compared"))
+}
+
+fn field(line: &str, name: &str) -> Option<u64> {
+    let (_, rest) = line.split_once(&format!("{name}="))?;
+    rest.split(|char: char| !char.is_ascii_digit()).next()?.parse().ok()
+}
