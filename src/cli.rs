@@ -46,8 +46,8 @@ pub struct RunArgs {
     /// refers to is read without.)
     #[arg(long, env = "REQUIRE_SECRET_LABEL")]
     pub require_secret_label: bool,
-    /// How many identities are reconciled at the same time.
-    #[arg(long, env = "CONCURRENCY", value_name = "N", default_value_t = 16, value_parser = clap::value_parser!(u16).range(1..=1024))]
+    /// How many identities are reconciled at the same time. New ones are created in batches of a part of them.
+    #[arg(long, env = "CONCURRENCY", value_name = "N", default_value_t = 256, value_parser = clap::value_parser!(u16).range(1..=1024))]
     pub concurrency: u16,
     /// How log lines look. What is logged is set by RUST_LOG, for example RUST_LOG=kratos_operator=debug.
     #[arg(long, env = "LOG_FORMAT", value_enum, default_value_t = LogFormat::Text)]
@@ -155,7 +155,7 @@ mod tests {
         assert_eq!(named.default_instance, Some(Place::new("identity", "main")));
         let default = run(&[]);
         assert_eq!(default.options("kratos-system").default_instance, None);
-        assert_eq!((default.concurrency, default.log_format), (16, LogFormat::Text));
+        assert_eq!((default.concurrency, default.log_format), (256, LogFormat::Text));
     }
 
     #[test]

@@ -8,15 +8,16 @@ use k8s_openapi::jiff::Timestamp;
 use super::mark::{Found, Mark};
 use super::plan::Step;
 use super::{addresses, issue};
-use crate::kratos::{Client, Error, Identity, OidcLink, State};
+use crate::instance::Handle;
+use crate::kratos::{Client, Error, Identity, OidcLink, State, Travel};
 use crate::kube_write::own_secret;
 
 /// Why a plan wasn't run to its end.
 #[derive(Debug, thiserror::Error)]
 pub enum ApplyError {
-    /// A create failed; it was sent at the given instant.
+    /// A create failed; that was known at the given instant.
     #[error("{error}")]
-    Create { error: Error, sent_at: Instant },
+    Create { error: Error, at: Instant },
     #[error(transparent)]
     Other(#[from] Error),
     #[error(transparent)]
@@ -41,17 +42,21 @@ pub enum Applied {
     Gone,
 }
 
-/// Runs the steps, against Kratos and, where a Secret of our own is concerned, against Kubernetes.
-pub async fn apply(client: &Client, kubernetes: &kube::Client, steps: &[Step]) -> Result<Applied, ApplyError> {
+/// Runs the steps, against Kratos and, where a Secret of our own is concerned, against Kubernetes. `travel`: how a create
+/// among them goes.
+pub async fn apply(
+    instance: &Handle,
+    kubernetes: &kube::Client,
+    steps: &[Step],
+    travel: Travel,
+) -> Result<Applied, ApplyError> {
+    let client = &instance.client;
     let mut applied = Applied::default();
     for step in steps {
         match step {
             Step::Create(create) => {
-                let sent_at = Instant::now();
-                let created = client.create_identity(create).await;
-                let mut identity = created.map_err(|error| ApplyError::Create { error, sent_at })?;
-                // The answer to a create leaves it out.
-                identity.metadata_admin = create.metadata_admin.clone().unwrap_or_default();
+                let created = instance.batcher.create(create, travel).await;
+                let identity = created.map_err(|error| ApplyError::Create { error, at: Instant::now() })?;
                 applied = Applied::Written(Box::new(identity));
             }
             Step::Patch { id, operations } => {

@@ -17,7 +17,7 @@ use super::watch::Watch;
 use crate::api::{Reason, Verdict};
 use crate::events::Happening;
 use crate::instance::protect;
-use crate::kratos::{Class, Identity, State};
+use crate::kratos::{Class, Identity, State, Travel};
 use crate::place::Place;
 
 /// The plan, if the rules admit it and it leaves something to log in with.
@@ -54,7 +54,7 @@ pub async fn run(search: &Search<'_>, desired: &Desired, observed: Observed, pla
 
 enum Attempt {
     Done(Seen),
-    /// A create met a conflict; it was sent at this instant (or an earlier one was).
+    /// A create met a conflict; that was known at this instant (or of an earlier one).
     Conflict(Instant),
 }
 
@@ -62,12 +62,15 @@ async fn attempt(search: &Search<'_>, desired: &Desired, observed: Observed, pla
     let (inputs, context) = (search.inputs, search.context);
     let began = Instant::now();
     let drift = drift(search, desired, &observed, &plan);
-    let applied = match apply::apply(&inputs.instance.client, &context.client, &plan.steps).await {
+    // What kept the last one from being answered may do so again.
+    let is_again = search.remembered.unanswered_create.is_some();
+    let travel = if is_again { Travel::Alone } else { Travel::Together };
+    let applied = match apply::apply(&inputs.instance, &context.client, &plan.steps, travel).await {
         Ok(applied) => applied,
-        Err(ApplyError::Create { error, sent_at }) if error.class() == Class::Conflict => {
-            return Ok(Attempt::Conflict(note_conflict(search, sent_at)));
+        Err(ApplyError::Create { error, at }) if error.class() == Class::Conflict => {
+            return Ok(Attempt::Conflict(note_conflict(search, at)));
         }
-        Err(ApplyError::Create { error, sent_at: _ }) => {
+        Err(ApplyError::Create { error, at: _ }) => {
             // Not so for the organization: old servers refuse it at creation and take it in a change.
             if error.unknown_field() == Some("external_id") {
                 inputs.instance.shared.lacks("external_id");
@@ -119,12 +122,12 @@ async fn attempt(search: &Search<'_>, desired: &Desired, observed: Observed, pla
 }
 
 /// Remembers when a create first met a conflict, so that one listing settles it for good.
-fn note_conflict(search: &Search<'_>, sent_at: Instant) -> Instant {
-    let mut since = sent_at;
+fn note_conflict(search: &Search<'_>, at: Instant) -> Instant {
+    let mut since = at;
     search.context.memory.update(&search.inputs.claimant.uid, |remembered| {
         // The create was answered: it isn't under way.
         remembered.unanswered_create = None;
-        since = *remembered.conflict.get_or_insert(sent_at);
+        since = *remembered.conflict.get_or_insert(at);
     });
     since
 }

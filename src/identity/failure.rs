@@ -53,6 +53,9 @@ pub struct Sent<'a> {
 
 /// The halt for an error of Kratos. No text of the server is passed on: it quotes values.
 pub fn halt(error: &Error, sent: Sent<'_>) -> Halt {
+    if error.is_kept_back() {
+        return Halt::Waiting(unavailable());
+    }
     if error.instance_suspect() {
         return Halt::Down(Verdict::new(Reason::KratosUnavailable, format!("{error}; it is tried again")));
     }

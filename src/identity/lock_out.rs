@@ -19,7 +19,7 @@ use crate::api::lifecycle::DeletionPolicy;
 use crate::api::{IDENTITY_FINALIZER, Reason, Verdict};
 use crate::context::Context;
 use crate::events::Happening;
-use crate::kratos::State;
+use crate::kratos::{State, Travel};
 use crate::kube_write;
 
 /// After a look that came to nothing: deactivates an identity that is this resource's own, if its manifest wants it
@@ -104,7 +104,7 @@ async fn run(resource: &KratosIdentity, context: &Context) -> Result<LockedOut, 
         Leaving { claimant: &inputs.claimant, policy: DeletionPolicy::Deactivate, delete_after: None, known: None };
     let mut steps = plan::plan_deletion(leaving, &[present.identity])?;
     steps.extend(issued.clone().map(Step::DeleteSecret));
-    match apply::apply(&inputs.instance.client, &context.client, &steps).await {
+    match apply::apply(&inputs.instance, &context.client, &steps, Travel::Together).await {
         Ok(_) => {}
         Err(ApplyError::Create { error, .. } | ApplyError::Other(error)) => {
             return Err(inputs.halt(&error, Sent::default(), context));

@@ -32,6 +32,8 @@ use crate::place::Place;
 
 /// A request that wasn't answered may still be carried out for this long after its time-out.
 const GRACE: Duration = Duration::from_secs(5);
+/// With more creates unsettled than this, one listing is cheaper than as many look-ups.
+const FEW: usize = 10;
 
 /// What is known without looking further.
 enum Known {
@@ -187,22 +189,21 @@ impl Search<'_> {
     /// A complete listing of this process shows every identity that was there when it began. What it can't show is
     /// one whose create is still under way: of this process without an answer, or of another one that wrote the
     /// finalizer. Then the listing must have begun after that create can have happened, or the identifiers must have
-    /// been looked up: two identities never share one, so a second create fails and leads back to the first.
+    /// been looked up: two identities never share one, so a second create fails and leads back to the first. Where many
+    /// are unsettled, as after a batch without an answer, a listing settles all of them.
     ///
     /// Where the resource has had an identity that is `gone` since then, a listing that began later must have shown how
     /// many are.
     async fn absence(&self, gone: Option<Instant>) -> Result<Observed, Halt> {
-        let settled = self.settled();
         if let Some(present) = self.listed(gone).await? {
             return Ok(Observed::Present(Box::new(present)));
         }
         self.inputs.ensure_whole(self.context)?;
-        if settled.is_none() || self.only_looks {
-            return Ok(Observed::Absent);
-        }
+        let Some(settled) = self.settled().filter(|_| !self.only_looks) else { return Ok(Observed::Absent) };
+        let unsettled = self.inputs.instance.shared.listing.unsettled(&Place::of(self.resource), settled);
         let identifiers = self.identifiers();
-        if identifiers.is_empty() {
-            let present = self.listed(settled).await?;
+        if identifiers.is_empty() || !(1..=FEW).contains(&unsettled) {
+            let present = self.listed(Some(settled)).await?;
             return Ok(present.map_or(Observed::Absent, |present| Observed::Present(Box::new(present))));
         }
         let found = self.by_identifiers(&identifiers).await?;

@@ -18,7 +18,7 @@ use crate::api::recovery::RecoveryType;
 use crate::api::{KratosIdentity, Reason, Verdict, requested_at};
 use crate::context::Context;
 use crate::events::Happening;
-use crate::kratos::{Class, Identity, State};
+use crate::kratos::{Class, Identity, State, Travel};
 use crate::kube_write::own_secret;
 use crate::place::Place;
 
@@ -137,7 +137,7 @@ async fn attempt(search: &Search<'_>, wanted: Option<&Recovery>, plan: &Plan) ->
 
 /// The identity as the last step left it, if one wrote.
 async fn apply(search: &Search<'_>, steps: &[Step]) -> Result<Result<Option<Box<Identity>>, Halt>, ApplyError> {
-    Ok(match apply::apply(&search.inputs.instance.client, &search.context.client, steps).await? {
+    Ok(match apply::apply(&search.inputs.instance, &search.context.client, steps, Travel::Together).await? {
         Applied::Written(identity) => Ok(Some(identity)),
         Applied::Unchanged => Ok(None),
         Applied::Gone => Err(gone()),

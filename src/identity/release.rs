@@ -25,7 +25,7 @@ use crate::events::Happening;
 use crate::instance::protect::{self, Answer};
 use crate::instance::protection::Deletion;
 use crate::instance::standing;
-use crate::kratos::Identity;
+use crate::kratos::{Identity, Travel};
 use crate::kube_write;
 use crate::queue::Next;
 
@@ -116,7 +116,7 @@ async fn release(resource: &KratosIdentity, context: &Context) -> Result<Release
     if !ours.is_empty() {
         ensure_granted(&inputs, going, context).await?;
     }
-    match apply::apply(&inputs.instance.client, &context.client, &steps).await {
+    match apply::apply(&inputs.instance, &context.client, &steps, Travel::Together).await {
         Ok(_) => {}
         Err(ApplyError::Create { error, .. } | ApplyError::Other(error)) => {
             return Err(inputs.halt(&error, Sent::default(), context));
@@ -168,7 +168,7 @@ async fn take_back(resource: &KratosIdentity, context: &Context) -> Result<(), H
     let search = search(resource, &inputs, context);
     let (ours, _) = search.all_ours(true).await?;
     let steps = plan::plan_keeping(&ours);
-    let applied = apply::apply(&inputs.instance.client, &context.client, &steps).await;
+    let applied = apply::apply(&inputs.instance, &context.client, &steps, Travel::Together).await;
     applied.map(drop).map_err(|error| match error {
         ApplyError::Create { error, .. } | ApplyError::Other(error) => inputs.halt(&error, Sent::default(), context),
         ApplyError::Kubernetes(error) => error.into(),

@@ -17,7 +17,7 @@ use super::rules::Rules;
 use super::schemas::Schemas;
 use super::settings::Settings;
 use crate::api::Verdict;
-use crate::kratos::{Class, Client, CredentialType, Error, IdentityFilter};
+use crate::kratos::{Batcher, Class, Client, CredentialType, Error, IdentityFilter};
 use crate::place::Place;
 
 /// No identity has this id: asking for it goes through Kratos' authentication and its database and finds nothing.
@@ -32,6 +32,8 @@ pub struct Handle {
     /// whole still gets its identities dealt with.
     pub credentials: Credentials,
     pub client: Client,
+    /// What creates through the client.
+    pub batcher: Batcher,
     /// The rules for resources of other namespaces, or why they can't be asked: then nothing of theirs is admitted.
     pub rules: Arc<Result<Rules, Verdict>>,
     /// Whether the instance carries our finalizer. No identity is created before.

@@ -1,7 +1,7 @@
 //! What the last complete listing of an instance showed of ours: which identities carry our owner's mark, in some forty
 //! bytes each, and when the next one is due. A place found here is a hint; the mark, read freshly, decides.
 
-use std::collections::{BTreeSet, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -13,6 +13,8 @@ use crate::backoff;
 use crate::identity::mark::Mark;
 use crate::place::{Place, PlaceKey};
 
+/// One listing serves all those that are wanted within so long after the first.
+const TOGETHER: Duration = Duration::from_secs(1);
 const FIRST_RETRY: Duration = Duration::from_secs(1);
 const LAST_RETRY: Duration = Duration::from_mins(1);
 
@@ -44,6 +46,8 @@ struct State {
     noted: Vec<(Instant, PlaceKey, Uuid)>,
     /// A listing that begins at or after each of these is wanted.
     wanted: BTreeSet<Instant>,
+    /// Whose create may be under way until when, as far as no listing that began later has settled it.
+    unsettled: HashMap<Place, Instant>,
     failed: u32,
     retry_at: Option<Instant>,
     /// Why the last one failed.
@@ -70,6 +74,17 @@ impl Listing {
         Lookup::NotYet
     }
 
+    /// Notes that a create for a place may be under way until then. Returns how many such there are; none where a listing
+    /// that began later has settled it.
+    pub fn unsettled(&self, place: &Place, until: Instant) -> usize {
+        let mut state = self.state();
+        if state.begun.is_some_and(|begun| begun >= until) {
+            return 0;
+        }
+        state.unsettled.insert(place.clone(), until);
+        state.unsettled.len()
+    }
+
     /// Ids of the identities whose mark names a place that is meant. `None`: no listing has been completed yet, and one is
     /// under way.
     pub fn ids(&self, is_meant: impl Fn(PlaceKey) -> bool) -> Option<Vec<Uuid>> {
@@ -90,6 +105,7 @@ impl Listing {
         // Kratos has no other ids.
         let Ok(id) = Uuid::parse_str(id) else { return };
         let mut state = self.state();
+        state.unsettled.remove(place);
         if state.by_place.insert((place.key(), id)) {
             state.noted.push((Instant::now(), place.key(), id));
         }
@@ -102,7 +118,8 @@ impl Listing {
         let regular = state.read.map_or_else(Instant::now, |read| read + interval);
         let full = state.begun.map_or_else(Instant::now, |begun| begun + full_interval);
         let regular = regular.min(full);
-        let due = state.wanted.first().map_or(regular, |wanted| regular.min(*wanted));
+        let together = state.wanted.first().and_then(|first| state.wanted.range(..=*first + TOGETHER).next_back());
+        let due = together.map_or(regular, |wanted| regular.min(*wanted));
         state.retry_at.map_or(due, |retry_at| due.max(retry_at))
     }
 
@@ -139,6 +156,7 @@ impl Listing {
         by_place.extend(state.noted.iter().map(|(_, place, id)| (*place, *id)));
         state.wanted = state.wanted.split_off(&begun);
         state.wanted.remove(&begun);
+        state.unsettled.retain(|_, until| *until > begun);
         (state.begun, state.by_place, state.pages) = (Some(begun), by_place, pages);
         state.succeed(begun);
     }

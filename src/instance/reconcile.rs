@@ -21,7 +21,7 @@ use crate::api::{INSTANCE_FINALIZER, Reason, Verdict, condition, requested_at};
 use crate::backoff;
 use crate::context::{Context, InstanceObject};
 use crate::events::Happening;
-use crate::kratos::{Error, IdentityFilter};
+use crate::kratos::{Batcher, Error, IdentityFilter};
 use crate::kube_write;
 use crate::place::Place;
 use crate::policy::poke;
@@ -144,10 +144,10 @@ async fn connect(
     {
         return Ok(Ok((Arc::clone(handle), false)));
     }
-    let client = match &before {
-        Some(handle) if is_same_server(handle) => handle.client.clone(),
+    let (client, batcher) = match &before {
+        Some(handle) if is_same_server(handle) => (handle.client.clone(), handle.batcher.clone()),
         _ => match connect::client(&settings, &credentials) {
-            Ok(client) => client,
+            Ok(client) => (client.clone(), Batcher::new(client)),
             Err(verdict) => return Ok(Err(verdict)),
         },
     };
@@ -163,6 +163,7 @@ async fn connect(
         settings,
         credentials: Credentials::clone(&credentials),
         client,
+        batcher,
         rules,
         is_held,
         is_deleting,

@@ -88,6 +88,11 @@ impl Client {
         &self.inner.admin_url
     }
 
+    /// How long an answer is waited for.
+    pub(super) fn request_timeout(&self) -> Duration {
+        self.inner.request_timeout
+    }
+
     pub(super) fn public_url(&self) -> Option<&Url> {
         self.inner.public_url.as_ref()
     }

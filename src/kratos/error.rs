@@ -14,6 +14,8 @@ use super::fault::Fault;
 pub struct Error {
     operation: &'static str,
     kind: Kind,
+    /// Whether it befell the read that was to tell what became of a write.
+    is_unconfirmed: bool,
 }
 
 /// What a failure means for whoever asked.
@@ -39,6 +41,8 @@ pub enum Class {
 pub(super) enum Kind {
     /// The request can't be sent as it is.
     Unsendable(&'static str),
+    /// Kept back, because the request before it got no usable answer.
+    KeptBack,
     /// No connection came about.
     Connect(String),
     /// No trusted connection came about.
@@ -67,7 +71,12 @@ const DEFAULT_RETRY_AFTER: Duration = Duration::from_secs(5);
 
 impl Error {
     pub(super) const fn new(operation: &'static str, kind: Kind) -> Self {
-        Self { operation, kind }
+        Self { operation, kind, is_unconfirmed: false }
+    }
+
+    /// The failure of a write that was answered, but that this read was to confirm.
+    pub(super) fn unconfirmed(self) -> Self {
+        Self { is_unconfirmed: true, ..self }
     }
 
     /// The operation that failed, named as in the API document.
@@ -89,7 +98,8 @@ impl Error {
     pub fn class(&self) -> Class {
         let (status, fault, retry_after) = match &self.kind {
             Kind::Unsendable(_) | Kind::TooLarge(_) => return Class::Rejected,
-            Kind::Connect(_)
+            Kind::KeptBack
+            | Kind::Connect(_)
             | Kind::Tls(_)
             | Kind::Timeout
             | Kind::Interrupted
@@ -117,7 +127,12 @@ impl Error {
     /// connection, a timeout, a redirect or a foreign answer (a wrong URL), 502, 503, 504, 401 or 403.
     pub fn instance_unavailable(&self) -> bool {
         match &self.kind {
-            Kind::Connect(_) | Kind::Tls(_) | Kind::Timeout | Kind::Foreign(_) | Kind::Redirected(_) => true,
+            Kind::KeptBack
+            | Kind::Connect(_)
+            | Kind::Tls(_)
+            | Kind::Timeout
+            | Kind::Foreign(_)
+            | Kind::Redirected(_) => true,
             Kind::Answer { status, .. } => {
                 matches!(status.as_u16(), 401 | 403 | 407 | 502 | 503 | 504)
             }
@@ -136,9 +151,13 @@ impl Error {
         self.status() == Some(500) && self.fault() != Some(Fault::PasswordRejected)
     }
 
-    /// Whether the request may have been carried out although it failed: no, or no whole, answer came back, or
-    /// the server failed in the middle (5xx). A write is to be followed by a read before it is repeated.
+    /// Whether the request may have been carried out although it failed: no, or no whole, answer came back, the server
+    /// failed in the middle (5xx), or the read that was to tell failed. A write is to be followed by a read before it is
+    /// repeated.
     pub fn outcome_unknown(&self) -> bool {
+        if self.is_unconfirmed {
+            return true;
+        }
         match &self.kind {
             Kind::Timeout | Kind::Interrupted => true,
             Kind::Foreign(status) | Kind::TooLarge(status) => status.is_success(),
@@ -146,7 +165,7 @@ impl Error {
                 !matches!(fault, Fault::BodyTooLarge | Fault::PasswordRejected)
                     && matches!(status.as_u16(), 408 | 499 | 500..)
             }
-            Kind::Unsendable(_) | Kind::Connect(_) | Kind::Tls(_) | Kind::Redirected(_) => false,
+            Kind::Unsendable(_) | Kind::KeptBack | Kind::Connect(_) | Kind::Tls(_) | Kind::Redirected(_) => false,
         }
     }
 
@@ -184,6 +203,21 @@ impl Error {
         self.fault() == Some(Fault::HashRejected)
     }
 
+    /// Whether the time was up before there was an answer.
+    pub fn is_timeout(&self) -> bool {
+        self.kind == Kind::Timeout
+    }
+
+    /// Whether it wasn't even sent, because the one before it found the instance down.
+    pub fn is_kept_back(&self) -> bool {
+        self.kind == Kind::KeptBack
+    }
+
+    /// Whether the server doesn't take the password in clear text.
+    pub fn is_password_rejected(&self) -> bool {
+        self.fault() == Some(Fault::PasswordRejected)
+    }
+
     /// Whether a JSON Patch didn't fit the identity, for example a `remove` of what is gone already: to be read
     /// again before it is taken for final.
     pub fn is_patch_inapplicable(&self) -> bool {
@@ -207,6 +241,7 @@ impl fmt::Display for Kind {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Unsendable(why) => write!(formatter, "not sent: {why}"),
+            Self::KeptBack => formatter.write_str("not sent: Kratos gave no usable answer just before"),
             Self::Connect(detail) => {
                 write!(formatter, "no connection to Kratos ({detail}); check the URL and that the server runs")
             }

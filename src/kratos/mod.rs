@@ -1,6 +1,7 @@
 //! The client of Kratos' admin API: one method per operation of the API document, its types, its errors and what
 //! follows from them. It may not know Kubernetes, and may not decide what an identity should be.
 
+mod batcher;
 mod client;
 mod config;
 mod error;
@@ -16,6 +17,7 @@ mod tests;
 mod transport;
 pub mod types;
 
+pub use batcher::{Batcher, Travel};
 pub use client::Client;
 pub use config::{BearerToken, ClientConfig, ConfigError, RateLimit};
 pub use error::{Class, Error};

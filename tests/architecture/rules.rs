@@ -34,6 +34,8 @@ const PURE: &[&str] = &[
     "crate::instance::rules",
     "crate::instance::settings",
     "crate::instance::status",
+    "crate::kratos::batcher::packing",
+    "crate::kratos::batcher::sifting",
     "crate::kratos::types",
     "crate::place",
     "crate::policy::address",

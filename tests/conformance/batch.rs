@@ -126,3 +126,34 @@ async fn an_empty_batch_is_answered_emptily() {
     let (_, client) = kratos().await;
     assert!(client.batch_patch_identities(&[]).await.unwrap().is_empty());
 }
+
+#[tokio::test]
+async fn a_thousand_that_arrive_together_travel_in_batches_of_fifty_and_more_and_are_read_back_as_they_were_sent() {
+    use crate::testenv::proxy::Proxy;
+    use kratos_operator::kratos::{Batcher, Client, ClientConfig, Travel};
+    const COUNT: usize = 1000;
+    let (kratos, client) = kratos().await;
+    let proxy = Proxy::before_kratos(kratos.admin_url().as_str()).unwrap();
+    let batcher = Batcher::new(Client::new(ClientConfig::new(proxy.url().parse().unwrap())).unwrap());
+    let creates: Vec<_> = (0..COUNT)
+        .map(|number| CreateIdentity {
+            metadata_admin: Some(json!({"mark": number})),
+            metadata_public: (number % 2 == 0).then(|| json!({"plan": "gold", "nothing": null, "half": 0.5})),
+            state: Some(if number % 3 == 0 { State::Inactive } else { State::Active }),
+            ..customer(&email("Together"))
+        })
+        .collect();
+    let made = futures::future::join_all(creates.iter().map(|create| batcher.create(create, Travel::Together))).await;
+    let requests = proxy.counts();
+    assert!(requests.values().sum::<usize>() <= COUNT / 50, "{requests:?}");
+    let made: Vec<_> = made.into_iter().map(|made| made.unwrap()).collect();
+    let there = list(&client, IdentityFilter::by_ids(made.iter().map(|made| made.id.clone()))).await.unwrap();
+    let there: std::collections::HashMap<_, _> = there.into_iter().map(|found| (found.id.clone(), found)).collect();
+    assert_eq!(there.len(), COUNT);
+    for made in made {
+        let found = &there[&made.id];
+        assert_eq!((&made.schema_id, made.state), (&found.schema_id, found.state));
+        assert_eq!((&made.traits, &made.metadata_public), (&found.traits, &found.metadata_public));
+        assert_eq!(made.metadata_admin, found.metadata_admin);
+    }
+}

@@ -13,6 +13,7 @@ mod traces;
 mod actions;
 mod adoption;
 mod attacks;
+mod batches;
 mod clusters;
 mod command_line;
 mod consent;

@@ -187,3 +187,29 @@ fn a_wish_is_for_the_whole_once_its_time_has_come() {
     listing.read_by_ids(begun + second(7));
     assert!(listing.is_full_due(begun + second(8), DAY), "a read by ids doesn't serve it");
 }
+
+#[test]
+fn unsettled_creates_are_counted_until_a_listing_that_began_late_enough() {
+    let (listing, begun) = (Listing::default(), Instant::now());
+    listing.complete(scan(begun, &[]));
+    let grace = Place::new("team-a", "grace");
+    assert_eq!(listing.unsettled(&ada(), begun), 0, "that listing has settled it");
+    assert_eq!(listing.unsettled(&ada(), begun + second(5)), 1);
+    assert_eq!(listing.unsettled(&ada(), begun + second(6)), 1, "it is the same one");
+    assert_eq!(listing.unsettled(&grace, begun + second(9)), 2);
+    listing.complete(scan(begun + second(6), &[]));
+    assert_eq!(listing.unsettled(&Place::new("team-b", "ada"), begun + second(7)), 2, "ada's is settled");
+    listing.note(&grace, "1");
+    assert_eq!(listing.unsettled(&ada(), begun + second(8)), 2, "and grace's identity is known");
+}
+
+#[test]
+fn listings_that_are_wanted_within_a_second_are_one() {
+    let (listing, begun) = (Listing::default(), Instant::now());
+    listing.complete(scan(begun, &[]));
+    let after = begun + second(10);
+    for at in [after, after + Duration::from_millis(999), after + Duration::from_millis(1001)] {
+        assert_eq!(listing.find(&ada(), Some(at)), Lookup::NotYet);
+    }
+    assert_eq!(listing.due(HOUR, DAY), after + Duration::from_millis(999));
+}

@@ -73,6 +73,7 @@ fn each_failure_without_an_answer_has_its_class() {
     let foreign = |status| Kind::Foreign(status);
     for (kind, class, unavailable, unknown) in [
         (Kind::Unsendable("why"), Class::Rejected, false, false),
+        (Kind::KeptBack, Class::Transient, true, false),
         (Kind::Connect("refused".into()), Class::Transient, true, false),
         (Kind::Tls("expired".into()), Class::Transient, true, false),
         (Kind::Timeout, Class::Transient, true, true),

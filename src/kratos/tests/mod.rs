@@ -1,11 +1,14 @@
 //! Tests of the client without a Kratos: tables for what is pure, and a scripted server for newer versions, faults
 //! and secrecy. What the real Kratos does is tested elsewhere, against it.
 
+mod batching;
 mod classes;
 mod faults;
 mod leaks;
 mod newer_server;
+mod packing;
 mod redirects;
+mod sifting;
 mod tls;
 
 use std::time::Duration;

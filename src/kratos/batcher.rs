@@ -1,0 +1,145 @@
+//! Creates that are asked for at the same time travel together: `PATCH /admin/identities` under what looks like
+//! `POST /admin/identities` to whoever asks. It may not decide what a failure means: each caller gets the answer that
+//! a request of its own would have had, and what may have been carried out is never sent again from here.
+
+pub(super) mod packing;
+mod settling;
+pub(super) mod sifting;
+
+use std::time::Instant;
+
+use futures::stream::{FuturesUnordered, StreamExt};
+use tokio::sync::{mpsc, oneshot};
+
+use self::packing::{ALONE, HASHING, LARGE, Queue, TOGETHER};
+use self::settling::{Parcel, Settled, settle};
+use super::client::Client;
+use super::error::{Error, Kind};
+use super::types::{CreateIdentity, Identity, PasswordImport};
+
+const OPERATION: &str = "create_identity";
+
+/// Whether a create may share a request with others.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Travel {
+    Together,
+    /// For one whose request failed before without its being known why: it takes nobody down with it.
+    Alone,
+}
+
+/// Collects the creates of one instance. Clones share what waits.
+#[derive(Clone, Debug)]
+pub struct Batcher {
+    requests: mpsc::UnboundedSender<Request>,
+}
+
+struct Request {
+    parcel: Parcel,
+    travel: Travel,
+}
+
+impl Batcher {
+    /// Begins to collect. It ends when the last clone is gone and everything is answered.
+    pub fn new(client: Client) -> Self {
+        let (requests, receiver) = mpsc::unbounded_channel();
+        tokio::spawn(run(client, receiver));
+        Self { requests }
+    }
+
+    /// Creates an identity, as [`Client::create_identity`] does, but in company. What the server adds by itself
+    /// (credentials, times, addresses that aren't verified) need not be in the answer. One that nobody waits for any
+    /// more isn't sent.
+    pub async fn create(&self, create: &CreateIdentity, travel: Travel) -> Result<Identity, Error> {
+        let (answer, answered) = oneshot::channel();
+        let parcel = Parcel { create: create.clone(), answer };
+        let gone = || Error::new(OPERATION, Kind::Interrupted);
+        self.requests.send(Request { parcel, travel }).map_err(|_| gone())?;
+        answered.await.unwrap_or_else(|_| Err(gone()))
+    }
+}
+
+/// What waits, by how it travels.
+struct Queues([Queue<Parcel>; 3]);
+
+impl Queues {
+    fn add(&mut self, Request { parcel, travel }: Request) {
+        let bytes = size(&parcel.create);
+        let is_hashed = matches!(parcel.create.credentials.password, Some(PasswordImport::Cleartext(_)));
+        let [together, hashing, alone] = &mut self.0;
+        let queue = match travel {
+            Travel::Together if bytes > LARGE => alone,
+            Travel::Together if is_hashed => hashing,
+            Travel::Together => together,
+            Travel::Alone => alone,
+        };
+        queue.add(parcel, bytes, Instant::now());
+    }
+
+    /// What goes now, and the number of its queue.
+    fn take(&mut self) -> Option<(usize, Vec<Parcel>)> {
+        let now = Instant::now();
+        self.0.iter_mut().enumerate().find_map(|(number, queue)| Some((number, queue.take(now)?)))
+    }
+
+    /// Nothing more goes to a server that gave no usable answer, or wants to be left alone, before those who asked have
+    /// thought again.
+    fn give_up(&mut self, error: &Error) {
+        for parcel in self.0.iter_mut().flat_map(Queue::give_up) {
+            parcel.fail(error.clone());
+        }
+    }
+}
+
+async fn run(client: Client, mut requests: mpsc::UnboundedReceiver<Request>) {
+    let timeout = client.request_timeout();
+    let mut queues = Queues([TOGETHER, HASHING, ALONE].map(|terms| Queue::new(terms, timeout)));
+    let mut in_flight = FuturesUnordered::new();
+    let mut is_open = true;
+    loop {
+        while let Some((number, parcels)) = queues.take() {
+            let client = &client;
+            in_flight.push(async move { (number, settle(client, parcels).await) });
+        }
+        if !is_open && queues.0.iter().all(Queue::is_idle) {
+            return;
+        }
+        let due = queues.0.iter().filter_map(Queue::due).min();
+        tokio::select! {
+            request = requests.recv(), if is_open => match request {
+                Some(request) => queues.add(request),
+                None => is_open = false,
+            },
+            Some((number, Settled { took, stop })) = in_flight.next(), if !in_flight.is_empty() => {
+                queues.0[number].done(&took);
+                if let Some(error) = stop {
+                    queues.give_up(&error);
+                }
+            }
+            () = wait_until(due), if due.is_some() => {}
+        }
+    }
+}
+
+async fn wait_until(due: Option<Instant>) {
+    if let Some(due) = due {
+        tokio::time::sleep_until(due.into()).await;
+    }
+}
+
+/// The size of a create in a request, in bytes.
+fn size(create: &CreateIdentity) -> usize {
+    struct Count(usize);
+    impl std::io::Write for Count {
+        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+            self.0 += bytes.len();
+            Ok(bytes.len())
+        }
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+    let mut count = Count(0);
+    // What can't be written as JSON fails by itself when it is sent.
+    let _ = serde_json::to_writer(&mut count, create);
+    count.0
+}

@@ -1,0 +1,184 @@
+//! Sends a batch and does not rest until each of its items is answered for good. Several requests, one after another:
+//! whatever is sent again here is known not to have been carried out.
+
+use std::collections::{HashMap, VecDeque};
+use std::time::{Duration, Instant};
+
+use futures::TryStreamExt;
+use futures::future::join_all;
+use tokio::sync::oneshot;
+
+use super::super::client::Client;
+use super::super::error::{Class, Error, Kind};
+use super::super::identities::{Consistency, IdentityFilter};
+use super::super::types::{BatchItem, BatchOutcome, CreateIdentity, Identity};
+use super::sifting::{Item, Sifted, confirm, made, sift};
+
+/// A create, and whoever waits for its answer.
+pub(super) struct Parcel {
+    pub(super) create: CreateIdentity,
+    pub(super) answer: oneshot::Sender<Result<Identity, Error>>,
+}
+
+impl Item for Parcel {
+    fn create(&self) -> &CreateIdentity {
+        &self.create
+    }
+}
+
+impl Parcel {
+    fn succeed(self, identity: Identity) {
+        // Whoever waited may be gone.
+        let _ = self.answer.send(Ok(identity));
+    }
+
+    pub(super) fn fail(self, error: Error) {
+        let _ = self.answer.send(Err(error));
+    }
+}
+
+/// How it went.
+#[derive(Default)]
+pub(super) struct Settled {
+    /// For requests that say something about the server's speed: how many they carried, and how long they took.
+    pub(super) took: Vec<(usize, Duration)>,
+    /// For what waits elsewhere, if nothing more is to be sent now.
+    pub(super) stop: Option<Error>,
+}
+
+/// Sends these, and answers each.
+pub(super) async fn settle(client: &Client, parcels: Vec<Parcel>) -> Settled {
+    let mut settled = Settled::default();
+    let mut groups = VecDeque::from([parcels]);
+    let mut alone = VecDeque::new();
+    loop {
+        let group = match groups.pop_front() {
+            Some(group) => group,
+            // Last of all: by now what they may be in conflict with is there.
+            None => match alone.pop_front() {
+                Some(parcel) => vec![parcel],
+                None => return settled,
+            },
+        };
+        let group: Vec<_> = group.into_iter().filter(|parcel| !parcel.answer.is_closed()).collect();
+        if let Some(error) = &settled.stop {
+            for parcel in group {
+                parcel.fail(error.clone());
+            }
+            continue;
+        }
+        let sifted = send(client, group, &mut settled).await;
+        // Depth first, so that few wait for long.
+        for group in sifted.again.into_iter().rev() {
+            groups.push_front(group);
+        }
+        alone.extend(sifted.alone);
+    }
+}
+
+/// Sends one group, and answers those of it whose fate is known.
+async fn send(client: &Client, mut group: Vec<Parcel>, settled: &mut Settled) -> Sifted<Parcel> {
+    let count = group.len();
+    let begun = Instant::now();
+    if count <= 1 {
+        let Some(mut parcel) = group.pop() else { return Sifted::default() };
+        let create = parcel.create.clone();
+        let answer = while_wanted(std::slice::from_mut(&mut parcel), client.create_identity(&create)).await;
+        let Some(answer) = answer else { return Sifted::default() };
+        settled.note(1, begun.elapsed(), answer.as_ref().err());
+        let answer = answer.map(|mut identity| {
+            // The answer to a create leaves it out.
+            identity.metadata_admin = create.metadata_admin.unwrap_or_default();
+            identity
+        });
+        // Whoever waited may be gone.
+        let _ = parcel.answer.send(answer);
+        return Sifted::default();
+    }
+    let items: Vec<_> =
+        group.iter().map(|parcel| BatchItem { create: parcel.create.clone(), patch_id: None }).collect();
+    let answer = while_wanted(&mut group, client.batch_patch_identities(&items)).await;
+    let Some(answer) = answer else { return Sifted::default() };
+    settled.note(count, begun.elapsed(), answer.as_ref().err());
+    let outcomes: Result<Vec<BatchOutcome>, _> =
+        answer.map(|answers| answers.into_iter().map(|answer| answer.outcome).collect());
+    let is_whole = outcomes.is_ok();
+    let mut sifted = sift(group, outcomes);
+    for (parcel, id) in sifted.created.drain(..) {
+        let identity = made(&parcel.create, id);
+        parcel.succeed(identity);
+    }
+    tracing::debug!(
+        count,
+        is_whole,
+        failed = sifted.failed.len(),
+        doubtful = sifted.doubtful.len(),
+        alone = sifted.alone.len(),
+        milliseconds = begun.elapsed().as_millis(),
+        "a batch of creates was answered"
+    );
+    for (parcel, error) in sifted.failed.drain(..) {
+        parcel.fail(error);
+    }
+    let doubtful = std::mem::take(&mut sifted.doubtful);
+    if !doubtful.is_empty() {
+        let lost = read_back(client, doubtful, settled).await;
+        // Before anything else: what failed may have been in conflict with one of these.
+        sifted.again.splice(..0, Some(lost).filter(|lost| !lost.is_empty()));
+    }
+    sifted
+}
+
+/// Reads back what is called created. Answers those that are there, and returns those that aren't.
+async fn read_back(client: &Client, doubtful: Vec<(Parcel, String)>, settled: &mut Settled) -> Vec<Parcel> {
+    let ids = doubtful.iter().map(|(_, id)| id.clone());
+    let filter = IdentityFilter { consistency: Consistency::Strong, ..IdentityFilter::by_ids(ids) };
+    let pages: Result<Vec<_>, _> = client.list_identities(filter).try_collect().await;
+    match pages {
+        Ok(pages) => {
+            let there = pages.into_iter().flat_map(|page| page.items);
+            let there: HashMap<_, _> = there.map(|identity| (identity.id.clone(), identity)).collect();
+            let (found, lost) = confirm(doubtful, there);
+            for (parcel, identity) in found {
+                parcel.succeed(identity);
+            }
+            lost
+        }
+        Err(error) => {
+            settled.heed(&error);
+            for (parcel, _) in doubtful {
+                parcel.fail(error.clone().unconfirmed());
+            }
+            Vec::new()
+        }
+    }
+}
+
+impl Settled {
+    /// Notes how long a request took, if that says something, and whether anything more may be sent.
+    fn note(&mut self, count: usize, took: Duration, error: Option<&Error>) {
+        if error.is_none_or(Error::is_timeout) {
+            self.took.push((count, took));
+        }
+        if let Some(error) = error {
+            self.heed(error);
+        }
+    }
+
+    fn heed(&mut self, error: &Error) {
+        if error.instance_suspect() {
+            self.stop = Some(Error::new(super::OPERATION, Kind::KeptBack));
+        } else if matches!(error.class(), Class::Throttled { .. }) {
+            self.stop = Some(error.clone());
+        }
+    }
+}
+
+/// Runs a request for as long as anybody waits for what it brings.
+async fn while_wanted<T>(parcels: &mut [Parcel], request: impl Future<Output = T>) -> Option<T> {
+    let nobody = join_all(parcels.iter_mut().map(|parcel| parcel.answer.closed()));
+    tokio::select! {
+        answer = request => Some(answer),
+        _ = nobody => None,
+    }
+}
