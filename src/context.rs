@@ -18,7 +18,9 @@ use crate::instance::Registry;
 use crate::latest::Latest;
 use crate::place::Place;
 use crate::policy::runs::Runs;
+use crate::queue::Priority;
 use crate::rotation::Rotation;
+use crate::workers::Asks;
 
 /// A `KratosIdentity`, or the metadata of one that can't be read any more.
 pub type IdentityObject = DeserializeGuard<KratosIdentity>;
@@ -68,20 +70,18 @@ pub struct Context {
 /// Asks for reconciles.
 #[derive(Clone, Debug)]
 pub struct Pokes {
-    pub identities: UnboundedSender<ObjectRef<IdentityObject>>,
+    pub identities: Arc<Asks>,
     pub instances: UnboundedSender<ObjectRef<InstanceObject>>,
     pub policies: UnboundedSender<ObjectRef<PolicyObject>>,
 }
 
 impl Pokes {
-    pub fn identities(&self, places: impl IntoIterator<Item = Place>) {
-        for place in places {
-            // The receiver is only gone while everything stops.
-            let _ = self.identities.send(ObjectRef::new(&place.name).within(&place.namespace));
-        }
+    pub fn identities(&self, places: impl IntoIterator<Item = Place>, priority: Priority) {
+        self.identities.ask(places, priority);
     }
 
     pub fn instance(&self, place: &Place) {
+        // The receiver is only gone while everything stops.
         let _ = self.instances.send(ObjectRef::new(&place.name).within(&place.namespace));
     }
 

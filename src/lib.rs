@@ -15,5 +15,7 @@ pub mod operator;
 pub mod operator_key;
 pub mod place;
 pub mod policy;
+pub mod queue;
 pub mod rotation;
 pub mod rules;
+pub mod workers;

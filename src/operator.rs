@@ -24,12 +24,15 @@ use crate::context::{Context, IdentityObject, InstanceObject, Options, Pokes, Po
 use crate::events::Events;
 use crate::identity::adopt::Turns;
 use crate::identity::memory::Memory;
+use crate::identity::urgency;
 use crate::instance::{Registry, references};
 use crate::kube_write;
 use crate::latest::Latest;
 use crate::place::Place;
 use crate::policy::runs::Runs;
+use crate::queue::{Next, Priority};
 use crate::rotation::{self, Rotation};
+use crate::workers::{self, Asks, Look};
 use crate::{identity, instance, policy};
 
 /// Objects per page of an initial list.
@@ -55,7 +58,7 @@ pub async fn run(client: kube::Client, options: Options, concurrency: u16, stop:
     let (instances, instance_writer) = reflector::store();
     let (namespaces, namespace_writer) = reflector::store();
     let (policies, policy_writer) = reflector::store();
-    let (poke_identity, identity_requests) = unbounded_channel();
+    let asks = Arc::new(Asks::default());
     let (poke_instance, instance_requests) = unbounded_channel();
     let (poke_policy, policy_requests) = unbounded_channel();
     let context = Arc::new(Context {
@@ -75,7 +78,7 @@ pub async fn run(client: kube::Client, options: Options, concurrency: u16, stop:
         runs: Runs::default(),
         rotation: Rotation::default(),
         operator_key: OnceLock::new(),
-        pokes: Pokes { identities: poke_identity, instances: poke_instance, policies: poke_policy },
+        pokes: Pokes { identities: Arc::clone(&asks), instances: poke_instance, policies: poke_policy },
         events: Events::new(client.clone()),
         client: client.clone(),
     });
@@ -84,7 +87,7 @@ pub async fn run(client: kube::Client, options: Options, concurrency: u16, stop:
     // Seen after the store has taken it in.
     let identity_watch =
         watch::<IdentityObject>(&client).reflect(identity_writer).inspect(move |event| identity_seen(event, &seen));
-    let identity_watch = news(identity_watch, IDENTITY_FINALIZER);
+    let identity_watch = ask_for_news(identity_watch, Arc::clone(&context));
     let seen = Arc::clone(&context);
     let instance_watch =
         watch::<InstanceObject>(&client).reflect(instance_writer).inspect(move |event| instance_seen(event, &seen));
@@ -96,7 +99,7 @@ pub async fn run(client: kube::Client, options: Options, concurrency: u16, stop:
             match event {
                 Ok(event) => {
                     for namespace in labels.news(&event) {
-                        seen.pokes.identities(within(&namespace, &seen));
+                        seen.pokes.identities(within(&namespace, &seen), Priority::Arrived);
                     }
                 }
                 Err(error) => tracing::warn!(%error, "watching namespaces failed; it is tried again"),
@@ -116,17 +119,12 @@ pub async fn run(client: kube::Client, options: Options, concurrency: u16, stop:
         if stop.run_until_cancelled(ready).await.is_none_or(|ready| ready.is_err()) {
             return;
         }
-        Controller::for_stream(identity_watch, identities.clone())
-            .with_config(controller::Config::default().concurrency(concurrency))
-            .reconcile_on(stream(identity_requests))
-            .graceful_shutdown_on(stop.clone().cancelled_owned())
-            .run(identity::reconcile::reconcile, |_, error, _| retry(error), Arc::clone(&context))
-            .for_each(|result| log("KratosIdentity", &result))
-            .await;
+        workers::run("KratosIdentity", &asks, concurrency.into(), &stop, |place| look(place, &context)).await;
     };
     let policy_controller = run_policies(policy_writer, policy_requests, Arc::clone(&context), stop.clone());
     tokio::select! {
         _ = future::join3(instance_controller, identity_controller, policy_controller) => {}
+        () = identity_watch => {}
         () = namespace_watch => {}
         () = rotation::watch(Arc::clone(&context)) => {}
     }
@@ -185,6 +183,42 @@ where
         meta.managed_fields = None;
         if let Some(annotations) = &mut meta.annotations {
             annotations.remove("kubectl.kubernetes.io/last-applied-configuration");
+        }
+    })
+}
+
+/// Asks for a look at each resource that the watch shows to be worth one.
+async fn ask_for_news(
+    watch: impl Stream<Item = watcher::Result<Event<IdentityObject>>> + Send + 'static,
+    context: Arc<Context>,
+) {
+    let mut changes = Changes::new(IDENTITY_FINALIZER);
+    let mut watch = std::pin::pin!(watch);
+    while let Some(event) = watch.next().await {
+        // What went wrong has been said.
+        let Ok(event) = event else { continue };
+        // A list shows what nobody saw happen: the resource itself tells whether somebody waits.
+        let is_list = matches!(event, Event::InitDone);
+        for object in changes.news(event) {
+            let priority = match &object.0 {
+                _ if !is_list => Priority::Person,
+                Ok(identity) => urgency::listed(identity),
+                // Whoever waits for one that can't be read waits for a better manifest.
+                Err(_) => Priority::Routine,
+            };
+            context.pokes.identities([Place::of(&object)], priority);
+        }
+    }
+}
+
+/// One look at an identity; one that is gone is none.
+fn look(place: &Place, context: &Arc<Context>) -> Look {
+    let object = ObjectRef::new(&place.name).within(&place.namespace);
+    let context = Arc::clone(context);
+    Box::pin(async move {
+        match context.identities.get(&object) {
+            Some(object) => identity::reconcile::reconcile(object, context).await,
+            None => Ok(Next::WhenAsked),
         }
     })
 }
@@ -259,7 +293,7 @@ fn forget_gone(context: &Context) {
     let instances: HashSet<_> = context.instances.state().iter().map(|object| Place::of(&**object)).collect();
     for place in context.registry.places().into_iter().filter(|place| !instances.contains(place)) {
         context.registry.remove(&place);
-        context.pokes.identities(references::referring(context, &place));
+        context.pokes.identities(references::referring(context, &place), Priority::Arrived);
     }
 }
 
@@ -271,7 +305,7 @@ fn instance_seen(event: &watcher::Result<Event<InstanceObject>>, context: &Conte
                 context.latest_instances.forget(uid);
             }
             context.registry.remove(&place);
-            context.pokes.identities(references::referring(context, &place));
+            context.pokes.identities(references::referring(context, &place), Priority::Arrived);
         }
         Ok(Event::Apply(object) | Event::InitApply(object)) => context.latest_instances.caught_up(object),
         Ok(Event::InitDone) => forget_gone(context),

@@ -1,6 +1,8 @@
 //! Where a namespaced resource stands. Pure.
 
+use std::collections::HashSet;
 use std::fmt;
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::str::FromStr;
 
 use kube::{Resource, ResourceExt};
@@ -21,6 +23,55 @@ impl Place {
     pub fn of(object: &impl Resource) -> Self {
         Self::new(object.namespace().unwrap_or_default(), object.name_any())
     }
+
+    /// What stands for it where many are remembered.
+    pub fn key(&self) -> PlaceKey {
+        PlaceKey::new(&self.namespace, &self.name)
+    }
+}
+
+/// Stands for a place where many are remembered: eight bytes instead of two texts. Two places might share one, so what is
+/// found by it is a hint.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct PlaceKey(u64);
+
+/// A set of them.
+pub type PlaceKeys = HashSet<PlaceKey>;
+
+/// Stands for a namespace; likewise a hint.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct NamespaceKey(u64);
+
+/// The bits of a key that stand for the name; those above stand for the namespace.
+const NAME_BITS: u32 = 40;
+
+impl NamespaceKey {
+    pub fn new(namespace: &str) -> Self {
+        Self(hash(namespace) >> NAME_BITS)
+    }
+}
+
+impl PlaceKey {
+    pub fn new(namespace: &str, name: &str) -> Self {
+        let NamespaceKey(above) = NamespaceKey::new(namespace);
+        Self((above << NAME_BITS) | (hash((namespace, name)) >> (u64::BITS - NAME_BITS)))
+    }
+
+    pub fn namespace(self) -> NamespaceKey {
+        NamespaceKey(self.0 >> NAME_BITS)
+    }
+
+    /// Where a namespaced object stands.
+    pub fn of(object: &impl Resource) -> Self {
+        let meta = object.meta();
+        Self::new(meta.namespace.as_deref().unwrap_or_default(), meta.name.as_deref().unwrap_or_default())
+    }
+}
+
+fn hash(what: impl Hash) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    what.hash(&mut hasher);
+    hasher.finish()
 }
 
 impl fmt::Display for Place {
@@ -76,6 +127,16 @@ mod tests {
         if let Ok(place) = expected {
             assert_eq!(place.to_string(), text);
         }
+    }
+
+    #[test]
+    fn a_key_tells_namespace_and_name_apart() {
+        let ada = Place::new("identity", "ada").key();
+        assert_eq!(ada, PlaceKey::new("identity", "ada"));
+        assert_eq!(ada.namespace(), NamespaceKey::new("identity"));
+        let others = [("identity", "grace"), ("team-a", "ada"), ("ada", "identity"), ("identitya", "da")];
+        let keys: PlaceKeys = others.iter().map(|(namespace, name)| PlaceKey::new(namespace, name)).collect();
+        assert!(keys.len() == others.len() && !keys.contains(&ada));
     }
 
     #[rstest]

@@ -17,6 +17,7 @@ use kube::{Api, ResourceExt};
 use crate::backoff;
 use crate::context::Context;
 use crate::place::Place;
+use crate::queue::Priority;
 
 /// Objects per page of an initial list.
 const PAGE_SIZE: u32 = 500;
@@ -141,7 +142,7 @@ pub async fn watch(context: Arc<Context>) {
                  grant the operator list and watch on secrets if that is too late"
             );
             // From now on they look by themselves.
-            context.pokes.identities(context.rotation.all());
+            context.pokes.identities(context.rotation.all(), Priority::Arrived);
         }
         tokio::time::sleep(backoff::spread(WHILE_FORBIDDEN)).await;
     }
@@ -168,21 +169,27 @@ fn take_in(event: Event<PartialObjectMeta<Secret>>, listed: &mut HashSet<Place>,
     match event {
         Event::Apply(secret) => {
             is_watched(context);
-            context.pokes.identities(rotation.behind(&Place::of(&secret), secret.resource_version().as_deref()));
+            context.pokes.identities(
+                rotation.behind(&Place::of(&secret), secret.resource_version().as_deref()),
+                Priority::Arrived,
+            );
         }
         Event::Delete(secret) => {
             is_watched(context);
-            context.pokes.identities(rotation.behind(&Place::of(&secret), None));
+            context.pokes.identities(rotation.behind(&Place::of(&secret), None), Priority::Arrived);
         }
         Event::Init => listed.clear(),
         Event::InitApply(secret) => {
-            context.pokes.identities(rotation.behind(&Place::of(&secret), secret.resource_version().as_deref()));
+            context.pokes.identities(
+                rotation.behind(&Place::of(&secret), secret.resource_version().as_deref()),
+                Priority::Arrived,
+            );
             listed.insert(Place::of(&secret));
         }
         Event::InitDone => {
             let listed = std::mem::take(listed);
             for gone in rotation.missing(&listed) {
-                context.pokes.identities(rotation.behind(&gone, None));
+                context.pokes.identities(rotation.behind(&gone, None), Priority::Arrived);
             }
         }
     }

@@ -29,6 +29,10 @@ const INSTANCE_COLUMNS: &[Column] = &[
     READY,
     REASON,
     Column::new("Owner", ".spec.ownerName"),
+    Column::new("Managed", ".status.identities.managed").integer(),
+    Column::new("Drifted", ".status.identities.drifted").integer(),
+    Column::new("Orphaned", ".status.identities.orphaned").integer().wide(),
+    Column::new("Unmanaged", ".status.identities.unmanaged").integer().wide(),
     Column::new("Mode", ".spec.mode").wide(),
     Column::new("Admin URL", ".spec.adminURL").wide(),
     MESSAGE,
@@ -50,8 +54,8 @@ const POLICY_COLUMNS: &[Column] = &[
     READY,
     REASON,
     Column::new("Mode", ".spec.mode"),
-    Column { kind: "integer", ..Column::new("Matched", ".status.lastRun.matched") },
-    Column { kind: "integer", ..Column::new("Revoked", ".status.lastRun.revoked") },
+    Column::new("Matched", ".status.lastRun.matched").integer(),
+    Column::new("Revoked", ".status.lastRun.revoked").integer(),
     Column { kind: "date", ..Column::new("Last run", ".status.lastRun.startedAt") },
     MESSAGE,
     AGE,
@@ -60,6 +64,10 @@ const POLICY_COLUMNS: &[Column] = &[
 impl Column {
     const fn new(name: &'static str, path: &'static str) -> Self {
         Self { name, kind: "string", path, is_wide: false }
+    }
+
+    const fn integer(self) -> Self {
+        Self { kind: "integer", ..self }
     }
 
     const fn wide(self) -> Self {

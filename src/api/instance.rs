@@ -4,7 +4,7 @@
 
 #![allow(clippy::doc_markdown, reason = "descriptions are read in `kubectl explain`, where backticks are noise")]
 
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, LabelSelector};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, LabelSelector, Time};
 use kube::core::Duration;
 use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
@@ -31,6 +31,7 @@ use super::protection::{Protection, ProtectionStatus};
     doc = "Where a Kratos is, who may use it, and how it is to be called. It counts only in the namespaces that the operator was started with (--instance-namespaces)."
 )]
 #[serde(rename_all = "camelCase")]
+#[x_kube(validation = Rule::new("!has(self.fullScanInterval) || !has(self.resyncInterval) || duration(self.fullScanInterval) >= duration(self.resyncInterval)").message("fullScanInterval can't be shorter than resyncInterval"))]
 pub struct KratosInstanceSpec {
     /// Base URL of Kratos' admin API, for example http://kratos-admin.identity.svc:4434.
     #[serde(rename = "adminURL")]
@@ -64,6 +65,13 @@ pub struct KratosInstanceSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "crd::duration")]
     pub resync_interval: Option<Duration>,
+
+    /// How often the whole instance is listed at least, as a Go duration. Default 24h. In between only what is the
+    /// operator's own is read, by ids, where that takes fewer requests; then identities that are nobody's, or have lost
+    /// their resource, are counted this often.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "crd::duration")]
+    pub full_scan_interval: Option<Duration>,
 
     /// Enforce (default) makes Kratos agree with the manifests. Observe reports what would change and changes nothing.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -245,7 +253,59 @@ pub struct KratosInstanceStatus {
     #[serde(default)]
     #[schemars(schema_with = "crd::names")]
     pub schemas: Vec<String>,
+    /// How many identities there are of which sort, as of lastResync.
+    #[serde(default)]
+    pub identities: Option<IdentityCounts>,
+    /// Other clusters whose marks carry this ownerName: those with the most identities, at most 32.
+    #[serde(default)]
+    #[schemars(length(max = 32), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["id"]))]
+    pub foreign_clusters: Vec<ForeignCluster>,
+    /// The resync that the counts come from. Later ones that found the same are written once a day.
+    #[serde(default)]
+    pub last_resync: Option<LastResync>,
     /// How its protection stands. Left out of a write it stays as it is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub protection: Option<ProtectionStatus>,
+}
+
+/// How many identities there are of which sort.
+#[derive(Serialize, Deserialize, Clone, Copy, Debug, Default, PartialEq, Eq, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct IdentityCounts {
+    /// Identities whose mark names a KratosIdentity of this cluster that is there.
+    #[schemars(extend("format" = "int64"))]
+    pub managed: u64,
+    /// Identities that differ from their manifests in mode Observe, and those that differed and were corrected since the
+    /// resync before.
+    #[schemars(extend("format" = "int64"))]
+    pub drifted: u64,
+    /// Identities whose mark names a KratosIdentity of this cluster that is gone, but for those whose grace period runs.
+    #[schemars(extend("format" = "int64"))]
+    pub orphaned: u64,
+    /// Identities without a mark of this ownerName.
+    #[schemars(extend("format" = "int64"))]
+    pub unmanaged: u64,
+}
+
+/// A cluster whose marks carry our ownerName.
+#[derive(Serialize, Deserialize, Clone, Debug, PartialEq, Eq, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ForeignCluster {
+    /// Uid of its kube-system namespace, as reclaimFrom names it.
+    #[schemars(length(max = 64))]
+    pub id: String,
+    /// How many identities carry its marks.
+    #[schemars(extend("format" = "int64"))]
+    pub identities: u64,
+}
+
+/// A look at all that is the operator's own.
+#[derive(Serialize, Deserialize, Clone, Debug, PartialEq, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct LastResync {
+    /// When it began.
+    pub started_at: Time,
+    /// How many requests to Kratos it took.
+    #[schemars(extend("format" = "int64"))]
+    pub requests: u64,
 }

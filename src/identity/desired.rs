@@ -1,6 +1,7 @@
 //! From the raw spec to what is wanted, validated once; nothing after it touches the raw spec. Pure.
 
 use std::collections::BTreeSet;
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::time::Duration;
 
 use k8s_openapi::jiff::Timestamp;
@@ -10,6 +11,7 @@ use super::absent;
 use super::actions::{self, Doing, Wanted};
 use super::addresses;
 use super::adoption::{self, Target};
+use super::json;
 use super::links::Links;
 use super::password::Password;
 use super::recovery::{self, Recovery};
@@ -54,6 +56,20 @@ pub struct Desired {
     pub actions: Vec<Wanted>,
     /// The way into the account that is issued.
     pub recovery: Option<Recovery>,
+}
+
+/// A digest of what a listing would show of it, so that what the manifest changed is told from what somebody else did.
+pub fn digest(desired: &Desired) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    let Desired { schema_id, traits_policy, external_id, organization_id, verified_addresses, state, .. } = desired;
+    (schema_id, *traits_policy as u8, external_id, organization_id, state).hash(&mut hasher);
+    for address in verified_addresses {
+        address.value.hash(&mut hasher);
+    }
+    for part in [&desired.traits, &desired.metadata_public, &desired.metadata_admin] {
+        json::digest_members(part, &mut hasher);
+    }
+    hasher.finish()
 }
 
 /// What a manifest says about how it is to be handled.

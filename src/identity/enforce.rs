@@ -6,7 +6,7 @@ use k8s_openapi::jiff::Timestamp;
 
 use super::admission;
 use super::apply::{self, Applied, ApplyError};
-use super::desired::Desired;
+use super::desired::{self, Desired};
 use super::failure::{self, Halt, Sent};
 use super::inputs::Inputs;
 use super::mark::{Found, Mark};
@@ -61,6 +61,7 @@ enum Attempt {
 async fn attempt(search: &Search<'_>, desired: &Desired, observed: Observed, plan: Plan) -> Result<Attempt, Halt> {
     let (inputs, context) = (search.inputs, search.context);
     let began = Instant::now();
+    let drift = drift(search, desired, &observed, &plan);
     let applied = match apply::apply(&inputs.instance.client, &context.client, &plan.steps).await {
         Ok(applied) => applied,
         Err(ApplyError::Create { error, sent_at }) if error.class() == Class::Conflict => {
@@ -91,7 +92,13 @@ async fn attempt(search: &Search<'_>, desired: &Desired, observed: Observed, pla
             return Err(Halt::Retry { verdict, after: None });
         }
     };
-    let happening = happening(&plan);
+    let happening = match drift {
+        Some(happening) => {
+            inputs.instance.shared.counts.corrected();
+            Some(happening)
+        }
+        None => happening(&plan),
+    };
     let identity = standing(observed, applied);
     let Some(identity) = identity else {
         let verdict = Verdict::new(Reason::Progressing, "the identity was deleted while it was looked at");
@@ -156,6 +163,7 @@ pub(super) fn note_standing(search: &Search<'_>, desired: &Desired, plan: &Plan,
         remembered.conflict = None;
         remembered.gone_since = None;
         remembered.wrote_finalizer = true;
+        remembered.desired = Some(desired::digest(desired));
         remembered.sessions_ended = desired.state == Some(State::Inactive) && identity.state == State::Inactive;
     });
 }
@@ -181,6 +189,24 @@ fn sent<'a>(search: &'a Search<'_>, desired: &'a Desired, plan: &'a Plan) -> Sen
         schema: search.schema.as_ref().map(|schema| &schema.document),
         traits: Some(&plan.traits),
     }
+}
+
+/// What is said where somebody changed what the manifest owns: the identity isn't any more as it was left, and nothing else
+/// is wanted of it than then.
+fn drift(search: &Search<'_>, desired: &Desired, observed: &Observed, plan: &Plan) -> Option<Happening> {
+    let note = match observed {
+        Observed::Absent => {
+            search.resource.status.as_ref()?.identity_id.as_ref()?;
+            "the identity was gone from Kratos; it was created again".to_owned()
+        }
+        Observed::Present(present) => {
+            let is_changed = search.inputs.instance.shared.managed.differs(&present.identity)
+                && search.remembered.desired == Some(desired::digest(desired));
+            let count = Some(plan.changes.len()).filter(|count| is_changed && *count > 0)?;
+            format!("{count} field(s) that the manifest owns had been changed in Kratos; they are as it says again")
+        }
+    };
+    Some(Happening::normal("DriftCorrected", "Correct", note))
 }
 
 fn happening(plan: &Plan) -> Option<Happening> {

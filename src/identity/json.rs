@@ -50,15 +50,18 @@ pub fn digest(value: &Value, hasher: &mut impl Hasher) {
                 digest(value, hasher);
             }
         }
-        Value::Object(members) => {
-            (5_u8, members.len()).hash(hasher);
-            let mut keys: Vec<_> = members.keys().collect();
-            keys.sort_unstable();
-            for key in keys {
-                key.hash(hasher);
-                digest(&members[key], hasher);
-            }
-        }
+        Value::Object(members) => digest_members(members, hasher),
+    }
+}
+
+/// The same for an object's members.
+pub fn digest_members(members: &Map<String, Value>, hasher: &mut impl Hasher) {
+    (5_u8, members.len()).hash(hasher);
+    let mut keys: Vec<_> = members.keys().collect();
+    keys.sort_unstable();
+    for key in keys {
+        key.hash(hasher);
+        digest(&members[key], hasher);
     }
 }
 

@@ -27,6 +27,8 @@ pub struct Remembered {
     pub ours: Option<(String, Mark)>,
     /// Whether the sessions of the identity, inactive, were seen to be gone.
     pub sessions_ended: bool,
+    /// Digest of what the manifest wanted when the identity was last as it says.
+    pub desired: Option<u64>,
     /// Failures in a row.
     pub failures: u32,
 }
@@ -94,6 +96,7 @@ impl Remembered {
             gone_since: None,
             ours: None,
             sessions_ended: false,
+            desired: None,
             failures: 0,
         }
     }

@@ -2,7 +2,7 @@
 //!
 //! `inputs → desired → observe → plan → apply → status`, driven by `reconcile`. `desired`, `plan`, `status` and what
 //! they stand on (`absent`, `actions`, `addresses`, `adoption`, `claim`, `facts`, `json`, `links`, `mark`, `password`, `pointer`,
-//! `recovery`, `schema`, `secrets`, `traits_from`, `validity`, `watch`) are pure: no client, no runtime, no clock.
+//! `recovery`, `schema`, `secrets`, `traits_from`, `urgency`, `validity`, `watch`) are pure: no client, no runtime, no clock.
 
 pub mod absent;
 pub mod actions;
@@ -38,6 +38,7 @@ pub mod secrets;
 pub mod status;
 pub mod traits_from;
 pub mod unreadable;
+pub mod urgency;
 pub mod validity;
 pub mod watch;
 

@@ -4,7 +4,6 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use k8s_openapi::jiff::Timestamp;
-use kube::runtime::controller::Action;
 use serde_json::Value;
 
 use super::adoption::Target;
@@ -13,7 +12,7 @@ use super::failure::{self, Halt, Sent};
 use super::inputs::{self, Inputs};
 use super::observe::Search;
 use super::plan::{Observed, Plan};
-use super::record::{Course, action, api, expiry, finish, subject, uid, write};
+use super::record::{Course, again, api, expiry, finish, subject, uid, write};
 use super::status::{self, Outcome, RecoverySeen, Seen};
 use super::validity::Phase;
 use super::watch::Watch;
@@ -25,9 +24,10 @@ use crate::context::{Context, IdentityObject};
 use crate::kratos::State;
 use crate::kube_write;
 use crate::place::Place;
+use crate::queue::Next;
 
 /// Reconciles one resource.
-pub async fn reconcile(object: Arc<IdentityObject>, context: Arc<Context>) -> Result<Action, kube::Error> {
+pub async fn reconcile(object: Arc<IdentityObject>, context: Arc<Context>) -> Result<Next, kube::Error> {
     let object = context.latest_identities.of(&object);
     let Ok(resource) = &object.0 else { return unreadable::reconcile(&object, &context).await };
     context.memory.see(&uid(resource), kube_write::carries(resource, IDENTITY_FINALIZER));
@@ -40,7 +40,7 @@ pub async fn reconcile(object: Arc<IdentityObject>, context: Arc<Context>) -> Re
         let status = status::suspended(subject(resource), course.recovery(), Timestamp::now());
         let expiry = expiry(Some(&status));
         write(resource, status, &context).await?;
-        return Ok(action(None, expiry));
+        return Ok(again(None, expiry));
     }
     course.boundary = desired::phase(&resource.spec, Timestamp::now()).and_then(Phase::boundary);
     let result = look(resource, handling, &context).await;

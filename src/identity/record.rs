@@ -4,7 +4,6 @@
 use std::time::Duration;
 
 use k8s_openapi::jiff::{SignedDuration, Timestamp};
-use kube::runtime::controller::Action;
 use kube::{Api, Resource, ResourceExt};
 
 use super::failure::Halt;
@@ -20,6 +19,7 @@ use crate::events::Happening;
 use crate::kube_write;
 use crate::place::Place;
 use crate::policy::poke;
+use crate::queue::Next;
 
 const FIRST_RETRY: Duration = Duration::from_secs(1);
 const LAST_RETRY: Duration = Duration::from_mins(5);
@@ -49,7 +49,7 @@ pub async fn finish(
     result: Result<Outcome, Halt>,
     course: Course,
     context: &Context,
-) -> Result<Action, kube::Error> {
+) -> Result<Next, kube::Error> {
     let uid = uid(resource);
     let subject = subject(resource);
     let recovery = course.recovery();
@@ -107,7 +107,7 @@ pub async fn finish(
     let next = status::next(subject, outcome, Timestamp::now());
     let boundary = course.boundary.into_iter().chain(expiry(Some(&next))).min();
     write(resource, next, context).await?;
-    Ok(action(after, boundary))
+    Ok(again(after, boundary))
 }
 
 /// When a recovery expires whose Secret is there. One that couldn't be deleted then is tried again.
@@ -124,10 +124,10 @@ fn is_recovery_refused(outcome: &Outcome) -> bool {
 
 /// The next look: after the time given, or at the boundary if that comes first. Every look says so anew, so that one
 /// that was asked for in between loses nothing.
-pub fn action(after: Option<Duration>, boundary: Option<Timestamp>) -> Action {
+pub fn again(after: Option<Duration>, boundary: Option<Timestamp>) -> Next {
     let boundary = boundary.map(|boundary| validity::wait(boundary, Timestamp::now()));
     let first = after.into_iter().chain(boundary).min();
-    first.map_or_else(Action::await_change, Action::requeue)
+    first.map_or(Next::WhenAsked, Next::After)
 }
 
 /// When to look again at what is settled: when something changes. Where nobody tells that a Secret did, at the resync.
@@ -157,15 +157,15 @@ fn without_a_write(
     uid: &str,
     (after, boundary): (Option<Duration>, Option<Timestamp>),
     context: &Context,
-) -> Option<Action> {
+) -> Option<Next> {
     // One that is told to wait for something else than it waits for now is put right.
     let told = subject.current.and_then(|status| condition::find(&status.conditions, condition::RECONCILING));
     let is_told_otherwise = told.is_some_and(|told| told.reason != verdict.reason.as_str());
     if subject.is_settled() && !is_told_otherwise {
-        return Some(action(after, boundary));
+        return Some(again(after, boundary));
     }
     let known_for = context.memory.recall(uid).first_seen.elapsed();
-    (known_for < WORTH_A_WRITE).then(|| action(Some(WORTH_A_WRITE), boundary))
+    (known_for < WORTH_A_WRITE).then(|| again(Some(WORTH_A_WRITE), boundary))
 }
 
 /// Has a resource looked at again when the gate opens or a listing is completed. Returns after how long to look
@@ -225,6 +225,11 @@ pub async fn write(
         && before.as_ref().map(|(reason, _)| reason) != Some(&reason)
     {
         context.events.publish(resource, Happening::warning(&reason, "Reconcile", message));
+    }
+    let has_drifted = |status: &KratosIdentityStatus| condition::is_true(&status.conditions, condition::DRIFTED);
+    if has_drifted(&next) && !resource.status.as_ref().is_some_and(has_drifted) {
+        let note = format!("Kratos differs from the manifest in {} field(s), see status.drift", next.drift.len());
+        context.events.publish(resource, Happening::warning(Reason::DriftObserved.as_str(), "Observe", note));
     }
     Ok(())
 }

@@ -5,7 +5,6 @@
 use std::time::Duration;
 
 use k8s_openapi::jiff::Timestamp;
-use kube::runtime::controller::Action;
 use kube::{Api, ResourceExt};
 use serde_json::Value;
 
@@ -28,6 +27,7 @@ use crate::instance::protection::Deletion;
 use crate::instance::standing;
 use crate::kratos::Identity;
 use crate::kube_write;
+use crate::queue::Next;
 
 /// What became of the identity.
 enum Release {
@@ -39,16 +39,16 @@ enum Release {
 }
 
 /// Reconciles a resource that is being deleted.
-pub async fn reconcile(resource: &KratosIdentity, context: &Context) -> Result<Action, kube::Error> {
+pub async fn reconcile(resource: &KratosIdentity, context: &Context) -> Result<Next, kube::Error> {
     if !kube_write::carries(resource, IDENTITY_FINALIZER) {
-        return Ok(Action::await_change());
+        return Ok(Next::WhenAsked);
     }
-    let Some(live) = live(resource, context).await? else { return Ok(Action::await_change()) };
+    let Some(live) = live(resource, context).await? else { return Ok(Next::WhenAsked) };
     match release(&live, context).await {
         Ok(release) => {
             kube_write::remove_finalizer(&api(&live, context), &live, IDENTITY_FINALIZER).await?;
             context.events.publish(&live, happening(&release));
-            Ok(Action::await_change())
+            Ok(Next::WhenAsked)
         }
         Err(halt) => finish(&live, Err(with_escape(halt)), Course::default(), context).await,
     }

@@ -2,7 +2,6 @@
 
 use k8s_openapi::jiff::Timestamp;
 use kube::api::{ApiResource, DynamicObject};
-use kube::runtime::controller::Action;
 use kube::{Api, Resource, ResourceExt};
 use serde_json::Value;
 
@@ -12,19 +11,20 @@ use crate::api::{IDENTITY_FINALIZER, Reason, Verdict};
 use crate::context::{Context, IdentityObject};
 use crate::events::Happening;
 use crate::kube_write;
+use crate::queue::Next;
 
 /// Reconciles an object of which only the metadata can be read.
-pub async fn reconcile(object: &IdentityObject, context: &Context) -> Result<Action, kube::Error> {
+pub async fn reconcile(object: &IdentityObject, context: &Context) -> Result<Next, kube::Error> {
     let namespace = object.meta().namespace.clone().unwrap_or_default();
     let resource = ApiResource::erase::<KratosIdentity>(&());
     let api: Api<DynamicObject> = Api::namespaced_with(context.client.clone(), &namespace, &resource);
-    let Some(live) = api.get_opt(&object.name_any()).await? else { return Ok(Action::await_change()) };
+    let Some(live) = api.get_opt(&object.name_any()).await? else { return Ok(Next::WhenAsked) };
     let is_deleting = live.metadata.deletion_timestamp.is_some();
     if is_deleting && kube_write::carries(object, IDENTITY_FINALIZER) && is_let_go(&live.data) {
         kube_write::remove_finalizer(&api, object, IDENTITY_FINALIZER).await?;
         let note = "the identity stays in Kratos as it is: deletion.policy is Orphan, or the resource was suspended";
         context.events.publish(object, Happening::normal("IdentityKept", "Delete", note));
-        return Ok(Action::await_change());
+        return Ok(Next::WhenAsked);
     }
     let current = live.data.get("status").cloned();
     let current: Option<KratosIdentityStatus> = current.and_then(|status| serde_json::from_value(status).ok());
@@ -34,7 +34,7 @@ pub async fn reconcile(object: &IdentityObject, context: &Context) -> Result<Act
         let message = next.conditions.first().map(|condition| condition.message.clone()).unwrap_or_default();
         context.events.publish(object, Happening::warning(Reason::InvalidSpec.as_str(), "Reconcile", message));
     }
-    Ok(Action::await_change())
+    Ok(Next::WhenAsked)
 }
 
 /// Whether the raw manifest says that the identity is to stay. Anything else waits for a person: what can't be read

@@ -7,6 +7,7 @@ use futures::TryStreamExt;
 use tokio_util::sync::CancellationToken;
 
 use super::connect::Credentials;
+use super::counts::Counts;
 use super::gate::Gate;
 use super::listing::Listing;
 use super::managed::Managed;
@@ -67,6 +68,7 @@ pub struct Shared {
     pub gate: Gate,
     pub listing: Listing,
     pub managed: Managed,
+    pub counts: Counts,
     /// Identities whose grace period runs.
     pub pending: Pending,
     pub protector: Protector,

@@ -1,15 +1,17 @@
-//! What the last complete listing of an instance showed of ours: which identities carry our owner's mark. Only
-//! marks are kept. A place found here is a hint; the mark, read freshly, decides.
+//! What the last complete listing of an instance showed of ours: which identities carry our owner's mark, in some forty
+//! bytes each, and when the next one is due. A place found here is a hint; the mark, read freshly, decides.
 
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeSet, HashSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use tokio::sync::Notify;
+use uuid::Uuid;
 
+use super::counts::Tally;
 use crate::backoff;
 use crate::identity::mark::Mark;
-use crate::place::Place;
+use crate::place::{Place, PlaceKey};
 
 const FIRST_RETRY: Duration = Duration::from_secs(1);
 const LAST_RETRY: Duration = Duration::from_mins(1);
@@ -33,9 +35,13 @@ pub struct Listing {
 #[derive(Debug, Default)]
 struct State {
     begun: Option<Instant>,
-    by_place: HashMap<Place, Vec<String>>,
+    /// When what is ours was last read, as a whole or by ids.
+    read: Option<Instant>,
+    /// How many pages the last complete listing had.
+    pages: usize,
+    by_place: ByPlace,
     /// What we made or took back ourselves, and when: a listing under way may have passed its place already.
-    noted: Vec<(Instant, Place, String)>,
+    noted: Vec<(Instant, PlaceKey, Uuid)>,
     /// A listing that begins at or after each of these is wanted.
     wanted: BTreeSet<Instant>,
     failed: u32,
@@ -44,13 +50,18 @@ struct State {
     failure: Option<String>,
 }
 
+/// Identities by the place that their mark names.
+type ByPlace = BTreeSet<(PlaceKey, Uuid)>;
+
 impl Listing {
     /// Looks a place up in the last complete listing, if that one began at or after `after` (`None`: any).
     pub fn find(&self, place: &Place, after: Option<Instant>) -> Lookup {
         let state = self.state();
         let recent = state.begun.is_some_and(|begun| after.is_none_or(|after| begun >= after));
         if recent {
-            return Lookup::Known(state.by_place.get(place).cloned().unwrap_or_default());
+            let key = place.key();
+            let found = state.by_place.range((key, Uuid::nil())..=(key, Uuid::max()));
+            return Lookup::Known(found.map(|(_, id)| id.to_string()).collect());
         }
         drop(state);
         if let Some(after) = after {
@@ -61,11 +72,11 @@ impl Listing {
 
     /// Ids of the identities whose mark names a place that is meant. `None`: no listing has been completed yet, and one is
     /// under way.
-    pub fn ids(&self, is_meant: impl Fn(&Place) -> bool) -> Option<Vec<String>> {
+    pub fn ids(&self, is_meant: impl Fn(PlaceKey) -> bool) -> Option<Vec<Uuid>> {
         let state = self.state();
         state.begun?;
-        let meant = state.by_place.iter().filter(|(place, _)| is_meant(place));
-        Some(meant.flat_map(|(_, ids)| ids.iter().cloned()).collect())
+        let meant = state.by_place.iter().filter(|(place, _)| is_meant(*place));
+        Some(meant.map(|(_, id)| *id).collect())
     }
 
     /// Asks for a listing that begins at or after `after`.
@@ -76,18 +87,35 @@ impl Listing {
 
     /// Notes an identity that we just made or took back, so that it is found before the next listing.
     pub fn note(&self, place: &Place, id: &str) {
+        // Kratos has no other ids.
+        let Ok(id) = Uuid::parse_str(id) else { return };
         let mut state = self.state();
-        if add(&mut state.by_place, place, id) {
-            state.noted.push((Instant::now(), place.clone(), id.to_owned()));
+        if state.by_place.insert((place.key(), id)) {
+            state.noted.push((Instant::now(), place.key(), id));
         }
     }
 
-    /// When the next listing is due.
-    pub fn due(&self, interval: Duration) -> Instant {
+    /// When what is ours is to be read next, so long after it was read last; or the whole, so long after the last complete
+    /// listing, or because somebody wants it.
+    pub fn due(&self, interval: Duration, full_interval: Duration) -> Instant {
         let state = self.state();
-        let regular = state.begun.map_or_else(Instant::now, |begun| begun + interval);
+        let regular = state.read.map_or_else(Instant::now, |read| read + interval);
+        let full = state.begun.map_or_else(Instant::now, |begun| begun + full_interval);
+        let regular = regular.min(full);
         let due = state.wanted.first().map_or(regular, |wanted| regular.min(*wanted));
         state.retry_at.map_or(due, |retry_at| due.max(retry_at))
+    }
+
+    /// Whether the whole instance is to be listed now, whatever that takes.
+    pub fn is_full_due(&self, now: Instant, full_interval: Duration) -> bool {
+        let state = self.state();
+        let is_wanted = state.wanted.first().is_some_and(|wanted| *wanted <= now);
+        is_wanted || state.begun.is_none_or(|begun| now >= begun + full_interval)
+    }
+
+    /// How many pages the last complete listing had.
+    pub fn pages(&self) -> usize {
+        self.state().pages
     }
 
     /// Returns when [`Self::due`] may have become earlier.
@@ -103,18 +131,21 @@ impl Listing {
     /// Takes in a complete listing.
     pub fn complete(&self, scan: Scan) {
         let mut state = self.state();
-        let Scan { begun, mut by_place } = scan;
+        let Scan { begun, mut by_place, pages, tally: _ } = scan;
         if state.begun.is_some_and(|newest| newest > begun) {
             return;
         }
         state.noted.retain(|(at, _, _)| *at >= begun);
-        for (_, place, id) in &state.noted {
-            add(&mut by_place, place, id);
-        }
+        by_place.extend(state.noted.iter().map(|(_, place, id)| (*place, *id)));
         state.wanted = state.wanted.split_off(&begun);
         state.wanted.remove(&begun);
-        (state.begun, state.by_place, state.failed, state.retry_at) = (Some(begun), by_place, 0, None);
-        state.failure = None;
+        (state.begun, state.by_place, state.pages) = (Some(begun), by_place, pages);
+        state.succeed(begun);
+    }
+
+    /// What is ours was read by ids. That says nothing of others, nor of what isn't there.
+    pub fn read_by_ids(&self, begun: Instant) {
+        self.state().succeed(begun);
     }
 
     /// Why the last listing failed, if it did.
@@ -135,26 +166,27 @@ impl Listing {
     }
 }
 
-/// Adds an id to a place. Returns whether it is new there.
-fn add(by_place: &mut HashMap<Place, Vec<String>>, place: &Place, id: &str) -> bool {
-    let ids = by_place.entry(place.clone()).or_default();
-    let is_new = !ids.iter().any(|known| known == id);
-    if is_new {
-        ids.push(id.to_owned());
+impl State {
+    fn succeed(&mut self, begun: Instant) {
+        self.read = self.read.max(Some(begun));
+        (self.failed, self.retry_at, self.failure) = (0, None, None);
     }
-    is_new
 }
 
 /// A listing under way.
 #[derive(Debug)]
 pub struct Scan {
     begun: Instant,
-    by_place: HashMap<Place, Vec<String>>,
+    by_place: ByPlace,
+    /// Pages so far.
+    pub pages: usize,
+    /// Identities so far.
+    pub tally: Tally,
 }
 
 impl Scan {
     pub fn begin(begun: Instant) -> Self {
-        Self { begun, by_place: HashMap::new() }
+        Self { begun, by_place: ByPlace::new(), pages: 0, tally: Tally::default() }
     }
 
     pub fn begun(&self) -> Instant {
@@ -163,12 +195,11 @@ impl Scan {
 
     /// Notes an identity whose mark carries our owner's name.
     pub fn note(&mut self, mark: &Mark, id: &str) {
-        let place = Place::new(mark.namespace.as_str(), mark.name.as_str());
-        self.by_place.entry(place).or_default().push(id.to_owned());
+        self.by_place.extend(Uuid::parse_str(id).map(|id| (PlaceKey::new(&mark.namespace, &mark.name), id)));
     }
 
     /// Ids of all identities that were noted.
-    pub fn ids(&self) -> HashSet<&str> {
-        self.by_place.values().flatten().map(String::as_str).collect()
+    pub fn ids(&self) -> HashSet<Uuid> {
+        self.by_place.iter().map(|(_, id)| *id).collect()
     }
 }

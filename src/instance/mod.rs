@@ -1,9 +1,12 @@
 //! `KratosInstance`: where a Kratos is, whether it answers, and who may use it.
 //!
-//! `settings`, `consent`, `protection`, `rules` and `status` are pure. `handle` is what other kinds get to see, through the `registry`.
+//! `settings`, `consent`, `counts`, `protection`, `rules` and `status` are pure. `handle` is what other kinds get to see,
+//! through the `registry`.
 
+pub mod by_ids;
 pub mod connect;
 pub mod consent;
+pub mod counts;
 pub mod gate;
 pub mod handle;
 pub mod listing;

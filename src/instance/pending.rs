@@ -14,6 +14,7 @@ use k8s_openapi::jiff::Timestamp;
 use kube::runtime::reflector::ObjectRef;
 use kube::{Api, ResourceExt};
 use tokio::sync::Notify;
+use uuid::Uuid;
 
 use super::consent;
 use super::handle::{Handle, Shared};
@@ -49,6 +50,11 @@ impl Pending {
     pub fn note(&self, id: &str, at: Timestamp) {
         self.look_at().entry(id.to_owned()).and_modify(|known| *known = at.min(*known)).or_insert(at);
         self.changed.notify_one();
+    }
+
+    /// The ids of all that are to be looked at.
+    pub fn ids(&self) -> Vec<Uuid> {
+        self.look_at().keys().filter_map(|id| Uuid::parse_str(id).ok()).collect()
     }
 
     /// Takes in what a listing shows: one that isn't inactive (any more) is looked at at once.

@@ -27,6 +27,7 @@ use crate::context::{Context, InstanceObject};
 use crate::events::Happening;
 use crate::kube_write;
 use crate::place::Place;
+use crate::queue::Priority;
 
 /// How often those that are held are counted again, and the count is written where it changed.
 const RECOUNT: Duration = Duration::from_secs(2);
@@ -282,11 +283,12 @@ fn follow(
     };
     if before.missing > 0 && after.missing == 0 {
         publish(format!("{} identities that are gone from Kratos are made again", after.recreating));
-        context.pokes.identities(references::referring(context, &handle.place));
+        context.pokes.identities(references::referring(context, &handle.place), Priority::Arrived);
     } else if before.held > 0 && after.held == 0 {
         publish(format!("{} deletions that were held are carried out", before.held));
         // Released or not: one that asked a moment ago may have been answered by what was persisted before.
-        context.pokes.identities(under_way(&handle.place, context).into_iter().map(|(place, _)| place));
+        let under_way = under_way(&handle.place, context).into_iter().map(|(place, _)| place);
+        context.pokes.identities(under_way, Priority::Arrived);
     }
 }
 

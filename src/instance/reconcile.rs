@@ -9,6 +9,7 @@ use kube::runtime::controller::Action;
 use kube::{Api, Resource};
 
 use super::connect::{self, Credentials, ReadError};
+use super::counts::Resynced;
 use super::handle::{Handle, NOBODY, Shared};
 use super::registry::Entry;
 use super::rules::{self, Rules};
@@ -24,6 +25,7 @@ use crate::kratos::{Error, IdentityFilter};
 use crate::kube_write;
 use crate::place::Place;
 use crate::policy::poke;
+use crate::queue::Priority;
 
 /// How often a Secret or `ConfigMap` that isn't there, or of no use, is looked for.
 const LOOK_FOR_SECRETS: Duration = Duration::from_secs(5);
@@ -57,10 +59,10 @@ pub async fn reconcile(object: Arc<InstanceObject>, context: Arc<Context>) -> Re
     let written = write_status(instance, &verdict, &handle, &context).await;
     // Whether or not that can be written: whoever waits for this is looked at.
     if is_new {
-        context.pokes.identities(references::referring(&context, &place));
+        context.pokes.identities(references::referring(&context, &place), Priority::Arrived);
         poke::instance_changed(&context, &place);
     } else if opened {
-        context.pokes.identities(handle.shared.waiting.take());
+        context.pokes.identities(handle.shared.waiting.take(), Priority::Arrived);
     }
     written?;
     let again = handle.shared.gate.probe_in();
@@ -240,9 +242,9 @@ async fn unusable(
     let is_news = !matches!(context.registry.get(&place), Some(Entry::Unusable(before)) if before == verdict);
     context.registry.remove(&place);
     context.registry.set(place.clone(), Entry::Unusable(verdict.clone()));
-    let written = write(instance, &verdict, None, context).await;
+    let written = write(instance, &verdict, (None, None), context).await;
     if is_news {
-        context.pokes.identities(references::referring(context, &place));
+        context.pokes.identities(references::referring(context, &place), Priority::Arrived);
         poke::instance_changed(context, &place);
     }
     written?;
@@ -301,21 +303,26 @@ async fn write_status(
     handle: &Handle,
     context: &Context,
 ) -> Result<(), kube::Error> {
-    write(instance, verdict, handle.shared.schemas.ids(), context).await
+    let shared = &handle.shared;
+    let resynced = shared.counts.resynced().map(|resynced| (resynced, handle.settings.resync_interval));
+    write(instance, verdict, (shared.schemas.ids(), resynced), context).await
 }
 
 /// Writes the status where it changed, and an event where the reason did.
 async fn write(
     instance: &KratosInstance,
     verdict: &Verdict,
-    schemas: Option<Vec<String>>,
+    (schemas, resynced): (Option<Vec<String>>, Option<(Resynced, Duration)>),
     context: &Context,
 ) -> Result<(), kube::Error> {
     let generation = instance.metadata.generation.unwrap_or_default();
     let asked = (generation, requested_at(instance.metadata.annotations.as_ref()));
     let current = instance.status.clone().map(super::status::without_protection);
     let current = current.as_ref();
-    let next = super::status::next(current, verdict, &context.cluster_id, schemas, asked, Timestamp::now());
+    let mut next = super::status::next(current, verdict, &context.cluster_id, schemas, asked, Timestamp::now());
+    if let Some((resynced, interval)) = resynced {
+        super::status::note_resync(&mut next, resynced, interval);
+    }
     if current == Some(&next) {
         return Ok(());
     }

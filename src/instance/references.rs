@@ -8,10 +8,10 @@ use kube::runtime::reflector::ObjectRef;
 use kube::{Api, Resource, ResourceExt};
 
 use super::consent;
-use crate::api::IDENTITY_FINALIZER;
 use crate::api::identity::{InstanceRef, KratosIdentity};
+use crate::api::{IDENTITY_FINALIZER, condition};
 use crate::context::{Context, IdentityObject};
-use crate::place::Place;
+use crate::place::{Place, PlaceKey, PlaceKeys};
 
 /// The instance that an identity refers to: named by its spec, else pinned by its status, else the default one.
 pub fn instance_of(identity: &KratosIdentity, default: Option<&Place>) -> Option<Place> {
@@ -65,6 +65,33 @@ pub fn referring(context: &Context, instance: &Place) -> HashSet<Place> {
     let default = context.options.default_instance.as_ref();
     let all = context.identities.state();
     all.iter().filter(|object| refers(object, instance, default)).map(|object| Place::of(&**object)).collect()
+}
+
+/// The same, as keys.
+pub fn keys(context: &Context, instance: &Place) -> PlaceKeys {
+    let default = context.options.default_instance.as_ref();
+    let all = context.identities.state();
+    all.iter().filter(|object| refers(object, instance, default)).map(|object| PlaceKey::of(&**object)).collect()
+}
+
+/// The resources that these keys stand for.
+pub fn at(context: &Context, keys: &PlaceKeys) -> Vec<Place> {
+    if keys.is_empty() {
+        return Vec::new();
+    }
+    let all = context.identities.state();
+    all.iter().filter(|object| keys.contains(&PlaceKey::of(&***object))).map(|object| Place::of(&**object)).collect()
+}
+
+/// How many identities of an instance differ and are only observed, by their statuses.
+pub fn drifted(context: &Context, instance: &Place) -> u64 {
+    let default = context.options.default_instance.as_ref();
+    let is_drifted = |identity: &KratosIdentity| {
+        let conditions = identity.status.as_ref().map_or(&[][..], |status| &status.conditions);
+        condition::is_true(conditions, condition::DRIFTED) && instance_of(identity, default).as_ref() == Some(instance)
+    };
+    let all = context.identities.state();
+    all.iter().filter(|object| object.0.as_ref().is_ok_and(is_drifted)).count() as u64
 }
 
 /// How many identities that carry our finalizer refer to an instance, as far as the watch has seen them.

@@ -1,32 +1,40 @@
-//! Lists an instance's identities, again and again: regularly for drift, and whenever somebody must know what is
-//! there. One listing at a time, and none while the gate is closed.
+//! Reads what is ours in an instance, again and again: regularly for drift, and as a whole whenever somebody must know
+//! what is there. One read at a time, and none while the gate is closed.
 
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use futures::StreamExt;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use k8s_openapi::jiff::Timestamp;
+use kube::ResourceExt;
+use kube::runtime::reflector::ObjectRef;
 
+use super::by_ids;
+use super::counts::{self, Standing};
 use super::handle::{Handle, Shared};
 use super::listing::Scan;
-use super::protect;
+use super::{protect, references};
+use crate::api::instance::LastResync;
 use crate::backoff;
 use crate::context::Context;
 use crate::identity::mark::{Found, Mark};
-use crate::kratos::{CredentialType, Error, IdentityFilter};
-use crate::place::Place;
+use crate::kratos::{CredentialType, Error, Identity, IdentityFilter};
+use crate::place::{Place, PlaceKeys};
+use crate::queue::Priority;
 
 /// Identities in a page.
 const PAGE_SIZE: usize = 500;
 /// How often to look whether identities that are missing are back.
 const LOOK_FOR_MISSING: Duration = Duration::from_mins(1);
 
-/// Lists until the instance is gone, or isn't the one any more that `shared` belongs to.
+/// Reads until the instance is gone, or isn't the one any more that `shared` belongs to.
 pub async fn keep_listing(place: Place, shared: Arc<Shared>, context: Arc<Context>) {
     while let Some(handle) = current(&place, &shared, &context) {
         tokio::select! {
             () = shared.stopped.cancelled() => return,
-            () = when_due(&handle, &context) => list(&place, &shared, &context).await,
+            () = when_due(&handle, &context) => resync(&place, &shared, &context).await,
             // Settings may have changed with it: the next round takes the handle anew.
             () = shared.listing.changed() => {}
         }
@@ -42,38 +50,41 @@ async fn when_due(handle: &Handle, context: &Context) {
     let regular = handle.settings.resync_interval;
     let misses = protect::misses_identities(handle, context);
     let interval = if misses { regular.min(LOOK_FOR_MISSING) } else { regular };
-    let due = handle.shared.listing.due(backoff::spread(interval));
+    let due = handle.shared.listing.due(backoff::spread(interval), handle.settings.full_scan_interval);
     tokio::time::sleep_until(due.into()).await;
     handle.shared.gate.opened().await;
     // What the listing is compared with must be known.
     context.identities_listed.wait().await;
 }
 
-/// One listing, and what follows from it.
-async fn list(place: &Place, shared: &Arc<Shared>, context: &Context) {
+/// One read of what is ours, and what follows from it.
+async fn resync(place: &Place, shared: &Arc<Shared>, context: &Context) {
     let Some(handle) = current(place, shared, context) else { return };
-    let mut changed = Vec::new();
-    let mut expected = protect::expected(&handle, context);
-    let managed = expected.len();
-    match scan(&handle, (&mut expected, &mut changed), context).await {
-        Ok(scan) => {
-            protect::take_census(&handle, (managed, &expected), scan.begun(), context);
-            let misses = protect::misses_identities(&handle, context);
-            if !misses {
-                let listed = scan.ids();
-                changed.extend(shared.managed.missing(scan.begun(), |id| listed.contains(id)));
-                changed.extend(expected.into_values());
-            }
-            let had_failed = shared.listing.failure().is_some();
-            shared.listing.complete(scan);
-            if had_failed {
-                context.pokes.instance(place);
-            }
+    let resources = references::keys(context, place);
+    shared.managed.retain(|key| resources.contains(&key));
+    let (begun, started_at) = (Instant::now(), Time(Timestamp::now()));
+    let ids = by_ids::ids(shared);
+    // Whether they are back shows in a complete listing alone.
+    let is_full = protect::misses_identities(&handle, context)
+        || shared.listing.is_full_due(Instant::now(), handle.settings.full_scan_interval)
+        || !by_ids::is_cheaper(ids.len(), shared.listing.pages());
+    let mut changed = PlaceKeys::new();
+    let read = if is_full {
+        list(&handle, started_at, &mut changed, context).await
+    } else {
+        by_ids::read(&handle, ids, started_at, &mut changed, context).await
+    };
+    match read {
+        Ok(requests) => {
+            let milliseconds = begun.elapsed().as_millis();
+            let differ = changed.len();
+            tracing::debug!(instance = %place, is_full, requests, differ, milliseconds, "identities were compared");
+            context.pokes.instance(place);
+            context.pokes.identities(references::at(context, &changed), Priority::Routine);
             // Where identities are missed they would only wait on.
-            if !misses {
-                changed.extend(shared.waiting.take());
+            if !protect::misses_identities(&handle, context) {
+                context.pokes.identities(shared.waiting.take(), Priority::Arrived);
             }
-            context.pokes.identities(changed);
         }
         Err(error) => {
             tracing::warn!(instance = %place, %error, "listing identities failed");
@@ -88,32 +99,92 @@ async fn list(place: &Place, shared: &Arc<Shared>, context: &Context) {
     }
 }
 
+/// A complete listing. Adds the resources that are to be looked at. Returns the requests it took.
+async fn list(handle: &Handle, started_at: Time, changed: &mut PlaceKeys, context: &Context) -> Result<u64, Error> {
+    let shared = &handle.shared;
+    let mut expected = protect::expected(handle, context);
+    let managed = expected.len();
+    let (mut scan, requests) = scan(handle, (&mut expected, changed), context).await?;
+    protect::take_census(handle, (managed, &expected), scan.begun(), context);
+    if !protect::misses_identities(handle, context) {
+        let listed = scan.ids();
+        changed.extend(shared.managed.missing(scan.begun(), |id| listed.contains(id)));
+        changed.extend(expected.values().map(Place::key));
+    }
+    let drifted = references::drifted(context, &handle.place);
+    shared.counts.listed(std::mem::take(&mut scan.tally), drifted, LastResync { started_at, requests });
+    shared.listing.complete(scan);
+    Ok(requests)
+}
+
+/// What every identity that is listed is to show of its credentials, where any is watched. One kind has all of them named,
+/// with their identifiers. This one's contents are public keys; those of others are seeds, codes, hashes and tokens, and
+/// aren't asked for.
+pub(super) fn watched(shared: &Shared) -> Vec<CredentialType> {
+    if shared.managed.watches() { vec![CredentialType::Webauthn] } else { Vec::new() }
+}
+
 /// Takes those that it sees out of `expected`, and adds those that changed.
 async fn scan(
     handle: &Handle,
-    (expected, changed): (&mut HashMap<String, Place>, &mut Vec<Place>),
+    (expected, changed): (&mut HashMap<String, Place>, &mut PlaceKeys),
     context: &Context,
-) -> Result<Scan, Error> {
+) -> Result<(Scan, u64), Error> {
     let mut scan = Scan::begin(Instant::now());
-    let shows_credentials = handle.shared.managed.watches();
-    // Any kind has all of them named, with their identifiers. This one's contents are public keys; those of others are
-    // seeds, codes, hashes and tokens, and aren't asked for.
-    let include_credential = if shows_credentials { vec![CredentialType::Webauthn] } else { Vec::new() };
+    let include_credential = watched(&handle.shared);
+    let shows_credentials = !include_credential.is_empty();
     let filter = IdentityFilter { page_size: Some(PAGE_SIZE), include_credential, ..IdentityFilter::default() };
     let mut pages = std::pin::pin!(handle.client.list_identities(filter));
     while let Some(page) = pages.next().await {
         let page = page?;
+        scan.pages += 1;
         for identity in &page.items {
             expected.remove(&identity.id);
             changed.extend(handle.shared.managed.changed(identity, page.requested_at, shows_credentials));
-            match Mark::read(&identity.metadata_admin) {
-                Found::Mark(mark) if mark.owner == handle.settings.owner_name => {
-                    scan.note(&mark, &identity.id);
-                    handle.shared.pending.seen(&mark, identity, &context.cluster_id);
-                }
-                _ => {}
+            let (found, standing) = take_in(handle, identity, context);
+            if let Found::Mark(mark) = &found
+                && standing != Standing::Unmanaged
+            {
+                scan.note(mark, &identity.id);
             }
+            scan.tally.add(standing, &found, &identity.id);
         }
     }
-    Ok(scan)
+    let confirmed = confirm_orphans(handle, &mut scan, context).await?;
+    let requests = scan.pages as u64 + confirmed;
+    Ok((scan, requests))
+}
+
+/// What an identity is to us; one whose grace period runs is looked after.
+pub(super) fn take_in(handle: &Handle, identity: &Identity, context: &Context) -> (Found, Standing) {
+    let found = Mark::read(&identity.metadata_admin);
+    let (owner, cluster) = (&handle.settings.owner_name, &context.cluster_id);
+    let standing = counts::standing(&found, owner, cluster, |mark| is_there(mark, context));
+    if let Found::Mark(mark) = &found
+        && standing == Standing::Leaving
+    {
+        handle.shared.pending.seen(mark, identity, cluster);
+    }
+    (found, standing)
+}
+
+/// Whether the very resource that a mark names is there.
+fn is_there(mark: &Mark, context: &Context) -> bool {
+    let found = context.identities.get(&ObjectRef::new(&mark.name).within(&mark.namespace));
+    found.is_some_and(|found| found.uid().as_ref() == Some(&mark.uid))
+}
+
+/// Reads those once more that seem to have lost their resource since the last listing. Returns the requests it took.
+async fn confirm_orphans(handle: &Handle, scan: &mut Scan, context: &Context) -> Result<u64, Error> {
+    let suspects = scan.tally.take_suspects(&handle.shared.counts.orphaned());
+    let mut pages = std::pin::pin!(handle.client.list_identities(IdentityFilter::by_ids(suspects)));
+    let mut requests = 0;
+    while let Some(page) = pages.next().await {
+        requests += 1;
+        for identity in page?.items {
+            let (found, standing) = take_in(handle, &identity, context);
+            scan.tally.add(standing, &found, &identity.id);
+        }
+    }
+    Ok(requests)
 }

@@ -15,6 +15,7 @@ use crate::kratos::RateLimit;
 
 const DEFAULT_REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
 const DEFAULT_RESYNC_INTERVAL: Duration = Duration::from_mins(5);
+const DEFAULT_FULL_SCAN_INTERVAL: Duration = Duration::from_hours(24);
 const DEFAULT_MAX_DELETIONS: u32 = 20;
 const DEFAULT_WINDOW: Duration = Duration::from_mins(10);
 const DEFAULT_MAX_MISSING: u32 = 20;
@@ -24,6 +25,7 @@ const DEFAULT_MAX_MISSING: u32 = 20;
 pub struct Settings {
     pub connection: Connection,
     pub resync_interval: Duration,
+    pub full_scan_interval: Duration,
     pub mode: Mode,
     pub owner_name: String,
     pub reclaim_from: Vec<String>,
@@ -74,6 +76,7 @@ pub fn parse(spec: &KratosInstanceSpec) -> Result<Settings, Verdict> {
         request_timeout,
         rate_limit,
         resync_interval,
+        full_scan_interval,
         mode,
         owner_name,
         reclaim_from,
@@ -99,6 +102,7 @@ pub fn parse(spec: &KratosInstanceSpec) -> Result<Settings, Verdict> {
     Ok(Settings {
         connection,
         resync_interval: resync_interval.map_or(DEFAULT_RESYNC_INTERVAL, Into::into),
+        full_scan_interval: full_scan_interval.map_or(DEFAULT_FULL_SCAN_INTERVAL, Into::into),
         mode: mode.unwrap_or_default(),
         owner_name: owner_name.clone(),
         reclaim_from: reclaim_from.clone(),

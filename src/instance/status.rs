@@ -1,11 +1,16 @@
 //! The status of a `KratosInstance`. Pure.
 
-use k8s_openapi::jiff::Timestamp;
+use std::time::Duration;
 
+use k8s_openapi::jiff::{SignedDuration, Timestamp};
+
+use super::counts::Resynced;
 use crate::api::Verdict;
 use crate::api::condition::{self, State};
-use crate::api::instance::KratosInstanceStatus;
+use crate::api::instance::{KratosInstanceStatus, LastResync};
 
+/// A resync that found what is written already is written after so long, and not sooner: nobody is told the time.
+const TOLD_ANYWAY: SignedDuration = SignedDuration::from_hours(24);
 /// How many schemas a status lists, and how long an id it shows.
 const SHOWN_SCHEMAS: usize = 1024;
 const SHOWN_LENGTH: usize = 1024;
@@ -39,4 +44,18 @@ pub fn next(
         status.schemas = schemas;
     }
     status
+}
+
+/// Takes in what a resync came to, where that is news. What somebody wanted listed in between, sooner than half an
+/// interval after what is told already, waits for the next regular one.
+pub fn note_resync(status: &mut KratosInstanceStatus, resynced: Resynced, interval: Duration) {
+    let Resynced { identities, foreign_clusters, last } = resynced;
+    let since = |shown: &LastResync| last.started_at.0.duration_since(shown.started_at.0);
+    let since = status.last_resync.as_ref().map(since);
+    let is_known = status.identities == Some(identities) && status.foreign_clusters == foreign_clusters;
+    let soonest = if is_known { TOLD_ANYWAY } else { SignedDuration::try_from(interval / 2).unwrap_or(TOLD_ANYWAY) };
+    if since.is_none_or(|since| since >= soonest) {
+        (status.identities, status.foreign_clusters) = (Some(identities), foreign_clusters);
+        status.last_resync = Some(last);
+    }
 }

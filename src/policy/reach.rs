@@ -1,7 +1,7 @@
 //! Which identities a policy may be about, where not all of an instance are: those whose mark says so, read freshly.
 //! Labels select resources; what the listing knows of a place is a hint; the mark alone decides.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 
 use futures::StreamExt;
@@ -22,7 +22,7 @@ use crate::identity::{facts, inputs};
 use crate::instance::references;
 use crate::instance::rules::Facts;
 use crate::kratos::{Identity, IdentityFilter};
-use crate::place::Place;
+use crate::place::{NamespaceKey, Place, PlaceKey, PlaceKeys};
 
 /// Ids of identities, sorted. `None`: all of the instance.
 pub type Reach = Option<Arc<Vec<Uuid>>>;
@@ -33,7 +33,8 @@ pub async fn find(inputs: &Inputs, selection: &Selection, context: &Context) -> 
         return Ok(None);
     }
     let asking = Asking { inputs, selection, context };
-    let Some(ids) = inputs.instance.shared.listing.ids(|place| asking.may_mean(place)) else {
+    let may_mean = asking.may_mean();
+    let Some(ids) = inputs.instance.shared.listing.ids(|place| may_mean.contains(place)) else {
         let message = "the identities of the KratosInstance haven't been listed yet";
         return Err(Halt::Waiting(Verdict::new(Reason::Progressing, message)));
     };
@@ -61,6 +62,21 @@ pub async fn find(inputs: &Inputs, selection: &Selection, context: &Context) -> 
     Ok(Some(Arc::new(reach)))
 }
 
+/// Where identities stand that may be meant; a hint.
+enum MayMean {
+    Places(PlaceKeys),
+    Namespaces(HashSet<NamespaceKey>),
+}
+
+impl MayMean {
+    fn contains(&self, place: PlaceKey) -> bool {
+        match self {
+            Self::Places(places) => places.contains(&place),
+            Self::Namespaces(namespaces) => namespaces.contains(&place.namespace()),
+        }
+    }
+}
+
 struct Asking<'a> {
     inputs: &'a Inputs,
     selection: &'a Selection,
@@ -68,9 +84,17 @@ struct Asking<'a> {
 }
 
 impl Asking<'_> {
-    /// Whether identities of this place may be meant, by the labels of its namespace and of the resource that is there.
-    fn may_mean(&self, place: &Place) -> bool {
-        self.uids(place).is_some()
+    /// Whose identities may be meant, by the labels of namespaces and, where they select, of the resources that are there.
+    fn may_mean(&self) -> MayMean {
+        let is_meant = |place: &Place| self.uids(place).is_some();
+        if self.selection.labels.is_some() {
+            let all = self.context.identities.state();
+            let meant = all.iter().map(|object| Place::of(&**object)).filter(is_meant);
+            return MayMean::Places(meant.map(|place| place.key()).collect());
+        }
+        let all = self.context.namespaces.state();
+        let meant = all.iter().map(|namespace| Place::new(namespace.name_any(), "")).filter(is_meant);
+        MayMean::Namespaces(meant.map(|place| NamespaceKey::new(&place.namespace)).collect())
     }
 
     /// Whether an identity is meant, by its mark.

@@ -31,6 +31,7 @@ const OWNER: &str =
 const ONE_CA: &str = "name either secretKeyRef or configMapKeyRef";
 const SELECTOR: &str = "a selector goes with from: Selector, and only with it";
 const WINDOW: &str = "notBefore must lie before notAfter";
+const FULL_SCAN: &str = "fullScanInterval can't be shorter than resyncInterval";
 const EXPIRY: &str = "must be a Go duration between 1m and 8760h";
 const NO_RECOVERY: &str = "actions.recovery needs recovery, which says what is issued and into which Secret";
 const DURATION: &str = "must be a Go duration between 100ms and 8760h";
@@ -344,8 +345,16 @@ fn durations() -> Vec<Row> {
         ("8760h1s", Fate::Refused(DURATION)),
     ];
     let misshapen = ["7d", "-1s", "", "5", "1 h", "1h 30m", "PT5M"];
-    let fields = [("requestTimeout", "spec.requestTimeout"), ("resyncInterval", "spec.resyncInterval")];
+    let fields = [
+        ("requestTimeout", "spec.requestTimeout"),
+        ("resyncInterval", "spec.resyncInterval"),
+        ("fullScanInterval", "spec.fullScanInterval"),
+    ];
     let mut rows = Vec::new();
+    for (full, fate) in [("1h", Fate::Accepted), ("60m", Fate::Accepted), ("59m", Fate::Refused(FULL_SCAN))] {
+        let intervals = json!({"resyncInterval": "1h", "fullScanInterval": full});
+        rows.push(instance("the whole as often as what is ours", &intervals, fate));
+    }
     for (field, path) in fields {
         rows.extend(fates.map(|(text, fate)| instance(text, &json!({ field: text }), fate)));
         rows.extend(misshapen.map(|text| instance(text, &json!({ field: text }), Fate::Misshapen(path))));

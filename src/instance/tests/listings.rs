@@ -3,11 +3,14 @@
 use std::collections::HashSet;
 use std::time::{Duration, Instant};
 
+use uuid::Uuid;
+
 use crate::identity::mark::Mark;
 use crate::instance::listing::{Listing, Lookup, Scan};
 use crate::place::Place;
 
 const HOUR: Duration = Duration::from_hours(1);
+const DAY: Duration = Duration::from_hours(24);
 
 fn second(number: u64) -> Duration {
     Duration::from_secs(number)
@@ -22,20 +25,25 @@ fn scan(begun: Instant, shown: &[(&str, &str, &str)]) -> Scan {
     let mut scan = Scan::begin(begun);
     for (namespace, name, id) in shown {
         let mark = Mark { namespace: (*namespace).into(), name: (*name).into(), ..Mark::default() };
-        scan.note(&mark, id);
+        scan.note(&mark, &uuid(id).to_string());
     }
     scan
 }
 
+/// The id that a short number stands for.
+fn uuid(number: &str) -> Uuid {
+    Uuid::from_u128(number.parse().unwrap())
+}
+
 fn known(ids: &[&str]) -> Lookup {
-    Lookup::Known(ids.iter().map(|id| (*id).to_owned()).collect())
+    Lookup::Known(ids.iter().map(|id| uuid(id).to_string()).collect())
 }
 
 #[test]
 fn before_the_first_listing_nothing_is_known() {
     let listing = Listing::default();
     assert_eq!(listing.find(&ada(), None), Lookup::NotYet);
-    assert!(listing.due(HOUR) <= Instant::now(), "it is due at once");
+    assert!(listing.due(HOUR, DAY) <= Instant::now(), "it is due at once");
 }
 
 #[test]
@@ -52,16 +60,16 @@ fn a_place_is_found_by_namespace_and_name() {
 fn a_listing_that_began_too_early_says_nothing_and_another_one_is_wanted() {
     let (listing, begun) = (Listing::default(), Instant::now());
     listing.complete(scan(begun, &[("team-a", "ada", "1")]));
-    assert_eq!(listing.due(HOUR), begun + HOUR);
+    assert_eq!(listing.due(HOUR, DAY), begun + HOUR);
     let after = begun + second(10);
     assert_eq!(listing.find(&ada(), Some(after)), Lookup::NotYet);
-    assert_eq!(listing.due(HOUR), after, "not before it can answer");
+    assert_eq!(listing.due(HOUR, DAY), after, "not before it can answer");
     listing.complete(scan(begun + second(9), &[]));
     assert_eq!(listing.find(&ada(), Some(after)), Lookup::NotYet);
-    assert_eq!(listing.due(HOUR), after, "still wanted");
+    assert_eq!(listing.due(HOUR, DAY), after, "still wanted");
     listing.complete(scan(after, &[]));
     assert_eq!(listing.find(&ada(), Some(after)), known(&[]), "one that began just then will do");
-    assert_eq!(listing.due(HOUR), after + HOUR, "and serves the wish");
+    assert_eq!(listing.due(HOUR, DAY), after + HOUR, "and serves the wish");
 }
 
 #[test]
@@ -70,9 +78,9 @@ fn a_listing_serves_all_wishes_up_to_its_beginning_and_none_after() {
     for wish in [3, 1, 2, 5] {
         listing.find(&ada(), Some(begun + second(wish)));
     }
-    assert!(listing.due(HOUR) <= begun + second(1));
+    assert!(listing.due(HOUR, DAY) <= begun + second(1));
     listing.complete(scan(begun + second(3), &[]));
-    assert_eq!(listing.due(HOUR), begun + second(5));
+    assert_eq!(listing.due(HOUR, DAY), begun + second(5));
 }
 
 #[test]
@@ -80,16 +88,16 @@ fn a_wish_for_any_listing_is_none() {
     let (listing, begun) = (Listing::default(), Instant::now());
     listing.complete(scan(begun, &[]));
     listing.find(&ada(), None);
-    assert_eq!(listing.due(HOUR), begun + HOUR);
+    assert_eq!(listing.due(HOUR, DAY), begun + HOUR);
 }
 
 #[test]
 fn what_was_just_made_is_found_at_once_and_once() {
     let (listing, begun) = (Listing::default(), Instant::now());
     listing.complete(scan(begun, &[("team-a", "ada", "1")]));
-    listing.note(&ada(), "2");
-    listing.note(&ada(), "2");
-    listing.note(&ada(), "1");
+    listing.note(&ada(), &uuid("2").to_string());
+    listing.note(&ada(), &uuid("2").to_string());
+    listing.note(&ada(), &uuid("1").to_string());
     assert_eq!(listing.find(&ada(), None), known(&["1", "2"]));
 }
 
@@ -108,15 +116,15 @@ fn a_listing_that_failed_changes_nothing_but_when_the_next_is_due() {
     listing.find(&ada(), Some(begun));
     listing.failed("Kratos is down".into());
     assert_eq!(listing.find(&ada(), None), known(&["1"]));
-    assert_eq!(listing.due(HOUR), begun + HOUR, "a regular one was far off anyway");
+    assert_eq!(listing.due(HOUR, DAY), begun + HOUR, "a regular one was far off anyway");
     listing.find(&ada(), Some(begun + Duration::from_nanos(1)));
-    let first = listing.due(HOUR);
+    let first = listing.due(HOUR, DAY);
     assert!(first > begun + Duration::from_millis(400) && first <= Instant::now() + second(1));
     (0..10).for_each(|_| listing.failed("Kratos is down".into()));
-    assert!(listing.due(HOUR) > Instant::now() + second(25), "they grow rare");
-    assert!(listing.due(HOUR) <= Instant::now() + second(60));
+    assert!(listing.due(HOUR, DAY) > Instant::now() + second(25), "they grow rare");
+    assert!(listing.due(HOUR, DAY) <= Instant::now() + second(60));
     listing.complete(scan(begun + second(1), &[]));
-    assert_eq!(listing.due(HOUR), begun + second(1) + HOUR, "a complete one ends that");
+    assert_eq!(listing.due(HOUR, DAY), begun + second(1) + HOUR, "a complete one ends that");
 }
 
 #[tokio::test]
@@ -133,5 +141,49 @@ async fn a_wish_wakes_whoever_does_the_listings() {
 fn a_scan_knows_when_it_began_and_whom_it_saw() {
     let begun = Instant::now();
     let scan = scan(begun, &[("team-a", "ada", "1"), ("team-a", "ada", "2"), ("team-b", "grace", "3")]);
-    assert_eq!((scan.begun(), scan.ids()), (begun, HashSet::from(["1", "2", "3"])));
+    assert_eq!((scan.begun(), scan.ids()), (begun, HashSet::from(["1", "2", "3"].map(uuid))));
+}
+
+#[test]
+fn what_no_kratos_would_call_an_identity_is_left_out() {
+    let listing = Listing::default();
+    listing.complete(Scan::begin(Instant::now()));
+    listing.note(&ada(), "no-uuid");
+    assert_eq!(listing.find(&ada(), None), known(&[]));
+}
+
+#[test]
+fn a_read_by_ids_puts_the_next_read_off_and_proves_nothing() {
+    let (listing, begun) = (Listing::default(), Instant::now());
+    listing.complete(scan(begun, &[("team-a", "ada", "1")]));
+    listing.failed("Kratos is down".into());
+    let later = begun + second(100);
+    listing.read_by_ids(later);
+    assert_eq!((listing.due(HOUR, DAY), listing.failure()), (later + HOUR, None));
+    assert_eq!(listing.find(&ada(), Some(later)), Lookup::NotYet);
+    assert_eq!(listing.find(&ada(), None), known(&["1"]));
+}
+
+#[test]
+fn the_whole_is_listed_at_least_every_full_interval() {
+    let (listing, begun) = (Listing::default(), Instant::now());
+    assert!(listing.is_full_due(begun, DAY), "before the first");
+    listing.complete(scan(begun, &[]));
+    for hours in 1..24 {
+        listing.read_by_ids(begun + HOUR * hours);
+        assert!(!listing.is_full_due(begun + HOUR * hours, DAY));
+    }
+    assert_eq!(listing.due(HOUR * 2, DAY), begun + DAY);
+    assert!(listing.is_full_due(begun + DAY, DAY));
+}
+
+#[test]
+fn a_wish_is_for_the_whole_once_its_time_has_come() {
+    let (listing, begun) = (Listing::default(), Instant::now());
+    listing.complete(scan(begun, &[]));
+    listing.want(begun + second(6));
+    assert_eq!(listing.due(HOUR, DAY), begun + second(6));
+    assert!(!listing.is_full_due(begun + second(5), DAY) && listing.is_full_due(begun + second(6), DAY));
+    listing.read_by_ids(begun + second(7));
+    assert!(listing.is_full_due(begun + second(8), DAY), "a read by ids doesn't serve it");
 }

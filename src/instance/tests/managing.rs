@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use rstest::rstest;
 use serde_json::{Value, json};
+use uuid::Uuid;
 
 use crate::instance::managed::{Managed, digest};
 use crate::kratos::Identity;
@@ -11,7 +12,7 @@ use crate::place::Place;
 
 fn identity(changes: &Value) -> Identity {
     let mut identity = json!({
-        "id": "id-of-ada", "schema_id": "customer", "state": "active", "external_id": "e", "organization_id": "o",
+        "id": "00000000-0000-4000-8000-00000000000a", "schema_id": "customer", "state": "active", "external_id": "e", "organization_id": "o",
         "traits": {"n": 1, "a": "b"}, "metadata_public": {"p": 1}, "metadata_admin": {"q": 1},
     });
     json_patch::merge(&mut identity, changes);
@@ -53,7 +54,7 @@ fn what_a_manifest_cannot_own_is_not(#[case] changes: Value) {
 #[case::changed_later(json!({"state": "inactive"}), 1, true)]
 #[case::changed_but_the_page_is_as_old_as_our_look(json!({"state": "inactive"}), 0, false)]
 #[case::the_same(json!({}), 1, false)]
-#[case::not_one_of_ours(json!({"id": "id-of-grace", "state": "inactive"}), 1, false)]
+#[case::not_one_of_ours(json!({"id": "00000000-0000-4000-8000-00000000000b", "state": "inactive"}), 1, false)]
 fn a_page_shows_a_change_if_it_was_asked_for_after_our_last_look(
     #[case] changes: Value,
     #[case] seconds: u64,
@@ -62,7 +63,7 @@ fn a_page_shows_a_change_if_it_was_asked_for_after_our_last_look(
     let (managed, now) = (Managed::default(), Instant::now());
     managed.note(&ada(), &identity(&json!({})), now);
     let changed = managed.changed(&identity(&changes), now + Duration::from_secs(seconds), false);
-    assert_eq!(changed, expected.then(ada));
+    assert_eq!(changed, expected.then(|| ada().key()));
 }
 
 #[test]
@@ -73,19 +74,33 @@ fn our_own_write_is_no_change_to_a_page_asked_for_before_it() {
     let asked = start + Duration::from_secs(1);
     managed.note(&ada(), &after, start + Duration::from_secs(2));
     assert_eq!(managed.changed(&before, asked, false), None);
-    assert_eq!(managed.changed(&before, start + Duration::from_secs(3), false), Some(ada()), "later it is one");
+    assert_eq!(managed.changed(&before, start + Duration::from_secs(3), false), Some(ada().key()), "later it is one");
 }
 
 #[test]
-fn what_a_complete_listing_does_not_show_is_missing_unless_it_is_newer() {
+fn what_a_read_does_not_show_is_missing_unless_it_is_newer() {
     let (managed, start) = (Managed::default(), Instant::now());
-    let places = ["listed", "missing", "made-since", "let-go"];
-    for (name, after) in places.into_iter().zip([0, 0, 10, 0]) {
+    let id = |number: usize| Uuid::from_u128(number as u128);
+    let places = ["listed", "missing", "made-since", "let-go", "resource-gone"].map(|name| Place::new("team-a", name));
+    for (number, after) in [0, 0, 10, 0, 0].into_iter().enumerate() {
         let as_of = start + Duration::from_secs(after);
-        managed.note(&Place::new("team-a", name), &identity(&json!({ "id": name })), as_of);
+        managed.note(&places[number], &identity(&json!({ "id": id(number).to_string() })), as_of);
     }
-    managed.forget("let-go");
+    managed.forget(&id(3).to_string());
+    managed.retain(|place| place != places[4].key());
     let begun = start + Duration::from_secs(5);
-    assert_eq!(managed.missing(begun, |id| id == "listed"), [Place::new("team-a", "missing")]);
-    assert_eq!(managed.missing(start, |_| false), [], "a listing begun just then proves nothing");
+    assert_eq!(managed.missing(begun, |shown| *shown == id(0)), [places[1].key()]);
+    assert_eq!(managed.missing(start, |_| false), [], "a read begun just then proves nothing");
+    let mut ids = managed.ids();
+    ids.sort_unstable();
+    assert_eq!(ids, [id(0), id(1), id(2)]);
+}
+
+#[test]
+fn an_identity_differs_if_it_is_known_and_not_as_it_was_left() {
+    let managed = Managed::default();
+    let (before, after) = (identity(&json!({})), identity(&json!({"state": "inactive"})));
+    assert!(!managed.differs(&before), "nobody knows");
+    managed.note(&ada(), &before, Instant::now());
+    assert!(!managed.differs(&before) && managed.differs(&after));
 }

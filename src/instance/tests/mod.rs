@@ -1,6 +1,7 @@
 //! Tests of what an instance decides and remembers.
 
 mod consents;
+mod counting;
 mod gates;
 mod listings;
 mod managing;

@@ -32,6 +32,7 @@ fn everything_that_a_spec_says_is_set_where_it_belongs() {
         "requestTimeout": "1m30s",
         "rateLimit": {"requestsPerSecond": 200, "burst": 400},
         "resyncInterval": "2h",
+        "fullScanInterval": "3h",
         "mode": "Observe",
         "reclaimFrom": ["uid-of-burnt-cluster"],
         "allowedNamespaces": allowed,
@@ -51,6 +52,7 @@ fn everything_that_a_spec_says_is_set_where_it_belongs() {
     let expected = Settings {
         connection,
         resync_interval: Duration::from_hours(2),
+        full_scan_interval: Duration::from_hours(3),
         mode: Mode::Observe,
         owner_name: "production".into(),
         reclaim_from: vec!["uid-of-burnt-cluster".into()],
@@ -83,6 +85,7 @@ fn what_a_spec_leaves_out_is_enforced_every_five_minutes_without_limit_token_or_
     let expected = Settings {
         connection,
         resync_interval: Duration::from_mins(5),
+        full_scan_interval: Duration::from_hours(24),
         mode: Mode::Enforce,
         owner_name: "production".into(),
         reclaim_from: Vec::new(),

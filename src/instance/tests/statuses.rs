@@ -1,11 +1,15 @@
 //! The status of an instance.
 
+use std::time::Duration;
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use k8s_openapi::jiff::Timestamp;
 use rstest::rstest;
 
 use crate::api::condition::{self, READY};
-use crate::api::instance::KratosInstanceStatus;
+use crate::api::instance::{ForeignCluster, IdentityCounts, KratosInstanceStatus, LastResync};
 use crate::api::{Reason, Verdict};
+use crate::instance::counts::Resynced;
 use crate::instance::status;
 
 fn next(
@@ -30,8 +34,12 @@ fn what_was_seen_is_written_where_it_belongs() {
         ref conditions,
         ref cluster_id,
         ref schemas,
+        identities,
+        ref foreign_clusters,
+        ref last_resync,
         ref protection,
     } = status;
+    assert_eq!((identities, foreign_clusters.len(), last_resync), (None, 0, &None));
     assert_eq!((observed_generation, last_handled_reconcile_at.as_deref()), (Some(3), Some("asked-now")));
     assert_eq!((cluster_id.as_deref(), schemas.as_slice()), (Some("uid-of-cluster"), &["customer".to_owned()][..]));
     assert!(condition::is_true(conditions, READY) && conditions.len() == 1);
@@ -57,4 +65,38 @@ fn a_request_is_served_once_it_led_somewhere(#[case] reason: Reason, #[case] exp
     let status = next(None, reason, None, 3, 100);
     assert_eq!(status.last_handled_reconcile_at.is_some(), expected);
     assert_eq!(status.observed_generation, Some(3));
+}
+
+fn resynced(managed: u64, foreign: u64, hour: i64) -> Resynced {
+    Resynced {
+        identities: IdentityCounts { managed, drifted: 1, orphaned: 2, unmanaged: 3 },
+        foreign_clusters: vec![ForeignCluster { id: "theirs".into(), identities: foreign }],
+        last: LastResync { started_at: Time(Timestamp::from_second(hour * 3600).unwrap()), requests: 7 },
+    }
+}
+
+#[rstest]
+#[case::the_same_an_hour_later(5, 6, 1, false)]
+#[case::the_same_a_day_later(5, 6, 24, true)]
+#[case::other_counts(4, 6, 1, true)]
+#[case::other_clusters(5, 7, 1, true)]
+#[case::other_counts_sooner_than_a_resync_can_be(4, 6, 0, false)]
+fn a_resync_is_told_where_it_is_news(
+    #[case] managed: u64,
+    #[case] foreign: u64,
+    #[case] hour: i64,
+    #[case] told: bool,
+) {
+    let mut status = KratosInstanceStatus::default();
+    status::note_resync(&mut status, resynced(5, 6, 0), Duration::from_hours(2));
+    let before = status.clone();
+    assert_eq!(before.identities, Some(resynced(5, 6, 0).identities));
+    assert_eq!(
+        (&before.foreign_clusters, &before.last_resync),
+        (&resynced(5, 6, 0).foreign_clusters, &Some(resynced(5, 6, 0).last))
+    );
+    let next = resynced(managed, foreign, hour);
+    status::note_resync(&mut status, next.clone(), Duration::from_hours(2));
+    let expected = if told { Some(next.last) } else { before.last_resync.clone() };
+    assert_eq!((status.last_resync.clone(), status != before), (expected, told));
 }

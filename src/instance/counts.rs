@@ -1,0 +1,153 @@
+//! How many identities there are of which sort, by their marks. Pure but for what it remembers.
+//!
+//! Nobody is accused by a page: an identity whose resource isn't there was perhaps deleted while pages were read, so that
+//! it counts as orphaned once a later read has shown it again.
+
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, HashSet};
+use std::mem;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use uuid::Uuid;
+
+use crate::api::instance::{ForeignCluster, IdentityCounts, LastResync};
+use crate::identity::mark::{Found, Mark};
+
+/// How many other clusters a status names, and how many are told apart while counting.
+const SHOWN_CLUSTERS: usize = 32;
+const COUNTED_CLUSTERS: usize = 1024;
+/// A longer id is none of a cluster.
+const LONGEST_CLUSTER: usize = 64;
+
+/// What an identity is to this operator.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Standing {
+    /// It carries no mark of our owner name.
+    Unmanaged,
+    /// Its mark names a resource of this cluster that is there.
+    Managed,
+    /// Its mark names a resource of this cluster that isn't there.
+    Orphaned,
+    /// The same, and its grace period runs.
+    Leaving,
+    /// Its mark is that of another cluster.
+    Foreign,
+}
+
+/// What an identity is, by its mark. `is_there`: whether the very resource that a mark names exists.
+pub fn standing(found: &Found, owner: &str, cluster: &str, is_there: impl FnOnce(&Mark) -> bool) -> Standing {
+    match found {
+        Found::Mark(mark) if mark.owner != owner => Standing::Unmanaged,
+        Found::Mark(mark) if mark.cluster != cluster => Standing::Foreign,
+        Found::Mark(mark) if mark.delete_after.is_some() => Standing::Leaving,
+        Found::Mark(mark) if is_there(mark) => Standing::Managed,
+        Found::Mark(_) => Standing::Orphaned,
+        Found::Nothing | Found::Unreadable | Found::NoObject => Standing::Unmanaged,
+    }
+}
+
+/// Identities, counted page by page.
+#[derive(Debug, Default)]
+pub struct Tally {
+    managed: u64,
+    unmanaged: u64,
+    orphaned: HashSet<Uuid>,
+    foreign: BTreeMap<String, u64>,
+}
+
+impl Tally {
+    pub fn add(&mut self, standing: Standing, found: &Found, id: &str) {
+        match (standing, found) {
+            (Standing::Managed, _) => self.managed += 1,
+            (Standing::Unmanaged, _) => self.unmanaged += 1,
+            (Standing::Orphaned, _) => self.orphaned.extend(Uuid::parse_str(id)),
+            (Standing::Foreign, Found::Mark(mark)) => self.add_foreign(&mark.cluster),
+            (Standing::Foreign | Standing::Leaving, _) => {}
+        }
+    }
+
+    fn add_foreign(&mut self, cluster: &str) {
+        if let Some(count) = self.foreign.get_mut(cluster) {
+            *count += 1;
+        } else if self.foreign.len() < COUNTED_CLUSTERS && (1..=LONGEST_CLUSTER).contains(&cluster.len()) {
+            self.foreign.insert(cluster.to_owned(), 1);
+        }
+    }
+
+    /// Those that seem orphaned and weren't before, taken out: to be read once more, and added again.
+    pub fn take_suspects(&mut self, before: &HashSet<Uuid>) -> Vec<Uuid> {
+        self.orphaned.extract_if(|id| !before.contains(id)).collect()
+    }
+
+    /// The clusters with the most identities.
+    fn foreign_clusters(&self) -> Vec<ForeignCluster> {
+        let clusters = self.foreign.iter().map(|(id, count)| ForeignCluster { id: id.clone(), identities: *count });
+        let mut clusters: Vec<_> = clusters.collect();
+        clusters.sort_by_key(|cluster| Reverse(cluster.identities));
+        clusters.truncate(SHOWN_CLUSTERS);
+        clusters.sort_by(|one, other| one.id.cmp(&other.id));
+        clusters
+    }
+}
+
+/// What the last resync came to, as a status says it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Resynced {
+    pub identities: IdentityCounts,
+    pub foreign_clusters: Vec<ForeignCluster>,
+    pub last: LastResync,
+}
+
+/// The counts of an instance.
+#[derive(Debug, Default)]
+pub struct Counts(Mutex<State>);
+
+#[derive(Debug, Default)]
+struct State {
+    resynced: Option<Resynced>,
+    orphaned: HashSet<Uuid>,
+    /// How often drift was corrected since the last resync.
+    corrected: u64,
+}
+
+impl Counts {
+    /// Somebody's drift is being corrected.
+    pub fn corrected(&self) {
+        self.state().corrected += 1;
+    }
+
+    /// Those that the last complete listing has shown orphaned.
+    pub fn orphaned(&self) -> HashSet<Uuid> {
+        self.state().orphaned.clone()
+    }
+
+    /// A complete listing ended. `drifted`: how many differ and aren't corrected.
+    pub fn listed(&self, tally: Tally, drifted: u64, last: LastResync) {
+        let foreign_clusters = tally.foreign_clusters();
+        let Tally { managed, unmanaged, orphaned, foreign: _ } = tally;
+        let mut state = self.state();
+        let drifted = drifted + mem::take(&mut state.corrected);
+        let identities = IdentityCounts { managed, drifted, orphaned: orphaned.len() as u64, unmanaged };
+        state.orphaned = orphaned;
+        state.resynced = Some(Resynced { identities, foreign_clusters, last });
+    }
+
+    /// What is ours was read by ids, which says nothing of others.
+    pub fn read_by_ids(&self, managed: u64, drifted: u64, last: LastResync) {
+        let mut state = self.state();
+        let drifted = drifted + mem::take(&mut state.corrected);
+        if let Some(resynced) = &mut state.resynced {
+            resynced.identities = IdentityCounts { managed, drifted, ..resynced.identities };
+            resynced.last = last;
+        }
+    }
+
+    /// What the last resync came to.
+    pub fn resynced(&self) -> Option<Resynced> {
+        self.state().resynced.clone()
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

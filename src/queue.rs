@@ -1,0 +1,194 @@
+//! Who goes first: which resources are to be looked at, and in what order. Pure; time is an argument.
+//!
+//! A resource is at most once waiting and at most once in work. Three priorities; within one, namespaces take turns, and
+//! within a namespace whoever came first goes first.
+
+use std::collections::{BTreeMap, HashMap};
+use std::ops::Bound::{Excluded, Unbounded};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use crate::place::Place;
+
+/// Why a look is asked for, the least urgent first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Priority {
+    /// Nobody waits: a regular look, drift, a process that starts and finds all as it was.
+    Routine,
+    /// What it waited for has come: an instance, a Secret, a listing, a time.
+    Arrived,
+    /// A person did something: a new resource, a new generation, a deletion, a request.
+    Person,
+}
+
+/// When a look is to be repeated if nobody asks for one earlier.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Next {
+    WhenAsked,
+    After(Duration),
+}
+
+const PRIORITIES: usize = 3;
+/// So often in a row others may go before a priority that has somebody waiting; then it is its turn. Less than this
+/// would cost people time, more would let drift stay while people are busy.
+const PATIENCE: u32 = 16;
+
+/// See the module.
+#[derive(Debug, Default)]
+pub struct Queue {
+    /// Of all that are waiting, in work, or due later; nothing of any other.
+    states: HashMap<Arc<Place>, State>,
+    lanes: [Lane; PRIORITIES],
+    due: BTreeMap<(Instant, u64), Arc<Place>>,
+    next_ticket: u64,
+}
+
+#[derive(Debug)]
+enum State {
+    Waiting {
+        priority: Priority,
+        ticket: u64,
+    },
+    /// `again`: asked for meanwhile.
+    InWork {
+        again: Option<Priority>,
+    },
+    Due {
+        at: Instant,
+        ticket: u64,
+    },
+}
+
+/// Those of one priority.
+#[derive(Debug, Default)]
+struct Lane {
+    /// By namespace, by ticket. No namespace without anybody.
+    waiting: BTreeMap<String, BTreeMap<u64, Arc<Place>>>,
+    /// The namespace that had its turn last; the next is the one that follows by name.
+    last: String,
+    /// How often in a row others went first while somebody waited here.
+    passed_over: u32,
+}
+
+impl Queue {
+    /// Asks for a look now. What is due later is forgotten; what is in work is looked at again afterwards; what waits
+    /// already keeps its place, or goes to the end of a higher priority.
+    pub fn ask(&mut self, place: &Place, priority: Priority) {
+        match self.states.get_mut(place) {
+            Some(State::InWork { again }) => *again = (*again).max(Some(priority)),
+            Some(State::Waiting { priority: before, .. }) if *before >= priority => {}
+            _ => {
+                let place = self.withdraw(place).unwrap_or_else(|| Arc::new(place.clone()));
+                self.wait(place, priority);
+            }
+        }
+    }
+
+    /// The next one to be looked at, of at least this priority; it is in work from now on.
+    pub fn take(&mut self, least: Priority) -> Option<(Arc<Place>, Priority)> {
+        let priority = self.next_priority(least)?;
+        for lane in &mut self.lanes {
+            lane.passed_over = if lane.waiting.is_empty() { 0 } else { lane.passed_over.saturating_add(1) };
+        }
+        let lane = &mut self.lanes[priority as usize];
+        lane.passed_over = 0;
+        let place = lane.take()?;
+        self.states.insert(Arc::clone(&place), State::InWork { again: None });
+        Some((place, priority))
+    }
+
+    /// A look is over. `at`: when the next one is due by itself; what was asked for meanwhile comes at once instead.
+    pub fn done(&mut self, place: &Arc<Place>, at: Option<Instant>) {
+        let Some(State::InWork { again }) = self.states.remove(place) else { return };
+        match (again, at) {
+            (Some(priority), _) => self.wait(Arc::clone(place), priority),
+            (None, Some(at)) => self.put_off(Arc::clone(place), at),
+            (None, None) => {}
+        }
+    }
+
+    /// Has those wait whose time has come.
+    pub fn release(&mut self, now: Instant) {
+        while let Some(first) = self.due.first_entry().filter(|first| first.key().0 <= now) {
+            let place = first.remove();
+            self.wait(place, Priority::Arrived);
+        }
+    }
+
+    /// When the next one is due.
+    pub fn next_due(&self) -> Option<Instant> {
+        self.due.first_key_value().map(|((at, _), _)| *at)
+    }
+
+    /// How many wait.
+    pub fn waiting(&self) -> usize {
+        self.lanes.iter().flat_map(|lane| lane.waiting.values()).map(BTreeMap::len).sum()
+    }
+
+    /// The highest one with somebody waiting, unless a lower one was passed over too often.
+    fn next_priority(&self, least: Priority) -> Option<Priority> {
+        let all = [Priority::Person, Priority::Arrived, Priority::Routine].into_iter();
+        let mut able = all.filter(|priority| *priority >= least && !self.lane(*priority).waiting.is_empty());
+        let first = able.next()?;
+        Some(able.find(|priority| self.lane(*priority).passed_over >= PATIENCE).unwrap_or(first))
+    }
+
+    fn lane(&self, priority: Priority) -> &Lane {
+        &self.lanes[priority as usize]
+    }
+
+    fn wait(&mut self, place: Arc<Place>, priority: Priority) {
+        let ticket = self.ticket();
+        let lane = &mut self.lanes[priority as usize].waiting;
+        match lane.get_mut(&place.namespace) {
+            Some(namespace) => drop(namespace.insert(ticket, Arc::clone(&place))),
+            None => drop(lane.insert(place.namespace.clone(), BTreeMap::from([(ticket, Arc::clone(&place))]))),
+        }
+        self.states.insert(place, State::Waiting { priority, ticket });
+    }
+
+    fn put_off(&mut self, place: Arc<Place>, at: Instant) {
+        let ticket = self.ticket();
+        self.due.insert((at, ticket), Arc::clone(&place));
+        self.states.insert(place, State::Due { at, ticket });
+    }
+
+    /// Takes one that waits, or is due later, out.
+    fn withdraw(&mut self, place: &Place) -> Option<Arc<Place>> {
+        let (place, state) = self.states.remove_entry(place)?;
+        match state {
+            State::Waiting { priority, ticket } => self.lanes[priority as usize].remove(&place.namespace, ticket),
+            State::Due { at, ticket } => drop(self.due.remove(&(at, ticket))),
+            State::InWork { .. } => {}
+        }
+        Some(place)
+    }
+
+    fn ticket(&mut self) -> u64 {
+        self.next_ticket += 1;
+        self.next_ticket
+    }
+}
+
+impl Lane {
+    fn take(&mut self) -> Option<Arc<Place>> {
+        let after = self.waiting.range::<str, _>((Excluded(self.last.as_str()), Unbounded)).next();
+        let (namespace, tickets) = after.or_else(|| self.waiting.first_key_value())?;
+        let (ticket, place) = tickets.first_key_value()?;
+        let (namespace, ticket, place) = (namespace.clone(), *ticket, Arc::clone(place));
+        self.remove(&namespace, ticket);
+        self.last = namespace;
+        Some(place)
+    }
+
+    fn remove(&mut self, namespace: &str, ticket: u64) {
+        let Some(tickets) = self.waiting.get_mut(namespace) else { return };
+        tickets.remove(&ticket);
+        if tickets.is_empty() {
+            self.waiting.remove(namespace);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

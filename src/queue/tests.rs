@@ -1,0 +1,233 @@
+//! The queue's order as tables, and what holds whatever is asked for.
+
+use std::collections::{HashMap, HashSet};
+use std::time::Duration;
+
+use proptest::prelude::*;
+
+use super::*;
+
+fn place(text: &str) -> Place {
+    text.parse().expect("a place")
+}
+
+/// Takes all, as namespace/name.
+fn drain(queue: &mut Queue) -> Vec<String> {
+    std::iter::from_fn(|| queue.take(Priority::Routine)).map(|(place, _)| place.to_string()).collect()
+}
+
+#[test]
+fn what_a_person_did_goes_first_then_what_has_come_then_the_rest() {
+    let mut queue = Queue::default();
+    queue.ask(&place("a/drifted"), Priority::Routine);
+    queue.ask(&place("a/opened"), Priority::Arrived);
+    queue.ask(&place("a/applied"), Priority::Person);
+    assert_eq!(drain(&mut queue), ["a/applied", "a/opened", "a/drifted"]);
+}
+
+#[test]
+fn namespaces_take_turns_and_within_one_the_first_goes_first() {
+    let mut queue = Queue::default();
+    for text in ["a/z", "a/y", "a/x", "b/only", "c/2", "c/1"] {
+        queue.ask(&place(text), Priority::Person);
+    }
+    assert_eq!(drain(&mut queue), ["a/z", "b/only", "c/2", "a/y", "c/1", "a/x"]);
+}
+
+#[test]
+fn a_single_one_does_not_wait_for_the_thousands_of_another_namespace() {
+    let mut queue = Queue::default();
+    for number in 0..10_000 {
+        queue.ask(&Place::new("many", format!("number-{number}")), Priority::Person);
+    }
+    for _ in 0..10 {
+        queue.take(Priority::Routine);
+    }
+    queue.ask(&place("few/ada"), Priority::Person);
+    assert_eq!(queue.take(Priority::Routine).unwrap().0.to_string(), "few/ada");
+    assert_eq!(queue.waiting(), 9_990);
+}
+
+#[test]
+fn who_waits_already_goes_up_but_never_down() {
+    let mut queue = Queue::default();
+    for text in ["a/first", "a/second"] {
+        queue.ask(&place(text), Priority::Arrived);
+    }
+    queue.ask(&place("a/first"), Priority::Routine);
+    queue.ask(&place("a/second"), Priority::Person);
+    queue.ask(&place("a/second"), Priority::Person);
+    assert_eq!(queue.waiting(), 2);
+    assert_eq!(drain(&mut queue), ["a/second", "a/first"]);
+}
+
+#[test]
+fn what_is_asked_for_while_in_work_is_done_again_as_urgently_as_was_asked() {
+    let mut queue = Queue::default();
+    let now = Instant::now();
+    queue.ask(&place("a/ada"), Priority::Routine);
+    let (ada, _) = queue.take(Priority::Routine).unwrap();
+    for priority in [Priority::Arrived, Priority::Person, Priority::Routine] {
+        queue.ask(&ada, priority);
+    }
+    assert!(queue.take(Priority::Routine).is_none(), "it is in work");
+    queue.done(&ada, Some(now + Duration::from_secs(9)));
+    assert_eq!(queue.take(Priority::Routine), Some((Arc::clone(&ada), Priority::Person)));
+    assert_eq!(queue.next_due(), None, "the ask came instead");
+    queue.done(&ada, None);
+    assert!(queue.states.is_empty(), "nothing is kept of one that is idle");
+}
+
+#[test]
+fn what_is_due_comes_at_its_time_or_when_asked_for_and_then_once() {
+    let mut queue = Queue::default();
+    let now = Instant::now();
+    let later = |seconds| now + Duration::from_secs(seconds);
+    for (name, seconds) in [("ada", 5), ("bob", 2)] {
+        queue.ask(&Place::new("a", name), Priority::Person);
+        let (taken, _) = queue.take(Priority::Routine).unwrap();
+        queue.done(&taken, Some(later(seconds)));
+    }
+    assert_eq!(queue.next_due(), Some(later(2)));
+    queue.release(later(1));
+    assert_eq!(queue.waiting(), 0);
+    queue.release(later(2));
+    assert_eq!(
+        queue.take(Priority::Routine).map(|(place, by)| (place.name.clone(), by)),
+        Some(("bob".into(), Priority::Arrived))
+    );
+    queue.ask(&place("a/ada"), Priority::Routine);
+    assert_eq!(queue.next_due(), None);
+    queue.release(later(9));
+    assert_eq!(drain(&mut queue), ["a/ada"]);
+}
+
+#[test]
+fn nobody_starves_while_people_are_busy() {
+    let mut queue = Queue::default();
+    queue.ask(&place("a/drifted"), Priority::Routine);
+    queue.ask(&place("a/opened"), Priority::Arrived);
+    let taken: Vec<_> = (0..40)
+        .map(|number| {
+            queue.ask(&Place::new("a", format!("applied-{number}")), Priority::Person);
+            queue.take(Priority::Routine).unwrap().1
+        })
+        .collect();
+    let at = |priority| taken.iter().position(|taken| *taken == priority);
+    assert_eq!(at(Priority::Arrived), Some(PATIENCE as usize));
+    assert_eq!(at(Priority::Routine), Some(PATIENCE as usize + 1));
+}
+
+#[test]
+fn places_kept_for_people_are_given_to_nobody_else() {
+    let mut queue = Queue::default();
+    queue.ask(&place("a/drifted"), Priority::Routine);
+    queue.ask(&place("a/opened"), Priority::Arrived);
+    assert!(queue.take(Priority::Person).is_none());
+    queue.ask(&place("a/applied"), Priority::Person);
+    assert_eq!(queue.take(Priority::Person).unwrap().0.name, "applied");
+}
+
+#[derive(Clone, Debug)]
+enum Act {
+    Ask(u8, u8, u8),
+    Take(u8),
+    Done(u8, Option<u8>),
+    Pass(u8),
+}
+
+fn priority(number: u8) -> Priority {
+    [Priority::Routine, Priority::Arrived, Priority::Person][usize::from(number % 3)]
+}
+
+fn act() -> impl Strategy<Value = Act> {
+    prop_oneof![
+        4 => (0..3_u8, 0..4_u8, 0..3_u8).prop_map(|(namespace, name, priority)| Act::Ask(namespace, name, priority)),
+        3 => (0..3_u8).prop_map(Act::Take),
+        3 => (any::<u8>(), proptest::option::of(0..20_u8)).prop_map(|(which, after)| Act::Done(which, after)),
+        1 => (0..10_u8).prop_map(Act::Pass),
+    ]
+}
+
+proptest! {
+    /// A model of what is owed: each ask is followed by a look that begins after it, and no two looks at one resource
+    /// overlap.
+    #[test]
+    fn no_ask_is_lost_and_nothing_is_in_work_twice(acts in proptest::collection::vec(act(), 1..200)) {
+        let mut queue = Queue::default();
+        let mut now = Instant::now();
+        let mut owed: HashMap<Place, Priority> = HashMap::new();
+        let mut due: HashMap<Place, Instant> = HashMap::new();
+        let mut in_work: Vec<Arc<Place>> = Vec::new();
+        for act in acts {
+            match act {
+                Act::Ask(namespace, name, number) => {
+                    let place = Place::new(format!("n{namespace}"), format!("r{name}"));
+                    queue.ask(&place, priority(number));
+                    due.remove(&place);
+                    let owes = owed.entry(place).or_insert(Priority::Routine);
+                    *owes = (*owes).max(priority(number));
+                }
+                Act::Take(least) => {
+                    let least = priority(least);
+                    let able: HashSet<_> = owed.iter().filter(|(place, by)| **by >= least && !in_work.iter().any(|other| **other == **place)).map(|(place, _)| place.clone()).collect();
+                    match queue.take(least) {
+                        Some((place, by)) => {
+                            prop_assert!(able.contains(&*place), "{place} isn't waiting, or is in work");
+                            prop_assert_eq!(owed.remove(&*place), Some(by));
+                            in_work.push(place);
+                        }
+                        None => prop_assert!(able.is_empty(), "{able:?} wait and nobody is taken"),
+                    }
+                }
+                Act::Done(which, after) => {
+                    if !in_work.is_empty() {
+                        let place = in_work.swap_remove(usize::from(which) % in_work.len());
+                        let at = after.map(|after| now + Duration::from_secs(after.into()));
+                        queue.done(&place, at);
+                        if let Some(at) = at && !owed.contains_key(&*place) {
+                            due.insert((*place).clone(), at);
+                        }
+                    }
+                }
+                Act::Pass(seconds) => {
+                    now += Duration::from_secs(seconds.into());
+                    queue.release(now);
+                    for (place, _) in due.extract_if(|_, at| *at <= now) {
+                        owed.insert(place, Priority::Arrived);
+                    }
+                }
+            }
+            prop_assert_eq!(queue.next_due(), due.values().min().copied());
+            let waiting = owed.keys().filter(|place| !in_work.iter().any(|other| **other == **place)).count();
+            prop_assert_eq!(queue.waiting(), waiting);
+            prop_assert_eq!(queue.states.len(), waiting + in_work.len() + due.len());
+        }
+    }
+
+    /// A namespace waits for at most one of each other namespace, however many those have.
+    #[test]
+    fn between_two_of_a_namespace_comes_at_most_one_of_each_other(sizes in proptest::collection::vec(1..20_usize, 2..6)) {
+        let mut queue = Queue::default();
+        for (namespace, size) in sizes.iter().enumerate() {
+            for name in 0..*size {
+                queue.ask(&Place::new(format!("n{namespace}"), name.to_string()), Priority::Arrived);
+            }
+        }
+        let order: Vec<_> = std::iter::from_fn(|| queue.take(Priority::Routine)).map(|(place, _)| place.namespace.clone()).collect();
+        prop_assert_eq!(order.len(), sizes.iter().sum::<usize>());
+        for namespace in 0..sizes.len() {
+            let own = format!("n{namespace}");
+            let mut between: HashMap<&str, usize> = HashMap::new();
+            for (index, other) in order.iter().enumerate() {
+                if *other == own {
+                    between.clear();
+                } else if order[index..].contains(&own) {
+                    let count = between.entry(other).or_default();
+                    *count += 1;
+                    prop_assert!(*count <= 1, "{other} twice before {own} in {order:?}");
+                }
+            }
+        }
+    }
+}
