@@ -14,7 +14,6 @@ use serde_json::{Value, json};
 use crate::scene::{Cluster, Scene, Server, WITHIN, id_of, merge, message_of};
 use crate::testenv::faults::Answer;
 use crate::testenv::kratos::{Kratos, Options};
-use crate::testenv::operator::Operator;
 use crate::testenv::process::eventually;
 
 const LINK: &str = "POST /admin/recovery/link";
@@ -387,7 +386,7 @@ async fn without_recovery() -> Scene {
     let kratos = Kratos::start(Options { recovery: false, ..Options::default() }).await.expect("Kratos starts");
     let cluster = Arc::new(Cluster::start().await);
     let namespace = "without-recovery".to_owned();
-    let operator = Operator::start(cluster.operator(vec![namespace.clone()])).expect("the operator starts");
+    let operator = cluster.start_operator(vec![namespace.clone()]);
     Scene::set(cluster, Server::Own(Arc::new(kratos)), Some(operator), namespace).await
 }
 
