@@ -40,7 +40,8 @@ struct State {
     noted: Vec<(Instant, Place, String)>,
     /// A listing that begins at or after each of these is wanted.
     wanted: BTreeSet<Instant>,
-    /// Whose create may be under way until when, as far as no listing that began later has settled it.
+    /// Whose create may have been under way until when; kept until a listing that began later, so that of many only the
+    /// first few are looked up.
     unsettled: HashMap<Place, Instant>,
     failed: u32,
     retry_at: Option<Instant>,
@@ -92,7 +93,6 @@ impl Listing {
     /// Notes an identity that we just made or took back, so that it is found before the next listing.
     pub fn note(&self, place: &Place, id: &str) {
         let mut state = self.state();
-        state.unsettled.remove(place);
         if add(&mut state.by_place, place, id) {
             state.noted.push((Instant::now(), place.clone(), id.to_owned()));
         }
