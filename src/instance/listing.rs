@@ -46,7 +46,8 @@ struct State {
     noted: Vec<(Instant, PlaceKey, Uuid)>,
     /// A listing that begins at or after each of these is wanted.
     wanted: BTreeSet<Instant>,
-    /// Whose create may be under way until when, as far as no listing that began later has settled it.
+    /// Whose create may have been under way until when; kept until a listing that began later, so that of many only the
+    /// first few are looked up.
     unsettled: HashMap<Place, Instant>,
     failed: u32,
     retry_at: Option<Instant>,
@@ -105,7 +106,6 @@ impl Listing {
         // Kratos has no other ids.
         let Ok(id) = Uuid::parse_str(id) else { return };
         let mut state = self.state();
-        state.unsettled.remove(place);
         if state.by_place.insert((place.key(), id)) {
             state.noted.push((Instant::now(), place.key(), id));
         }

@@ -84,7 +84,7 @@ async fn a_thousand_at_once_share_requests_and_cost_nothing_beyond_them() {
     let scene = Scene::shared().await;
     // They wait for an instance that doesn't answer yet.
     scene.proxy.down();
-    let spec = scene.instance_spec(json!({"requestTimeout": "30s"}));
+    let spec = scene.instance_spec(json!({"requestTimeout": "30s", "resyncInterval": "10s"}));
     scene.apply_instance(&scene.namespace, "default", spec).await;
     apply(&scene, COUNT, |number| customer(&scene, number)).await;
     scene.count_from_now();
@@ -107,10 +107,8 @@ async fn a_thousand_at_once_share_requests_and_cost_nothing_beyond_them() {
     assert_eq!(writes.len() - statuses, COUNT, "one finalizer each");
     assert!(statuses <= COUNT + COUNT, "{statuses}");
 
-    // What is remembered of them is what a listing shows: the next resync reads none of them.
-    let resync = scene.instance_spec(json!({"requestTimeout": "30s", "resyncInterval": "10s"}));
+    // What is remembered of them is what a listing shows: a resync reads none of them.
     scene.count_from_now();
-    scene.apply_instance(&scene.namespace, "default", resync).await;
     let listed = eventually("it is listed twice", WITHIN, async || (pages(&scene) > 2 * COUNT / 500).then_some(()));
     listed.await.expect("it is listed");
     assert_eq!(count_of(&scene, READ), 0, "{:?}", scene.proxy.counts());
