@@ -14,6 +14,7 @@ use crate::events::Events;
 use crate::identity::adopt::Turns;
 use crate::identity::memory::Memory;
 use crate::identity::password::DigestKey;
+use crate::identity::urgency;
 use crate::instance::Registry;
 use crate::latest::Latest;
 use crate::place::Place;
@@ -41,6 +42,14 @@ pub struct Options {
     pub require_secret_label: bool,
 }
 
+/// Each is set once the first complete list of its kind is in the store. (A store's own way to wait wakes one waiter only.)
+#[derive(Debug, Default)]
+pub struct Listed {
+    pub identities: SetOnce<()>,
+    pub instances: SetOnce<()>,
+    pub namespaces: SetOnce<()>,
+}
+
 /// Everything that reconciles share.
 pub struct Context {
     pub client: kube::Client,
@@ -48,8 +57,7 @@ pub struct Context {
     /// Uid of this cluster's kube-system namespace.
     pub cluster_id: String,
     pub identities: Store<IdentityObject>,
-    /// Set once the first complete list of them is in the store. (The store's own way to wait wakes one waiter only.)
-    pub identities_listed: SetOnce<()>,
+    pub listed: Listed,
     pub instances: Store<InstanceObject>,
     pub policies: Store<PolicyObject>,
     pub namespaces: Store<PartialObjectMeta<Namespace>>,
@@ -65,6 +73,18 @@ pub struct Context {
     pub operator_key: OnceLock<Arc<DigestKey>>,
     pub pokes: Pokes,
     pub events: Events,
+}
+
+impl Context {
+    /// Asks for a look at resources that waited for something that has come. A person who waits goes first still.
+    pub fn ask_waiting(&self, places: impl IntoIterator<Item = Place>) {
+        for place in places {
+            let object = self.identities.get(&ObjectRef::new(&place.name).within(&place.namespace));
+            let resource = object.as_deref().and_then(|object| object.0.as_ref().ok());
+            let urgency = resource.map_or(Priority::Arrived, urgency::listed);
+            self.pokes.identities([place], urgency.max(Priority::Arrived));
+        }
+    }
 }
 
 /// Asks for reconciles.

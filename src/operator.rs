@@ -13,14 +13,13 @@ use kube::runtime::reflector::{self, ObjectRef};
 use kube::runtime::watcher::{self, Event, watcher};
 use kube::{Api, Resource, ResourceExt};
 use serde::de::DeserializeOwned;
-use tokio::sync::SetOnce;
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 use tokio_util::sync::CancellationToken;
 
 use crate::api::{self, IDENTITY_FINALIZER, INSTANCE_FINALIZER};
 use crate::backoff;
 use crate::changes::{Changes, Labels};
-use crate::context::{Context, IdentityObject, InstanceObject, Options, Pokes, PolicyObject};
+use crate::context::{Context, IdentityObject, InstanceObject, Listed, Options, Pokes, PolicyObject};
 use crate::events::Events;
 use crate::identity::adopt::Turns;
 use crate::identity::memory::Memory;
@@ -65,7 +64,7 @@ pub async fn run(client: kube::Client, options: Options, concurrency: u16, stop:
         options,
         cluster_id,
         identities: identities.clone(),
-        identities_listed: SetOnce::new(),
+        listed: Listed::default(),
         instances: instances.clone(),
         namespaces: namespaces.clone(),
         policies,
@@ -101,6 +100,9 @@ pub async fn run(client: kube::Client, options: Options, concurrency: u16, stop:
                     for namespace in labels.news(&event) {
                         seen.pokes.identities(within(&namespace, &seen), Priority::Arrived);
                     }
+                    if matches!(event, Event::InitDone) {
+                        let _ = seen.listed.namespaces.set(());
+                    }
                 }
                 Err(error) => tracing::warn!(%error, "watching namespaces failed; it is tried again"),
             }
@@ -115,8 +117,8 @@ pub async fn run(client: kube::Client, options: Options, concurrency: u16, stop:
         .for_each(|result| log("KratosInstance", &result));
     let identity_controller = async {
         // An instance or a namespace that the watch hasn't brought yet must not be taken for one that isn't there.
-        let ready = future::try_join(instances.wait_until_ready(), namespaces.wait_until_ready());
-        if stop.run_until_cancelled(ready).await.is_none_or(|ready| ready.is_err()) {
+        let ready = future::join(context.listed.instances.wait(), context.listed.namespaces.wait());
+        if stop.run_until_cancelled(ready).await.is_none() {
             return;
         }
         workers::run("KratosIdentity", &asks, concurrency.into(), &stop, |place| look(place, &context)).await;
@@ -139,12 +141,9 @@ async fn run_policies(
     stop: CancellationToken,
 ) {
     // Labels and marks are looked up in what the other watches have brought.
-    let ready = future::try_join3(
-        context.instances.wait_until_ready(),
-        context.namespaces.wait_until_ready(),
-        context.identities.wait_until_ready(),
-    );
-    if stop.run_until_cancelled(ready).await.is_none_or(|ready| ready.is_err()) {
+    let Listed { identities, instances, namespaces } = &context.listed;
+    let ready = future::join3(instances.wait(), namespaces.wait(), identities.wait());
+    if stop.run_until_cancelled(ready).await.is_none() {
         return;
     }
     let seen = Arc::clone(&context);
@@ -256,7 +255,7 @@ fn identity_seen(event: &watcher::Result<Event<IdentityObject>>, context: &Conte
         Ok(Event::Apply(object) | Event::InitApply(object)) => context.latest_identities.caught_up(object),
         Ok(Event::InitDone) => {
             // Later lists find it set already.
-            let _ = context.identities_listed.set(());
+            let _ = context.listed.identities.set(());
             forget_gone(context);
         }
         Ok(_) => {}
@@ -308,7 +307,10 @@ fn instance_seen(event: &watcher::Result<Event<InstanceObject>>, context: &Conte
             context.pokes.identities(references::referring(context, &place), Priority::Arrived);
         }
         Ok(Event::Apply(object) | Event::InitApply(object)) => context.latest_instances.caught_up(object),
-        Ok(Event::InitDone) => forget_gone(context),
+        Ok(Event::InitDone) => {
+            let _ = context.listed.instances.set(());
+            forget_gone(context);
+        }
         Ok(_) => {}
         Err(error) => tracing::warn!(%error, "watching KratosInstance failed; it is tried again"),
     }

@@ -178,7 +178,7 @@ pub(super) fn take_census(
 /// Persists and answers until the instance is gone, or isn't the one any more that `shared` belongs to.
 pub(super) async fn keep_protecting(place: Place, shared: Arc<Shared>, context: Arc<Context>) {
     // What is being deleted must be known first.
-    if shared.stopped.run_until_cancelled(context.identities_listed.wait()).await.is_none() {
+    if shared.stopped.run_until_cancelled(context.listed.identities.wait()).await.is_none() {
         return;
     }
     while let Some(handle) = current(&place, &shared, &context) {

@@ -25,7 +25,6 @@ use crate::kratos::{Batcher, Error, IdentityFilter};
 use crate::kube_write;
 use crate::place::Place;
 use crate::policy::poke;
-use crate::queue::Priority;
 
 /// How often a Secret or `ConfigMap` that isn't there, or of no use, is looked for.
 const LOOK_FOR_SECRETS: Duration = Duration::from_secs(5);
@@ -59,10 +58,10 @@ pub async fn reconcile(object: Arc<InstanceObject>, context: Arc<Context>) -> Re
     let written = write_status(instance, &verdict, &handle, &context).await;
     // Whether or not that can be written: whoever waits for this is looked at.
     if is_new {
-        context.pokes.identities(references::referring(&context, &place), Priority::Arrived);
+        context.ask_waiting(references::referring(&context, &place));
         poke::instance_changed(&context, &place);
     } else if opened {
-        context.pokes.identities(handle.shared.waiting.take(), Priority::Arrived);
+        context.ask_waiting(handle.shared.waiting.take());
     }
     written?;
     let again = handle.shared.gate.probe_in();
@@ -88,7 +87,7 @@ async fn hold(instance: &KratosInstance, place: &Place, context: &Context) -> Re
 /// Removes the finalizer where nothing that carries ours refers to the instance. Returns whether it is gone.
 async fn put_down(instance: &impl Resource, place: &Place, context: &Context) -> Result<bool, kube::Error> {
     // A process that has just started hasn't seen who refers to it.
-    if !context.identities_listed.initialized() {
+    if !context.listed.identities.initialized() {
         return Ok(false);
     }
     // The watch first, which costs nothing; then a live read, because the instance may go on its answer.
@@ -245,7 +244,7 @@ async fn unusable(
     context.registry.set(place.clone(), Entry::Unusable(verdict.clone()));
     let written = write(instance, &verdict, (None, None), context).await;
     if is_news {
-        context.pokes.identities(references::referring(context, &place), Priority::Arrived);
+        context.ask_waiting(references::referring(context, &place));
         poke::instance_changed(context, &place);
     }
     written?;

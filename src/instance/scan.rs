@@ -54,7 +54,7 @@ async fn when_due(handle: &Handle, context: &Context) {
     tokio::time::sleep_until(due.into()).await;
     handle.shared.gate.opened().await;
     // What the listing is compared with must be known.
-    context.identities_listed.wait().await;
+    context.listed.identities.wait().await;
 }
 
 /// One read of what is ours, and what follows from it.
@@ -83,7 +83,7 @@ async fn resync(place: &Place, shared: &Arc<Shared>, context: &Context) {
             context.pokes.identities(references::at(context, &changed), Priority::Routine);
             // Where identities are missed they would only wait on.
             if !protect::misses_identities(&handle, context) {
-                context.pokes.identities(shared.waiting.take(), Priority::Arrived);
+                context.ask_waiting(shared.waiting.take());
             }
         }
         Err(error) => {

@@ -97,7 +97,7 @@ async fn crds_prints_what_kubernetes_accepts_and_writes_what_is_shipped() {
     let arguments = ["apply", "--server-side", "--force-conflicts", "--dry-run=server", "-o", "name", "-f"];
     let arguments = arguments.into_iter().chain([printed.to_str().expect("plain")]);
     let accepted = scene.cluster.plane.kubectl().run(arguments).await.expect("it is accepted");
-    assert_eq!(accepted.lines().count(), 2, "{accepted}");
+    assert_eq!(accepted.lines().count(), 3, "{accepted}");
 
     let written = directory.path().join("written");
     let output = output(&["crds", "--output", written.to_str().expect("plain")]);

@@ -7,7 +7,7 @@ use crate::scene::{Scene, id_of};
 const READ: &str = "GET /admin/identities/{id}";
 /// More than there are places.
 const MANY: usize = 40;
-/// Places that aren't kept for people, of the sixteen that there are.
+/// Places that aren't kept for people, of the sixteen that the operator is given.
 const PLACES: usize = 14;
 
 #[tokio::test]
@@ -28,7 +28,8 @@ async fn a_person_is_served_while_every_place_for_the_rest_is_taken_and_many_wai
     scene.operator().stop().expect("it stops");
     let reads = scene.proxy.on_where(is_of_the_rest.clone()).hold();
     scene.count_from_now();
-    scene.operator().restart().expect("it starts");
+    let sixteen = ["--concurrency", "16"].map(str::to_owned);
+    scene.operator().restart_with(|settings| settings.arguments.extend(sixteen)).expect("it starts");
     reads.held_times(PLACES).await;
 
     scene.identity("new", spec("new")).await;
