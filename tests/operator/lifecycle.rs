@@ -95,3 +95,21 @@ async fn drift_of_what_is_owned_is_corrected_and_the_users_own_changes_are_kept(
     let corrected = corrected.await.expect("drift is corrected");
     assert_eq!(corrected.traits["newsletter"], true);
 }
+
+#[tokio::test]
+async fn a_deactivation_that_a_write_under_way_undoes_is_done_again() {
+    let scene = Scene::settled().await;
+    scene.identity("ada", json!({"schemaID": "customer", "traits": {"email": "ada@undone-once.example"}})).await;
+    let ada = scene.ready("ada").await;
+    let token = scene.logged_in(&ada, "ada@undone-once.example").await;
+    let ends = scene.proxy.on("DELETE /admin/identities/{id}/sessions").once().hold();
+    scene.patch("ada", json!({"spec": {"state": "Inactive"}})).await;
+    ends.held().await;
+    assert_eq!(scene.in_kratos(&ada).await.state, State::Inactive);
+    // As a user's own request does that was under way: it writes the whole identity back as it was.
+    scene.change_in_kratos(&ada, "/state", json!("active")).await;
+    ends.release();
+    let ada = scene.ready("ada").await;
+    assert_eq!(scene.in_kratos(&ada).await.state, State::Inactive);
+    assert!(!scene.is_logged_in(&token).await);
+}
