@@ -81,7 +81,7 @@ fn count_of(scene: &Scene, label: &str) -> usize {
 #[tokio::test]
 async fn a_thousand_at_once_share_requests_and_cost_nothing_beyond_them() {
     const COUNT: usize = 1000;
-    let scene = Scene::shared().await;
+    let scene = Scene::own().await;
     // They wait for an instance that doesn't answer yet.
     scene.proxy.down();
     let spec = scene.instance_spec(json!({"requestTimeout": "30s", "resyncInterval": "10s"}));
@@ -149,7 +149,8 @@ fn guilty(scene: &Scene, kind: usize, number: usize) -> (Value, &'static str) {
 #[tokio::test]
 async fn the_guilty_among_many_are_refused_and_all_others_are_made(#[case] count: usize) {
     const COUNT: usize = 500;
-    let scene = Scene::settled().await;
+    let scene = Scene::own().await.with_instance().await;
+    scene.settle().await;
     let taken = kratos_operator::kratos::CreateIdentity {
         schema_id: "customer".into(),
         traits: json!({"email": format!("taken@{}.example", scene.namespace)}),
@@ -182,7 +183,7 @@ async fn the_guilty_among_many_are_refused_and_all_others_are_made(#[case] count
 #[tokio::test]
 async fn a_batch_without_an_answer_is_settled_by_a_listing(#[case] is_carried_out: bool) {
     const COUNT: usize = 60;
-    let scene = Scene::shared().await;
+    let scene = Scene::own().await;
     scene.instance(json!({"requestTimeout": "3s"})).await;
     scene.settle().await;
     if is_carried_out {
