@@ -29,6 +29,8 @@ pub struct Traces(Mutex<State>);
 struct State {
     /// Values that may not show.
     values: HashSet<String>,
+    /// Short ones, that may not show as a word by themselves (within a longer number they may).
+    codes: HashSet<String>,
     /// What was written: where, and the text.
     written: Vec<(String, String)>,
     /// Logs of operators that still run, or may have been killed; and how far each was taken over into `written`.
@@ -123,6 +125,11 @@ impl State {
                 found.insert(format!("{place} shows {:?}: {line}", values[hit.pattern()]));
             }
         }
+        for (place, text) in self.written.iter().chain(&logs) {
+            let mut words = text.split(|char: char| !char.is_ascii_alphanumeric());
+            found
+                .extend(words.find(|word| self.codes.contains(*word)).map(|code| format!("{place} shows code {code}")));
+        }
         found.into_iter().collect()
     }
 }
@@ -188,10 +195,8 @@ impl Listener for ToKratos {
         let Ok(answer) = serde_json::from_slice::<Value>(body) else { return };
         let mut state = TRACES.state();
         state.use_all(&answer["recovery_link"], true);
-        // Six digits stand in every other number; with the word before them they don't.
         if let Some(code) = answer["recovery_code"].as_str() {
-            state.values.insert(format!("code\":\"{code}"));
-            state.values.insert(format!("code {code}"));
+            state.codes.insert(code.to_owned());
         }
     }
 }
