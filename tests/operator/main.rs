@@ -7,6 +7,7 @@ mod testenv;
 mod asking;
 mod policing;
 mod reading;
+mod resources;
 mod scene;
 mod traces;
 
