@@ -9,6 +9,7 @@ mod configured;
 mod create;
 mod credentials;
 mod fixtures;
+mod guilty;
 mod patch;
 mod pointers;
 mod read;
