@@ -4,12 +4,12 @@ use std::collections::HashSet;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use futures::{Stream, StreamExt, future};
+use futures::{FutureExt, Stream, StreamExt, future};
 use k8s_openapi::api::core::v1::Namespace;
 use kube::core::PartialObjectMeta;
 use kube::runtime::WatchStreamExt;
 use kube::runtime::controller::{self, Action, Controller};
-use kube::runtime::reflector::{self, ObjectRef};
+use kube::runtime::reflector::{self, ObjectRef, Store};
 use kube::runtime::watcher::{self, Event, watcher};
 use kube::{Api, Resource, ResourceExt};
 use serde::de::DeserializeOwned;
@@ -115,6 +115,7 @@ pub async fn run(client: kube::Client, options: Options, concurrency: u16, stop:
         .graceful_shutdown_on(stop.clone().cancelled_owned())
         .run(instance::reconcile::reconcile, |_, error, _| retry(error), Arc::clone(&context))
         .for_each(|result| log("KratosInstance", &result));
+    let instance_controller = unless_stopped_early(instance_controller, &instances, &stop);
     let identity_controller = async {
         // An instance or a namespace that the watch hasn't brought yet must not be taken for one that isn't there.
         let ready = future::join(context.listed.instances.wait(), context.listed.namespaces.wait());
@@ -148,14 +149,33 @@ async fn run_policies(
     }
     let seen = Arc::clone(&context);
     let watch = watch::<PolicyObject>(&context.client).reflect(writer).inspect(move |event| policy_seen(event, &seen));
+    let policies = context.policies.clone();
     // It carries no finalizer: nothing in Kratos is a policy's.
-    Controller::for_stream(news(watch, ""), context.policies.clone())
+    let controller = Controller::for_stream(news(watch, ""), policies.clone())
         .with_config(controller::Config::default().concurrency(POLICY_CONCURRENCY))
         .reconcile_on(stream(requests))
-        .graceful_shutdown_on(stop.cancelled_owned())
+        .graceful_shutdown_on(stop.clone().cancelled_owned())
         .run(policy::reconcile::reconcile, |_, error, _| retry(error), context)
-        .for_each(|result| log("KratosSessionPolicy", &result))
-        .await;
+        .for_each(|result| log("KratosSessionPolicy", &result));
+    unless_stopped_early(controller, &policies, &stop).await;
+}
+
+/// Runs a controller until it has stopped. It waits for its store, which nothing fills any more once it is told to stop: one
+/// that is told so before has nothing under way, and ends at once.
+async fn unless_stopped_early<K>(controller: impl Future<Output = ()>, store: &Store<K>, stop: &CancellationToken)
+where
+    K: Resource<DynamicType = ()> + Clone + 'static,
+{
+    let stopped_early = async {
+        stop.cancelled().await;
+        if store.wait_until_ready().now_or_never().is_some() {
+            future::pending::<()>().await;
+        }
+    };
+    tokio::select! {
+        () = controller => {}
+        () = stopped_early => {}
+    }
 }
 
 /// Uid of the kube-system namespace; waits for an API server that answers.

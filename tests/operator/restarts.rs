@@ -286,3 +286,20 @@ async fn asked_to_end_it_finishes_what_it_began_and_ends_well() {
     assert_eq!(status.code(), Some(0));
     scene.ready("ada").await;
 }
+
+#[tokio::test]
+async fn told_to_stop_before_it_has_seen_anything_it_ends_at_once() {
+    let mut scene = Scene::own().await;
+    for kind in ["LIST kratosinstances", "LIST kratossessionpolicies"] {
+        scene.operator().kill();
+        let list = scene.cluster.proxy.on(kind).hold();
+        scene.operator().restart().expect("it starts");
+        list.held().await;
+        let mut operator = scene.operator.take().expect("an operator");
+        let ending = tokio::task::spawn_blocking(move || (operator.stop(), operator));
+        let (ended, operator) = tokio::time::timeout(WITHIN, ending).await.expect("it ends").expect("no panic");
+        assert!(ended.expect("it ends").success());
+        scene.operator = Some(operator);
+        scene.cluster.proxy.clear_faults();
+    }
+}
