@@ -74,6 +74,17 @@ impl Protector {
         self.changed.notify_one();
     }
 
+    /// Those that have asked until now, as many as one write can grant; the others have the next round.
+    fn take(&self) -> Vec<Asking> {
+        let mut state = self.state();
+        let count = state.asking.len().min(protection::KEPT_GRANTS);
+        let taken = state.asking.drain(..count).collect();
+        if !state.asking.is_empty() {
+            self.changed.notify_one();
+        }
+        taken
+    }
+
     /// Returns when there may be something to do.
     async fn woken(&self, is_holding: bool) {
         if is_holding {
@@ -195,9 +206,10 @@ pub(super) async fn keep_protecting(place: Place, shared: Arc<Shared>, context: 
     }
 }
 
-/// One round: whoever has asked until now is answered, after one write at most. Those left without an answer ask again.
+/// One round: whoever has asked until now (see [`Protector::take`]) is answered, after one write at most. Those left without
+/// an answer ask again.
 async fn round(handle: &Handle, context: &Context) -> Result<(), kube::Error> {
-    let asking = std::mem::take(&mut handle.shared.protector.state().asking);
+    let asking = handle.shared.protector.take();
     let asked: Vec<_> = asking.iter().map(|asking| asking.deletion.clone()).collect();
     // An instance that is gone, or can't be read any more, holds nobody: its handle is about to go.
     let Some(status) = settle(handle, &asked, context).await? else { return Ok(()) };

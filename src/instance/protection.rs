@@ -12,8 +12,9 @@ use crate::api::protection::{LastRelease, ProtectionStatus, Reservation};
 
 /// How many reservations are kept: more are merged, each counting for as long as the latest of those in it.
 const KEPT_RESERVATIONS: usize = 32;
-/// How many uids of deletions that may be under way are kept. One that falls out counts anew, should it ask again.
-const KEPT_GRANTS: usize = 128;
+/// How many uids of deletions that may be under way are kept. One that falls out counts anew, should it ask again. So no more
+/// are to ask at the same time: the answer to one that falls out at once would be that it is held.
+pub const KEPT_GRANTS: usize = 128;
 
 /// What an instance lets through.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

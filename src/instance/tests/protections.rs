@@ -7,7 +7,9 @@ use k8s_openapi::jiff::Timestamp;
 use rstest::rstest;
 
 use crate::api::protection::{LastRelease, ProtectionStatus, Reservation};
-use crate::instance::protection::{Census, Deletion, Limits, Situation, is_granted, is_new, is_too_many, next};
+use crate::instance::protection::{
+    Census, Deletion, KEPT_GRANTS, Limits, Situation, is_granted, is_new, is_too_many, next,
+};
 
 const LIMITS: Limits = Limits { max_deletions: 3, window: Duration::from_mins(10), max_missing: 5 };
 
@@ -49,6 +51,18 @@ fn up_to_the_limit_each_goes_and_what_goes_beyond_it_is_held() {
         assert_eq!((granted(&status, &asked), status.held), (through, held), "{count}");
         assert_eq!(status.reserved, reserved(&[(101, u32::try_from(through).unwrap())]));
         assert_eq!(next(&status, &asking(&asked, 102)), status, "asked again it is the same: each counts once");
+    }
+}
+
+#[test]
+fn within_the_limit_as_many_go_at_the_same_time_as_may_ask_then_and_so_do_the_next() {
+    let limits = Limits { max_deletions: 1000, ..LIMITS };
+    let mut status = ProtectionStatus::default();
+    for round in 0..3 {
+        let asked = deleted(round * KEPT_GRANTS..(round + 1) * KEPT_GRANTS, 100);
+        let all = deleted(0..3 * KEPT_GRANTS, 100);
+        status = next(&status, &Situation { limits, under_way: &all, ..asking(&asked, 101) });
+        assert_eq!((granted(&status, &asked), status.held), (KEPT_GRANTS, 0), "{round}");
     }
 }
 
