@@ -17,7 +17,7 @@ use super::rules::Rules;
 use super::schemas::Schemas;
 use super::settings::Settings;
 use crate::api::Verdict;
-use crate::kratos::{Batcher, Class, Client, CredentialType, Error, IdentityFilter};
+use crate::kratos::{Batcher, Class, Client, CredentialType, Error, IdentityFilter, Reader};
 use crate::place::Place;
 
 /// No identity has this id: asking for it goes through Kratos' authentication and its database and finds nothing.
@@ -34,6 +34,8 @@ pub struct Handle {
     pub client: Client,
     /// What creates through the client.
     pub batcher: Batcher,
+    /// What reads through the client where many are read at the same time.
+    pub reader: Reader,
     /// The rules for resources of other namespaces, or why they can't be asked: then nothing of theirs is admitted.
     pub rules: Arc<Result<Rules, Verdict>>,
     /// Whether the instance carries our finalizer. No identity is created before.

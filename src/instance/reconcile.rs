@@ -21,7 +21,7 @@ use crate::api::{INSTANCE_FINALIZER, Reason, Verdict, condition, requested_at};
 use crate::backoff;
 use crate::context::{Context, InstanceObject};
 use crate::events::Happening;
-use crate::kratos::{Batcher, Error, IdentityFilter};
+use crate::kratos::{Batcher, Error, IdentityFilter, Reader};
 use crate::kube_write;
 use crate::place::Place;
 use crate::policy::poke;
@@ -54,14 +54,18 @@ pub async fn reconcile(object: Arc<InstanceObject>, context: Arc<Context>) -> Re
     };
     // The release annotation may have a new value.
     handle.shared.protector.reconsider();
+    if is_new {
+        // Before the probe: looks that begin once the gate is open have seen the new settings, and aren't repeated.
+        context.ask_waiting(references::referring(&context, &place));
+    }
     let (verdict, opened) = look(&handle, instance, is_new).await;
     let written = write_status(instance, &verdict, &handle, &context).await;
     // Whether or not that can be written: whoever waits for this is looked at.
-    if is_new {
-        context.ask_waiting(references::referring(&context, &place));
-        poke::instance_changed(&context, &place);
-    } else if opened {
+    if opened {
         context.ask_waiting(handle.shared.waiting.take());
+    }
+    if is_new {
+        poke::instance_changed(&context, &place);
     }
     written?;
     let again = handle.shared.gate.probe_in();
@@ -143,10 +147,12 @@ async fn connect(
     {
         return Ok(Ok((Arc::clone(handle), false)));
     }
-    let (client, batcher) = match &before {
-        Some(handle) if is_same_server(handle) => (handle.client.clone(), handle.batcher.clone()),
+    let (client, batcher, reader) = match &before {
+        Some(handle) if is_same_server(handle) => {
+            (handle.client.clone(), handle.batcher.clone(), handle.reader.clone())
+        }
         _ => match connect::client(&settings, &credentials) {
-            Ok(client) => (client.clone(), Batcher::new(client)),
+            Ok(client) => (client.clone(), Batcher::new(client.clone()), Reader::new(client)),
             Err(verdict) => return Ok(Err(verdict)),
         },
     };
@@ -163,6 +169,7 @@ async fn connect(
         credentials: Credentials::clone(&credentials),
         client,
         batcher,
+        reader,
         rules,
         is_held,
         is_deleting,

@@ -8,6 +8,7 @@ mod error;
 mod fault;
 mod identities;
 mod page;
+mod reader;
 mod recovery;
 mod retry;
 mod schemas;
@@ -23,6 +24,7 @@ pub use config::{BearerToken, ClientConfig, ConfigError, RateLimit};
 pub use error::{Class, Error};
 pub use identities::{Consistency, IDS_PER_REQUEST, IdentityFilter};
 pub use page::Page;
+pub use reader::Reader;
 pub use sessions::{Expand, SessionFilter};
 pub use types::{
     AddressImport, AuthenticationMethod, BatchAnswer, BatchItem, BatchOutcome, CreateIdentity, Credential,

@@ -7,6 +7,7 @@ mod faults;
 mod leaks;
 mod newer_server;
 mod packing;
+mod reading;
 mod redirects;
 mod sifting;
 mod tls;
