@@ -5,6 +5,7 @@
 mod testenv;
 
 mod asking;
+mod many;
 mod policing;
 mod reading;
 mod resources;
@@ -20,16 +21,20 @@ mod command_line;
 mod consent;
 mod crd_rules;
 mod deletion;
+mod deletions;
 mod documents;
 mod failures;
 mod fields;
 mod grace;
+mod guilty;
+mod hashing;
 mod lifecycle;
 mod links;
 mod missing;
 mod newer_server;
 mod observing;
 mod order;
+mod outage;
 mod ownership;
 mod passwords;
 mod protection;

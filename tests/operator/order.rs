@@ -2,7 +2,9 @@
 
 use serde_json::json;
 
-use crate::scene::{Scene, id_of};
+use crate::many::{BATCH, STATUS, apply_in, customer, writes};
+use crate::scene::{Scene, WITHIN, id_of};
+use crate::testenv::process::eventually;
 
 const READ: &str = "GET /admin/identities/{id}";
 /// More than there are places.
@@ -44,4 +46,30 @@ async fn a_person_is_served_while_every_place_for_the_rest_is_taken_and_many_wai
     reads.release();
     scene.proxy.clear_faults();
     scene.ask("settled-0").await;
+}
+
+#[tokio::test]
+async fn one_that_is_applied_while_two_thousand_wait_in_other_namespaces_is_ready_long_before_they_are() {
+    const WAITING: usize = 2000;
+    let mut scene = Scene::own().await;
+    scene.instance(json!({"allowedNamespaces": {"from": "All"}, "requestTimeout": "30s"})).await;
+    let mut namespaces = Vec::new();
+    for suffix in ["a", "b", "z"] {
+        namespaces.push(scene.other_namespace(suffix, &[]).await);
+    }
+    scene.operator().stop().expect("it stops");
+    for (number, namespace) in namespaces.iter().enumerate() {
+        let (from, to) = (number * WAITING / namespaces.len(), (number + 1) * WAITING / namespaces.len());
+        apply_in(namespace, &scene, from..to, |number| customer(&scene, number)).await;
+    }
+    scene.count_from_now();
+    scene.operator().restart().expect("it starts");
+    let begun = eventually("the first ones are made", WITHIN, async || (scene.proxy.count(BATCH) > 0).then_some(()));
+    begun.await.expect("it begins");
+
+    scene.identity("new", customer(&scene, WAITING)).await;
+    scene.ready("new").await;
+    let written = writes(&scene, STATUS);
+    let before = written.iter().position(|path| path.ends_with("/new/status")).expect("it was told");
+    assert!(before <= WAITING * 2 / 5, "{before} of {WAITING} went before it");
 }

@@ -151,7 +151,12 @@ impl Scene {
 
     /// A control plane, an operator and a Kratos of one's own.
     pub async fn own() -> Self {
-        let kratos = Kratos::start(Options::default()).await.expect("Kratos starts");
+        Self::own_but_for(Options::default()).await
+    }
+
+    /// The same, with a Kratos that is configured otherwise.
+    pub async fn own_but_for(options: Options) -> Self {
+        let kratos = Kratos::start(options).await.expect("Kratos starts");
         let cluster = Arc::new(Cluster::start().await);
         let operator = cluster.start_operator(vec![space(0)]);
         Self::set(cluster, Server::Own(Arc::new(kratos)), Some(operator), space(0)).await

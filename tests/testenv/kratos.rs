@@ -37,6 +37,8 @@ pub struct Options {
     pub recovery: bool,
     /// What `whoami` asks of a session: `aal1`, or `highest_available` (a second factor of whoever has one).
     pub whoami_aal: &'static str,
+    /// What a password's hash costs, as a power of two: 4 is the least, and quick.
+    pub bcrypt_cost: u32,
 }
 
 impl Default for Options {
@@ -47,6 +49,7 @@ impl Default for Options {
             earliest_possible_extend: None,
             recovery: true,
             whoami_aal: "aal1",
+            bcrypt_cost: 4,
         }
     }
 }
@@ -214,7 +217,7 @@ fn serve(dir: &Path) -> Result<Process> {
 }
 
 fn write_config(dir: &WorkDir, admin: &Port, public: &Port, options: &Options) -> Result<()> {
-    let Options { schemas, session_lifespan, earliest_possible_extend, recovery, whoami_aal } = options;
+    let Options { schemas, session_lifespan, earliest_possible_extend, recovery, whoami_aal, bcrypt_cost } = options;
     let dir = dir.path();
     let mut schema_list = Vec::new();
     for (id, schema) in schemas {
@@ -255,7 +258,7 @@ fn write_config(dir: &WorkDir, admin: &Port, public: &Port, options: &Options) -
         },
         "session": session,
         "identity": {"default_schema_id": "customer", "schemas": schema_list},
-        "hashers": {"algorithm": "bcrypt", "bcrypt": {"cost": 4}},
+        "hashers": {"algorithm": "bcrypt", "bcrypt": {"cost": bcrypt_cost}},
         // Nothing is sent, but recovery and verification must have somewhere to send to.
         "courier": {"smtp": {"connection_uri": "smtp://127.0.0.1:1/"}},
         "secrets": {"cookie": ["cookie-secret-of-the-tests-32-by"], "cipher": ["cipher-secret-of-the-tests-32-by"]},
