@@ -115,7 +115,7 @@ pub async fn run(client: kube::Client, options: Options, concurrency: u16, stop:
         .graceful_shutdown_on(stop.clone().cancelled_owned())
         .run(instance::reconcile::reconcile, |_, error, _| retry(error), Arc::clone(&context))
         .for_each(|result| log("KratosInstance", &result));
-    let instance_controller = unless_stopped_early(instance_controller, &instances, &stop);
+    let instance_controller = unless_stopped_early(Box::pin(instance_controller), &instances, &stop);
     let identity_controller = async {
         // An instance or a namespace that the watch hasn't brought yet must not be taken for one that isn't there.
         let ready = future::join(context.listed.instances.wait(), context.listed.namespaces.wait());
@@ -157,7 +157,7 @@ async fn run_policies(
         .graceful_shutdown_on(stop.clone().cancelled_owned())
         .run(policy::reconcile::reconcile, |_, error, _| retry(error), context)
         .for_each(|result| log("KratosSessionPolicy", &result));
-    unless_stopped_early(controller, &policies, &stop).await;
+    unless_stopped_early(Box::pin(controller), &policies, &stop).await;
 }
 
 /// Runs a controller until it has stopped. It waits for its store, which nothing fills any more once it is told to stop: one

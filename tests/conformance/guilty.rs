@@ -86,7 +86,7 @@ async fn of_those_with_the_same_identifier_one_is_made_and_all_others_with_it(#[
     let batcher = Batcher::new(client.clone());
     let (mark, shared) = (email("mark"), email("twin"));
     let every = COUNT / twins;
-    let is_twin = |number: usize| number % every == 0;
+    let is_twin = |number: usize| number.is_multiple_of(every);
     let create = |number: usize| CreateIdentity {
         metadata_admin: Some(json!({ "mark": mark })),
         ..customer(&if is_twin(number) { shared.clone() } else { email("innocent") })

@@ -61,7 +61,7 @@ impl Listener for Creates {
 }
 
 fn has_password(number: usize) -> bool {
-    number % EVERY == 0
+    number.is_multiple_of(EVERY)
 }
 
 #[tokio::test]
