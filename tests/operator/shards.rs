@@ -302,6 +302,10 @@ async fn whoever_learns_late_that_a_resource_changed_hands_creates_nothing() {
 #[tokio::test]
 async fn a_hundred_that_change_hands_while_they_are_made_have_one_identity_each() {
     let shards = Shards::start(json!({"protection": {"maxDeletions": 1000}})).await;
+    // A create is on its way for so long that most change hands meanwhile.
+    for create in [CREATE, BATCH] {
+        shards.scene.proxy.on(create).delay(Duration::from_millis(300));
+    }
     let shard = || if rand::random::<bool>() { "a" } else { "b" };
     let name = |number: usize| format!("n{number:03}");
     let made = (0..100).map(|number| {
