@@ -82,9 +82,10 @@ impl Leads {
 
     /// Returns once this process leads.
     pub async fn led(&self, place: &Place) {
-        let Some(lead) = self.lead(place) else {
-            return if self.is_shared() { std::future::pending().await } else { () };
-        };
+        if !self.is_shared() {
+            return;
+        }
+        let Some(lead) = self.lead(place) else { return std::future::pending().await };
         let mut until = lead.until.subscribe();
         // The sender lives as long as the lead does.
         let _ = until.wait_for(|until| until.is_some_and(|until| Instant::now() < until)).await;

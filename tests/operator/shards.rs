@@ -231,9 +231,9 @@ async fn one_counts_for_all_and_when_it_is_killed_the_other_does() {
     assert_ne!(own_leads, shards.other.log().contains("this operator speaks for the instance"), "one of them does");
 
     if own_leads {
-        shards.scene.operator().kill()
+        shards.scene.operator().kill();
     } else {
-        shards.other.kill()
+        shards.other.kill();
     }
     let left = if own_leads { "b" } else { "a" };
     shards.apply("late", left, customer("late", 20)).await;
