@@ -5,9 +5,11 @@
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use kube::core::Selector;
 
 use crate::context::Options;
 use crate::place::Place;
+use crate::selector;
 
 /// Exit code for a wrong command line (`EX_USAGE` of sysexits).
 pub const EXIT_USAGE: u8 = 64;
@@ -46,6 +48,10 @@ pub struct RunArgs {
     /// refers to is read without.)
     #[arg(long, env = "REQUIRE_SECRET_LABEL")]
     pub require_secret_label: bool,
+    /// Reconciles only those KratosIdentity resources whose labels are selected, for example shard=a. Other operators
+    /// must reconcile the others, each with a selector of its own. Default: all of them.
+    #[arg(long, env = "WATCH_SELECTOR", value_name = "SELECTOR", default_value = "", hide_default_value = true, value_parser = selector::parse)]
+    pub watch_selector: Selector,
     /// How many identities are reconciled at the same time. New ones are created in batches of a part of them.
     #[arg(long, env = "CONCURRENCY", value_name = "N", default_value_t = 256, value_parser = clap::value_parser!(u16).range(1..=1024))]
     pub concurrency: u16,
@@ -83,6 +89,7 @@ impl RunArgs {
             instance_namespaces: if instance_namespaces.is_empty() { by_default() } else { instance_namespaces },
             namespace: own,
             require_secret_label: self.require_secret_label,
+            watch_selector: self.watch_selector.clone(),
         }
     }
 }
@@ -128,6 +135,7 @@ mod tests {
     #[case::no_number(&["run", "--concurrency", "many"], "--concurrency <N>")]
     #[case::too_small(&["run", "--concurrency", "0"], "1..=1024")]
     #[case::too_large(&["run", "--concurrency", "1025"], "1..=1024")]
+    #[case::no_selector(&["run", "--watch-selector", "shard in (a"], "')' is missing")]
     #[case::no_such_format(&["run", "--log-format", "xml"], "'xml'")]
     #[case::twice(&["run", "--namespace", "a", "--namespace", "b"], "--namespace <NAMESPACE>")]
     #[case::two_lines(&["run", "--log-format", "a\nb"], "invalid value")]

@@ -4,7 +4,8 @@ use std::collections::BTreeSet;
 use std::sync::{Arc, OnceLock};
 
 use k8s_openapi::api::core::v1::Namespace;
-use kube::core::{DeserializeGuard, PartialObjectMeta};
+use kube::Resource;
+use kube::core::{DeserializeGuard, PartialObjectMeta, Selector};
 use kube::runtime::reflector::{ObjectRef, Store};
 use tokio::sync::SetOnce;
 use tokio::sync::mpsc::UnboundedSender;
@@ -17,10 +18,12 @@ use crate::identity::password::DigestKey;
 use crate::identity::urgency;
 use crate::instance::Registry;
 use crate::latest::Latest;
+use crate::lease::Leads;
 use crate::place::Place;
 use crate::policy::runs::Runs;
 use crate::queue::Priority;
 use crate::rotation::Rotation;
+use crate::selector;
 use crate::workers::Asks;
 
 /// A `KratosIdentity`, or the metadata of one that can't be read any more.
@@ -40,6 +43,8 @@ pub struct Options {
     pub namespace: String,
     /// Whether only Secrets that carry the label are read for identities.
     pub require_secret_label: bool,
+    /// Which `KratosIdentity` resources are reconciled; other operators reconcile the others.
+    pub watch_selector: Selector,
 }
 
 /// Each is set once the first complete list of its kind is in the store. (A store's own way to wait wakes one waiter only.)
@@ -56,6 +61,7 @@ pub struct Context {
     pub options: Options,
     /// Uid of this cluster's kube-system namespace.
     pub cluster_id: String,
+    /// All of them; of those that aren't its own only the outline (see [`selector::outline`]).
     pub identities: Store<IdentityObject>,
     pub listed: Listed,
     pub instances: Store<InstanceObject>,
@@ -73,9 +79,23 @@ pub struct Context {
     pub operator_key: OnceLock<Arc<DigestKey>>,
     pub pokes: Pokes,
     pub events: Events,
+    /// For which instances this process speaks.
+    pub leads: Leads,
 }
 
 impl Context {
+    /// Whether a resource is this operator's to reconcile.
+    pub fn is_own(&self, identity: &impl Resource) -> bool {
+        selector::selects(&self.options.watch_selector, identity)
+    }
+
+    /// A resource as it is now, as far as the watch and our own writes show. `None`: it is gone, or another operator's.
+    pub fn own(&self, uid: &str, place: &Place) -> Option<Arc<IdentityObject>> {
+        let seen = self.identities.get(&ObjectRef::new(&place.name).within(&place.namespace))?;
+        let latest = self.latest_identities.of(&seen);
+        (latest.meta().uid.as_deref() == Some(uid) && self.is_own(&*seen) && self.is_own(&*latest)).then_some(latest)
+    }
+
     /// Asks for a look at resources that waited for something that has come. A person who waits goes first still.
     pub fn ask_waiting(&self, places: impl IntoIterator<Item = Place>) {
         for place in places {

@@ -1,5 +1,7 @@
 //! The composition root: builds everything once, watches, and stops in order.
 
+mod identities;
+
 use std::collections::HashSet;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -16,23 +18,23 @@ use serde::de::DeserializeOwned;
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 use tokio_util::sync::CancellationToken;
 
-use crate::api::{self, IDENTITY_FINALIZER, INSTANCE_FINALIZER};
+use crate::api::{self, INSTANCE_FINALIZER};
 use crate::backoff;
 use crate::changes::{Changes, Labels};
 use crate::context::{Context, IdentityObject, InstanceObject, Listed, Options, Pokes, PolicyObject};
 use crate::events::Events;
 use crate::identity::adopt::Turns;
 use crate::identity::memory::Memory;
-use crate::identity::urgency;
-use crate::instance::{Registry, references};
+use crate::instance::{Registry, protect, references};
 use crate::kube_write;
 use crate::latest::Latest;
+use crate::lease::Leads;
 use crate::place::Place;
 use crate::policy::runs::Runs;
-use crate::queue::{Next, Priority};
+use crate::queue::Priority;
 use crate::rotation::{self, Rotation};
-use crate::workers::{self, Asks, Look};
-use crate::{identity, instance, policy};
+use crate::workers::{self, Asks};
+use crate::{instance, policy};
 
 /// Objects per page of an initial list.
 const PAGE_SIZE: u32 = 500;
@@ -51,6 +53,7 @@ pub async fn run(client: kube::Client, options: Options, concurrency: u16, stop:
     tracing::info!(
         default_instance = options.default_instance.as_ref().map(ToString::to_string),
         instance_namespaces = ?options.instance_namespaces,
+        watch_selector = %options.watch_selector,
         cluster_id, "kratos-operator starts"
     );
     let (identities, identity_writer) = reflector::store();
@@ -60,6 +63,7 @@ pub async fn run(client: kube::Client, options: Options, concurrency: u16, stop:
     let asks = Arc::new(Asks::default());
     let (poke_instance, instance_requests) = unbounded_channel();
     let (poke_policy, policy_requests) = unbounded_channel();
+    let leads = Leads::new(&options.watch_selector);
     let context = Arc::new(Context {
         options,
         cluster_id,
@@ -80,13 +84,11 @@ pub async fn run(client: kube::Client, options: Options, concurrency: u16, stop:
         pokes: Pokes { identities: Arc::clone(&asks), instances: poke_instance, policies: poke_policy },
         events: Events::new(client.clone()),
         client: client.clone(),
+        leads,
     });
 
-    let seen = Arc::clone(&context);
-    // Seen after the store has taken it in.
-    let identity_watch =
-        watch::<IdentityObject>(&client).reflect(identity_writer).inspect(move |event| identity_seen(event, &seen));
-    let identity_watch = ask_for_news(identity_watch, Arc::clone(&context));
+    let identity_watch = identities::watch_all(identity_writer, &context);
+    let identity_watch = identities::ask_for_news(identity_watch, Arc::clone(&context));
     let seen = Arc::clone(&context);
     let instance_watch =
         watch::<InstanceObject>(&client).reflect(instance_writer).inspect(move |event| instance_seen(event, &seen));
@@ -122,7 +124,8 @@ pub async fn run(client: kube::Client, options: Options, concurrency: u16, stop:
         if stop.run_until_cancelled(ready).await.is_none() {
             return;
         }
-        workers::run("KratosIdentity", &asks, concurrency.into(), &stop, |place| look(place, &context)).await;
+        workers::run("KratosIdentity", &asks, concurrency.into(), &stop, |place| identities::look(place, &context))
+            .await;
     };
     let policy_controller = run_policies(policy_writer, policy_requests, Arc::clone(&context), stop.clone());
     tokio::select! {
@@ -131,6 +134,7 @@ pub async fn run(client: kube::Client, options: Options, concurrency: u16, stop:
         () = namespace_watch => {}
         () = rotation::watch(Arc::clone(&context)) => {}
     }
+    context.leads.release().await;
     tracing::info!("kratos-operator has stopped");
 }
 
@@ -206,42 +210,6 @@ where
     })
 }
 
-/// Asks for a look at each resource that the watch shows to be worth one.
-async fn ask_for_news(
-    watch: impl Stream<Item = watcher::Result<Event<IdentityObject>>> + Send + 'static,
-    context: Arc<Context>,
-) {
-    let mut changes = Changes::new(IDENTITY_FINALIZER);
-    let mut watch = std::pin::pin!(watch);
-    while let Some(event) = watch.next().await {
-        // What went wrong has been said.
-        let Ok(event) = event else { continue };
-        // A list shows what nobody saw happen: the resource itself tells whether somebody waits.
-        let is_list = matches!(event, Event::InitDone);
-        for object in changes.news(event) {
-            let priority = match &object.0 {
-                _ if !is_list => Priority::Person,
-                Ok(identity) => urgency::listed(identity),
-                // Whoever waits for one that can't be read waits for a better manifest.
-                Err(_) => Priority::Routine,
-            };
-            context.pokes.identities([Place::of(&object)], priority);
-        }
-    }
-}
-
-/// One look at an identity; one that is gone is none.
-fn look(place: &Place, context: &Arc<Context>) -> Look {
-    let object = ObjectRef::new(&place.name).within(&place.namespace);
-    let context = Arc::clone(context);
-    Box::pin(async move {
-        match context.identities.get(&object) {
-            Some(object) => identity::reconcile::reconcile(object, context).await,
-            None => Ok(Next::WhenAsked),
-        }
-    })
-}
-
 /// The objects of a watch that are worth a look.
 fn news<K: Resource + Send + 'static>(
     watch: impl Stream<Item = watcher::Result<Event<K>>> + Send + 'static,
@@ -255,32 +223,6 @@ fn news<K: Resource + Send + 'static>(
         };
         futures::stream::iter(news)
     })
-}
-
-fn identity_seen(event: &watcher::Result<Event<IdentityObject>>, context: &Context) {
-    match event {
-        Ok(Event::Delete(object)) => {
-            if let Some(uid) = &object.meta().uid {
-                context.memory.forget(uid);
-                context.latest_identities.forget(uid);
-            }
-            context.rotation.forget(&Place::of(object));
-            let default = context.options.default_instance.as_ref();
-            if let Ok(identity) = &object.0
-                && let Some(instance) = references::instance_of(identity, default)
-            {
-                context.pokes.instance(&instance);
-            }
-        }
-        Ok(Event::Apply(object) | Event::InitApply(object)) => context.latest_identities.caught_up(object),
-        Ok(Event::InitDone) => {
-            // Later lists find it set already.
-            let _ = context.listed.identities.set(());
-            forget_gone(context);
-        }
-        Ok(_) => {}
-        Err(error) => tracing::warn!(%error, "watching KratosIdentity failed; it is tried again"),
-    }
 }
 
 fn policy_seen(event: &watcher::Result<Event<PolicyObject>>, context: &Context) {
@@ -312,6 +254,7 @@ fn forget_gone(context: &Context) {
     let instances: HashSet<_> = context.instances.state().iter().map(|object| Place::of(&**object)).collect();
     for place in context.registry.places().into_iter().filter(|place| !instances.contains(place)) {
         context.registry.remove(&place);
+        context.leads.forget(&place);
         context.pokes.identities(references::referring(context, &place), Priority::Arrived);
     }
 }
@@ -324,9 +267,13 @@ fn instance_seen(event: &watcher::Result<Event<InstanceObject>>, context: &Conte
                 context.latest_instances.forget(uid);
             }
             context.registry.remove(&place);
+            context.leads.forget(&place);
             context.pokes.identities(references::referring(context, &place), Priority::Arrived);
         }
-        Ok(Event::Apply(object) | Event::InitApply(object)) => context.latest_instances.caught_up(object),
+        Ok(Event::Apply(object) | Event::InitApply(object)) => {
+            context.latest_instances.caught_up(object);
+            protect::seen(&Place::of(object), context);
+        }
         Ok(Event::InitDone) => {
             let _ = context.listed.instances.set(());
             forget_gone(context);
@@ -336,10 +283,11 @@ fn instance_seen(event: &watcher::Result<Event<InstanceObject>>, context: &Conte
     }
 }
 
-/// The identities of a namespace.
+/// The operator's own identities of a namespace.
 fn within(namespace: &str, context: &Context) -> Vec<Place> {
     let all = context.identities.state();
-    let within = all.iter().filter(|object| object.meta().namespace.as_deref() == Some(namespace));
+    let is_within = |object: &IdentityObject| object.meta().namespace.as_deref() == Some(namespace);
+    let within = all.iter().filter(|object| is_within(object) && context.is_own(&***object));
     within.map(|object| Place::of(&**object)).collect()
 }
 

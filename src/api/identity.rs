@@ -17,7 +17,7 @@ use super::lifecycle::{ActionStatuses, Actions, Adoption, Deletion, Validity};
 use super::recovery::{Recovery, RecoveryStatus};
 
 /// One identity in Kratos.
-#[derive(CustomResource, KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq)]
+#[derive(CustomResource, KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
 #[kube(
     group = "kratos-operator.dev",
     version = "v1alpha1",

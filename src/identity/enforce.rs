@@ -12,6 +12,7 @@ use super::inputs::Inputs;
 use super::mark::{Found, Mark};
 use super::observe::Search;
 use super::plan::{self, Observed, Plan, Step};
+use super::sole;
 use super::status::Seen;
 use super::watch::Watch;
 use crate::api::{Reason, Verdict};
@@ -31,20 +32,27 @@ pub async fn planned(search: &Search<'_>, desired: &Desired, observed: &mut Obse
     }
 }
 
-/// Makes Kratos agree. A create that meets a conflict leads to the identity that is there, if it is ours.
-pub async fn run(search: &Search<'_>, desired: &Desired, observed: Observed, plan: Plan) -> Result<Seen, Halt> {
+/// Makes Kratos agree. A create that meets a conflict leads to the identity that is there, if it is ours. `held`: when the
+/// resource was this operator's for sure.
+pub async fn run(
+    search: &Search<'_>,
+    desired: &Desired,
+    observed: Observed,
+    plan: Plan,
+    held: Instant,
+) -> Result<Seen, Halt> {
     let (mut observed, turn) = search.in_turn(observed).await?;
     let plan = match &turn {
         Some(_) => planned(search, desired, &mut observed).await?,
         None => plan,
     };
-    match attempt(search, desired, observed, plan).await? {
+    match attempt(search, desired, observed, plan, held).await? {
         Attempt::Done(seen) => Ok(seen),
         Attempt::Conflict(conflict) => {
             let present = search.after_conflict(conflict).await?;
             let mut observed = Observed::Present(Box::new(present));
             let plan = planned(search, desired, &mut observed).await?;
-            match attempt(search, desired, observed, plan).await? {
+            match attempt(search, desired, observed, plan, held).await? {
                 Attempt::Done(seen) => Ok(seen),
                 Attempt::Conflict(_) => Err(Halt::Refused(plan::conflict(None))),
             }
@@ -58,14 +66,22 @@ enum Attempt {
     Conflict(Instant),
 }
 
-async fn attempt(search: &Search<'_>, desired: &Desired, observed: Observed, plan: Plan) -> Result<Attempt, Halt> {
+async fn attempt(
+    search: &Search<'_>,
+    desired: &Desired,
+    observed: Observed,
+    plan: Plan,
+    held: Instant,
+) -> Result<Attempt, Halt> {
     let (inputs, context) = (search.inputs, search.context);
     let began = Instant::now();
     let drift = drift(search, desired, &observed, &plan);
     // What kept the last one from being answered may do so again.
     let is_again = search.remembered.unanswered_create.is_some();
     let travel = if is_again { Travel::Alone } else { Travel::Together };
-    let applied = match apply::apply(&inputs.instance, &context.client, &plan.steps, travel).await {
+    let applying = apply::apply(&inputs.instance, &context.client, &plan.steps, travel);
+    let applied = if plan.creates() { sole::in_time((inputs, held), applying, context).await? } else { applying.await };
+    let applied = match applied {
         Ok(applied) => applied,
         Err(ApplyError::Create { error, at }) if error.class() == Class::Conflict => {
             return Ok(Attempt::Conflict(note_conflict(search, at)));
@@ -214,7 +230,7 @@ fn drift(search: &Search<'_>, desired: &Desired, observed: &Observed, plan: &Pla
 
 fn happening(plan: &Plan) -> Option<Happening> {
     let is_among = |is: fn(&Step) -> bool| plan.steps.iter().any(is);
-    if is_among(|step| matches!(step, Step::Create(_))) {
+    if plan.creates() {
         return Some(Happening::normal("IdentityCreated", "Create", "the identity was created in Kratos"));
     }
     if is_among(|step| matches!(step, Step::ConfirmMark { .. })) {

@@ -31,6 +31,8 @@ pub struct Remembered {
     pub desired: Option<u64>,
     /// Failures in a row.
     pub failures: u32,
+    /// Whether another operator reconciled the resource since this process last looked: what it remembers doesn't count.
+    was_left: bool,
 }
 
 /// By uid.
@@ -48,9 +50,26 @@ impl Memory {
         change(self.lock().entry(uid.to_owned()).or_insert_with(Remembered::new));
     }
 
-    /// Notes that a resource was seen, and whether it carries our finalizer.
+    /// Another operator reconciles the resource now. What a look that is under way still notes is as void as the rest.
+    pub fn leave(&self, uid: &str) {
+        if let Some(remembered) = self.lock().get_mut(uid) {
+            remembered.was_left = true;
+        }
+    }
+
+    /// Any resource may have been reconciled by another operator.
+    pub fn leave_all(&self) {
+        for remembered in self.lock().values_mut() {
+            remembered.was_left = true;
+        }
+    }
+
+    /// Notes that a look begins, and whether the resource carries our finalizer.
     pub fn see(&self, uid: &str, carries_finalizer: bool) {
         self.update(uid, |remembered| {
+            if remembered.was_left {
+                *remembered = Remembered::new();
+            }
             let seen_before = remembered.finalizer_seen.filter(|_| carries_finalizer);
             let is_anothers = carries_finalizer && !remembered.wrote_finalizer;
             remembered.finalizer_seen = seen_before.or_else(|| is_anothers.then(Instant::now));
@@ -98,6 +117,7 @@ impl Remembered {
             sessions_ended: false,
             desired: None,
             failures: 0,
+            was_left: false,
         }
     }
 

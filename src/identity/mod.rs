@@ -35,6 +35,7 @@ pub mod recovery;
 pub mod release;
 pub mod schema;
 pub mod secrets;
+pub mod sole;
 pub mod status;
 pub mod traits_from;
 pub mod unreadable;

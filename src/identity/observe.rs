@@ -22,6 +22,7 @@ use super::memory::Remembered;
 use super::plan::{self, Observed, Present};
 use super::recovery;
 use super::schema;
+use super::sole;
 use crate::api::identity::KratosIdentity;
 use crate::api::{Reason, Verdict};
 use crate::context::Context;
@@ -213,7 +214,8 @@ impl Search<'_> {
     /// From when on no create of this resource's identity can be under way any more; `None` if none can be.
     fn settled(&self) -> Option<Instant> {
         let since = self.remembered.create_may_be_under_way_since()?;
-        Some(since + self.inputs.instance.settings.connection.request_timeout + GRACE)
+        let timeout = self.inputs.instance.settings.connection.request_timeout;
+        Some(since + sole::patience(timeout, self.context) + timeout + GRACE)
     }
 
     /// Ids of identities whose mark names this resource's place, by a complete listing that began after `after`.

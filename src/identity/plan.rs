@@ -145,6 +145,11 @@ pub struct Plan {
 }
 
 impl Plan {
+    /// Whether an identity is created.
+    pub fn creates(&self) -> bool {
+        self.steps.iter().any(|step| matches!(step, Step::Create(_)))
+    }
+
     /// Pointers of all that would be done, for people who only look.
     pub fn drift(&self) -> Vec<String> {
         let actions = self.actions.iter().map(|action| format!("/actions/{}", action.as_str()));

@@ -16,7 +16,9 @@ use super::record::{Course, again, api, expiry, finish, subject, uid, write};
 use super::status::{self, Outcome, RecoverySeen, Seen};
 use super::validity::Phase;
 use super::watch::Watch;
-use super::{absent, addresses, admission, enforce, lock_out, read_secrets, recover, recovery, release, unreadable};
+use super::{
+    absent, addresses, admission, enforce, lock_out, read_secrets, recover, recovery, release, sole, unreadable,
+};
 use crate::api::identity::KratosIdentity;
 use crate::api::instance::Mode;
 use crate::api::{IDENTITY_FINALIZER, Reason, Verdict};
@@ -79,8 +81,9 @@ async fn look(resource: &KratosIdentity, handling: Handling, context: &Context) 
         let drift = plan.drift().into_iter().chain(changes).collect();
         (report(&inputs, &desired, observed, plan, drift), RecoverySeen::Unknown)
     } else {
-        hold(resource, &inputs, context).await?;
-        let seen = enforce::run(&search, &desired, observed, plan).await?;
+        let held = Instant::now();
+        hold(resource, &inputs, &plan, context).await?;
+        let seen = enforce::run(&search, &desired, observed, plan, held).await?;
         recover::run(&search, &desired, seen, secret).await?
     };
     Ok(Outcome { verdict: done(only_looks, &desired), instance: Some(inputs::reference(&place)), seen, recovery })
@@ -121,7 +124,7 @@ async fn ensure_callable(inputs: &Inputs, desired: &Desired, context: &Context) 
 }
 
 /// The finalizer is the intent: it is there before anything is created. The instance carries its own first.
-async fn hold(resource: &KratosIdentity, inputs: &Inputs, context: &Context) -> Result<(), Halt> {
+async fn hold(resource: &KratosIdentity, inputs: &Inputs, plan: &Plan, context: &Context) -> Result<(), Halt> {
     if !inputs.instance.is_held {
         context.pokes.instance(&inputs.instance.place);
         return Err(Halt::Waiting(Verdict::new(
@@ -130,7 +133,8 @@ async fn hold(resource: &KratosIdentity, inputs: &Inputs, context: &Context) -> 
         )));
     }
     if kube_write::carries(resource, IDENTITY_FINALIZER) {
-        return Ok(());
+        // Writing the finalizer shows that nobody else has taken over; here only a read does.
+        return if plan.creates() { sole::ensure_own(resource, context).await } else { Ok(()) };
     }
     let api = api(resource, context);
     let written: IdentityObject = kube_write::add_finalizer(&api, resource, IDENTITY_FINALIZER).await?;

@@ -201,7 +201,14 @@ pub async fn write(
     if resource.status.as_ref() == Some(&next) {
         return Ok(());
     }
-    let written: Result<IdentityObject, _> = kube_write::status(&api(resource, context), resource, &next).await;
+    let api = api(resource, context);
+    let written: Result<IdentityObject, _> = if context.leads.is_shared() {
+        // Guarded, so that of two operators neither writes over what the other has just written.
+        let Some(now) = context.own(&uid(resource), &Place::of(resource)) else { return Ok(()) };
+        kube_write::guarded_status(&api, &*now, &next).await
+    } else {
+        kube_write::status(&api, resource, &next).await
+    };
     match written {
         Ok(written) => context.latest_identities.note(written),
         // It is gone: nothing to say any more.

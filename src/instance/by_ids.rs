@@ -71,11 +71,9 @@ pub async fn read(
     } else {
         changed.extend(missing);
     }
-    shared.counts.read_by_ids(
-        managed,
-        references::drifted(context, &handle.place),
-        LastResync { started_at, requests },
-    );
+    let (elsewhere, drifted) =
+        (references::managed_elsewhere(context, &handle.place), references::drifted(context, &handle.place));
+    shared.counts.read_by_ids(managed + elsewhere, drifted, LastResync { started_at, requests });
     shared.listing.read_by_ids(begun);
     Ok(requests)
 }

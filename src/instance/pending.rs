@@ -98,6 +98,7 @@ pub async fn keep_deleting(place: Place, shared: Arc<Shared>, context: Arc<Conte
             () = async {
                 shared.pending.due().await;
                 shared.gate.opened().await;
+                context.leads.led(&place).await;
             } => {}
         }
         let Some(handle) = current(&place, &shared, &context) else { return };
@@ -118,9 +119,19 @@ pub async fn keep_deleting(place: Place, shared: Arc<Shared>, context: Arc<Conte
     }
 }
 
-/// Looks at one identity. Returns when to look again.
+/// A resource that another operator reconciled is gone: where its grace period runs, the mark says until when.
+pub fn gone_elsewhere(resource: &KratosIdentity, instance: &Place, context: &Context) {
+    let has_period = resource.spec.deletion.as_ref().is_some_and(|deletion| deletion.grace_period.is_some());
+    let id = resource.status.as_ref().and_then(|status| status.identity_id.as_deref()).filter(|_| has_period);
+    if let (Some(id), Some(handle)) = (id, context.registry.handle(instance)) {
+        handle.shared.pending.note(id, Timestamp::now());
+    }
+}
+
+/// Looks at one identity, as long as this process leads. Returns when to look again.
 async fn look(handle: &Handle, id: &str, context: &Context) -> Option<Timestamp> {
-    match settle(handle, id, context).await {
+    let settled = context.leads.while_speaking(&handle.place, settle(handle, id, context)).await;
+    match settled.unwrap_or_else(|| Ok(later(AGAIN))) {
         Ok(again) => again,
         Err(Failure::Kratos(error)) => {
             tracing::warn!(instance = %handle.place, %error, "ending a grace period failed; it is tried again");

@@ -60,6 +60,8 @@ struct State {
     /// Uids of resources whose identity the last listing showed to be gone, and that have no other one yet.
     gone: HashSet<String>,
     counted: Option<Instant>,
+    /// How many were held and missing when something last followed from it.
+    shown: (u32, u32),
 }
 
 #[derive(Debug)]
@@ -127,11 +129,13 @@ pub async fn ask(handle: &Handle, deletion: Deletion, context: &Context) -> Answ
 /// Whether so many identities are gone that this may be the wrong Kratos: then nothing is made or deleted there.
 pub fn misses_identities(handle: &Handle, context: &Context) -> bool {
     let (status, _) = standing(&handle.place, context);
-    match handle.shared.protector.state().census {
-        Some(census) => protection::is_too_many(census, status.recreating, handle.settings.protection),
-        // A process that has seen no listing yet goes by what the one before it has written.
-        None => status.missing > 0,
-    }
+    let is_leading = context.leads.is_leading(&handle.place);
+    let census = handle.shared.protector.state().census;
+    // A process that has seen no listing yet goes by what the one before it has written, one that doesn't lead also by
+    // what the one that leads has.
+    let is_told = status.missing > 0 && (census.is_none() || !is_leading);
+    is_told
+        || census.is_some_and(|census| protection::is_too_many(census, status.recreating, handle.settings.protection))
 }
 
 /// Notes that a resource has its identity again. Once the last of those that were released has, a listing is to show it:
@@ -167,20 +171,23 @@ pub(super) fn take_census(
     context: &Context,
 ) {
     let (status, _) = standing(&handle.place, context);
-    let mut gone = HashSet::new();
+    let (mut gone, mut count) = (HashSet::new(), 0_u32);
     each(&handle.place, context, |resource| {
         // One that was dealt with meanwhile isn't missed.
         let is_meant = deletion_of(resource).is_some_and(|deletion| protection::is_granted(&status, &deletion));
         let (Some(id), Some(uid)) = (id_of(resource), resource.uid()) else { return };
         if !is_meant {
             let is_gone = missing.contains_key(id);
-            context.memory.listed(&uid, begun, is_gone);
-            gone.extend(is_gone.then_some(uid));
+            count += u32::from(is_gone);
+            if context.is_own(resource) {
+                context.memory.listed(&uid, begun, is_gone);
+                gone.extend(is_gone.then_some(uid));
+            }
         }
     });
-    let number = |count| u32::try_from(count).unwrap_or(u32::MAX);
+    let managed = u32::try_from(managed).unwrap_or(u32::MAX);
     let mut state = handle.shared.protector.state();
-    state.census = Some(Census { managed: number(managed), missing: number(gone.len()) });
+    state.census = Some(Census { managed, missing: count });
     state.gone = gone;
     drop(state);
     handle.shared.protector.reconsider();
@@ -192,6 +199,8 @@ pub(super) async fn keep_protecting(place: Place, shared: Arc<Shared>, context: 
     if shared.stopped.run_until_cancelled(context.listed.identities.wait()).await.is_none() {
         return;
     }
+    let (status, _) = standing(&place, &context);
+    shared.protector.state().shown = (status.held, status.missing);
     while let Some(handle) = current(&place, &shared, &context) {
         let is_holding = standing(&place, &context).0.held > 0;
         tokio::select! {
@@ -227,7 +236,7 @@ async fn settle(
     context: &Context,
 ) -> Result<Option<ProtectionStatus>, kube::Error> {
     let api: Api<InstanceObject> = Api::namespaced(context.client.clone(), &handle.place.namespace);
-    let mut object = seen(&handle.place, context);
+    let mut object = object(&handle.place, context);
     let mut tries = 0;
     while let Some(instance) = object.as_deref().and_then(|object| object.0.as_ref().ok()) {
         let before = persisted(instance);
@@ -262,7 +271,8 @@ fn decide(handle: &Handle, instance: &KratosInstance, asked: &[Deletion], contex
         if recount {
             state.counted = Some(Instant::now());
         }
-        (state.census, recount)
+        // Of two that have listed at different times one speaks.
+        (state.census.filter(|_| context.leads.is_leading(&handle.place)), recount)
     };
     let situation = Situation {
         limits: handle.settings.protection,
@@ -283,10 +293,7 @@ fn follow(
     (before, after): (&ProtectionStatus, &ProtectionStatus),
     context: &Context,
 ) {
-    // Its conditions say how many are held or missing.
-    if (before.held, before.missing) != (after.held, after.missing) {
-        context.pokes.instance(&handle.place);
-    }
+    handle.shared.protector.state().shown = (after.held, after.missing);
     let is_released = before.last_release != after.last_release;
     let publish = |note: String| {
         if is_released {
@@ -295,11 +302,36 @@ fn follow(
     };
     if before.missing > 0 && after.missing == 0 {
         publish(format!("{} identities that are gone from Kratos are made again", after.recreating));
-        context.pokes.identities(references::referring(context, &handle.place), Priority::Arrived);
     } else if before.held > 0 && after.held == 0 {
         publish(format!("{} deletions that were held are carried out", before.held));
+    }
+    look_again(&handle.place, (before.held, before.missing), (after.held, after.missing), context);
+}
+
+/// The instance was seen: what other operators persisted has the same consequences here, but for the events.
+pub fn seen(place: &Place, context: &Context) {
+    let Some(handle) = context.registry.handle(place).filter(|_| context.leads.is_shared()) else { return };
+    let (status, _) = standing(place, context);
+    let shown = (status.held, status.missing);
+    let before = std::mem::replace(&mut handle.shared.protector.state().shown, shown);
+    if before != shown {
+        handle.shared.protector.reconsider();
+        look_again(place, before, shown, context);
+    }
+}
+
+/// Who is to be looked at again when other numbers are held and missing.
+fn look_again(place: &Place, before: (u32, u32), after: (u32, u32), context: &Context) {
+    // The instance's conditions say how many.
+    if before != after {
+        context.pokes.instance(place);
+    }
+    let ((held, missing), (held_now, missing_now)) = (before, after);
+    if missing > 0 && missing_now == 0 {
+        context.pokes.identities(references::referring(context, place), Priority::Arrived);
+    } else if held > 0 && held_now == 0 {
         // Released or not: one that asked a moment ago may have been answered by what was persisted before.
-        let under_way = under_way(&handle.place, context).into_iter().map(|(place, _)| place);
+        let under_way = under_way(place, context).into_iter().map(|(place, _)| place);
         context.pokes.identities(under_way, Priority::Arrived);
     }
 }
@@ -307,7 +339,7 @@ fn follow(
 /// The protection as it was persisted last, and the release annotation, as far as the watch and our own writes show. It
 /// may be older: what it grants stays granted, and what it holds is looked at again when it is released.
 fn standing(place: &Place, context: &Context) -> (ProtectionStatus, Option<String>) {
-    let object = seen(place, context);
+    let object = object(place, context);
     let Some(instance) = object.as_deref().and_then(|object| object.0.as_ref().ok()) else { return <_>::default() };
     (persisted(instance), release_token(instance.metadata.annotations.as_ref()).map(str::to_owned))
 }
@@ -316,12 +348,13 @@ fn persisted(instance: &KratosInstance) -> ProtectionStatus {
     instance.status.as_ref().and_then(|status| status.protection.clone()).unwrap_or_default()
 }
 
-fn seen(place: &Place, context: &Context) -> Option<Arc<InstanceObject>> {
+fn object(place: &Place, context: &Context) -> Option<Arc<InstanceObject>> {
     let seen = context.instances.get(&ObjectRef::new(&place.name).within(&place.namespace))?;
     Some(context.latest_instances.of(&seen))
 }
 
-/// Calls for each resource of the instance that carries our finalizer: only those have had identities through it.
+/// Calls for each resource of the instance that carries our finalizer, whoever reconciles it: only those have had
+/// identities through it.
 fn each(place: &Place, context: &Context, mut call: impl FnMut(&KratosIdentity)) {
     let default = context.options.default_instance.as_ref();
     for object in context.identities.state() {

@@ -23,6 +23,7 @@ use crate::context::{Context, InstanceObject};
 use crate::events::Happening;
 use crate::kratos::{Batcher, Error, IdentityFilter, Reader};
 use crate::kube_write;
+use crate::lease;
 use crate::place::Place;
 use crate::policy::poke;
 
@@ -39,6 +40,7 @@ pub async fn reconcile(object: Arc<InstanceObject>, context: Arc<Context>) -> Re
     if !context.options.instance_namespaces.contains(&place.namespace) {
         return not_permitted(instance, place, &context).await;
     }
+    lease::stand(instance, &context);
     let is_deleting = instance.metadata.deletion_timestamp.is_some();
     if is_deleting && let_go(instance, &place, &context).await? {
         return Ok(Action::await_change());
@@ -76,7 +78,7 @@ pub async fn reconcile(object: Arc<InstanceObject>, context: Arc<Context>) -> Re
 /// whether it is there.
 async fn hold(instance: &KratosInstance, place: &Place, context: &Context) -> Result<bool, kube::Error> {
     let is_deleting = instance.metadata.deletion_timestamp.is_some();
-    let is_referred_to = !references::referring(context, place).is_empty();
+    let is_referred_to = references::is_referred_to(context, place);
     if kube_write::carries(instance, INSTANCE_FINALIZER) {
         return Ok(is_deleting || is_referred_to || !put_down(instance, place, context).await?);
     }
@@ -91,7 +93,7 @@ async fn hold(instance: &KratosInstance, place: &Place, context: &Context) -> Re
 /// Removes the finalizer where nothing that carries ours refers to the instance. Returns whether it is gone.
 async fn put_down(instance: &impl Resource, place: &Place, context: &Context) -> Result<bool, kube::Error> {
     // A process that has just started hasn't seen who refers to it.
-    if !context.listed.identities.initialized() {
+    if !context.listed.identities.initialized() || !context.leads.may_speak(place) {
         return Ok(false);
     }
     // The watch first, which costs nothing; then a live read, because the instance may go on its answer.
@@ -297,7 +299,7 @@ async fn unreadable(object: &InstanceObject, place: &Place, context: &Context) -
     let asked = (live.metadata.generation.unwrap_or_default(), requested_at(live.metadata.annotations.as_ref()));
     let (cluster_id, now) = (&context.cluster_id, Timestamp::now());
     let next = super::status::next(current.as_ref(), &verdict, cluster_id, None, asked, now);
-    if current.as_ref() != Some(&next) {
+    if current.as_ref() != Some(&next) && context.leads.may_speak(place) {
         let _: DynamicObject = kube_write::status(&api, object, &next).await?;
     }
     let is_deleting = object.meta().deletion_timestamp.is_some();
@@ -333,8 +335,11 @@ async fn write(
     if current == Some(&next) {
         return Ok(());
     }
-    let written: Result<InstanceObject, _> =
-        kube_write::status(&api(context, &Place::of(instance)), instance, &next).await;
+    let place = Place::of(instance);
+    let api = api(context, &place);
+    let written = context.leads.while_speaking(&place, kube_write::status(&api, instance, &next)).await;
+    // The operator that speaks for the instance says how it stands.
+    let Some(written) = written else { return Ok(()) };
     match written {
         Ok(written) => context.latest_instances.note(written),
         // It is gone: nothing to say any more.

@@ -60,27 +60,51 @@ fn is_admitted(object: &IdentityObject, instance: &Place, context: &Context) -> 
     consent::admits(handle.settings.allowed_namespaces.as_ref(), &instance.namespace, namespace, seen.labels())
 }
 
-/// The identities that refer to an instance, as far as the watch has seen them.
+/// The operator's own identities that refer to an instance, as far as the watch has seen them.
 pub fn referring(context: &Context, instance: &Place) -> HashSet<Place> {
     let default = context.options.default_instance.as_ref();
     let all = context.identities.state();
-    all.iter().filter(|object| refers(object, instance, default)).map(|object| Place::of(&**object)).collect()
+    let own = all.iter().filter(|object| context.is_own(&***object));
+    own.filter(|object| refers(object, instance, default)).map(|object| Place::of(&**object)).collect()
 }
 
-/// The same, as keys.
+/// Whether any identity refers to an instance, whoever reconciles it.
+pub fn is_referred_to(context: &Context, instance: &Place) -> bool {
+    let default = context.options.default_instance.as_ref();
+    context.identities.state().iter().any(|object| refers(object, instance, default))
+}
+
+/// The operator's own, as keys.
 pub fn keys(context: &Context, instance: &Place) -> PlaceKeys {
     let default = context.options.default_instance.as_ref();
     let all = context.identities.state();
-    all.iter().filter(|object| refers(object, instance, default)).map(|object| PlaceKey::of(&**object)).collect()
+    let own = all.iter().filter(|object| context.is_own(&***object));
+    own.filter(|object| refers(object, instance, default)).map(|object| PlaceKey::of(&**object)).collect()
 }
 
-/// The resources that these keys stand for.
+/// How many identities other operators manage in an instance, by the statuses that they wrote.
+pub fn managed_elsewhere(context: &Context, instance: &Place) -> u64 {
+    if !context.leads.is_shared() {
+        return 0;
+    }
+    let default = context.options.default_instance.as_ref();
+    let is_managed = |identity: &KratosIdentity| {
+        identity.status.as_ref().is_some_and(|status| status.identity_id.is_some())
+            && instance_of(identity, default).as_ref() == Some(instance)
+    };
+    let all = context.identities.state();
+    let others = all.iter().filter(|object| !context.is_own(&***object));
+    others.filter(|object| object.0.as_ref().is_ok_and(is_managed)).count() as u64
+}
+
+/// The operator's own resources that these keys stand for.
 pub fn at(context: &Context, keys: &PlaceKeys) -> Vec<Place> {
     if keys.is_empty() {
         return Vec::new();
     }
     let all = context.identities.state();
-    all.iter().filter(|object| keys.contains(&PlaceKey::of(&***object))).map(|object| Place::of(&**object)).collect()
+    let own = all.iter().filter(|object| context.is_own(&***object));
+    own.filter(|object| keys.contains(&PlaceKey::of(&***object))).map(|object| Place::of(&**object)).collect()
 }
 
 /// How many identities of an instance differ and are only observed, by their statuses.

@@ -111,8 +111,10 @@ async fn list(handle: &Handle, started_at: Time, changed: &mut PlaceKeys, contex
         changed.extend(shared.managed.missing(scan.begun(), |id| listed.contains(id)));
         changed.extend(expected.values().map(Place::key));
     }
-    let drifted = references::drifted(context, &handle.place);
-    shared.counts.listed(std::mem::take(&mut scan.tally), drifted, LastResync { started_at, requests });
+    if context.leads.is_leading(&handle.place) {
+        let drifted = references::drifted(context, &handle.place);
+        shared.counts.listed(std::mem::take(&mut scan.tally), drifted, LastResync { started_at, requests });
+    }
     shared.listing.complete(scan);
     Ok(requests)
 }
@@ -150,7 +152,8 @@ async fn scan(
             scan.tally.add(standing, &found, &identity.id);
         }
     }
-    let confirmed = confirm_orphans(handle, &mut scan, context).await?;
+    let is_leading = context.leads.is_leading(&handle.place);
+    let confirmed = if is_leading { confirm_orphans(handle, &mut scan, context).await? } else { 0 };
     let requests = scan.pages as u64 + confirmed;
     Ok((scan, requests))
 }
@@ -168,7 +171,7 @@ pub(super) fn take_in(handle: &Handle, identity: &Identity, context: &Context) -
     (found, standing)
 }
 
-/// Whether the very resource that a mark names is there.
+/// Whether the very resource that a mark names is there, whoever reconciles it.
 fn is_there(mark: &Mark, context: &Context) -> bool {
     let found = context.identities.get(&ObjectRef::new(&mark.name).within(&mark.namespace));
     found.is_some_and(|found| found.uid().as_ref() == Some(&mark.uid))

@@ -28,17 +28,25 @@ pub struct Left {
     pub revoke_all: Option<RevokeAllStatus>,
 }
 
-/// Runs one policy.
+/// Runs one policy, where it is this operator that speaks for its instance.
 pub async fn reconcile(object: Arc<PolicyObject>, context: Arc<Context>) -> Result<Action, kube::Error> {
     let object = context.latest_policies.of(&object);
     let Ok(policy) = &object.0 else { return unreadable::reconcile(&object, &context).await };
+    let Some(place) = inputs::instance_place(policy, context.options.default_instance.as_ref()) else {
+        return run_once(policy, &context).await;
+    };
+    // Whoever leads next has all of them run.
+    context.leads.while_speaking(&place, run_once(policy, &context)).await.unwrap_or(Ok(Action::await_change()))
+}
+
+async fn run_once(policy: &KratosSessionPolicy, context: &Context) -> Result<Action, kube::Error> {
     if policy.metadata.deletion_timestamp.is_some() {
         return Ok(Action::await_change());
     }
     let handling = desired::handling(&policy.spec);
     if handling.suspended {
         let status = status::suspended(subject(policy), Timestamp::now());
-        record::write(policy, status, &context).await?;
+        record::write(policy, status, context).await?;
         return Ok(Action::await_change());
     }
     let asked = subject(policy);
@@ -48,8 +56,8 @@ pub async fn reconcile(object: Arc<PolicyObject>, context: Arc<Context>) -> Resu
     }
     let mut policy = policy.clone();
     let mut left = Left::default();
-    let result = look(&mut policy, handling, &mut left, &context).await;
-    record::finish(&policy, handling, result, left, &context).await
+    let result = look(&mut policy, handling, &mut left, context).await;
+    record::finish(&policy, handling, result, left, context).await
 }
 
 /// Everything up to the verdict.

@@ -37,6 +37,7 @@ const PURE: &[&str] = &[
     "crate::kratos::batcher::packing",
     "crate::kratos::batcher::sifting",
     "crate::kratos::types",
+    "crate::lease::term",
     "crate::place",
     "crate::policy::address",
     "crate::policy::desired",
@@ -47,6 +48,7 @@ const PURE: &[&str] = &[
     "crate::policy::view",
     "crate::queue",
     "crate::rules",
+    "crate::selector",
     "crate::kratos::RateLimit",
 ];
 

@@ -48,6 +48,7 @@ mod session_action;
 mod session_policies;
 mod session_reach;
 mod session_rules;
+mod shards;
 mod tls;
 mod traits_from;
 mod unanswered;

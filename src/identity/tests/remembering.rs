@@ -74,3 +74,26 @@ fn an_identity_is_gone_since_it_was_first_missed_until_a_later_listing_shows_it(
     memory.listed("uid-of-ada", later, false);
     assert_eq!(since(), None);
 }
+
+#[test]
+fn what_was_another_operators_meanwhile_is_as_if_never_seen_whatever_a_look_under_way_noted() {
+    let memory = Memory::default();
+    let since = || memory.recall("uid-of-ada").create_may_be_under_way_since();
+    memory.leave("uid-of-ada");
+    memory.see("uid-of-ada", false);
+    memory.update("uid-of-ada", |ada| ada.wrote_finalizer = true);
+    memory.leave("uid-of-ada");
+    // A look that began before ends.
+    memory.update("uid-of-ada", |ada| ada.ours = Some(("id-of-ada".into(), mark(&json!({})))));
+    assert_eq!(since(), None);
+    memory.see("uid-of-ada", true);
+    assert!(since().is_some(), "the other operator may have a create under way");
+    assert_eq!(memory.recall("uid-of-ada").ours, None);
+    let first = since();
+    memory.see("uid-of-ada", true);
+    assert_eq!(since(), first, "once");
+    memory.leave_all();
+    std::thread::sleep(Duration::from_millis(2));
+    memory.see("uid-of-ada", true);
+    assert!(since() > first, "nobody saw whose it was");
+}

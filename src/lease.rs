@@ -1,0 +1,327 @@
+//! Which of several operators over one Kratos speaks for an instance: a Lease beside each instance. Whoever holds it draws
+//! the conclusions that are about everybody's identities; each reconciles its own resources whether or not it does.
+//!
+//! Where one operator reconciles everything there is no Lease, and it always does.
+
+mod term;
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use k8s_openapi::api::coordination::v1::{Lease, LeaseSpec};
+use k8s_openapi::jiff::Timestamp;
+use kube::api::{ObjectMeta, PostParams};
+use kube::core::Selector;
+use kube::{Api, Resource, ResourceExt};
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+use self::term::{RENEWED_EVERY, Turn};
+use crate::backoff;
+use crate::context::Context;
+use crate::kube_write::FIELD_MANAGER;
+use crate::place::Place;
+use crate::policy::poke;
+
+/// A request that takes longer is given up.
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(2);
+/// Whoever couldn't renew for so long has stopped before another may begin.
+const GIVEN_UP_AFTER: Duration = Duration::from_secs(10);
+/// The longest name of an object.
+const LONGEST_NAME: usize = 253;
+
+/// For which instances this process speaks.
+#[derive(Debug)]
+pub struct Leads {
+    /// `None`: for all of them, since nobody else reconciles anything.
+    me: Option<String>,
+    by_place: Mutex<HashMap<Place, Arc<Lead>>>,
+    tasks: Mutex<Vec<JoinHandle<()>>>,
+}
+
+#[derive(Debug)]
+struct Lead {
+    /// Until when this process leads, if it does.
+    until: watch::Sender<Option<Instant>>,
+    stop: CancellationToken,
+}
+
+impl Lead {
+    fn is_held(&self) -> bool {
+        self.until.borrow().is_some_and(|until| Instant::now() < until)
+    }
+}
+
+impl Leads {
+    /// `selector`: what this operator reconciles; unless that is everything, others are thought to reconcile the rest.
+    pub fn new(selector: &Selector) -> Self {
+        let me = || {
+            let host = std::env::var("HOSTNAME").unwrap_or_else(|_| FIELD_MANAGER.to_owned());
+            format!("{host}_{:016x}", rand::random::<u64>())
+        };
+        Self { me: (!selector.selects_all()).then(me), by_place: Mutex::default(), tasks: Mutex::default() }
+    }
+
+    /// Whether other operators reconcile what this one doesn't.
+    pub fn is_shared(&self) -> bool {
+        self.me.is_some()
+    }
+
+    /// Whether this process concludes for an instance now.
+    pub fn is_leading(&self, place: &Place) -> bool {
+        !self.is_shared() || self.by_place().get(place).is_some_and(|lead| lead.is_held())
+    }
+
+    /// Whether this process may write what is about an instance as a whole. An instance that nobody leads, since it can't
+    /// be used, is spoken of by all alike.
+    pub fn may_speak(&self, place: &Place) -> bool {
+        self.by_place().get(place).is_none_or(|lead| lead.is_held())
+    }
+
+    /// Returns once this process leads.
+    pub async fn led(&self, place: &Place) {
+        if !self.is_shared() {
+            return;
+        }
+        let Some(lead) = self.lead(place) else { return std::future::pending().await };
+        let mut until = lead.until.subscribe();
+        // The sender lives as long as the lead does.
+        let _ = until.wait_for(|until| until.is_some_and(|until| Instant::now() < until)).await;
+    }
+
+    /// Works only while this process may speak for an instance; `None`: it may not (any more), and what was under way is
+    /// dropped before another one begins.
+    pub async fn while_speaking<T>(&self, place: &Place, work: impl Future<Output = T>) -> Option<T> {
+        let Some(lead) = self.lead(place) else { return Some(work.await) };
+        if !lead.is_held() {
+            return None;
+        }
+        tokio::select! {
+            biased;
+            () = lost(&lead) => None,
+            done = work => Some(done),
+        }
+    }
+
+    /// Forgets an instance that is gone.
+    pub fn forget(&self, place: &Place) {
+        if let Some(lead) = self.by_place().remove(place) {
+            lead.stop.cancel();
+        }
+    }
+
+    /// Lets others lead at once.
+    pub async fn release(&self) {
+        for lead in self.by_place().values() {
+            lead.stop.cancel();
+        }
+        let tasks = std::mem::take(&mut *self.tasks());
+        futures::future::join_all(tasks).await;
+    }
+
+    fn lead(&self, place: &Place) -> Option<Arc<Lead>> {
+        self.by_place().get(place).cloned()
+    }
+
+    fn tasks(&self) -> MutexGuard<'_, Vec<JoinHandle<()>>> {
+        self.tasks.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn by_place(&self) -> MutexGuard<'_, HashMap<Place, Arc<Lead>>> {
+        self.by_place.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+async fn lost(lead: &Lead) {
+    let mut changed = lead.until.subscribe();
+    while let Some(until) = { *changed.borrow_and_update() }.filter(|until| Instant::now() < *until) {
+        tokio::select! {
+            () = tokio::time::sleep_until(until.into()) => {}
+            _ = changed.changed() => {}
+        }
+    }
+}
+
+/// Has this process stand for an instance, where there are several.
+pub fn stand(instance: &impl Resource<DynamicType = ()>, context: &Arc<Context>) {
+    let Some(me) = &context.leads.me else { return };
+    let place = Place::of(instance);
+    let mut by_place = context.leads.by_place();
+    if by_place.contains_key(&place) {
+        return;
+    }
+    let lead = Arc::new(Lead { until: watch::Sender::new(None), stop: CancellationToken::new() });
+    by_place.insert(place.clone(), Arc::clone(&lead));
+    drop(by_place);
+    let metadata = ObjectMeta {
+        name: Some(name(&place.name, &instance.uid().unwrap_or_default())),
+        namespace: Some(place.namespace.clone()),
+        owner_references: Some(instance.owner_ref(&()).into_iter().collect()),
+        ..ObjectMeta::default()
+    };
+    let candidate = Candidate {
+        me: me.clone(),
+        api: Api::namespaced(context.client.clone(), &place.namespace),
+        empty: Lease { metadata, spec: None },
+        seen: None,
+    };
+    let task = tokio::spawn(keep_standing(place, candidate, lead, Arc::clone(context)));
+    let mut tasks = context.leads.tasks();
+    tasks.retain(|task| !task.is_finished());
+    tasks.push(task);
+}
+
+/// Where the Lease of an instance stands, beside it.
+fn name(instance: &str, uid: &str) -> String {
+    let name = format!("{FIELD_MANAGER}-{instance}");
+    if name.len() <= LONGEST_NAME { name } else { format!("{FIELD_MANAGER}-{uid}") }
+}
+
+async fn keep_standing(place: Place, mut candidate: Candidate, lead: Arc<Lead>, context: Arc<Context>) {
+    let mut is_refused = false;
+    while !lead.stop.is_cancelled() {
+        let begun = Instant::now();
+        let answer = tokio::time::timeout(REQUEST_TIMEOUT, candidate.stand()).await;
+        let was_held = lead.is_held();
+        match answer {
+            Ok(Ok(holds)) => {
+                lead.until.send_replace(holds.then_some(begun + GIVEN_UP_AFTER));
+                is_refused = false;
+            }
+            // What the Lease says now isn't known: it is read anew. What was held runs out by itself.
+            Ok(Err(error)) => {
+                candidate.seen = candidate.seen.map(Seen::doubted);
+                if !std::mem::replace(&mut is_refused, true) {
+                    tracing::warn!(
+                        instance = %place, %error,
+                        "the Lease that says which operator speaks for the instance can't be read or written; it is \
+                         tried again. Grant the operator get, create and update on leases (coordination.k8s.io)"
+                    );
+                }
+            }
+            Err(_) => candidate.seen = candidate.seen.map(Seen::doubted),
+        }
+        match (was_held, lead.is_held()) {
+            (false, true) => begin(&place, &context),
+            (true, false) => tracing::info!(instance = %place, "another operator speaks for the instance"),
+            _ => {}
+        }
+        tokio::select! {
+            () = lead.stop.cancelled() => {}
+            () = tokio::time::sleep(backoff::spread(RENEWED_EVERY)) => {}
+        }
+    }
+    let was_held = lead.until.send_replace(None).is_some();
+    if was_held && let Ok(Err(error)) = tokio::time::timeout(REQUEST_TIMEOUT, candidate.release()).await {
+        tracing::debug!(instance = %place, %error, "the Lease wasn't released; it runs out");
+    }
+}
+
+/// What follows from leading: everything about everybody is looked at.
+fn begin(place: &Place, context: &Context) {
+    tracing::info!(instance = %place, "this operator speaks for the instance");
+    if let Some(handle) = context.registry.handle(place) {
+        handle.shared.listing.want(Instant::now());
+        handle.shared.protector.reconsider();
+    }
+    context.pokes.instance(place);
+    poke::instance_changed(context, place);
+}
+
+/// One that wants to hold a Lease.
+struct Candidate {
+    me: String,
+    api: Api<Lease>,
+    /// The Lease as it is made.
+    empty: Lease,
+    seen: Option<Seen>,
+}
+
+/// The Lease as it was last seen.
+struct Seen {
+    lease: Lease,
+    /// Since when it is as it is, by this process' clock: those of others may differ.
+    since: Instant,
+    is_doubtful: bool,
+}
+
+impl Seen {
+    fn doubted(self) -> Self {
+        Self { is_doubtful: true, ..self }
+    }
+}
+
+impl Candidate {
+    /// One turn: renews, takes, or looks. Returns whether it is held.
+    async fn stand(&mut self) -> Result<bool, kube::Error> {
+        let is_mine = |seen: &Seen| {
+            let spec = seen.lease.spec.as_ref();
+            !seen.is_doubtful && spec.is_some_and(|spec| spec.holder_identity.as_ref() == Some(&self.me))
+        };
+        if !self.seen.as_ref().is_some_and(is_mine) {
+            self.look().await?;
+        }
+        let spec = self.seen.as_ref().and_then(|seen| seen.lease.spec.as_ref());
+        let unchanged_for = self.seen.as_ref().map(|seen| seen.since.elapsed()).unwrap_or_default();
+        match term::turn(spec, &self.me, unchanged_for) {
+            Turn::Wait => Ok(false),
+            Turn::Hold => {
+                let spec = term::held(spec, &self.me, Timestamp::now());
+                self.write(spec).await
+            }
+        }
+    }
+
+    async fn look(&mut self) -> Result<(), kube::Error> {
+        let found = self.api.get_opt(&self.empty.name_any()).await?;
+        let before = self.seen.take();
+        self.seen = found.map(|lease| {
+            let same = before.filter(|before| before.lease.resource_version() == lease.resource_version());
+            let since = same.map_or_else(Instant::now, |same| same.since);
+            Seen { lease, since, is_doubtful: false }
+        });
+        Ok(())
+    }
+
+    /// Writes the Lease in place of exactly the one that was seen. `false`: somebody else was faster.
+    async fn write(&mut self, spec: LeaseSpec) -> Result<bool, kube::Error> {
+        let params = PostParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PostParams::default() };
+        let written = match &self.seen {
+            Some(seen) => {
+                let lease = Lease { spec: Some(spec), ..seen.lease.clone() };
+                self.api.replace(&lease.name_any(), &params, &lease).await
+            }
+            None => self.api.create(&params, &Lease { spec: Some(spec), ..self.empty.clone() }).await,
+        };
+        match written {
+            Ok(lease) => {
+                self.seen = Some(Seen { lease, since: Instant::now(), is_doubtful: false });
+                Ok(true)
+            }
+            Err(kube::Error::Api(status)) if status.code == 409 || (status.code == 404 && self.seen.is_some()) => {
+                self.seen = self.seen.take().map(Seen::doubted);
+                Ok(false)
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    async fn release(&mut self) -> Result<(), kube::Error> {
+        let Some(spec) = self.seen.as_ref().and_then(|seen| seen.lease.spec.clone()) else { return Ok(()) };
+        self.write(LeaseSpec { holder_identity: None, ..spec }).await.map(drop)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::name;
+
+    #[test]
+    fn a_lease_is_named_after_its_instance_where_that_fits() {
+        assert_eq!(name("default", "6f1c"), "kratos-operator-default");
+        assert_eq!(name(&"a".repeat(237), "6f1c").len(), 253);
+        assert_eq!(name(&"a".repeat(238), "6f1c"), "kratos-operator-6f1c");
+    }
+}

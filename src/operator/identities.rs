@@ -1,0 +1,145 @@
+//! Watches identities: what is the operator's own is looked at, of the others the outline is kept.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use futures::{Stream, StreamExt};
+use kube::Resource;
+use kube::runtime::WatchStreamExt;
+use kube::runtime::reflector::{self, ObjectRef};
+use kube::runtime::watcher::{self, Event};
+
+use crate::api::IDENTITY_FINALIZER;
+use crate::api::identity::IdentityState;
+use crate::changes::Changes;
+use crate::context::{Context, IdentityObject};
+use crate::identity::reconcile::reconcile;
+use crate::identity::urgency;
+use crate::instance::{pending, references};
+use crate::place::Place;
+use crate::policy::poke;
+use crate::queue::{Next, Priority};
+use crate::selector::{self, narrow};
+use crate::workers::Look;
+
+/// Watches all identities. Of those that aren't its own only the outline is kept.
+pub(super) fn watch_all(
+    writer: reflector::store::Writer<IdentityObject>,
+    context: &Arc<Context>,
+) -> impl Stream<Item = watcher::Result<Event<IdentityObject>>> + Send + 'static {
+    let (all, before, after) = (Arc::clone(context), Arc::clone(context), Arc::clone(context));
+    super::watch::<IdentityObject>(&context.client)
+        .modify(move |object| {
+            if !all.is_own(object) {
+                selector::outline(object);
+            }
+        })
+        .inspect(move |event| deactivated_elsewhere(event, &before))
+        .reflect(writer)
+        // Seen after the store has taken it in.
+        .inspect(move |event| identity_seen(event, &after))
+}
+
+/// Asks for a look at each resource that the watch shows to be worth one.
+pub(super) async fn ask_for_news(
+    watch: impl Stream<Item = watcher::Result<Event<IdentityObject>>> + Send + 'static,
+    context: Arc<Context>,
+) {
+    let mut changes = Changes::new(IDENTITY_FINALIZER);
+    let mut watch = std::pin::pin!(watch);
+    while let Some(event) = watch.next().await {
+        // What went wrong has been said.
+        let Ok(event) = event else { continue };
+        let Some(event) = narrow(&context.options.watch_selector, event) else { continue };
+        // A list shows what nobody saw happen: the resource itself tells whether somebody waits.
+        let is_list = matches!(event, Event::InitDone);
+        for object in changes.news(event) {
+            let priority = match &object.0 {
+                _ if !is_list => Priority::Person,
+                Ok(identity) => urgency::listed(identity),
+                // Whoever waits for one that can't be read waits for a better manifest.
+                Err(_) => Priority::Routine,
+            };
+            context.pokes.identities([Place::of(&object)], priority);
+        }
+    }
+}
+
+/// One look at an identity; one that is gone, or another operator's, is none.
+pub(super) fn look(place: &Place, context: &Arc<Context>) -> Look {
+    let object = ObjectRef::new(&place.name).within(&place.namespace);
+    let context = Arc::clone(context);
+    Box::pin(async move {
+        match context.identities.get(&object) {
+            Some(object) if context.is_own(&*object) => reconcile(object, context).await,
+            _ => Ok(Next::WhenAsked),
+        }
+    })
+}
+
+fn identity_seen(event: &watcher::Result<Event<IdentityObject>>, context: &Context) {
+    match event {
+        Ok(Event::Delete(object)) => {
+            if let Some(uid) = &object.meta().uid {
+                context.memory.forget(uid);
+                context.latest_identities.forget(uid);
+            }
+            context.rotation.forget(&Place::of(object));
+            let default = context.options.default_instance.as_ref();
+            if let Ok(identity) = &object.0
+                && let Some(instance) = references::instance_of(identity, default)
+            {
+                context.pokes.instance(&instance);
+                if !context.is_own(object) {
+                    pending::gone_elsewhere(identity, &instance, context);
+                }
+            }
+        }
+        Ok(Event::Apply(object) | Event::InitApply(object)) => {
+            context.latest_identities.caught_up(object);
+            if !context.is_own(object) {
+                context.memory.leave(object.meta().uid.as_deref().unwrap_or_default());
+                context.rotation.forget(&Place::of(object));
+            }
+        }
+        Ok(Event::InitDone) => {
+            // Later lists find it set already.
+            if context.listed.identities.set(()).is_err() && context.leads.is_shared() {
+                missed(context);
+            }
+            super::forget_gone(context);
+        }
+        Ok(Event::Init) => {}
+        Err(error) => tracing::warn!(%error, "watching KratosIdentity failed; it is tried again"),
+    }
+}
+
+/// What happened while nobody watched, and other operators did: resources may have been theirs meanwhile, and may be
+/// gone with a grace period that runs.
+fn missed(context: &Context) {
+    context.memory.leave_all();
+    for handle in context.registry.places().iter().filter_map(|place| context.registry.handle(place)) {
+        handle.shared.listing.want(Instant::now());
+    }
+}
+
+/// An identity that another operator reconciles became inactive. The store doesn't have the event yet.
+fn deactivated_elsewhere(event: &watcher::Result<Event<IdentityObject>>, context: &Context) {
+    let Ok(Event::Apply(object)) = event else { return };
+    let Ok(resource) = &object.0 else { return };
+    if context.is_own(object) || !is_inactive(object) {
+        return;
+    }
+    let Place { namespace, name } = Place::of(object);
+    let before = context.identities.get(&ObjectRef::new(&name).within(&namespace));
+    if let Some(instance) = references::instance_of(resource, context.options.default_instance.as_ref())
+        && !before.is_some_and(|before| is_inactive(&before))
+    {
+        poke::deactivated(context, &instance, &namespace);
+    }
+}
+
+fn is_inactive(object: &IdentityObject) -> bool {
+    let status = object.0.as_ref().ok().and_then(|identity| identity.status.as_ref());
+    status.is_some_and(|status| status.state == Some(IdentityState::Inactive))
+}
