@@ -199,7 +199,8 @@ impl Stage {
             }
         })
         .await?;
-        self.policy("direct", "plain", "Observe").await?;
+        // The same policy, looking only: what remains is the revocations.
+        self.policy("direct", "newest", "Observe").await?;
         let (looking, _) = self.run("direct").await?;
         self.policy("direct", "newest", "Enforce").await?;
         let (took, status) = self.run("direct").await?;
