@@ -1,6 +1,7 @@
 //! An instance that can be called: its settings, its client, and what is remembered between reconciles.
 
 use std::collections::HashSet;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use futures::TryStreamExt;
@@ -38,8 +39,6 @@ pub struct Handle {
     pub reader: Reader,
     /// The rules for resources of other namespaces, or why they can't be asked: then nothing of theirs is admitted.
     pub rules: Arc<Result<Rules, Verdict>>,
-    /// Whether the instance carries our finalizer. No identity is created before.
-    pub is_held: bool,
     /// Whether the instance is being deleted: what is there is still deleted, nothing is created or changed.
     pub is_deleting: bool,
     pub shared: Arc<Shared>,
@@ -77,10 +76,12 @@ pub struct Shared {
     pub pending: Pending,
     pub protector: Protector,
     pub schemas: Schemas,
-    /// Resources that wait for the gate to open or for a listing to be completed.
+    /// Resources that wait for the gate to open, for the instance to be held or for a listing to be completed.
     pub waiting: Waiting,
     /// Fields that this server turned out not to know, and methods that are switched off.
     pub lacking: Mutex<HashSet<&'static str>>,
+    /// Whether the instance carries our finalizer. No identity is created before.
+    is_held: AtomicBool,
     /// Whether it is v25.4 or later, once that was asked for.
     newer: Mutex<Option<bool>>,
     /// Ends the listings.
@@ -88,6 +89,16 @@ pub struct Shared {
 }
 
 impl Shared {
+    /// Whether the instance carries our finalizer.
+    pub fn is_held(&self) -> bool {
+        self.is_held.load(Ordering::SeqCst)
+    }
+
+    /// Notes whether the instance carries our finalizer. Returns whether it does from now on.
+    pub(super) fn hold(&self, is_held: bool) -> bool {
+        !self.is_held.swap(is_held, Ordering::SeqCst) && is_held
+    }
+
     /// Notes that the server doesn't know a field, or that a method is switched off.
     pub fn lacks(&self, field: &'static str) {
         self.lacking.lock().unwrap_or_else(PoisonError::into_inner).insert(field);

@@ -56,6 +56,10 @@ pub async fn reconcile(object: Arc<InstanceObject>, context: Arc<Context>) -> Re
     };
     // The release annotation may have a new value.
     handle.shared.protector.reconsider();
+    // Only those that found it otherwise: whoever has begun since goes on.
+    if handle.shared.hold(is_held) {
+        context.ask_waiting(handle.shared.waiting.take());
+    }
     if is_new {
         // Before the probe: looks that begin once the gate is open have seen the new settings, and aren't repeated.
         context.ask_waiting(references::referring(&context, &place));
@@ -126,7 +130,7 @@ async fn connect(
     let before = context.registry.handle(place);
     if let Some(handle) = &before
         && handle.settings == settings
-        && (handle.is_held, handle.is_deleting) == (is_held, is_deleting)
+        && handle.is_deleting == is_deleting
         && !is_due(handle, instance)
     {
         return Ok(Ok((Arc::clone(handle), false)));
@@ -145,7 +149,7 @@ async fn connect(
     if let Some(handle) = &before
         && is_same_server(handle)
         && handle.settings == settings
-        && (handle.is_held, handle.is_deleting) == (is_held, is_deleting)
+        && handle.is_deleting == is_deleting
     {
         return Ok(Ok((Arc::clone(handle), false)));
     }
@@ -165,6 +169,7 @@ async fn connect(
         _ => parse_rules(&settings).await,
     };
     let shared = kept.as_ref().map_or_else(Arc::<Shared>::default, |handle| Arc::clone(&handle.shared));
+    shared.hold(is_held);
     let handle = Handle {
         place: place.clone(),
         settings,
@@ -173,7 +178,6 @@ async fn connect(
         batcher,
         reader,
         rules,
-        is_held,
         is_deleting,
         shared,
     };

@@ -9,7 +9,7 @@ pub(super) mod sifting;
 use std::time::Instant;
 
 use futures::stream::{FuturesUnordered, StreamExt};
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot, watch};
 
 use self::packing::{ALONE, HASHING, LARGE, Queue, TOGETHER};
 use self::settling::{Parcel, Settled, settle};
@@ -31,6 +31,19 @@ pub enum Travel {
 #[derive(Clone, Debug)]
 pub struct Batcher {
     requests: mpsc::UnboundedSender<Request>,
+    /// How many creates are about to be asked for.
+    expected: watch::Sender<usize>,
+}
+
+/// A create that is about to be asked for: what waits waits for it, for a while. To be dropped when it is asked for, or
+/// isn't going to be.
+#[derive(Debug)]
+pub struct Expected(watch::Sender<usize>);
+
+impl Drop for Expected {
+    fn drop(&mut self) {
+        self.0.send_modify(|expected| *expected -= 1);
+    }
 }
 
 struct Request {
@@ -42,8 +55,15 @@ impl Batcher {
     /// Begins to collect. It ends when the last clone is gone and everything is answered.
     pub fn new(client: Client) -> Self {
         let (requests, receiver) = mpsc::unbounded_channel();
-        tokio::spawn(run(client, receiver));
-        Self { requests }
+        let expected = watch::Sender::new(0);
+        tokio::spawn(run(client, receiver, expected.subscribe()));
+        Self { requests, expected }
+    }
+
+    /// Notes that a create is about to be asked for.
+    pub fn expect(&self) -> Expected {
+        self.expected.send_modify(|expected| *expected += 1);
+        Expected(self.expected.clone())
     }
 
     /// Creates an identity, as [`Client::create_identity`] does, but in company. What the server adds by itself
@@ -76,9 +96,9 @@ impl Queues {
     }
 
     /// What goes now, and the number of its queue.
-    fn take(&mut self) -> Option<(usize, Vec<Parcel>)> {
+    fn take(&mut self, are_expected: bool) -> Option<(usize, Vec<Parcel>)> {
         let now = Instant::now();
-        self.0.iter_mut().enumerate().find_map(|(number, queue)| Some((number, queue.take(now)?)))
+        self.0.iter_mut().enumerate().find_map(|(number, queue)| Some((number, queue.take(now, are_expected)?)))
     }
 
     /// Nothing more goes to a server that gave no usable answer, or wants to be left alone, before those who asked have
@@ -90,20 +110,25 @@ impl Queues {
     }
 }
 
-async fn run(client: Client, mut requests: mpsc::UnboundedReceiver<Request>) {
+async fn run(client: Client, mut requests: mpsc::UnboundedReceiver<Request>, mut expected: watch::Receiver<usize>) {
     let timeout = client.request_timeout();
     let mut queues = Queues([TOGETHER, HASHING, ALONE].map(|terms| Queue::new(terms, timeout)));
     let mut in_flight = FuturesUnordered::new();
     let mut is_open = true;
     loop {
-        while let Some((number, parcels)) = queues.take() {
+        // All that have come: whoever comes in one breath with others isn't alone.
+        while let Ok(request) = requests.try_recv() {
+            queues.add(request);
+        }
+        let are_expected = *expected.borrow_and_update() > 0;
+        while let Some((number, parcels)) = queues.take(are_expected) {
             let client = &client;
             in_flight.push(async move { (number, settle(client, parcels).await) });
         }
         if !is_open && queues.0.iter().all(Queue::is_idle) {
             return;
         }
-        let due = queues.0.iter().filter_map(Queue::due).min();
+        let due = queues.0.iter().filter_map(|queue| queue.due(are_expected)).min();
         tokio::select! {
             request = requests.recv(), if is_open => match request {
                 Some(request) => queues.add(request),
@@ -116,6 +141,8 @@ async fn run(client: Client, mut requests: mpsc::UnboundedReceiver<Request>) {
                 }
             }
             () = wait_until(due), if due.is_some() => {}
+            // Nobody is expected any more: what has gathered goes.
+            Ok(_) = expected.wait_for(|expected| *expected == 0), if due.is_some() && are_expected => {}
         }
     }
 }

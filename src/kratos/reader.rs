@@ -87,13 +87,8 @@ async fn gather(asks: &mut mpsc::UnboundedReceiver<Ask>, waiting: &mut Vec<Ask>,
 /// Reads these in one request. Returns those that are to be read by themselves: it shows them not, or the server fails
 /// over one of them, which is no matter of the others.
 async fn share(client: &Client, asks: Vec<Ask>) -> Vec<Ask> {
-    let ids = asks.iter().map(|ask| ask.id.as_str());
-    let filter = IdentityFilter { consistency: Consistency::Strong, ..IdentityFilter::by_ids(ids) };
-    let pages: Result<Vec<_>, _> = client.list_identities(filter).try_collect().await;
-    match pages {
-        Ok(pages) => {
-            let there = pages.into_iter().flat_map(|page| page.items);
-            let there: HashMap<_, _> = there.map(|identity| (identity.id.clone(), identity)).collect();
+    match read_all(client, asks.iter().map(|ask| ask.id.as_str())).await {
+        Ok(there) => {
             let (shown, others): (Vec<_>, Vec<_>) = asks.into_iter().partition(|ask| there.contains_key(&ask.id));
             for ask in shown {
                 let found = there.get(&ask.id).cloned();
@@ -109,6 +104,17 @@ async fn share(client: &Client, asks: Vec<Ask>) -> Vec<Ask> {
         }
         Err(_) => asks,
     }
+}
+
+/// Those of these that are there, by id, as fresh as a read of each would have them.
+pub(super) async fn read_all(
+    client: &Client,
+    ids: impl IntoIterator<Item = impl Into<String>>,
+) -> Result<HashMap<String, Identity>, Error> {
+    let filter = IdentityFilter { consistency: Consistency::Strong, ..IdentityFilter::by_ids(ids) };
+    let pages: Vec<_> = client.list_identities(filter).try_collect().await?;
+    let there = pages.into_iter().flat_map(|page| page.items);
+    Ok(there.map(|identity| (identity.id.clone(), identity)).collect())
 }
 
 fn answer(ask: Ask, result: Result<Option<Identity>, Error>) {

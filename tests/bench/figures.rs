@@ -100,7 +100,7 @@ fn rows(n: usize, floor: &Floor, measured: &Measured) -> Vec<Row> {
             ("1.25", 1.25),
         ),
         Row::times("the former", measured.started_ready, ("kratos import identities", floor.importing), ("0.8", 0.8)),
-        Row::times("resync, nothing to do", measured.resync.took, ("raw listing", floor.listing), ("1.5", 1.5)),
+        Row::times("resync, nothing to do", measured.resync.took, ("raw listing", measured.resync.raw), ("1.5", 1.5)),
         Row::counts(
             "  its requests to Kratos",
             measured.resync.requests,
@@ -110,7 +110,7 @@ fn rows(n: usize, floor: &Floor, measured: &Measured) -> Vec<Row> {
         Row::times(
             "a tenth changed, until corrected",
             measured.corrected,
-            ("raw listing + reads + patches", floor.listing + floor.correcting),
+            ("raw listing + reads + patches", measured.resync.raw + floor.correcting),
             ("1.5", 1.5),
         ),
         Row::times(

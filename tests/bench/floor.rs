@@ -37,8 +37,6 @@ pub struct Floor {
     pub creating: Duration,
     pub finalizers: Duration,
     pub statuses: Duration,
-    /// All identities listed in pages of 500.
-    pub listing: Duration,
     /// A tenth of the identities read and patched.
     pub correcting: Duration,
     /// Objects with a finalizer deleted, in one request.
@@ -74,7 +72,7 @@ pub async fn measure(n: usize, screen: &mut Screen) -> Result<Floor> {
     let manifests = screen.step("creating their manifests", create_manifests(&api, "floor", &numbers, at_once)).await?;
     let finalizers = screen.step("writing their finalizers", finalize(&api, &numbers, at_once, true)).await?;
     let statuses = screen.step("writing their statuses", write_statuses(&api, "floor", &numbers, at_once)).await?;
-    let (ids, listing) = screen.step("listing them in Kratos", list(&admin)).await?;
+    let (ids, _) = screen.step("listing them in Kratos", list(&admin)).await?;
     if ids.len() != n {
         return Err(format!("{} identities where {n} were made", ids.len()).into());
     }
@@ -95,7 +93,6 @@ pub async fn measure(n: usize, screen: &mut Screen) -> Result<Floor> {
         creating,
         finalizers,
         statuses,
-        listing,
         correcting,
         marking,
         deleting,

@@ -12,8 +12,6 @@ use crate::testenv::proxy::Seen;
 #[tokio::test]
 async fn a_thousand_that_are_there_when_it_starts_share_requests_and_cost_two_writes_each_and_no_look_up() {
     const COUNT: usize = 1000;
-    /// How many are in work at the same time.
-    const PLACES: usize = 256;
     let mut scene = Scene::own().await;
     scene.operator().stop().expect("it stops");
     let spec = scene.instance_spec(json!({"requestTimeout": "30s", "resyncInterval": "20s"}));
@@ -24,12 +22,9 @@ async fn a_thousand_that_are_there_when_it_starts_share_requests_and_cost_two_wr
     let resources = all(&scene, "all are Ready", is_ready).await;
     let counts = scene.proxy.counts();
     let requests = scene.proxy.count(BATCH) + scene.proxy.count(CREATE);
-    // Twenty where they come as fast as the batches fill; a slow API server lets some go in smaller ones.
-    assert!(requests <= 2 * COUNT / 50, "{requests} requests: {counts:?}");
-    // Whoever is in work while the instance is found may be looked at once more; nobody is looked up before it is made.
+    assert!(requests <= COUNT / 50, "{requests} requests: {counts:?}");
     let reads = single_reads(&scene);
-    assert!(reads.iter().all(|seen| seen.label == READ && seen.status == Some(200)), "{counts:?}");
-    assert!(reads.len() <= PLACES, "{} reads: {counts:?}", reads.len());
+    assert_eq!(reads.len(), 0, "nobody is read, before it is made or after: {counts:?}");
     assert_eq!(writes(&scene, FINALIZER).len(), COUNT, "one finalizer each");
     assert_eq!(writes(&scene, STATUS).len(), COUNT, "one status each");
     hold_true(&scene, resources.values()).await;

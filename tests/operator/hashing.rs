@@ -64,7 +64,6 @@ fn has_password(number: usize) -> bool {
     number.is_multiple_of(EVERY)
 }
 
-#[ignore = "its order depends on how busy the machine is: it failed beside forty others"]
 #[tokio::test]
 async fn passwords_that_are_hashed_slowly_travel_in_small_batches_side_by_side_and_hold_up_nobody_else() {
     let scene = Scene::own_but_for(Options { bcrypt_cost: COST, ..Options::default() }).await;

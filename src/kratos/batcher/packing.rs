@@ -11,16 +11,9 @@ const MOST_BYTES: usize = 512 * 1024;
 pub const LARGE: usize = 128 * 1024;
 /// So many are worth a request, whatever else may come.
 const ENOUGH: usize = 100;
-/// What comes after nothing has come for so long goes at once.
-const IDLE: Duration = Duration::from_secs(1);
-/// Those that come in quicker succession gather for so long at most, and for this much
-/// more with each that travelled lately: where many come, many more will. (They come no faster than Kubernetes
-/// takes finalizers, some hundred a second, so that a batch of fifty takes its time to fill.)
-const PATIENCE: Duration = Duration::from_millis(40);
-const MOST_PATIENCE: Duration = Duration::from_secs(1);
-/// They go as soon as nothing has come for this part of that time, but not before a moment has passed.
-const PART_OF_PATIENCE: u32 = 4;
-const MOMENT: Duration = Duration::from_millis(15);
+/// How long the first one waits for those that are about to come: a second is what an API server on two busy cores takes
+/// for the finalizers of a hundred. Whoever comes alone doesn't wait.
+const PATIENCE: Duration = Duration::from_secs(1);
 /// A request is to take no more than this, so that nobody waits long for others…
 const LONGEST: Duration = Duration::from_secs(5);
 /// …and no more than this part of the time-out: the server may be slower the next time.
@@ -53,10 +46,6 @@ pub struct Queue<T> {
     terms: Terms,
     waiting: VecDeque<Waiting<T>>,
     in_flight: usize,
-    /// When the last one came.
-    last: Option<Instant>,
-    /// How many went together lately.
-    company: u32,
     /// How long one takes, as far as is known.
     each: Duration,
     /// How long a request may take.
@@ -68,8 +57,6 @@ struct Waiting<T> {
     item: T,
     bytes: usize,
     since: Instant,
-    /// Whether it came right after another one.
-    is_succession: bool,
 }
 
 impl<T> Queue<T> {
@@ -77,7 +64,7 @@ impl<T> Queue<T> {
     pub fn new(terms: Terms, timeout: Duration) -> Self {
         let within = (timeout / PART_OF_TIMEOUT).min(LONGEST);
         let waiting = VecDeque::new();
-        Self { terms, waiting, in_flight: 0, last: None, company: 1, each: terms.each, within }
+        Self { terms, waiting, in_flight: 0, each: terms.each, within }
     }
 
     /// Whether nothing waits and nothing is in flight.
@@ -87,15 +74,13 @@ impl<T> Queue<T> {
 
     /// Adds one at the end. `bytes`: its size in a request.
     pub fn add(&mut self, item: T, bytes: usize, now: Instant) {
-        let is_succession = self.last.is_some_and(|last| now < last + IDLE);
-        self.last = Some(now);
-        self.waiting.push_back(Waiting { item, bytes, since: now, is_succession });
+        self.waiting.push_back(Waiting { item, bytes, since: now });
     }
 
     /// Takes what goes now in one request; call again until there is none. Each that was taken is to be followed by
-    /// one [`Self::done`].
-    pub fn take(&mut self, now: Instant) -> Option<Vec<T>> {
-        if self.due()? > now {
+    /// one [`Self::done`]. `are_expected`: whether others are about to come.
+    pub fn take(&mut self, now: Instant, are_expected: bool) -> Option<Vec<T>> {
+        if self.due(are_expected)? > now {
             return None;
         }
         let mut taken = Vec::new();
@@ -108,29 +93,14 @@ impl<T> Queue<T> {
             taken.extend(self.waiting.pop_front().map(|next| next.item));
         }
         self.in_flight += 1;
-        // A pause doesn't mean that all have come.
-        self.company = u32::try_from(taken.len()).unwrap_or(u32::MAX).max(self.company * 3 / 4);
         Some(taken)
     }
 
     /// When [`Self::take`] gives something, if nothing happens before.
-    pub fn due(&self) -> Option<Instant> {
+    pub fn due(&self, are_expected: bool) -> Option<Instant> {
         let first = self.waiting.front().filter(|_| self.in_flight < self.terms.in_flight)?;
-        let is_lone = self.in_flight == 0 && !first.is_succession;
-        if is_lone || self.waiting.len() >= ENOUGH.min(self.limit()) {
-            return Some(first.since);
-        }
-        let quiet = self.last.map_or(first.since, |last| last + self.quiet());
-        Some(quiet.min(first.since + self.patience()))
-    }
-
-    /// How long the first one waits for others to come.
-    fn patience(&self) -> Duration {
-        PATIENCE.saturating_mul(self.company).min(MOST_PATIENCE)
-    }
-
-    fn quiet(&self) -> Duration {
-        MOMENT.max(self.patience() / PART_OF_PATIENCE)
+        let is_enough = self.waiting.len() >= ENOUGH.min(self.limit());
+        Some(if is_enough || !are_expected { first.since } else { first.since + PATIENCE })
     }
 
     /// A request is over. `took`: how many it carried, and how long it took; none where that says nothing.

@@ -1,16 +1,15 @@
 //! Sends a batch and does not rest until each of its items is answered for good. Several requests, one after another:
 //! whatever is sent again here is known not to have been carried out.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
-use futures::TryStreamExt;
 use futures::future::join_all;
 use tokio::sync::oneshot;
 
 use super::super::client::Client;
 use super::super::error::{Class, Error, Kind};
-use super::super::identities::{Consistency, IdentityFilter};
+use super::super::reader::read_all;
 use super::super::types::{BatchItem, BatchOutcome, CreateIdentity, Identity};
 use super::sifting::{Item, Sifted, confirm, made, sift};
 
@@ -131,13 +130,8 @@ async fn send(client: &Client, mut group: Vec<Parcel>, settled: &mut Settled) ->
 
 /// Reads back what is called created. Answers those that are there, and returns those that aren't.
 async fn read_back(client: &Client, doubtful: Vec<(Parcel, String)>, settled: &mut Settled) -> Vec<Parcel> {
-    let ids = doubtful.iter().map(|(_, id)| id.clone());
-    let filter = IdentityFilter { consistency: Consistency::Strong, ..IdentityFilter::by_ids(ids) };
-    let pages: Result<Vec<_>, _> = client.list_identities(filter).try_collect().await;
-    match pages {
-        Ok(pages) => {
-            let there = pages.into_iter().flat_map(|page| page.items);
-            let there: HashMap<_, _> = there.map(|identity| (identity.id.clone(), identity)).collect();
+    match read_all(client, doubtful.iter().map(|(_, id)| id.as_str())).await {
+        Ok(there) => {
             let (found, lost) = confirm(doubtful, there);
             for (parcel, identity) in found {
                 parcel.succeed(identity);

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use futures::future::join_all;
+use futures::future::{join, join_all};
 use serde_json::{Value, json};
 use wiremock::matchers::{method, path};
 use wiremock::{Mock, MockServer, Request, ResponseTemplate};
@@ -29,10 +29,12 @@ async fn sent(server: &MockServer) -> Vec<String> {
     requests.iter().map(line).collect()
 }
 
-/// All at once, as far as one can tell; the first is on its way before the others come.
+/// Each knows that the others are coming.
 async fn together(server: &MockServer, names: &[&str]) -> Vec<Result<Identity, Error>> {
     let batcher = Batcher::new(client(server));
-    join_all(names.iter().map(async |name| batcher.create(&create(name), Travel::Together).await)).await
+    let expected = batcher.expect();
+    let all = join_all(names.iter().map(async |name| batcher.create(&create(name), Travel::Together).await));
+    join(all, async { drop(expected) }).await.0
 }
 
 /// Creates one at a time, slowly enough for others to gather; answers a batch as told.
@@ -67,13 +69,14 @@ fn outcomes(items: &[Value], outcome: impl Fn(&str) -> Value) -> ResponseTemplat
 }
 
 #[tokio::test]
-async fn a_lone_create_is_a_plain_one_and_those_that_come_meanwhile_are_a_batch() {
+async fn a_lone_create_is_a_plain_one_and_those_that_come_together_are_a_batch() {
     let server = server(|items| outcomes(items, |name| json!({"action": "create", "identity": name}))).await;
+    together(&server, &["alone"]).await[0].as_ref().unwrap();
     let answers = together(&server, &["a", "b", "c"]).await;
     let found: Vec<_> =
         answers.into_iter().map(|answer| answer.unwrap()).map(|it| (it.id, it.metadata_admin)).collect();
     assert_eq!(found, ["a", "b", "c"].map(|name| (name.to_owned(), json!({"mark": name}))), "each has its own");
-    assert_eq!(sent(&server).await, ["POST", "PATCH 2"]);
+    assert_eq!(sent(&server).await, ["POST", "PATCH 3"]);
 }
 
 #[tokio::test]
@@ -85,12 +88,12 @@ async fn a_newer_server_names_the_guilty_and_the_others_are_read_back() {
         })
     })
     .await;
-    let there = json!([{"id": "b", "metadata_admin": {"mark": "b"}}, {"id": "c"}]);
+    let there = json!([{"id": "a"}, {"id": "b", "metadata_admin": {"mark": "b"}}, {"id": "c"}]);
     Mock::given(method("GET")).respond_with(ResponseTemplate::new(200).set_body_json(there)).mount(&server).await;
     let answers = together(&server, &["a", "b", "bad", "c"]).await;
     assert!(answers[2].as_ref().unwrap_err().is_traits_rejected(), "as if it had been alone");
     assert!(answers.iter().enumerate().all(|(number, answer)| answer.is_ok() == (number != 2)));
-    assert_eq!(sent(&server).await, ["POST", "PATCH 3", "GET", "POST"]);
+    assert_eq!(sent(&server).await, ["PATCH 4", "GET", "POST"]);
 }
 
 #[tokio::test]
@@ -108,7 +111,7 @@ async fn where_reading_back_fails_nobody_knows_and_nothing_is_sent_again() {
     let (b, bad) = (answers[1].as_ref().unwrap_err(), answers[2].as_ref().unwrap_err());
     assert!(b.outcome_unknown() && b.instance_unavailable(), "{b}");
     assert!(bad.is_kept_back() && bad.instance_unavailable() && !bad.outcome_unknown(), "{bad}");
-    assert_eq!(sent(&server).await, ["POST", "PATCH 2", "GET"]);
+    assert_eq!(sent(&server).await, ["PATCH 3", "GET"]);
 }
 
 #[tokio::test]
@@ -121,7 +124,7 @@ async fn a_server_that_wants_to_be_left_alone_is() {
     let names: Vec<_> = names.iter().map(String::as_str).collect();
     let answers = together(&server, &names).await;
     let throttled = Class::Throttled { retry_after: Duration::from_secs(7) };
-    assert!(answers[1..].iter().all(|answer| answer.as_ref().unwrap_err().class() == throttled));
+    assert!(answers.iter().all(|answer| answer.as_ref().unwrap_err().class() == throttled));
     let sent = sent(&server).await;
     assert!(sent.len() <= 4, "{sent:?}");
 }
@@ -148,15 +151,19 @@ async fn who_does_not_wait_any_more_takes_nothing_from_the_others() {
         let batcher = batcher.clone();
         tokio::spawn(async move { batcher.create(&create(name), Travel::Together).await })
     };
-    let first = ask("a");
-    tokio::time::sleep(Duration::from_millis(10)).await;
+    let expected = batcher.expect();
     let [left, early, stays] = [ask("left"), ask("early"), ask("stays")];
+    // Until each has asked.
+    for _ in 0..3 {
+        tokio::task::yield_now().await;
+    }
     early.abort();
-    assert!(first.await.unwrap().is_ok());
+    assert!(early.await.unwrap_err().is_cancelled());
+    drop(expected);
     while !sent(&server).await.iter().any(|line| line.starts_with("PATCH")) {
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
     left.abort();
     assert_eq!(stays.await.unwrap().unwrap().id, "stays");
-    assert_eq!(sent(&server).await, ["POST", "PATCH 2"], "one was gone before");
+    assert_eq!(sent(&server).await, ["PATCH 2"], "one was gone before");
 }

@@ -20,43 +20,37 @@ fn queue(terms: Terms, count: usize, now: Instant) -> Queue<usize> {
 
 /// How many go at once, request by request.
 fn sizes(queue: &mut Queue<usize>, now: Instant) -> Vec<usize> {
-    std::iter::from_fn(|| queue.take(now)).map(|taken| taken.len()).collect()
+    std::iter::from_fn(|| queue.take(now, true)).map(|taken| taken.len()).collect()
 }
 
 #[test]
-fn one_that_comes_by_itself_goes_at_once_and_those_that_come_right_after_it_gather() {
+fn one_that_comes_by_itself_goes_at_once_and_who_is_expected_is_waited_for_but_not_long() {
     let now = Instant::now();
     let mut queue = queue(TOGETHER, 1, now);
-    assert_eq!(queue.take(now), Some(vec![0]));
+    assert_eq!(queue.take(now, false), Some(vec![0]));
     queue.add(1, 100, now + ms(3));
-    queue.done(&[(1, ms(4))]);
-    queue.add(2, 100, now + ms(6));
-    assert_eq!(queue.take(now + ms(20)), None, "more may come");
-    assert_eq!(queue.due(), Some(now + ms(21)));
-    assert_eq!(queue.take(now + ms(21)), Some(vec![1, 2]));
+    assert_eq!(queue.take(now + ms(900), true), None, "others are about to come");
+    queue.add(2, 100, now + ms(900));
+    assert_eq!(queue.due(true), Some(now + ms(1003)));
+    assert_eq!(queue.take(now + ms(1003), true), Some(vec![1, 2]), "they didn't");
     queue.add(3, 100, now + ms(1100));
-    assert_eq!(queue.take(now + ms(1100)), None, "those two are still in flight");
-    queue.done(&[(2, ms(1080))]);
-    assert_eq!(queue.take(now + ms(1101)), Some(vec![3]), "came by itself, and nothing is in flight");
+    assert_eq!(queue.take(now + ms(1100), false), Some(vec![3]), "beside the two in flight");
 }
 
 #[test]
-fn who_comes_while_many_come_waits_longer_for_company_but_not_long() {
+fn those_that_come_one_after_another_go_together_while_more_are_expected() {
     let now = Instant::now();
     let mut queue = Queue::new(TOGETHER, TIMEOUT);
     let mut sizes = Vec::new();
-    let mut longest = Duration::ZERO;
     for number in 0..1000 {
         let at = now + ms(5 * number);
         queue.add(at, 100, at);
-        while let Some(taken) = queue.take(at) {
-            longest = taken.iter().map(|since| at - *since).chain([longest]).max().unwrap();
+        while let Some(taken) = queue.take(at, number < 999) {
             sizes.push(taken.len());
             queue.done(&[]);
         }
     }
-    assert!(sizes.len() <= 20, "{sizes:?}");
-    assert!(longest <= ms(1000), "{longest:?}");
+    assert_eq!(sizes, [100; 10]);
 }
 
 #[test]
@@ -78,7 +72,7 @@ fn a_request_is_bounded_in_bytes_and_a_large_one_is_never_stuck() {
         queue.add(0, bytes, now);
     }
     let mut taken = Vec::new();
-    while let Some(request) = queue.take(now + ms(1000)) {
+    while let Some(request) = queue.take(now + ms(1000), true) {
         taken.push(request.len());
         queue.done(&[]);
     }
@@ -92,7 +86,7 @@ fn what_a_request_may_carry_follows_from_how_long_one_takes_and_the_time_out() {
         let mut queue = Queue::new(HASHING, timeout);
         queue.done(took);
         (0..200).for_each(|number| queue.add(number, 100, now));
-        queue.take(now).map(|taken| taken.len())
+        queue.take(now, false).map(|taken| taken.len())
     };
     assert_eq!(first(Duration::from_secs(3), &[]), Some(1), "nothing is known, and time is short");
     assert_eq!(first(TIMEOUT, &[]), Some(8));
@@ -103,27 +97,27 @@ fn what_a_request_may_carry_follows_from_how_long_one_takes_and_the_time_out() {
 
 proptest! {
     #[test]
-    fn each_goes_once_in_order_whatever_happens(steps in proptest::collection::vec((0_u64..50, 0_usize..400_000, any::<bool>()), 1..300)) {
+    fn each_goes_once_in_order_whatever_happens(steps in proptest::collection::vec((0_u64..50, 0_usize..400_000, any::<bool>(), any::<bool>()), 1..300)) {
         let mut now = Instant::now();
         let mut queue = Queue::new(TOGETHER, TIMEOUT);
         let (mut gone, mut in_flight) = (Vec::new(), 0);
-        for (number, (later, bytes, is_done)) in steps.iter().enumerate() {
+        for (number, (later, bytes, is_done, are_expected)) in steps.iter().enumerate() {
             now += ms(*later);
             queue.add(number, *bytes, now);
             if *is_done && in_flight > 0 {
                 in_flight -= 1;
                 queue.done(&[]);
             }
-            while let Some(taken) = queue.take(now) {
+            while let Some(taken) = queue.take(now, *are_expected) {
                 in_flight += 1;
                 prop_assert!(!taken.is_empty() && taken.len() <= 200 && in_flight <= 4);
                 gone.extend(taken);
             }
-            prop_assert!(queue.due().is_none_or(|due| due > now), "what is due has gone");
+            prop_assert!(queue.due(*are_expected).is_none_or(|due| due > now), "what is due has gone");
         }
         now += ms(1000);
         while !queue.is_idle() {
-            while let Some(taken) = queue.take(now) {
+            while let Some(taken) = queue.take(now, false) {
                 gone.extend(taken);
             }
             queue.done(&[]);
