@@ -23,7 +23,6 @@ use crate::api::identity::KratosIdentity;
 use crate::api::instance::Mode;
 use crate::api::{IDENTITY_FINALIZER, Reason, Verdict};
 use crate::context::{Context, IdentityObject};
-use crate::instance::handle::Shared;
 use crate::kratos::State;
 use crate::kube_write;
 use crate::place::Place;
@@ -129,7 +128,7 @@ async fn ensure_callable(inputs: &Inputs, desired: &Desired, context: &Context) 
 
 /// The finalizer is the intent: it is there before anything is created. The instance carries its own first.
 async fn hold(resource: &KratosIdentity, inputs: &Inputs, plan: &Plan, context: &Context) -> Result<(), Halt> {
-    if !is_held(resource, &inputs.instance.shared) {
+    if !inputs.instance.shared.is_held_for(&Place::of(resource)) {
         context.pokes.instance(&inputs.instance.place);
         return Err(Halt::Waiting(Verdict::new(
             Reason::Progressing,
@@ -145,20 +144,6 @@ async fn hold(resource: &KratosIdentity, inputs: &Inputs, plan: &Plan, context: 
     context.latest_identities.note(written);
     context.memory.update(&uid(resource), |remembered| remembered.wrote_finalizer = true);
     Ok(())
-}
-
-/// Whether the instance carries its own. First in line, then the look: one that is held in between isn't missed.
-fn is_held(resource: &KratosIdentity, instance: &Shared) -> bool {
-    if instance.is_held() {
-        return true;
-    }
-    let place = Place::of(resource);
-    instance.waiting.add(&place);
-    let is_held = instance.is_held();
-    if is_held {
-        instance.waiting.remove(&place);
-    }
-    is_held
 }
 
 /// Makes the search; refused where Kratos doesn't serve the schema.

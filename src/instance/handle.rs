@@ -89,9 +89,19 @@ pub struct Shared {
 }
 
 impl Shared {
-    /// Whether the instance carries our finalizer.
-    pub fn is_held(&self) -> bool {
-        self.is_held.load(Ordering::SeqCst)
+    /// Whether the instance carries our finalizer. Where it doesn't, the resource is looked at again once it does.
+    pub fn is_held_for(&self, place: &Place) -> bool {
+        let is_held = || self.is_held.load(Ordering::SeqCst);
+        if is_held() {
+            return true;
+        }
+        // First in line, then the look: one that is held in between isn't missed.
+        self.waiting.add(place);
+        let is_held = is_held();
+        if is_held {
+            self.waiting.remove(place);
+        }
+        is_held
     }
 
     /// Notes whether the instance carries our finalizer. Returns whether it does from now on.
