@@ -9,7 +9,8 @@ use kratos_operator::kratos::{
 use rstest::rstest;
 use serde_json::json;
 
-use crate::fixtures::{customer, email, kratos, list, password};
+use crate::fixtures::{customer, email, list, password};
+use crate::testenv::kratos::{Kratos, Options};
 
 const COUNT: usize = 500;
 
@@ -53,7 +54,9 @@ async fn each_that_the_server_refuses_is_told_what_it_would_have_been_told_alone
     #[values("traits", "schema", "taken", "hash", "password", "size")] kind: &str,
     #[values(1, 20)] guilty: usize,
 ) {
-    let (_, client) = kratos().await;
+    // Of its own: what hundreds take, others would wait for.
+    let kratos = Kratos::start(Options::default()).await.unwrap();
+    let client = kratos.client();
     let batcher = Batcher::new(client.clone());
     // So many of six mebibytes would take as much of this test's memory.
     let guilty = if kind == "size" { guilty.min(3) } else { guilty };
@@ -82,7 +85,9 @@ async fn each_that_the_server_refuses_is_told_what_it_would_have_been_told_alone
 #[rstest]
 #[tokio::test]
 async fn of_those_with_the_same_identifier_one_is_made_and_all_others_with_it(#[values(2, 20)] twins: usize) {
-    let (_, client) = kratos().await;
+    // Of its own: what hundreds take, others would wait for.
+    let kratos = Kratos::start(Options::default()).await.unwrap();
+    let client = kratos.client();
     let batcher = Batcher::new(client.clone());
     let (mark, shared) = (email("mark"), email("twin"));
     let every = COUNT / twins;

@@ -76,7 +76,9 @@ async fn killed_between_create_and_status_it_finds_what_it_made() {
 async fn killed_between_finalizer_and_create_it_creates_one() {
     let mut scene = Scene::own().await.with_instance().await;
     let creates = scene.proxy.on(CREATE).hold();
+    // One after the other: together they would share a request.
     scene.identity("ada", customer("ada")).await;
+    creates.held().await;
     scene.identity("box", plain("box")).await;
     creates.held_times(2).await;
     scene.operator().kill();
@@ -88,14 +90,18 @@ async fn killed_between_finalizer_and_create_it_creates_one() {
         ("box".to_owned(), id_of(&scene.ready("box").await)),
     ]);
     assert_eq!(ids_by_name(&scene).await, ids);
-    assert_eq!(scene.proxy.count(CREATE), 2);
+    // By itself each, or both in one: nothing is asked for twice.
+    let (alone, together) = (scene.proxy.count(CREATE), scene.proxy.count("PATCH /admin/identities"));
+    assert!(matches!((alone, together), (2, 0) | (0, 1)), "{:?}", scene.proxy.counts());
 }
 
 #[tokio::test]
 async fn a_create_on_its_way_when_the_operator_was_killed_is_found_although_it_arrives_after_the_listing() {
     let mut scene = Scene::own().await.with_instance().await;
     let creates = scene.proxy.on(CREATE).times(2).carry_out_late();
+    // One after the other: together they would share a request.
     scene.identity("ada", customer("ada")).await;
+    creates.held().await;
     scene.identity("box", plain("box")).await;
     creates.held_times(2).await;
     scene.operator().kill();
