@@ -88,8 +88,8 @@ async fn a_resync_of_what_is_in_sync_costs_its_pages_and_writes_no_identity() {
     // Its own operator: so many would use up the events of those who share one.
     let scene = Scene::own().await.with_instance().await;
     ours(&scene, 300).await;
-    let instance = scene.instance(json!({"resyncInterval": "1s"})).await;
-    assert_eq!(counts(&instance).managed, 0, "as of the first listing");
+    assert_eq!(counts(&scene.instance_ready("default").await).managed, 0, "as of the first listing");
+    scene.instance(json!({"resyncInterval": "1s"})).await;
     let instance = until_counted(&scene, "all are managed", |counts| counts.managed == 300).await;
     assert_eq!(counts(&instance), IdentityCounts { managed: 300, ..IdentityCounts::default() });
     let before = instance.status.and_then(|status| status.last_resync).expect("there was one");
