@@ -19,6 +19,7 @@ use crate::identity::urgency;
 use crate::instance::Registry;
 use crate::latest::Latest;
 use crate::lease::Leads;
+use crate::limit::Limit;
 use crate::place::Place;
 use crate::policy::runs::Runs;
 use crate::queue::Priority;
@@ -58,6 +59,8 @@ pub struct Listed {
 /// Everything that reconciles share.
 pub struct Context {
     pub client: kube::Client,
+    /// Bounds the requests to the API server that looks at identities send: thousands may be waiting.
+    pub kubernetes: Arc<Limit>,
     pub options: Options,
     /// Uid of this cluster's kube-system namespace.
     pub cluster_id: String,

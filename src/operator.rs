@@ -29,6 +29,7 @@ use crate::instance::{Registry, protect, references};
 use crate::kube_write;
 use crate::latest::Latest;
 use crate::lease::Leads;
+use crate::limit::Limit;
 use crate::place::Place;
 use crate::policy::runs::Runs;
 use crate::queue::Priority;
@@ -42,6 +43,8 @@ const PAGE_SIZE: u32 = 500;
 const INSTANCE_CONCURRENCY: u16 = 4;
 /// How many session policies run at the same time; each sends some requests at once.
 const POLICY_CONCURRENCY: u16 = 4;
+/// How many requests to the API server looks at identities have in flight: more make it slower (`make bench` tries).
+const KUBERNETES_REQUESTS: usize = 32;
 const OUTDATED: Duration = Duration::from_millis(200);
 const NO_ANSWER: Duration = Duration::from_secs(5);
 const FIRST_RETRY: Duration = Duration::from_millis(500);
@@ -65,6 +68,7 @@ pub async fn run(client: kube::Client, options: Options, concurrency: u16, stop:
     let (poke_policy, policy_requests) = unbounded_channel();
     let leads = Leads::new(&options.watch_selector);
     let context = Arc::new(Context {
+        kubernetes: Arc::new(Limit::new(KUBERNETES_REQUESTS)),
         options,
         cluster_id,
         identities: identities.clone(),

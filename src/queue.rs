@@ -1,13 +1,13 @@
 //! Who goes first: which resources are to be looked at, and in what order. Pure; time is an argument.
 //!
-//! A resource is at most once waiting and at most once in work. Three priorities; within one, namespaces take turns, and
-//! within a namespace whoever came first goes first.
+//! A resource is at most once waiting and at most once in work. Three priorities; within one, turns are taken as in a
+//! [`Lane`].
 
 use std::collections::{BTreeMap, HashMap};
-use std::ops::Bound::{Excluded, Unbounded};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use crate::lane::Lane;
 use crate::place::Place;
 
 /// Why a look is asked for, the least urgent first.
@@ -38,7 +38,7 @@ const PATIENCE: u32 = 16;
 pub struct Queue {
     /// Of all that are waiting, in work, or due later; nothing of any other.
     states: HashMap<Arc<Place>, State>,
-    lanes: [Lane; PRIORITIES],
+    ranks: [Rank; PRIORITIES],
     due: BTreeMap<(Instant, u64), Arc<Place>>,
     next_ticket: u64,
 }
@@ -61,18 +61,15 @@ enum State {
 
 /// Those of one priority.
 #[derive(Debug, Default)]
-struct Lane {
-    /// By namespace, by ticket. No namespace without anybody.
-    waiting: BTreeMap<String, BTreeMap<u64, Arc<Place>>>,
-    /// The namespace that had its turn last; the next is the one that follows by name.
-    last: String,
+struct Rank {
+    waiting: Lane<Arc<Place>>,
     /// How often in a row others went first while somebody waited here.
     passed_over: u32,
 }
 
 impl Queue {
     /// Asks for a look now. What is due later is forgotten; what is in work is looked at again afterwards; what waits
-    /// already keeps its place, or goes to the end of a higher priority.
+    /// already keeps its place, or comes last in a higher priority.
     pub fn ask(&mut self, place: &Place, priority: Priority) {
         match self.states.get_mut(place) {
             Some(State::InWork { again }) => *again = (*again).max(Some(priority)),
@@ -87,12 +84,12 @@ impl Queue {
     /// The next one to be looked at, of at least this priority; it is in work from now on.
     pub fn take(&mut self, least: Priority) -> Option<(Arc<Place>, Priority)> {
         let priority = self.next_priority(least)?;
-        for lane in &mut self.lanes {
-            lane.passed_over = if lane.waiting.is_empty() { 0 } else { lane.passed_over.saturating_add(1) };
+        for rank in &mut self.ranks {
+            rank.passed_over = if rank.waiting.is_empty() { 0 } else { rank.passed_over.saturating_add(1) };
         }
-        let lane = &mut self.lanes[priority as usize];
-        lane.passed_over = 0;
-        let place = lane.take()?;
+        let rank = &mut self.ranks[priority as usize];
+        rank.passed_over = 0;
+        let place = rank.waiting.take()?;
         self.states.insert(Arc::clone(&place), State::InWork { again: None });
         Some((place, priority))
     }
@@ -122,28 +119,24 @@ impl Queue {
 
     /// How many wait.
     pub fn waiting(&self) -> usize {
-        self.lanes.iter().flat_map(|lane| lane.waiting.values()).map(BTreeMap::len).sum()
+        self.ranks.iter().map(|rank| rank.waiting.len()).sum()
     }
 
     /// The highest one with somebody waiting, unless a lower one was passed over too often.
     fn next_priority(&self, least: Priority) -> Option<Priority> {
         let all = [Priority::Person, Priority::Arrived, Priority::Routine].into_iter();
-        let mut able = all.filter(|priority| *priority >= least && !self.lane(*priority).waiting.is_empty());
+        let mut able = all.filter(|priority| *priority >= least && !self.rank(*priority).waiting.is_empty());
         let first = able.next()?;
-        Some(able.find(|priority| self.lane(*priority).passed_over >= PATIENCE).unwrap_or(first))
+        Some(able.find(|priority| self.rank(*priority).passed_over >= PATIENCE).unwrap_or(first))
     }
 
-    fn lane(&self, priority: Priority) -> &Lane {
-        &self.lanes[priority as usize]
+    fn rank(&self, priority: Priority) -> &Rank {
+        &self.ranks[priority as usize]
     }
 
     fn wait(&mut self, place: Arc<Place>, priority: Priority) {
         let ticket = self.ticket();
-        let lane = &mut self.lanes[priority as usize].waiting;
-        match lane.get_mut(&place.namespace) {
-            Some(namespace) => drop(namespace.insert(ticket, Arc::clone(&place))),
-            None => drop(lane.insert(place.namespace.clone(), BTreeMap::from([(ticket, Arc::clone(&place))]))),
-        }
+        self.ranks[priority as usize].waiting.add(&place.namespace, ticket, Arc::clone(&place));
         self.states.insert(place, State::Waiting { priority, ticket });
     }
 
@@ -157,7 +150,9 @@ impl Queue {
     fn withdraw(&mut self, place: &Place) -> Option<Arc<Place>> {
         let (place, state) = self.states.remove_entry(place)?;
         match state {
-            State::Waiting { priority, ticket } => self.lanes[priority as usize].remove(&place.namespace, ticket),
+            State::Waiting { priority, ticket } => {
+                self.ranks[priority as usize].waiting.remove(&place.namespace, ticket);
+            }
             State::Due { at, ticket } => drop(self.due.remove(&(at, ticket))),
             State::InWork { .. } => {}
         }
@@ -167,26 +162,6 @@ impl Queue {
     fn ticket(&mut self) -> u64 {
         self.next_ticket += 1;
         self.next_ticket
-    }
-}
-
-impl Lane {
-    fn take(&mut self) -> Option<Arc<Place>> {
-        let after = self.waiting.range::<str, _>((Excluded(self.last.as_str()), Unbounded)).next();
-        let (namespace, tickets) = after.or_else(|| self.waiting.first_key_value())?;
-        let (ticket, place) = tickets.first_key_value()?;
-        let (namespace, ticket, place) = (namespace.clone(), *ticket, Arc::clone(place));
-        self.remove(&namespace, ticket);
-        self.last = namespace;
-        Some(place)
-    }
-
-    fn remove(&mut self, namespace: &str, ticket: u64) {
-        let Some(tickets) = self.waiting.get_mut(namespace) else { return };
-        tickets.remove(&ticket);
-        if tickets.is_empty() {
-            self.waiting.remove(namespace);
-        }
     }
 }
 

@@ -79,6 +79,7 @@ async fn attempt(
     // What kept the last one from being answered may do so again.
     let is_again = search.remembered.unanswered_create.is_some();
     let travel = if is_again { Travel::Alone } else { Travel::Together };
+    let _turn = inputs.turn(&plan.steps).await?;
     let applying = apply::apply(&inputs.instance, &context.client, &plan.steps, travel);
     let applied = if plan.creates() { sole::in_time((inputs, held), applying, context).await? } else { applying.await };
     let applied = match applied {

@@ -140,7 +140,9 @@ async fn hold(resource: &KratosIdentity, inputs: &Inputs, plan: &Plan, context: 
         return if plan.creates() { sole::ensure_own(resource, context).await } else { Ok(()) };
     }
     let api = api(resource, context);
+    let permit = context.kubernetes.acquire(&inputs.claimant.namespace).await;
     let written: IdentityObject = kube_write::add_finalizer(&api, resource, IDENTITY_FINALIZER).await?;
+    drop(permit);
     context.latest_identities.note(written);
     context.memory.update(&uid(resource), |remembered| remembered.wrote_finalizer = true);
     Ok(())

@@ -202,6 +202,7 @@ pub async fn write(
         return Ok(());
     }
     let api = api(resource, context);
+    let permit = context.kubernetes.acquire(&resource.namespace().unwrap_or_default()).await;
     let written: Result<IdentityObject, _> = if context.leads.is_shared() {
         // Guarded, so that of two operators neither writes over what the other has just written.
         let Some(now) = context.own(&uid(resource), &Place::of(resource)) else { return Ok(()) };
@@ -209,6 +210,7 @@ pub async fn write(
     } else {
         kube_write::status(&api, resource, &next).await
     };
+    drop(permit);
     match written {
         Ok(written) => context.latest_identities.note(written),
         // It is gone: nothing to say any more.

@@ -2,6 +2,7 @@
 //!
 //! Doesn't depend on a status, and needs nothing of the spec but the deletion policy.
 
+use std::borrow::Cow;
 use std::time::Duration;
 
 use k8s_openapi::jiff::Timestamp;
@@ -15,13 +16,14 @@ use super::inputs::{self, Inputs};
 use super::mark::{Found, Mark};
 use super::observe::Search;
 use super::plan::{self, Leaving};
-use super::record::{Course, api, finish, uid};
+use super::record::{Course, api, finish, subject, uid};
 use crate::api::identity::KratosIdentity;
 use crate::api::instance::Mode;
 use crate::api::lifecycle::DeletionPolicy;
 use crate::api::{IDENTITY_FINALIZER, Reason, Verdict};
 use crate::context::{Context, IdentityObject};
 use crate::events::Happening;
+use crate::expected::Expected;
 use crate::instance::protect::{self, Answer};
 use crate::instance::protection::Deletion;
 use crate::instance::standing;
@@ -43,25 +45,39 @@ pub async fn reconcile(resource: &KratosIdentity, context: &Context) -> Result<N
     if !kube_write::carries(resource, IDENTITY_FINALIZER) {
         return Ok(Next::WhenAsked);
     }
-    let Some(live) = live(resource, context).await? else { return Ok(Next::WhenAsked) };
-    match release(&live, context).await {
+    let place = inputs::instance_place(resource, context).ok();
+    let handle = place.and_then(|place| context.registry.handle(&place));
+    // Those that are deleted at the same time are counted together.
+    let expected = handle.map(|handle| protect::expect(&handle));
+    let Some(latest) = latest(resource, context).await? else { return Ok(Next::WhenAsked) };
+    let latest: &KratosIdentity = &latest;
+    match release(latest, expected, context).await {
         Ok(release) => {
-            kube_write::remove_finalizer(&api(&live, context), &live, IDENTITY_FINALIZER).await?;
-            context.events.publish(&live, happening(&release));
+            let _permit = context.kubernetes.acquire(&latest.namespace().unwrap_or_default()).await;
+            kube_write::remove_finalizer(&api(latest, context), latest, IDENTITY_FINALIZER).await?;
+            context.events.publish(latest, happening(&release));
             Ok(Next::WhenAsked)
         }
-        Err(halt) => finish(&live, Err(with_escape(halt)), Course::default(), context).await,
+        Err(halt) => finish(latest, Err(with_escape(halt)), Course::default(), context).await,
     }
 }
 
-/// The resource read afresh: a policy that was changed a moment ago counts. `None`: it is gone.
-async fn live(resource: &KratosIdentity, context: &Context) -> Result<Option<KratosIdentity>, kube::Error> {
+/// The resource as it is to be dealt with. Whoever was told to wait may have been told how to go another way: then it is
+/// read afresh, since a policy that was changed a moment ago counts. `None`: it is gone.
+async fn latest<'a>(
+    resource: &'a KratosIdentity,
+    context: &Context,
+) -> Result<Option<Cow<'a, KratosIdentity>>, kube::Error> {
+    if !subject(resource).is_settled() {
+        return Ok(Some(Cow::Borrowed(resource)));
+    }
     let api: Api<IdentityObject> = api(resource, context);
-    let found = api.get_opt(&resource.name_any()).await?;
-    Ok(found.and_then(|object| object.0.ok()).filter(|found| found.uid() == resource.uid()))
+    let _permit = context.kubernetes.acquire(&resource.namespace().unwrap_or_default()).await;
+    let found = api.get_opt(&resource.name_any()).await?.and_then(|object| object.0.ok());
+    Ok(found.filter(|found| found.uid() == resource.uid()).map(Cow::Owned))
 }
 
-async fn release(resource: &KratosIdentity, context: &Context) -> Result<Release, Halt> {
+async fn release(resource: &KratosIdentity, expected: Option<Expected>, context: &Context) -> Result<Release, Halt> {
     let Handling { deletion, grace_period, spares_adopted, mode, suspended } = desired::handling(&resource.spec);
     if deletion == DeletionPolicy::Orphan {
         if !grace_period.is_zero()
@@ -114,9 +130,12 @@ async fn release(resource: &KratosIdentity, context: &Context) -> Result<Release
     let leaving = Leaving { claimant: &inputs.claimant, policy: deletion, delete_after, known };
     let steps = plan::plan_deletion(leaving, &ours)?;
     if !ours.is_empty() {
-        ensure_granted(&inputs, going, context).await?;
+        ensure_granted(&inputs, going, expected, context).await?;
     }
-    match apply::apply(&inputs.instance, &context.client, &steps, Travel::Together).await {
+    let turn = inputs.turn(&steps).await?;
+    let applied = apply::apply(&inputs.instance, &context.client, &steps, Travel::Together).await;
+    drop(turn);
+    match applied {
         Ok(_) => {}
         Err(ApplyError::Create { error, .. } | ApplyError::Other(error)) => {
             return Err(inputs.halt(&error, Sent::default(), context));
@@ -142,8 +161,13 @@ async fn release(resource: &KratosIdentity, context: &Context) -> Result<Release
 }
 
 /// The deletion is counted before anything is done; beyond the instance's limit it is held.
-async fn ensure_granted(inputs: &Inputs, going: Deletion, context: &Context) -> Result<(), Halt> {
-    match protect::ask(&inputs.instance, going, context).await {
+async fn ensure_granted(
+    inputs: &Inputs,
+    going: Deletion,
+    expected: Option<Expected>,
+    context: &Context,
+) -> Result<(), Halt> {
+    match protect::ask(&inputs.instance, going, expected, context).await {
         Answer::Granted => Ok(()),
         Answer::Held => Err(Halt::Refused(standing::held(&inputs.instance.place))),
         Answer::Unknown => Err(uncounted()),

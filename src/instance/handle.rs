@@ -19,6 +19,7 @@ use super::schemas::Schemas;
 use super::settings::Settings;
 use crate::api::Verdict;
 use crate::kratos::{Batcher, Class, Client, CredentialType, Error, IdentityFilter, Reader};
+use crate::limit::Limit;
 use crate::place::Place;
 
 /// No identity has this id: asking for it goes through Kratos' authentication and its database and finds nothing.
@@ -37,6 +38,8 @@ pub struct Handle {
     pub batcher: Batcher,
     /// What reads through the client where many are read at the same time.
     pub reader: Reader,
+    /// Bounds the changes and deletions that are under way.
+    pub writes: Arc<Limit>,
     /// The rules for resources of other namespaces, or why they can't be asked: then nothing of theirs is admitted.
     pub rules: Arc<Result<Rules, Verdict>>,
     /// Whether the instance is being deleted: what is there is still deleted, nothing is created or changed.

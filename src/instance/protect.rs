@@ -25,6 +25,7 @@ use crate::api::{IDENTITY_FINALIZER, release_token};
 use crate::backoff;
 use crate::context::{Context, InstanceObject};
 use crate::events::Happening;
+use crate::expected::{Expectation, Expected};
 use crate::kube_write;
 use crate::place::Place;
 use crate::queue::Priority;
@@ -33,6 +34,8 @@ use crate::queue::Priority;
 const RECOUNT: Duration = Duration::from_secs(2);
 /// When to try again after Kubernetes didn't take the write.
 const AGAIN: Duration = Duration::from_secs(2);
+/// How long those that have asked wait for others that are about to, so that one write counts them all.
+const PATIENCE: Duration = Duration::from_millis(500);
 /// How often the write is tried anew at once because the instance was changed meanwhile.
 const TRIES: usize = 5;
 
@@ -51,6 +54,8 @@ pub enum Answer {
 pub struct Protector {
     state: Mutex<State>,
     changed: Notify,
+    /// Deletions that are about to ask.
+    expectation: Expectation,
 }
 
 #[derive(Debug, Default)]
@@ -87,6 +92,16 @@ impl Protector {
         taken
     }
 
+    /// Waits for those that are about to ask, not long, and for no more than one write can grant.
+    async fn gathered(&self) {
+        let mut expected = self.expectation.watch();
+        let is_enough = |expected: &usize| {
+            let asking = self.state().asking.len();
+            *expected == 0 || asking == 0 || asking >= protection::KEPT_GRANTS
+        };
+        let _ = tokio::time::timeout(PATIENCE, expected.wait_for(is_enough)).await;
+    }
+
     /// Returns when there may be something to do.
     async fn woken(&self, is_holding: bool) {
         if is_holding {
@@ -107,8 +122,14 @@ pub fn is_granted(handle: &Handle, deletion: &Deletion, context: &Context) -> bo
     protection::is_granted(&standing(&handle.place, context).0, deletion)
 }
 
-/// Asks whether the identity of a resource that is being deleted may be touched. Counts once for each resource.
-pub async fn ask(handle: &Handle, deletion: Deletion, context: &Context) -> Answer {
+/// Notes that a resource's deletion is about to ask.
+pub fn expect(handle: &Handle) -> Expected {
+    handle.shared.protector.expectation.expect()
+}
+
+/// Asks whether the identity of a resource that is being deleted may be touched. Counts once for each resource. `expected`:
+/// what [`expect`] gave for it.
+pub async fn ask(handle: &Handle, deletion: Deletion, expected: Option<Expected>, context: &Context) -> Answer {
     let (status, token) = standing(&handle.place, context);
     if protection::is_granted(&status, &deletion) {
         return Answer::Granted;
@@ -119,6 +140,7 @@ pub async fn ask(handle: &Handle, deletion: Deletion, context: &Context) -> Answ
     let (answer, answered) = oneshot::channel();
     let protector = &handle.shared.protector;
     protector.state().asking.push(Asking { deletion, answer });
+    drop(expected);
     protector.changed.notify_one();
     tokio::select! {
         answer = answered => answer.unwrap_or(Answer::Unknown),
@@ -207,6 +229,7 @@ pub(super) async fn keep_protecting(place: Place, shared: Arc<Shared>, context: 
             () = shared.stopped.cancelled() => return,
             () = shared.protector.woken(is_holding) => {}
         }
+        shared.protector.gathered().await;
         if let Err(error) = round(&handle, &context).await {
             tracing::warn!(instance = %place, %error, "deletions couldn't be counted; it is tried again");
             tokio::time::sleep(backoff::spread(AGAIN)).await;

@@ -1,7 +1,7 @@
 //! One look at a `KratosInstance`: permission, finalizer, connection, probe, status.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use k8s_openapi::jiff::Timestamp;
 use kube::api::{ApiResource, DynamicObject};
@@ -24,9 +24,13 @@ use crate::events::Happening;
 use crate::kratos::{Batcher, Error, IdentityFilter, Reader};
 use crate::kube_write;
 use crate::lease;
+use crate::limit::Limit;
 use crate::place::Place;
 use crate::policy::poke;
 
+/// How many changes and deletions one instance is asked for at the same time: its database takes one after another, and
+/// many at once only get into each other's way (`make bench`).
+const WRITES: usize = 16;
 /// How often a Secret or `ConfigMap` that isn't there, or of no use, is looked for.
 const LOOK_FOR_SECRETS: Duration = Duration::from_secs(5);
 /// How often an instance that is being deleted looks whether anything still refers to it, should a change be missed.
@@ -170,6 +174,7 @@ async fn connect(
     };
     let shared = kept.as_ref().map_or_else(Arc::<Shared>::default, |handle| Arc::clone(&handle.shared));
     shared.hold(is_held);
+    let writes = kept.as_ref().map_or_else(|| Arc::new(Limit::new(WRITES)), |handle| Arc::clone(&handle.writes));
     let handle = Handle {
         place: place.clone(),
         settings,
@@ -177,6 +182,7 @@ async fn connect(
         client,
         batcher,
         reader,
+        writes,
         rules,
         is_deleting,
         shared,
@@ -216,7 +222,12 @@ async fn look(handle: &Handle, instance: &KratosInstance, is_new: bool) -> (Verd
     }
     let interval = backoff::spread(handle.settings.resync_interval);
     match probe(handle).await {
-        Ok(()) => (usable(handle, instance), gate.probed(true, interval)),
+        Ok(()) => {
+            if is_asked_for(instance) {
+                handle.shared.listing.want(Instant::now());
+            }
+            (usable(handle, instance), gate.probed(true, interval))
+        }
         Err(error) => {
             tracing::warn!(instance = %handle.place, %error, "Kratos gives no usable answer");
             gate.probed(false, interval);
@@ -232,7 +243,7 @@ fn is_due(handle: &Handle, instance: &KratosInstance) -> bool {
     is_asked_for(instance) || handle.shared.gate.probe_in() == Duration::ZERO
 }
 
-/// Whether somebody asked for a look that wasn't taken yet.
+/// Whether somebody asked for a look, and so for a comparison of all its identities, that wasn't taken yet.
 fn is_asked_for(instance: &KratosInstance) -> bool {
     let served = instance.status.as_ref().and_then(|status| status.last_handled_reconcile_at.as_deref());
     requested_at(instance.metadata.annotations.as_ref()).is_some_and(|asked| Some(asked) != served)

@@ -16,6 +16,7 @@ use self::settling::{Parcel, Settled, settle};
 use super::client::Client;
 use super::error::{Error, Kind};
 use super::types::{CreateIdentity, Identity, PasswordImport};
+use crate::expected::{Expectation, Expected};
 
 const OPERATION: &str = "create_identity";
 
@@ -32,18 +33,7 @@ pub enum Travel {
 pub struct Batcher {
     requests: mpsc::UnboundedSender<Request>,
     /// How many creates are about to be asked for.
-    expected: watch::Sender<usize>,
-}
-
-/// A create that is about to be asked for: what waits waits for it, for a while. To be dropped when it is asked for, or
-/// isn't going to be.
-#[derive(Debug)]
-pub struct Expected(watch::Sender<usize>);
-
-impl Drop for Expected {
-    fn drop(&mut self) {
-        self.0.send_modify(|expected| *expected -= 1);
-    }
+    expected: Expectation,
 }
 
 struct Request {
@@ -55,15 +45,14 @@ impl Batcher {
     /// Begins to collect. It ends when the last clone is gone and everything is answered.
     pub fn new(client: Client) -> Self {
         let (requests, receiver) = mpsc::unbounded_channel();
-        let expected = watch::Sender::new(0);
-        tokio::spawn(run(client, receiver, expected.subscribe()));
+        let expected = Expectation::default();
+        tokio::spawn(run(client, receiver, expected.watch()));
         Self { requests, expected }
     }
 
-    /// Notes that a create is about to be asked for.
+    /// Notes that a create is about to be asked for: what waits waits for it, for a while.
     pub fn expect(&self) -> Expected {
-        self.expected.send_modify(|expected| *expected += 1);
-        Expected(self.expected.clone())
+        self.expected.expect()
     }
 
     /// Creates an identity, as [`Client::create_identity`] does, but in company. What the server adds by itself

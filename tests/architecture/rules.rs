@@ -37,6 +37,7 @@ const PURE: &[&str] = &[
     "crate::kratos::batcher::packing",
     "crate::kratos::batcher::sifting",
     "crate::kratos::types",
+    "crate::lane",
     "crate::lease::term",
     "crate::place",
     "crate::policy::address",

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use futures::{StreamExt, TryStreamExt};
 use k8s_openapi::api::core::v1::Namespace;
-use kratos_operator::api::{KratosIdentity, KratosInstance, condition};
+use kratos_operator::api::{KratosIdentity, KratosInstance, RECONCILE_REQUESTED_AT, condition};
 use kratos_operator::kratos::{Client, IdentityFilter, PatchOperation};
 use kube::api::{Api, DeleteParams, ListParams, ObjectMeta, Patch, PatchParams, PostParams};
 use kube::runtime::WatchStreamExt;
@@ -177,17 +177,25 @@ impl Stage {
     async fn resync_once(&self) -> Result<(Duration, u64, u64)> {
         let before = self.kubernetes_writes().await?;
         let listed = self.resyncs();
-        self.instance(&json!({"spec": {"resyncInterval": "1s"}})).await?;
+        self.request_resync().await?;
         let line = eventually("a resync", PATIENCE, async || {
             let log = self.operator.log();
             resync_lines(&log).nth(listed).map(str::to_owned)
         });
         let line = line.await?;
         let writes = self.kubernetes_writes().await? - before;
-        self.instance(&json!({"spec": {"resyncInterval": "1h"}})).await?;
         let took = Duration::from_millis(field(&line, "milliseconds").ok_or("no duration in the log")?);
         let requests = field(&line, "requests").ok_or("no number of requests in the log")?;
         Ok((took, requests, writes))
+    }
+
+    /// Asks for a comparison of all identities now, as a person would.
+    async fn request_resync(&self) -> Result<()> {
+        let api = Api::<KratosInstance>::namespaced(self.client.clone(), NAMESPACE);
+        let token = format!("{:?}", Instant::now());
+        let annotations = json!({"metadata": {"annotations": {RECONCILE_REQUESTED_AT: token}}});
+        api.patch("default", &PatchParams::default(), &Patch::Merge(annotations)).await?;
+        Ok(())
     }
 
     /// Resident bytes once they have stopped falling: what was only needed for a moment is given back within seconds.
@@ -238,7 +246,7 @@ impl Stage {
         })
         .await?;
         let begun = Instant::now();
-        self.instance(&json!({"spec": {"resyncInterval": "1s"}})).await?;
+        self.request_resync().await?;
         let mut left = tenth;
         while let Some(last) = left.last().cloned() {
             // One is asked for again and again, all of them only when that one is corrected: Kratos has other things to do.
@@ -249,9 +257,7 @@ impl Stage {
             corrected.await?;
             left = drifted(&admin, left).await?;
         }
-        let took = begun.elapsed();
-        self.instance(&json!({"spec": {"resyncInterval": "1h"}})).await?;
-        Ok(took)
+        Ok(begun.elapsed())
     }
 
     /// Single manifests, each applied when the one before is Ready. `others`: names of those that are to be waiting

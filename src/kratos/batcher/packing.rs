@@ -11,9 +11,11 @@ const MOST_BYTES: usize = 512 * 1024;
 pub const LARGE: usize = 128 * 1024;
 /// So many are worth a request, whatever else may come.
 const ENOUGH: usize = 100;
-/// How long the first one waits for those that are about to come: a second is what an API server on two busy cores takes
-/// for the finalizers of a hundred. Whoever comes alone doesn't wait.
-const PATIENCE: Duration = Duration::from_secs(1);
+/// How long they wait for those that are about to come after the last one did: one that takes longer is no company.
+/// Whoever comes alone doesn't wait.
+const QUIET: Duration = Duration::from_millis(500);
+/// How long the first one waits at most: what a busy API server takes for the finalizers of [`ENOUGH`].
+const PATIENCE: Duration = Duration::from_secs(5);
 /// A request is to take no more than this, so that nobody waits long for others…
 const LONGEST: Duration = Duration::from_secs(5);
 /// …and no more than this part of the time-out: the server may be slower the next time.
@@ -99,8 +101,10 @@ impl<T> Queue<T> {
     /// When [`Self::take`] gives something, if nothing happens before.
     pub fn due(&self, are_expected: bool) -> Option<Instant> {
         let first = self.waiting.front().filter(|_| self.in_flight < self.terms.in_flight)?;
+        let last = self.waiting.back()?;
         let is_enough = self.waiting.len() >= ENOUGH.min(self.limit());
-        Some(if is_enough || !are_expected { first.since } else { first.since + PATIENCE })
+        let is_waited_for = are_expected && !is_enough;
+        Some(if is_waited_for { (last.since + QUIET).min(first.since + PATIENCE) } else { first.since })
     }
 
     /// A request is over. `took`: how many it carried, and how long it took; none where that says nothing.

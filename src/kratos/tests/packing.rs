@@ -29,12 +29,26 @@ fn one_that_comes_by_itself_goes_at_once_and_who_is_expected_is_waited_for_but_n
     let mut queue = queue(TOGETHER, 1, now);
     assert_eq!(queue.take(now, false), Some(vec![0]));
     queue.add(1, 100, now + ms(3));
-    assert_eq!(queue.take(now + ms(900), true), None, "others are about to come");
-    queue.add(2, 100, now + ms(900));
-    assert_eq!(queue.due(true), Some(now + ms(1003)));
-    assert_eq!(queue.take(now + ms(1003), true), Some(vec![1, 2]), "they didn't");
+    assert_eq!(queue.take(now + ms(400), true), None, "others are about to come");
+    queue.add(2, 100, now + ms(400));
+    assert_eq!(queue.due(true), Some(now + ms(900)));
+    assert_eq!(queue.take(now + ms(899), true), None);
+    assert_eq!(queue.take(now + ms(900), true), Some(vec![1, 2]), "they didn't");
     queue.add(3, 100, now + ms(1100));
     assert_eq!(queue.take(now + ms(1100), false), Some(vec![3]), "beside the two in flight");
+}
+
+#[test]
+fn nobody_waits_for_ever_for_those_that_come_one_by_one() {
+    let now = Instant::now();
+    let mut queue = Queue::new(TOGETHER, TIMEOUT);
+    let mut went = None;
+    for number in 0..60 {
+        let at = now + ms(100 * number);
+        queue.add(number, 100, at);
+        went = went.or(queue.take(at, true).map(|taken| (at.duration_since(now), taken.len())));
+    }
+    assert_eq!(went, Some((ms(5000), 51)));
 }
 
 #[test]

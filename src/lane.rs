@@ -1,0 +1,119 @@
+//! Whose turn it is among those that wait for the same: namespaces take turns, and within a namespace whoever has waited
+//! longest and whoever came last do, so that a single one doesn't wait for the thousands that came before it, and those
+//! don't wait for ever for the ones that keep coming. Pure.
+
+use std::collections::BTreeMap;
+use std::ops::Bound::{Excluded, Unbounded};
+
+/// Those that wait. `T`: what is handed out when it is somebody's turn.
+#[derive(Debug)]
+pub struct Lane<T> {
+    /// By name. No namespace without anybody.
+    waiting: BTreeMap<String, Namespace<T>>,
+    /// The namespace that had its turn last; the next is the one that follows by name.
+    last: String,
+}
+
+#[derive(Debug)]
+struct Namespace<T> {
+    /// By ticket: whoever came later has a higher one.
+    waiting: BTreeMap<u64, T>,
+    /// Whether it is the turn of whoever came last.
+    is_latest: bool,
+}
+
+impl<T> Default for Lane<T> {
+    fn default() -> Self {
+        Self { waiting: BTreeMap::new(), last: String::new() }
+    }
+}
+
+impl<T> Lane<T> {
+    pub fn is_empty(&self) -> bool {
+        self.waiting.is_empty()
+    }
+
+    pub fn len(&self) -> usize {
+        self.waiting.values().map(|namespace| namespace.waiting.len()).sum()
+    }
+
+    /// Adds one. `ticket`: higher than every one before.
+    pub fn add(&mut self, namespace: &str, ticket: u64, item: T) {
+        if let Some(namespace) = self.waiting.get_mut(namespace) {
+            namespace.waiting.insert(ticket, item);
+        } else {
+            let waiting = BTreeMap::from([(ticket, item)]);
+            self.waiting.insert(namespace.to_owned(), Namespace { waiting, is_latest: false });
+        }
+    }
+
+    /// Takes the one whose turn it is.
+    pub fn take(&mut self) -> Option<T> {
+        let after = self.waiting.range::<str, _>((Excluded(self.last.as_str()), Unbounded)).next();
+        let (name, _) = after.or_else(|| self.waiting.first_key_value())?;
+        let name = name.clone();
+        let namespace = self.waiting.get_mut(&name)?;
+        let taken = if namespace.is_latest { namespace.waiting.pop_last() } else { namespace.waiting.pop_first() };
+        namespace.is_latest = !namespace.is_latest;
+        if namespace.waiting.is_empty() {
+            self.waiting.remove(&name);
+        }
+        self.last = name;
+        taken.map(|(_, item)| item)
+    }
+
+    /// Takes one out.
+    pub fn remove(&mut self, namespace: &str, ticket: u64) {
+        let Some(found) = self.waiting.get_mut(namespace) else { return };
+        found.waiting.remove(&ticket);
+        if found.waiting.is_empty() {
+            self.waiting.remove(namespace);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn drain(lane: &mut Lane<&'static str>) -> Vec<&'static str> {
+        std::iter::from_fn(|| lane.take()).collect()
+    }
+
+    #[test]
+    fn namespaces_take_turns_and_within_one_the_first_and_the_latest_do() {
+        let mut lane = Lane::default();
+        let all = ["a/1", "a/2", "a/3", "a/4", "b/1", "c/1", "c/2"];
+        for (ticket, name) in (0..).zip(all) {
+            lane.add(&name[..1], ticket, name);
+        }
+        assert_eq!(lane.len(), all.len());
+        assert_eq!(drain(&mut lane), ["a/1", "b/1", "c/1", "a/4", "c/2", "a/2", "a/3"]);
+        assert!(lane.is_empty());
+    }
+
+    #[test]
+    fn who_has_waited_longest_goes_on_however_many_keep_coming() {
+        let mut lane = Lane::default();
+        lane.add("a", 0, "first");
+        lane.add("a", 1, "second");
+        let mut taken = Vec::new();
+        for ticket in 2..6 {
+            lane.add("a", ticket, "later");
+            taken.extend(lane.take());
+        }
+        assert_eq!(taken, ["first", "later", "second", "later"]);
+    }
+
+    #[test]
+    fn one_that_was_taken_out_has_no_turn() {
+        let mut lane = Lane::default();
+        lane.add("a", 0, "first");
+        lane.add("a", 1, "second");
+        lane.add("b", 2, "third");
+        lane.remove("a", 0);
+        lane.remove("b", 2);
+        lane.remove("b", 2);
+        assert_eq!(drain(&mut lane), ["second"]);
+    }
+}
