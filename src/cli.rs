@@ -2,6 +2,7 @@
 
 #![allow(clippy::doc_markdown, reason = "descriptions are read in `--help`, where backticks are noise")]
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -55,6 +56,9 @@ pub struct RunArgs {
     /// How many identities are reconciled at the same time. New ones are created in batches of a part of them.
     #[arg(long, env = "CONCURRENCY", value_name = "N", default_value_t = 256, value_parser = clap::value_parser!(u16).range(1..=1024))]
     pub concurrency: u16,
+    /// Serves metrics for Prometheus there, under /metrics, for example 0.0.0.0:8080. Default: nowhere.
+    #[arg(long, env = "METRICS_ADDRESS", value_name = "ADDRESS:PORT")]
+    pub metrics_address: Option<SocketAddr>,
     /// How log lines look. What is logged is set by RUST_LOG, for example RUST_LOG=kratos_operator=debug.
     #[arg(long, env = "LOG_FORMAT", value_enum, default_value_t = LogFormat::Text)]
     pub log_format: LogFormat,

@@ -20,6 +20,7 @@ use crate::instance::Registry;
 use crate::latest::Latest;
 use crate::lease::Leads;
 use crate::limit::Limit;
+use crate::metrics::Metrics;
 use crate::place::Place;
 use crate::policy::runs::Runs;
 use crate::queue::Priority;
@@ -61,6 +62,7 @@ pub struct Context {
     pub client: kube::Client,
     /// Bounds the requests to the API server that looks at identities send: thousands may be waiting.
     pub kubernetes: Arc<Limit>,
+    pub metrics: Arc<Metrics>,
     pub options: Options,
     /// Uid of this cluster's kube-system namespace.
     pub cluster_id: String,

@@ -15,6 +15,7 @@ pub mod lane;
 pub mod latest;
 pub mod lease;
 pub mod limit;
+pub mod metrics;
 pub mod operator;
 pub mod operator_key;
 pub mod place;

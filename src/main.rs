@@ -2,13 +2,17 @@
 
 use std::fs;
 use std::io::{IsTerminal, Write, stdout};
+use std::net::SocketAddr;
 use std::path::Path;
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use clap::Parser;
 use clap::error::ErrorKind;
 use kratos_operator::cli::{self, Cli, Command, CrdsArgs, LogFormat, RunArgs};
+use kratos_operator::metrics::{self, Metrics};
 use kratos_operator::operator;
+use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 use tracing_subscriber::EnvFilter;
@@ -69,9 +73,24 @@ fn run(args: &RunArgs) -> Result<(), String> {
         let client =
             kube::Client::try_from(config).map_err(|error| format!("the kubeconfig can't be used: {error}"))?;
         let stop = stop_on_signals().map_err(|error| format!("no signals: {error}"))?;
-        operator::run(client, options, args.concurrency, stop).await;
+        let metrics = Arc::new(Metrics::default());
+        if let Some(address) = args.metrics_address {
+            let listener = listen(address).await?;
+            tokio::spawn(metrics::serve(listener, Arc::clone(&metrics), stop.clone()));
+        }
+        operator::run(client, options, args.concurrency, metrics, stop).await;
         Ok(())
     })
+}
+
+async fn listen(address: SocketAddr) -> Result<TcpListener, String> {
+    let listener = TcpListener::bind(address).await;
+    let listener = listener.and_then(|listener| Ok((listener.local_addr()?, listener)));
+    let (address, listener) = listener.map_err(|error| {
+        format!("metrics can't be served at {address}: {error}; set --metrics-address to one that is free")
+    })?;
+    tracing::info!(%address, "metrics are served under /metrics");
+    Ok(listener)
 }
 
 /// `RUST_LOG`, but for the libraries that log requests with their query: an identifier stands in some of those.

@@ -30,6 +30,7 @@ use crate::kube_write;
 use crate::latest::Latest;
 use crate::lease::Leads;
 use crate::limit::Limit;
+use crate::metrics::Metrics;
 use crate::place::Place;
 use crate::policy::runs::Runs;
 use crate::queue::Priority;
@@ -51,7 +52,13 @@ const FIRST_RETRY: Duration = Duration::from_millis(500);
 const LAST_RETRY: Duration = Duration::from_mins(1);
 
 /// Runs until `stop` is cancelled; reconciles under way are finished.
-pub async fn run(client: kube::Client, options: Options, concurrency: u16, stop: CancellationToken) {
+pub async fn run(
+    client: kube::Client,
+    options: Options,
+    concurrency: u16,
+    metrics: Arc<Metrics>,
+    stop: CancellationToken,
+) {
     let Some(cluster_id) = stop.run_until_cancelled(cluster_id(&client)).await else { return };
     tracing::info!(
         default_instance = options.default_instance.as_ref().map(ToString::to_string),
@@ -69,6 +76,7 @@ pub async fn run(client: kube::Client, options: Options, concurrency: u16, stop:
     let leads = Leads::new(&options.watch_selector);
     let context = Arc::new(Context {
         kubernetes: Arc::new(Limit::new(KUBERNETES_REQUESTS)),
+        metrics,
         options,
         cluster_id,
         identities: identities.clone(),

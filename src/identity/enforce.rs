@@ -12,6 +12,7 @@ use super::inputs::Inputs;
 use super::mark::{Found, Mark};
 use super::observe::Search;
 use super::plan::{self, Observed, Plan, Step};
+use super::pointer;
 use super::sole;
 use super::status::Seen;
 use super::watch::Watch;
@@ -115,6 +116,7 @@ async fn attempt(
     let happening = match drift {
         Some(happening) => {
             inputs.instance.shared.counts.corrected();
+            context.metrics.drift_corrected();
             Some(happening)
         }
         None => happening(&plan),
@@ -220,9 +222,15 @@ fn drift(search: &Search<'_>, desired: &Desired, observed: &Observed, plan: &Pla
             "the identity was gone from Kratos; it was created again".to_owned()
         }
         Observed::Present(present) => {
-            let is_changed = search.inputs.instance.shared.managed.differs(&present.identity)
-                && search.remembered.desired == Some(desired::digest(desired));
-            let count = Some(plan.changes.len()).filter(|count| is_changed && *count > 0)?;
+            let is_wanted_as_before = search.remembered.desired == Some(desired::digest(desired));
+            let is_changed = search.inputs.instance.shared.managed.differs(&present.identity);
+            // Credentials aren't part of what is compared there. A password that is set is sent, not compared.
+            let is_sent = |path: &str| desired.password.is_some() && path == plan::PASSWORD;
+            let is_credential = |path: &str| pointer::is_within(path, plan::CREDENTIALS) && !is_sent(path);
+            let count = plan.changes.iter().filter(|path| is_changed || is_credential(path)).count();
+            if !is_wanted_as_before || count == 0 {
+                return None;
+            }
             format!("{count} field(s) that the manifest owns had been changed in Kratos; they are as it says again")
         }
     };

@@ -38,6 +38,7 @@ const METADATA_PUBLIC: &str = "/metadata_public";
 const METADATA_ADMIN: &str = "/metadata_admin";
 const SCHEMA_ID: &str = "/schema_id";
 const STATE: &str = "/state";
+pub(super) const CREDENTIALS: &str = "/credentials";
 pub(super) const PASSWORD: &str = "/credentials/password";
 const EXTERNAL_ID: &str = "/external_id";
 const ORGANIZATION_ID: &str = "/organization_id";

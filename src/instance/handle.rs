@@ -13,7 +13,7 @@ use super::gate::Gate;
 use super::listing::Listing;
 use super::managed::Managed;
 use super::pending::Pending;
-use super::protect::Protector;
+use super::protector::Protector;
 use super::rules::Rules;
 use super::schemas::Schemas;
 use super::settings::Settings;

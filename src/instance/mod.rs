@@ -14,6 +14,7 @@ pub mod managed;
 pub mod pending;
 pub mod protect;
 pub mod protection;
+pub mod protector;
 pub mod reconcile;
 pub mod references;
 pub mod registry;

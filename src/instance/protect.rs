@@ -1,21 +1,23 @@
-//! Keeps an instance's protection: collects the deletions that ask at the same time, persists what `protection` makes of
-//! them, in one write for all, and answers once it is persisted. Decides nothing itself.
+//! Keeps an instance's protection: persists what `protection` makes of the deletions that ask (`protector`), in one write for
+//! all, and answers once it is persisted. Decides nothing itself.
 //!
 //! The write is guarded by `resourceVersion`, so that restarts and replicas count together. Everything that is known of
 //! what is being deleted comes from the watch; what is kept here may be lost.
 
 use std::collections::{HashMap, HashSet};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use k8s_openapi::jiff::Timestamp;
 use kube::runtime::reflector::ObjectRef;
 use kube::{Api, ResourceExt};
 use serde_json::json;
-use tokio::sync::{Notify, oneshot};
+use tokio::sync::oneshot;
 
 use super::handle::{Handle, Shared};
 use super::protection::{self, Census, Deletion, Situation};
+pub use super::protector::Answer;
+use super::protector::{Asking, RECOUNT};
 use super::scan::current;
 use super::{consent, references};
 use crate::api::identity::KratosIdentity;
@@ -25,97 +27,15 @@ use crate::api::{IDENTITY_FINALIZER, release_token};
 use crate::backoff;
 use crate::context::{Context, InstanceObject};
 use crate::events::Happening;
-use crate::expected::{Expectation, Expected};
+use crate::expected::Expected;
 use crate::kube_write;
 use crate::place::Place;
 use crate::queue::Priority;
 
-/// How often those that are held are counted again, and the count is written where it changed.
-const RECOUNT: Duration = Duration::from_secs(2);
 /// When to try again after Kubernetes didn't take the write.
 const AGAIN: Duration = Duration::from_secs(2);
-/// How long those that have asked wait for others that are about to, so that one write counts them all.
-const PATIENCE: Duration = Duration::from_millis(500);
 /// How often the write is tried anew at once because the instance was changed meanwhile.
 const TRIES: usize = 5;
-
-/// Whether an identity may be touched.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Answer {
-    /// It is counted, and that is persisted; or it was released.
-    Granted,
-    Held,
-    /// It couldn't be counted; ask again.
-    Unknown,
-}
-
-/// Who asks, and what the last listing showed.
-#[derive(Debug, Default)]
-pub struct Protector {
-    state: Mutex<State>,
-    changed: Notify,
-    /// Deletions that are about to ask.
-    expectation: Expectation,
-}
-
-#[derive(Debug, Default)]
-struct State {
-    asking: Vec<Asking>,
-    census: Option<Census>,
-    /// Uids of resources whose identity the last listing showed to be gone, and that have no other one yet.
-    gone: HashSet<String>,
-    counted: Option<Instant>,
-    /// How many were held and missing when something last followed from it.
-    shown: (u32, u32),
-}
-
-#[derive(Debug)]
-struct Asking {
-    deletion: Deletion,
-    answer: oneshot::Sender<Answer>,
-}
-
-impl Protector {
-    /// Something may have changed: the release annotation, or the limits.
-    pub fn reconsider(&self) {
-        self.changed.notify_one();
-    }
-
-    /// Those that have asked until now, as many as one write can grant; the others have the next round.
-    fn take(&self) -> Vec<Asking> {
-        let mut state = self.state();
-        let count = state.asking.len().min(protection::KEPT_GRANTS);
-        let taken = state.asking.drain(..count).collect();
-        if !state.asking.is_empty() {
-            self.changed.notify_one();
-        }
-        taken
-    }
-
-    /// Waits for those that are about to ask, not long, and for no more than one write can grant.
-    async fn gathered(&self) {
-        let mut expected = self.expectation.watch();
-        let is_enough = |expected: &usize| {
-            let asking = self.state().asking.len();
-            *expected == 0 || asking == 0 || asking >= protection::KEPT_GRANTS
-        };
-        let _ = tokio::time::timeout(PATIENCE, expected.wait_for(is_enough)).await;
-    }
-
-    /// Returns when there may be something to do.
-    async fn woken(&self, is_holding: bool) {
-        if is_holding {
-            // Whether or not anybody asks: those that are held may go in other ways.
-            let _ = tokio::time::timeout(RECOUNT, self.changed.notified()).await;
-        } else {
-            self.changed.notified().await;
-        }
-    }
-
-    fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
 
 /// Whether the identity of a resource that is being deleted may be touched already.
 pub fn is_granted(handle: &Handle, deletion: &Deletion, context: &Context) -> bool {

@@ -5,7 +5,7 @@ use std::sync::PoisonError;
 use std::time::Instant;
 
 use k8s_openapi::api::events::v1::Event;
-use kratos_operator::api::KratosIdentity;
+use kratos_operator::api::{KratosIdentity, KratosInstance};
 use kratos_operator::kratos::{Identity, PatchOperation};
 use kube::api::{Api, ListParams, Patch, PatchParams};
 use serde_json::{Value, json};
@@ -52,6 +52,19 @@ impl Scene {
             (handled == request).then_some(())
         })
         .await
+    }
+
+    /// Asks an instance for a look by the annotation.
+    pub async fn ask_instance(&self, name: &str) {
+        let request = format!("{:016x}", rand::random::<u64>());
+        let annotations = json!({"kratos-operator.dev/reconcile-requested-at": request});
+        let patch = Patch::Merge(json!({"metadata": {"annotations": annotations}}));
+        self.instances().patch(name, &PatchParams::default(), &patch).await.expect("the annotation is accepted");
+        let handled = |instance: &KratosInstance| {
+            let handled = instance.status.as_ref()?.last_handled_reconcile_at.as_deref()?;
+            (handled == request).then_some(())
+        };
+        self.instance_until(name, "the request is handled", handled).await;
     }
 
     /// Requests of this test are counted from now on.

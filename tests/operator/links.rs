@@ -257,6 +257,8 @@ async fn a_link_that_was_removed_behind_our_back_is_back_within_an_interval() {
         (links(&scene, &ada).await == ["github:ada", "google:ada"]).then_some(())
     });
     back.await.unwrap_or_else(|error| panic!("{error}\n{}", scene.whole_log()));
+    let note = scene.event(&ada, "DriftCorrected").await;
+    assert!(note.starts_with("1 field(s)"), "{note}");
 }
 
 #[tokio::test]

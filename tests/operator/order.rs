@@ -48,18 +48,26 @@ async fn a_person_is_served_while_every_place_for_the_rest_is_taken_and_many_wai
     scene.ask("settled-0").await;
 }
 
+#[rstest::rstest]
+#[case::in_other_namespaces(2000, &["a", "b", "z"])]
+#[case::in_its_own(1000, &[])]
 #[tokio::test]
-async fn one_that_is_applied_while_two_thousand_wait_in_other_namespaces_is_ready_long_before_they_are() {
-    const WAITING: usize = 2000;
+async fn one_that_is_applied_while_thousands_wait_is_ready_long_before_they_are(
+    #[case] waiting: usize,
+    #[case] others: &[&str],
+) {
     let mut scene = Scene::own().await;
     scene.instance(json!({"allowedNamespaces": {"from": "All"}, "requestTimeout": "30s"})).await;
     let mut namespaces = Vec::new();
-    for suffix in ["a", "b", "z"] {
+    for suffix in others {
         namespaces.push(scene.other_namespace(suffix, &[]).await);
+    }
+    if namespaces.is_empty() {
+        namespaces.push(scene.namespace.clone());
     }
     scene.operator().stop().expect("it stops");
     for (number, namespace) in namespaces.iter().enumerate() {
-        let (from, to) = (number * WAITING / namespaces.len(), (number + 1) * WAITING / namespaces.len());
+        let (from, to) = (number * waiting / namespaces.len(), (number + 1) * waiting / namespaces.len());
         apply_in(namespace, &scene, from..to, |number| customer(&scene, number)).await;
     }
     scene.count_from_now();
@@ -67,9 +75,10 @@ async fn one_that_is_applied_while_two_thousand_wait_in_other_namespaces_is_read
     let begun = eventually("the first ones are made", WITHIN, async || (scene.proxy.count(BATCH) > 0).then_some(()));
     begun.await.expect("it begins");
 
-    scene.identity("new", customer(&scene, WAITING)).await;
+    scene.identity("new", customer(&scene, waiting)).await;
     scene.ready("new").await;
     let written = writes(&scene, STATUS);
     let before = written.iter().position(|path| path.ends_with("/new/status")).expect("it was told");
-    assert!(before <= WAITING * 2 / 5, "{before} of {WAITING} went before it");
+    // 256 are under way when it comes, and others take turns with it.
+    assert!(before <= 700, "{before} of {waiting} went before it");
 }

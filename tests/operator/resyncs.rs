@@ -146,6 +146,40 @@ async fn a_few_among_many_are_read_by_their_ids_and_their_drift_is_corrected() {
 }
 
 #[tokio::test]
+async fn an_instance_that_is_asked_for_a_look_compares_all_its_identities_once() {
+    let mut scene = Scene::own().await;
+    let metrics = ["--metrics-address", "127.0.0.1:0"].map(str::to_owned);
+    scene.operator().restart_with(|settings| settings.arguments.extend(metrics)).expect("it starts");
+    scene.instance(json!({"resyncInterval": "1h"})).await;
+    scene.counted().await;
+    let names = ours(&scene, 3).await;
+    let drifting = scene.ready(&names[1]).await;
+    scene.change_in_kratos(&drifting, "/metadata_public/plan", json!("silver")).await;
+    scene.count_from_now();
+    scene.ask_instance("default").await;
+    let corrected = eventually("it is corrected", WITHIN, async || {
+        (scene.in_kratos(&drifting).await.metadata_public["plan"] == "gold").then_some(())
+    });
+    corrected.await.expect("drift is corrected");
+    scene.ask(&names[0]).await;
+    assert_eq!(reads(&scene), [0], "one page");
+    assert_eq!(scene.kratos_writes(), 1, "{:?}", scene.proxy.counts());
+    scene.event(&drifting, "DriftCorrected").await;
+    assert_eq!(metric(&scene, "kratos_operator_drift_corrected_total").await, "1");
+}
+
+/// The value of a metric of an operator that serves them.
+async fn metric(scene: &Scene, name: &str) -> String {
+    let log = scene.whole_log();
+    let line = log.lines().rfind(|line| line.contains("metrics are served")).expect("it says where");
+    let (_, address) = line.split_once("address=").expect("an address");
+    let answer = reqwest::get(format!("http://{}/metrics", address.trim())).await.expect("it answers");
+    let text = answer.text().await.expect("a text");
+    let value = text.lines().find_map(|line| line.strip_prefix(name)).unwrap_or_else(|| panic!("no {name}: {text}"));
+    value.trim().to_owned()
+}
+
+#[tokio::test]
 async fn what_isnt_shown_by_ids_is_read_once_more_and_where_it_is_much_the_whole_is_listed_before_anything_follows() {
     let scene = Scene::with_kratos(Options::default()).await;
     others(&scene, 550).await;

@@ -1,0 +1,94 @@
+//! Who asks whether a deletion may be carried out: gathers those that ask at the same time, so that one write can count them
+//! all. Writes nothing and decides nothing.
+
+use std::collections::HashSet;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use tokio::sync::{Notify, oneshot};
+
+use super::protection::{self, Census, Deletion};
+use crate::expected::Expectation;
+
+/// How often those that are held are counted again, and the count is written where it changed.
+pub(super) const RECOUNT: Duration = Duration::from_secs(2);
+/// How long those that have asked wait for others that are about to, so that one write counts them all.
+const PATIENCE: Duration = Duration::from_millis(500);
+
+/// Whether an identity may be touched.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Answer {
+    /// It is counted, and that is persisted; or it was released.
+    Granted,
+    Held,
+    /// It couldn't be counted; ask again.
+    Unknown,
+}
+
+/// Who asks, and what the last listing showed.
+#[derive(Debug, Default)]
+pub struct Protector {
+    state: Mutex<State>,
+    pub(super) changed: Notify,
+    /// Deletions that are about to ask.
+    pub(super) expectation: Expectation,
+}
+
+#[derive(Debug, Default)]
+pub(super) struct State {
+    pub asking: Vec<Asking>,
+    pub census: Option<Census>,
+    /// Uids of resources whose identity the last listing showed to be gone, and that have no other one yet.
+    pub gone: HashSet<String>,
+    pub counted: Option<Instant>,
+    /// How many were held and missing when something last followed from it.
+    pub shown: (u32, u32),
+}
+
+#[derive(Debug)]
+pub(super) struct Asking {
+    pub deletion: Deletion,
+    pub answer: oneshot::Sender<Answer>,
+}
+
+impl Protector {
+    /// Something may have changed: the release annotation, or the limits.
+    pub fn reconsider(&self) {
+        self.changed.notify_one();
+    }
+
+    /// Those that have asked until now, as many as one write can grant; the others have the next round.
+    pub(super) fn take(&self) -> Vec<Asking> {
+        let mut state = self.state();
+        let count = state.asking.len().min(protection::KEPT_GRANTS);
+        let taken = state.asking.drain(..count).collect();
+        if !state.asking.is_empty() {
+            self.changed.notify_one();
+        }
+        taken
+    }
+
+    /// Waits for those that are about to ask, not long, and for no more than one write can grant.
+    pub(super) async fn gathered(&self) {
+        let mut expected = self.expectation.watch();
+        let is_enough = |expected: &usize| {
+            let asking = self.state().asking.len();
+            *expected == 0 || asking == 0 || asking >= protection::KEPT_GRANTS
+        };
+        let _ = tokio::time::timeout(PATIENCE, expected.wait_for(is_enough)).await;
+    }
+
+    /// Returns when there may be something to do.
+    pub(super) async fn woken(&self, is_holding: bool) {
+        if is_holding {
+            // Whether or not anybody asks: those that are held may go in other ways.
+            let _ = tokio::time::timeout(RECOUNT, self.changed.notified()).await;
+        } else {
+            self.changed.notified().await;
+        }
+    }
+
+    pub(super) fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
