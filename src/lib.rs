@@ -6,7 +6,6 @@ pub mod changes;
 pub mod cli;
 pub mod context;
 pub mod events;
-pub mod expected;
 pub mod identity;
 pub mod instance;
 pub mod kratos;

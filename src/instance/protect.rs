@@ -27,7 +27,7 @@ use crate::api::{IDENTITY_FINALIZER, release_token};
 use crate::backoff;
 use crate::context::{Context, InstanceObject};
 use crate::events::Happening;
-use crate::expected::Expected;
+use crate::kratos::expected::Expected;
 use crate::kube_write;
 use crate::place::Place;
 use crate::queue::Priority;

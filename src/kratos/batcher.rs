@@ -15,8 +15,8 @@ use self::packing::{ALONE, HASHING, LARGE, Queue, TOGETHER};
 use self::settling::{Parcel, Settled, settle};
 use super::client::Client;
 use super::error::{Error, Kind};
+use super::expected::{Expectation, Expected};
 use super::types::{CreateIdentity, Identity, PasswordImport};
-use crate::expected::{Expectation, Expected};
 
 const OPERATION: &str = "create_identity";
 

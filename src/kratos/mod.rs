@@ -5,6 +5,7 @@ mod batcher;
 mod client;
 mod config;
 mod error;
+pub mod expected;
 mod fault;
 mod identities;
 mod page;

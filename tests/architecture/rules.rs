@@ -73,9 +73,6 @@ const WIRE: &[&str] = &[
     "error",
 ];
 
-/// What knows nothing of anybody, and so may be known to all.
-const IMPARTIAL: &str = "crate::expected";
-
 const IMPURE: [&str; 10] = [
     "kube::Api",
     "kube::Client",
@@ -144,8 +141,7 @@ fn offences(file: &File) -> Vec<String> {
         if is_pure && !is_within(&path, &module) && !may_be_known_to_the_pure(&path) {
             offends("a pure module imports pure modules only");
         }
-        let is_foreign = |path: &str| !is_within(path, "crate::kratos") && !is_within(path, IMPARTIAL);
-        if is_within(&module, "crate::kratos") && path.starts_with("crate::") && is_foreign(&path) {
+        if is_within(&module, "crate::kratos") && path.starts_with("crate::") && !is_within(&path, "crate::kratos") {
             offends("the client knows nothing of the operator");
         }
         if file.path != "src/main.rs" && PRINTERS.iter().any(|printer| names(&path, printer)) {

@@ -11,6 +11,7 @@ mod floor;
 mod many;
 mod measured;
 mod people;
+mod watched;
 
 use std::process::ExitCode;
 

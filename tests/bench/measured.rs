@@ -4,13 +4,11 @@ use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use futures::{StreamExt, TryStreamExt};
+use futures::TryStreamExt;
 use k8s_openapi::api::core::v1::Namespace;
 use kratos_operator::api::{KratosIdentity, KratosInstance, RECONCILE_REQUESTED_AT, condition};
 use kratos_operator::kratos::{Client, IdentityFilter, PatchOperation};
 use kube::api::{Api, DeleteParams, ListParams, ObjectMeta, Patch, PatchParams, PostParams};
-use kube::runtime::WatchStreamExt;
-use kube::runtime::watcher::{self, watcher};
 use serde_json::{Value, json};
 
 use crate::floor;
@@ -22,6 +20,7 @@ use crate::testenv::control_plane::ControlPlane;
 use crate::testenv::kratos::{Kratos, Options};
 use crate::testenv::operator::{Operator, Settings, binary_beside};
 use crate::testenv::process::eventually;
+use crate::watched::{Waiting, until_ready};
 
 /// How many manifests are applied at once by those who apply them.
 const APPLIERS: usize = 32;
@@ -31,7 +30,7 @@ const SINGLES: usize = 50;
 const BACKLOG: usize = 10_000;
 /// How many resyncs are timed.
 const RESYNCS: usize = 5;
-const PATIENCE: Duration = Duration::from_mins(15);
+pub const PATIENCE: Duration = Duration::from_mins(15);
 
 /// As many identities as the floor's.
 pub struct Measured {
@@ -330,79 +329,8 @@ impl Stage {
     }
 }
 
-/// How many of another namespace's resources aren't Ready yet, as a watch sees it.
-struct Waiting {
-    total: usize,
-    seen: std::sync::Arc<std::sync::Mutex<(HashSet<String>, HashSet<String>)>>,
-    watch: tokio::task::JoinHandle<()>,
-}
-
-impl Waiting {
-    fn new(api: Api<KratosIdentity>, total: usize) -> Self {
-        let seen = std::sync::Arc::<std::sync::Mutex<(HashSet<String>, HashSet<String>)>>::default();
-        let noted = std::sync::Arc::clone(&seen);
-        let watch = tokio::spawn(async move {
-            let mut objects = std::pin::pin!(watcher(api, watcher::Config::default()).applied_objects());
-            while let Some(object) = objects.next().await {
-                let Ok(object) = object else { continue };
-                let name = object.metadata.name.clone().unwrap_or_default();
-                if let Ok(mut seen) = noted.lock() {
-                    if is_ready(&object) {
-                        seen.1.insert(name.clone());
-                    }
-                    seen.0.insert(name);
-                }
-            }
-        });
-        Self { total, seen, watch }
-    }
-
-    fn is_long(&self) -> bool {
-        self.seen.lock().is_ok_and(|seen| seen.0.len() - seen.1.len() > self.total.min(500) / 10)
-    }
-
-    fn is_empty(&self) -> bool {
-        self.seen.lock().is_ok_and(|seen| seen.1.len() >= self.total)
-    }
-}
-
-impl Drop for Waiting {
-    fn drop(&mut self) {
-        self.watch.abort();
-    }
-}
-
 fn names(prefix: &str, numbers: &[usize]) -> HashSet<String> {
     numbers.iter().map(|number| people::name(prefix, *number)).collect()
-}
-
-fn is_ready(object: &KratosIdentity) -> bool {
-    object.status.as_ref().is_some_and(|status| {
-        status.observed_generation == object.metadata.generation && condition::is_true(&status.conditions, "Ready")
-    })
-}
-
-/// Watches until each of these has been Ready. A resource that is Stalled ends it.
-async fn until_ready(api: Api<KratosIdentity>, mut names: HashSet<String>) -> Result<()> {
-    let config = match names.iter().next() {
-        Some(name) if names.len() == 1 => watcher::Config::default().fields(&format!("metadata.name={name}")),
-        _ => watcher::Config::default(),
-    };
-    let watch = async {
-        let mut objects = std::pin::pin!(watcher(api, config).default_backoff().applied_objects());
-        while let Some(object) = objects.try_next().await? {
-            let name = object.metadata.name.as_deref().unwrap_or_default();
-            let stalled = object.status.as_ref().and_then(|status| condition::find(&status.conditions, "Stalled"));
-            if let Some(stalled) = stalled.filter(|_| names.contains(name)) {
-                return Err(format!("{name} is Stalled: {}", stalled.message).into());
-            }
-            if is_ready(&object) && names.remove(name) && names.is_empty() {
-                return Ok(());
-            }
-        }
-        Err("the watch has ended".into())
-    };
-    tokio::time::timeout(PATIENCE, watch).await.unwrap_or_else(|_| Err("not all became Ready in time".into()))
 }
 
 /// Those that aren't corrected yet.

@@ -1,0 +1,84 @@
+//! What a watch shows of the resources that are measured: until all are Ready, and how many wait.
+
+use std::collections::HashSet;
+use std::sync::{Arc, Mutex};
+
+use futures::{StreamExt, TryStreamExt};
+use kratos_operator::api::{KratosIdentity, condition};
+use kube::Api;
+use kube::runtime::WatchStreamExt;
+use kube::runtime::watcher::{self, watcher};
+
+use crate::measured::PATIENCE;
+use crate::testenv::Result;
+
+/// How many of another namespace's resources aren't Ready yet, as a watch sees it.
+pub struct Waiting {
+    total: usize,
+    seen: Arc<Mutex<(HashSet<String>, HashSet<String>)>>,
+    watch: tokio::task::JoinHandle<()>,
+}
+
+impl Waiting {
+    pub fn new(api: Api<KratosIdentity>, total: usize) -> Self {
+        let seen = Arc::<Mutex<(HashSet<String>, HashSet<String>)>>::default();
+        let noted = Arc::clone(&seen);
+        let watch = tokio::spawn(async move {
+            let mut objects = std::pin::pin!(watcher(api, watcher::Config::default()).applied_objects());
+            while let Some(object) = objects.next().await {
+                let Ok(object) = object else { continue };
+                let name = object.metadata.name.clone().unwrap_or_default();
+                if let Ok(mut seen) = noted.lock() {
+                    if is_ready(&object) {
+                        seen.1.insert(name.clone());
+                    }
+                    seen.0.insert(name);
+                }
+            }
+        });
+        Self { total, seen, watch }
+    }
+
+    pub fn is_long(&self) -> bool {
+        self.seen.lock().is_ok_and(|seen| seen.0.len() - seen.1.len() > self.total.min(500) / 10)
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.seen.lock().is_ok_and(|seen| seen.1.len() >= self.total)
+    }
+}
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        self.watch.abort();
+    }
+}
+
+fn is_ready(object: &KratosIdentity) -> bool {
+    object.status.as_ref().is_some_and(|status| {
+        status.observed_generation == object.metadata.generation && condition::is_true(&status.conditions, "Ready")
+    })
+}
+
+/// Watches until each of these has been Ready. A resource that is Stalled ends it.
+pub async fn until_ready(api: Api<KratosIdentity>, mut names: HashSet<String>) -> Result<()> {
+    let config = match names.iter().next() {
+        Some(name) if names.len() == 1 => watcher::Config::default().fields(&format!("metadata.name={name}")),
+        _ => watcher::Config::default(),
+    };
+    let watch = async {
+        let mut objects = std::pin::pin!(watcher(api, config).default_backoff().applied_objects());
+        while let Some(object) = objects.try_next().await? {
+            let name = object.metadata.name.as_deref().unwrap_or_default();
+            let stalled = object.status.as_ref().and_then(|status| condition::find(&status.conditions, "Stalled"));
+            if let Some(stalled) = stalled.filter(|_| names.contains(name)) {
+                return Err(format!("{name} is Stalled: {}", stalled.message).into());
+            }
+            if is_ready(&object) && names.remove(name) && names.is_empty() {
+                return Ok(());
+            }
+        }
+        Err("the watch has ended".into())
+    };
+    tokio::time::timeout(PATIENCE, watch).await.unwrap_or_else(|_| Err("not all became Ready in time".into()))
+}
