@@ -12,6 +12,7 @@ use tokio::sync::mpsc::UnboundedSender;
 
 use crate::api::{KratosIdentity, KratosInstance, KratosSessionPolicy};
 use crate::events::Events;
+use crate::flow::limit::Limit;
 use crate::identity::adopt::Turns;
 use crate::identity::memory::Memory;
 use crate::identity::password::DigestKey;
@@ -19,7 +20,6 @@ use crate::identity::urgency;
 use crate::instance::Registry;
 use crate::latest::Latest;
 use crate::lease::Leads;
-use crate::limit::Limit;
 use crate::metrics::Metrics;
 use crate::place::Place;
 use crate::policy::runs::Runs;

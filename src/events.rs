@@ -1,23 +1,24 @@
 //! Events: what happened to a resource, on transitions only. Never a trait, an identifier or a server's words.
 //!
-//! They go out beside the reconcile, through a token bucket: an event that finds it empty is dropped, a reconcile
-//! never waits for one.
+//! They go out beside the reconcile, through a token bucket, one after another: an event that finds the bucket empty is
+//! dropped, a reconcile never waits for one.
 
 use std::num::NonZeroU32;
-use std::sync::Arc;
 
 use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
+use k8s_openapi::api::core::v1::ObjectReference;
 use kube::Resource;
 use kube::runtime::events::{Event, EventType, Recorder, Reporter};
+use tokio::sync::mpsc;
 
-/// Events per second over time, and how many may go out at once.
+/// Events per second over time, and how many may wait to go out.
 const PER_SECOND: NonZeroU32 = NonZeroU32::new(10).unwrap();
 const BURST: NonZeroU32 = NonZeroU32::new(50).unwrap();
 
 /// Publishes events.
 pub struct Events {
-    recorder: Recorder,
-    bucket: Arc<DefaultDirectRateLimiter>,
+    outgoing: mpsc::Sender<(Event, ObjectReference)>,
+    bucket: DefaultDirectRateLimiter,
 }
 
 /// What happened.
@@ -42,10 +43,19 @@ impl Happening {
 }
 
 impl Events {
+    /// Begins to send; ends when this is gone. At once they would open a connection each, which is kept.
     pub fn new(client: kube::Client) -> Self {
         let reporter = Reporter { controller: crate::api::GROUP.to_owned(), instance: None };
-        let quota = Quota::per_second(PER_SECOND).allow_burst(BURST);
-        Self { recorder: Recorder::new(client, reporter), bucket: Arc::new(RateLimiter::direct(quota)) }
+        let recorder = Recorder::new(client, reporter);
+        let (outgoing, mut events) = mpsc::channel::<(Event, ObjectReference)>(BURST.get() as usize);
+        tokio::spawn(async move {
+            while let Some((event, regarding)) = events.recv().await {
+                if let Err(error) = recorder.publish(&event, &regarding).await {
+                    tracing::debug!(%error, "an event couldn't be published");
+                }
+            }
+        });
+        Self { outgoing, bucket: RateLimiter::direct(Quota::per_second(PER_SECOND).allow_burst(BURST)) }
     }
 
     /// Publishes an event about an object, if the bucket isn't empty.
@@ -69,11 +79,8 @@ impl Events {
             action: action.to_owned(),
             secondary: None,
         };
-        let recorder = self.recorder.clone();
-        tokio::spawn(async move {
-            if let Err(error) = recorder.publish(&event, &regarding).await {
-                tracing::debug!(%error, "an event couldn't be published");
-            }
-        });
+        if self.outgoing.try_send((event, regarding)).is_err() {
+            tracing::debug!("events are published more slowly than they come; one is dropped");
+        }
     }
 }

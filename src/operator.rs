@@ -23,13 +23,13 @@ use crate::backoff;
 use crate::changes::{Changes, Labels};
 use crate::context::{Context, IdentityObject, InstanceObject, Listed, Options, Pokes, PolicyObject};
 use crate::events::Events;
+use crate::flow::limit::Limit;
 use crate::identity::adopt::Turns;
 use crate::identity::memory::Memory;
 use crate::instance::{Registry, protect, references};
 use crate::kube_write;
 use crate::latest::Latest;
 use crate::lease::Leads;
-use crate::limit::Limit;
 use crate::metrics::Metrics;
 use crate::place::Place;
 use crate::policy::runs::Runs;
@@ -44,8 +44,9 @@ const PAGE_SIZE: u32 = 500;
 const INSTANCE_CONCURRENCY: u16 = 4;
 /// How many session policies run at the same time; each sends some requests at once.
 const POLICY_CONCURRENCY: u16 = 4;
-/// How many requests to the API server looks at identities have in flight: more make it slower (`make bench` tries).
-const KUBERNETES_REQUESTS: usize = 32;
+/// How many requests to the API server looks at identities have in flight: more make it no faster (`make bench` tries), and
+/// have whoever else asks it for something wait.
+const KUBERNETES_REQUESTS: usize = 16;
 const OUTDATED: Duration = Duration::from_millis(200);
 const NO_ANSWER: Duration = Duration::from_secs(5);
 const FIRST_RETRY: Duration = Duration::from_millis(500);

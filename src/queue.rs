@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crate::lane::Lane;
+use crate::flow::lane::Lane;
 use crate::place::Place;
 
 /// Why a look is asked for, the least urgent first.

@@ -1,18 +1,12 @@
 //! The parts of the definitions' schemas that a derive can't express. Pure.
 
 use schemars::{Schema, SchemaGenerator, json_schema};
-use serde::{Deserialize, Deserializer};
-use serde_json::{Map, Value, json};
+use serde_json::json;
 
 /// An object of any shape (traits, metadata). Null says the same as an empty one: server-side apply makes it of an
 /// object whose last key left the manifest.
 pub fn free_object(_: &mut SchemaGenerator) -> Schema {
     json_schema!({"type": "object", "nullable": true, "x-kubernetes-preserve-unknown-fields": true})
-}
-
-/// Reads what [`free_object`] describes.
-pub fn read_free_object<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Map<String, Value>, D::Error> {
-    Option::deserialize(deserializer).map(Option::unwrap_or_default)
 }
 
 /// A Go duration, longer than nothing.

@@ -8,10 +8,10 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value};
 
 use super::crd;
 use super::credentials::Credentials;
+use super::free_object::FreeObject;
 use super::instance::{KeyRef, Mode};
 use super::lifecycle::{ActionStatuses, Actions, Adoption, Deletion, Validity};
 use super::recovery::{Recovery, RecoveryStatus};
@@ -51,9 +51,9 @@ pub struct KratosIdentitySpec {
     pub state: Option<IdentityState>,
 
     /// The identity's traits, as its schema shapes them. What traitsPolicy says is kept as written here.
-    #[serde(default, deserialize_with = "crd::read_free_object", skip_serializing_if = "Map::is_empty")]
+    #[serde(default, skip_serializing_if = "FreeObject::is_empty")]
     #[schemars(schema_with = "crd::free_object")]
-    pub traits: Map<String, Value>,
+    pub traits: FreeObject,
 
     /// Traits whose values come from Secrets of this namespace, so that personal data stays out of Git.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -66,15 +66,15 @@ pub struct KratosIdentitySpec {
     pub traits_policy: Option<TraitsPolicy>,
 
     /// Keys of metadata_public, which the user can see. Always merged: other keys are left alone.
-    #[serde(default, deserialize_with = "crd::read_free_object", skip_serializing_if = "Map::is_empty")]
+    #[serde(default, skip_serializing_if = "FreeObject::is_empty")]
     #[schemars(schema_with = "crd::free_object")]
-    pub metadata_public: Map<String, Value>,
+    pub metadata_public: FreeObject,
 
     /// Keys of metadata_admin, which only admins can see. Always merged: other keys are left alone. The key
     /// kratos-operator.dev is the operator's own and is refused.
-    #[serde(default, deserialize_with = "crd::read_free_object", skip_serializing_if = "Map::is_empty")]
+    #[serde(default, skip_serializing_if = "FreeObject::is_empty")]
     #[schemars(schema_with = "crd::free_object")]
-    pub metadata_admin: Map<String, Value>,
+    pub metadata_admin: FreeObject,
 
     /// The identity's id in another system. Kratos v25.4 and later.
     #[serde(rename = "externalID", default, skip_serializing_if = "Option::is_none")]

@@ -5,10 +5,10 @@ use std::time::Instant;
 
 use k8s_openapi::jiff::Timestamp;
 
+use super::inputs::Inputs;
 use super::mark::{Found, Mark};
 use super::plan::Step;
 use super::{addresses, issue};
-use crate::instance::Handle;
 use crate::kratos::{Client, Error, Identity, OidcLink, State, Travel};
 use crate::kube_write::own_secret;
 
@@ -45,17 +45,18 @@ pub enum Applied {
 /// Runs the steps, against Kratos and, where a Secret of our own is concerned, against Kubernetes. `travel`: how a create
 /// among them goes.
 pub async fn apply(
-    instance: &Handle,
+    inputs: &Inputs,
     kubernetes: &kube::Client,
     steps: &[Step],
     travel: Travel,
 ) -> Result<Applied, ApplyError> {
+    let Inputs { instance, claimant } = inputs;
     let client = &instance.client;
     let mut applied = Applied::default();
     for step in steps {
         match step {
             Step::Create(create) => {
-                let created = instance.batcher.create(create, travel).await;
+                let created = instance.batcher.create(create, travel, &claimant.namespace).await;
                 let identity = created.map_err(|error| ApplyError::Create { error, at: Instant::now() })?;
                 applied = Applied::Written(Box::new(identity));
             }

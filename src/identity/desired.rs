@@ -145,6 +145,7 @@ pub fn parse(spec: &KratosIdentitySpec, secrets: &Secrets, now: Timestamp) -> Re
         suspend: _,
         actions,
     } = spec;
+    let metadata_admin = metadata_admin.members();
     if metadata_admin.contains_key(GROUP) {
         let message = format!("metadataAdmin may not hold the key {GROUP}: it is the operator's own; remove it");
         return Err(Verdict::new(Reason::InvalidSpec, message));
@@ -167,10 +168,10 @@ pub fn parse(spec: &KratosIdentitySpec, secrets: &Secrets, now: Timestamp) -> Re
     let phase = phase(spec, now);
     let desired = Desired {
         schema_id: schema_id.clone(),
-        traits: traits_from::fill(traits, traits_from, secrets)?,
+        traits: traits_from::fill(&traits.members(), traits_from, secrets)?,
         traits_policy: traits_policy.unwrap_or_default(),
-        metadata_public: metadata_public.clone(),
-        metadata_admin: metadata_admin.clone(),
+        metadata_public: metadata_public.members(),
+        metadata_admin,
         external_id: external_id.clone(),
         organization_id: organization_id.clone(),
         verified_addresses: addresses::named(verified_addresses),

@@ -1,5 +1,6 @@
 //! Makes Kratos agree with a manifest: runs the plan, and settles what a create met.
 
+use std::sync::Arc;
 use std::time::Instant;
 
 use k8s_openapi::jiff::Timestamp;
@@ -10,6 +11,7 @@ use super::desired::{self, Desired};
 use super::failure::{self, Halt, Sent};
 use super::inputs::Inputs;
 use super::mark::{Found, Mark};
+use super::memory::Ours;
 use super::observe::Search;
 use super::plan::{self, Observed, Plan, Step};
 use super::pointer;
@@ -81,7 +83,7 @@ async fn attempt(
     let is_again = search.remembered.unanswered_create.is_some();
     let travel = if is_again { Travel::Alone } else { Travel::Together };
     let _turn = inputs.turn(&plan.steps).await?;
-    let applying = apply::apply(&inputs.instance, &context.client, &plan.steps, travel);
+    let applying = apply::apply(inputs, &context.client, &plan.steps, travel);
     let applied = if plan.creates() { sole::in_time((inputs, held), applying, context).await? } else { applying.await };
     let applied = match applied {
         Ok(applied) => applied,
@@ -176,10 +178,9 @@ pub(super) fn note_standing(search: &Search<'_>, desired: &Desired, plan: &Plan,
     };
     context.memory.update(&inputs.claimant.uid, |remembered| {
         // Another identity took the place of one that is gone.
-        if let Some((before, _)) = remembered.ours.replace((identity.id.clone(), mark))
-            && before != identity.id
-        {
-            shared.managed.forget(&before);
+        let before = remembered.ours.replace(Arc::new(Ours::new(&identity.id, &mark)));
+        if let Some(before) = before.filter(|before| before.id != identity.id) {
+            shared.managed.forget(&before.id);
         }
         remembered.unanswered_create = None;
         remembered.conflict = None;

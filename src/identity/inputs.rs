@@ -15,9 +15,9 @@ use super::plan::Step;
 use crate::api::identity::{InstanceRef, KratosIdentity};
 use crate::api::{Reason, Verdict};
 use crate::context::Context;
+use crate::flow::limit::Permit;
 use crate::instance::{Entry, Handle, consent, protect, references};
 use crate::kratos::Error;
-use crate::limit::Permit;
 use crate::place::Place;
 
 /// What a look stands on.

@@ -104,7 +104,7 @@ async fn run(resource: &KratosIdentity, context: &Context) -> Result<LockedOut, 
         Leaving { claimant: &inputs.claimant, policy: DeletionPolicy::Deactivate, delete_after: None, known: None };
     let mut steps = plan::plan_deletion(leaving, &[present.identity])?;
     steps.extend(issued.clone().map(Step::DeleteSecret));
-    match apply::apply(&inputs.instance, &context.client, &steps, Travel::Together).await {
+    match apply::apply(&inputs, &context.client, &steps, Travel::Together).await {
         Ok(_) => {}
         Err(ApplyError::Create { error, .. } | ApplyError::Other(error)) => {
             return Err(inputs.halt(&error, Sent::default(), context));

@@ -2,7 +2,7 @@
 //! outside the instance's namespace a mark that is wiped meanwhile isn't restored.
 
 use std::collections::HashMap;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 use super::mark::Mark;
@@ -23,8 +23,8 @@ pub struct Remembered {
     /// Since when the identity that the resource has had is known to be gone. Another one is made only after a listing
     /// that began later has shown how many are.
     pub gone_since: Option<Instant>,
-    /// The identity that this process saw marked as ours, and its mark.
-    pub ours: Option<(String, Mark)>,
+    /// The identity that this process saw marked as ours.
+    pub ours: Option<Arc<Ours>>,
     /// Whether the sessions of the identity, inactive, were seen to be gone.
     pub sessions_ended: bool,
     /// Digest of what the manifest wanted when the identity was last as it says.
@@ -33,6 +33,25 @@ pub struct Remembered {
     pub failures: u32,
     /// Whether another operator reconciled the resource since this process last looked: what it remembers doesn't count.
     was_left: bool,
+}
+
+/// An identity that carried our mark. There may be a million: the mark, which is hardly ever asked for, is kept as text.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Ours {
+    pub id: String,
+    mark: Box<str>,
+}
+
+impl Ours {
+    pub fn new(id: &str, mark: &Mark) -> Self {
+        // It has no keys but strings, which is all that could fail.
+        Self { id: id.to_owned(), mark: serde_json::to_string(mark).unwrap_or_default().into() }
+    }
+
+    /// The mark as it was seen.
+    pub fn mark(&self) -> Option<Mark> {
+        serde_json::from_str(&self.mark).ok()
+    }
 }
 
 /// By uid.

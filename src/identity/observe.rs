@@ -18,7 +18,7 @@ use super::facts;
 use super::failure::{Halt, Sent};
 use super::inputs::{self, Inputs};
 use super::mark::Mark;
-use super::memory::Remembered;
+use super::memory::{Ours, Remembered};
 use super::plan::{self, Observed, Present};
 use super::recovery;
 use super::schema;
@@ -79,7 +79,7 @@ impl Search<'_> {
 
     /// The identity that memory or status name, if it is there and this resource's.
     async fn known(&self) -> Result<Known, Halt> {
-        let remembered = self.remembered.ours.as_ref().map(|(id, _)| id.as_str());
+        let remembered = self.remembered.ours.as_deref().map(|ours| ours.id.as_str());
         let noted = self.resource.status.as_ref().and_then(|status| status.identity_id.as_deref());
         let mut is_gone = false;
         if let Some(id) = remembered {
@@ -143,7 +143,7 @@ impl Search<'_> {
             && present.mark.is_none()
         {
             // A wiped mark took the owned paths with it; this process may still know them.
-            let remembered = self.remembered.ours.as_ref().map(|(_, mark)| mark.clone());
+            let remembered = self.remembered.ours.as_deref().and_then(Ours::mark);
             present.mark = remembered.or_else(|| self.noted_actions());
             if self.adoption.is_some() {
                 let before = present.mark.take().unwrap_or_default();
@@ -285,7 +285,7 @@ impl Search<'_> {
     /// shown how many are.
     pub async fn all_ours(&self, meant: bool) -> Result<(Vec<Identity>, bool), Halt> {
         let noted = self.resource.status.as_ref().and_then(|status| status.identity_id.clone());
-        let known = self.remembered.ours.as_ref().map(|(id, _)| id.clone()).or(noted);
+        let known = self.remembered.ours.as_deref().map(|ours| ours.id.clone()).or(noted);
         let mut ours = Vec::new();
         let mut has_lost_mark = false;
         let mut gone = None;
@@ -351,7 +351,7 @@ impl Search<'_> {
         match self.inputs.claimant.claim(identity) {
             Claim::Ours(_) => true,
             Claim::Unmarked | Claim::Unmarkable => {
-                self.remembered.ours.as_ref().is_some_and(|(id, _)| *id == identity.id)
+                self.remembered.ours.as_deref().is_some_and(|ours| ours.id == identity.id)
             }
             Claim::Former(_) | Claim::Foreign { .. } => false,
         }

@@ -83,7 +83,7 @@ async fn look(resource: &KratosIdentity, handling: Handling, context: &Context) 
     } else {
         let held = Instant::now();
         // Those that will create soon travel together.
-        let expected = plan.creates().then(|| inputs.instance.batcher.expect());
+        let expected = plan.creates().then(|| inputs.instance.batcher.expect(&inputs.claimant.namespace));
         hold(resource, &inputs, &plan, context).await?;
         drop(expected);
         let seen = enforce::run(&search, &desired, observed, plan, held).await?;

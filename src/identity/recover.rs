@@ -137,7 +137,7 @@ async fn attempt(search: &Search<'_>, wanted: Option<&Recovery>, plan: &Plan) ->
 
 /// The identity as the last step left it, if one wrote.
 async fn apply(search: &Search<'_>, steps: &[Step]) -> Result<Result<Option<Box<Identity>>, Halt>, ApplyError> {
-    Ok(match apply::apply(&search.inputs.instance, &search.context.client, steps, Travel::Together).await? {
+    Ok(match apply::apply(search.inputs, &search.context.client, steps, Travel::Together).await? {
         Applied::Written(identity) => Ok(Some(identity)),
         Applied::Unchanged => Ok(None),
         Applied::Gone => Err(gone()),

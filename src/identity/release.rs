@@ -14,6 +14,7 @@ use super::desired::{self, Handling};
 use super::failure::{Halt, Sent};
 use super::inputs::{self, Inputs};
 use super::mark::{Found, Mark};
+use super::memory::Ours;
 use super::observe::Search;
 use super::plan::{self, Leaving};
 use super::record::{Course, api, finish, subject, uid};
@@ -23,10 +24,10 @@ use crate::api::lifecycle::DeletionPolicy;
 use crate::api::{IDENTITY_FINALIZER, Reason, Verdict};
 use crate::context::{Context, IdentityObject};
 use crate::events::Happening;
+use crate::flow::expected::Expected;
 use crate::instance::protect::{self, Answer};
 use crate::instance::protection::Deletion;
 use crate::instance::standing;
-use crate::kratos::expected::Expected;
 use crate::kratos::{Identity, Travel};
 use crate::kube_write;
 use crate::queue::Next;
@@ -48,7 +49,7 @@ pub async fn reconcile(resource: &KratosIdentity, context: &Context) -> Result<N
     let place = inputs::instance_place(resource, context).ok();
     let handle = place.and_then(|place| context.registry.handle(&place));
     // Those that are deleted at the same time are counted together.
-    let expected = handle.map(|handle| protect::expect(&handle));
+    let expected = handle.map(|handle| protect::expect(&handle, &resource.namespace().unwrap_or_default()));
     let Some(latest) = latest(resource, context).await? else { return Ok(Next::WhenAsked) };
     let latest: &KratosIdentity = &latest;
     match release(latest, expected, context).await {
@@ -126,14 +127,14 @@ async fn release(resource: &KratosIdentity, expected: Option<Expected>, context:
         return Ok(Release::Kept("it was there before the resource, and deletion.policy doesn't say otherwise"));
     }
     let delete_after = later(grace_period);
-    let known = search.remembered.ours.as_ref().map(|(_, mark)| mark);
-    let leaving = Leaving { claimant: &inputs.claimant, policy: deletion, delete_after, known };
+    let known = search.remembered.ours.as_deref().and_then(Ours::mark);
+    let leaving = Leaving { claimant: &inputs.claimant, policy: deletion, delete_after, known: known.as_ref() };
     let steps = plan::plan_deletion(leaving, &ours)?;
     if !ours.is_empty() {
         ensure_granted(&inputs, going, expected, context).await?;
     }
     let turn = inputs.turn(&steps).await?;
-    let applied = apply::apply(&inputs.instance, &context.client, &steps, Travel::Together).await;
+    let applied = apply::apply(&inputs, &context.client, &steps, Travel::Together).await;
     drop(turn);
     match applied {
         Ok(_) => {}
@@ -192,7 +193,7 @@ async fn take_back(resource: &KratosIdentity, context: &Context) -> Result<(), H
     let search = search(resource, &inputs, context);
     let (ours, _) = search.all_ours(true).await?;
     let steps = plan::plan_keeping(&ours);
-    let applied = apply::apply(&inputs.instance, &context.client, &steps, Travel::Together).await;
+    let applied = apply::apply(&inputs, &context.client, &steps, Travel::Together).await;
     applied.map(drop).map_err(|error| match error {
         ApplyError::Create { error, .. } | ApplyError::Other(error) => inputs.halt(&error, Sent::default(), context),
         ApplyError::Kubernetes(error) => error.into(),

@@ -18,8 +18,8 @@ use super::rules::Rules;
 use super::schemas::Schemas;
 use super::settings::Settings;
 use crate::api::Verdict;
+use crate::flow::limit::Limit;
 use crate::kratos::{Batcher, Class, Client, CredentialType, Error, IdentityFilter, Reader};
-use crate::limit::Limit;
 use crate::place::Place;
 
 /// No identity has this id: asking for it goes through Kratos' authentication and its database and finds nothing.

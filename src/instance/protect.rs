@@ -27,7 +27,7 @@ use crate::api::{IDENTITY_FINALIZER, release_token};
 use crate::backoff;
 use crate::context::{Context, InstanceObject};
 use crate::events::Happening;
-use crate::kratos::expected::Expected;
+use crate::flow::expected::Expected;
 use crate::kube_write;
 use crate::place::Place;
 use crate::queue::Priority;
@@ -39,23 +39,25 @@ const TRIES: usize = 5;
 
 /// Whether the identity of a resource that is being deleted may be touched already.
 pub fn is_granted(handle: &Handle, deletion: &Deletion, context: &Context) -> bool {
-    protection::is_granted(&standing(&handle.place, context).0, deletion)
+    see(&handle.place, context, |status, _| protection::is_granted(status, deletion))
 }
 
 /// Notes that a resource's deletion is about to ask.
-pub fn expect(handle: &Handle) -> Expected {
-    handle.shared.protector.expectation.expect()
+pub fn expect(handle: &Handle, namespace: &str) -> Expected {
+    handle.shared.protector.expectation.expect(namespace)
 }
 
 /// Asks whether the identity of a resource that is being deleted may be touched. Counts once for each resource. `expected`:
 /// what [`expect`] gave for it.
 pub async fn ask(handle: &Handle, deletion: Deletion, expected: Option<Expected>, context: &Context) -> Answer {
-    let (status, token) = standing(&handle.place, context);
-    if protection::is_granted(&status, &deletion) {
-        return Answer::Granted;
-    }
-    if status.held > 0 && !protection::is_new(token.as_deref(), &status) {
-        return Answer::Held;
+    let known = see(&handle.place, context, |status, token| {
+        if protection::is_granted(status, &deletion) {
+            return Some(Answer::Granted);
+        }
+        (status.held > 0 && !protection::is_new(token, status)).then_some(Answer::Held)
+    });
+    if let Some(answer) = known {
+        return answer;
     }
     let (answer, answered) = oneshot::channel();
     let protector = &handle.shared.protector;
@@ -70,14 +72,13 @@ pub async fn ask(handle: &Handle, deletion: Deletion, expected: Option<Expected>
 
 /// Whether so many identities are gone that this may be the wrong Kratos: then nothing is made or deleted there.
 pub fn misses_identities(handle: &Handle, context: &Context) -> bool {
-    let (status, _) = standing(&handle.place, context);
+    let (missing, recreating) = see(&handle.place, context, |status, _| (status.missing, status.recreating));
     let is_leading = context.leads.is_leading(&handle.place);
     let census = handle.shared.protector.state().census;
     // A process that has seen no listing yet goes by what the one before it has written, one that doesn't lead also by
     // what the one that leads has.
-    let is_told = status.missing > 0 && (census.is_none() || !is_leading);
-    is_told
-        || census.is_some_and(|census| protection::is_too_many(census, status.recreating, handle.settings.protection))
+    let is_told = missing > 0 && (census.is_none() || !is_leading);
+    is_told || census.is_some_and(|census| protection::is_too_many(census, recreating, handle.settings.protection))
 }
 
 /// Notes that a resource has its identity again. Once the last of those that were released has, a listing is to show it:
@@ -87,7 +88,7 @@ pub fn restored(handle: &Handle, uid: &str, context: &Context) {
         let mut state = handle.shared.protector.state();
         state.gone.remove(uid) && state.gone.is_empty()
     };
-    if is_last && standing(&handle.place, context).0.recreating > 0 {
+    if is_last && see(&handle.place, context, |status, _| status.recreating > 0) {
         handle.shared.listing.want(Instant::now());
     }
 }
@@ -112,7 +113,7 @@ pub(super) fn take_census(
     begun: Instant,
     context: &Context,
 ) {
-    let (status, _) = standing(&handle.place, context);
+    let status = see(&handle.place, context, |status, _| status.clone());
     let (mut gone, mut count) = (HashSet::new(), 0_u32);
     each(&handle.place, context, |resource| {
         // One that was dealt with meanwhile isn't missed.
@@ -141,10 +142,9 @@ pub(super) async fn keep_protecting(place: Place, shared: Arc<Shared>, context: 
     if shared.stopped.run_until_cancelled(context.listed.identities.wait()).await.is_none() {
         return;
     }
-    let (status, _) = standing(&place, &context);
-    shared.protector.state().shown = (status.held, status.missing);
+    shared.protector.state().shown = shown(&place, &context);
     while let Some(handle) = current(&place, &shared, &context) {
-        let is_holding = standing(&place, &context).0.held > 0;
+        let is_holding = shown(&place, &context).0 > 0;
         tokio::select! {
             () = shared.stopped.cancelled() => return,
             () = shared.protector.woken(is_holding) => {}
@@ -254,8 +254,7 @@ fn follow(
 /// The instance was seen: what other operators persisted has the same consequences here, but for the events.
 pub fn seen(place: &Place, context: &Context) {
     let Some(handle) = context.registry.handle(place).filter(|_| context.leads.is_shared()) else { return };
-    let (status, _) = standing(place, context);
-    let shown = (status.held, status.missing);
+    let shown = shown(place, context);
     let before = std::mem::replace(&mut handle.shared.protector.state().shown, shown);
     if before != shown {
         handle.shared.protector.reconsider();
@@ -279,12 +278,23 @@ fn look_again(place: &Place, before: (u32, u32), after: (u32, u32), context: &Co
     }
 }
 
-/// The protection as it was persisted last, and the release annotation, as far as the watch and our own writes show. It
+/// Shows the protection as it was persisted last, and the release annotation, as far as the watch and our own writes show. It
 /// may be older: what it grants stays granted, and what it holds is looked at again when it is released.
-fn standing(place: &Place, context: &Context) -> (ProtectionStatus, Option<String>) {
+fn see<R>(place: &Place, context: &Context, see: impl FnOnce(&ProtectionStatus, Option<&str>) -> R) -> R {
     let object = object(place, context);
-    let Some(instance) = object.as_deref().and_then(|object| object.0.as_ref().ok()) else { return <_>::default() };
-    (persisted(instance), release_token(instance.metadata.annotations.as_ref()).map(str::to_owned))
+    let Some(instance) = object.as_deref().and_then(|object| object.0.as_ref().ok()) else {
+        return see(&ProtectionStatus::default(), None);
+    };
+    let token = release_token(instance.metadata.annotations.as_ref());
+    match instance.status.as_ref().and_then(|status| status.protection.as_ref()) {
+        Some(persisted) => see(persisted, token),
+        None => see(&ProtectionStatus::default(), token),
+    }
+}
+
+/// How many are held and missing, as it was persisted last.
+fn shown(place: &Place, context: &Context) -> (u32, u32) {
+    see(place, context, |status, _| (status.held, status.missing))
 }
 
 fn persisted(instance: &KratosInstance) -> ProtectionStatus {

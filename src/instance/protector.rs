@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::{Notify, oneshot};
 
 use super::protection::{self, Census, Deletion};
-use crate::kratos::expected::Expectation;
+use crate::flow::expected::{Counts, Expectation};
 
 /// How often those that are held are counted again, and the count is written where it changed.
 pub(super) const RECOUNT: Duration = Duration::from_secs(2);
@@ -71,9 +71,9 @@ impl Protector {
     /// Waits for those that are about to ask, not long, and for no more than one write can grant.
     pub(super) async fn gathered(&self) {
         let mut expected = self.expectation.watch();
-        let is_enough = |expected: &usize| {
+        let is_enough = |expected: &Counts| {
             let asking = self.state().asking.len();
-            *expected == 0 || asking == 0 || asking >= protection::KEPT_GRANTS
+            expected.is_empty() || asking == 0 || asking >= protection::KEPT_GRANTS
         };
         let _ = tokio::time::timeout(PATIENCE, expected.wait_for(is_enough)).await;
     }

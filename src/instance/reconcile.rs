@@ -21,10 +21,10 @@ use crate::api::{INSTANCE_FINALIZER, Reason, Verdict, condition, requested_at};
 use crate::backoff;
 use crate::context::{Context, InstanceObject};
 use crate::events::Happening;
+use crate::flow::limit::Limit;
 use crate::kratos::{Batcher, Error, IdentityFilter, Reader};
 use crate::kube_write;
 use crate::lease;
-use crate::limit::Limit;
 use crate::place::Place;
 use crate::policy::poke;
 

@@ -6,17 +6,18 @@ pub(super) mod packing;
 mod settling;
 pub(super) mod sifting;
 
+use std::collections::HashMap;
 use std::time::Instant;
 
 use futures::stream::{FuturesUnordered, StreamExt};
 use tokio::sync::{mpsc, oneshot, watch};
 
-use self::packing::{ALONE, HASHING, LARGE, Queue, TOGETHER};
+use self::packing::{ALONE, HASHING, LARGE, Queue, TOGETHER, Trip};
 use self::settling::{Parcel, Settled, settle};
 use super::client::Client;
 use super::error::{Error, Kind};
-use super::expected::{Expectation, Expected};
 use super::types::{CreateIdentity, Identity, PasswordImport};
+use crate::flow::expected::{Counts, Expectation, Expected};
 
 const OPERATION: &str = "create_identity";
 
@@ -39,6 +40,7 @@ pub struct Batcher {
 struct Request {
     parcel: Parcel,
     travel: Travel,
+    group: String,
 }
 
 impl Batcher {
@@ -51,18 +53,18 @@ impl Batcher {
     }
 
     /// Notes that a create is about to be asked for: what waits waits for it, for a while.
-    pub fn expect(&self) -> Expected {
-        self.expected.expect()
+    pub fn expect(&self, group: &str) -> Expected {
+        self.expected.expect(group)
     }
 
     /// Creates an identity, as [`Client::create_identity`] does, but in company. What the server adds by itself
     /// (credentials, times, addresses that aren't verified) need not be in the answer. One that nobody waits for any
-    /// more isn't sent.
-    pub async fn create(&self, create: &CreateIdentity, travel: Travel) -> Result<Identity, Error> {
+    /// more isn't sent. Groups take turns, and whoever is alone of its `group` doesn't wait for the crowd of another one.
+    pub async fn create(&self, create: &CreateIdentity, travel: Travel, group: &str) -> Result<Identity, Error> {
         let (answer, answered) = oneshot::channel();
         let parcel = Parcel { create: create.clone(), answer };
         let gone = || Error::new(OPERATION, Kind::Interrupted);
-        self.requests.send(Request { parcel, travel }).map_err(|_| gone())?;
+        self.requests.send(Request { parcel, travel, group: group.to_owned() }).map_err(|_| gone())?;
         answered.await.unwrap_or_else(|_| Err(gone()))
     }
 }
@@ -71,7 +73,7 @@ impl Batcher {
 struct Queues([Queue<Parcel>; 3]);
 
 impl Queues {
-    fn add(&mut self, Request { parcel, travel }: Request) {
+    fn add(&mut self, Request { parcel, travel, group }: Request) {
         let bytes = size(&parcel.create);
         let is_hashed = matches!(parcel.create.credentials.password, Some(PasswordImport::Cleartext(_)));
         let [together, hashing, alone] = &mut self.0;
@@ -81,13 +83,13 @@ impl Queues {
             Travel::Together => together,
             Travel::Alone => alone,
         };
-        queue.add(parcel, bytes, Instant::now());
+        queue.add(parcel, bytes, &group, Instant::now());
     }
 
     /// What goes now, and the number of its queue.
-    fn take(&mut self, are_expected: bool) -> Option<(usize, Vec<Parcel>)> {
+    fn take(&mut self, expected: &Counts) -> Option<(usize, (Vec<Parcel>, Trip))> {
         let now = Instant::now();
-        self.0.iter_mut().enumerate().find_map(|(number, queue)| Some((number, queue.take(now, are_expected)?)))
+        self.0.iter_mut().enumerate().find_map(|(number, queue)| Some((number, queue.take(now, expected)?)))
     }
 
     /// Nothing more goes to a server that gave no usable answer, or wants to be left alone, before those who asked have
@@ -99,7 +101,7 @@ impl Queues {
     }
 }
 
-async fn run(client: Client, mut requests: mpsc::UnboundedReceiver<Request>, mut expected: watch::Receiver<usize>) {
+async fn run(client: Client, mut requests: mpsc::UnboundedReceiver<Request>, mut expected: watch::Receiver<Counts>) {
     let timeout = client.request_timeout();
     let mut queues = Queues([TOGETHER, HASHING, ALONE].map(|terms| Queue::new(terms, timeout)));
     let mut in_flight = FuturesUnordered::new();
@@ -109,29 +111,32 @@ async fn run(client: Client, mut requests: mpsc::UnboundedReceiver<Request>, mut
         while let Ok(request) = requests.try_recv() {
             queues.add(request);
         }
-        let are_expected = *expected.borrow_and_update() > 0;
-        while let Some((number, parcels)) = queues.take(are_expected) {
-            let client = &client;
-            in_flight.push(async move { (number, settle(client, parcels).await) });
-        }
+        let (due, are_expected) = {
+            let expected = expected.borrow_and_update();
+            while let Some((number, (parcels, trip))) = queues.take(&expected) {
+                let client = &client;
+                in_flight.push(async move { (number, trip, settle(client, parcels).await) });
+            }
+            let due = queues.0.iter().filter_map(|queue| queue.due(&expected)).min();
+            (due, !expected.is_empty())
+        };
         if !is_open && queues.0.iter().all(Queue::is_idle) {
             return;
         }
-        let due = queues.0.iter().filter_map(|queue| queue.due(are_expected)).min();
         tokio::select! {
             request = requests.recv(), if is_open => match request {
                 Some(request) => queues.add(request),
                 None => is_open = false,
             },
-            Some((number, Settled { took, stop })) = in_flight.next(), if !in_flight.is_empty() => {
-                queues.0[number].done(&took);
+            Some((number, trip, Settled { took, stop })) = in_flight.next(), if !in_flight.is_empty() => {
+                queues.0[number].done(trip, &took);
                 if let Some(error) = stop {
                     queues.give_up(&error);
                 }
             }
             () = wait_until(due), if due.is_some() => {}
             // Nobody is expected any more: what has gathered goes.
-            Ok(_) = expected.wait_for(|expected| *expected == 0), if due.is_some() && are_expected => {}
+            Ok(_) = expected.wait_for(HashMap::is_empty), if due.is_some() && are_expected => {}
         }
     }
 }

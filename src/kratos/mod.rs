@@ -5,7 +5,6 @@ mod batcher;
 mod client;
 mod config;
 mod error;
-pub mod expected;
 mod fault;
 mod identities;
 mod page;

@@ -7,6 +7,7 @@ use crate::tree::{File, files};
 const PURE: &[&str] = &[
     "crate::api",
     "crate::changes",
+    "crate::flow::lane",
     "crate::identity::absent",
     "crate::identity::actions",
     "crate::identity::addresses",
@@ -37,7 +38,6 @@ const PURE: &[&str] = &[
     "crate::kratos::batcher::packing",
     "crate::kratos::batcher::sifting",
     "crate::kratos::types",
-    "crate::lane",
     "crate::lease::term",
     "crate::place",
     "crate::policy::address",
@@ -141,8 +141,13 @@ fn offences(file: &File) -> Vec<String> {
         if is_pure && !is_within(&path, &module) && !may_be_known_to_the_pure(&path) {
             offends("a pure module imports pure modules only");
         }
-        if is_within(&module, "crate::kratos") && path.starts_with("crate::") && !is_within(&path, "crate::kratos") {
+        let is_ours = path.starts_with("crate::");
+        let is_flow = is_within(&path, "crate::flow");
+        if is_within(&module, "crate::kratos") && is_ours && !is_flow && !is_within(&path, "crate::kratos") {
             offends("the client knows nothing of the operator");
+        }
+        if is_within(&module, "crate::flow") && is_ours && !is_flow {
+            offends("whose turn it is has nothing to do with what for");
         }
         if file.path != "src/main.rs" && PRINTERS.iter().any(|printer| names(&path, printer)) {
             offends("only src/main.rs prints");
@@ -205,6 +210,7 @@ fn an_offence_is_noticed() {
         ("src/kratos/types/session.rs", "use std::time::SystemTime;", "argument"),
         ("src/kratos/client.rs", "use crate::api::Reason;", "knows nothing"),
         ("src/kratos/client.rs", "use crate::{identity, kratos};", "knows nothing"),
+        ("src/flow/limit.rs", "use crate::place::Place;", "what for"),
         ("src/operator.rs", "fn a() { println!(); }", "prints"),
         ("src/operator.rs", "use std::io::{self, stderr};", "prints"),
         ("src/identity/observe.rs", "use crate::instance::registry::Registry;", "insides"),
@@ -226,6 +232,7 @@ fn an_offence_is_noticed() {
             "fn a() -> &'static str { \"tokio Instant::now()\" }\n#[cfg(test)]\nmod tests { use tokio; }",
         ),
         ("src/main.rs", "fn main() { println!(); }"),
+        ("src/kratos/batcher.rs", "use crate::flow::expected::Expected;"),
         ("src/instance/scan.rs", "use crate::identity::{mark, json};"),
         ("src/operator.rs", "use crate::{identity, instance};"),
     ];

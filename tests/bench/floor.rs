@@ -157,7 +157,7 @@ pub async fn create_manifests(
     each(numbers.to_vec(), at_once, |number| {
         let api = api.clone();
         async move {
-            let manifest = people::manifest(prefix, number, NAMESPACE);
+            let manifest = people::manifest(prefix, number, api.namespace().unwrap_or_default());
             let manifest: KratosIdentity = serde_json::from_value(manifest)?;
             api.create(&PostParams::default(), &manifest).await?;
             Ok(())

@@ -15,36 +15,36 @@ use crate::testenv::Result;
 /// How many of another namespace's resources aren't Ready yet, as a watch sees it.
 pub struct Waiting {
     total: usize,
-    seen: Arc<Mutex<(HashSet<String>, HashSet<String>)>>,
+    ready: Arc<Mutex<HashSet<String>>>,
     watch: tokio::task::JoinHandle<()>,
 }
 
 impl Waiting {
     pub fn new(api: Api<KratosIdentity>, total: usize) -> Self {
-        let seen = Arc::<Mutex<(HashSet<String>, HashSet<String>)>>::default();
-        let noted = Arc::clone(&seen);
+        let ready = Arc::<Mutex<HashSet<String>>>::default();
+        let noted = Arc::clone(&ready);
         let watch = tokio::spawn(async move {
             let mut objects = std::pin::pin!(watcher(api, watcher::Config::default()).applied_objects());
             while let Some(object) = objects.next().await {
-                let Ok(object) = object else { continue };
-                let name = object.metadata.name.clone().unwrap_or_default();
-                if let Ok(mut seen) = noted.lock() {
-                    if is_ready(&object) {
-                        seen.1.insert(name.clone());
-                    }
-                    seen.0.insert(name);
+                if let Ok(object) = object
+                    && is_ready(&object)
+                    && let Ok(mut ready) = noted.lock()
+                {
+                    ready.insert(object.metadata.name.unwrap_or_default());
                 }
             }
         });
-        Self { total, seen, watch }
+        Self { total, ready, watch }
     }
 
-    pub fn is_long(&self) -> bool {
-        self.seen.lock().is_ok_and(|seen| seen.0.len() - seen.1.len() > self.total.min(500) / 10)
+    /// Whether any is Ready.
+    pub fn has_begun(&self) -> bool {
+        self.ready.lock().is_ok_and(|ready| !ready.is_empty())
     }
 
+    /// Whether all are.
     pub fn is_empty(&self) -> bool {
-        self.seen.lock().is_ok_and(|seen| seen.1.len() >= self.total)
+        self.ready.lock().is_ok_and(|ready| ready.len() >= self.total)
     }
 }
 

@@ -143,7 +143,8 @@ async fn a_thousand_that_arrive_together_travel_in_batches_of_fifty_and_more_and
             ..customer(&email("Together"))
         })
         .collect();
-    let made = futures::future::join_all(creates.iter().map(|create| batcher.create(create, Travel::Together))).await;
+    let made =
+        futures::future::join_all(creates.iter().map(|create| batcher.create(create, Travel::Together, "team"))).await;
     let requests = proxy.counts();
     assert!(requests.values().sum::<usize>() <= COUNT / 50, "{requests:?}");
     let made: Vec<_> = made.into_iter().map(|made| made.unwrap()).collect();

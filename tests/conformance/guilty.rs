@@ -36,7 +36,7 @@ async fn refused(kind: &str, client: &Client) -> CreateIdentity {
 }
 
 async fn create_all(batcher: &Batcher, creates: &[CreateIdentity]) -> Vec<Result<Identity, Error>> {
-    join_all(creates.iter().map(|create| batcher.create(create, Travel::Together))).await
+    join_all(creates.iter().map(|create| batcher.create(create, Travel::Together, "team"))).await
 }
 
 /// Each of these is there exactly once: as many with this mark as were made, and they are those.

@@ -1,11 +1,12 @@
 //! What a process knows of each resource.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use serde_json::json;
 
 use super::builders::mark;
-use crate::identity::memory::Memory;
+use crate::identity::memory::{Memory, Ours};
 
 #[test]
 fn a_resource_is_known_from_the_first_time_it_is_recalled() {
@@ -23,11 +24,11 @@ fn a_resource_is_known_from_the_first_time_it_is_recalled() {
 fn what_is_noted_of_one_resource_says_nothing_of_another() {
     let memory = Memory::default();
     memory.update("uid-of-ada", |ada| {
-        ada.ours = Some(("id-of-ada".into(), mark(&json!({}))));
+        ada.ours = Some(Arc::new(Ours::new("id-of-ada", &mark(&json!({})))));
         ada.failures += 1;
     });
     let (ada, grace) = (memory.recall("uid-of-ada"), memory.recall("uid-of-grace"));
-    assert_eq!((ada.ours, ada.failures), (Some(("id-of-ada".into(), mark(&json!({})))), 1));
+    assert_eq!((ada.ours, ada.failures), (Some(Arc::new(Ours::new("id-of-ada", &mark(&json!({}))))), 1));
     assert_eq!((grace.ours, grace.failures), (None, 0));
 }
 
@@ -84,7 +85,7 @@ fn what_was_another_operators_meanwhile_is_as_if_never_seen_whatever_a_look_unde
     memory.update("uid-of-ada", |ada| ada.wrote_finalizer = true);
     memory.leave("uid-of-ada");
     // A look that began before ends.
-    memory.update("uid-of-ada", |ada| ada.ours = Some(("id-of-ada".into(), mark(&json!({})))));
+    memory.update("uid-of-ada", |ada| ada.ours = Some(Arc::new(Ours::new("id-of-ada", &mark(&json!({}))))));
     assert_eq!(since(), None);
     memory.see("uid-of-ada", true);
     assert!(since().is_some(), "the other operator may have a create under way");

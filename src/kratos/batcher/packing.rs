@@ -1,21 +1,27 @@
 //! Which creates travel together, and when. Pure: time is an argument, and what travels is of no interest here.
 
-use std::collections::VecDeque;
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::time::{Duration, Instant};
 
-/// The most in one request: well within `SQLite`'s bind variables and the limits of every version of Kratos.
-const MOST: usize = 200;
+use crate::flow::lane::Lane;
+
+/// The most in one request. More don't make it faster (see [`TOGETHER`]); well within `SQLite`'s bind variables and the
+/// limits of every version of Kratos.
+const MOST: usize = 100;
 /// The most bytes in one request. Kratos refuses bodies of more than about 5 MiB, a usual gateway those of more than one.
 const MOST_BYTES: usize = 512 * 1024;
 /// What is larger travels by itself.
 pub const LARGE: usize = 128 * 1024;
-/// So many are worth a request, whatever else may come.
-const ENOUGH: usize = 100;
+/// So many are worth a request, whatever else may come. Everybody else waits for it meanwhile.
+const ENOUGH: usize = 80;
 /// How long they wait for those that are about to come after the last one did: one that takes longer is no company.
 /// Whoever comes alone doesn't wait.
 const QUIET: Duration = Duration::from_millis(500);
-/// How long the first one waits at most: what a busy API server takes for the finalizers of [`ENOUGH`].
+/// How long is gathered at most: what a busy API server takes for the finalizers of [`ENOUGH`].
 const PATIENCE: Duration = Duration::from_secs(5);
+/// With no more groups than so many waiting, whoever is alone of its group doesn't ride with the crowd.
+const FEW: usize = 8;
 /// A request is to take no more than this, so that nobody waits long for others…
 const LONGEST: Duration = Duration::from_secs(5);
 /// …and no more than this part of the time-out: the server may be slower the next time.
@@ -24,7 +30,7 @@ const PART_OF_TIMEOUT: u32 = 4;
 /// What makes one sort of creates travel otherwise than another.
 #[derive(Clone, Copy, Debug)]
 pub struct Terms {
-    /// How many requests at the same time.
+    /// How many requests at the same time, but for one of those that are alone of their group.
     in_flight: usize,
     /// The most in one request.
     most: usize,
@@ -33,21 +39,30 @@ pub struct Terms {
 }
 
 /// The common ones. Kratos v1.3.1 on two cores and `SQLite` makes 340–580 a second of them by batches of 50 to 200,
-/// whether one, two or four are in flight; four leave a slow network or database no time to be idle.
-pub const TOGETHER: Terms = Terms { in_flight: 4, most: MOST, each: Duration::from_millis(20) };
+/// whether one, two or four are in flight: two leave a slow network no time to be idle, and more only wait for the
+/// database's lock, and others for them.
+pub const TOGETHER: Terms = Terms { in_flight: 2, most: MOST, each: Duration::from_millis(20) };
 /// Those with a password in clear text. The server hashes one after another, for some hundred milliseconds each, so
 /// that small requests side by side have its cores share the work; more at a time only take longer (on two cores the
 /// slowest of single ones took 1.7 s with two in flight, 4.6 s with four, 7.5 s with eight). New servers take 200 in one.
-pub const HASHING: Terms = Terms { in_flight: 4, most: 100, each: Duration::from_millis(600) };
+pub const HASHING: Terms = Terms { in_flight: 3, most: MOST, each: Duration::from_millis(600) };
 /// Those that travel by themselves.
-pub const ALONE: Terms = Terms { in_flight: 4, most: 1, each: Duration::ZERO };
+pub const ALONE: Terms = Terms { in_flight: 3, most: 1, each: Duration::ZERO };
 
-/// Creates of one sort, waiting in the order in which they came.
+/// Creates of one sort that wait. Groups take turns as in a [`Lane`].
 #[derive(Debug)]
 pub struct Queue<T> {
     terms: Terms,
-    waiting: VecDeque<Waiting<T>>,
+    waiting: Lane<Waiting<T>>,
+    next_ticket: u64,
+    /// Since when is gathered, and when the last one of those that wait came.
+    gathering: Option<(Instant, Instant)>,
+    /// Requests, but for the one below.
     in_flight: usize,
+    /// Whether one with those that were alone of their group is.
+    is_express_in_flight: bool,
+    /// How many of each group are in flight; nothing of a group that has none.
+    under_way: HashMap<String, usize>,
     /// How long one takes, as far as is known.
     each: Duration,
     /// How long a request may take.
@@ -58,57 +73,110 @@ pub struct Queue<T> {
 struct Waiting<T> {
     item: T,
     bytes: usize,
-    since: Instant,
+    group: String,
+}
+
+/// A request in flight, to be handed back when it is over.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Trip {
+    /// Of each that it carries.
+    groups: Vec<String>,
+    is_express: bool,
 }
 
 impl<T> Queue<T> {
     /// An empty one. `timeout`: how long the client waits for an answer.
     pub fn new(terms: Terms, timeout: Duration) -> Self {
-        let within = (timeout / PART_OF_TIMEOUT).min(LONGEST);
-        let waiting = VecDeque::new();
-        Self { terms, waiting, in_flight: 0, each: terms.each, within }
+        Self {
+            terms,
+            waiting: Lane::default(),
+            next_ticket: 0,
+            gathering: None,
+            in_flight: 0,
+            is_express_in_flight: false,
+            under_way: HashMap::new(),
+            each: terms.each,
+            within: (timeout / PART_OF_TIMEOUT).min(LONGEST),
+        }
     }
 
     /// Whether nothing waits and nothing is in flight.
     pub fn is_idle(&self) -> bool {
-        self.waiting.is_empty() && self.in_flight == 0
+        self.waiting.is_empty() && self.in_flight == 0 && !self.is_express_in_flight
     }
 
-    /// Adds one at the end. `bytes`: its size in a request.
-    pub fn add(&mut self, item: T, bytes: usize, now: Instant) {
-        self.waiting.push_back(Waiting { item, bytes, since: now });
+    /// Adds one. `bytes`: its size in a request. `group`: whose turn it takes.
+    pub fn add(&mut self, item: T, bytes: usize, group: &str, now: Instant) {
+        let since = self.gathering.map_or(now, |(since, _)| since);
+        self.gathering = Some((since, now));
+        self.waiting.add(group, self.next_ticket, Waiting { item, bytes, group: group.to_owned() });
+        self.next_ticket += 1;
     }
 
     /// Takes what goes now in one request; call again until there is none. Each that was taken is to be followed by
-    /// one [`Self::done`]. `are_expected`: whether others are about to come.
-    pub fn take(&mut self, now: Instant, are_expected: bool) -> Option<Vec<T>> {
-        if self.due(are_expected)? > now {
+    /// one [`Self::done`]. `expected`: how many of each group are about to come.
+    pub fn take(&mut self, now: Instant, expected: &HashMap<String, usize>) -> Option<(Vec<T>, Trip)> {
+        if self.due(expected)? > now {
             return None;
         }
-        let mut taken = Vec::new();
+        let express: Vec<_> = self.express(expected).map(str::to_owned).collect();
+        let is_express = !express.is_empty();
+        let mut express = express.into_iter();
+        let (mut items, mut groups) = (Vec::new(), Vec::new());
         let mut bytes = 0;
-        while let Some(next) = self.waiting.front()
-            && taken.len() < self.limit()
-            && (taken.is_empty() || bytes + next.bytes <= MOST_BYTES)
-        {
+        while items.len() < self.limit() {
+            let fits = |next: &Waiting<T>| bytes == 0 || bytes + next.bytes <= MOST_BYTES;
+            let next = if is_express {
+                express
+                    .next()
+                    .filter(|group| self.waiting.only(group).is_some_and(fits))
+                    .and_then(|group| self.waiting.take_first_of(&group))
+            } else {
+                self.waiting.take_if(fits)
+            };
+            let Some(next) = next else { break };
             bytes += next.bytes;
-            taken.extend(self.waiting.pop_front().map(|next| next.item));
+            *self.under_way.entry(next.group.clone()).or_default() += 1;
+            items.push(next.item);
+            groups.push(next.group);
         }
-        self.in_flight += 1;
-        Some(taken)
+        if is_express {
+            self.is_express_in_flight = true;
+        } else {
+            self.in_flight += 1;
+        }
+        self.gathering = self.gathering.filter(|_| !self.waiting.is_empty()).map(|(_, last)| (now, last));
+        Some((items, Trip { groups, is_express }))
     }
 
     /// When [`Self::take`] gives something, if nothing happens before.
-    pub fn due(&self, are_expected: bool) -> Option<Instant> {
-        let first = self.waiting.front().filter(|_| self.in_flight < self.terms.in_flight)?;
-        let last = self.waiting.back()?;
-        let is_enough = self.waiting.len() >= ENOUGH.min(self.limit());
-        let is_waited_for = are_expected && !is_enough;
-        Some(if is_waited_for { (last.since + QUIET).min(first.since + PATIENCE) } else { first.since })
+    pub fn due(&self, expected: &HashMap<String, usize>) -> Option<Instant> {
+        let (since, last_came) = self.gathering?;
+        if self.express(expected).next().is_some() {
+            return Some(since);
+        }
+        if self.in_flight >= self.terms.in_flight {
+            return None;
+        }
+        let is_waited_for = !expected.is_empty() && self.waiting.len() < ENOUGH.min(self.limit());
+        Some(if is_waited_for { (last_came + QUIET).min(since + PATIENCE) } else { since })
     }
 
     /// A request is over. `took`: how many it carried, and how long it took; none where that says nothing.
-    pub fn done(&mut self, took: &[(usize, Duration)]) {
+    pub fn done(&mut self, trip: Trip, took: &[(usize, Duration)]) {
+        for group in trip.groups {
+            if let Entry::Occupied(mut count) = self.under_way.entry(group) {
+                *count.get_mut() -= 1;
+                if *count.get() == 0 {
+                    count.remove();
+                }
+            }
+        }
+        if trip.is_express {
+            self.is_express_in_flight = false;
+            // It says how long it waited for the crowd's.
+            return;
+        }
         self.in_flight = self.in_flight.saturating_sub(1);
         for (count, took) in took {
             let each = *took / u32::try_from(*count).unwrap_or(u32::MAX).max(1);
@@ -118,8 +186,19 @@ impl<T> Queue<T> {
     }
 
     /// Takes all that waits, since nothing is to be sent any more.
-    pub fn give_up(&mut self) -> impl Iterator<Item = T> + use<T> {
-        std::mem::take(&mut self.waiting).into_iter().map(|waiting| waiting.item)
+    pub fn give_up(&mut self) -> impl Iterator<Item = T> + use<'_, T> {
+        self.gathering = None;
+        std::iter::from_fn(|| self.waiting.take()).map(|waiting| waiting.item)
+    }
+
+    /// The groups of those who needn't ride with the crowd: nobody of its group is with any of them.
+    fn express(&self, expected: &HashMap<String, usize>) -> impl Iterator<Item = &str> {
+        let is_crowded = self.in_flight > 0 || !expected.is_empty();
+        let may_go = is_crowded && !self.is_express_in_flight && self.waiting.namespaces().nth(FEW).is_none();
+        let is_alone = |group: &&str| {
+            self.waiting.only(group).is_some() && !self.under_way.contains_key(*group) && !expected.contains_key(*group)
+        };
+        self.waiting.namespaces().filter(move |group| may_go && is_alone(group))
     }
 
     /// How many a request may carry.

@@ -32,8 +32,8 @@ async fn sent(server: &MockServer) -> Vec<String> {
 /// Each knows that the others are coming.
 async fn together(server: &MockServer, names: &[&str]) -> Vec<Result<Identity, Error>> {
     let batcher = Batcher::new(client(server));
-    let expected = batcher.expect();
-    let all = join_all(names.iter().map(async |name| batcher.create(&create(name), Travel::Together).await));
+    let expected = batcher.expect("team");
+    let all = join_all(names.iter().map(async |name| batcher.create(&create(name), Travel::Together, "team").await));
     join(all, async { drop(expected) }).await.0
 }
 
@@ -135,7 +135,8 @@ async fn one_who_travels_alone_or_is_large_goes_by_itself() {
     let batcher = Batcher::new(client(&server));
     let large = CreateIdentity { metadata_public: Some(json!("x".repeat(200_000))), ..create("large") };
     let creates = [(create("a"), Travel::Together), (create("b"), Travel::Alone), (large, Travel::Together)];
-    let answers = join_all(creates.iter().map(async |(create, travel)| batcher.create(create, *travel).await)).await;
+    let answers =
+        join_all(creates.iter().map(async |(create, travel)| batcher.create(create, *travel, "team").await)).await;
     assert!(answers.iter().all(Result::is_ok));
     assert_eq!(sent(&server).await, ["POST", "POST", "POST"]);
 }
@@ -149,9 +150,9 @@ async fn who_does_not_wait_any_more_takes_nothing_from_the_others() {
     let batcher = Batcher::new(client(&server));
     let ask = |name: &'static str| {
         let batcher = batcher.clone();
-        tokio::spawn(async move { batcher.create(&create(name), Travel::Together).await })
+        tokio::spawn(async move { batcher.create(&create(name), Travel::Together, "team").await })
     };
-    let expected = batcher.expect();
+    let expected = batcher.expect("team");
     let [left, early, stays] = [ask("left"), ask("early"), ask("stays")];
     // Until each has asked.
     for _ in 0..3 {

@@ -1,5 +1,6 @@
 //! When creates go, and how many together.
 
+use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
 use proptest::prelude::*;
@@ -14,41 +15,49 @@ fn ms(number: u64) -> Duration {
 
 fn queue(terms: Terms, count: usize, now: Instant) -> Queue<usize> {
     let mut queue = Queue::new(terms, TIMEOUT);
-    (0..count).for_each(|number| queue.add(number, 100, now));
+    (0..count).for_each(|number| queue.add(number, 100, "team", now));
     queue
+}
+
+/// Of the group that most tests are about.
+fn expected(count: usize) -> HashMap<String, usize> {
+    (count > 0).then(|| ("team".to_owned(), count)).into_iter().collect()
+}
+
+/// What goes now in one request.
+fn take<T>(queue: &mut Queue<T>, now: Instant, are_expected: bool) -> Option<Vec<T>> {
+    queue.take(now, &expected(are_expected.into())).map(|(taken, _)| taken)
 }
 
 /// How many go at once, request by request.
 fn sizes(queue: &mut Queue<usize>, now: Instant) -> Vec<usize> {
-    std::iter::from_fn(|| queue.take(now, true)).map(|taken| taken.len()).collect()
+    std::iter::from_fn(|| take(queue, now, true)).map(|taken| taken.len()).collect()
 }
 
 #[test]
 fn one_that_comes_by_itself_goes_at_once_and_who_is_expected_is_waited_for_but_not_long() {
     let now = Instant::now();
     let mut queue = queue(TOGETHER, 1, now);
-    assert_eq!(queue.take(now, false), Some(vec![0]));
-    queue.add(1, 100, now + ms(3));
-    assert_eq!(queue.take(now + ms(400), true), None, "others are about to come");
-    queue.add(2, 100, now + ms(400));
-    assert_eq!(queue.due(true), Some(now + ms(900)));
-    assert_eq!(queue.take(now + ms(899), true), None);
-    assert_eq!(queue.take(now + ms(900), true), Some(vec![1, 2]), "they didn't");
-    queue.add(3, 100, now + ms(1100));
-    assert_eq!(queue.take(now + ms(1100), false), Some(vec![3]), "beside the two in flight");
+    assert_eq!(take(&mut queue, now, false), Some(vec![0]));
+    queue.add(1, 100, "team", now + ms(3));
+    assert_eq!(take(&mut queue, now + ms(400), true), None, "others are about to come");
+    queue.add(2, 100, "team", now + ms(400));
+    assert_eq!(queue.due(&expected(1)), Some(now + ms(900)));
+    assert_eq!(take(&mut queue, now + ms(899), true), None);
+    assert_eq!(take(&mut queue, now + ms(900), true), Some(vec![1, 2]), "they didn't");
 }
 
 #[test]
 fn nobody_waits_for_ever_for_those_that_come_one_by_one() {
     let now = Instant::now();
     let mut queue = Queue::new(TOGETHER, TIMEOUT);
-    let mut went = None;
-    for number in 0..60 {
-        let at = now + ms(100 * number);
-        queue.add(number, 100, at);
-        went = went.or(queue.take(at, true).map(|taken| (at.duration_since(now), taken.len())));
+    let mut went = Vec::new();
+    for number in 0..50 {
+        let at = now + ms(200 * number);
+        queue.add(number, 100, "team", at);
+        went.extend(take(&mut queue, at, true).map(|taken| (at.duration_since(now), taken.len())));
     }
-    assert_eq!(went, Some((ms(5000), 51)));
+    assert_eq!(went, [(ms(5000), 26)]);
 }
 
 #[test]
@@ -58,37 +67,95 @@ fn those_that_come_one_after_another_go_together_while_more_are_expected() {
     let mut sizes = Vec::new();
     for number in 0..1000 {
         let at = now + ms(5 * number);
-        queue.add(at, 100, at);
-        while let Some(taken) = queue.take(at, number < 999) {
+        queue.add(at, 100, "team", at);
+        while let Some((taken, trip)) = queue.take(at, &expected(usize::from(number < 999))) {
             sizes.push(taken.len());
-            queue.done(&[]);
+            queue.done(trip, &[]);
         }
     }
-    assert_eq!(sizes, [100; 10]);
+    assert_eq!(sizes, [&[80; 12][..], &[40]].concat());
 }
 
 #[test]
 fn many_go_beside_those_in_flight_and_not_more_than_so_many_requests() {
     let now = Instant::now();
-    assert_eq!(sizes(&mut queue(TOGETHER, 1000, now), now), [200, 200, 200, 200]);
-    assert_eq!(sizes(&mut queue(TOGETHER, 299, now), now), [200], "99 may wait for others");
-    assert_eq!(sizes(&mut queue(TOGETHER, 300, now), now), [200, 100]);
-    assert_eq!(sizes(&mut queue(ALONE, 9, now), now), [1, 1, 1, 1]);
+    assert_eq!(sizes(&mut queue(TOGETHER, 1000, now), now), [100, 100]);
+    assert_eq!(sizes(&mut queue(TOGETHER, 179, now), now), [100], "79 may wait for others");
+    assert_eq!(sizes(&mut queue(TOGETHER, 180, now), now), [100, 80]);
+    assert_eq!(sizes(&mut queue(ALONE, 9, now), now), [1, 1, 1]);
     // At half a second and more each, for all that is known, eight take no longer than a request may.
-    assert_eq!(sizes(&mut queue(HASHING, 50, now), now), [8, 8, 8, 8]);
+    assert_eq!(sizes(&mut queue(HASHING, 50, now), now), [8, 8, 8]);
+}
+
+#[test]
+fn who_is_alone_of_its_group_does_not_wait_for_the_crowd_of_another() {
+    let now = Instant::now();
+    let crowd = expected(9);
+    let mut queue = queue(TOGETHER, 30, now);
+    queue.add(1000, 100, "other", now);
+    queue.add(1001, 100, "third", now);
+    let (alone, trip) = queue.take(now, &crowd).unwrap();
+    assert_eq!(alone, [1000, 1001], "while the crowd gathers");
+    queue.add(1002, 100, "fourth", now);
+    assert_eq!(queue.take(now, &crowd), None, "one such request at a time");
+    (30..200).for_each(|number| queue.add(number, 100, "team", now));
+    assert_eq!(sizes(&mut queue, now), [100, 100]);
+    queue.add(1003, 100, "other", now);
+    queue.done(trip, &[(2, Duration::from_mins(1))]);
+    let (alone, trip) = queue.take(now, &HashMap::new()).unwrap();
+    assert_eq!(alone, [1003], "beside all that are in flight; the fourth has gone with the crowd");
+    queue.add(1004, 100, "other", now);
+    queue.done(trip, &[]);
+    queue.add(1005, 100, "other", now);
+    assert_eq!(queue.take(now, &crowd), None, "two are no longer alone");
+}
+
+#[test]
+fn the_first_of_a_crowd_waits_for_it() {
+    let now = Instant::now();
+    let mut queue = queue(TOGETHER, 1, now);
+    assert_eq!(take(&mut queue, now, true), None, "others of its group are about to come");
+    queue.add(1, 100, "other", now);
+    assert_eq!(take(&mut queue, now, true), Some(vec![1]), "none of this one's are");
+}
+
+#[test]
+fn many_of_many_groups_are_a_crowd() {
+    let now = Instant::now();
+    let mut queue = queue(TOGETHER, 100, now);
+    let (_, trip) = queue.take(now, &expected(1)).unwrap();
+    for number in 0..9 {
+        queue.add(number, 100, &format!("group-{number}"), now);
+    }
+    assert_eq!(take(&mut queue, now + ms(10), true), None, "they travel together");
+    assert_eq!(take(&mut queue, now + ms(10), false), Some((0..9).collect()));
+    // What it took tells how long others take.
+    queue.done(trip, &[(100, Duration::from_secs(100))]);
+    (0..50).for_each(|number| queue.add(number, 100, "team", now));
+    assert_eq!(take(&mut queue, now, false).map(|taken| taken.len()), Some(5));
+}
+
+#[test]
+fn groups_take_turns() {
+    let now = Instant::now();
+    let mut queue = queue(TOGETHER, 300, now);
+    (1000..1010).for_each(|number| queue.add(number, 100, "other", now));
+    let first = take(&mut queue, now, true).unwrap();
+    assert!((1000..1010).all(|number| first.contains(&number)), "all of the smaller one are in the first request");
+    assert!(first.contains(&0) && first.contains(&299), "and of the larger one whoever waits longest, and the latest");
 }
 
 #[test]
 fn a_request_is_bounded_in_bytes_and_a_large_one_is_never_stuck() {
     let now = Instant::now();
     let mut queue = Queue::new(TOGETHER, TIMEOUT);
-    for bytes in [300 * 1024, 300 * 1024, 200 * 1024, 1024 * 1024, 1] {
-        queue.add(0, bytes, now);
+    for (number, bytes) in [300 * 1024, 300 * 1024, 200 * 1024, 1024 * 1024, 1].into_iter().enumerate() {
+        queue.add(bytes, bytes, &format!("group-{number}"), now);
     }
     let mut taken = Vec::new();
-    while let Some(request) = queue.take(now + ms(1000), true) {
+    while let Some((request, trip)) = queue.take(now + ms(1000), &HashMap::new()) {
         taken.push(request.len());
-        queue.done(&[]);
+        queue.done(trip, &[]);
     }
     assert_eq!(taken, [1, 2, 1, 1]);
 }
@@ -98,9 +165,11 @@ fn what_a_request_may_carry_follows_from_how_long_one_takes_and_the_time_out() {
     let now = Instant::now();
     let first = |timeout, took: &[(usize, Duration)]| {
         let mut queue = Queue::new(HASHING, timeout);
-        queue.done(took);
-        (0..200).for_each(|number| queue.add(number, 100, now));
-        queue.take(now, false).map(|taken| taken.len())
+        queue.add(0, 100, "team", now);
+        let (_, trip) = queue.take(now, &HashMap::new()).unwrap();
+        queue.done(trip, took);
+        (0..200).for_each(|number| queue.add(number, 100, "team", now));
+        take(&mut queue, now, false).map(|taken| taken.len())
     };
     assert_eq!(first(Duration::from_secs(3), &[]), Some(1), "nothing is known, and time is short");
     assert_eq!(first(TIMEOUT, &[]), Some(8));
@@ -111,32 +180,34 @@ fn what_a_request_may_carry_follows_from_how_long_one_takes_and_the_time_out() {
 
 proptest! {
     #[test]
-    fn each_goes_once_in_order_whatever_happens(steps in proptest::collection::vec((0_u64..50, 0_usize..400_000, any::<bool>(), any::<bool>()), 1..300)) {
+    fn each_goes_once_whatever_happens(steps in proptest::collection::vec((0_u64..50, 0_usize..400_000, any::<bool>(), 0..2_usize, 0..12), 1..300)) {
         let mut now = Instant::now();
         let mut queue = Queue::new(TOGETHER, TIMEOUT);
-        let (mut gone, mut in_flight) = (Vec::new(), 0);
-        for (number, (later, bytes, is_done, are_expected)) in steps.iter().enumerate() {
+        let (mut gone, mut in_flight) = (Vec::new(), Vec::new());
+        for (number, (later, bytes, is_done, count, group)) in steps.iter().enumerate() {
             now += ms(*later);
-            queue.add(number, *bytes, now);
-            if *is_done && in_flight > 0 {
-                in_flight -= 1;
-                queue.done(&[]);
+            queue.add(number, *bytes, &format!("group-{group}"), now);
+            if *is_done && let Some(trip) = in_flight.pop() {
+                queue.done(trip, &[]);
             }
-            while let Some(taken) = queue.take(now, *are_expected) {
-                in_flight += 1;
-                prop_assert!(!taken.is_empty() && taken.len() <= 200 && in_flight <= 4);
+            while let Some((taken, trip)) = queue.take(now, &expected(*count)) {
+                in_flight.push(trip);
+                prop_assert!(!taken.is_empty() && taken.len() <= 100 && in_flight.len() <= 3);
                 gone.extend(taken);
             }
-            prop_assert!(queue.due(*are_expected).is_none_or(|due| due > now), "what is due has gone");
+            prop_assert!(queue.due(&expected(*count)).is_none_or(|due| due > now), "what is due has gone");
         }
         now += ms(1000);
         while !queue.is_idle() {
-            while let Some(taken) = queue.take(now, false) {
+            while let Some((taken, trip)) = queue.take(now, &HashMap::new()) {
                 gone.extend(taken);
+                in_flight.push(trip);
             }
-            queue.done(&[]);
+            if let Some(trip) = in_flight.pop() {
+                queue.done(trip, &[]);
+            }
         }
+        gone.sort_unstable();
         prop_assert_eq!(gone, (0..steps.len()).collect::<Vec<_>>());
-        prop_assert!(queue.is_idle());
     }
 }

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::oneshot;
 
-use crate::lane::Lane;
+use crate::flow::lane::Lane;
 
 /// So many at once.
 #[derive(Debug)]

@@ -49,26 +49,62 @@ impl<T> Lane<T> {
 
     /// Takes the one whose turn it is.
     pub fn take(&mut self) -> Option<T> {
+        self.take_if(|_| true)
+    }
+
+    /// Takes the one whose turn it is, unless it is not to go now: it keeps its turn.
+    pub fn take_if(&mut self, may_go: impl FnOnce(&T) -> bool) -> Option<T> {
         let after = self.waiting.range::<str, _>((Excluded(self.last.as_str()), Unbounded)).next();
-        let (name, _) = after.or_else(|| self.waiting.first_key_value())?;
-        let name = name.clone();
-        let namespace = self.waiting.get_mut(&name)?;
-        let taken = if namespace.is_latest { namespace.waiting.pop_last() } else { namespace.waiting.pop_first() };
-        namespace.is_latest = !namespace.is_latest;
-        if namespace.waiting.is_empty() {
-            self.waiting.remove(&name);
+        let (name, namespace) = after.or_else(|| self.waiting.first_key_value())?;
+        let next =
+            if namespace.is_latest { namespace.waiting.last_key_value() } else { namespace.waiting.first_key_value() };
+        if !next.is_some_and(|(_, item)| may_go(item)) {
+            return None;
         }
+        let name = name.clone();
+        let taken = self.waiting.get_mut(&name)?.take();
+        self.tidy(&name);
         self.last = name;
-        taken.map(|(_, item)| item)
+        taken
+    }
+
+    /// The one that waits alone for its namespace, if it does.
+    pub fn only(&self, namespace: &str) -> Option<&T> {
+        let found = self.waiting.get(namespace)?;
+        found.waiting.values().next().filter(|_| found.waiting.len() == 1)
+    }
+
+    /// Takes the first of a namespace, out of turn.
+    pub fn take_first_of(&mut self, namespace: &str) -> Option<T> {
+        let (_, item) = self.waiting.get_mut(namespace)?.waiting.pop_first()?;
+        self.tidy(namespace);
+        Some(item)
+    }
+
+    /// The namespaces in which somebody waits.
+    pub fn namespaces(&self) -> impl Iterator<Item = &str> {
+        self.waiting.keys().map(String::as_str)
     }
 
     /// Takes one out.
     pub fn remove(&mut self, namespace: &str, ticket: u64) {
         let Some(found) = self.waiting.get_mut(namespace) else { return };
         found.waiting.remove(&ticket);
-        if found.waiting.is_empty() {
+        self.tidy(namespace);
+    }
+
+    fn tidy(&mut self, namespace: &str) {
+        if self.waiting.get(namespace).is_some_and(|namespace| namespace.waiting.is_empty()) {
             self.waiting.remove(namespace);
         }
+    }
+}
+
+impl<T> Namespace<T> {
+    fn take(&mut self) -> Option<T> {
+        let taken = if self.is_latest { self.waiting.pop_last() } else { self.waiting.pop_first() };
+        self.is_latest = !self.is_latest;
+        taken.map(|(_, item)| item)
     }
 }
 
