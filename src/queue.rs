@@ -3,6 +3,7 @@
 //! A resource is at most once waiting and at most once in work. Three priorities; within one, turns are taken as in a
 //! [`Lane`].
 
+use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -40,6 +41,8 @@ pub struct Queue {
     states: HashMap<Arc<Place>, State>,
     ranks: [Rank; PRIORITIES],
     due: BTreeMap<(Instant, u64), Arc<Place>>,
+    /// How many of each namespace are in work for a person; nothing of a namespace that has none.
+    people: HashMap<String, usize>,
     next_ticket: u64,
 }
 
@@ -51,6 +54,7 @@ enum State {
     },
     /// `again`: asked for meanwhile.
     InWork {
+        is_for_person: bool,
         again: Option<Priority>,
     },
     Due {
@@ -72,7 +76,7 @@ impl Queue {
     /// already keeps its place, or comes last in a higher priority.
     pub fn ask(&mut self, place: &Place, priority: Priority) {
         match self.states.get_mut(place) {
-            Some(State::InWork { again }) => *again = (*again).max(Some(priority)),
+            Some(State::InWork { again, .. }) => *again = (*again).max(Some(priority)),
             Some(State::Waiting { priority: before, .. }) if *before >= priority => {}
             _ => {
                 let place = self.withdraw(place).unwrap_or_else(|| Arc::new(place.clone()));
@@ -90,13 +94,28 @@ impl Queue {
         let rank = &mut self.ranks[priority as usize];
         rank.passed_over = 0;
         let place = rank.waiting.take()?;
-        self.states.insert(Arc::clone(&place), State::InWork { again: None });
+        self.begin(&place, priority);
         Some((place, priority))
+    }
+
+    /// The next one that a person waits for, of a namespace that has none in work for a person.
+    pub fn take_alone(&mut self) -> Option<Arc<Place>> {
+        let Self { ranks, people, .. } = self;
+        let rank = &mut ranks[Priority::Person as usize];
+        let place = rank.waiting.take_among(|namespace| !people.contains_key(namespace))?;
+        self.begin(&place, Priority::Person);
+        Some(place)
     }
 
     /// A look is over. `at`: when the next one is due by itself; what was asked for meanwhile comes at once instead.
     pub fn done(&mut self, place: &Arc<Place>, at: Option<Instant>) {
-        let Some(State::InWork { again }) = self.states.remove(place) else { return };
+        let Some(State::InWork { is_for_person, again }) = self.states.remove(place) else { return };
+        if is_for_person && let Entry::Occupied(mut count) = self.people.entry(place.namespace.clone()) {
+            *count.get_mut() -= 1;
+            if *count.get() == 0 {
+                count.remove();
+            }
+        }
         match (again, at) {
             (Some(priority), _) => self.wait(Arc::clone(place), priority),
             (None, Some(at)) => self.put_off(Arc::clone(place), at),
@@ -132,6 +151,14 @@ impl Queue {
 
     fn rank(&self, priority: Priority) -> &Rank {
         &self.ranks[priority as usize]
+    }
+
+    fn begin(&mut self, place: &Arc<Place>, priority: Priority) {
+        let is_for_person = priority == Priority::Person;
+        if is_for_person {
+            *self.people.entry(place.namespace.clone()).or_default() += 1;
+        }
+        self.states.insert(Arc::clone(place), State::InWork { is_for_person, again: None });
     }
 
     fn wait(&mut self, place: Arc<Place>, priority: Priority) {

@@ -16,7 +16,8 @@ use crate::kube_write;
 use crate::place::Place;
 use crate::queue::{Next, Priority, Queue};
 
-/// One in so many places is kept for what a person did: it doesn't wait until something slow is over.
+/// One in so many places is kept for what a person did: it doesn't wait until something slow is over. Half of those are kept
+/// for a namespace that has no such look under way: it doesn't wait until another one's crowd is over either.
 const KEPT: usize = 8;
 const OUTDATED: Duration = Duration::from_millis(200);
 const NO_ANSWER: Duration = Duration::from_secs(5);
@@ -53,9 +54,7 @@ impl Asks {
     fn begin(&self, workers: &mut Workers, look: impl Fn(&Place) -> Look) -> Option<Instant> {
         let mut queue = self.queue();
         queue.release(Instant::now().into_std());
-        while let Some(least) = workers.least()
-            && let Some((place, _)) = queue.take(least)
-        {
+        while let Some(place) = workers.next(&mut queue) {
             let id = workers.looks.spawn(look(&place)).id();
             workers.places.insert(id, place);
         }
@@ -72,14 +71,16 @@ struct Workers {
 }
 
 impl Workers {
-    /// What may begin now; `None`: every place is taken.
-    fn least(&self) -> Option<Priority> {
+    /// The next one that may begin now.
+    fn next(&self, queue: &mut Queue) -> Option<Arc<Place>> {
         let free = self.concurrency.saturating_sub(self.looks.len());
-        match free {
-            0 => None,
-            _ if free <= self.concurrency / KEPT => Some(Priority::Person),
-            _ => Some(Priority::Routine),
-        }
+        let taken = match free {
+            0 => return None,
+            _ if free <= self.concurrency / (2 * KEPT) => return queue.take_alone(),
+            _ if free <= self.concurrency / KEPT => queue.take(Priority::Person),
+            _ => queue.take(Priority::Routine),
+        };
+        taken.map(|(place, _)| place)
     }
 
     /// Notes that a look is over, whatever came of it.

@@ -68,6 +68,16 @@ impl<T> Lane<T> {
         taken
     }
 
+    /// Takes the one whose turn it is of the namespaces that are meant.
+    pub fn take_among(&mut self, is_meant: impl Fn(&str) -> bool) -> Option<T> {
+        let after = self.waiting.range::<str, _>((Excluded(self.last.as_str()), Unbounded));
+        let name = after.chain(&self.waiting).map(|(name, _)| name).find(|name| is_meant(name))?.clone();
+        let taken = self.waiting.get_mut(&name)?.take();
+        self.tidy(&name);
+        self.last = name;
+        taken
+    }
+
     /// The one that waits alone for its namespace, if it does.
     pub fn only(&self, namespace: &str) -> Option<&T> {
         let found = self.waiting.get(namespace)?;
@@ -139,6 +149,22 @@ mod tests {
             taken.extend(lane.take());
         }
         assert_eq!(taken, ["first", "later", "second", "later"]);
+    }
+
+    #[test]
+    fn who_may_not_go_keeps_its_turn_and_those_that_are_meant_take_theirs() {
+        let mut lane = Lane::default();
+        for (ticket, name) in (0..).zip(["a/1", "b/1", "b/2", "c/1"]) {
+            lane.add(&name[..1], ticket, name);
+        }
+        assert_eq!(lane.take_if(|name| *name != "a/1"), None);
+        assert_eq!((lane.only("a"), lane.only("b"), lane.only("d")), (Some(&"a/1"), None, None));
+        assert_eq!(lane.take_among(|namespace| namespace != "a"), Some("b/1"));
+        assert_eq!(lane.take_among(|namespace| namespace == "b"), Some("b/2"));
+        assert_eq!(lane.take_among(|namespace| namespace == "b"), None);
+        assert_eq!(lane.take_first_of("c"), Some("c/1"));
+        assert_eq!(lane.namespaces().collect::<Vec<_>>(), ["a"]);
+        assert_eq!(drain(&mut lane), ["a/1"]);
     }
 
     #[test]

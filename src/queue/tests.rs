@@ -52,6 +52,22 @@ fn a_single_one_does_not_wait_for_thousands() {
 }
 
 #[test]
+fn what_is_kept_for_those_that_are_alone_is_for_people_of_namespaces_without_any_in_work() {
+    let mut queue = Queue::default();
+    for text in ["many/1", "many/2", "few/ada", "few/grace"] {
+        queue.ask(&place(text), Priority::Person);
+    }
+    queue.ask(&place("other/drifted"), Priority::Arrived);
+    let (ada, _) = queue.take(Priority::Person).unwrap();
+    assert_eq!(ada.to_string(), "few/ada");
+    assert_eq!(queue.take_alone().unwrap().to_string(), "many/1");
+    assert_eq!(queue.take_alone(), None, "each has one, and drift is no person's");
+    queue.done(&ada, None);
+    assert_eq!(queue.take_alone().unwrap().to_string(), "few/grace");
+    assert_eq!(drain(&mut queue), ["many/2", "other/drifted"]);
+}
+
+#[test]
 fn who_waits_already_goes_up_but_never_down() {
     let mut queue = Queue::default();
     for text in ["a/first", "a/second"] {

@@ -66,6 +66,16 @@ async fn places_are_bounded_and_some_are_kept_for_people() {
 }
 
 #[tokio::test]
+async fn some_are_kept_for_a_namespace_whose_people_have_none() {
+    let mut stage = Stage::with(32, |_| Ok(Next::WhenAsked));
+    let crowd: Vec<_> = (0..50).map(|number| number.to_string()).collect();
+    stage.asks.ask(crowd.iter().map(|name| place(name)), Priority::Person);
+    assert_eq!(stage.begun().await.len(), 30);
+    stage.asks.ask(["ada", "grace"].map(|name| Place::new("team-b", name)), Priority::Person);
+    assert_eq!(stage.begun().await, ["ada"], "one, not a crowd of its own");
+}
+
+#[tokio::test]
 async fn what_is_asked_for_meanwhile_is_looked_at_again_afterwards() {
     let mut stage = Stage::with(8, |_| Ok(Next::WhenAsked));
     stage.ask(&["ada"], Priority::Person);

@@ -68,6 +68,29 @@ async fn a_batch_without_an_answer_is_settled_by_a_listing(#[case] is_carried_ou
 }
 
 #[tokio::test]
+async fn one_of_another_namespace_does_not_wait_for_a_crowds_batches() {
+    const COUNT: usize = 400;
+    let scene = Scene::own().await;
+    let tenant = scene.other_namespace("tenant", &[]).await;
+    scene.instance(json!({"requestTimeout": "300s", "allowedNamespaces": {"from": "All"}})).await;
+    scene.settle().await;
+    let batches = scene.proxy.on(BATCH).hold();
+    apply(&scene, 0..COUNT, |number| customer(&scene, number)).await;
+    // As many as are in flight at most; the others wait for them.
+    batches.held_times(2).await;
+    let mut beside = Vec::new();
+    for name in ["ada", "grace"] {
+        let email = format!("{name}@{tenant}.example");
+        scene.identity_in(&tenant, name, json!({"schemaID": "customer", "traits": {"email": email}})).await;
+        beside.push(scene.ready_in(&tenant, name).await);
+    }
+    assert!(scene.ours().await.len() < COUNT / 2, "the crowd waits still: {:?}", scene.proxy.counts());
+    batches.release();
+    let resources = all(&scene, "all are Ready", is_ready).await;
+    hold_true(&scene, resources.values().chain(&beside)).await;
+}
+
+#[tokio::test]
 async fn killed_right_after_a_batch_was_sent_it_makes_nothing_twice() {
     const COUNT: usize = 40;
     let mut scene = Scene::own().await.with_instance().await;
