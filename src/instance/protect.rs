@@ -206,8 +206,10 @@ async fn settle(
 fn decide(handle: &Handle, instance: &KratosInstance, asked: &[Deletion], context: &Context) -> ProtectionStatus {
     let before = persisted(instance);
     let is_needed = before.held > 0 || !asked.is_empty();
-    let under_way = if is_needed { under_way(&handle.place, context) } else { Vec::new() };
-    let under_way: Vec<_> = under_way.into_iter().map(|(_, deletion)| deletion).collect();
+    let mut under_way = Vec::new();
+    if is_needed {
+        each(&handle.place, context, |resource| under_way.extend(deletion_of(resource)));
+    }
     let (census, recount) = {
         let mut state = handle.shared.protector.state();
         let recount = state.counted.is_none_or(|counted| counted.elapsed() >= RECOUNT);
@@ -273,8 +275,7 @@ fn look_again(place: &Place, before: (u32, u32), after: (u32, u32), context: &Co
         context.pokes.identities(references::referring(context, place), Priority::Arrived);
     } else if held > 0 && held_now == 0 {
         // Released or not: one that asked a moment ago may have been answered by what was persisted before.
-        let under_way = under_way(place, context).into_iter().map(|(place, _)| place);
-        context.pokes.identities(under_way, Priority::Arrived);
+        context.pokes.identities(under_way(place, context), Priority::Arrived);
     }
 }
 
@@ -314,7 +315,7 @@ fn each(place: &Place, context: &Context, mut call: impl FnMut(&KratosIdentity))
         let object = context.latest_identities.of(&object);
         if let Ok(resource) = &object.0
             && kube_write::carries(resource, IDENTITY_FINALIZER)
-            && references::instance_of(resource, default).as_ref() == Some(place)
+            && references::is_of(resource, place, default)
         {
             call(resource);
         }
@@ -322,11 +323,9 @@ fn each(place: &Place, context: &Context, mut call: impl FnMut(&KratosIdentity))
 }
 
 /// The resources of the instance that are being deleted and aren't let go yet.
-fn under_way(place: &Place, context: &Context) -> Vec<(Place, Deletion)> {
+fn under_way(place: &Place, context: &Context) -> Vec<Place> {
     let mut found = Vec::new();
-    each(place, context, |resource| {
-        found.extend(deletion_of(resource).map(|deletion| (Place::of(resource), deletion)));
-    });
+    each(place, context, |resource| found.extend(deletion_of(resource).map(|_| Place::of(resource))));
     found
 }
 

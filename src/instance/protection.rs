@@ -162,7 +162,11 @@ fn held(status: &ProtectionStatus, situation: &Situation<'_>) -> u32 {
 fn tidy(status: &mut ProtectionStatus, situation: &Situation<'_>) {
     let Situation { limits, now, under_way, asked, .. } = *situation;
     if !asked.is_empty() {
-        status.granted.retain(|uid| under_way.iter().chain(asked).any(|deletion| deletion.uid == *uid));
+        // Thousands may be under way, and few are granted.
+        let granted: HashSet<String> = status.granted.iter().cloned().collect();
+        let going = under_way.iter().chain(asked).filter_map(|deletion| granted.get(&deletion.uid));
+        let going: HashSet<_> = going.collect();
+        status.granted.retain(|uid| going.contains(uid));
     }
     let reserved = &mut status.reserved;
     reserved.retain(|reserved| counts(reserved, limits.window, now));

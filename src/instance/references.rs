@@ -15,11 +15,23 @@ use crate::place::{Place, PlaceKey, PlaceKeys};
 
 /// The instance that an identity refers to: named by its spec, else pinned by its status, else the default one.
 pub fn instance_of(identity: &KratosIdentity, default: Option<&Place>) -> Option<Place> {
-    let namespace = identity.namespace().unwrap_or_default();
+    named(identity, default).map(|(namespace, name)| Place::new(namespace, name))
+}
+
+/// Whether that is this one. Asked of all identities in one go: nothing is copied.
+pub fn is_of(identity: &KratosIdentity, instance: &Place, default: Option<&Place>) -> bool {
+    named(identity, default) == Some((&instance.namespace, &instance.name))
+}
+
+/// Its namespace and name.
+fn named<'a>(identity: &'a KratosIdentity, default: Option<&'a Place>) -> Option<(&'a str, &'a str)> {
     let pinned = || identity.status.as_ref().and_then(|status| status.instance.as_ref());
     match identity.spec.instance_ref.as_ref().or_else(pinned) {
-        Some(InstanceRef { name, namespace: other }) => Some(Place::new(other.clone().unwrap_or(namespace), name)),
-        None => default.cloned(),
+        Some(InstanceRef { name, namespace }) => {
+            let own = identity.metadata.namespace.as_deref().unwrap_or_default();
+            Some((namespace.as_deref().unwrap_or(own), name))
+        }
+        None => default.map(|default| (&*default.namespace, &*default.name)),
     }
 }
 
@@ -27,7 +39,7 @@ pub fn instance_of(identity: &KratosIdentity, default: Option<&Place>) -> Option
 /// it counts, so that an instance isn't let go too early.
 fn refers(object: &IdentityObject, instance: &Place, default: Option<&Place>) -> bool {
     match &object.0 {
-        Ok(identity) => instance_of(identity, default).as_ref() == Some(instance),
+        Ok(identity) => is_of(identity, instance, default),
         Err(_) => object.meta().namespace.as_deref() == Some(&instance.namespace) || default == Some(instance),
     }
 }
@@ -90,7 +102,7 @@ pub fn managed_elsewhere(context: &Context, instance: &Place) -> u64 {
     let default = context.options.default_instance.as_ref();
     let is_managed = |identity: &KratosIdentity| {
         identity.status.as_ref().is_some_and(|status| status.identity_id.is_some())
-            && instance_of(identity, default).as_ref() == Some(instance)
+            && is_of(identity, instance, default)
     };
     let all = context.identities.state();
     let others = all.iter().filter(|object| !context.is_own(&***object));
@@ -112,7 +124,7 @@ pub fn drifted(context: &Context, instance: &Place) -> u64 {
     let default = context.options.default_instance.as_ref();
     let is_drifted = |identity: &KratosIdentity| {
         let conditions = identity.status.as_ref().map_or(&[][..], |status| &status.conditions);
-        condition::is_true(conditions, condition::DRIFTED) && instance_of(identity, default).as_ref() == Some(instance)
+        condition::is_true(conditions, condition::DRIFTED) && is_of(identity, instance, default)
     };
     let all = context.identities.state();
     all.iter().filter(|object| object.0.as_ref().is_ok_and(is_drifted)).count() as u64

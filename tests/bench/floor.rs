@@ -17,6 +17,7 @@ use crate::testenv::Result;
 use crate::testenv::control_plane::ControlPlane;
 use crate::testenv::kratos::{Kratos, Options};
 use crate::testenv::process::component;
+use crate::watched::until_ready;
 
 /// Shapes of batches that are tried: items in one, and how many are in flight.
 const BATCHES: [(usize, usize); 6] = [(50, 2), (50, 4), (100, 2), (100, 4), (200, 2), (200, 4)];
@@ -70,8 +71,12 @@ pub async fn measure(n: usize, screen: &mut Screen) -> Result<Floor> {
     let creating = screen.step("creating them in Kratos, in batches", create(&admin, all, batch)).await?;
     let numbers: Vec<_> = (0..n).collect();
     let manifests = screen.step("creating their manifests", create_manifests(&api, "floor", &numbers, at_once)).await?;
+    // Somebody waits here too, as `kubectl wait` does: what is written is shown to a watch.
+    let names = numbers.iter().map(|number| people::name("floor", *number)).collect();
+    let ready = tokio::spawn(until_ready(api.clone(), names));
     let finalizers = screen.step("writing their finalizers", finalize(&api, &numbers, at_once, true)).await?;
     let statuses = screen.step("writing their statuses", write_statuses(&api, "floor", &numbers, at_once)).await?;
+    ready.await??;
     let (ids, _) = screen.step("listing them in Kratos", list(&admin)).await?;
     if ids.len() != n {
         return Err(format!("{} identities where {n} were made", ids.len()).into());
