@@ -84,3 +84,49 @@ impl Events {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::{Arc, Mutex};
+    use std::time::{Duration, Instant};
+
+    use k8s_openapi::api::core::v1::ConfigMap;
+    use serde_json::{Value, json};
+    use wiremock::matchers::method;
+    use wiremock::{Mock, MockServer, Request, ResponseTemplate};
+
+    use super::*;
+
+    const ANSWERED_AFTER: Duration = Duration::from_millis(30);
+
+    #[tokio::test]
+    async fn a_burst_goes_out_one_after_another() {
+        let server = MockServer::start().await;
+        let arrived = Arc::<Mutex<Vec<Instant>>>::default();
+        let noted = Arc::clone(&arrived);
+        let answer = move |request: &Request| {
+            noted.lock().unwrap().push(Instant::now());
+            let event: Value = request.body_json().unwrap();
+            ResponseTemplate::new(201).set_body_json(event).set_delay(ANSWERED_AFTER)
+        };
+        Mock::given(method("POST")).respond_with(answer).mount(&server).await;
+        let config = kube::Config::new(server.uri().parse().unwrap());
+        let events = Events::new(kube::Client::try_from(config).unwrap());
+        for number in 0..100 {
+            let metadata = json!({"name": format!("n{number}"), "namespace": "team", "uid": format!("uid-{number}")});
+            let object: ConfigMap = serde_json::from_value(json!({ "metadata": metadata })).unwrap();
+            events.publish(&object, Happening::normal("Tried", "Try", "it was tried"));
+        }
+        let all = async {
+            while arrived.lock().unwrap().len() < BURST.get() as usize {
+                tokio::time::sleep(ANSWERED_AFTER).await;
+            }
+        };
+        tokio::time::timeout(Duration::from_mins(1), all).await.expect("as many as may go at once go");
+        let arrived = arrived.lock().unwrap().clone();
+        assert!(
+            arrived.windows(2).all(|two| two[1] - two[0] >= ANSWERED_AFTER),
+            "each when the one before was answered"
+        );
+    }
+}
