@@ -3,11 +3,11 @@
 //! A resource is at most once waiting and at most once in work. Three priorities; within one, turns are taken as in a
 //! [`Lane`].
 
-use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use crate::flow::counts::Counts;
 use crate::flow::lane::Lane;
 use crate::place::Place;
 
@@ -41,8 +41,8 @@ pub struct Queue {
     states: HashMap<Arc<Place>, State>,
     ranks: [Rank; PRIORITIES],
     due: BTreeMap<(Instant, u64), Arc<Place>>,
-    /// How many of each namespace are in work for a person; nothing of a namespace that has none.
-    people: HashMap<String, usize>,
+    /// How many of each namespace are in work for a person.
+    people: Counts,
     next_ticket: u64,
 }
 
@@ -102,7 +102,7 @@ impl Queue {
     pub fn take_alone(&mut self) -> Option<Arc<Place>> {
         let Self { ranks, people, .. } = self;
         let rank = &mut ranks[Priority::Person as usize];
-        let place = rank.waiting.take_among(|namespace| !people.contains_key(namespace))?;
+        let place = rank.waiting.take_among(|namespace| !people.has(namespace))?;
         self.begin(&place, Priority::Person);
         Some(place)
     }
@@ -110,11 +110,8 @@ impl Queue {
     /// A look is over. `at`: when the next one is due by itself; what was asked for meanwhile comes at once instead.
     pub fn done(&mut self, place: &Arc<Place>, at: Option<Instant>) {
         let Some(State::InWork { is_for_person, again }) = self.states.remove(place) else { return };
-        if is_for_person && let Entry::Occupied(mut count) = self.people.entry(place.namespace.clone()) {
-            *count.get_mut() -= 1;
-            if *count.get() == 0 {
-                count.remove();
-            }
+        if is_for_person {
+            self.people.remove(&place.namespace);
         }
         match (again, at) {
             (Some(priority), _) => self.wait(Arc::clone(place), priority),
@@ -156,7 +153,7 @@ impl Queue {
     fn begin(&mut self, place: &Arc<Place>, priority: Priority) {
         let is_for_person = priority == Priority::Person;
         if is_for_person {
-            *self.people.entry(place.namespace.clone()).or_default() += 1;
+            self.people.add(&place.namespace);
         }
         self.states.insert(Arc::clone(place), State::InWork { is_for_person, again: None });
     }

@@ -1,12 +1,9 @@
 //! Counts those that are known to be about to come, so that whoever gathers them can wait for them instead of guessing by
 //! time. Knows nothing of what they come for.
 
-use std::collections::HashMap;
-
 use tokio::sync::watch;
 
-/// How many of each group are expected; nothing of a group of which nobody is.
-pub type Counts = HashMap<String, usize>;
+use super::counts::Counts;
 
 /// How many are expected. Clones count together.
 #[derive(Clone, Debug, Default)]
@@ -22,9 +19,8 @@ pub struct Expected {
 impl Expectation {
     /// Notes that one is about to come.
     pub fn expect(&self, group: &str) -> Expected {
-        let group = group.to_owned();
-        self.0.send_modify(|counts| *counts.entry(group.clone()).or_default() += 1);
-        Expected { counts: self.0.clone(), group }
+        self.0.send_modify(|counts| counts.add(group));
+        Expected { counts: self.0.clone(), group: group.to_owned() }
     }
 
     /// How many are expected, now and whenever that changes.
@@ -35,15 +31,7 @@ impl Expectation {
 
 impl Drop for Expected {
     fn drop(&mut self) {
-        let group = std::mem::take(&mut self.group);
-        self.counts.send_modify(|counts| {
-            let left = counts.get(&group).map_or(0, |count| count.saturating_sub(1));
-            if left == 0 {
-                counts.remove(&group);
-            } else {
-                counts.insert(group, left);
-            }
-        });
+        self.counts.send_modify(|counts| counts.remove(&self.group));
     }
 }
 
@@ -52,13 +40,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn nothing_is_left_of_a_group_of_which_nobody_is_expected() {
+    fn who_has_come_is_expected_no_more() {
         let expectation = Expectation::default();
         let counts = expectation.watch();
-        let [one, two, other] = ["a", "a", "b"].map(|group| expectation.clone().expect(group));
-        assert_eq!(*counts.borrow(), HashMap::from([("a".to_owned(), 2), ("b".to_owned(), 1)]));
-        drop((two, other));
-        assert_eq!(*counts.borrow(), HashMap::from([("a".to_owned(), 1)]));
+        let [one, other] = ["a", "b"].map(|group| expectation.clone().expect(group));
+        drop(other);
+        assert!(counts.borrow().has("a") && !counts.borrow().has("b"));
         drop(one);
         assert!(counts.borrow().is_empty());
     }

@@ -1,6 +1,7 @@
 //! Many want the same at the same time: how many may at once, whose turn it is, and who is about to come. Knows nothing
 //! of what they want, nor of the rest of the operator.
 
+pub mod counts;
 pub mod expected;
 pub mod lane;
 pub mod limit;

@@ -8,7 +8,8 @@ use std::time::{Duration, Instant};
 use tokio::sync::{Notify, oneshot};
 
 use super::protection::{self, Census, Deletion};
-use crate::flow::expected::{Counts, Expectation};
+use crate::flow::counts::Counts;
+use crate::flow::expected::Expectation;
 
 /// How often those that are held are counted again, and the count is written where it changed.
 pub(super) const RECOUNT: Duration = Duration::from_secs(2);

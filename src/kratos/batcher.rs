@@ -6,7 +6,6 @@ pub(super) mod packing;
 mod settling;
 pub(super) mod sifting;
 
-use std::collections::HashMap;
 use std::time::Instant;
 
 use futures::stream::{FuturesUnordered, StreamExt};
@@ -17,7 +16,8 @@ use self::settling::{Parcel, Settled, settle};
 use super::client::Client;
 use super::error::{Error, Kind};
 use super::types::{CreateIdentity, Identity, PasswordImport};
-use crate::flow::expected::{Counts, Expectation, Expected};
+use crate::flow::counts::Counts;
+use crate::flow::expected::{Expectation, Expected};
 
 const OPERATION: &str = "create_identity";
 
@@ -129,14 +129,14 @@ async fn run(client: Client, mut requests: mpsc::UnboundedReceiver<Request>, mut
                 None => is_open = false,
             },
             Some((number, trip, Settled { took, stop })) = in_flight.next(), if !in_flight.is_empty() => {
-                queues.0[number].done(trip, &took);
+                queues.0[number].done(&trip, &took);
                 if let Some(error) = stop {
                     queues.give_up(&error);
                 }
             }
             () = wait_until(due), if due.is_some() => {}
             // Nobody is expected any more: what has gathered goes.
-            Ok(_) = expected.wait_for(HashMap::is_empty), if due.is_some() && are_expected => {}
+            Ok(_) = expected.wait_for(Counts::is_empty), if due.is_some() && are_expected => {}
         }
     }
 }

@@ -7,6 +7,7 @@ use crate::tree::{File, files};
 const PURE: &[&str] = &[
     "crate::api",
     "crate::changes",
+    "crate::flow::counts",
     "crate::flow::lane",
     "crate::identity::absent",
     "crate::identity::actions",

@@ -1,9 +1,8 @@
 //! Which creates travel together, and when. Pure: time is an argument, and what travels is of no interest here.
 
-use std::collections::HashMap;
-use std::collections::hash_map::Entry;
 use std::time::{Duration, Instant};
 
+use crate::flow::counts::Counts;
 use crate::flow::lane::Lane;
 
 /// The most in one request. More don't make it faster (see [`TOGETHER`]); well within `SQLite`'s bind variables and the
@@ -61,8 +60,8 @@ pub struct Queue<T> {
     in_flight: usize,
     /// Whether one with those that were alone of their group is.
     is_express_in_flight: bool,
-    /// How many of each group are in flight; nothing of a group that has none.
-    under_way: HashMap<String, usize>,
+    /// How many of each group are in flight.
+    under_way: Counts,
     /// How long one takes, as far as is known.
     each: Duration,
     /// How long a request may take.
@@ -94,7 +93,7 @@ impl<T> Queue<T> {
             gathering: None,
             in_flight: 0,
             is_express_in_flight: false,
-            under_way: HashMap::new(),
+            under_way: Counts::default(),
             each: terms.each,
             within: (timeout / PART_OF_TIMEOUT).min(LONGEST),
         }
@@ -115,7 +114,7 @@ impl<T> Queue<T> {
 
     /// Takes what goes now in one request; call again until there is none. Each that was taken is to be followed by
     /// one [`Self::done`]. `expected`: how many of each group are about to come.
-    pub fn take(&mut self, now: Instant, expected: &HashMap<String, usize>) -> Option<(Vec<T>, Trip)> {
+    pub fn take(&mut self, now: Instant, expected: &Counts) -> Option<(Vec<T>, Trip)> {
         if self.due(expected)? > now {
             return None;
         }
@@ -136,7 +135,7 @@ impl<T> Queue<T> {
             };
             let Some(next) = next else { break };
             bytes += next.bytes;
-            *self.under_way.entry(next.group.clone()).or_default() += 1;
+            self.under_way.add(&next.group);
             items.push(next.item);
             groups.push(next.group);
         }
@@ -150,7 +149,7 @@ impl<T> Queue<T> {
     }
 
     /// When [`Self::take`] gives something, if nothing happens before.
-    pub fn due(&self, expected: &HashMap<String, usize>) -> Option<Instant> {
+    pub fn due(&self, expected: &Counts) -> Option<Instant> {
         let (since, last_came) = self.gathering?;
         if self.express(expected).next().is_some() {
             return Some(since);
@@ -163,14 +162,9 @@ impl<T> Queue<T> {
     }
 
     /// A request is over. `took`: how many it carried, and how long it took; none where that says nothing.
-    pub fn done(&mut self, trip: Trip, took: &[(usize, Duration)]) {
-        for group in trip.groups {
-            if let Entry::Occupied(mut count) = self.under_way.entry(group) {
-                *count.get_mut() -= 1;
-                if *count.get() == 0 {
-                    count.remove();
-                }
-            }
+    pub fn done(&mut self, trip: &Trip, took: &[(usize, Duration)]) {
+        for group in &trip.groups {
+            self.under_way.remove(group);
         }
         if trip.is_express {
             self.is_express_in_flight = false;
@@ -192,12 +186,11 @@ impl<T> Queue<T> {
     }
 
     /// The groups of those who needn't ride with the crowd: nobody of its group is with any of them.
-    fn express(&self, expected: &HashMap<String, usize>) -> impl Iterator<Item = &str> {
+    fn express(&self, expected: &Counts) -> impl Iterator<Item = &str> {
         let is_crowded = self.in_flight > 0 || !expected.is_empty();
         let may_go = is_crowded && !self.is_express_in_flight && self.waiting.namespaces().nth(FEW).is_none();
-        let is_alone = |group: &&str| {
-            self.waiting.only(group).is_some() && !self.under_way.contains_key(*group) && !expected.contains_key(*group)
-        };
+        let is_alone =
+            |group: &&str| self.waiting.only(group).is_some() && !self.under_way.has(group) && !expected.has(group);
         self.waiting.namespaces().filter(move |group| may_go && is_alone(group))
     }
 

@@ -1,9 +1,10 @@
 //! When creates go, and how many together.
 
-use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
 use proptest::prelude::*;
+
+use crate::flow::counts::Counts;
 
 use super::super::batcher::packing::{ALONE, HASHING, Queue, TOGETHER, Terms};
 
@@ -20,8 +21,10 @@ fn queue(terms: Terms, count: usize, now: Instant) -> Queue<usize> {
 }
 
 /// Of the group that most tests are about.
-fn expected(count: usize) -> HashMap<String, usize> {
-    (count > 0).then(|| ("team".to_owned(), count)).into_iter().collect()
+fn expected(count: usize) -> Counts {
+    let mut counts = Counts::default();
+    (0..count).for_each(|_| counts.add("team"));
+    counts
 }
 
 /// What goes now in one request.
@@ -70,7 +73,7 @@ fn those_that_come_one_after_another_go_together_while_more_are_expected() {
         queue.add(at, 100, "team", at);
         while let Some((taken, trip)) = queue.take(at, &expected(usize::from(number < 999))) {
             sizes.push(taken.len());
-            queue.done(trip, &[]);
+            queue.done(&trip, &[]);
         }
     }
     assert_eq!(sizes, [&[80; 12][..], &[40]].concat());
@@ -101,11 +104,11 @@ fn who_is_alone_of_its_group_does_not_wait_for_the_crowd_of_another() {
     (30..200).for_each(|number| queue.add(number, 100, "team", now));
     assert_eq!(sizes(&mut queue, now), [100, 100]);
     queue.add(1003, 100, "other", now);
-    queue.done(trip, &[(2, Duration::from_mins(1))]);
-    let (alone, trip) = queue.take(now, &HashMap::new()).unwrap();
+    queue.done(&trip, &[(2, Duration::from_mins(1))]);
+    let (alone, trip) = queue.take(now, &Counts::default()).unwrap();
     assert_eq!(alone, [1003], "beside all that are in flight; the fourth has gone with the crowd");
     queue.add(1004, 100, "other", now);
-    queue.done(trip, &[]);
+    queue.done(&trip, &[]);
     queue.add(1005, 100, "other", now);
     assert_eq!(queue.take(now, &crowd), None, "two are no longer alone");
 }
@@ -130,7 +133,7 @@ fn many_of_many_groups_are_a_crowd() {
     assert_eq!(take(&mut queue, now + ms(10), true), None, "they travel together");
     assert_eq!(take(&mut queue, now + ms(10), false), Some((0..9).collect()));
     // What it took tells how long others take.
-    queue.done(trip, &[(100, Duration::from_secs(100))]);
+    queue.done(&trip, &[(100, Duration::from_secs(100))]);
     (0..50).for_each(|number| queue.add(number, 100, "team", now));
     assert_eq!(take(&mut queue, now, false).map(|taken| taken.len()), Some(5));
 }
@@ -153,9 +156,9 @@ fn a_request_is_bounded_in_bytes_and_a_large_one_is_never_stuck() {
         queue.add(bytes, bytes, &format!("group-{number}"), now);
     }
     let mut taken = Vec::new();
-    while let Some((request, trip)) = queue.take(now + ms(1000), &HashMap::new()) {
+    while let Some((request, trip)) = queue.take(now + ms(1000), &Counts::default()) {
         taken.push(request.len());
-        queue.done(trip, &[]);
+        queue.done(&trip, &[]);
     }
     assert_eq!(taken, [1, 2, 1, 1]);
 }
@@ -166,8 +169,8 @@ fn what_a_request_may_carry_follows_from_how_long_one_takes_and_the_time_out() {
     let first = |timeout, took: &[(usize, Duration)]| {
         let mut queue = Queue::new(HASHING, timeout);
         queue.add(0, 100, "team", now);
-        let (_, trip) = queue.take(now, &HashMap::new()).unwrap();
-        queue.done(trip, took);
+        let (_, trip) = queue.take(now, &Counts::default()).unwrap();
+        queue.done(&trip, took);
         (0..200).for_each(|number| queue.add(number, 100, "team", now));
         take(&mut queue, now, false).map(|taken| taken.len())
     };
@@ -188,7 +191,7 @@ proptest! {
             now += ms(*later);
             queue.add(number, *bytes, &format!("group-{group}"), now);
             if *is_done && let Some(trip) = in_flight.pop() {
-                queue.done(trip, &[]);
+                queue.done(&trip, &[]);
             }
             while let Some((taken, trip)) = queue.take(now, &expected(*count)) {
                 in_flight.push(trip);
@@ -199,12 +202,12 @@ proptest! {
         }
         now += ms(1000);
         while !queue.is_idle() {
-            while let Some((taken, trip)) = queue.take(now, &HashMap::new()) {
+            while let Some((taken, trip)) = queue.take(now, &Counts::default()) {
                 gone.extend(taken);
                 in_flight.push(trip);
             }
             if let Some(trip) = in_flight.pop() {
-                queue.done(trip, &[]);
+                queue.done(&trip, &[]);
             }
         }
         gone.sort_unstable();
