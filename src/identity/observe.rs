@@ -70,7 +70,9 @@ impl Search<'_> {
         let Some(target) = self.adoption else { return self.absence(gone).await };
         // Nothing is created; but what was before the manifest said so is its own, and there is no second one.
         let settled = self.settled().filter(|_| !self.only_looks);
-        if let Some(present) = self.listed(settled.max(gone)).await? {
+        let found = self.listed(settled.max(gone)).await?;
+        self.ensure_whole_if(gone)?;
+        if let Some(present) = found {
             return Ok(Observed::Present(Box::new(present)));
         }
         self.inputs.ensure_whole(self.context)?;
@@ -106,6 +108,13 @@ impl Search<'_> {
             }
         }
         Ok(if is_gone { Known::Gone(self.gone_since()) } else { Known::Nothing })
+    }
+
+    /// Where the identity that the resource has had is gone, another one that its mark names is as well not taken for it while so
+    /// many are missing: it may be that of another Kratos, or of an old backup. To be asked after the listing was looked
+    /// into, whose missing were counted before it counts.
+    fn ensure_whole_if(&self, gone: Option<Instant>) -> Result<(), Halt> {
+        if gone.is_some() { self.inputs.ensure_whole(self.context) } else { Ok(()) }
     }
 
     fn found(&self, present: Present) -> Known {
@@ -196,7 +205,9 @@ impl Search<'_> {
     /// Where the resource has had an identity that is `gone` since then, a listing that began later must have shown how
     /// many are.
     async fn absence(&self, gone: Option<Instant>) -> Result<Observed, Halt> {
-        if let Some(present) = self.listed(gone).await? {
+        let found = self.listed(gone).await?;
+        self.ensure_whole_if(gone)?;
+        if let Some(present) = found {
             return Ok(Observed::Present(Box::new(present)));
         }
         self.inputs.ensure_whole(self.context)?;
