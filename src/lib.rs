@@ -10,6 +10,7 @@ pub mod flow;
 pub mod identity;
 pub mod instance;
 pub mod kratos;
+pub mod kube_client;
 pub mod kube_write;
 pub mod latest;
 pub mod lease;

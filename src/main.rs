@@ -10,6 +10,7 @@ use std::sync::Arc;
 use clap::Parser;
 use clap::error::ErrorKind;
 use kratos_operator::cli::{self, Cli, Command, CrdsArgs, LogFormat, RunArgs};
+use kratos_operator::kube_client;
 use kratos_operator::metrics::{self, Metrics};
 use kratos_operator::operator;
 use tokio::net::TcpListener;
@@ -70,8 +71,9 @@ fn run(args: &RunArgs) -> Result<(), String> {
     runtime.block_on(async {
         let config = kube::Config::infer().await.map_err(|error| no_cluster(&error))?;
         let options = args.options(&config.default_namespace);
-        let client =
-            kube::Client::try_from(config).map_err(|error| format!("the kubeconfig can't be used: {error}"))?;
+        let (client, heartbeat) =
+            kube_client::new(&config).map_err(|error| format!("the kubeconfig can't be used: {error}"))?;
+        tokio::spawn(heartbeat);
         let stop = stop_on_signals().map_err(|error| format!("no signals: {error}"))?;
         let metrics = Arc::new(Metrics::default());
         if let Some(address) = args.metrics_address {

@@ -19,7 +19,7 @@ use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 use tokio_util::sync::CancellationToken;
 
 use crate::api::{self, INSTANCE_FINALIZER};
-use crate::backoff;
+use crate::backoff::{self, OfWatches};
 use crate::changes::{Changes, Labels};
 use crate::context::{Context, IdentityObject, InstanceObject, Listed, Options, Pokes, PolicyObject};
 use crate::events::Events;
@@ -49,8 +49,6 @@ const POLICY_CONCURRENCY: u16 = 4;
 const KUBERNETES_REQUESTS: usize = 16;
 const OUTDATED: Duration = Duration::from_millis(200);
 const NO_ANSWER: Duration = Duration::from_secs(5);
-const FIRST_RETRY: Duration = Duration::from_millis(500);
-const LAST_RETRY: Duration = Duration::from_mins(1);
 
 /// Runs until `stop` is cancelled; reconciles under way are finished.
 pub async fn run(
@@ -198,14 +196,14 @@ where
 /// Uid of the kube-system namespace; waits for an API server that answers.
 async fn cluster_id(client: &kube::Client) -> String {
     let api = Api::<Namespace>::all(client.clone());
-    for failed in 0.. {
+    let mut backoff = OfWatches::default();
+    loop {
         match api.get("kube-system").await {
             Ok(namespace) => return namespace.uid().unwrap_or_default(),
             Err(error) => tracing::warn!(%error, "reading namespace kube-system failed; it is tried again"),
         }
-        tokio::time::sleep(backoff::delay(FIRST_RETRY, LAST_RETRY, failed)).await;
+        tokio::time::sleep(backoff.wait()).await;
     }
-    unreachable!("the loop has no end")
 }
 
 /// Watches all objects of a kind, slimmed before they are kept.
@@ -214,7 +212,7 @@ where
     K: Resource<DynamicType = ()> + DeserializeOwned + Clone + std::fmt::Debug + Send + 'static,
 {
     let config = watcher::Config::default().page_size(PAGE_SIZE);
-    watcher(Api::<K>::all(client.clone()), config).default_backoff().modify(|object| {
+    watcher(Api::<K>::all(client.clone()), config).backoff(OfWatches::default()).modify(|object| {
         let meta = object.meta_mut();
         meta.managed_fields = None;
         if let Some(annotations) = &mut meta.annotations {

@@ -14,7 +14,7 @@ use kube::runtime::WatchStreamExt;
 use kube::runtime::watcher::{self, Event, watcher};
 use kube::{Api, ResourceExt};
 
-use crate::backoff;
+use crate::backoff::{self, OfWatches};
 use crate::context::Context;
 use crate::place::Place;
 use crate::queue::Priority;
@@ -151,7 +151,8 @@ pub async fn watch(context: Arc<Context>) {
 /// Returns the error once the API server says that watching is forbidden; other failures are tried again.
 async fn watch_until_forbidden(context: &Context) -> watcher::Error {
     let config = watcher::Config::default().page_size(PAGE_SIZE);
-    let events = watcher(Api::<PartialObjectMeta<Secret>>::all(context.client.clone()), config).default_backoff();
+    let events =
+        watcher(Api::<PartialObjectMeta<Secret>>::all(context.client.clone()), config).backoff(OfWatches::default());
     let mut events = std::pin::pin!(events);
     let mut listed = HashSet::new();
     loop {

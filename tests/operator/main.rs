@@ -49,6 +49,7 @@ mod session_policies;
 mod session_reach;
 mod session_rules;
 mod shards;
+mod silent_network;
 mod tls;
 mod traits_from;
 mod unanswered;

@@ -2,7 +2,7 @@
 //! the operator. Tests share a control plane, a Kratos and an operator where they can; those that stop or kill
 //! something have their own. Nothing in here asserts what a test is about.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -32,7 +32,7 @@ const OWN_KRATOS: usize = 60;
 pub struct Cluster {
     pub plane: ControlPlane,
     pub proxy: Proxy,
-    pub kubeconfig: std::path::PathBuf,
+    pub kubeconfig: PathBuf,
 }
 
 impl Cluster {
@@ -160,6 +160,15 @@ impl Scene {
         let cluster = Arc::new(Cluster::start().await);
         let operator = cluster.start_operator(vec![space(0)]);
         Self::set(cluster, Server::Own(Arc::new(kratos)), Some(operator), space(0)).await
+    }
+
+    /// A control plane, an operator and a Kratos of one's own; the operator reaches the control plane as the kubeconfig says.
+    pub async fn own_through(kubeconfig: impl FnOnce(&ControlPlane) -> PathBuf) -> Self {
+        let kratos = Kratos::start(Options::default()).await.expect("Kratos starts");
+        let mut cluster = Cluster::start().await;
+        cluster.kubeconfig = kubeconfig(&cluster.plane);
+        let operator = cluster.start_operator(vec![space(0)]);
+        Self::set(Arc::new(cluster), Server::Own(Arc::new(kratos)), Some(operator), space(0)).await
     }
 
     /// Another cluster over the Kratos of this scene, which is its own, with an operator and a namespace of the same name.

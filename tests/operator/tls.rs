@@ -12,7 +12,9 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::{ServerConfig, ServerConnection, StreamOwned};
 use serde_json::json;
 
-use crate::scene::Scene;
+use crate::scene::{Scene, WITHIN};
+use crate::testenv::operator::{Operator, Settings};
+use crate::testenv::process::eventually;
 
 type Authority = CertifiedIssuer<'static, KeyPair>;
 
@@ -107,4 +109,24 @@ async fn a_certificate_authority_out_of_a_secret_or_a_config_map_is_trusted_and_
     secret("rubbish", "no certificate").await;
     apply("by-rubbish", json!({"secretKeyRef": {"name": "rubbish", "key": "ca.crt"}})).await;
     scene.instance_until("by-rubbish", "InvalidSpec", has_reason("Stalled", "InvalidSpec")).await;
+}
+
+#[tokio::test]
+async fn an_api_server_that_another_authority_vouches_for_is_told_nothing() {
+    let scene = Scene::shared().await;
+    let plane = &scene.cluster.plane;
+    let kubeconfig = plane.kubeconfig_by(plane.address()).expect("a kubeconfig");
+    let mut config: serde_json::Value = serde_json::from_slice(&std::fs::read(&kubeconfig).unwrap()).unwrap();
+    let cluster = config["clusters"][0]["cluster"].as_object_mut().expect("a cluster");
+    cluster.remove("certificate-authority");
+    cluster
+        .insert("certificate-authority-data".into(), data_encoding::BASE64.encode(authority().pem().as_bytes()).into());
+    std::fs::write(&kubeconfig, config.to_string()).unwrap();
+    let operator = Operator::start(Settings::new(env!("CARGO_BIN_EXE_kratos-operator"), &kubeconfig)).unwrap();
+    let refused = eventually("it trusts nobody", WITHIN, async || {
+        let log = operator.log();
+        log.contains("reading namespace kube-system failed").then_some(log)
+    });
+    let log = refused.await.expect("it says that it can't connect");
+    assert!(!log.contains("kratos-operator starts"), "{log}");
 }

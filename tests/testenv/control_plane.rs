@@ -3,7 +3,7 @@
 //! access to it; what is in it is the tests' business.
 
 use std::collections::BTreeMap;
-use std::net::TcpStream;
+use std::net::{SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -89,6 +89,18 @@ impl ControlPlane {
     /// `https://127.0.0.1:PORT`
     pub fn url(&self) -> String {
         format!("https://{}", self.port.address())
+    }
+
+    /// Where the kube-apiserver listens, with TLS.
+    pub fn address(&self) -> SocketAddr {
+        self.port.address()
+    }
+
+    /// A kubeconfig of an administrator who reaches the kube-apiserver itself, with TLS, at another address.
+    pub fn kubeconfig_by(&self, address: SocketAddr) -> Result<PathBuf> {
+        let ca = self.dir.path().join("ca.crt");
+        let cluster = json!({"server": format!("https://{address}"), "certificate-authority": ca});
+        self.kubeconfig_of(&cluster, &json!({"token": self.token}))
     }
 
     /// A client of an administrator, for the runtime it is asked for in.

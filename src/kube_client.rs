@@ -1,0 +1,170 @@
+//! Makes the client of the API server; nothing else in the operator may. A network that dies without a word (a node that is
+//! lost, a firewall that drops what was idle) shall cost seconds: every request has time-outs, and a watch whose connection
+//! is thought dead ends, so that it is resumed.
+//!
+//! | what | bound |
+//! |---|---|
+//! | connecting, with TLS | 10 s |
+//! | until an answer begins, per try | 15 s |
+//! | between two pieces of an answer | 15 s |
+//! | a request in all, with kube's own retries | 30 s |
+//! | a connection that acknowledges nothing | 25 s, by the kernel |
+//! | a watch | [`heartbeat`], else 95 s without a byte |
+
+mod answer;
+mod heartbeat;
+
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use futures::FutureExt;
+use futures::future::BoxFuture;
+use http::{Request, Response, Uri};
+use hyper_util::client::legacy;
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::rt::{TokioExecutor, TokioTimer};
+use kube::Config;
+use kube::client::retry::RetryPolicy;
+use kube::client::{Body, ClientBuilder, ConfigExt};
+use tokio::time::Instant;
+use tower::retry::RetryLayer;
+use tower::util::MapFutureLayer;
+use tower::{BoxError, Service, ServiceBuilder, ServiceExt, layer};
+
+use self::answer::Answer;
+use self::heartbeat::Lost;
+
+/// To one address; of several, each has its share.
+const TCP_CONNECTED: Duration = Duration::from_secs(5);
+const CONNECTED: Duration = Duration::from_secs(10);
+const KEEP_ALIVE_AFTER: Duration = Duration::from_secs(10);
+const KEEP_ALIVE_EVERY: Duration = Duration::from_secs(5);
+const KEEP_ALIVE_TRIES: u32 = 3;
+/// What was sent and isn't acknowledged for so long ends the connection.
+#[cfg(target_os = "linux")]
+const UNACKNOWLEDGED: Duration = Duration::from_secs(25);
+/// A connection that nobody used for longer isn't used again: it may have died meanwhile.
+const IDLE: Duration = Duration::from_secs(15);
+const ANSWER_BEGINS: Duration = Duration::from_secs(15);
+const ANSWER_GOES_ON: Duration = Duration::from_secs(15);
+const WHOLE_REQUEST: Duration = Duration::from_secs(30);
+/// Where nothing else tells that a watch is dead. Bookmarks come once a minute: nothing that is merely idle is silent for so
+/// long.
+const SILENT_WATCH: Duration = Duration::from_secs(95);
+
+/// Why there is no client.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// Its address isn't named: a password may be in it.
+    #[error(
+        "a proxy before the API server (proxy-url, or HTTPS_PROXY where NO_PROXY doesn't except it) isn't supported"
+    )]
+    Proxy,
+    #[error(transparent)]
+    Kube(#[from] kube::Error),
+}
+
+/// The client, and the heartbeat that tells it which watches are dead: to be polled for as long as the client is used.
+pub fn new(config: &Config) -> Result<(kube::Client, impl Future<Output = ()> + Send + use<>), Error> {
+    let (lost, told) = heartbeat::channel();
+    let client = build(config, config.default_retry, &told)?;
+    // Connections of its own: it must not wait for one that others have found dead. Any answer will do: no retries.
+    let heart = build(config, false, &told)?;
+    Ok((client, heartbeat::keep_beating(heart, lost)))
+}
+
+/// kube's own stack, but for the connector, the time-outs, and the traces (they log addresses with their query).
+fn build(config: &Config, retries: bool, lost: &Lost) -> Result<kube::Client, Error> {
+    if config.proxy_url.is_some() {
+        return Err(Error::Proxy);
+    }
+    let connector = config.rustls_https_connector_with_connector(tcp())?;
+    let connector = connector.map_future(|connection| within(CONNECTED, "no connection", connection).boxed());
+    let http = legacy::Client::builder(TokioExecutor::new())
+        .pool_timer(TokioTimer::new())
+        .pool_idle_timeout(IDLE)
+        .build::<_, Body>(connector);
+    let lost = lost.clone();
+    let service = ServiceBuilder::new()
+        .layer(layer::layer_fn(move |inner| Bounded { inner, lost: lost.clone() }))
+        .layer(config.base_uri_layer())
+        .option_layer(retries.then(|| RetryLayer::new(RetryPolicy::server_retry())))
+        .option_layer(config.auth_layer()?)
+        .layer(config.extra_headers_layer()?)
+        .layer(MapFutureLayer::new(|answer| within(ANSWER_BEGINS, "no answer", answer)))
+        .service(http);
+    Ok(ClientBuilder::new(service, config.default_namespace.as_str()).build())
+}
+
+fn tcp() -> HttpConnector {
+    let mut tcp = HttpConnector::new();
+    tcp.enforce_http(false);
+    tcp.set_nodelay(true);
+    tcp.set_connect_timeout(Some(TCP_CONNECTED));
+    tcp.set_keepalive(Some(KEEP_ALIVE_AFTER));
+    tcp.set_keepalive_interval(Some(KEEP_ALIVE_EVERY));
+    tcp.set_keepalive_retries(Some(KEEP_ALIVE_TRIES));
+    #[cfg(target_os = "linux")]
+    tcp.set_tcp_user_timeout(Some(UNACKNOWLEDGED));
+    tcp
+}
+
+async fn within<T, E: Into<BoxError>>(
+    bound: Duration,
+    missed: &str,
+    result: impl Future<Output = Result<T, E>>,
+) -> Result<T, BoxError> {
+    match tokio::time::timeout(bound, result).await {
+        Ok(result) => result.map_err(Into::into),
+        Err(_) => Err(format!("{missed} within {} seconds", bound.as_secs()).into()),
+    }
+}
+
+/// Bounds a request with all its retries, and its answer.
+#[derive(Clone)]
+struct Bounded<S> {
+    inner: S,
+    lost: Lost,
+}
+
+impl<S, B> Service<Request<Body>> for Bounded<S>
+where
+    S: Service<Request<Body>, Response = Response<B>, Error = BoxError>,
+    S::Future: Send + 'static,
+    B: http_body::Body + Unpin,
+{
+    type Response = Response<Answer<B>>;
+    type Error = BoxError;
+    type Future = BoxFuture<'static, Result<Self::Response, BoxError>>;
+
+    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
+        self.inner.poll_ready(context)
+    }
+
+    fn call(&mut self, request: Request<Body>) -> Self::Future {
+        let until = Instant::now() + WHOLE_REQUEST;
+        let is_watch = is_watch(request.uri());
+        let lost = self.lost.clone();
+        let answer = tokio::time::timeout_at(until, self.inner.call(request));
+        async move {
+            let answer = answer.await.map_err(|_| "no answer, however often it was tried")??;
+            let streams = is_watch && answer.status().is_success();
+            Ok(answer.map(|body| {
+                if streams {
+                    Answer::watch(body, &lost, SILENT_WATCH)
+                } else {
+                    Answer::bounded(body, until, ANSWER_GOES_ON)
+                }
+            }))
+        }
+        .boxed()
+    }
+}
+
+fn is_watch(uri: &Uri) -> bool {
+    let query = uri.query().unwrap_or_default().as_bytes();
+    url::form_urlencoded::parse(query).any(|(name, value)| name == "watch" && matches!(&*value, "true" | "1"))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,121 @@
+//! A wire for tests: TCP before any server, which can go dead without a word, as when a node is lost or a firewall forgets
+//! what was idle. It reads nothing of what it carries. Linux alone drops packets (a filter on the wire's own sockets).
+
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use socket2::{SockFilter, SockRef};
+use tokio::io::copy_bidirectional;
+use tokio::net::{TcpListener, TcpStream};
+use tokio_util::sync::CancellationToken;
+
+use super::Result;
+use super::ports::Port;
+
+/// `BPF_RET`: returns how much of a packet is kept.
+const RETURN: u16 = 0x06;
+
+/// What becomes of packets on a connection that is dead.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Dead {
+    /// They are dropped: nothing is acknowledged.
+    Silent,
+    /// They are acknowledged all the same, as by a load balancer that has lost what is behind it.
+    Acknowledging,
+}
+
+/// See the module.
+pub struct Wire {
+    port: Port,
+    listener: Arc<TcpListener>,
+    /// Ends what is carried now.
+    carried: Arc<Mutex<Carried>>,
+    runtime: Option<tokio::runtime::Runtime>,
+}
+
+struct Carried {
+    dead: CancellationToken,
+    how: Arc<Mutex<Dead>>,
+}
+
+impl Carried {
+    fn new() -> Self {
+        Self { dead: CancellationToken::new(), how: Arc::new(Mutex::new(Dead::Silent)) }
+    }
+}
+
+impl Wire {
+    pub fn before(upstream: SocketAddr) -> Result<Self> {
+        let runtime =
+            tokio::runtime::Builder::new_multi_thread().worker_threads(1).thread_name("wire").enable_all().build()?;
+        let port = Port::reserve()?;
+        let listener = {
+            let _within = runtime.enter();
+            Arc::new(port.listen()?)
+        };
+        let carried = Arc::new(Mutex::new(Carried::new()));
+        let (accepting, current) = (Arc::clone(&listener), Arc::clone(&carried));
+        runtime.spawn(async move {
+            while let Ok((client, _)) = accepting.accept().await {
+                let (dead, how) = {
+                    let current = current.lock().unwrap_or_else(PoisonError::into_inner);
+                    (current.dead.clone(), Arc::clone(&current.how))
+                };
+                tokio::spawn(carry(client, upstream, dead, how));
+            }
+        });
+        Ok(Self { port, listener, carried, runtime: Some(runtime) })
+    }
+
+    pub fn address(&self) -> SocketAddr {
+        self.port.address()
+    }
+
+    /// All connections that there are go dead, for ever. New ones work.
+    pub fn kill(&self, how: Dead) {
+        let killed =
+            std::mem::replace(&mut *self.carried.lock().unwrap_or_else(PoisonError::into_inner), Carried::new());
+        *killed.how.lock().unwrap_or_else(PoisonError::into_inner) = how;
+        killed.dead.cancel();
+    }
+
+    /// The same, and nobody gets a new one.
+    pub fn cut(&self) -> Result<()> {
+        drop_all(&SockRef::from(&*self.listener))?;
+        self.kill(Dead::Silent);
+        Ok(())
+    }
+
+    /// Undoes `cut` for new connections.
+    pub fn mend(&self) -> Result<()> {
+        Ok(SockRef::from(&*self.listener).detach_filter()?)
+    }
+}
+
+impl Drop for Wire {
+    fn drop(&mut self) {
+        // A runtime that is dropped within another one panics.
+        if let Some(runtime) = self.runtime.take() {
+            runtime.shutdown_background();
+        }
+    }
+}
+
+async fn carry(mut client: TcpStream, upstream: SocketAddr, dead: CancellationToken, how: Arc<Mutex<Dead>>) {
+    let Ok(mut server) = TcpStream::connect(upstream).await else { return };
+    let (_, _) = (client.set_nodelay(true), server.set_nodelay(true));
+    if dead.run_until_cancelled(copy_bidirectional(&mut client, &mut server)).await.is_some() {
+        return;
+    }
+    let how = *how.lock().unwrap_or_else(PoisonError::into_inner);
+    if how == Dead::Silent {
+        drop_all(&SockRef::from(&client)).expect("a filter");
+    }
+    drop(server);
+    // Open, for whoever is on the other side of it.
+    std::future::pending::<()>().await;
+}
+
+fn drop_all(socket: &SockRef<'_>) -> std::io::Result<()> {
+    socket.attach_filter(&[SockFilter::new(RETURN, 0, 0, 0)])
+}
