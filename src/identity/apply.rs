@@ -50,8 +50,18 @@ pub async fn apply(
     steps: &[Step],
     travel: Travel,
 ) -> Result<Applied, ApplyError> {
+    apply_by(&inputs.instance.client, inputs, kubernetes, steps, travel).await
+}
+
+/// The same, by a client of the instance's that has waited for its rate limit already.
+pub async fn apply_by(
+    client: &Client,
+    inputs: &Inputs,
+    kubernetes: &kube::Client,
+    steps: &[Step],
+    travel: Travel,
+) -> Result<Applied, ApplyError> {
     let Inputs { instance, claimant } = inputs;
-    let client = &instance.client;
     let mut applied = Applied::default();
     for step in steps {
         match step {

@@ -19,6 +19,7 @@ pub mod failure;
 pub mod inputs;
 pub mod issue;
 pub mod json;
+pub mod last_look;
 pub mod links;
 pub mod lock_out;
 pub mod mark;

@@ -327,7 +327,7 @@ impl Search<'_> {
     }
 
     /// Reads one in company where many ask at the same time, as deletions do; without its credentials.
-    async fn get_among_many(&self, id: &str) -> Result<Option<Identity>, Halt> {
+    pub(super) async fn get_among_many(&self, id: &str) -> Result<Option<Identity>, Halt> {
         self.inputs.instance.reader.read(id).await.map_err(|error| self.halt(&error))
     }
 
@@ -358,7 +358,7 @@ impl Search<'_> {
 
     /// Whether an identity goes with this resource: its mark says so, or it was wiped and this process saw it. A status
     /// is never enough to delete by.
-    fn may_delete(&self, identity: &Identity) -> bool {
+    pub(super) fn may_delete(&self, identity: &Identity) -> bool {
         match self.inputs.claimant.claim(identity) {
             Claim::Ours(_) => true,
             Claim::Unmarked | Claim::Unmarkable => {

@@ -3,8 +3,10 @@
 //! Doesn't depend on a status, and needs nothing of the spec but the deletion policy.
 
 use std::borrow::Cow;
-use std::time::Duration;
+use std::pin::pin;
+use std::time::{Duration, Instant};
 
+use futures::FutureExt;
 use k8s_openapi::jiff::Timestamp;
 use kube::{Api, ResourceExt};
 use serde_json::Value;
@@ -13,6 +15,7 @@ use super::apply::{self, ApplyError};
 use super::desired::{self, Handling};
 use super::failure::{Halt, Sent};
 use super::inputs::{self, Inputs};
+use super::last_look::{self, Look};
 use super::mark::{Found, Mark};
 use super::memory::Ours;
 use super::observe::Search;
@@ -32,6 +35,10 @@ use crate::kratos::{Identity, Travel};
 use crate::kube_write;
 use crate::queue::Next;
 
+/// What was found less than so long ago, by a deletion that had its turn at once, isn't read again before it goes.
+const RECENT: Duration = Duration::from_secs(2);
+const NOT_ITS_OWN: &str = "its mark doesn't say any more that it is this resource's";
+
 /// What became of the identity.
 enum Release {
     Kept(&'static str),
@@ -39,6 +46,8 @@ enum Release {
     Deactivated(usize),
     /// Inactive, and to be deleted later.
     Postponed(usize),
+    /// Nothing was done: what it stood on was changed while it waited. The resource as it is now; `None`: it is gone.
+    Superseded(Option<Box<KratosIdentity>>),
 }
 
 /// Reconciles a resource that is being deleted.
@@ -50,9 +59,16 @@ pub async fn reconcile(resource: &KratosIdentity, context: &Context) -> Result<N
     let handle = place.and_then(|place| context.registry.handle(&place));
     // Those that are deleted at the same time are counted together.
     let expected = handle.map(|handle| protect::expect(&handle, &resource.namespace().unwrap_or_default()));
-    let Some(latest) = latest(resource, context).await? else { return Ok(Next::WhenAsked) };
+    let (mut latest, mut expected) = (latest(resource, context).await?, expected);
+    let (latest, released) = loop {
+        let Some(resource) = latest else { return Ok(Next::WhenAsked) };
+        match release(&resource, expected.take(), context).await {
+            Ok(Release::Superseded(newest)) => latest = newest.map(|newest| Cow::Owned(*newest)),
+            released => break (resource, released),
+        }
+    };
     let latest: &KratosIdentity = &latest;
-    match release(latest, expected, context).await {
+    match released {
         Ok(release) => {
             let _permit = context.kubernetes.acquire(&latest.namespace().unwrap_or_default()).await;
             kube_write::remove_finalizer(&api(latest, context), latest, IDENTITY_FINALIZER).await?;
@@ -115,8 +131,9 @@ async fn release(resource: &KratosIdentity, expected: Option<Expected>, context:
     // One that was counted, or released, may have been dealt with already.
     let is_granted = protect::is_granted(&inputs.instance, &going, context);
     let (ours, has_lost_mark) = search.all_ours(is_granted).await?;
+    let found = Instant::now();
     if ours.is_empty() && has_lost_mark {
-        return Ok(Release::Kept("its mark doesn't say any more that it is this resource's"));
+        return Ok(Release::Kept(NOT_ITS_OWN));
     }
     let is_spared = |identity: &Identity| match Mark::read(&identity.metadata_admin) {
         Found::Mark(mark) => spares_adopted && mark.adopted,
@@ -130,11 +147,23 @@ async fn release(resource: &KratosIdentity, expected: Option<Expected>, context:
     let known = search.remembered.ours.as_deref().and_then(Ours::mark);
     let leaving = Leaving { claimant: &inputs.claimant, policy: deletion, delete_after, known: known.as_ref() };
     let steps = plan::plan_deletion(leaving, &ours)?;
-    if !ours.is_empty() {
-        ensure_granted(&inputs, going, expected, context).await?;
+    if ours.is_empty() {
+        return Ok(Release::Deleted(0));
     }
-    let turn = inputs.turn(&steps).await?;
-    let applied = apply::apply(&inputs, &context.client, &steps, Travel::Together).await;
+    ensure_granted(&inputs, going, expected, context).await?;
+    let mut wait = pin!(async { Ok::<_, Halt>((inputs.turn(&steps).await?, inputs.instance.client.at_once().await)) });
+    let (waited, is_recent) = match (&mut wait).now_or_never() {
+        Some(waited) => (waited, found.elapsed() < RECENT),
+        None => (wait.await, false),
+    };
+    let (turn, client) = waited?;
+    let ours = match last_look::look(&search, ours, is_recent).await? {
+        Look::Unchanged(ours) => ours,
+        Look::Taken => return Ok(Release::Kept(NOT_ITS_OWN)),
+        Look::Changed(resource) => return Ok(Release::Superseded(resource)),
+    };
+    let steps = plan::plan_deletion(leaving, &ours)?;
+    let applied = apply::apply_by(&client, &inputs, &context.client, &steps, Travel::Together).await;
     drop(turn);
     match applied {
         Ok(_) => {}
@@ -246,7 +275,7 @@ fn happening(release: &Release) -> Happening {
         Release::Kept(why) => {
             Happening::normal("IdentityKept", "Delete", format!("the identity stays in Kratos as it is: {why}"))
         }
-        Release::Deleted(0) | Release::Deactivated(0) | Release::Postponed(0) => {
+        Release::Deleted(0) | Release::Deactivated(0) | Release::Postponed(0) | Release::Superseded(_) => {
             Happening::normal("IdentityGone", "Delete", "there was no identity of this resource in Kratos any more")
         }
         Release::Deleted(_) => Happening::normal("IdentityDeleted", "Delete", "the identity was deleted in Kratos"),

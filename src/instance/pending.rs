@@ -103,7 +103,9 @@ pub async fn keep_deleting(place: Place, shared: Arc<Shared>, context: Arc<Conte
         }
         let Some(handle) = current(&place, &shared, &context) else { return };
         if handle.settings.mode == Mode::Observe {
-            shared.pending.changed.notified().await;
+            if !reconsidered(&shared).await {
+                return;
+            }
             continue;
         }
         let due = shared.pending.take_due(Timestamp::now());
@@ -117,6 +119,11 @@ pub async fn keep_deleting(place: Place, shared: Arc<Shared>, context: Arc<Conte
         };
         futures::stream::iter(due).for_each_concurrent(CONCURRENCY, look).await;
     }
+}
+
+/// Waits until the settings may have changed. `false`: the instance is gone.
+async fn reconsidered(shared: &Shared) -> bool {
+    shared.stopped.run_until_cancelled(shared.pending.changed.notified()).await.is_some()
 }
 
 /// A resource that another operator reconciled is gone: where its grace period runs, the mark says until when.
@@ -159,10 +166,9 @@ enum Failure {
 }
 
 async fn settle(handle: &Handle, id: &str, context: &Context) -> Result<Option<Timestamp>, Failure> {
-    let Some(identity) = handle.client.get_identity(id, &[]).await? else { return Ok(None) };
-    let Found::Mark(mark) = Mark::read(&identity.metadata_admin) else { return Ok(None) };
-    let is_ours = mark.owner == handle.settings.owner_name && mark.cluster == context.cluster_id;
-    let Some(delete_after) = mark.delete_after.as_ref().filter(|_| is_ours).map(|time| time.0) else { return Ok(None) };
+    // Many periods may end at the same time: the first look at each shares its request.
+    let Some(identity) = handle.reader.read(id).await? else { return Ok(None) };
+    let Some((mark, delete_after)) = running(&identity, handle, context) else { return Ok(None) };
     let is_over = delete_after <= Timestamp::now();
     if !is_over && identity.state == State::Inactive {
         return Ok(Some(delete_after));
@@ -171,14 +177,11 @@ async fn settle(handle: &Handle, id: &str, context: &Context) -> Result<Option<T
         // No mark of ours: nobody can say whether a resource asks for it.
         return Ok(None);
     }
+    if is_over {
+        return end(handle, id, &mark, context).await;
+    }
     if !is_admitted(handle, &mark, context).await? || is_asked_for(&mark, id, context).await? {
         return Ok(later(backoff::spread(NOT_NOW)));
-    }
-    if is_over {
-        handle.client.delete_identity(id).await?;
-        handle.shared.managed.forget(id);
-        publish(handle, &mark, context);
-        return Ok(None);
     }
     // A user's request that was under way made it active again.
     let value = State::Inactive.as_str().into();
@@ -187,6 +190,39 @@ async fn settle(handle: &Handle, id: &str, context: &Context) -> Result<Option<T
     let standing = handle.client.get_identity(id, &[]).await?;
     let is_undone = standing.is_some_and(|identity| identity.state == State::Active);
     Ok(if is_undone { later(AGAIN) } else { Some(delete_after) })
+}
+
+/// Deletes an identity whose grace period is over by `seen`. Kratos has no compare-and-swap, so everything that may take its
+/// time comes first: the rate limit, and consent. Then the mark is read, then the resource, and the deletion is sent at once.
+async fn end(handle: &Handle, id: &str, seen: &Mark, context: &Context) -> Result<Option<Timestamp>, Failure> {
+    let client = handle.client.at_once().await;
+    if !is_admitted(handle, seen, context).await? {
+        return Ok(later(backoff::spread(NOT_NOW)));
+    }
+    let Some(identity) = handle.client.get_identity(id, &[]).await? else { return Ok(None) };
+    let Some((mark, delete_after)) = running(&identity, handle, context) else { return Ok(None) };
+    let is_as_seen = *mark == *seen && delete_after <= Timestamp::now();
+    let is_handle_current =
+        context.registry.handle(&handle.place).is_some_and(|now| std::ptr::eq(Arc::as_ptr(&now), handle));
+    if !is_as_seen || !is_handle_current {
+        // The settings or the mark have changed meanwhile.
+        return Ok(later(AGAIN));
+    }
+    if is_asked_for(&mark, id, context).await? {
+        return Ok(later(backoff::spread(NOT_NOW)));
+    }
+    client.delete_identity(id).await?;
+    handle.shared.managed.forget(id);
+    publish(handle, &mark, context);
+    Ok(None)
+}
+
+/// The mark of an identity whose grace period this operator is to end, and when that is.
+fn running(identity: &Identity, handle: &Handle, context: &Context) -> Option<(Box<Mark>, Timestamp)> {
+    let Found::Mark(mark) = Mark::read(&identity.metadata_admin) else { return None };
+    let is_ours = mark.owner == handle.settings.owner_name && mark.cluster == context.cluster_id;
+    let delete_after = mark.delete_after.as_ref().filter(|_| is_ours)?.0;
+    Some((mark, delete_after))
 }
 
 /// Whether a resource stands where the mark says, and may ask for this identity: live, because an identity may go on
@@ -233,4 +269,21 @@ fn publish(handle: &Handle, mark: &Mark, context: &Context) {
 
 fn later(after: Duration) -> Option<Timestamp> {
     Timestamp::now().checked_add(after).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use futures::FutureExt;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn whoever_waits_for_an_instance_that_only_observes_ends_with_it_and_goes_on_with_its_settings() {
+        let shared = Shared::default();
+        assert_eq!(reconsidered(&shared).now_or_never(), None, "nothing has happened yet");
+        shared.pending.reconsider();
+        assert_eq!(reconsidered(&shared).now_or_never(), Some(true));
+        shared.stopped.cancel();
+        assert_eq!(reconsidered(&shared).now_or_never(), Some(false));
+    }
 }

@@ -3,6 +3,7 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -31,6 +32,8 @@ const SPREAD: Duration = Duration::from_millis(5);
 #[derive(Clone)]
 pub struct Client {
     inner: Arc<Inner>,
+    /// Set while a request may still go out at once.
+    at_once: Option<Arc<AtomicBool>>,
 }
 
 struct Inner {
@@ -40,6 +43,15 @@ struct Inner {
     authorization: Option<HeaderValue>,
     limiter: Option<DefaultDirectRateLimiter>,
     request_timeout: Duration,
+}
+
+impl Inner {
+    /// Waits for the rate limit.
+    async fn ready(&self) {
+        if let Some(limiter) = &self.limiter {
+            limiter.until_ready_with_jitter(Jitter::up_to(SPREAD)).await;
+        }
+    }
 }
 
 impl fmt::Debug for Client {
@@ -80,7 +92,14 @@ impl Client {
             limiter,
             request_timeout,
         };
-        Ok(Self { inner: Arc::new(inner) })
+        Ok(Self { inner: Arc::new(inner), at_once: None })
+    }
+
+    /// Waits for the rate limit ahead, for whoever may wait for nothing later on: the next request of the client that this
+    /// returns is sent at once, and once, without a repetition. All further ones are as ever.
+    pub async fn at_once(&self) -> Self {
+        self.inner.ready().await;
+        Self { inner: Arc::clone(&self.inner), at_once: Some(Arc::new(AtomicBool::new(true))) }
     }
 
     /// The admin API's base URL.
@@ -138,10 +157,11 @@ impl Client {
 
     /// Like [`Self::answer`], but a redirect is an answer.
     pub(super) async fn answer_or_redirect(&self, call: &Call) -> Result<Answer, Error> {
+        if self.at_once.as_ref().is_some_and(|at_once| at_once.swap(false, Ordering::SeqCst)) {
+            return send(&self.inner.http, call).await;
+        }
         repeat(&call.method, self.inner.request_timeout, || async {
-            if let Some(limiter) = &self.inner.limiter {
-                limiter.until_ready_with_jitter(Jitter::up_to(SPREAD)).await;
-            }
+            self.inner.ready().await;
             send(&self.inner.http, call).await
         })
         .await

@@ -28,6 +28,7 @@ mod fields;
 mod grace;
 mod guilty;
 mod hashing;
+mod last_look;
 mod lifecycle;
 mod links;
 mod missing;

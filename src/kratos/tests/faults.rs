@@ -44,6 +44,21 @@ async fn hanging_up(answer: &'static [u8]) -> (Client, Arc<AtomicUsize>) {
 }
 
 #[tokio::test]
+async fn whoever_has_waited_for_the_rate_limit_ahead_is_served_at_once_and_once() {
+    let server = server(refusal(500, "")).await;
+    let limit = RateLimit { requests_per_second: 2.try_into().unwrap(), burst: 1.try_into().unwrap() };
+    let client = Client::new(ClientConfig { rate_limit: Some(limit), ..config(&server) }).unwrap();
+    let at_once = client.at_once().await;
+    let begun = Instant::now();
+    at_once.delete_identity(ID).await.unwrap_err();
+    assert!(begun.elapsed() < Duration::from_millis(500), "{:?}", begun.elapsed());
+    assert_eq!(requests(&server).await, 1);
+    at_once.delete_identity(ID).await.unwrap_err();
+    assert_eq!(requests(&server).await, 4, "from then on as ever");
+    assert!(begun.elapsed() > Duration::from_secs(1), "within the limit: {:?}", begun.elapsed());
+}
+
+#[tokio::test]
 async fn a_failing_server_is_asked_three_times_for_reads_and_deletions_and_once_for_the_rest() {
     let server = server(refusal(500, "")).await;
     let client = client(&server);
