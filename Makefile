@@ -1,13 +1,13 @@
 # Everything a person or a pipeline does with this repository. `make` alone lists it.
 .DEFAULT_GOAL := help
-.PHONY: help testenv test lint crds demo bench bench-sessions
+.PHONY: help testenv test lint crds demo bench bench-sessions bench-passwords
 
 CARGO ?= cargo
 # With PROFILE=dev the benchmark shows that it works, not how fast the operator is.
 PROFILE ?= release
 
 help: ## list these targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
 testenv: ## build the real etcd, kube-apiserver, kube-controller-manager, kubectl and Kratos that tests and demo run on (once)
 	@tests/components/build.sh
@@ -33,3 +33,6 @@ bench: testenv ## measure the operator beside what its servers do at best (N=100
 bench-sessions: testenv ## the same of session policies (SIZES="10000 50000": how many sessions)
 	$(CARGO) build --locked --profile $(PROFILE) --bin kratos-operator --example bench-sessions
 	@SIZES='$(SIZES)' $(CARGO) run --quiet --locked --profile $(PROFILE) --example bench-sessions
+
+bench-passwords: testenv ## how much longer a change of a password takes with others in flight (AT_ONCE="1 2 3": how many)
+	@AT_ONCE='$(AT_ONCE)' $(CARGO) run --quiet --locked --profile $(PROFILE) --example bench-passwords

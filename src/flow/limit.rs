@@ -27,12 +27,16 @@ impl Limit {
         Self(Mutex::new(State { free: at_once, next_ticket: 0, waiting: Lane::default() }))
     }
 
+    /// Leave to go on, if nobody need wait.
+    pub fn try_acquire(self: &Arc<Self>) -> Option<Permit> {
+        self.state().take().then(|| Permit(Some(Arc::clone(self))))
+    }
+
     /// Waits for its turn among those of this namespace and all others.
     pub async fn acquire(self: &Arc<Self>, namespace: &str) -> Permit {
         let turn = {
             let mut state = self.state();
-            if state.free > 0 {
-                state.free -= 1;
+            if state.take() {
                 return Permit(Some(Arc::clone(self)));
             }
             let (give, turn) = oneshot::channel();
@@ -74,6 +78,15 @@ impl Limit {
 
     fn state(&self) -> MutexGuard<'_, State> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    /// Takes a place that is free. What is given back goes to whoever waits: free is only what nobody waits for.
+    fn take(&mut self) -> bool {
+        let is_free = self.free > 0;
+        self.free -= usize::from(is_free);
+        is_free
     }
 }
 

@@ -5,3 +5,4 @@ pub mod counts;
 pub mod expected;
 pub mod lane;
 pub mod limit;
+pub mod turns;

@@ -17,6 +17,7 @@ use super::plan::{self, Observed, Plan, Step};
 use super::pointer;
 use super::sole;
 use super::status::Seen;
+use super::turn::InTurn;
 use super::watch::Watch;
 use crate::api::{Reason, Verdict};
 use crate::events::Happening;
@@ -35,27 +36,39 @@ pub async fn planned(search: &Search<'_>, desired: &Desired, observed: &mut Obse
     }
 }
 
-/// Makes Kratos agree. A create that meets a conflict leads to the identity that is there, if it is ours. `held`: when the
-/// resource was this operator's for sure.
+/// When what an attempt stands on was so.
+#[derive(Clone, Copy, Debug)]
+pub struct AsOf {
+    /// What was observed had been read.
+    pub read: Instant,
+    /// The resource was this operator's for sure.
+    pub held: Instant,
+}
+
+/// Makes Kratos agree. A create that meets a conflict leads to the identity that is there, if it is ours.
 pub async fn run(
     search: &Search<'_>,
     desired: &Desired,
     observed: Observed,
     plan: Plan,
-    held: Instant,
+    as_of: AsOf,
 ) -> Result<Seen, Halt> {
     let (mut observed, turn) = search.in_turn(observed).await?;
-    let plan = match &turn {
-        Some(_) => planned(search, desired, &mut observed).await?,
-        None => plan,
+    let (plan, as_of) = match &turn {
+        Some(_) => {
+            let as_of = AsOf { read: Instant::now(), ..as_of };
+            (planned(search, desired, &mut observed).await?, as_of)
+        }
+        None => (plan, as_of),
     };
-    match attempt(search, desired, observed, plan, held).await? {
+    match attempt(search, desired, observed, plan, as_of).await? {
         Attempt::Done(seen) => Ok(seen),
         Attempt::Conflict(conflict) => {
             let present = search.after_conflict(conflict).await?;
+            let as_of = AsOf { read: Instant::now(), ..as_of };
             let mut observed = Observed::Present(Box::new(present));
             let plan = planned(search, desired, &mut observed).await?;
-            match attempt(search, desired, observed, plan, held).await? {
+            match attempt(search, desired, observed, plan, as_of).await? {
                 Attempt::Done(seen) => Ok(seen),
                 Attempt::Conflict(_) => Err(Halt::Refused(plan::conflict(None))),
             }
@@ -74,17 +87,18 @@ async fn attempt(
     desired: &Desired,
     observed: Observed,
     plan: Plan,
-    held: Instant,
+    as_of: AsOf,
 ) -> Result<Attempt, Halt> {
     let (inputs, context) = (search.inputs, search.context);
+    let InTurn { observed, plan, permit: _permit } = search.turn(desired, (observed, plan), as_of.read).await?;
     let began = Instant::now();
     let drift = drift(search, desired, &observed, &plan);
     // What kept the last one from being answered may do so again.
     let is_again = search.remembered.unanswered_create.is_some();
     let travel = if is_again { Travel::Alone } else { Travel::Together };
-    let _turn = inputs.turn(&plan.steps).await?;
     let applying = apply::apply(inputs, &context.client, &plan.steps, travel);
-    let applied = if plan.creates() { sole::in_time((inputs, held), applying, context).await? } else { applying.await };
+    let applied =
+        if plan.creates() { sole::in_time((inputs, as_of.held), applying, context).await? } else { applying.await };
     let applied = match applied {
         Ok(applied) => applied,
         Err(ApplyError::Create { error, at }) if error.class() == Class::Conflict => {

@@ -11,11 +11,9 @@ use kube::{Api, Resource, ResourceExt};
 use super::admission;
 use super::claim::Claimant;
 use super::failure::{self, Halt, Sent};
-use super::plan::Step;
 use crate::api::identity::{InstanceRef, KratosIdentity};
 use crate::api::{Reason, Verdict};
 use crate::context::Context;
-use crate::flow::limit::Permit;
 use crate::instance::{Entry, Handle, consent, protect, references};
 use crate::kratos::Error;
 use crate::place::Place;
@@ -30,17 +28,6 @@ impl Inputs {
     /// Nothing is sent to an instance that is down.
     pub fn ensure_open(&self) -> Result<(), Halt> {
         if self.instance.shared.gate.is_open() { Ok(()) } else { Err(Halt::Waiting(failure::unavailable())) }
-    }
-
-    /// Waits for its turn to change or delete something. Creates have turns of their own, in batches.
-    pub async fn turn(&self, steps: &[Step]) -> Result<Option<Permit>, Halt> {
-        if steps.is_empty() || steps.iter().any(|step| matches!(step, Step::Create(_))) {
-            return Ok(None);
-        }
-        let permit = self.instance.writes.acquire(&self.claimant.namespace).await;
-        // Those that had their turn before may have found it down.
-        self.ensure_open()?;
-        Ok(Some(permit))
     }
 
     /// Nothing is made or deleted where so many identities are missing that it may be the wrong Kratos.

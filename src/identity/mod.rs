@@ -39,6 +39,7 @@ pub mod secrets;
 pub mod sole;
 pub mod status;
 pub mod traits_from;
+mod turn;
 pub mod unreadable;
 pub mod urgency;
 pub mod validity;

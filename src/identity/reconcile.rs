@@ -8,6 +8,7 @@ use serde_json::Value;
 
 use super::adoption::Target;
 use super::desired::{self, Desired, Handling};
+use super::enforce::AsOf;
 use super::failure::{self, Halt, Sent};
 use super::inputs::{self, Inputs};
 use super::observe::Search;
@@ -17,7 +18,7 @@ use super::status::{self, Outcome, RecoverySeen, Seen};
 use super::validity::Phase;
 use super::watch::Watch;
 use super::{
-    absent, addresses, admission, enforce, lock_out, read_secrets, recover, recovery, release, sole, unreadable,
+    absent, addresses, admission, enforce, lock_out, read_secrets, recover, recovery, release, sole, turn, unreadable,
 };
 use crate::api::identity::KratosIdentity;
 use crate::api::instance::Mode;
@@ -46,6 +47,9 @@ pub async fn reconcile(object: Arc<IdentityObject>, context: Arc<Context>) -> Re
     }
     course.boundary = desired::phase(&resource.spec, Timestamp::now()).and_then(Phase::boundary);
     let result = look(resource, handling, &context).await;
+    if !matches!(result, Err(Halt::Waiting(_))) {
+        turn::leave(resource, &context);
+    }
     if let Err(halt) = &result {
         course.lapse = lock_out::after(halt, resource, &handling, &context).await.or(course.lapse);
     }
@@ -69,6 +73,7 @@ async fn look(resource: &KratosIdentity, handling: Handling, context: &Context) 
     }
     admission::ensure_desired(&search, &desired).await?;
     let mut observed = search.run().await?;
+    let read = Instant::now();
     if let (Observed::Absent, Some(verdict)) = (&observed, &desired.lacks) {
         return Err(verdict.clone().into());
     }
@@ -86,7 +91,7 @@ async fn look(resource: &KratosIdentity, handling: Handling, context: &Context) 
         let expected = plan.creates().then(|| inputs.instance.batcher.expect(&inputs.claimant.namespace));
         hold(resource, &inputs, &plan, context).await?;
         drop(expected);
-        let seen = enforce::run(&search, &desired, observed, plan, held).await?;
+        let seen = enforce::run(&search, &desired, observed, plan, AsOf { read, held }).await?;
         recover::run(&search, &desired, seen, secret).await?
     };
     Ok(Outcome { verdict: done(only_looks, &desired), instance: Some(inputs::reference(&place)), seen, recovery })

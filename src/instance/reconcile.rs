@@ -10,7 +10,7 @@ use kube::{Api, Resource};
 
 use super::connect::{self, Credentials, ReadError};
 use super::counts::Resynced;
-use super::handle::{Handle, NOBODY, Shared};
+use super::handle::{self, Handle, NOBODY, Shared};
 use super::registry::Entry;
 use super::rules::{self, Rules};
 use super::settings::{self, Settings};
@@ -157,17 +157,19 @@ async fn connect(
     {
         return Ok(Ok((Arc::clone(handle), false)));
     }
+    // What was seen of another address says nothing about this one.
+    let kept = before.clone().filter(|handle| handle.settings.connection.admin_url == settings.connection.admin_url);
+    let hashing = kept.as_ref().map(|handle| Arc::clone(&handle.hashing));
+    let hashing = hashing.unwrap_or_else(|| handle::hashing(context.pokes.clone()));
     let (client, batcher, reader) = match &before {
         Some(handle) if is_same_server(handle) => {
             (handle.client.clone(), handle.batcher.clone(), handle.reader.clone())
         }
         _ => match connect::client(&settings, &credentials) {
-            Ok(client) => (client.clone(), Batcher::new(client.clone()), Reader::new(client)),
+            Ok(client) => (client.clone(), Batcher::new(client.clone(), hashing.limit()), Reader::new(client)),
             Err(verdict) => return Ok(Err(verdict)),
         },
     };
-    // What was seen of another address says nothing about this one.
-    let kept = before.clone().filter(|handle| handle.settings.connection.admin_url == settings.connection.admin_url);
     let rules = match &before {
         Some(handle) if handle.settings.rules == settings.rules => Arc::clone(&handle.rules),
         _ => parse_rules(&settings).await,
@@ -183,6 +185,7 @@ async fn connect(
         batcher,
         reader,
         writes,
+        hashing,
         rules,
         is_deleting,
         shared,

@@ -6,6 +6,7 @@ pub(super) mod packing;
 mod settling;
 pub(super) mod sifting;
 
+use std::sync::Arc;
 use std::time::Instant;
 
 use futures::stream::{FuturesUnordered, StreamExt};
@@ -18,6 +19,7 @@ use super::error::{Error, Kind};
 use super::types::{CreateIdentity, Identity, PasswordImport};
 use crate::flow::counts::Counts;
 use crate::flow::expected::{Expectation, Expected};
+use crate::flow::limit::Limit;
 
 const OPERATION: &str = "create_identity";
 
@@ -44,11 +46,12 @@ struct Request {
 }
 
 impl Batcher {
-    /// Begins to collect. It ends when the last clone is gone and everything is answered.
-    pub fn new(client: Client) -> Self {
+    /// Begins to collect. It ends when the last clone is gone and everything is answered. `hashing`: how many requests that
+    /// have passwords hashed may be under way, these and others.
+    pub fn new(client: Client, hashing: Arc<Limit>) -> Self {
         let (requests, receiver) = mpsc::unbounded_channel();
         let expected = Expectation::default();
-        tokio::spawn(run(client, receiver, expected.watch()));
+        tokio::spawn(run((client, hashing), receiver, expected.watch()));
         Self { requests, expected }
     }
 
@@ -75,7 +78,7 @@ struct Queues([Queue<Parcel>; 3]);
 impl Queues {
     fn add(&mut self, Request { parcel, travel, group }: Request) {
         let bytes = size(&parcel.create);
-        let is_hashed = matches!(parcel.create.credentials.password, Some(PasswordImport::Cleartext(_)));
+        let is_hashed = is_hashed(&parcel.create);
         let [together, hashing, alone] = &mut self.0;
         let queue = match travel {
             Travel::Together if bytes > LARGE => alone,
@@ -101,7 +104,11 @@ impl Queues {
     }
 }
 
-async fn run(client: Client, mut requests: mpsc::UnboundedReceiver<Request>, mut expected: watch::Receiver<Counts>) {
+async fn run(
+    (client, hashing): (Client, Arc<Limit>),
+    mut requests: mpsc::UnboundedReceiver<Request>,
+    mut expected: watch::Receiver<Counts>,
+) {
     let timeout = client.request_timeout();
     let mut queues = Queues([TOGETHER, HASHING, ALONE].map(|terms| Queue::new(terms, timeout)));
     let mut in_flight = FuturesUnordered::new();
@@ -114,8 +121,13 @@ async fn run(client: Client, mut requests: mpsc::UnboundedReceiver<Request>, mut
         let (due, are_expected) = {
             let expected = expected.borrow_and_update();
             while let Some((number, (parcels, trip))) = queues.take(&expected) {
-                let client = &client;
-                in_flight.push(async move { (number, trip, settle(client, parcels).await) });
+                let (client, hashing) = (&client, &hashing);
+                in_flight.push(async move {
+                    let is_hashed = parcels.iter().any(|parcel| is_hashed(&parcel.create));
+                    // The batches are one among the namespaces that want passwords hashed.
+                    let _permit = if is_hashed { Some(hashing.acquire("").await) } else { None };
+                    (number, trip, settle(client, parcels).await)
+                });
             }
             let due = queues.0.iter().filter_map(|queue| queue.due(&expected)).min();
             (due, !expected.is_empty())
@@ -139,6 +151,11 @@ async fn run(client: Client, mut requests: mpsc::UnboundedReceiver<Request>, mut
             Ok(_) = expected.wait_for(Counts::is_empty), if due.is_some() && are_expected => {}
         }
     }
+}
+
+/// Whether the server has a password to hash, which it takes long over.
+fn is_hashed(create: &CreateIdentity) -> bool {
+    matches!(create.credentials.password, Some(PasswordImport::Cleartext(_)))
 }
 
 async fn wait_until(due: Option<Instant>) {

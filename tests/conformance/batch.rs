@@ -130,11 +130,14 @@ async fn an_empty_batch_is_answered_emptily() {
 #[tokio::test]
 async fn a_thousand_that_arrive_together_travel_in_batches_of_fifty_and_more_and_are_read_back_as_they_were_sent() {
     use crate::testenv::proxy::Proxy;
+    use kratos_operator::flow::limit::Limit;
     use kratos_operator::kratos::{Batcher, Client, ClientConfig, Travel};
+    use std::sync::Arc;
     const COUNT: usize = 1000;
     let (kratos, client) = kratos().await;
     let proxy = Proxy::before_kratos(kratos.admin_url().as_str()).unwrap();
-    let batcher = Batcher::new(Client::new(ClientConfig::new(proxy.url().parse().unwrap())).unwrap());
+    let client_through_it = Client::new(ClientConfig::new(proxy.url().parse().unwrap())).unwrap();
+    let batcher = Batcher::new(client_through_it, Arc::new(Limit::new(2)));
     let creates: Vec<_> = (0..COUNT)
         .map(|number| CreateIdentity {
             metadata_admin: Some(json!({"mark": number})),

@@ -1,8 +1,10 @@
 //! Creates in company before the real server: a few that can't be, among many that can.
 
 use std::collections::HashSet;
+use std::sync::Arc;
 
 use futures::future::join_all;
+use kratos_operator::flow::limit::Limit;
 use kratos_operator::kratos::{
     Batcher, Client, CreateIdentity, CredentialImport, Error, Identity, IdentityFilter, PasswordImport, Secret, Travel,
 };
@@ -57,7 +59,7 @@ async fn each_that_the_server_refuses_is_told_what_it_would_have_been_told_alone
     // Of its own: what hundreds take, others would wait for.
     let kratos = Kratos::start(Options::default()).await.unwrap();
     let client = kratos.client();
-    let batcher = Batcher::new(client.clone());
+    let batcher = Batcher::new(client.clone(), Arc::new(Limit::new(2)));
     // So many of six mebibytes would take as much of this test's memory.
     let guilty = if kind == "size" { guilty.min(3) } else { guilty };
     let every = COUNT / guilty;
@@ -88,7 +90,7 @@ async fn of_those_with_the_same_identifier_one_is_made_and_all_others_with_it(#[
     // Of its own: what hundreds take, others would wait for.
     let kratos = Kratos::start(Options::default()).await.unwrap();
     let client = kratos.client();
-    let batcher = Batcher::new(client.clone());
+    let batcher = Batcher::new(client.clone(), Arc::new(Limit::new(2)));
     let (mark, shared) = (email("mark"), email("twin"));
     let every = COUNT / twins;
     let is_twin = |number: usize| number.is_multiple_of(every);

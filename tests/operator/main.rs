@@ -43,6 +43,7 @@ mod recovery;
 mod refusals;
 mod restarts;
 mod resyncs;
+mod rotations;
 mod rules;
 mod second_factors;
 mod session_action;

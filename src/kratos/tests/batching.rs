@@ -1,5 +1,6 @@
 //! The batcher before scripted servers: who gets which answer, and what is sent.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures::future::{join, join_all};
@@ -9,6 +10,7 @@ use wiremock::{Mock, MockServer, Request, ResponseTemplate};
 
 use super::super::{Batcher, Class, CreateIdentity, Error, Identity, Travel};
 use super::client;
+use crate::flow::limit::Limit;
 
 fn create(name: &str) -> CreateIdentity {
     CreateIdentity {
@@ -31,7 +33,7 @@ async fn sent(server: &MockServer) -> Vec<String> {
 
 /// Each knows that the others are coming.
 async fn together(server: &MockServer, names: &[&str]) -> Vec<Result<Identity, Error>> {
-    let batcher = Batcher::new(client(server));
+    let batcher = Batcher::new(client(server), Arc::new(Limit::new(2)));
     let expected = batcher.expect("team");
     let all = join_all(names.iter().map(async |name| batcher.create(&create(name), Travel::Together, "team").await));
     join(all, async { drop(expected) }).await.0
@@ -132,7 +134,7 @@ async fn a_server_that_wants_to_be_left_alone_is() {
 #[tokio::test]
 async fn one_who_travels_alone_or_is_large_goes_by_itself() {
     let server = server(|items| outcomes(items, |name| json!({"action": "create", "identity": name}))).await;
-    let batcher = Batcher::new(client(&server));
+    let batcher = Batcher::new(client(&server), Arc::new(Limit::new(2)));
     let large = CreateIdentity { metadata_public: Some(json!("x".repeat(200_000))), ..create("large") };
     let creates = [(create("a"), Travel::Together), (create("b"), Travel::Alone), (large, Travel::Together)];
     let answers =
@@ -147,7 +149,7 @@ async fn who_does_not_wait_any_more_takes_nothing_from_the_others() {
         outcomes(items, |name| json!({"action": "create", "identity": name})).set_delay(Duration::from_millis(50))
     })
     .await;
-    let batcher = Batcher::new(client(&server));
+    let batcher = Batcher::new(client(&server), Arc::new(Limit::new(2)));
     let ask = |name: &'static str| {
         let batcher = batcher.clone();
         tokio::spawn(async move { batcher.create(&create(name), Travel::Together, "team").await })

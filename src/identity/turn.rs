@@ -1,0 +1,125 @@
+//! Turns at writing: how many may change identities at once, and that what a PUT carries was read in its turn. Writes
+//! nothing itself.
+//!
+//! A PUT replaces an identity as a whole. What its user changes between the read and the PUT would be undone, so that one
+//! permit spans read, merge and PUT. Where a password has to be hashed the server takes long over it, and whatever changes
+//! meanwhile the server itself overwrites: few of those are in flight, and whoever's turn it isn't gives its worker back and
+//! is called.
+
+use std::time::{Duration, Instant};
+
+use super::desired::Desired;
+use super::enforce;
+use super::failure::Halt;
+use super::inputs::{self, Inputs};
+use super::observe::Search;
+use super::plan::{Observed, Plan, Step};
+use crate::api::{KratosIdentity, Reason, Verdict};
+use crate::context::Context;
+use crate::flow::limit::Permit;
+use crate::kratos::PasswordImport;
+use crate::place::Place;
+
+/// How old a read may be that a PUT is made of.
+const FRESH: Duration = Duration::from_millis(250);
+
+/// What there is in the turn, and the turn. `None`: nothing is changed, or creates have turns of their own, in batches.
+pub(super) struct InTurn {
+    pub observed: Observed,
+    pub plan: Plan,
+    pub permit: Option<Permit>,
+}
+
+impl Inputs {
+    /// Waits for its turn to change or delete something. Creates have turns of their own, in batches.
+    pub async fn turn(&self, steps: &[Step]) -> Result<Option<Permit>, Halt> {
+        if steps.is_empty() || steps.iter().any(|step| matches!(step, Step::Create(_))) {
+            return Ok(None);
+        }
+        self.writing_turn().await.map(|(permit, _)| Some(permit))
+    }
+
+    /// Its turn to write, and whether it had to wait for it.
+    async fn writing_turn(&self) -> Result<(Permit, bool), Halt> {
+        if let Some(permit) = self.instance.writes.try_acquire() {
+            return Ok((permit, false));
+        }
+        let permit = self.instance.writes.acquire(&self.claimant.namespace).await;
+        // Those that had their turn before may have found it down.
+        self.ensure_open()?;
+        Ok((permit, true))
+    }
+
+    /// Its turn to have a password hashed, if it is that.
+    fn hashing_turn(&self) -> Result<Permit, Halt> {
+        let place = Place::new(self.claimant.namespace.as_str(), self.claimant.name.as_str());
+        self.instance.hashing.take(&place, &place.namespace).ok_or_else(|| {
+            let what = "waits for its turn to have the password hashed, of which Kratos is asked for few at a time";
+            Halt::Waiting(Verdict::new(Reason::Progressing, what))
+        })
+    }
+}
+
+impl Search<'_> {
+    /// The turn to carry a plan out. Where it makes a PUT, and what was read (at `read_at`) is older than the turn, or than a
+    /// moment, it is read and planned anew.
+    pub(super) async fn turn(
+        &self,
+        desired: &Desired,
+        (observed, plan): (Observed, Plan),
+        read_at: Instant,
+    ) -> Result<InTurn, Halt> {
+        if !replaces(&plan.steps) {
+            let permit = self.inputs.turn(&plan.steps).await?;
+            return Ok(InTurn { observed, plan, permit });
+        }
+        let (permit, has_waited) = if has_hashed(&plan.steps) {
+            (self.inputs.hashing_turn()?, false)
+        } else {
+            self.inputs.writing_turn().await?
+        };
+        let permit = Some(permit);
+        if !has_waited && read_at.elapsed() <= FRESH {
+            return Ok(InTurn { observed, plan, permit });
+        }
+        let mut again = self.run().await?;
+        let (Observed::Present(before), Observed::Present(now)) = (&observed, &mut again) else { return Err(moved()) };
+        if before.identity.id != now.identity.id {
+            return Err(moved());
+        }
+        now.has_sessions = before.has_sessions;
+        let planned = enforce::planned(self, desired, &mut again).await?;
+        if has_hashed(&planned.steps) && !has_hashed(&plan.steps) {
+            return Err(moved());
+        }
+        Ok(InTurn { observed: again, plan: planned, permit })
+    }
+}
+
+/// After a look that doesn't wait for a turn (any more): its place among those that do goes to the next.
+pub(super) fn leave(resource: &KratosIdentity, context: &Context) {
+    let handle = inputs::instance_place(resource, context).ok().and_then(|place| context.registry.handle(&place));
+    if let Some(handle) = handle {
+        handle.hashing.leave(&Place::of(resource));
+    }
+}
+
+fn moved() -> Halt {
+    let verdict =
+        Verdict::new(Reason::Progressing, "the identity changed while it was looked at; it is looked at again");
+    Halt::Retry { verdict, after: None }
+}
+
+/// Whether something is written that carries what isn't the manifest's as well.
+fn replaces(steps: &[Step]) -> bool {
+    steps.iter().any(|step| matches!(step, Step::Update { .. }))
+}
+
+/// Whether a password is sent that the server has to hash.
+fn has_hashed(steps: &[Step]) -> bool {
+    let is_hashed = |step: &Step| match step {
+        Step::Update { id: _, update } => matches!(update.credentials.password, Some(PasswordImport::Cleartext(_))),
+        _ => false,
+    };
+    steps.iter().any(is_hashed)
+}
