@@ -4,7 +4,7 @@
 
 use serde_json::Value;
 
-use super::schema;
+use super::schema::{self, shape::Shape};
 use crate::api::{Reason, Verdict};
 use crate::kratos::{Identity, PatchOperation, VerifiedAddressImport};
 
@@ -21,8 +21,8 @@ pub fn named(addresses: &[String]) -> Vec<VerifiedAddressImport> {
 }
 
 /// Finds each address among those that the schema lets be verified. `InvalidSpec` for one that isn't there.
-pub fn resolve(addresses: &mut [VerifiedAddressImport], schema: &Value, traits: &Value) -> Result<(), Verdict> {
-    let known = if addresses.is_empty() { Vec::new() } else { schema::verifiable_addresses(schema, traits) };
+pub fn resolve(addresses: &mut [VerifiedAddressImport], shape: &Shape, traits: &Value) -> Result<(), Verdict> {
+    let known = if addresses.is_empty() { Vec::new() } else { schema::verifiable_addresses(shape, traits) };
     for (position, address) in addresses.iter_mut().enumerate() {
         let Some((_, via)) = known.iter().find(|(value, _)| *value == address.value) else {
             let message = format!(

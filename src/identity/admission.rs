@@ -1,5 +1,7 @@
 //! Asks the instance's rules about identities of resources outside its namespace. Off the runtime, without a request.
 
+use std::sync::Arc;
+
 use k8s_openapi::jiff::Timestamp;
 use serde_json::json;
 
@@ -9,6 +11,7 @@ use super::failure::Halt;
 use super::inputs;
 use super::observe::Search;
 use super::plan::{self, Observed, Plan};
+use super::schema::shape::Shape;
 use crate::api::{Reason, Verdict};
 use crate::instance::rules::Facts;
 
@@ -26,7 +29,7 @@ pub async fn ensure_desired(search: &Search<'_>, desired: &Desired) -> Result<()
         return Err(Halt::Refused(Verdict::new(Reason::NotPermitted, message)));
     }
     let plan = plan::plan(&search.inputs.claimant, desired, &Observed::Absent, Timestamp::now());
-    match facts::merged(None, &plan, &paths(search, None)) {
+    match facts::merged(None, &plan, &shapes(search, None)) {
         Some(view) => ask(search, view, false).await,
         None => Ok(()),
     }
@@ -39,9 +42,9 @@ pub async fn ensure(search: &Search<'_>, observed: &Observed, plan: &Plan) -> Re
         return Ok(());
     }
     let adopts = facts::adopts(&search.inputs.claimant, present);
-    let paths = paths(search, Some(&present.identity.schema_id));
-    let before = facts::observed(&present.identity, &paths);
-    let after = facts::merged(Some(&before), plan, &paths).filter(|after| *after != before);
+    let shapes = shapes(search, Some(&present.identity.schema_id));
+    let before = facts::observed(&present.identity, &shapes);
+    let after = facts::merged(Some(&before), plan, &shapes).filter(|after| *after != before);
     ask(search, before, adopts).await?;
     match after {
         Some(after) => ask(search, after, adopts).await,
@@ -55,11 +58,11 @@ fn are_bound(search: &Search<'_>) -> bool {
     !inputs.claimant.beside_instance && !matches!(&*inputs.instance.rules, Ok(rules) if rules.is_empty())
 }
 
-/// Where login identifiers are, by the manifest's schema and by that which the identity has.
-fn paths(search: &Search<'_>, schema_id: Option<&str>) -> Vec<String> {
+/// What the manifest's schema says of traits, and that which the identity has.
+fn shapes(search: &Search<'_>, schema_id: Option<&str>) -> Vec<Arc<Shape>> {
     let theirs = schema_id.and_then(|id| search.inputs.instance.shared.schemas.known(id));
     let schemas = search.schema.iter().chain(&theirs);
-    schemas.flat_map(|schema| schema.identifier_paths.iter().cloned()).collect()
+    schemas.map(|schema| Arc::clone(&schema.shape)).collect()
 }
 
 async fn ask(search: &Search<'_>, view: View, adopts: bool) -> Result<(), Halt> {

@@ -3,10 +3,13 @@
 //! No credential's content and no mark of ours gets in. `credentials` holds the links to providers, as lists of
 //! `{provider, subject}`; lists and metadata are there even where they are empty.
 
+use std::sync::Arc;
+
 use serde_json::{Map, Value, json};
 
 use super::claim::{Claim, Claimant};
 use super::plan::{Plan, Present, Step};
+use super::schema::shape::Shape;
 use super::{pointer, schema};
 use crate::api::GROUP;
 use crate::kratos::{CreateIdentity, Identity, PatchOperation, UpdateIdentity, VerifiedAddressImport};
@@ -25,8 +28,8 @@ pub fn adopts(claimant: &Claimant, present: &Present) -> bool {
     present.is_adoption() || (!is_marked && present.mark.is_none())
 }
 
-/// An identity that is there. `paths`: where its schema has login identifiers.
-pub fn observed(identity: &Identity, paths: &[String]) -> View {
+/// An identity that is there. `shapes`: what its schema, or each of several, says of traits.
+pub fn observed(identity: &Identity, shapes: &[Arc<Shape>]) -> View {
     let links = |kind: &str| {
         let identifiers = identity.credentials.get(kind).into_iter().flat_map(|credential| &credential.identifiers);
         let links = identifiers.filter_map(|identifier| identifier.split_once(':'));
@@ -42,7 +45,7 @@ pub fn observed(identity: &Identity, paths: &[String]) -> View {
         "external_id": identity.external_id, "organization_id": identity.organization_id,
         "verifiable_addresses": addresses, "credentials": {"oidc": links("oidc"), "saml": links("saml")},
     });
-    finish(view, stored(identity), paths)
+    finish(view, stored(identity), shapes)
 }
 
 /// The login identifiers that Kratos keeps, but for those that tell no person apart: links, and keys that are filed
@@ -54,10 +57,10 @@ fn stored(identity: &Identity) -> Vec<String> {
     identifiers.filter(|identifier| **identifier != identity.id).cloned().collect()
 }
 
-/// How many login identifiers Kratos keeps although they left the traits: people still log in with them. `paths`: where
-/// the identity's schema has login identifiers.
-pub fn stale_identifiers(identity: &Identity, paths: &[String]) -> usize {
-    let current = schema::identifiers(paths, &identity.traits);
+/// How many login identifiers Kratos keeps although they left the traits: people still log in with them. `shapes`:
+/// what its schema says of traits.
+pub fn stale_identifiers(identity: &Identity, shapes: &[Arc<Shape>]) -> usize {
+    let current = schema::identifiers(shapes, &identity.traits);
     let mut stale = stored(identity);
     stale.retain(|identifier| !current.contains(identifier));
     stale.sort_unstable();
@@ -66,7 +69,7 @@ pub fn stale_identifiers(identity: &Identity, paths: &[String]) -> usize {
 }
 
 /// An identity as it would be created.
-pub fn created(create: &CreateIdentity, paths: &[String]) -> View {
+pub fn created(create: &CreateIdentity, shapes: &[Arc<Shape>]) -> View {
     let addresses: Vec<_> = create.verifiable_addresses.iter().map(shown).collect();
     let view = json!({
         "id": "", "schema_id": create.schema_id, "state": create.state.unwrap_or_default().as_str(),
@@ -74,7 +77,7 @@ pub fn created(create: &CreateIdentity, paths: &[String]) -> View {
         "external_id": create.external_id, "organization_id": create.organization_id,
         "verifiable_addresses": addresses, "credentials": {"oidc": create.credentials.oidc, "saml": create.credentials.saml},
     });
-    finish(view, Vec::new(), paths)
+    finish(view, Vec::new(), shapes)
 }
 
 fn shown(address: &VerifiedAddressImport) -> Value {
@@ -82,11 +85,11 @@ fn shown(address: &VerifiedAddressImport) -> Value {
 }
 
 /// The identity as a plan leaves it. `before`: as it is, if it is there.
-pub fn merged(before: Option<&View>, plan: &Plan, paths: &[String]) -> Option<View> {
+pub fn merged(before: Option<&View>, plan: &Plan, shapes: &[Arc<Shape>]) -> Option<View> {
     let mut view = before.cloned();
     for step in &plan.steps {
         match step {
-            Step::Create(create) => view = Some(created(create, paths)),
+            Step::Create(create) => view = Some(created(create, shapes)),
             Step::Patch { id: _, operations } => {
                 if let Some(view) = &mut view {
                     for operation in operations {
@@ -123,7 +126,7 @@ pub fn merged(before: Option<&View>, plan: &Plan, paths: &[String]) -> Option<Vi
         }
     }
     // What Kratos keeps on the credentials stays there, the new ones come in addition.
-    view.map(|view| finish(view.identity, view.identifiers, paths))
+    view.map(|view| finish(view.identity, view.identifiers, shapes))
 }
 
 /// What a PUT leaves: all but what it doesn't carry. Links are appended.
@@ -145,7 +148,7 @@ fn replace(update: &UpdateIdentity, identity: &mut Value) {
 }
 
 /// The shape that rules can rely on.
-fn finish(mut identity: Value, mut identifiers: Vec<String>, paths: &[String]) -> View {
+fn finish(mut identity: Value, mut identifiers: Vec<String>, shapes: &[Arc<Shape>]) -> View {
     if let Some(members) = identity.as_object_mut() {
         for key in ["metadata_public", "metadata_admin"] {
             if members.get(key).is_none_or(Value::is_null) {
@@ -161,7 +164,7 @@ fn finish(mut identity: Value, mut identifiers: Vec<String>, paths: &[String]) -
             }
         }
     }
-    identifiers.extend(schema::identifiers(paths, &identity["traits"]));
+    identifiers.extend(schema::identifiers(shapes, &identity["traits"]));
     identifiers.sort_unstable();
     identifiers.dedup();
     View { identity, identifiers }

@@ -177,7 +177,7 @@ impl Search<'_> {
         let theirs = schemas.get(&self.inputs.instance.client, &identity.schema_id).await;
         // Without its schema nobody can say whose it is.
         let Some(theirs) = theirs.map_err(|error| self.halt(&error))? else { return Ok(false) };
-        let identifiers = schema::identifiers(&theirs.identifier_paths, &identity.traits);
+        let identifiers = schema::identifiers(std::slice::from_ref(&theirs.shape), &identity.traits);
         Ok(is_same_person(&identifiers, theirs.may_have_identifiers, &self.identifiers()))
     }
 
@@ -185,13 +185,13 @@ impl Search<'_> {
     pub fn stale_identifiers(&self, identity: &Identity) -> usize {
         // Where the schema may have identifiers in places that aren't followed nobody can say which are stale.
         let schema = self.schema.as_ref().filter(|schema| !schema.hides_identifiers);
-        schema.map_or(0, |schema| facts::stale_identifiers(identity, &schema.identifier_paths))
+        schema.map_or(0, |schema| facts::stale_identifiers(identity, std::slice::from_ref(&schema.shape)))
     }
 
     /// The login identifiers of the manifest.
     pub fn identifiers(&self) -> Vec<String> {
-        let paths = self.schema.as_ref().map_or(&[][..], |schema| &schema.identifier_paths);
-        schema::identifiers(paths, self.traits)
+        let shape = self.schema.as_ref().map(|schema| Arc::clone(&schema.shape));
+        schema::identifiers(shape.as_slice(), self.traits)
     }
 
     /// Proves that there is no identity of this resource, or finds it.

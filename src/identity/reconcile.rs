@@ -69,7 +69,7 @@ async fn look(resource: &KratosIdentity, handling: Handling, context: &Context) 
     let adoption = adoption.as_ref();
     let search = search(resource, &inputs, (&desired.schema_id, &traits, adoption), only_looks, context).await?;
     if let Some(schema) = &search.schema {
-        addresses::resolve(&mut desired.verified_addresses, &schema.document, &traits)?;
+        addresses::resolve(&mut desired.verified_addresses, &schema.shape, &traits)?;
     }
     admission::ensure_desired(&search, &desired).await?;
     let mut observed = search.run().await?;

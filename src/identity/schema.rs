@@ -2,32 +2,18 @@
 //!
 //! Kratos stays the judge: nothing is refused here. Violations are named by place and keyword, never by value.
 
+pub mod shape;
+
+use std::sync::Arc;
+
 use serde_json::Value;
 
-use super::pointer;
+use self::shape::Shape;
 
 /// How many violations a message names.
 const SHOWN: usize = 5;
-/// How deep a schema is followed.
-const DEPTH: usize = 16;
 
-/// The JSON pointers, within the traits, of the properties that a schema declares as login identifiers
-/// (`ory.sh/kratos` → `credentials` → any type → `identifier: true`).
-pub fn identifier_paths(schema: &Value) -> Vec<String> {
-    let mut found = Vec::new();
-    if let Some(traits) = schema.pointer("/properties/traits") {
-        walk(schema, traits, "", 0, &mut |part, path| {
-            if part.pointer("/ory.sh~1kratos/credentials").is_some_and(declares_identifiers) {
-                found.push(path.to_owned());
-            }
-        });
-    }
-    found.sort_unstable();
-    found.dedup();
-    found
-}
-
-/// Whether a schema may declare login identifiers, in places that [`identifier_paths`] finds or doesn't: a condition,
+/// Whether a schema may declare login identifiers, in places that [`identifiers`] finds or doesn't: a condition,
 /// a pattern, another document. Where it may, identities of one name are told apart by them.
 pub fn may_have_identifiers(schema: &Value) -> bool {
     match schema {
@@ -42,7 +28,7 @@ pub fn may_have_identifiers(schema: &Value) -> bool {
     }
 }
 
-/// Whether a schema may declare login identifiers where [`identifier_paths`] doesn't follow: a condition, a pattern,
+/// Whether a schema may declare login identifiers where [`identifiers`] doesn't follow: a condition, a pattern,
 /// another document.
 pub fn hides_identifiers(schema: &Value) -> bool {
     let any = |value: &Value| match value {
@@ -65,42 +51,22 @@ pub fn hides_identifiers(schema: &Value) -> bool {
     })
 }
 
-/// Shows `visit` each part of a schema with the pointer, within the traits, that it speaks of.
-fn walk(root: &Value, schema: &Value, path: &str, depth: usize, visit: &mut dyn FnMut(&Value, &str)) {
-    // A schema may refer to itself, or be absurdly deep.
-    if depth > DEPTH {
-        return;
-    }
-    if let Some(local) = schema.get("$ref").and_then(Value::as_str).and_then(|to| to.strip_prefix('#'))
-        && let Some(target) = root.pointer(local)
-    {
-        walk(root, target, path, depth + 1, visit);
-    }
-    visit(schema, path);
-    for keyword in ["allOf", "anyOf", "oneOf"] {
-        let branches = schema.get(keyword).and_then(Value::as_array);
-        branches.into_iter().flatten().for_each(|branch| walk(root, branch, path, depth + 1, visit));
-    }
-    if let Some(items) = schema.get("items") {
-        walk(root, items, &format!("{path}/*"), depth + 1, visit);
-    }
-    let properties = schema.get("properties").and_then(Value::as_object);
-    for (key, property) in properties.into_iter().flatten() {
-        walk(root, property, &pointer::join(path, key), depth + 1, visit);
-    }
-}
-
 /// Whether any kind of credential takes the value as what people log in with.
 fn declares_identifiers(credentials: &Value) -> bool {
     let is_identifier = |kind: &Value| kind.get("identifier").and_then(Value::as_bool).unwrap_or(false);
     credentials.as_object().is_some_and(|kinds| kinds.values().any(is_identifier))
 }
 
-/// The login identifiers that traits hold, as Kratos normalises them: trimmed and lower-cased, each once.
-pub fn identifiers(paths: &[String], traits: &Value) -> Vec<String> {
+/// The login identifiers that traits hold by these schemas (`ory.sh/kratos` → `credentials` → any type →
+/// `identifier: true`), as Kratos normalises them: trimmed and lower-cased, each once.
+pub fn identifiers(shapes: &[Arc<Shape>], traits: &Value) -> Vec<String> {
     let mut found = Vec::new();
-    for path in paths {
-        collect(&pointer::split(path), traits, &mut found);
+    for shape in shapes {
+        shape.visit(traits, &mut |extension, value| {
+            if extension.get("credentials").is_some_and(declares_identifiers) {
+                found.extend(normalised(value));
+            }
+        });
     }
     found.sort_unstable();
     found.dedup();
@@ -109,35 +75,19 @@ pub fn identifiers(paths: &[String], traits: &Value) -> Vec<String> {
 
 /// The addresses that traits hold and that their schema lets be verified (`ory.sh/kratos` → `verification` → `via`),
 /// normalised as above, and how each is reached.
-pub fn verifiable_addresses(schema: &Value, traits: &Value) -> Vec<(String, String)> {
+pub fn verifiable_addresses(shape: &Shape, traits: &Value) -> Vec<(String, String)> {
     let mut found = Vec::new();
-    if let Some(shape) = schema.pointer("/properties/traits") {
-        walk(schema, shape, "", 0, &mut |part, path| {
-            if let Some(via) = part.pointer("/ory.sh~1kratos/verification/via").and_then(Value::as_str) {
-                let mut values = Vec::new();
-                collect(&pointer::split(path), traits, &mut values);
-                found.extend(values.into_iter().map(|value| (value, via.to_owned())));
-            }
-        });
-    }
+    shape.visit(traits, &mut |extension, value| {
+        if let Some(via) = extension.pointer("/verification/via").and_then(Value::as_str) {
+            found.extend(normalised(value).map(|value| (value, via.to_owned())));
+        }
+    });
     found
 }
 
-fn collect(keys: &[String], value: &Value, found: &mut Vec<String>) {
-    match (keys, value) {
-        ([], Value::String(text)) if !text.trim().is_empty() => found.push(text.trim().to_lowercase()),
-        ([star, rest @ ..], Value::Array(items)) if star == "*" => {
-            for item in items {
-                collect(rest, item, found);
-            }
-        }
-        ([key, rest @ ..], Value::Object(members)) => {
-            if let Some(member) = members.get(key) {
-                collect(rest, member, found);
-            }
-        }
-        _ => {}
-    }
+/// A value as Kratos compares it. What is no text, or blank, is none.
+fn normalised(value: &Value) -> Option<String> {
+    value.as_str().map(str::trim).filter(|text| !text.is_empty()).map(str::to_lowercase)
 }
 
 /// Where traits break their schema: pointers and keywords. Empty if nothing is found, or if the schema can't be

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 use tokio::sync::Mutex;
 
-use crate::identity::schema;
+use crate::identity::schema::{self, shape::Shape};
 use crate::kratos::{Client, Error};
 
 /// An unknown schema id makes the list be read again, but not more often than this.
@@ -17,8 +17,8 @@ const SHORTEST_INTERVAL: Duration = Duration::from_secs(5);
 #[derive(Debug)]
 pub struct Schema {
     pub document: Value,
-    /// Pointers of its login identifiers, within the traits.
-    pub identifier_paths: Vec<String>,
+    /// What it says of traits.
+    pub shape: Arc<Shape>,
     /// Whether it may have login identifiers at all.
     pub may_have_identifiers: bool,
     /// Whether it may have some where they aren't looked for.
@@ -43,11 +43,11 @@ impl Schemas {
     async fn read(&self, client: &Client, read_at: &mut Option<Instant>) -> Result<(), Error> {
         let containers = client.list_identity_schemas().await?;
         let by_id = containers.into_iter().map(|container| {
-            let identifier_paths = schema::identifier_paths(&container.schema);
+            let shape = Arc::new(Shape::of(&container.schema));
             let may_have_identifiers = schema::may_have_identifiers(&container.schema);
-            let hides_identifiers = schema::hides_identifiers(&container.schema);
+            let hides_identifiers = shape.is_cut() || schema::hides_identifiers(&container.schema);
             let document = container.schema;
-            (container.id, Arc::new(Schema { document, identifier_paths, may_have_identifiers, hides_identifiers }))
+            (container.id, Arc::new(Schema { document, shape, may_have_identifiers, hides_identifiers }))
         });
         *self.by_id.write().unwrap_or_else(PoisonError::into_inner) = Some(by_id.collect());
         *read_at = Some(Instant::now());

@@ -140,7 +140,7 @@ async fn admitted(inputs: &Inputs, identities: Vec<Identity>, labels: &BTreeMap<
         let is_admitted = |identity: &Identity| {
             let schema = instance.shared.schemas.known(&identity.schema_id);
             let Some(schema) = schema.filter(|schema| !schema.hides_identifiers) else { return false };
-            let view = facts::observed(identity, &schema.identifier_paths);
+            let view = facts::observed(identity, std::slice::from_ref(&schema.shape));
             let facts = Facts {
                 identity: view.identity,
                 identifiers: view.identifiers,

@@ -45,6 +45,7 @@ mod restarts;
 mod resyncs;
 mod rotations;
 mod rules;
+mod schema_walks;
 mod second_factors;
 mod session_action;
 mod session_policies;

@@ -8,6 +8,7 @@ use crate::api::Reason;
 use crate::identity::addresses::{operations, resolve};
 use crate::identity::desired::Desired;
 use crate::identity::plan::{Observed, Step, plan};
+use crate::identity::schema::shape::Shape;
 
 /// A manifest with two addresses, of which these are verified.
 fn wanted(verified: &[&str]) -> Result<Desired, (Reason, String)> {
@@ -18,7 +19,7 @@ fn wanted(verified: &[&str]) -> Result<Desired, (Reason, String)> {
         "other": {"ory.sh/kratos": {"recovery": {"via": "email"}}},
     }}}});
     let mut desired = desired(&json!({"traits": traits, "verifiedAddresses": verified}));
-    match resolve(&mut desired.verified_addresses, &schema, &traits) {
+    match resolve(&mut desired.verified_addresses, &Shape::of(&schema), &traits) {
         Ok(()) => Ok(desired),
         Err(verdict) => Err((verdict.reason, verdict.message)),
     }

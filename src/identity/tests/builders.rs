@@ -1,5 +1,7 @@
 //! What the tests are built from. Every name differs from every other, so that a swap fails.
 
+use std::sync::Arc;
+
 use k8s_openapi::jiff::Timestamp;
 use serde_json::{Map, Value, json};
 
@@ -7,6 +9,7 @@ use crate::identity::claim::Claimant;
 use crate::identity::desired::{self, Desired};
 use crate::identity::mark::{Found, Mark};
 use crate::identity::plan::{Observed, Present};
+use crate::identity::schema::shape::Shape;
 use crate::identity::secrets::Secrets;
 use crate::kratos::{Identity, PatchOperation};
 
@@ -86,6 +89,12 @@ pub fn object(value: Value) -> Map<String, Value> {
         Value::Object(members) => members,
         other => panic!("no object: {other}"),
     }
+}
+
+/// A schema whose traits have one login identifier.
+pub fn shapes(identifier: &str) -> Vec<Arc<Shape>> {
+    let login = json!({"ory.sh/kratos": {"credentials": {"password": {"identifier": true}}}});
+    vec![Arc::new(Shape::of(&json!({"properties": {"traits": {"properties": {identifier: login}}}})))]
 }
 
 pub fn strings(texts: &[&str]) -> Vec<String> {

@@ -2,20 +2,16 @@
 
 use serde_json::{Value, json};
 
-use super::builders::{claimant, desired, identity, marked, now, present};
+use super::builders::{claimant, desired, identity, marked, now, present, shapes};
 use crate::identity::facts::{self, View};
 use crate::identity::plan::{self, Observed};
 use crate::identity::schema::hides_identifiers;
 
-fn paths() -> Vec<String> {
-    vec!["/email".to_owned()]
-}
-
 fn seen_and_left(spec: &Value, observed: &Observed) -> (View, View) {
     let plan = plan::plan(&claimant(), &desired(spec), observed, now());
     let Observed::Present(present) = observed else { panic!("nothing is there") };
-    let before = facts::observed(&present.identity, &paths());
-    let after = facts::merged(Some(&before), &plan, &paths()).expect("an identity");
+    let before = facts::observed(&present.identity, &shapes("email"));
+    let after = facts::merged(Some(&before), &plan, &shapes("email")).expect("an identity");
     (before, after)
 }
 
@@ -24,7 +20,7 @@ fn an_identity_that_would_be_created_shows_without_the_mark() {
     let spec =
         json!({"traits": {"email": " Ada@New.example "}, "metadataAdmin": {"costCenter": "42"}, "state": "Inactive"});
     let plan = plan::plan(&claimant(), &desired(&spec), &Observed::Absent, now());
-    let view = facts::merged(None, &plan, &paths()).expect("an identity");
+    let view = facts::merged(None, &plan, &shapes("email")).expect("an identity");
     let expected = json!({
         "id": "", "schema_id": "customer", "state": "inactive", "traits": {"email": " Ada@New.example "},
         "metadata_public": {}, "metadata_admin": {"costCenter": "42"},
@@ -46,7 +42,7 @@ fn an_identity_shows_with_verified_addresses_and_links_and_every_identifier_that
             "totp": {"identifiers": ["id-of-ada"]},
         },
     }));
-    let view = facts::observed(&found, &paths());
+    let view = facts::observed(&found, &shapes("email"));
     assert_eq!(view.identifiers, ["ada@new.example", "ada@old.example"]);
     assert_eq!(view.identity["credentials"]["oidc"], json!([{"provider": "google", "subject": "12:34"}]));
     let address = json!([{"value": "ada@new.example", "via": "email", "verified": true}]);
@@ -82,7 +78,7 @@ fn links_show_as_a_plan_leaves_them() {
     assert_eq!(after.identity["credentials"]["oidc"], links(&[("gitlab", "theirs"), ("github", "h1")]));
     assert_eq!(after.identity["credentials"]["saml"], links(&[("okta", "o1")]));
     let created = plan::plan(&claimant(), &desired(&spec), &Observed::Absent, now());
-    let created = facts::merged(None, &created, &paths()).expect("an identity").identity;
+    let created = facts::merged(None, &created, &shapes("email")).expect("an identity").identity;
     assert_eq!(created["credentials"], json!({"oidc": links(&[("github", "h1")]), "saml": links(&[("okta", "o1")])}));
     // And where all of them go.
     let (_, after) = seen_and_left(

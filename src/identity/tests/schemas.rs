@@ -1,10 +1,12 @@
 //! Identity schemas: where login identifiers are, and what can be said of traits that don't fit without quoting them.
 
+use std::sync::Arc;
+
 use rstest::rstest;
 use serde_json::{Value, json};
 
-use super::builders::strings;
-use crate::identity::schema::{explain, identifier_paths, identifiers, may_have_identifiers, violations};
+use crate::identity::schema::shape::Shape;
+use crate::identity::schema::{explain, identifiers, may_have_identifiers, verifiable_addresses, violations};
 
 fn schema(traits: &Value) -> Value {
     json!({"$schema": "http://json-schema.org/draft-07/schema#", "type": "object", "properties": {"traits": traits}})
@@ -14,52 +16,78 @@ fn login() -> Value {
     json!({"type": "string", "ory.sh/kratos": {"credentials": {"password": {"identifier": true}}}})
 }
 
+/// The login identifiers of traits, by a schema.
+fn found(schema: &Value, traits: &Value) -> Vec<String> {
+    identifiers(&[Arc::new(Shape::of(schema))], traits)
+}
+
 #[rstest]
-#[case::a_property(json!({"properties": {"mail": login(), "age": {"type": "integer"}}}), &["/mail"])]
-#[case::a_nested_one(json!({"properties": {"contact": {"properties": {"mail": login()}}}}), &["/contact/mail"])]
-#[case::elements_of_an_array(json!({"properties": {"mails": {"items": login()}}}), &["/mails/*"])]
-#[case::a_property_of_elements(json!({"properties": {"mails": {"items": {"properties": {"value": login()}}}}}), &["/mails/*/value"])]
-#[case::in_all_of(json!({"allOf": [{"properties": {"mail": login()}}, {"properties": {"phone": login()}}]}), &["/mail", "/phone"])]
-#[case::in_any_of(json!({"properties": {"login": {"anyOf": [{"type": "null"}, login()]}}}), &["/login"])]
-#[case::in_one_of(json!({"oneOf": [{"properties": {"mail": login()}}]}), &["/mail"])]
-#[case::of_any_kind(json!({"properties": {"key": {"ory.sh/kratos": {"credentials": {"webauthn": {"identifier": true}}}}}}), &["/key"])]
-#[case::a_code(json!({"properties": {"phone": {"ory.sh/kratos": {"credentials": {"code": {"identifier": true, "via": "sms"}}}}}}), &["/phone"])]
-#[case::a_code_that_logs_nobody_in(json!({"properties": {"phone": {"ory.sh/kratos": {"credentials": {"code": {"via": "sms"}}}}}}), &[])]
-#[case::one_that_is_said_not_to_be(json!({"properties": {"mail": {"ory.sh/kratos": {"credentials": {"password": {"identifier": false}}}}}}), &[])]
-#[case::one_for_verification_alone(json!({"properties": {"mail": {"ory.sh/kratos": {"verification": {"via": "email"}}}}}), &[])]
-#[case::a_key_with_a_slash(json!({"properties": {"a/b": login()}}), &["/a~1b"])]
-#[case::none(json!({"properties": {}}), &[])]
-#[case::nothing_of_use(json!(true), &[])]
-fn login_identifiers_are_found_wherever_they_are_declared(#[case] traits: Value, #[case] expected: &[&str]) {
-    let mut found = identifier_paths(&schema(&traits));
-    found.sort();
-    assert_eq!(found, expected);
+#[case::a_property(json!({"properties": {"mail": login(), "age": {"type": "integer"}}}), json!({"mail": "m", "age": "3"}), &["m"])]
+#[case::a_nested_one(json!({"properties": {"contact": {"properties": {"mail": login()}}}}), json!({"contact": {"mail": "m"}, "mail": "x"}), &["m"])]
+#[case::elements_of_an_array(json!({"properties": {"mails": {"items": login()}}}), json!({"mails": ["m", "n"]}), &["m", "n"])]
+#[case::a_property_of_elements(json!({"properties": {"mails": {"items": {"properties": {"value": login()}}}}}), json!({"mails": [{"value": "m"}, {"other": "x"}]}), &["m"])]
+#[case::in_all_of(json!({"allOf": [{"properties": {"mail": login()}}, {"properties": {"phone": login()}}]}), json!({"mail": "m", "phone": "p"}), &["m", "p"])]
+#[case::in_any_of(json!({"properties": {"login": {"anyOf": [{"type": "null"}, login()]}}}), json!({"login": "l"}), &["l"])]
+#[case::in_one_of(json!({"oneOf": [{"properties": {"mail": login()}}]}), json!({"mail": "m"}), &["m"])]
+#[case::of_any_kind(json!({"properties": {"key": {"ory.sh/kratos": {"credentials": {"webauthn": {"identifier": true}}}}}}), json!({"key": "k"}), &["k"])]
+#[case::a_code(json!({"properties": {"phone": {"ory.sh/kratos": {"credentials": {"code": {"identifier": true, "via": "sms"}}}}}}), json!({"phone": "p"}), &["p"])]
+#[case::a_code_that_logs_nobody_in(json!({"properties": {"phone": {"ory.sh/kratos": {"credentials": {"code": {"via": "sms"}}}}}}), json!({"phone": "p"}), &[])]
+#[case::one_that_is_said_not_to_be(json!({"properties": {"mail": {"ory.sh/kratos": {"credentials": {"password": {"identifier": false}}}}}}), json!({"mail": "m"}), &[])]
+#[case::one_for_verification_alone(json!({"properties": {"mail": {"ory.sh/kratos": {"verification": {"via": "email"}}}}}), json!({"mail": "m"}), &[])]
+#[case::a_key_with_a_slash(json!({"properties": {"a/b": login()}}), json!({"a/b": "m"}), &["m"])]
+#[case::a_key_named_star(json!({"properties": {"*": login()}}), json!({"*": "m", "other": "x"}), &["m"])]
+#[case::none(json!({"properties": {}}), json!({"mail": "m"}), &[])]
+#[case::nothing_of_use(json!(true), json!({"mail": "m"}), &[])]
+fn login_identifiers_are_found_wherever_they_are_declared(
+    #[case] schema_of_traits: Value,
+    #[case] traits: Value,
+    #[case] expected: &[&str],
+) {
+    assert_eq!(found(&schema(&schema_of_traits), &traits), expected);
+}
+
+#[rstest]
+#[case::outside_of_the_traits(json!({"properties": {"mail": login()}}), &[])]
+#[case::where_the_whole_refers_to_its_definition(json!({"$ref": "#/definitions/whole", "definitions": {"whole": {"properties": {"traits": {"properties": {"mail": login()}}}}}}), &["m"])]
+#[case::where_the_whole_is_of_several(json!({"allOf": [{"properties": {"traits": {"properties": {"mail": login()}}}}]}), &["m"])]
+fn traits_are_where_the_whole_schema_says(#[case] schema: Value, #[case] expected: &[&str]) {
+    assert_eq!(found(&schema, &json!({"mail": "m"})), expected);
 }
 
 #[test]
-fn an_identifier_outside_of_the_traits_is_none() {
-    assert_eq!(identifier_paths(&json!({"properties": {"mail": login()}})), Vec::<String>::new());
-}
-
-#[test]
-fn a_schema_of_absurd_depth_ends() {
+fn no_depth_is_left_out() {
     let deep = (0..200).fold(login(), |inner, _| json!({"properties": {"a": inner}}));
-    assert_eq!(identifier_paths(&schema(&deep)), Vec::<String>::new());
+    let traits = (0..200).fold(json!("m"), |inner, _| json!({"a": inner}));
+    assert_eq!(found(&schema(&deep), &traits), ["m"]);
 }
 
 #[rstest]
-#[case::as_kratos_normalises_them(&["/mail"], json!({"mail": "  Ada@A.Example "}), &["ada@a.example"])]
-#[case::each_once_and_in_order(&["/mail", "/phone", "/login"], json!({"mail": "b@a.example", "phone": "+49", "login": "B@a.example"}), &["+49", "b@a.example"])]
-#[case::each_element(&["/mails/*"], json!({"mails": ["x@a.example", "y@a.example"]}), &["x@a.example", "y@a.example"])]
-#[case::a_property_of_each_element(&["/mails/*/value"], json!({"mails": [{"value": "x@a.example"}, {"other": 1}]}), &["x@a.example"])]
-#[case::a_key_named_star(&["/*"], json!({"*": "x@a.example"}), &["x@a.example"])]
-#[case::a_key_with_a_slash(&["/a~1b"], json!({"a/b": "x@a.example"}), &["x@a.example"])]
-#[case::what_is_missing(&["/mail", "/contact/mail"], json!({"contact": "none"}), &[])]
-#[case::what_is_no_text(&["/mail"], json!({"mail": 7}), &[])]
-#[case::what_is_blank(&["/mail"], json!({"mail": "  "}), &[])]
-#[case::no_traits_at_all(&["/mail"], json!(null), &[])]
-fn identifiers_are_read_out_of_traits(#[case] paths: &[&str], #[case] traits: Value, #[case] expected: &[&str]) {
-    assert_eq!(identifiers(&strings(paths), &traits), expected);
+#[case::as_kratos_normalises_them(json!({"mail": "  Ada@A.Example "}), &["ada@a.example"])]
+#[case::each_once_and_in_order(json!({"mail": "b@a.example", "phone": "+49", "login": "B@a.example"}), &["+49", "b@a.example"])]
+#[case::what_is_no_text(json!({"mail": 7}), &[])]
+#[case::what_is_blank(json!({"mail": "  "}), &[])]
+#[case::an_object(json!({"mail": {"mail": "m"}}), &[])]
+#[case::no_traits_at_all(json!(null), &[])]
+fn identifiers_are_read_out_of_traits(#[case] traits: Value, #[case] expected: &[&str]) {
+    let schema = schema(&json!({"properties": {"mail": login(), "phone": login(), "login": login()}}));
+    assert_eq!(found(&schema, &traits), expected);
+}
+
+#[test]
+fn identifiers_of_several_schemas_are_all_of_them() {
+    let by = |key: &str| Arc::new(Shape::of(&schema(&json!({"properties": {key: login()}}))));
+    assert_eq!(identifiers(&[by("mail"), by("phone")], &json!({"mail": "m", "phone": "p", "x": "x"})), ["m", "p"]);
+}
+
+#[test]
+fn addresses_to_be_verified_are_found_with_how_they_are_reached() {
+    let reached = |via: &str| json!({"ory.sh/kratos": {"verification": {"via": via}}});
+    let schema =
+        schema(&json!({"properties": {"mail": reached("email"), "phones": {"items": reached("sms")}, "x": login()}}));
+    let traits = json!({"mail": " Ada@a.example", "phones": ["+49"], "x": "x"});
+    let mut found = verifiable_addresses(&Shape::of(&schema), &traits);
+    found.sort();
+    assert_eq!(found, [("+49".to_owned(), "sms".to_owned()), ("ada@a.example".to_owned(), "email".to_owned())]);
 }
 
 /// Every value that must not show, and every key that holds it.
@@ -136,10 +164,9 @@ fn by_reference() -> Value {
 }
 
 #[test]
-fn identifiers_behind_references_are_found_and_circles_end() {
-    let found = identifier_paths(&by_reference());
-    assert!(found.contains(&"/mail".to_owned()) && found.contains(&"/friend/mail".to_owned()), "{found:?}");
-    assert!(found.len() < 20, "{found:?}");
+fn identifiers_behind_references_are_found_at_any_depth() {
+    let friend = (0..40).fold(json!({"mail": "last"}), |friend, _| json!({"mail": "x", "friend": friend}));
+    assert_eq!(found(&by_reference(), &json!({"mail": "first", "friend": friend})), ["first", "last", "x"]);
 }
 
 #[rstest]

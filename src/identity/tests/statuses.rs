@@ -4,7 +4,7 @@ use k8s_openapi::jiff::Timestamp;
 use rstest::rstest;
 use serde_json::json;
 
-use super::builders::{identity, strings};
+use super::builders::{identity, shapes, strings};
 use crate::api::condition::{self, DRIFTED, READY, RECONCILING, STALE_IDENTIFIERS, STALLED, SUSPENDED};
 use crate::api::identity::{IdentityState, InstanceRef, KratosIdentityStatus};
 use crate::api::{Reason, Verdict};
@@ -231,7 +231,7 @@ fn identifiers_that_left_the_traits_are_counted_while_there_are_any() {
             "oidc": {"identifiers": ["google:4711"]},
         },
     }));
-    let stale = facts::stale_identifiers(&identity, &strings(&["/mail"]));
+    let stale = facts::stale_identifiers(&identity, &shapes("mail"));
     assert_eq!(stale, 1);
     let outcome = |stale_identifiers| Outcome {
         verdict: Verdict::new(Reason::Reconciled, "all is well"),

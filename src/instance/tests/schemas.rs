@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 use wiremock::matchers::any;
 use wiremock::{Mock, MockServer, ResponseTemplate};
 
+use crate::identity::schema::identifiers;
 use crate::instance::schemas::Schemas;
 use crate::kratos::{Client, ClientConfig};
 
@@ -52,7 +53,8 @@ async fn they_are_read_once_and_known_with_their_identifiers() {
     let read = server.requests().await;
     assert_eq!(schemas.ids(), Some(vec!["customer".to_owned(), "employee".to_owned()]));
     let customer = schemas.get(&server.client, "customer").await.unwrap().unwrap();
-    assert_eq!(customer.identifier_paths, ["/mail"]);
+    let found = identifiers(std::slice::from_ref(&customer.shape), &json!({"mail": "m", "other": "x"}));
+    assert_eq!(found, ["m"]);
     assert!(customer.document["properties"]["traits"].is_object());
     assert_eq!(server.requests().await, read, "no further request");
 }

@@ -1,0 +1,330 @@
+//! The parts of an identity schema as a graph: what the schema says of a value is found by going through the value.
+//! Pure.
+//!
+//! Each part of the schema is in the graph once, whoever refers to it. So a schema that refers to itself has an end,
+//! one whose parts share others costs no more than its size, and no depth is left out. References are resolved by
+//! `referencing`, the crate that `jsonschema` resolves them with: `$id`, anchors and escapes are its business. Nothing
+//! is fetched: a reference into another document leads nowhere.
+
+use std::collections::{HashMap, HashSet};
+use std::error::Error;
+
+use referencing::{Draft, Registry, Resolver, ResourceRef, Retrieve, Uri, uri};
+use serde_json::{Value, json};
+
+/// What Kratos is told of a value, in a part of the schema.
+const EXTENSION: &str = "ory.sh/kratos";
+
+/// A schema's parts. The first is the whole schema.
+#[derive(Debug)]
+pub struct Shape {
+    parts: Vec<Part>,
+    is_cut: bool,
+}
+
+#[derive(Debug, Default)]
+struct Part {
+    /// What Kratos is told of the values that it speaks of.
+    extension: Option<Value>,
+    /// Parts that speak of the same values.
+    also: Vec<usize>,
+    /// Parts that speak of an object's members.
+    members: HashMap<String, usize>,
+    /// The part that speaks of an array's elements.
+    items: Option<usize>,
+}
+
+impl Shape {
+    pub fn of(schema: &Value) -> Self {
+        let draft = Draft::default().detect(schema);
+        let registry = Registry::new().retriever(Nothing).retrieve_known_draft_meta_schemas(false);
+        // Where the schema's own ids can't be read no reference is followed.
+        let registry = registry.add("", schema).and_then(referencing::RegistryBuilder::prepare).ok();
+        let resolver = registry.as_ref().zip(uri::from_str("").ok()).map(|(registry, root)| registry.resolver(root));
+        let mut builder = Builder { draft, parts: Vec::new(), known: HashMap::new(), open: Vec::new(), is_cut: false };
+        builder.below(schema, resolver.as_ref());
+        while let Some((at, part, resolver)) = builder.open.pop() {
+            builder.read(at, part, resolver.as_ref());
+        }
+        Self { parts: builder.parts, is_cut: builder.is_cut }
+    }
+
+    /// Whether references lead out of what is known here: the schema may say more than this shows.
+    pub fn is_cut(&self) -> bool {
+        self.is_cut
+    }
+
+    /// Shows each value of the traits together with what Kratos is told of it.
+    pub fn visit<'v>(&self, traits: &'v Value, seen: &mut dyn FnMut(&Value, &'v Value)) {
+        let traits_of = |part: &usize| self.parts[*part].members.get("traits").copied();
+        let whole = self.closed([0]);
+        self.look(&self.closed(whole.iter().filter_map(traits_of)), traits, seen);
+    }
+
+    /// `here`: all parts that speak of the value.
+    fn look<'v>(&self, here: &[usize], value: &'v Value, seen: &mut dyn FnMut(&Value, &'v Value)) {
+        for extension in here.iter().filter_map(|part| self.parts[*part].extension.as_ref()) {
+            seen(extension, value);
+        }
+        match value {
+            Value::Array(items) => {
+                let below = self.closed(here.iter().filter_map(|part| self.parts[*part].items));
+                if !below.is_empty() {
+                    for item in items {
+                        self.look(&below, item, seen);
+                    }
+                }
+            }
+            Value::Object(members) => {
+                for (key, member) in members {
+                    let below = self.closed(here.iter().filter_map(|part| self.parts[*part].members.get(key).copied()));
+                    if !below.is_empty() {
+                        self.look(&below, member, seen);
+                    }
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// These parts and all that speak of the same values, each once.
+    fn closed(&self, parts: impl IntoIterator<Item = usize>) -> Vec<usize> {
+        let mut open: Vec<usize> = parts.into_iter().collect();
+        let (mut known, mut closed) = (HashSet::new(), Vec::new());
+        while let Some(part) = open.pop() {
+            if known.insert(part) {
+                closed.push(part);
+                open.extend(&self.parts[part].also);
+            }
+        }
+        closed
+    }
+}
+
+struct Builder<'s> {
+    draft: Draft,
+    parts: Vec<Part>,
+    /// Which part each place of the schema became.
+    known: HashMap<*const Value, usize>,
+    /// Parts that are still to be read, with what resolves the references in them.
+    open: Vec<(usize, &'s Value, Option<Resolver<'s>>)>,
+    is_cut: bool,
+}
+
+impl<'s> Builder<'s> {
+    /// The part that stands at a place of the schema.
+    fn part(&mut self, schema: &'s Value, resolver: Option<Resolver<'s>>) -> usize {
+        let next = self.parts.len();
+        let at = *self.known.entry(schema).or_insert(next);
+        if at == next {
+            self.parts.push(Part::default());
+            self.open.push((at, schema, resolver));
+        }
+        at
+    }
+
+    /// The part that stands in another one, whose ids its own counts from.
+    fn below(&mut self, schema: &'s Value, resolver: Option<&Resolver<'s>>) -> usize {
+        let resolver = resolver.and_then(|resolver| resolver.in_subresource(ResourceRef::new(schema, self.draft)).ok());
+        self.part(schema, resolver)
+    }
+
+    fn read(&mut self, at: usize, schema: &'s Value, resolver: Option<&Resolver<'s>>) {
+        let mut also = Vec::new();
+        if let Some(reference) = schema.get("$ref") {
+            let found = resolver.zip(reference.as_str()).and_then(|(resolver, to)| resolver.lookup(to).ok());
+            match found.map(referencing::Resolved::into_inner) {
+                Some((target, resolver, _)) => also.push(self.part(target, Some(resolver))),
+                None => self.is_cut = true,
+            }
+        }
+        // Where these lead depends on how one came here.
+        self.is_cut |= ["$dynamicRef", "$recursiveRef"].iter().any(|keyword| schema.get(keyword).is_some());
+        for keyword in ["allOf", "anyOf", "oneOf"] {
+            let branches = schema.get(keyword).and_then(Value::as_array);
+            also.extend(branches.into_iter().flatten().map(|branch| self.below(branch, resolver)));
+        }
+        let properties = schema.get("properties").and_then(Value::as_object).into_iter().flatten();
+        let members = properties.map(|(key, property)| (key.clone(), self.below(property, resolver))).collect();
+        let items = schema.get("items").map(|items| self.below(items, resolver));
+        self.parts[at] = Part { extension: schema.get(EXTENSION).cloned(), also, members, items };
+    }
+}
+
+/// Stands for every other document: there is nothing in it.
+struct Nothing;
+
+impl Retrieve for Nothing {
+    fn retrieve(&self, _: &Uri<String>) -> Result<Value, Box<dyn Error + Send + Sync>> {
+        Ok(json!({}))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// How many parts a schema has, and how often something is looked at where these are its traits.
+    fn cost(schema: &Value, traits: &Value) -> (usize, usize) {
+        let shape = Shape::of(schema);
+        let mut looks = 0;
+        shape.visit(traits, &mut |_, _| looks += 1);
+        (shape.parts.len(), looks)
+    }
+
+    fn login() -> Value {
+        json!({"ory.sh/kratos": {"credentials": {"password": {"identifier": true}}}})
+    }
+
+    #[test]
+    fn parts_that_share_others_are_gone_through_once() {
+        let layers = 100;
+        let mut definitions = serde_json::Map::new();
+        for layer in 0..layers {
+            let next = json!({"$ref": format!("#/definitions/{}", layer + 1)});
+            definitions.insert(layer.to_string(), json!({"allOf": [next, next, {"anyOf": [next, next]}]}));
+        }
+        definitions.insert(layers.to_string(), login());
+        let schema = json!({"definitions": definitions, "properties": {"traits": {"$ref": "#/definitions/0"}}});
+        let (parts, looks) = cost(&schema, &json!("x"));
+        // The whole, the traits, the last, and six of each layer.
+        assert_eq!((parts, looks), (3 + 6 * layers, 1));
+    }
+
+    #[test]
+    fn a_schema_that_refers_to_itself_many_times_costs_what_the_value_has() {
+        let children = 20;
+        let again = json!({"$ref": "#/definitions/person"});
+        let mut properties: serde_json::Map<_, _> =
+            (0..children).map(|n| (format!("child{n}"), again.clone())).collect();
+        properties.insert("mail".to_owned(), login());
+        let person = json!({"properties": properties, "anyOf": [again, again], "items": again});
+        let schema = json!({"definitions": {"person": person}, "properties": {"traits": again}});
+        let deep = (0..90)
+            .fold(json!({"mail": "x"}), |inner, n| json!({"mail": "x", format!("child{}", n % children): inner}));
+        let (parts, looks) = cost(&schema, &deep);
+        assert_eq!((parts, looks), (3 + children + 1 + 3, 91));
+    }
+
+    #[test]
+    fn references_are_resolved_from_the_document_they_stand_in() {
+        let rows = [
+            (json!({"$ref": "#/definitions/mail"}), false),
+            (json!({"$ref": "#mail"}), false),
+            (json!({"$ref": "mail.json"}), false),
+            (json!({"$ref": "https://schemas.example/customer.json#/definitions/mail"}), false),
+            (json!({"$ref": "#/definitions/a~1b%25"}), false),
+            (json!({"$ref": "#/definitions/embedded/properties/mail"}), false),
+            (json!({"$ref": "#/definitions/nothing"}), true),
+            (json!({"$ref": "https://schemas.example/other.json#/mail"}), true),
+            (json!({"$ref": 7}), true),
+            (json!({"$recursiveRef": "#"}), true),
+        ];
+        for (mail, is_cut) in rows {
+            let schema = json!({
+                "$id": "https://schemas.example/customer.json",
+                "$schema": "http://json-schema.org/draft-07/schema#",
+                "definitions": {
+                    "mail": login(), "a/b%": login(),
+                    "anchored": {"$id": "#mail", "allOf": [login()]},
+                    "named": {"$id": "mail.json", "allOf": [login()]},
+                    "embedded": {
+                        "$id": "https://elsewhere.example/embedded.json", "definitions": {"own": login()},
+                        "properties": {"mail": {"$ref": "#/definitions/own"}},
+                    },
+                },
+                "properties": {"traits": {"properties": {"mail": mail}}},
+            });
+            let shape = Shape::of(&schema);
+            let mut found = 0;
+            shape.visit(&json!({"mail": "x"}), &mut |_, value| found += usize::from(*value == json!("x")));
+            assert_eq!((found, shape.is_cut()), (usize::from(!is_cut), is_cut), "{mail}");
+        }
+    }
+
+    #[test]
+    fn a_schema_whose_id_is_of_no_use_is_gone_through_without_its_references() {
+        let traits = json!({"properties": {"mail": login(), "phone": {"$ref": "#/definitions/phone"}}});
+        let schema = json!({"$id": "http://[", "definitions": {"phone": login()}, "properties": {"traits": traits}});
+        let shape = Shape::of(&schema);
+        let mut found = Vec::new();
+        shape.visit(&json!({"mail": "m", "phone": "p"}), &mut |_, value| found.push(value.clone()));
+        assert_eq!((found, shape.is_cut()), (vec![json!("m")], true));
+    }
+
+    /// Schemas of a few definitions that refer to each other, in circles too.
+    fn schemas() -> impl Strategy<Value = Value> {
+        let reference = (0..6_usize).prop_map(|to| json!({"$ref": format!("#/definitions/{to}")}));
+        let leaf = prop_oneof![reference, Just(login()), Just(json!(true)), Just(json!({"$ref": "elsewhere"}))];
+        let part = leaf.prop_recursive(3, 24, 4, |inner| {
+            prop_oneof![
+                prop::collection::vec(inner.clone(), 1..4).prop_map(|parts| json!({"allOf": parts})),
+                prop::collection::vec(inner.clone(), 1..4).prop_map(|parts| json!({"oneOf": parts})),
+                prop::collection::btree_map("[ab]", inner.clone(), 1..3).prop_map(|parts| json!({"properties": parts})),
+                inner.prop_map(|part| json!({"items": part})),
+            ]
+        });
+        prop::collection::vec(part, 6).prop_map(|parts| {
+            let definitions: serde_json::Map<_, _> =
+                parts.into_iter().enumerate().map(|(at, part)| (at.to_string(), part)).collect();
+            json!({"definitions": definitions, "properties": {"traits": {"$ref": "#/definitions/0"}}})
+        })
+    }
+
+    fn traits() -> impl Strategy<Value = Value> {
+        Just(json!("x")).prop_recursive(5, 32, 3, |inner| {
+            prop_oneof![
+                prop::collection::vec(inner.clone(), 0..3).prop_map(Value::from),
+                prop::collection::btree_map("[ab]", inner, 0..3).prop_map(|members| json!(members)),
+            ]
+        })
+    }
+
+    fn count(value: &Value) -> usize {
+        1 + match value {
+            Value::Array(items) => items.iter().map(count).sum(),
+            Value::Object(members) => members.values().map(count).sum(),
+            _ => 0,
+        }
+    }
+
+    /// What is told of a value by the letter: every way through the schema, circles left out.
+    fn told(root: &Value, schema: &Value, value: &Value, on_the_way: &mut Vec<*const Value>) -> bool {
+        if on_the_way.contains(&std::ptr::from_ref(schema)) {
+            return false;
+        }
+        on_the_way.push(schema);
+        let target = schema.get("$ref").and_then(Value::as_str).and_then(|to| root.pointer(to.strip_prefix('#')?));
+        let all = schema.get("allOf").into_iter().chain(schema.get("oneOf")).filter_map(Value::as_array).flatten();
+        let found = schema.get(EXTENSION).is_some()
+            || target.into_iter().chain(all).any(|part| told(root, part, value, on_the_way));
+        let below = |part: &Value, inner: &Value| told(root, part, inner, &mut Vec::new());
+        let found = found
+            || match value {
+                Value::Array(items) => {
+                    schema.get("items").is_some_and(|part| items.iter().any(|item| below(part, item)))
+                }
+                Value::Object(members) => members.iter().any(|(key, member)| {
+                    schema.get("properties").and_then(|parts| parts.get(key)).is_some_and(|part| below(part, member))
+                }),
+                _ => false,
+            };
+        on_the_way.pop();
+        found
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(256))]
+
+        #[test]
+        fn what_is_found_is_what_the_schema_says_and_costs_no_more_than_both_have(schema in schemas(), traits in traits()) {
+            let (parts, looks) = cost(&schema, &traits);
+            prop_assert!(parts <= count(&schema));
+            prop_assert!(looks <= parts * count(&traits));
+            let start = &schema["properties"]["traits"];
+            prop_assert_eq!(looks > 0, told(&schema, start, &traits, &mut Vec::new()));
+        }
+    }
+}
