@@ -5,13 +5,13 @@
 #![allow(clippy::doc_markdown, reason = "descriptions are read in `kubectl explain`, where backticks are noise")]
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, LabelSelector, Time};
-use kube::core::Duration;
 use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::crd;
 use super::protection::{Protection, ProtectionStatus};
+use crate::duration::GoDuration;
 
 /// Where a Kratos is, who may use it, and how it is to be called.
 ///
@@ -55,7 +55,7 @@ pub struct KratosInstanceSpec {
     /// How long one request may take, as a Go duration. Default 30s.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "crd::duration")]
-    pub request_timeout: Option<Duration>,
+    pub request_timeout: Option<GoDuration>,
 
     /// How many requests per second the operator may send to this instance. Absent: no limit of ours.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -64,14 +64,14 @@ pub struct KratosInstanceSpec {
     /// How often the operator looks for drift of what is its own, as a Go duration. Default 5m.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "crd::duration")]
-    pub resync_interval: Option<Duration>,
+    pub resync_interval: Option<GoDuration>,
 
     /// How often the whole instance is listed at least, as a Go duration. Default 24h. In between only what is the
     /// operator's own is read, by ids, where that takes fewer requests; then identities that are nobody's, or have lost
     /// their resource, are counted this often.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "crd::duration")]
-    pub full_scan_interval: Option<Duration>,
+    pub full_scan_interval: Option<GoDuration>,
 
     /// Enforce (default) makes Kratos agree with the manifests. Observe reports what would change and changes nothing.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -4,12 +4,12 @@
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::KubeSchema;
-use kube::core::Duration;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::crd;
 use super::credentials::SecondFactor;
+use crate::duration::GoDuration;
 
 /// When an identity may log in. It owns the state, together with spec.state.
 #[derive(Serialize, Deserialize, Clone, Debug, PartialEq, KubeSchema)]
@@ -68,7 +68,7 @@ pub struct Deletion {
     /// The policy Orphan leaves it out of account.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "crd::period")]
-    pub grace_period: Option<Duration>,
+    pub grace_period: Option<GoDuration>,
 }
 
 /// Delete | Orphan | Deactivate.

@@ -4,11 +4,11 @@
 #![allow(clippy::doc_markdown, reason = "descriptions are read in `kubectl explain`, where backticks are noise")]
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
-use kube::core::Duration;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::crd;
+use crate::duration::GoDuration;
 
 /// How many identities may go before somebody is asked. What is left out has its default: protection is always on.
 #[derive(Serialize, Deserialize, Clone, Copy, Debug, Default, PartialEq, JsonSchema)]
@@ -22,7 +22,7 @@ pub struct Protection {
     /// How long each of them counts, as a Go duration. Default 10m.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "crd::duration")]
-    pub window: Option<Duration>,
+    pub window: Option<GoDuration>,
     /// How many identities (or a tenth of them all, if that is more) may be gone from Kratos and are made again; if more
     /// are gone it may be the wrong Kratos, and nothing is made or deleted there until the annotation
     /// kratos-operator.dev/release gets a new value, or they are back. Default 20.

@@ -3,11 +3,11 @@
 #![allow(clippy::doc_markdown, reason = "descriptions are read in `kubectl explain`, where backticks are noise")]
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
-use kube::core::Duration;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::crd;
+use crate::duration::GoDuration;
 
 /// A way into the account, issued by Kratos into a Secret.
 #[derive(Serialize, Deserialize, Clone, Debug, PartialEq, JsonSchema)]
@@ -19,7 +19,7 @@ pub struct Recovery {
     /// How long it works, as a Go duration between 1m and 8760h. Default 1h. What was issued already keeps its end.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "crd::expiry")]
-    pub expires_in: Option<Duration>,
+    pub expires_in: Option<GoDuration>,
     /// Name of the Secret in this namespace that the operator writes, with the keys link, code (type Code alone),
     /// expiresAt and identityID. There must be none of that name that isn't the operator's for this very resource.
     #[schemars(schema_with = "crd::object_name")]

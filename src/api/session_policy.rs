@@ -5,7 +5,6 @@
 #![allow(clippy::doc_markdown, reason = "descriptions are read in `kubectl explain`, where backticks are noise")]
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, LabelSelector, MicroTime, Time};
-use kube::core::Duration;
 use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -13,6 +12,7 @@ use serde::{Deserialize, Serialize};
 use super::identity::InstanceRef;
 use super::instance::Mode;
 use super::{crd, session_schemas};
+use crate::duration::GoDuration;
 
 /// Sessions end, or go on, by declared rules.
 #[derive(CustomResource, KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq)]
@@ -49,7 +49,7 @@ pub struct KratosSessionPolicySpec {
     /// How often sessions are looked at, as a Go duration of at least 1s, give or take a tenth. Default 5m.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "session_schemas::interval")]
-    pub interval: Option<Duration>,
+    pub interval: Option<GoDuration>,
 
     /// Enforce (default), or Observe: sessions are counted, and nothing is changed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -116,7 +116,7 @@ pub struct SessionRule {
     /// With Revoke: sessions that began longer ago than this Go duration. With Extend: only sessions that didn't.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "crd::duration")]
-    pub max_age: Option<Duration>,
+    pub max_age: Option<GoDuration>,
     /// Sessions beyond the newest ones of their identity, of which this many stay.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 10_000), extend("format" = "int32"))]
@@ -127,7 +127,7 @@ pub struct SessionRule {
     /// With minimumAssurance: how long after its login a session may be without, as a Go duration. Default 0s.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "crd::period")]
-    pub grace_period: Option<Duration>,
+    pub grace_period: Option<GoDuration>,
     /// With minimumAssurance: what of people who have no second factor (TOTP, lookup secrets, a security key). Ignore
     /// (default) leaves their sessions alone, Revoke ends them too. A code by mail or SMS isn't seen as a factor that
     /// somebody has, only once it was given.
@@ -147,7 +147,7 @@ pub struct SessionRule {
     /// With Extend: sessions that would end within this Go duration.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "crd::duration")]
-    pub expires_within: Option<Duration>,
+    pub expires_within: Option<GoDuration>,
 }
 
 /// Revoke | Extend.

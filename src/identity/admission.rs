@@ -14,6 +14,7 @@ use super::plan::{self, Observed, Plan};
 use super::schema::shape::Shape;
 use crate::api::{Reason, Verdict};
 use crate::instance::rules::Facts;
+use crate::off_runtime;
 
 /// The desired half: the identity as the manifest alone would create it.
 pub async fn ensure_desired(search: &Search<'_>, desired: &Desired) -> Result<(), Halt> {
@@ -71,11 +72,15 @@ async fn ask(search: &Search<'_>, view: View, adopts: bool) -> Result<(), Halt> 
     let namespace = json!({"name": namespace, "labels": labels});
     let facts = Facts { identity: view.identity, identifiers: view.identifiers, namespace, adopts };
     let rules = search.inputs.instance.rules.clone();
-    let asked = tokio::task::spawn_blocking(move || match &*rules {
+    let asked = off_runtime::once(move || match &*rules {
         Ok(rules) => rules.ensure(&facts),
         Err(_) => Err(unaskable()),
     });
-    Ok(asked.await.unwrap_or_else(|_| Err(unaskable()))?)
+    let failed = |error| {
+        let message = format!("the rules of the KratosInstance can't be asked about this identity: {error}");
+        Err(Verdict::new(Reason::NotPermitted, message))
+    };
+    Ok(asked.await.unwrap_or_else(failed)?)
 }
 
 /// The verdict where the rules themselves are of no use: consent is never guessed.

@@ -25,6 +25,7 @@ use crate::flow::limit::Limit;
 use crate::kratos::{Batcher, Error, IdentityFilter, Reader};
 use crate::kube_write;
 use crate::lease;
+use crate::off_runtime;
 use crate::place::Place;
 use crate::policy::poke;
 
@@ -208,7 +209,7 @@ async fn connect(
 /// Parses the rules, off the runtime.
 async fn parse_rules(settings: &Settings) -> Arc<Result<Rules, Verdict>> {
     let raw = settings.rules.clone();
-    let parsed = tokio::task::spawn_blocking(move || rules::parse(&raw)).await;
+    let parsed = off_runtime::once(move || rules::parse(&raw)).await;
     Arc::new(
         parsed.unwrap_or_else(|_| Err(Verdict::new(Reason::InvalidSpec, "spec.rules can't be parsed; correct them"))),
     )

@@ -134,7 +134,7 @@ impl Enforcement<'_> {
         let Some(session) = self.inputs.instance.client.get_session(&id, &self.source.expand()).await? else {
             return Ok(Done::default());
         };
-        let sights = judge_all(self.inputs, self.desired, self.reach, candidate.rules, vec![session]).await;
+        let (sights, _) = judge_all(self.inputs, self.desired, self.reach, candidate.rules, vec![session]).await;
         let is_named = opinions(&sights).iter().any(|opinion| self.names(candidate.rules, opinion, 0));
         if is_named { self.revoke(candidate.session).await } else { Ok(Done::default()) }
     }
@@ -143,7 +143,7 @@ impl Enforcement<'_> {
         let client = &self.inputs.instance.client;
         let sessions = client.list_identity_sessions(&identity.to_string(), Some(true)).await?;
         let rules = candidates.iter().fold(0, |rules, candidate| rules | candidate.rules);
-        let opinions = opinions(&judge_all(self.inputs, self.desired, self.reach, rules, sessions).await);
+        let opinions = opinions(&judge_all(self.inputs, self.desired, self.reach, rules, sessions).await.0);
         let mut done = Done::default();
         for candidate in candidates {
             let opinion = opinions.iter().find(|opinion| opinion.session == candidate.session);
@@ -176,7 +176,7 @@ impl Enforcement<'_> {
         let rules = self.desired.rules.iter().enumerate();
         let extending = rules.filter(|(_, rule)| rule.action == RuleAction::Extend);
         let extending = extending.fold(0, |mask, (at, _)| mask | bit(at));
-        let sights = judge_all(self.inputs, self.desired, self.reach, extending, vec![before]).await;
+        let (sights, _) = judge_all(self.inputs, self.desired, self.reach, extending, vec![before]).await;
         if !is_live || opinions(&sights).iter().all(|opinion| opinion.holds == 0) {
             return Ok(Done::default());
         }

@@ -7,6 +7,7 @@ use uuid::Uuid;
 
 use super::address;
 use super::desired::{AssuranceCondition, Desired, Rule, Selection};
+use super::truth::{Truth, Which};
 use super::view;
 use crate::api::session_policy::RuleAction;
 use crate::kratos::Session;
@@ -85,26 +86,39 @@ struct Asked<'a> {
     values: Option<[serde_json::Value; 3]>,
     budget: Budget,
     is_exhausting: bool,
+    truth: Truth,
 }
 
 impl Asked<'_> {
-    fn ask(&mut self, expression: &Expression) -> Answer {
+    fn ask(&mut self, which: Which, expression: &Expression) -> Answer {
         let values = self.values.get_or_insert_with(|| view::values(self.session, self.trusts_addresses, self.now));
         if values.iter().map(|value| value.to_string().len()).sum::<usize>() > MAX_INPUT {
             return Answer::Unknown;
         }
         let holds = expression.holds(values, &mut self.budget);
         self.is_exhausting |= holds == Err(Problem::Exhausted);
+        self.truth.note(which, holds);
         Answer::of(holds.ok())
     }
 }
 
 /// Judges a session by the rules in `asked`. `reach`: the identities within reach, sorted; `None`: all.
 pub fn judge(desired: &Desired, reach: Option<&[Uuid]>, asked: Mask, session: &Session, now: Timestamp) -> Sight {
-    let Ok(id) = session.id.parse() else { return Sight::Unknown };
+    examine(desired, reach, asked, session, now).0
+}
+
+/// The same, and what the expressions gave.
+pub fn examine(
+    desired: &Desired,
+    reach: Option<&[Uuid]>,
+    asked: Mask,
+    session: &Session,
+    now: Timestamp,
+) -> (Sight, Truth) {
+    let Ok(id) = session.id.parse() else { return (Sight::Unknown, Truth::default()) };
     let identity = session.identity.as_ref().and_then(|identity| identity.id.parse::<Uuid>().ok());
     if reach.is_some_and(|reach| identity.is_none_or(|identity| reach.binary_search(&identity).is_err())) {
-        return Sight::Elsewhere;
+        return (Sight::Elsewhere, Truth::default());
     }
     let mut expressions = Asked {
         session,
@@ -113,10 +127,11 @@ pub fn judge(desired: &Desired, reach: Option<&[Uuid]>, asked: Mask, session: &S
         values: None,
         budget: Budget::new(BUDGET),
         is_exhausting: false,
+        truth: Truth::default(),
     };
     match is_concerned(&desired.selection, &mut expressions) {
-        Answer::No => return Sight::Elsewhere,
-        Answer::Unknown => return Sight::Unknown,
+        Answer::No => return (Sight::Elsewhere, expressions.truth),
+        Answer::Unknown => return (Sight::Unknown, expressions.truth),
         Answer::Yes => {}
     }
     let began = session.began();
@@ -127,7 +142,7 @@ pub fn judge(desired: &Desired, reach: Option<&[Uuid]>, asked: Mask, session: &S
         ..Opinion::default()
     };
     for (at, rule) in desired.rules.iter().enumerate().filter(|(at, _)| asked & bit(*at) != 0) {
-        let (answer, of_enrolled) = rule_holds(rule, began, &mut expressions);
+        let (answer, of_enrolled) = rule_holds((at, rule), began, &mut expressions);
         let can_be_ranked = began.is_some() && identity.is_some();
         match answer {
             Answer::No => {}
@@ -139,7 +154,7 @@ pub fn judge(desired: &Desired, reach: Option<&[Uuid]>, asked: Mask, session: &S
         }
     }
     opinion.is_exhausting = expressions.is_exhausting;
-    Sight::Judged(opinion)
+    (Sight::Judged(opinion), expressions.truth)
 }
 
 fn is_concerned(selection: &Selection, expressions: &mut Asked<'_>) -> Answer {
@@ -149,12 +164,12 @@ fn is_concerned(selection: &Selection, expressions: &mut Asked<'_>) -> Answer {
     if !has_schema {
         return Answer::No;
     }
-    selection.expression.as_ref().map_or(Answer::Yes, |expression| expressions.ask(expression))
+    selection.expression.as_ref().map_or(Answer::Yes, |expression| expressions.ask(Which::Selection, expression))
 }
 
 /// Whether all conditions of a rule hold, cheap ones first: one that doesn't decides, whatever else can't be told. Also
 /// whether they do so only for people who have a second factor.
-fn rule_holds(rule: &Rule, began: Option<Timestamp>, expressions: &mut Asked<'_>) -> (Answer, bool) {
+fn rule_holds((at, rule): (usize, &Rule), began: Option<Timestamp>, expressions: &mut Asked<'_>) -> (Answer, bool) {
     let (session, now) = (expressions.session, expressions.now);
     let Rule { name: _, action, max_age, max_concurrent: _, assurance, networks, expression, expires_within } = rule;
     let is_older = |than: &Duration| began.map(|began| age(began, now) > signed(*than));
@@ -180,7 +195,7 @@ fn rule_holds(rule: &Rule, began: Option<Timestamp>, expressions: &mut Asked<'_>
             Answer::Yes => {}
         }
     }
-    match expression.as_ref().map(|expression| expressions.ask(expression)) {
+    match expression.as_ref().map(|expression| expressions.ask(Which::Rule(at), expression)) {
         Some(Answer::No) => return (Answer::No, false),
         Some(Answer::Unknown) => answer = Answer::Unknown,
         Some(Answer::Yes) | None => {}

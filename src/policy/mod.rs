@@ -1,7 +1,7 @@
 //! `KratosSessionPolicy`: sessions end, or go on, by rules.
 //!
 //! `inputs → desired → reach → observe → tally → enforce → status`, driven by `reconcile`; `revoke_all` is what is done
-//! once per token. `address`, `desired`, `enrolment`, `judge`, `status`, `tally` and `view` are pure: no client, no
+//! once per token. `address`, `desired`, `enrolment`, `judge`, `status`, `tally`, `truth` and `view` are pure: no client, no
 //! runtime, no clock.
 
 pub mod address;
@@ -20,6 +20,7 @@ pub mod runs;
 pub mod source;
 pub mod status;
 pub mod tally;
+pub mod truth;
 pub mod unreadable;
 pub mod view;
 

@@ -9,14 +9,16 @@ use uuid::Uuid;
 use super::desired::Desired;
 use super::enrolment;
 use super::inputs::Inputs;
-use super::judge::{Mask, Opinion, Sight, judge};
+use super::judge::{Mask, Opinion, Sight, examine};
 use super::reach::Reach;
 use super::source::Source;
 use super::tally::Tally;
+use super::truth::Truth;
 use crate::api::{Reason, Verdict};
 use crate::context::Context;
 use crate::identity::failure::Halt;
 use crate::kratos::{IdentityFilter, Session};
+use crate::off_runtime;
 
 /// All rules.
 pub const ALL: Mask = Mask::MAX;
@@ -49,7 +51,8 @@ async fn look(
     let source = Source::new(desired.needs(), reach);
     let mut batches = source.sessions(&inputs.instance.client).await.map_err(halt)?;
     while let Some(batch) = batches.next().await {
-        let mut sights = judge_all(inputs, desired, reach, ALL, batch.map_err(halt)?).await;
+        let (mut sights, truth) = judge_all(inputs, desired, reach, ALL, batch.map_err(halt)?).await;
+        tally.note(truth);
         inputs.ensure_open()?;
         settle_enrolment(inputs, &mut sights, context).await?;
         for sight in &sights {
@@ -65,20 +68,28 @@ async fn look(
     Ok(())
 }
 
-/// Judges sessions, off the runtime.
+/// Judges sessions, off the runtime, and says what the expressions gave. One that can't be judged counts as such, whatever
+/// kept it from being so, and the others are judged.
 pub async fn judge_all(
     inputs: &Inputs,
     desired: &Arc<Desired>,
     reach: &Reach,
     rules: Mask,
     sessions: Vec<Session>,
-) -> Vec<Sight> {
+) -> (Vec<Sight>, Truth) {
     let (desired, reach, now) = (Arc::clone(desired), reach.clone(), inputs.now);
-    let judged = tokio::task::spawn_blocking(move || {
+    let judged = off_runtime::each(sessions, move |session| {
         let reach = reach.as_ref().map(|reach| reach.as_slice());
-        sessions.iter().map(|session| judge(&desired, reach, rules, session, now)).collect()
+        examine(&desired, reach, rules, &session, now)
     });
-    judged.await.unwrap_or_default()
+    let mut truth = Truth::default();
+    let sights = judged.await.into_iter().map(|judged| {
+        let (sight, gave) = judged.unwrap_or((Sight::Unknown, Truth::default()));
+        truth.add(gave);
+        sight
+    });
+    let sights = sights.collect();
+    (sights, truth)
 }
 
 /// Asks who has a second factor, where a rule hangs on it. An identity that is gone has none, and its sessions are gone.

@@ -22,6 +22,7 @@ use crate::identity::{facts, inputs};
 use crate::instance::references;
 use crate::instance::rules::Facts;
 use crate::kratos::{Identity, IdentityFilter};
+use crate::off_runtime;
 use crate::place::{NamespaceKey, Place, PlaceKey, PlaceKeys};
 
 /// Ids of identities, sorted. `None`: all of the instance.
@@ -135,21 +136,20 @@ impl Asking<'_> {
 /// Those that the instance's rules still admit. Asked off the runtime.
 async fn admitted(inputs: &Inputs, identities: Vec<Identity>, labels: &BTreeMap<String, String>) -> Vec<Identity> {
     let (instance, namespace) = (Arc::clone(&inputs.instance), json!({"name": inputs.namespace, "labels": labels}));
-    let asked = tokio::task::spawn_blocking(move || {
-        let Ok(rules) = &*instance.rules else { return Vec::new() };
-        let is_admitted = |identity: &Identity| {
-            let schema = instance.shared.schemas.known(&identity.schema_id);
-            let Some(schema) = schema.filter(|schema| !schema.hides_identifiers) else { return false };
-            let view = facts::observed(identity, std::slice::from_ref(&schema.shape));
-            let facts = Facts {
-                identity: view.identity,
-                identifiers: view.identifiers,
-                namespace: namespace.clone(),
-                adopts: false,
-            };
-            rules.ensure(&facts).is_ok()
-        };
-        identities.into_iter().filter(is_admitted).collect()
+    let asked = off_runtime::each(identities, move |identity| {
+        let Ok(rules) = &*instance.rules else { return None };
+        let schema = instance.shared.schemas.known(&identity.schema_id);
+        let schema = schema.filter(|schema| !schema.hides_identifiers)?;
+        let view = facts::observed(&identity, std::slice::from_ref(&schema.shape));
+        let (identity_seen, identifiers) = (view.identity, view.identifiers);
+        let facts = Facts { identity: identity_seen, identifiers, namespace: namespace.clone(), adopts: false };
+        rules.ensure(&facts).is_ok().then_some(identity)
     });
-    asked.await.unwrap_or_default()
+    let answers = asked.await;
+    let untold = answers.iter().filter(|answer| answer.is_err()).count();
+    if untold > 0 {
+        tracing::error!(instance = %inputs.instance.place, untold, "rules couldn't be asked about identities, which is an \
+                        error of the operator; they count as not admitted");
+    }
+    answers.into_iter().flatten().flatten().collect()
 }

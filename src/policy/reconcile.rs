@@ -20,6 +20,7 @@ use crate::api::session_policy::{KratosSessionPolicy, RevokeAllStatus};
 use crate::api::{Reason, Verdict};
 use crate::context::{Context, PolicyObject};
 use crate::identity::failure::Halt;
+use crate::off_runtime;
 
 /// What a look left behind, whether or not it came to its end.
 #[derive(Debug, Default)]
@@ -72,7 +73,12 @@ async fn look(
     inputs.ensure_open()?;
     let reach = reach::find(&inputs, &desired.selection, context).await?;
     let only_looks = handling.mode == Mode::Observe || inputs.instance.settings.mode == Mode::Observe;
-    let ended = if only_looks { 0 } else { revoke_all(policy, &inputs, &desired, &reach, left, context).await? };
+    let all = if only_looks {
+        Ended::default()
+    } else {
+        revoke_all(policy, &inputs, &desired, &reach, left, context).await?
+    };
+    let ended = all.ended;
 
     let (tally, observed) = observe::observe(&inputs, &desired, &reach, context).await;
     if let Err(halt) = observed {
@@ -83,7 +89,12 @@ async fn look(
         }
         return Err(halt);
     }
-    let plan = tally.finish();
+    let mut plan = tally.finish();
+    plan.truth.add(all.truth);
+    if desired.rules.is_empty() {
+        // Otherwise the rules have just counted the same ones.
+        plan.failed += all.failed;
+    }
     let (done, enforced) = if only_looks {
         (Done::default(), Ok(()))
     } else {
@@ -92,18 +103,18 @@ async fn look(
     left.run = Some(run(&inputs, &desired, &plan, ended, done));
     enforced.map_err(|halt| told_how_far(halt, &plan, done))?;
     let nobody_selected = reach.is_some_and(|reach| reach.is_empty());
-    Ok(status::verdict(&plan, desired.limit, only_looks, nobody_selected))
+    Ok(status::verdict(&plan, &desired, only_looks, nobody_selected))
 }
 
 /// The validated spec; parsed off the runtime.
 async fn parse(policy: &KratosSessionPolicy, inputs: &Inputs) -> Result<Desired, Halt> {
     let (spec, standing) = (policy.spec.clone(), inputs.standing());
-    let parsed = tokio::task::spawn_blocking(move || desired::parse(&spec, &standing)).await;
+    let parsed = off_runtime::once(move || desired::parse(&spec, &standing)).await;
     let unparsed = || Verdict::new(Reason::InvalidSpec, "the rules can't be parsed; correct them");
     Ok(parsed.unwrap_or_else(|_| Err(unparsed()))?)
 }
 
-/// Ends every session where that is asked for and not done yet. Returns how many were.
+/// Ends every session where that is asked for and not done yet.
 async fn revoke_all(
     policy: &mut KratosSessionPolicy,
     inputs: &Inputs,
@@ -111,24 +122,26 @@ async fn revoke_all(
     reach: &Reach,
     left: &mut Left,
     context: &Context,
-) -> Result<usize, Halt> {
+) -> Result<Ended, Halt> {
     let actions = policy.status.as_ref().and_then(|status| status.actions.as_ref());
     let noted = actions.and_then(|actions| actions.revoke_all.clone());
-    let Some((wanted, begun)) = revoke_all::pending(desired.revoke_all.as_ref(), noted.as_ref()) else { return Ok(0) };
+    let Some((wanted, begun)) = revoke_all::pending(desired.revoke_all.as_ref(), noted.as_ref()) else {
+        return Ok(Ended::default());
+    };
     let started_at = if let Some(begun) = begun {
         begun
     } else {
         *policy = revoke_all::begin(policy, wanted, inputs.now, context).await?;
         inputs.now
     };
-    let (Ended { ended, failed }, result) = revoke_all::end_all(inputs, desired, reach, started_at, context).await;
+    let (all, result) = revoke_all::end_all(inputs, desired, reach, started_at, context).await;
     if let Err(halt) = result {
-        let seen = Plan { failed, ..Plan::default() };
-        left.run = Some(run(inputs, desired, &seen, ended, Done::default()));
+        let seen = Plan { failed: all.failed, ..Plan::default() };
+        left.run = Some(run(inputs, desired, &seen, all.ended, Done::default()));
         return Err(halt);
     }
-    left.revoke_all = Some(revoke_all::status(wanted, started_at, Some((Timestamp::now(), ended))));
-    Ok(ended)
+    left.revoke_all = Some(revoke_all::status(wanted, started_at, Some((Timestamp::now(), &all))));
+    Ok(all)
 }
 
 fn run(inputs: &Inputs, desired: &Desired, plan: &Plan, ended: usize, done: Done) -> Run {

@@ -15,6 +15,7 @@ use super::judge::Sight;
 use super::observe::{judge_all, opinions};
 use super::reach::Reach;
 use super::source::Source;
+use super::truth::Truth;
 use crate::api::session_policy::{KratosSessionPolicy, PolicyActionStatuses, RevokeAll, RevokeAllStatus};
 use crate::api::{Reason, Verdict};
 use crate::context::{Context, PolicyObject};
@@ -30,7 +31,9 @@ const PASSES: usize = 5;
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Ended {
     pub ended: usize,
+    /// Sessions of which nobody could tell, in the last pass, whether the policy is about them.
     pub failed: usize,
+    pub truth: Truth,
 }
 
 /// The action that isn't done yet. One that was begun keeps the time at which it was.
@@ -47,10 +50,16 @@ pub fn pending<'a>(
 }
 
 /// What the status says of an action that was begun, and of one that was done.
-pub fn status(wanted: &RevokeAll, started_at: Timestamp, completed: Option<(Timestamp, usize)>) -> RevokeAllStatus {
+pub fn status(wanted: &RevokeAll, started_at: Timestamp, completed: Option<(Timestamp, &Ended)>) -> RevokeAllStatus {
     let message = match completed {
         None => "begun, not known to be done; it is carried on with".to_owned(),
-        Some((_, ended)) => format!("no session is left that began by {started_at}; the last run ended {ended}"),
+        Some((_, Ended { ended, failed: 0, .. })) => {
+            format!("no session is left that began by {started_at}; the last run ended {ended}")
+        }
+        Some((_, Ended { ended, failed, .. })) => format!(
+            "no session is left that began by {started_at}, but for {failed} of which nobody can tell whether the policy is \
+             about them; the last run ended {ended}"
+        ),
     };
     RevokeAllStatus {
         token: Some(wanted.token.clone()),
@@ -116,7 +125,8 @@ async fn pass(
     let mut batches = Source::new(needs, reach).sessions(client).await.map_err(halt)?;
     ended.failed = 0;
     while let Some(batch) = batches.next().await {
-        let sights = judge_all(inputs, desired, reach, 0, batch.map_err(halt)?).await;
+        let (sights, truth) = judge_all(inputs, desired, reach, 0, batch.map_err(halt)?).await;
+        ended.truth.add(truth);
         ended.failed += sights.iter().filter(|sight| **sight == Sight::Unknown).count();
         let began_by = |began: Option<i64>| began.is_none_or(|began| began <= started_at.as_microsecond());
         let meant = opinions(&sights).into_iter().filter(|opinion| began_by(opinion.began));

@@ -3,6 +3,7 @@
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use k8s_openapi::jiff::Timestamp;
 
+use super::desired::Desired;
 use super::tally::Plan;
 use crate::api::condition::{self, READY, SUSPENDED, State};
 use crate::api::session_policy::{
@@ -51,9 +52,19 @@ impl Subject<'_> {
 }
 
 /// The verdict on a run that came to its end.
-pub fn verdict(plan: &Plan, limit: usize, only_looks: bool, nobody_selected: bool) -> Verdict {
-    let Plan { sessions, named, failed, .. } = plan;
+pub fn verdict(plan: &Plan, desired: &Desired, only_looks: bool, nobody_selected: bool) -> Verdict {
+    let (Plan { sessions, named, failed, .. }, limit) = (plan, desired.limit);
     let held = format!("{named} sessions are named by rules that revoke, more than limit.maxRevocations ({limit})");
+    let odd = plan.truth.never_told(desired);
+    if !odd.is_empty() {
+        let held = if plan.is_held() { format!("; {held}: none is revoked") } else { String::new() };
+        let message = format!(
+            "{}: gives something else than true or false; correct it. {failed} session(s) couldn't be judged and were left \
+             alone; whatever else the policy says was done{held}",
+            odd.join(", ")
+        );
+        return Verdict::new(Reason::InvalidSpec, message);
+    }
     if plan.is_held() && !only_looks {
         let message = format!(
             "{held}: none was revoked. See status.rules for which rule names how many; if that is right, raise \
@@ -70,8 +81,8 @@ pub fn verdict(plan: &Plan, limit: usize, only_looks: bool, nobody_selected: boo
     let held = plan.is_held().then(|| format!("{held}: in mode Enforce none would be revoked"));
     let failed = (*failed > 0).then(|| {
         format!(
-            "{failed} session(s) couldn't be judged and were left alone: something that a rule looks at isn't there, or \
-             isn't known"
+            "{failed} session(s) couldn't be judged and were left alone: something that a rule looks at isn't there, isn't \
+             known, or is something else than the rule takes it for"
         )
     });
     let message = [Some(message), held, failed].into_iter().flatten().collect::<Vec<_>>().join("; ");

@@ -10,6 +10,7 @@ use uuid::Uuid;
 
 use super::desired::Desired;
 use super::judge::{Mask, Opinion, Sight, bit};
+use super::truth::Truth;
 use crate::api::session_policy::RuleAction;
 
 const IS_MATCHED: u8 = 1;
@@ -27,6 +28,7 @@ pub struct Tally {
     failed: usize,
     /// Sessions whose expressions took too much work.
     exhausting: usize,
+    truth: Truth,
     by_rule: Vec<usize>,
     /// As many as may be revoked, and one more.
     revoke: Vec<Candidate>,
@@ -76,6 +78,7 @@ pub struct Plan {
     /// How many sessions rules with Revoke name.
     pub named: usize,
     pub extend: Vec<Uuid>,
+    pub truth: Truth,
 }
 
 impl Plan {
@@ -100,6 +103,7 @@ impl Tally {
             matched: 0,
             failed: 0,
             exhausting: 0,
+            truth: Truth::default(),
             revoke: Vec::new(),
             named: 0,
             extend: Vec::new(),
@@ -114,6 +118,11 @@ impl Tally {
     /// How many sessions' expressions took more work than they may.
     pub fn exhausting(&self) -> usize {
         self.exhausting
+    }
+
+    /// Takes in what expressions gave.
+    pub fn note(&mut self, truth: Truth) {
+        self.truth.add(truth);
     }
 
     /// Takes in a session, once it is settled whether its identity has a second factor.
@@ -185,8 +194,8 @@ impl Tally {
         if named > self.limit {
             self.revoke.clear();
         }
-        let Self { sessions, matched, failed, by_rule, revoke, extend, .. } = self;
-        Plan { sessions, matched, failed, by_rule, revoke, named, extend }
+        let Self { sessions, matched, failed, by_rule, revoke, extend, truth, .. } = self;
+        Plan { sessions, matched, failed, by_rule, revoke, named, extend, truth }
     }
 
     /// Takes in which rules hold of a session that so many newer ones of its identity come before.

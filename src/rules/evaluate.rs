@@ -95,25 +95,24 @@ impl<'a> Evaluation<'a, '_> {
         }
     }
 
-    /// True or false, or `None` where it fails; what ran out of budget stays so.
-    fn truth(&mut self, node: &'a Node) -> Result<Option<bool>, Problem> {
+    /// True or false, or what kept it from being so; that the budget is out is made up for by nothing.
+    fn truth(&mut self, node: &'a Node) -> Result<Result<bool, Problem>, Problem> {
         match self.node(node).and_then(|value| value.bool()) {
-            Ok(value) => Ok(Some(value)),
             Err(Problem::Exhausted) => Err(Problem::Exhausted),
-            Err(_) => Ok(None),
+            truth => Ok(truth),
         }
     }
 
     /// `||` and `&&`: one side that decides makes up for another that fails.
     fn either(&mut self, one: &'a Node, two: &'a Node, decisive: bool) -> Result<Value<'a>, Problem> {
         let first = self.truth(one)?;
-        if first == Some(decisive) {
+        if first == Ok(decisive) {
             return Ok(Value::Bool(decisive));
         }
         match (first, self.truth(two)?) {
-            (_, Some(second)) if second == decisive => Ok(Value::Bool(decisive)),
-            (Some(_), Some(second)) => Ok(Value::Bool(second)),
-            _ => Err(Problem::Failed),
+            (_, Ok(second)) if second == decisive => Ok(Value::Bool(decisive)),
+            (Ok(_), Ok(second)) => Ok(Value::Bool(second)),
+            (Err(problem), _) | (_, Err(problem)) => Err(problem),
         }
     }
 

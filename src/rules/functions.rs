@@ -1,7 +1,6 @@
 //! The functions that expressions may call. Pure.
 
 use std::rc::Rc;
-use std::time::Duration;
 
 use k8s_openapi::jiff::Timestamp;
 
@@ -72,9 +71,7 @@ fn timestamp<'a>(of: &Value<'_>) -> Result<Value<'a>, Problem> {
 
 /// A Go duration, in seconds.
 fn duration<'a>(text: &str) -> Result<Value<'a>, Problem> {
-    let parsed: kube::core::Duration = text.parse().map_err(|_| Problem::Failed)?;
-    let sign = if parsed.is_negative() { -1.0 } else { 1.0 };
-    Ok(Value::Float(sign * Duration::from(parsed).as_secs_f64()))
+    crate::duration::parse(text).map(|duration| Value::Float(duration.as_secs_f64())).ok_or(Problem::Failed)
 }
 
 fn made<'a>(text: &str) -> Value<'a> {

@@ -8,6 +8,7 @@
 mod convert;
 mod evaluate;
 mod functions;
+mod kind;
 mod node;
 mod parse;
 mod uses;
@@ -59,6 +60,8 @@ pub enum Invalid {
     Unsupported(&'static str),
     #[error("has a regular expression that isn't valid, or too big")]
     Regex,
+    #[error("gives something else than true or false")]
+    NotBool,
 }
 
 /// Why an expression gave no answer.

@@ -3,7 +3,7 @@
 use cel::Program;
 
 use super::node::Node;
-use super::{Invalid, MAX_BRACKETS, MAX_LENGTH, convert};
+use super::{Invalid, MAX_BRACKETS, MAX_LENGTH, convert, kind};
 
 /// The parser and the tree that it makes are recursive: a chain of 4096 bytes takes less than half of this, unoptimised.
 const STACK: usize = 256 * 1024 * 1024;
@@ -20,7 +20,9 @@ pub(super) fn parse(text: &str, variables: &'static [&'static str]) -> Result<No
         let parser = std::thread::Builder::new().name("rule".into()).stack_size(STACK);
         let parsed = parser.spawn_scoped(scope, || {
             let program = Program::compile(text).map_err(|_| Invalid::Syntax)?;
-            convert::convert(program.expression(), variables)
+            let root = convert::convert(program.expression(), variables)?;
+            kind::ensure_bool(&root)?;
+            Ok(root)
         });
         // A panic of the parser says that it can't read this.
         parsed.map_err(|_| Invalid::Syntax)?.join().unwrap_or(Err(Invalid::Syntax))

@@ -40,7 +40,7 @@ impl<'a> From<&'a Json> for Value<'a> {
 
 impl<'a> Value<'a> {
     pub fn bool(&self) -> Result<bool, Problem> {
-        if let Self::Bool(value) = self { Ok(*value) } else { Err(Problem::Failed) }
+        if let Self::Bool(value) = self { Ok(*value) } else { Err(Problem::NotBool) }
     }
 
     pub fn text(&self) -> Result<&str, Problem> {

@@ -7,6 +7,7 @@ use crate::tree::{File, files};
 const PURE: &[&str] = &[
     "crate::api",
     "crate::changes",
+    "crate::duration",
     "crate::flow::counts",
     "crate::flow::lane",
     "crate::identity::absent",
@@ -47,6 +48,7 @@ const PURE: &[&str] = &[
     "crate::policy::judge",
     "crate::policy::status",
     "crate::policy::tally",
+    "crate::policy::truth",
     "crate::policy::view",
     "crate::queue",
     "crate::rules",
@@ -150,6 +152,9 @@ fn offences(file: &File) -> Vec<String> {
         if is_within(&module, "crate::flow") && is_ours && !is_flow {
             offends("whose turn it is has nothing to do with what for");
         }
+        if file.path != "src/off_runtime.rs" && names(&path, "spawn_blocking") {
+            offends("only src/off_runtime.rs hands work over to other threads: there a panic takes nothing else along");
+        }
         if file.path != "src/main.rs" && PRINTERS.iter().any(|printer| names(&path, printer)) {
             offends("only src/main.rs prints");
         }
@@ -213,6 +218,7 @@ fn an_offence_is_noticed() {
         ("src/kratos/client.rs", "use crate::{identity, kratos};", "knows nothing"),
         ("src/flow/limit.rs", "use crate::place::Place;", "what for"),
         ("src/operator.rs", "fn a() { println!(); }", "prints"),
+        ("src/policy/observe.rs", "fn a() { tokio::task::spawn_blocking(|| ()); }", "other threads"),
         ("src/operator.rs", "use std::io::{self, stderr};", "prints"),
         ("src/identity/observe.rs", "use crate::instance::registry::Registry;", "insides"),
         ("src/instance/scan.rs", "use crate::identity::{mark, plan};", "insides"),

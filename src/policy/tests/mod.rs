@@ -3,9 +3,11 @@
 mod addresses;
 mod desires;
 mod enrolments;
+mod hostile;
 mod judgements;
 mod statuses;
 mod tallies;
+mod truths;
 
 use k8s_openapi::jiff::Timestamp;
 use serde_json::{Value, json};

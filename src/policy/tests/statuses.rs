@@ -8,7 +8,7 @@ use super::now;
 use crate::api::condition::{READY, RECONCILING, STALLED, SUSPENDED, find, is_true};
 use crate::api::session_policy::{KratosSessionPolicyStatus, RevokeAll};
 use crate::api::{Reason, Verdict};
-use crate::policy::revoke_all;
+use crate::policy::revoke_all::{self, Ended};
 use crate::policy::status::{self, Outcome, Run, Subject};
 use crate::policy::tally::Plan;
 
@@ -74,7 +74,7 @@ fn a_run_has_a_verdict(
     #[case] reason: Reason,
     #[case] words: &str,
 ) {
-    let verdict = status::verdict(&plan, 100, only_looks, nobody);
+    let verdict = status::verdict(&plan, &super::parse(&serde_json::json!([])).unwrap(), only_looks, nobody);
     assert_eq!(verdict.reason, reason);
     assert!(verdict.message.contains(words), "{}", verdict.message);
     let next = status::next(subject(None), Outcome { verdict, run: None, revoke_all: None }, now());
@@ -91,7 +91,7 @@ fn an_action_is_done_once_per_token_from_when_it_was_first_begun() {
     let begun = revoke_all::status(&one, begun_at, None);
     let written = serde_json::from_value(serde_json::to_value(&begun).unwrap()).unwrap();
     assert_eq!(revoke_all::pending(Some(&one), Some(&written)), Some((&one, Some(begun_at))), "to the microsecond");
-    let done = revoke_all::status(&one, begun_at, Some((now(), 7)));
+    let done = revoke_all::status(&one, begun_at, Some((now(), &Ended { ended: 7, ..Ended::default() })));
     assert_eq!(revoke_all::pending(Some(&one), Some(&done)), None);
     assert_eq!(revoke_all::pending(None, Some(&done)), None);
     assert_eq!(revoke_all::pending(Some(&two), Some(&done)), Some((&two, None)));

@@ -62,9 +62,15 @@ fn expressions_answer(#[case] text: &str, #[case] expected: bool) {
 #[case::a_range_that_is_none("identity.state.all(s, true)", Failed)]
 #[case::no_time("timestamp('yesterday') > timestamp(0)", Failed)]
 #[case::no_duration("duration('a while') > duration('1s')", Failed)]
-#[case::a_number("1", NotBool)]
+#[case::a_backward_duration("duration('1h-2h') < duration('1s')", Failed)]
+#[case::a_duration_beyond_all_measure("duration('99999999999999999999h') > duration('1s')", Failed)]
 #[case::a_text("identity.state", NotBool)]
-#[case::null("null", NotBool)]
+#[case::null("identity.traits.nothing", NotBool)]
+#[case::the_opposite_of_a_text("!identity.state", NotBool)]
+#[case::a_text_on_one_side("true && identity.state", NotBool)]
+#[case::a_text_on_the_other("identity.state || false", NotBool)]
+#[case::a_text_for_each("identifiers.all(i, i)", NotBool)]
+#[case::a_text_as_a_condition("identity.state ? true : false", NotBool)]
 fn what_gives_no_answer_says_so(#[case] text: &str, #[case] expected: Problem) {
     assert_eq!(ask(text), Err(expected), "{text}");
 }
@@ -90,6 +96,40 @@ fn what_gives_no_answer_says_so(#[case] text: &str, #[case] expected: Problem) {
 )]
 fn what_cant_be_asked_is_refused_beforehand(#[case] text: &str, #[case] expected: Invalid) {
     assert_eq!(parse(text).err(), Some(expected), "{text}");
+}
+
+#[rstest]
+#[case::a_number("1")]
+#[case::a_text("'active'")]
+#[case::null("null")]
+#[case::a_list("[true]")]
+#[case::a_sum("identity.a + identity.b")]
+#[case::a_size("identity.groups.size()")]
+#[case::a_text_made("identity.state.trim()")]
+#[case::a_negated_number("-identity.a")]
+#[case::a_time("timestamp(identity.created_at)")]
+#[case::either_way("identity.a ? 'yes' : 'no'")]
+#[case::a_filter("identity.groups.filter(g, g == 'ops')")]
+#[case::a_map("identity.groups.map(g, true)")]
+#[case::on_one_side("identity.a && 'b'")]
+#[case::on_the_other("1 || identity.a")]
+#[case::negated("!identity.groups.size()")]
+#[case::a_condition("size(identifiers) ? true : false")]
+#[case::for_each("identifiers.all(i, i + 'x')")]
+#[case::deep_within("identity.a == [identifiers.exists(i, i.trim())]")]
+fn what_is_plainly_neither_true_nor_false_is_refused_beforehand(#[case] text: &str) {
+    assert_eq!(parse(text).err(), Some(Invalid::NotBool), "{text}");
+}
+
+#[rstest]
+#[case::a_field("identity.a")]
+#[case::a_variable("adopts")]
+#[case::an_item("identity.flags[0]")]
+#[case::one_way("identity.a ? true : identity.b")]
+#[case::exactly_one("identifiers.exists_one(i, i == 'a')")]
+#[case::an_item_of_a_filter("identity.flags.filter(f, f)[0]")]
+fn what_may_be_true_or_false_is_not(#[case] text: &str) {
+    assert_eq!(super::Expression::parse(text, &["identity", "identifiers", "adopts"]).err(), None, "{text}");
 }
 
 #[rstest]

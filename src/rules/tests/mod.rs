@@ -1,6 +1,7 @@
 //! Tests of the evaluator: what it answers, what it refuses, and that it always ends.
 
 mod answers;
+mod grammar;
 mod limits;
 
 use serde_json::{Value, json};
