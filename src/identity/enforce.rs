@@ -94,11 +94,19 @@ async fn attempt(
     let began = Instant::now();
     let drift = drift(search, desired, &observed, &plan);
     // What kept the last one from being answered may do so again.
-    let is_again = search.remembered.unanswered_create.is_some();
+    let is_again = !search.remembered.unanswered.is_empty();
     let travel = if is_again { Travel::Alone } else { Travel::Together };
+    if let Observed::Present(present) = &observed {
+        search.ensure_exclusive(present, &plan)?;
+    }
+    let under_way = plan.creates().then(|| search.creating());
     let applying = apply::apply(inputs, &context.client, &plan.steps, travel);
     let applied =
         if plan.creates() { sole::in_time((inputs, as_of.held), applying, context).await? } else { applying.await };
+    let is_unknown = matches!(&applied, Err(ApplyError::Create { error, .. }) if error.outcome_unknown());
+    if let Some(under_way) = under_way.filter(|_| !is_unknown) {
+        under_way.is_known();
+    }
     let applied = match applied {
         Ok(applied) => applied,
         Err(ApplyError::Create { error, at }) if error.class() == Class::Conflict => {
@@ -108,12 +116,6 @@ async fn attempt(
             // Not so for the organization: old servers refuse it at creation and take it in a change.
             if error.unknown_field() == Some("external_id") {
                 inputs.instance.shared.lacks("external_id");
-            }
-            if error.outcome_unknown() {
-                // It may be carried out yet: nothing is created again before that is known.
-                context
-                    .memory
-                    .update(&inputs.claimant.uid, |remembered| remembered.unanswered_create = Some(Instant::now()));
             }
             return Err(inputs.halt(&error, sent(search, desired, &plan), context));
         }
@@ -160,8 +162,6 @@ async fn attempt(
 fn note_conflict(search: &Search<'_>, at: Instant) -> Instant {
     let mut since = at;
     search.context.memory.update(&search.inputs.claimant.uid, |remembered| {
-        // The create was answered: it isn't under way.
-        remembered.unanswered_create = None;
         since = *remembered.conflict.get_or_insert(at);
     });
     since
@@ -196,7 +196,6 @@ pub(super) fn note_standing(search: &Search<'_>, desired: &Desired, plan: &Plan,
         if let Some(before) = before.filter(|before| before.id != identity.id) {
             shared.managed.forget(&before.id);
         }
-        remembered.unanswered_create = None;
         remembered.conflict = None;
         remembered.gone_since = None;
         remembered.wrote_finalizer = true;

@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
+use super::asked::Asked;
 use super::mark::Mark;
 
 /// What is remembered of one resource.
@@ -16,8 +17,8 @@ pub struct Remembered {
     pub wrote_finalizer: bool,
     /// When this process first saw the finalizer without having written it: another one may have a create under way.
     pub finalizer_seen: Option<Instant>,
-    /// When a create of ours was left unanswered, as long as that isn't settled.
-    pub unanswered_create: Option<Instant>,
+    /// Creates of ours that were left unanswered.
+    pub unanswered: Vec<Unanswered>,
     /// When a create of ours met a conflict that no identifier explains.
     pub conflict: Option<Instant>,
     /// Since when the identity that the resource has had is known to be gone. Another one is made only after a listing
@@ -33,6 +34,14 @@ pub struct Remembered {
     pub failures: u32,
     /// Whether another operator reconciled the resource since this process last looked: what it remembers doesn't count.
     was_left: bool,
+}
+
+/// A create of ours whose answer never came.
+#[derive(Clone, Debug)]
+pub struct Unanswered {
+    pub asked: Asked,
+    /// Until when it may be carried out.
+    pub until: Instant,
 }
 
 /// An identity that carried our mark. There may be a million: the mark, which is hardly ever asked for, is kept as text.
@@ -129,7 +138,7 @@ impl Remembered {
             first_seen: Instant::now(),
             wrote_finalizer: false,
             finalizer_seen: None,
-            unanswered_create: None,
+            unanswered: Vec::new(),
             conflict: None,
             gone_since: None,
             ours: None,
@@ -140,9 +149,16 @@ impl Remembered {
         }
     }
 
-    /// The instant after which a create by whomever may still be under way: of an unanswered one of ours, or of
-    /// another process that wrote the finalizer. Without a finalizer there can be none.
-    pub fn create_may_be_under_way_since(&self) -> Option<Instant> {
-        self.unanswered_create.max(self.finalizer_seen.filter(|_| !self.wrote_finalizer))
+    /// Notes that nobody knows whether a create of ours is carried out, until then.
+    pub fn is_unanswered(&mut self, asked: Asked, until: Instant) {
+        // What asked for the same again says no more of it.
+        self.unanswered.retain(|before| before.asked != asked);
+        self.unanswered.push(Unanswered { asked, until });
+    }
+
+    /// The instant after which a create of another process, which wrote the finalizer, may still be under way. Without a
+    /// finalizer there can be none.
+    pub fn anothers_create_since(&self) -> Option<Instant> {
+        self.finalizer_seen.filter(|_| !self.wrote_finalizer)
     }
 }

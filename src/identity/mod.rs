@@ -1,9 +1,10 @@
 //! `KratosIdentity`: one way from manifest to status.
 //!
 //! `inputs → desired → observe → plan → apply → status`, driven by `reconcile`. `desired`, `plan`, `status` and what
-//! they stand on (`absent`, `actions`, `addresses`, `adoption`, `claim`, `facts`, `json`, `links`, `mark`, `password`, `pointer`,
+//! they stand on (`absent`, `actions`, `addresses`, `adoption`, `asked`, `claim`, `facts`, `json`, `links`, `mark`, `password`, `pointer`,
 //! `recovery`, `schema`, `secrets`, `traits_from`, `urgency`, `validity`, `watch`) are pure: no client, no runtime, no clock.
 
+pub mod absence;
 pub mod absent;
 pub mod actions;
 pub mod addresses;
@@ -11,6 +12,7 @@ pub mod admission;
 pub mod adopt;
 pub mod adoption;
 pub mod apply;
+pub mod asked;
 pub mod claim;
 pub mod desired;
 pub mod enforce;

@@ -1,12 +1,11 @@
 //! Finds the identity that a resource stands for. Reads only.
 //!
 //! Candidates are known from this process' memory, the status, and the last complete listing; each is read freshly
-//! and its mark decides. That there is none must be proven before one is created: see [`Search::absence`].
+//! and its mark decides. That there is none must be proven before one is created: see `absence`.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use futures::TryStreamExt;
 use serde_json::Value;
 
 use super::absent::Contents;
@@ -22,19 +21,13 @@ use super::memory::{Ours, Remembered};
 use super::plan::{self, Observed, Present};
 use super::recovery;
 use super::schema;
-use super::sole;
 use crate::api::identity::KratosIdentity;
 use crate::api::{Reason, Verdict};
 use crate::context::Context;
 use crate::instance::listing::Lookup;
 use crate::instance::schemas::Schema;
-use crate::kratos::{CredentialType, Error, Identity, IdentityFilter};
+use crate::kratos::{CredentialType, Error, Identity};
 use crate::place::Place;
-
-/// A request that wasn't answered may still be carried out for this long after its time-out.
-const GRACE: Duration = Duration::from_secs(5);
-/// With more creates unsettled than this, one listing is cheaper than as many look-ups.
-const FEW: usize = 10;
 
 /// What is known without looking further.
 enum Known {
@@ -113,7 +106,7 @@ impl Search<'_> {
     /// Where the identity that the resource has had is gone, another one that its mark names is as well not taken for it while so
     /// many are missing: it may be that of another Kratos, or of an old backup. To be asked after the listing was looked
     /// into, whose missing were counted before it counts.
-    fn ensure_whole_if(&self, gone: Option<Instant>) -> Result<(), Halt> {
+    pub(super) fn ensure_whole_if(&self, gone: Option<Instant>) -> Result<(), Halt> {
         if gone.is_some() { self.inputs.ensure_whole(self.context) } else { Ok(()) }
     }
 
@@ -141,7 +134,7 @@ impl Search<'_> {
         }
     }
 
-    async fn judge(&self, identity: Identity, restorable: bool) -> Result<Option<Present>, Halt> {
+    pub(super) async fn judge(&self, identity: Identity, restorable: bool) -> Result<Option<Present>, Halt> {
         let claimant = &self.inputs.claimant;
         let is_former = matches!(claimant.claim(&identity), Claim::Former(_));
         let is_same_person = is_former
@@ -194,41 +187,6 @@ impl Search<'_> {
         schema::identifiers(shape.as_slice(), self.traits)
     }
 
-    /// Proves that there is no identity of this resource, or finds it.
-    ///
-    /// A complete listing of this process shows every identity that was there when it began. What it can't show is
-    /// one whose create is still under way: of this process without an answer, or of another one that wrote the
-    /// finalizer. Then the listing must have begun after that create can have happened, or the identifiers must have
-    /// been looked up: two identities never share one, so a second create fails and leads back to the first. Where many
-    /// are unsettled, as after a batch without an answer, a listing settles all of them.
-    ///
-    /// Where the resource has had an identity that is `gone` since then, a listing that began later must have shown how
-    /// many are.
-    async fn absence(&self, gone: Option<Instant>) -> Result<Observed, Halt> {
-        let found = self.listed(gone).await?;
-        self.ensure_whole_if(gone)?;
-        if let Some(present) = found {
-            return Ok(Observed::Present(Box::new(present)));
-        }
-        self.inputs.ensure_whole(self.context)?;
-        let Some(settled) = self.settled().filter(|_| !self.only_looks) else { return Ok(Observed::Absent) };
-        let unsettled = self.inputs.instance.shared.listing.unsettled(&Place::of(self.resource), settled);
-        let identifiers = self.identifiers();
-        if identifiers.is_empty() || !(1..=FEW).contains(&unsettled) {
-            let present = self.listed(Some(settled)).await?;
-            return Ok(present.map_or(Observed::Absent, |present| Observed::Present(Box::new(present))));
-        }
-        let found = self.by_identifiers(&identifiers).await?;
-        Ok(found.map_or(Observed::Absent, |present| Observed::Present(Box::new(present))))
-    }
-
-    /// From when on no create of this resource's identity can be under way any more; `None` if none can be.
-    fn settled(&self) -> Option<Instant> {
-        let since = self.remembered.create_may_be_under_way_since()?;
-        let timeout = self.inputs.instance.settings.connection.request_timeout;
-        Some(since + sole::patience(timeout, self.context) + timeout + GRACE)
-    }
-
     /// Ids of identities whose mark names this resource's place, by a complete listing that began after `after`.
     fn marked(&self, after: Option<Instant>) -> Result<Vec<String>, Halt> {
         let shared = &self.inputs.instance.shared;
@@ -249,7 +207,7 @@ impl Search<'_> {
     }
 
     /// Looks into a complete listing that began after `after`; waits for one where there is none.
-    async fn listed(&self, after: Option<Instant>) -> Result<Option<Present>, Halt> {
+    pub(super) async fn listed(&self, after: Option<Instant>) -> Result<Option<Present>, Halt> {
         for id in self.marked(after)? {
             // The listing saw our owner's mark on it: one that was wiped since isn't restored on that account.
             match self.read(&id, false).await {
@@ -262,68 +220,64 @@ impl Search<'_> {
         Ok(None)
     }
 
-    /// The identity that has one of these login identifiers. Refused if it is somebody else's.
-    async fn by_identifiers(&self, identifiers: &[String]) -> Result<Option<Present>, Halt> {
-        let mut refusal = None;
-        for identifier in identifiers {
-            let pages = self.inputs.instance.client.list_identities(IdentityFilter::by_identifier(identifier.as_str()));
-            let mut pages = std::pin::pin!(pages);
-            while let Some(page) = pages.try_next().await.map_err(|error| self.halt(&error))? {
-                for identity in page.items {
-                    match self.judge(identity, false).await {
-                        Ok(Some(present)) => return Ok(Some(present)),
-                        Ok(None) => refusal = Some(Halt::Refused(plan::conflict(None))),
-                        Err(Halt::Refused(verdict)) => refusal = Some(Halt::Refused(verdict)),
-                        Err(halt) => return Err(halt),
-                    }
-                }
-            }
-        }
-        refusal.map_or(Ok(None), Err)
-    }
-
-    /// After a create met a conflict at `conflict`: the identity is ours after all (the answer to an earlier create
-    /// was lost), or somebody else's. An address alone isn't found by identifier, so a listing has the last word.
-    pub async fn after_conflict(&self, conflict: Instant) -> Result<Present, Halt> {
-        if let Some(present) = self.by_identifiers(&self.identifiers()).await? {
-            return Ok(present);
-        }
-        self.listed(Some(conflict)).await?.ok_or_else(|| Halt::Refused(plan::conflict(None)))
-    }
-
-    /// Every identity whose mark names this very resource, for its deletion; also whether there is one that was its own
-    /// by the status alone. One that is gone although nobody `meant` it to go isn't taken for gone before a listing has
-    /// shown how many are.
+    /// Every identity whose mark names this very resource, for its deletion: a create without an answer may have made a
+    /// second one. Also whether there is one that was its own by the status alone. One that is gone although nobody `meant`
+    /// it to go isn't taken for gone before a listing has shown how many are.
     pub async fn all_ours(&self, meant: bool) -> Result<(Vec<Identity>, bool), Halt> {
-        let noted = self.resource.status.as_ref().and_then(|status| status.identity_id.clone());
-        let known = self.remembered.ours.as_deref().map(|ours| ours.id.clone()).or(noted);
-        let mut ours = Vec::new();
-        let mut has_lost_mark = false;
-        let mut gone = None;
-        if let Some(id) = &known {
-            match self.get_among_many(id).await? {
-                Some(identity) if self.may_delete(&identity) => ours.push(identity),
-                Some(_) => has_lost_mark = true,
-                None if meant => {}
-                None => gone = Some(self.gone_since()),
-            }
-        }
-        let listed = if ours.is_empty() {
-            let marked = self.marked(self.settled().max(gone))?;
+        let (mut ours, has_lost_mark, gone) = self.known_ours(meant).await?;
+        let settled = if ours.is_empty() { self.settled().max(gone) } else { self.own_settled() };
+        let listed = self.marked(settled)?;
+        if ours.is_empty() {
             self.inputs.ensure_whole(self.context)?;
-            marked
-        } else {
-            // A second one isn't expected; if a listing has shown one, it goes too.
-            match self.inputs.instance.shared.listing.find(&Place::of(self.resource), None) {
-                Lookup::Known(ids) => ids,
-                Lookup::NotYet => Vec::new(),
-            }
-        };
-        for id in listed.iter().filter(|id| Some(*id) != known.as_ref()) {
-            let is_ours = |identity: &Identity| matches!(self.inputs.claimant.claim(identity), Claim::Ours(_));
-            ours.extend(self.get_among_many(id).await?.filter(is_ours));
         }
+        self.add_listed(&mut ours, &listed).await?;
         Ok((ours, has_lost_mark))
+    }
+
+    /// The same without waiting for a listing: those that are known by now.
+    pub async fn ours_so_far(&self) -> Result<Vec<Identity>, Halt> {
+        let (mut ours, ..) = self.known_ours(true).await?;
+        if let Lookup::Known(listed) = self.inputs.instance.shared.listing.find(&Place::of(self.resource), None) {
+            self.add_listed(&mut ours, &listed).await?;
+        }
+        Ok(ours)
+    }
+
+    /// The identity that memory or status name, if it goes with this resource; whether it is there and doesn't; since when
+    /// it is known to be gone.
+    async fn known_ours(&self, meant: bool) -> Result<(Vec<Identity>, bool, Option<Instant>), Halt> {
+        let noted = self.resource.status.as_ref().and_then(|status| status.identity_id.clone());
+        let Some(id) = self.remembered.ours.as_deref().map(|ours| ours.id.clone()).or(noted) else {
+            return Ok((Vec::new(), false, None));
+        };
+        Ok(match self.get_among_many(&id).await? {
+            Some(identity) if self.may_delete(&identity) => (vec![identity], false, None),
+            Some(_) => (Vec::new(), true, None),
+            None if meant => (Vec::new(), false, None),
+            None => (Vec::new(), false, Some(self.gone_since())),
+        })
+    }
+
+    async fn add_listed(&self, ours: &mut Vec<Identity>, listed: &[String]) -> Result<(), Halt> {
+        for id in listed {
+            if !ours.iter().any(|known| known.id == *id) {
+                let is_ours = |identity: &Identity| matches!(self.inputs.claimant.claim(identity), Claim::Ours(_));
+                ours.extend(self.get_among_many(id).await?.filter(is_ours));
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether an identity goes with this resource: its mark says so, or it was wiped and this process saw it. A status
+    /// is never enough to delete by.
+    pub(super) fn may_delete(&self, identity: &Identity) -> bool {
+        match self.inputs.claimant.claim(identity) {
+            Claim::Ours(_) => true,
+            Claim::Unmarked | Claim::Unmarkable => {
+                self.remembered.ours.as_deref().is_some_and(|ours| ours.id == identity.id)
+            }
+            Claim::Former(_) | Claim::Foreign { .. } => false,
+        }
     }
 
     /// Reads one in company where many ask at the same time, as deletions do; without its credentials.
@@ -354,18 +308,6 @@ impl Search<'_> {
         };
         present.contents = Some(Contents::of(&identity, keeps_the_last));
         Ok(())
-    }
-
-    /// Whether an identity goes with this resource: its mark says so, or it was wiped and this process saw it. A status
-    /// is never enough to delete by.
-    pub(super) fn may_delete(&self, identity: &Identity) -> bool {
-        match self.inputs.claimant.claim(identity) {
-            Claim::Ours(_) => true,
-            Claim::Unmarked | Claim::Unmarkable => {
-                self.remembered.ours.as_deref().is_some_and(|ours| ours.id == identity.id)
-            }
-            Claim::Former(_) | Claim::Foreign { .. } => false,
-        }
     }
 
     /// Whether sessions of an identity are still there.

@@ -220,7 +220,7 @@ async fn take_back(resource: &KratosIdentity, context: &Context) -> Result<(), H
     let inputs = Inputs { instance, claimant };
     inputs.ensure_open()?;
     let search = search(resource, &inputs, context);
-    let (ours, _) = search.all_ours(true).await?;
+    let ours = search.ours_so_far().await?;
     let steps = plan::plan_keeping(&ours);
     let applied = apply::apply(&inputs, &context.client, &steps, Travel::Together).await;
     applied.map(drop).map_err(|error| match error {

@@ -53,8 +53,11 @@ pub fn hides_identifiers(schema: &Value) -> bool {
 
 /// Whether any kind of credential takes the value as what people log in with.
 fn declares_identifiers(credentials: &Value) -> bool {
-    let is_identifier = |kind: &Value| kind.get("identifier").and_then(Value::as_bool).unwrap_or(false);
     credentials.as_object().is_some_and(|kinds| kinds.values().any(is_identifier))
+}
+
+fn is_identifier(kind: &Value) -> bool {
+    kind.get("identifier").and_then(Value::as_bool).unwrap_or(false)
 }
 
 /// The login identifiers that traits hold by these schemas (`ory.sh/kratos` → `credentials` → any type →
@@ -66,6 +69,21 @@ pub fn identifiers(shapes: &[Arc<Shape>], traits: &Value) -> Vec<String> {
             if extension.get("credentials").is_some_and(declares_identifiers) {
                 found.extend(normalised(value));
             }
+        });
+    }
+    found.sort_unstable();
+    found.dedup();
+    found
+}
+
+/// The same, each with the kind of credential that takes it: Kratos lets no two identities have one of a kind.
+pub fn identifiers_by_kind(shapes: &[Arc<Shape>], traits: &Value) -> Vec<(String, String)> {
+    let mut found = Vec::new();
+    for shape in shapes {
+        shape.visit(traits, &mut |extension, value| {
+            let kinds = extension.get("credentials").and_then(Value::as_object);
+            let kinds = kinds.into_iter().flatten().filter(|(_, kind)| is_identifier(kind));
+            found.extend(kinds.filter_map(|(name, _)| Some((name.clone(), normalised(value)?))));
         });
     }
     found.sort_unstable();

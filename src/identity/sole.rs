@@ -57,7 +57,6 @@ pub async fn in_time<T>(
     }
     let (namespace, name) = (&inputs.claimant.namespace, &inputs.claimant.name);
     tracing::info!(namespace, name, "the resource may be another operator's by now: its create is given up");
-    context.memory.update(&inputs.claimant.uid, |remembered| remembered.unanswered_create = Some(Instant::now()));
     let verdict = Verdict::new(Reason::Progressing, "the create wasn't answered in time; it is looked for first");
     Err(Halt::Retry { verdict, after: None })
 }

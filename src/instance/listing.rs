@@ -75,6 +75,11 @@ impl Listing {
         Lookup::NotYet
     }
 
+    /// Whether the last complete listing began then, or later.
+    pub fn began_after(&self, at: Instant) -> bool {
+        self.state().begun.is_some_and(|begun| begun >= at)
+    }
+
     /// Notes that a create for a place may be under way until then. Returns how many such there are; none where a listing
     /// that began later has settled it.
     pub fn unsettled(&self, place: &Place, until: Instant) -> usize {

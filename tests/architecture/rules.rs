@@ -14,6 +14,7 @@ const PURE: &[&str] = &[
     "crate::identity::actions",
     "crate::identity::addresses",
     "crate::identity::adoption",
+    "crate::identity::asked",
     "crate::identity::claim",
     "crate::identity::desired",
     "crate::identity::facts",

@@ -19,6 +19,7 @@ mod batches;
 mod clusters;
 mod command_line;
 mod consent;
+mod corrected;
 mod crd_rules;
 mod deletion;
 mod deletions;

@@ -186,6 +186,14 @@ impl Proxy {
             .on_where(move |label, _, parameters| labels::matches(&pattern, label) && parameters.contains(&parameter))
     }
 
+    /// The requests that the pattern means and whose query hasn't this parameter.
+    pub fn on_without(&self, pattern: &str, parameter: &str) -> Case {
+        let (pattern, parameter) = (pattern.to_owned(), parameter.to_owned());
+        self.shared
+            .rules
+            .on_where(move |label, _, parameters| labels::matches(&pattern, label) && !parameters.contains(&parameter))
+    }
+
     /// Ends all faults; what is held goes on.
     pub fn clear_faults(&self) {
         self.shared.rules.clear();

@@ -5,6 +5,7 @@ pub mod builders;
 mod actions;
 mod addresses;
 mod adoptions;
+mod asking;
 mod claims;
 mod credentials;
 mod deletions;

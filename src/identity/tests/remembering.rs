@@ -5,7 +5,8 @@ use std::time::{Duration, Instant};
 
 use serde_json::json;
 
-use super::builders::mark;
+use super::builders::{mark, shapes};
+use crate::identity::asked::Asked;
 use crate::identity::memory::{Memory, Ours};
 
 #[test]
@@ -40,9 +41,9 @@ fn what_was_recalled_is_a_copy() {
 }
 
 #[test]
-fn a_create_may_be_under_way_as_long_as_nothing_rules_it_out() {
+fn a_create_of_another_process_may_be_under_way_as_long_as_nothing_rules_it_out() {
     let memory = Memory::default();
-    let since = || memory.recall("uid-of-ada").create_may_be_under_way_since();
+    let since = || memory.recall("uid-of-ada").anothers_create_since();
     memory.see("uid-of-ada", false);
     assert_eq!(since(), None, "without a finalizer nobody has created anything");
     let before = Instant::now();
@@ -53,11 +54,24 @@ fn a_create_may_be_under_way_as_long_as_nothing_rules_it_out() {
     assert_eq!(since(), Some(finalizer_seen), "and from the first time");
     memory.update("uid-of-ada", |ada| ada.wrote_finalizer = true);
     assert_eq!(since(), None, "no other process can have");
-    let sent_at = finalizer_seen + Duration::from_secs(5);
-    memory.update("uid-of-ada", |ada| ada.unanswered_create = Some(sent_at));
-    assert_eq!(since(), Some(sent_at), "a create of ours was not answered");
-    memory.update("uid-of-ada", |ada| ada.wrote_finalizer = false);
-    assert_eq!(since(), Some(sent_at), "the later of the two counts");
+}
+
+#[test]
+fn of_a_create_without_an_answer_is_known_what_it_asked_for_and_until_when_it_counts() {
+    let memory = Memory::default();
+    let asked = |email: &str| Asked::new(shapes("email").first(), &json!({ "email": email }));
+    let unanswered = || memory.recall("uid-of-ada").unanswered;
+    let first = Instant::now();
+    let later = first + Duration::from_secs(5);
+    memory.update("uid-of-ada", |ada| ada.is_unanswered(asked("ada@a.example"), first));
+    memory.update("uid-of-ada", |ada| ada.is_unanswered(asked("ada@b.example"), first));
+    memory.update("uid-of-ada", |ada| ada.is_unanswered(asked("ada@a.example"), later));
+    let found: Vec<_> = unanswered().into_iter().map(|it| (it.asked, it.until)).collect();
+    assert_eq!(found, [(asked("ada@b.example"), first), (asked("ada@a.example"), later)]);
+    assert!(!format!("{:?}", memory.recall("uid-of-ada")).contains("example"), "addresses show nowhere");
+    memory.leave("uid-of-ada");
+    memory.see("uid-of-ada", true);
+    assert!(unanswered().is_empty(), "another operator may have sent anything meanwhile");
 }
 
 #[test]
@@ -79,7 +93,7 @@ fn an_identity_is_gone_since_it_was_first_missed_until_a_later_listing_shows_it(
 #[test]
 fn what_was_another_operators_meanwhile_is_as_if_never_seen_whatever_a_look_under_way_noted() {
     let memory = Memory::default();
-    let since = || memory.recall("uid-of-ada").create_may_be_under_way_since();
+    let since = || memory.recall("uid-of-ada").anothers_create_since();
     memory.leave("uid-of-ada");
     memory.see("uid-of-ada", false);
     memory.update("uid-of-ada", |ada| ada.wrote_finalizer = true);
