@@ -26,6 +26,7 @@ use crate::policy::runs::Runs;
 use crate::queue::Priority;
 use crate::rotation::Rotation;
 use crate::selector;
+use crate::supervise::Tasks;
 use crate::workers::Asks;
 
 /// A `KratosIdentity`, or the metadata of one that can't be read any more.
@@ -84,6 +85,8 @@ pub struct Context {
     pub operator_key: OnceLock<Arc<DigestKey>>,
     pub pokes: Pokes,
     pub events: Events,
+    /// Runs what goes on in the background.
+    pub tasks: Tasks,
     /// For which instances this process speaks.
     pub leads: Leads,
 }

@@ -43,19 +43,21 @@ impl Happening {
 }
 
 impl Events {
-    /// Begins to send; ends when this is gone. At once they would open a connection each, which is kept.
-    pub fn new(client: kube::Client) -> Self {
+    /// And what sends them, to be run beside it; that ends when this is gone. At once they would open a connection each,
+    /// which is kept.
+    pub fn new(client: kube::Client) -> (Self, impl Future<Output = ()> + Send + 'static) {
         let reporter = Reporter { controller: crate::api::GROUP.to_owned(), instance: None };
         let recorder = Recorder::new(client, reporter);
         let (outgoing, mut events) = mpsc::channel::<(Event, ObjectReference)>(BURST.get() as usize);
-        tokio::spawn(async move {
+        let sends = async move {
             while let Some((event, regarding)) = events.recv().await {
                 if let Err(error) = recorder.publish(&event, &regarding).await {
                     tracing::debug!(%error, "an event couldn't be published");
                 }
             }
-        });
-        Self { outgoing, bucket: RateLimiter::direct(Quota::per_second(PER_SECOND).allow_burst(BURST)) }
+        };
+        let bucket = RateLimiter::direct(Quota::per_second(PER_SECOND).allow_burst(BURST));
+        (Self { outgoing, bucket }, sends)
     }
 
     /// Publishes an event about an object, if the bucket isn't empty.
@@ -111,7 +113,8 @@ mod tests {
         };
         Mock::given(method("POST")).respond_with(answer).mount(&server).await;
         let config = kube::Config::new(server.uri().parse().unwrap());
-        let events = Events::new(kube::Client::try_from(config).unwrap());
+        let (events, sends) = Events::new(kube::Client::try_from(config).unwrap());
+        tokio::spawn(sends);
         for number in 0..100 {
             let metadata = json!({"name": format!("n{number}"), "namespace": "team", "uid": format!("uid-{number}")});
             let object: ConfigMap = serde_json::from_value(json!({ "metadata": metadata })).unwrap();

@@ -167,7 +167,8 @@ pub fn stand(instance: &impl Resource<DynamicType = ()>, context: &Arc<Context>)
         empty: Lease { metadata, spec: None },
         seen: None,
     };
-    let task = tokio::spawn(keep_standing(place, candidate, lead, Arc::clone(context)));
+    let name = format!("Lease of {place}");
+    let task = context.tasks.keep(name, keep_standing(place, candidate, lead, Arc::clone(context)));
     let mut tasks = context.leads.tasks();
     tasks.retain(|task| !task.is_finished());
     tasks.push(task);

@@ -25,4 +25,6 @@ pub mod queue;
 pub mod rotation;
 pub mod rules;
 pub mod selector;
+pub mod shutdown;
+pub mod supervise;
 pub mod workers;

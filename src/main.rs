@@ -13,8 +13,9 @@ use kratos_operator::cli::{self, Cli, Command, CrdsArgs, LogFormat, RunArgs};
 use kratos_operator::kube_client;
 use kratos_operator::metrics::{self, Metrics};
 use kratos_operator::operator;
+use kratos_operator::shutdown;
+use kratos_operator::supervise::{self, Tasks};
 use tokio::net::TcpListener;
-use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 use tracing_subscriber::EnvFilter;
 
@@ -67,22 +68,28 @@ fn run(args: &RunArgs) -> Result<(), String> {
         LogFormat::Text => log.with_ansi(std::io::stderr().is_terminal()).init(),
         LogFormat::Json => log.json().init(),
     }
+    supervise::hide_payloads();
+    let stop = CancellationToken::new();
+    shutdown::on_signals(stop.clone()).map_err(|error| format!("no signals: {error}"))?;
     let runtime = tokio::runtime::Runtime::new().map_err(|error| format!("no runtime: {error}"))?;
-    runtime.block_on(async {
-        let config = kube::Config::infer().await.map_err(|error| no_cluster(&error))?;
-        let options = args.options(&config.default_namespace);
-        let (client, heartbeat) =
-            kube_client::new(&config).map_err(|error| format!("the kubeconfig can't be used: {error}"))?;
-        tokio::spawn(heartbeat);
-        let stop = stop_on_signals().map_err(|error| format!("no signals: {error}"))?;
-        let metrics = Arc::new(Metrics::default());
-        if let Some(address) = args.metrics_address {
-            let listener = listen(address).await?;
-            tokio::spawn(metrics::serve(listener, Arc::clone(&metrics), stop.clone()));
-        }
-        operator::run(client, options, args.concurrency, metrics, stop).await;
-        Ok(())
-    })
+    let result = runtime.block_on(operate(args, Tasks::new(stop)));
+    // Nothing that is left is waited for: it is in the background, or was given up.
+    runtime.shutdown_background();
+    result
+}
+
+async fn operate(args: &RunArgs, tasks: Tasks) -> Result<(), String> {
+    let config = kube::Config::infer().await.map_err(|error| no_cluster(&error))?;
+    let options = args.options(&config.default_namespace);
+    let (client, heartbeat) =
+        kube_client::new(&config).map_err(|error| format!("the kubeconfig can't be used: {error}"))?;
+    tasks.rely_on("heartbeat of the API server", heartbeat);
+    let metrics = Arc::new(Metrics::default());
+    if let Some(address) = args.metrics_address {
+        let listener = listen(address).await?;
+        tasks.rely_on("metrics", metrics::serve(listener, Arc::clone(&metrics), tasks.stop().clone()));
+    }
+    operator::run(client, options, args.concurrency, metrics, tasks).await.map_err(|failure| failure.to_string())
 }
 
 async fn listen(address: SocketAddr) -> Result<TcpListener, String> {
@@ -105,25 +112,4 @@ fn log_filter() -> EnvFilter {
 fn no_cluster(error: &kube::config::InferConfigError) -> String {
     let words: Vec<_> = error.to_string().lines().map(|line| line.trim().to_owned()).collect();
     format!("no usable kubeconfig: {}; set KUBECONFIG, or run in a pod with a service account", words.join(" "))
-}
-
-/// Cancelled by Ctrl-C or SIGTERM; a second one ends the process at once.
-fn stop_on_signals() -> std::io::Result<CancellationToken> {
-    let stop = CancellationToken::new();
-    let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
-    let token = stop.clone();
-    tokio::spawn(async move {
-        for _ in 0..2 {
-            tokio::select! {
-                _ = interrupt.recv() => {}
-                _ = terminate.recv() => {}
-            }
-            if token.is_cancelled() {
-                std::process::exit(1);
-            }
-            tracing::info!("stopping: reconciles under way are finished; a second signal ends at once");
-            token.cancel();
-        }
-    });
-    Ok(stop)
 }

@@ -35,6 +35,8 @@ use crate::place::Place;
 use crate::policy::runs::Runs;
 use crate::queue::Priority;
 use crate::rotation::{self, Rotation};
+use crate::shutdown;
+use crate::supervise::{Failure, Tasks};
 use crate::workers::{self, Asks};
 use crate::{instance, policy};
 
@@ -50,15 +52,20 @@ const KUBERNETES_REQUESTS: usize = 16;
 const OUTDATED: Duration = Duration::from_millis(200);
 const NO_ANSWER: Duration = Duration::from_secs(5);
 
-/// Runs until `stop` is cancelled; reconciles under way are finished.
+/// Runs until the process is to stop, or can't go on; reconciles under way are finished in time, or dropped.
 pub async fn run(
     client: kube::Client,
     options: Options,
     concurrency: u16,
     metrics: Arc<Metrics>,
-    stop: CancellationToken,
-) {
-    let Some(cluster_id) = stop.run_until_cancelled(cluster_id(&client)).await else { return };
+    tasks: Tasks,
+) -> Result<(), Failure> {
+    let stop = tasks.stop().clone();
+    let cluster_id = tokio::select! {
+        () = stop.cancelled() => return Ok(()),
+        failure = tasks.failed() => return Err(failure),
+        cluster_id = cluster_id(&client) => cluster_id,
+    };
     tracing::info!(
         default_instance = options.default_instance.as_ref().map(ToString::to_string),
         instance_namespaces = ?options.instance_namespaces,
@@ -73,6 +80,8 @@ pub async fn run(
     let (poke_instance, instance_requests) = unbounded_channel();
     let (poke_policy, policy_requests) = unbounded_channel();
     let leads = Leads::new(&options.watch_selector);
+    let (events, sends) = Events::new(client.clone());
+    tasks.rely_on("events", sends);
     let context = Arc::new(Context {
         kubernetes: Arc::new(Limit::new(KUBERNETES_REQUESTS)),
         metrics,
@@ -93,7 +102,8 @@ pub async fn run(
         rotation: Rotation::default(),
         operator_key: OnceLock::new(),
         pokes: Pokes { identities: Arc::clone(&asks), instances: poke_instance, policies: poke_policy },
-        events: Events::new(client.clone()),
+        events,
+        tasks: tasks.clone(),
         client: client.clone(),
         leads,
     });
@@ -128,25 +138,29 @@ pub async fn run(
         .graceful_shutdown_on(stop.clone().cancelled_owned())
         .run(instance::reconcile::reconcile, |_, error, _| retry(error), Arc::clone(&context))
         .for_each(|result| log("KratosInstance", &result));
-    let instance_controller = unless_stopped_early(Box::pin(instance_controller), &instances, &stop);
-    let identity_controller = async {
+    let (token, within) = (stop.clone(), Arc::clone(&context));
+    let instance_controller =
+        async move { unless_stopped_early(Box::pin(instance_controller), &within.instances, &token).await };
+    let (token, within) = (stop.clone(), Arc::clone(&context));
+    let identity_controller = async move {
         // An instance or a namespace that the watch hasn't brought yet must not be taken for one that isn't there.
-        let ready = future::join(context.listed.instances.wait(), context.listed.namespaces.wait());
-        if stop.run_until_cancelled(ready).await.is_none() {
+        let ready = future::join(within.listed.instances.wait(), within.listed.namespaces.wait());
+        if token.run_until_cancelled(ready).await.is_none() {
             return;
         }
-        workers::run("KratosIdentity", &asks, concurrency.into(), &stop, |place| identities::look(place, &context))
+        workers::run("KratosIdentity", &asks, concurrency.into(), &token, |place| identities::look(place, &within))
             .await;
     };
     let policy_controller = run_policies(policy_writer, policy_requests, Arc::clone(&context), stop.clone());
-    tokio::select! {
-        _ = future::join3(instance_controller, identity_controller, policy_controller) => {}
-        () = identity_watch => {}
-        () = namespace_watch => {}
-        () = rotation::watch(Arc::clone(&context)) => {}
-    }
-    context.leads.release().await;
-    tracing::info!("kratos-operator has stopped");
+    tasks.rely_on("watch of KratosIdentity", identity_watch);
+    tasks.rely_on("watch of Namespace", namespace_watch);
+    tasks.rely_on("watch of Secret", rotation::watch(Arc::clone(&context)));
+    let controllers = [
+        tasks.rely_on("reconciles of KratosInstance", instance_controller),
+        tasks.rely_on("reconciles of KratosIdentity", identity_controller),
+        tasks.rely_on("reconciles of KratosSessionPolicy", policy_controller),
+    ];
+    shutdown::finished(&tasks, controllers, context.leads.release()).await
 }
 
 /// Watches and runs session policies.

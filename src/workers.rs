@@ -119,6 +119,9 @@ pub async fn run(
             Some(joined) = workers.looks.join_next_with_id() => workers.over(joined, asks),
         }
     }
+    if !workers.looks.is_empty() {
+        tracing::info!(kind, under_way = workers.looks.len(), "reconciles under way are finished");
+    }
     while let Some(joined) = workers.looks.join_next_with_id().await {
         workers.over(joined, asks);
     }

@@ -7,6 +7,9 @@ use std::hash::Hash;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use futures::FutureExt;
+use futures::future::BoxFuture;
+
 use crate::flow::limit::{Limit, Permit};
 
 /// How long a place is kept for somebody who was called and doesn't come. Whoever comes later waits anew.
@@ -14,12 +17,15 @@ const KEPT_FOR: Duration = Duration::from_secs(10);
 
 /// Calls somebody whose turn has come.
 type Call<K> = Box<dyn Fn(&K) + Send + Sync>;
+/// Runs in the background what waits in somebody's place.
+type Run = Box<dyn Fn(BoxFuture<'static, ()>) + Send + Sync>;
 
 /// So many at once, and who waits to be called.
 pub struct Turns<K> {
     limit: Arc<Limit>,
     asked: Mutex<Asked<K>>,
     call: Call<K>,
+    run: Run,
     kept_for: Duration,
 }
 
@@ -43,12 +49,17 @@ impl<K> fmt::Debug for Turns<K> {
 }
 
 impl<K: Eq + Hash + Clone + Send + Sync + 'static> Turns<K> {
-    pub fn new(at_once: usize, call: impl Fn(&K) + Send + Sync + 'static) -> Self {
+    pub fn new(
+        at_once: usize,
+        call: impl Fn(&K) + Send + Sync + 'static,
+        run: impl Fn(BoxFuture<'static, ()>) + Send + Sync + 'static,
+    ) -> Self {
         let asked = Asked { by: HashMap::new(), next_ticket: 0 };
         Self {
             limit: Arc::new(Limit::new(at_once)),
             asked: Mutex::new(asked),
             call: Box::new(call),
+            run: Box::new(run),
             kept_for: KEPT_FOR,
         }
     }
@@ -76,7 +87,7 @@ impl<K: Eq + Hash + Clone + Send + Sync + 'static> Turns<K> {
             asked.by.insert(who.clone(), Wish { ticket, permit: None });
             ticket
         };
-        tokio::spawn(Arc::clone(self).keep(who.clone(), namespace.to_owned(), ticket));
+        (self.run)(Arc::clone(self).keep(who.clone(), namespace.to_owned(), ticket).boxed());
         None
     }
 
@@ -124,8 +135,8 @@ mod tests {
 
     fn turns(at_once: usize, kept_for: Duration) -> (Arc<Turns<&'static str>>, UnboundedReceiver<&'static str>) {
         let (call, called) = unbounded_channel();
-        let turns =
-            Turns { kept_for, ..Turns::new(at_once, move |who: &&'static str| call.send(*who).unwrap_or_default()) };
+        let call = move |who: &&'static str| call.send(*who).unwrap_or_default();
+        let turns = Turns { kept_for, ..Turns::new(at_once, call, |waits| drop(tokio::spawn(waits))) };
         (Arc::new(turns), called)
     }
 

@@ -24,6 +24,7 @@ use crate::flow::turns::Turns;
 use crate::kratos::{Batcher, Class, Client, CredentialType, Error, IdentityFilter, Reader};
 use crate::place::Place;
 use crate::queue::Priority;
+use crate::supervise::Tasks;
 
 /// No identity has this id: asking for it goes through Kratos' authentication and its database and finds nothing.
 pub(super) const NOBODY: &str = "00000000-0000-0000-0000-000000000000";
@@ -60,8 +61,9 @@ pub struct Handle {
 
 /// Turns at having passwords hashed. Others wait for the place that is kept for whoever is called, so that it goes before
 /// everybody else.
-pub(super) fn hashing(pokes: Pokes) -> Arc<Turns<Place>> {
-    Arc::new(Turns::new(HASHING, move |place: &Place| pokes.identities([place.clone()], Priority::Person)))
+pub(super) fn hashing(pokes: Pokes, tasks: Tasks) -> Arc<Turns<Place>> {
+    let call = move |place: &Place| pokes.identities([place.clone()], Priority::Person);
+    Arc::new(Turns::new(HASHING, call, move |waits| drop(tasks.keep("turns at hashing", waits))))
 }
 
 impl Handle {

@@ -3,6 +3,7 @@
 //! `settings`, `consent`, `counts`, `protection`, `rules` and `status` are pure. `handle` is what other kinds get to see,
 //! through the `registry`.
 
+mod background;
 pub mod by_ids;
 pub mod connect;
 pub mod consent;

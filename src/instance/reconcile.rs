@@ -15,14 +15,14 @@ use super::registry::Entry;
 use super::rules::{self, Rules};
 use super::settings::{self, Settings};
 use super::standing::{unavailable, usable};
-use super::{pending, protect, references, scan};
+use super::{background, references};
 use crate::api::instance::{KratosInstance, KratosInstanceStatus};
 use crate::api::{INSTANCE_FINALIZER, Reason, Verdict, condition, requested_at};
 use crate::backoff;
 use crate::context::{Context, InstanceObject};
 use crate::events::Happening;
 use crate::flow::limit::Limit;
-use crate::kratos::{Batcher, Error, IdentityFilter, Reader};
+use crate::kratos::{Error, IdentityFilter};
 use crate::kube_write;
 use crate::lease;
 use crate::off_runtime;
@@ -161,13 +161,16 @@ async fn connect(
     // What was seen of another address says nothing about this one.
     let kept = before.clone().filter(|handle| handle.settings.connection.admin_url == settings.connection.admin_url);
     let hashing = kept.as_ref().map(|handle| Arc::clone(&handle.hashing));
-    let hashing = hashing.unwrap_or_else(|| handle::hashing(context.pokes.clone()));
+    let hashing = hashing.unwrap_or_else(|| handle::hashing(context.pokes.clone(), context.tasks.clone()));
     let (client, batcher, reader) = match &before {
         Some(handle) if is_same_server(handle) => {
             (handle.client.clone(), handle.batcher.clone(), handle.reader.clone())
         }
         _ => match connect::client(&settings, &credentials) {
-            Ok(client) => (client.clone(), Batcher::new(client.clone(), hashing.limit()), Reader::new(client)),
+            Ok(client) => {
+                let (batcher, reader) = background::collect(&client, hashing.limit(), place, context);
+                (client, batcher, reader)
+            }
             Err(verdict) => return Ok(Err(verdict)),
         },
     };
@@ -199,9 +202,7 @@ async fn connect(
     handle.shared.listing.reconsider();
     handle.shared.pending.reconsider();
     if kept.is_none() {
-        tokio::spawn(pending::keep_deleting(place.clone(), Arc::clone(&handle.shared), Arc::clone(context)));
-        tokio::spawn(scan::keep_listing(place.clone(), Arc::clone(&handle.shared), Arc::clone(context)));
-        tokio::spawn(protect::keep_protecting(place.clone(), Arc::clone(&handle.shared), Arc::clone(context)));
+        background::begin(&handle, context);
     }
     Ok(Ok((handle, true)))
 }

@@ -46,13 +46,13 @@ struct Request {
 }
 
 impl Batcher {
-    /// Begins to collect. It ends when the last clone is gone and everything is answered. `hashing`: how many requests that
-    /// have passwords hashed may be under way, these and others.
-    pub fn new(client: Client, hashing: Arc<Limit>) -> Self {
+    /// One, and what collects, to be run beside it. That ends when the last clone is gone and everything is answered.
+    /// `hashing`: how many requests that have passwords hashed may be under way, these and others.
+    pub fn new(client: Client, hashing: Arc<Limit>) -> (Self, impl Future<Output = ()> + Send + 'static) {
         let (requests, receiver) = mpsc::unbounded_channel();
         let expected = Expectation::default();
-        tokio::spawn(run((client, hashing), receiver, expected.watch()));
-        Self { requests, expected }
+        let collects = run((client, hashing), receiver, expected.watch());
+        (Self { requests, expected }, collects)
     }
 
     /// Notes that a create is about to be asked for: what waits waits for it, for a while.

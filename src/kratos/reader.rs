@@ -35,11 +35,10 @@ struct Ask {
 }
 
 impl Reader {
-    /// Begins to collect. It ends when the last clone is gone and everything is answered.
-    pub fn new(client: Client) -> Self {
+    /// One, and what collects, to be run beside it. That ends when the last clone is gone and everything is answered.
+    pub fn new(client: Client) -> (Self, impl Future<Output = ()> + Send + 'static) {
         let (asks, receiver) = mpsc::unbounded_channel();
-        tokio::spawn(run(client, receiver));
-        Self { asks }
+        (Self { asks }, run(client, receiver))
     }
 
     /// Reads an identity, as [`Client::get_identity`] does, but in company, and without its credentials. A lone one goes

@@ -92,6 +92,14 @@ const IMPURE: [&str; 10] = [
 
 const CLOCKS: [&str; 5] = ["Instant::now", "SystemTime", "Timestamp::now", "Zoned::now", "sleep"];
 
+/// A task that is run in any other way than [`SUPERVISOR`]'s ends in silence when it panics.
+const SPAWNERS: [&str; 4] = ["tokio::spawn", "task::spawn", "task::spawn_local", "thread::spawn"];
+const SUPERVISOR: &str = "src/supervise.rs";
+
+/// A client that is made in any other way than [`CLIENT`]'s waits for ever on a network that is silent.
+const CLIENT_MAKERS: [&str; 3] = ["Client::try_from", "Client::try_default", "ClientBuilder"];
+const CLIENT: &str = "src/kube_client.rs";
+
 const PRINTERS: [&str; 7] = ["print", "println", "eprint", "eprintln", "dbg", "stdout", "stderr"];
 
 /// What one kind may know of the other: (who, of whom, these modules).
@@ -159,6 +167,12 @@ fn offences(file: &File) -> Vec<String> {
         if file.path != "src/main.rs" && PRINTERS.iter().any(|printer| names(&path, printer)) {
             offends("only src/main.rs prints");
         }
+        if file.path != SUPERVISOR && SPAWNERS.iter().any(|spawner| names(&path, spawner)) {
+            offends("a background task is supervised");
+        }
+        if file.path != CLIENT && CLIENT_MAKERS.iter().any(|maker| names(&path, maker)) {
+            offends("a client has time-outs");
+        }
         for (who, of_whom, known) in ACQUAINTANCES {
             let is_known = known.iter().any(|known| is_within(&path, &format!("{of_whom}::{known}")));
             if is_within(&module, who) && is_within(&path, of_whom) && path != of_whom && !is_known {
@@ -221,6 +235,10 @@ fn an_offence_is_noticed() {
         ("src/operator.rs", "fn a() { println!(); }", "prints"),
         ("src/policy/observe.rs", "fn a() { tokio::task::spawn_blocking(|| ()); }", "other threads"),
         ("src/operator.rs", "use std::io::{self, stderr};", "prints"),
+        ("src/instance/scan.rs", "fn a() { tokio::spawn(b()); }", "supervised"),
+        ("src/lease.rs", "use tokio::task;\nfn a() { task::spawn(b()); }", "supervised"),
+        ("src/main.rs", "fn a() { std::thread::spawn(b); }", "supervised"),
+        ("src/main.rs", "fn a() { kube::Client::try_from(config) }", "time-outs"),
         ("src/identity/observe.rs", "use crate::instance::registry::Registry;", "insides"),
         ("src/instance/scan.rs", "use crate::identity::{mark, plan};", "insides"),
         ("src/policy/reach.rs", "use crate::identity::observe::Search;", "insides"),

@@ -137,7 +137,8 @@ async fn a_thousand_that_arrive_together_travel_in_batches_of_fifty_and_more_and
     let (kratos, client) = kratos().await;
     let proxy = Proxy::before_kratos(kratos.admin_url().as_str()).unwrap();
     let client_through_it = Client::new(ClientConfig::new(proxy.url().parse().unwrap())).unwrap();
-    let batcher = Batcher::new(client_through_it, Arc::new(Limit::new(2)));
+    let (batcher, collects) = Batcher::new(client_through_it, Arc::new(Limit::new(2)));
+    tokio::spawn(collects);
     let creates: Vec<_> = (0..COUNT)
         .map(|number| CreateIdentity {
             metadata_admin: Some(json!({"mark": number})),

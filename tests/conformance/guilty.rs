@@ -59,7 +59,8 @@ async fn each_that_the_server_refuses_is_told_what_it_would_have_been_told_alone
     // Of its own: what hundreds take, others would wait for.
     let kratos = Kratos::start(Options::default()).await.unwrap();
     let client = kratos.client();
-    let batcher = Batcher::new(client.clone(), Arc::new(Limit::new(2)));
+    let (batcher, collects) = Batcher::new(client.clone(), Arc::new(Limit::new(2)));
+    tokio::spawn(collects);
     // So many of six mebibytes would take as much of this test's memory.
     let guilty = if kind == "size" { guilty.min(3) } else { guilty };
     let every = COUNT / guilty;
@@ -90,7 +91,8 @@ async fn of_those_with_the_same_identifier_one_is_made_and_all_others_with_it(#[
     // Of its own: what hundreds take, others would wait for.
     let kratos = Kratos::start(Options::default()).await.unwrap();
     let client = kratos.client();
-    let batcher = Batcher::new(client.clone(), Arc::new(Limit::new(2)));
+    let (batcher, collects) = Batcher::new(client.clone(), Arc::new(Limit::new(2)));
+    tokio::spawn(collects);
     let (mark, shared) = (email("mark"), email("twin"));
     let every = COUNT / twins;
     let is_twin = |number: usize| number.is_multiple_of(every);

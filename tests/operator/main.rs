@@ -55,6 +55,7 @@ mod session_policies;
 mod session_reach;
 mod session_rules;
 mod shards;
+mod shutdown;
 mod silent_network;
 mod tls;
 mod traits_from;

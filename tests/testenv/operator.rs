@@ -118,6 +118,16 @@ impl Operator {
         self.process.kill();
     }
 
+    /// SIGTERM, and doesn't wait.
+    pub fn terminate(&mut self) {
+        self.process.terminate();
+    }
+
+    /// How it has ended; `None` while it runs.
+    pub fn exited(&mut self) -> Option<ExitStatus> {
+        self.process.exited()
+    }
+
     /// SIGTERM, as a pod that is replaced; waits for the end.
     pub fn stop(&mut self) -> Result<ExitStatus> {
         self.process.stop()

@@ -91,12 +91,17 @@ impl Process {
         last.join("\n")
     }
 
-    /// SIGTERM, and waits for the end.
-    pub fn stop(&mut self) -> Result<ExitStatus> {
+    /// SIGTERM.
+    pub fn terminate(&mut self) {
         if let Some(signals) = &mut self.signals {
             // Fails only if it has ended already.
             let _ = signals.write_all(b"TERM\n");
         }
+    }
+
+    /// SIGTERM, and waits for the end.
+    pub fn stop(&mut self) -> Result<ExitStatus> {
+        self.terminate();
         Ok(self.wrapper.wait()?)
     }
 

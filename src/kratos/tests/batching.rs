@@ -33,7 +33,8 @@ async fn sent(server: &MockServer) -> Vec<String> {
 
 /// Each knows that the others are coming.
 async fn together(server: &MockServer, names: &[&str]) -> Vec<Result<Identity, Error>> {
-    let batcher = Batcher::new(client(server), Arc::new(Limit::new(2)));
+    let (batcher, collects) = Batcher::new(client(server), Arc::new(Limit::new(2)));
+    tokio::spawn(collects);
     let expected = batcher.expect("team");
     let all = join_all(names.iter().map(async |name| batcher.create(&create(name), Travel::Together, "team").await));
     join(all, async { drop(expected) }).await.0
@@ -134,7 +135,8 @@ async fn a_server_that_wants_to_be_left_alone_is() {
 #[tokio::test]
 async fn one_who_travels_alone_or_is_large_goes_by_itself() {
     let server = server(|items| outcomes(items, |name| json!({"action": "create", "identity": name}))).await;
-    let batcher = Batcher::new(client(&server), Arc::new(Limit::new(2)));
+    let (batcher, collects) = Batcher::new(client(&server), Arc::new(Limit::new(2)));
+    tokio::spawn(collects);
     let large = CreateIdentity { metadata_public: Some(json!("x".repeat(200_000))), ..create("large") };
     let creates = [(create("a"), Travel::Together), (create("b"), Travel::Alone), (large, Travel::Together)];
     let answers =
@@ -149,7 +151,8 @@ async fn who_does_not_wait_any_more_takes_nothing_from_the_others() {
         outcomes(items, |name| json!({"action": "create", "identity": name})).set_delay(Duration::from_millis(50))
     })
     .await;
-    let batcher = Batcher::new(client(&server), Arc::new(Limit::new(2)));
+    let (batcher, collects) = Batcher::new(client(&server), Arc::new(Limit::new(2)));
+    tokio::spawn(collects);
     let ask = |name: &'static str| {
         let batcher = batcher.clone();
         tokio::spawn(async move { batcher.create(&create(name), Travel::Together, "team").await })

@@ -44,7 +44,8 @@ fn shown(ids: &[String]) -> ResponseTemplate {
 
 /// All at once, as far as one can tell; the first is on its way before the others come.
 async fn together(server: &MockServer, ids: &[String]) -> Vec<Result<Option<Identity>, Error>> {
-    let reader = Reader::new(client(server));
+    let (reader, collects) = Reader::new(client(server));
+    tokio::spawn(collects);
     let first = async { reader.read(&ids[0]).await };
     let others = async {
         while server.received_requests().await.unwrap().is_empty() {

@@ -1,0 +1,82 @@
+//! How long the end of the process may take, whatever is under way: a pod has 30 seconds. What is dropped is as after a crash,
+//! which loses nothing.
+
+use std::time::Duration;
+
+use futures::future::join_all;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+use crate::supervise::{Failure, Tasks};
+
+/// Reconciles under way are finished within so long, or dropped.
+const UNDER_WAY: Duration = Duration::from_secs(20);
+/// For what comes after them.
+const REST: Duration = Duration::from_secs(4);
+/// After so long the process ends in the middle of whatever it does.
+const ALL: Duration = Duration::from_secs(25);
+/// Its exit code then.
+const CUT_SHORT: i32 = 1;
+
+/// Cancels `stop` at Ctrl-C or SIGTERM; a second one ends the process at once. On a thread of its own: no work, however it
+/// goes wrong, keeps the process from ending.
+pub fn on_signals(stop: CancellationToken) -> std::io::Result<()> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let signals = {
+        let _within = runtime.enter();
+        Signals { interrupt: signal(SignalKind::interrupt())?, terminate: signal(SignalKind::terminate())? }
+    };
+    std::thread::Builder::new().name("signals".to_owned()).spawn(move || runtime.block_on(signals.serve(stop)))?;
+    Ok(())
+}
+
+/// Returns once all `controllers` have ended, as they do when the process is to stop, or when it can't go on. `release` lets
+/// others begin: only where nothing of ours is under way any more, else they wait until our time has run out.
+pub async fn finished(
+    tasks: &Tasks,
+    controllers: impl IntoIterator<Item = JoinHandle<()>>,
+    release: impl Future<Output = ()>,
+) -> Result<(), Failure> {
+    let overdue = async {
+        tasks.stop().cancelled().await;
+        tokio::time::sleep(UNDER_WAY).await;
+    };
+    tokio::select! {
+        failure = tasks.failed() => return Err(failure),
+        _ = join_all(controllers) => {}
+        () = overdue => return Err(Failure::Unfinished { seconds: UNDER_WAY.as_secs() }),
+    }
+    if tokio::time::timeout(REST, release).await.is_err() {
+        tracing::warn!("the Leases weren't released; they run out");
+    }
+    tracing::info!("kratos-operator has stopped");
+    Ok(())
+}
+
+struct Signals {
+    interrupt: Signal,
+    terminate: Signal,
+}
+
+impl Signals {
+    async fn next(&mut self) {
+        tokio::select! {
+            _ = self.interrupt.recv() => {}
+            _ = self.terminate.recv() => {}
+        }
+    }
+
+    async fn serve(mut self, stop: CancellationToken) {
+        self.next().await;
+        tracing::info!("stopping: reconciles under way are finished; a second signal ends at once");
+        stop.cancel();
+        tokio::select! {
+            () = self.next() => tracing::warn!("a second signal: the process ends at once"),
+            () = tokio::time::sleep(ALL) => {
+                tracing::error!(seconds = ALL.as_secs(), "the process didn't stop in order; it ends in the middle of its work");
+            }
+        }
+        std::process::exit(CUT_SHORT);
+    }
+}
