@@ -5,12 +5,13 @@ use std::sync::{Arc, OnceLock};
 
 use k8s_openapi::api::core::v1::Namespace;
 use kube::Resource;
-use kube::core::{DeserializeGuard, PartialObjectMeta, Selector};
+use kube::core::{PartialObjectMeta, Selector};
 use kube::runtime::reflector::{ObjectRef, Store};
 use tokio::sync::SetOnce;
 use tokio::sync::mpsc::UnboundedSender;
 
 use crate::api::{KratosIdentity, KratosInstance, KratosSessionPolicy};
+use crate::decode::Decoded;
 use crate::events::Events;
 use crate::flow::limit::Limit;
 use crate::identity::adopt::Turns;
@@ -29,12 +30,12 @@ use crate::selector;
 use crate::supervise::Tasks;
 use crate::workers::Asks;
 
-/// A `KratosIdentity`, or the metadata of one that can't be read any more.
-pub type IdentityObject = DeserializeGuard<KratosIdentity>;
-/// A `KratosInstance`, or the metadata of one that can't be read any more.
-pub type InstanceObject = DeserializeGuard<KratosInstance>;
-/// A `KratosSessionPolicy`, or the metadata of one that can't be read any more.
-pub type PolicyObject = DeserializeGuard<KratosSessionPolicy>;
+/// A `KratosIdentity`, or what is known of one that can't be read.
+pub type IdentityObject = Decoded<KratosIdentity>;
+/// A `KratosInstance`, or what is known of one that can't be read.
+pub type InstanceObject = Decoded<KratosInstance>;
+/// A `KratosSessionPolicy`, or what is known of one that can't be read.
+pub type PolicyObject = Decoded<KratosSessionPolicy>;
 
 /// What the operator was started with.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -11,9 +11,14 @@ use kube::Resource;
 use kube::runtime::events::{Event, EventType, Recorder, Reporter};
 use tokio::sync::mpsc;
 
+use crate::api::condition::shortened;
+use crate::kube_error;
+
 /// Events per second over time, and how many may wait to go out.
 const PER_SECOND: NonZeroU32 = NonZeroU32::new(10).unwrap();
 const BURST: NonZeroU32 = NonZeroU32::new(50).unwrap();
+/// The longest note, in bytes, that the API server takes.
+const LONGEST_NOTE: usize = 1024;
 
 /// Publishes events.
 pub struct Events {
@@ -52,7 +57,7 @@ impl Events {
         let sends = async move {
             while let Some((event, regarding)) = events.recv().await {
                 if let Err(error) = recorder.publish(&event, &regarding).await {
-                    tracing::debug!(%error, "an event couldn't be published");
+                    tracing::debug!(error = kube_error::brief(&error), "an event couldn't be published");
                 }
             }
         };
@@ -77,7 +82,7 @@ impl Events {
         let event = Event {
             type_: if is_warning { EventType::Warning } else { EventType::Normal },
             reason,
-            note: Some(note.chars().take(1000).collect()),
+            note: Some(shortened(&note, LONGEST_NOTE)),
             action: action.to_owned(),
             secondary: None,
         };

@@ -21,6 +21,7 @@ use tokio_util::sync::CancellationToken;
 use self::term::{RENEWED_EVERY, Turn};
 use crate::backoff;
 use crate::context::Context;
+use crate::kube_error;
 use crate::kube_write::FIELD_MANAGER;
 use crate::place::Place;
 use crate::policy::poke;
@@ -196,7 +197,7 @@ async fn keep_standing(place: Place, mut candidate: Candidate, lead: Arc<Lead>, 
                 candidate.seen = candidate.seen.map(Seen::doubted);
                 if !std::mem::replace(&mut is_refused, true) {
                     tracing::warn!(
-                        instance = %place, %error,
+                        instance = %place, error = kube_error::brief(&error),
                         "the Lease that says which operator speaks for the instance can't be read or written; it is \
                          tried again. Grant the operator get, create and update on leases (coordination.k8s.io)"
                     );
@@ -216,7 +217,7 @@ async fn keep_standing(place: Place, mut candidate: Candidate, lead: Arc<Lead>, 
     }
     let was_held = lead.until.send_replace(None).is_some();
     if was_held && let Ok(Err(error)) = tokio::time::timeout(REQUEST_TIMEOUT, candidate.release()).await {
-        tracing::debug!(instance = %place, %error, "the Lease wasn't released; it runs out");
+        tracing::debug!(instance = %place, error = kube_error::brief(&error), "the Lease wasn't released; it runs out");
     }
 }
 

@@ -11,6 +11,7 @@ use clap::Parser;
 use clap::error::ErrorKind;
 use kratos_operator::cli::{self, Cli, Command, CrdsArgs, LogFormat, RunArgs};
 use kratos_operator::kube_client;
+use kratos_operator::log_cap;
 use kratos_operator::metrics::{self, Metrics};
 use kratos_operator::operator;
 use kratos_operator::shutdown;
@@ -18,6 +19,8 @@ use kratos_operator::supervise::{self, Tasks};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tracing_subscriber::EnvFilter;
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
 
 fn main() -> ExitCode {
     let cli = match Cli::try_parse() {
@@ -63,10 +66,11 @@ fn write_file(directory: &Path, name: &str, text: &str) -> Result<(), String> {
 }
 
 fn run(args: &RunArgs) -> Result<(), String> {
-    let log = tracing_subscriber::fmt().with_env_filter(log_filter()).with_writer(std::io::stderr);
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
+    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
     match args.log_format {
-        LogFormat::Text => log.with_ansi(std::io::stderr().is_terminal()).init(),
-        LogFormat::Json => log.json().init(),
+        LogFormat::Text => log.with_ansi(std::io::stderr().is_terminal()).finish().with(log_cap::layer()).init(),
+        LogFormat::Json => log.json().finish().with(log_cap::layer()).init(),
     }
     supervise::hide_payloads();
     let stop = CancellationToken::new();
@@ -100,13 +104,6 @@ async fn listen(address: SocketAddr) -> Result<TcpListener, String> {
     })?;
     tracing::info!(%address, "metrics are served under /metrics");
     Ok(listener)
-}
-
-/// `RUST_LOG`, but for the libraries that log requests with their query: an identifier stands in some of those.
-fn log_filter() -> EnvFilter {
-    let asked = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
-    let quiet = ["h2=warn", "hyper=warn", "hyper_util=warn", "reqwest=warn", "tower=warn", "rustls=warn"];
-    quiet.iter().filter_map(|directive| directive.parse().ok()).fold(asked, EnvFilter::add_directive)
 }
 
 fn no_cluster(error: &kube::config::InferConfigError) -> String {

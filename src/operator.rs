@@ -27,6 +27,7 @@ use crate::flow::limit::Limit;
 use crate::identity::adopt::Turns;
 use crate::identity::memory::Memory;
 use crate::instance::{Registry, protect, references};
+use crate::kube_error::{brief, of_watch};
 use crate::kube_write;
 use crate::latest::Latest;
 use crate::lease::Leads;
@@ -127,7 +128,7 @@ pub async fn run(
                         let _ = seen.listed.namespaces.set(());
                     }
                 }
-                Err(error) => tracing::warn!(%error, "watching namespaces failed; it is tried again"),
+                Err(error) => tracing::warn!(error = of_watch(&error), "watching namespaces failed; it is tried again"),
             }
             future::ready(())
         });
@@ -214,7 +215,9 @@ async fn cluster_id(client: &kube::Client) -> String {
     loop {
         match api.get("kube-system").await {
             Ok(namespace) => return namespace.uid().unwrap_or_default(),
-            Err(error) => tracing::warn!(%error, "reading namespace kube-system failed; it is tried again"),
+            Err(error) => {
+                tracing::warn!(error = brief(&error), "reading namespace kube-system failed; it is tried again");
+            }
         }
         tokio::time::sleep(backoff.wait()).await;
     }
@@ -266,7 +269,7 @@ fn policy_seen(event: &watcher::Result<Event<PolicyObject>>, context: &Context) 
             context.latest_policies.retain(|uid| policies.contains(uid));
         }
         Ok(_) => {}
-        Err(error) => tracing::warn!(%error, "watching KratosSessionPolicy failed; it is tried again"),
+        Err(error) => tracing::warn!(error = of_watch(error), "watching KratosSessionPolicy failed; it is tried again"),
     }
 }
 
@@ -304,7 +307,7 @@ fn instance_seen(event: &watcher::Result<Event<InstanceObject>>, context: &Conte
             forget_gone(context);
         }
         Ok(_) => {}
-        Err(error) => tracing::warn!(%error, "watching KratosInstance failed; it is tried again"),
+        Err(error) => tracing::warn!(error = of_watch(error), "watching KratosInstance failed; it is tried again"),
     }
 }
 
@@ -337,7 +340,11 @@ fn log<K: Resource<DynamicType = ()>>(
         Err(controller::Error::ReconcilerFailed(error, object)) if kube_write::is_outdated(error) => {
             tracing::debug!(kind, %object, "the object was changed meanwhile; it is looked at again");
         }
-        Err(error) => tracing::warn!(kind, %error, "a reconcile failed; it is tried again"),
+        Err(controller::Error::ReconcilerFailed(error, object)) => {
+            tracing::warn!(kind, %object, error = brief(error), "a reconcile failed; it is tried again");
+        }
+        Err(controller::Error::QueueError(error)) => tracing::warn!(kind, error = of_watch(error), "watching failed"),
+        Err(_) => tracing::warn!(kind, "a reconcile couldn't be begun"),
     }
     future::ready(())
 }

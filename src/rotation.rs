@@ -16,6 +16,7 @@ use kube::{Api, ResourceExt};
 
 use crate::backoff::{self, OfWatches};
 use crate::context::Context;
+use crate::kube_error;
 use crate::place::Place;
 use crate::queue::Priority;
 
@@ -137,7 +138,7 @@ pub async fn watch(context: Arc<Context>) {
         let error = watch_until_forbidden(&context).await;
         if context.rotation.note_forbidden(true) {
             tracing::warn!(
-                %error,
+                error = kube_error::of_watch(&error),
                 "watching Secrets is forbidden: a changed Secret is noticed at the next resync instead of at once; \
                  grant the operator list and watch on secrets if that is too late"
             );
@@ -159,7 +160,9 @@ async fn watch_until_forbidden(context: &Context) -> watcher::Error {
         match events.next().await {
             Some(Ok(event)) => take_in(event, &mut listed, context),
             Some(Err(error)) if is_forbidden(&error) => return error,
-            Some(Err(error)) => tracing::warn!(%error, "watching Secrets failed; it is tried again"),
+            Some(Err(error)) => {
+                tracing::warn!(error = kube_error::of_watch(&error), "watching Secrets failed; it is tried again");
+            }
             None => return watcher::Error::NoResourceVersion,
         }
     }

@@ -1,10 +1,11 @@
 //! Label selectors as `kubectl get -l` takes them, and what they leave an operator to do. Pure.
 
-use kube::core::{DeserializeGuard, Expression, Selector, SelectorExt};
+use kube::core::{Expression, Selector, SelectorExt};
 use kube::runtime::watcher::Event;
 use kube::{Resource, ResourceExt};
 
 use crate::api::{KratosIdentity, KratosIdentitySpec, KratosIdentityStatus, condition};
+use crate::decode::Decoded;
 use crate::place;
 
 /// The longest label value, and the longest name of a label without its prefix.
@@ -105,7 +106,7 @@ pub fn selects(selector: &Selector, object: &impl Resource) -> bool {
 
 /// Leaves of a resource that another operator reconciles what every one must know: that it is there, whose instance and
 /// identity are its own, and how it stands.
-pub fn outline(object: &mut DeserializeGuard<KratosIdentity>) {
+pub fn outline(object: &mut Decoded<KratosIdentity>) {
     let meta = object.meta_mut();
     (meta.annotations, meta.owner_references) = (None, None);
     let Ok(resource) = &mut object.0 else { return };
@@ -222,7 +223,7 @@ mod tests {
                 "apiVersion": "kratos-operator.dev/v1alpha1", "kind": "KratosIdentity",
                 "metadata": metadata, "spec": spec, "status": status,
             });
-            serde_json::from_value::<DeserializeGuard<KratosIdentity>>(object).unwrap()
+            serde_json::from_value::<Decoded<KratosIdentity>>(object).unwrap()
         };
         let metadata = |annotations: serde_json::Value| {
             json!({

@@ -12,6 +12,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::backoff;
+use crate::kube_error;
 use crate::kube_write;
 use crate::place::Place;
 use crate::queue::{Next, Priority, Queue};
@@ -139,7 +140,7 @@ fn after(kind: &str, place: &Place, result: Result<Result<Next, kube::Error>, Jo
             Some(backoff::spread(OUTDATED))
         }
         Ok(Err(error)) => {
-            tracing::warn!(kind, %place, %error, "a reconcile failed; it is tried again");
+            tracing::warn!(kind, %place, error = kube_error::brief(&error), "a reconcile failed; it is tried again");
             Some(backoff::spread(NO_ANSWER))
         }
         // The panic itself is said by the hook; what it holds stays out of here.

@@ -150,6 +150,18 @@ impl Verdict {
     }
 }
 
+/// The longest message of a condition, in bytes: what a manifest names may be long, and a status holds several.
+pub const LONGEST_MESSAGE: usize = 4096;
+
+/// A text of at most so many bytes; what was left out shows as an ellipsis.
+pub fn shortened(text: &str, most: usize) -> String {
+    const LEFT_OUT: &str = "…";
+    if text.len() <= most {
+        return text.to_owned();
+    }
+    format!("{}{LEFT_OUT}", &text[..text.floor_char_boundary(most.saturating_sub(LEFT_OUT.len()))])
+}
+
 /// Condition types.
 pub const READY: &str = "Ready";
 pub const RECONCILING: &str = "Reconciling";
@@ -186,7 +198,7 @@ pub fn set(
         type_: type_.to_owned(),
         status: status.to_owned(),
         reason: verdict.reason.as_str().to_owned(),
-        message: verdict.message.clone(),
+        message: shortened(&verdict.message, LONGEST_MESSAGE),
         observed_generation: Some(generation),
         last_transition_time: since,
     };

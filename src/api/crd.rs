@@ -283,7 +283,7 @@ pub fn traits_from(_: &mut SchemaGenerator) -> Schema {
                     "minLength": 2,
                     "maxLength": 1024,
                     "pattern": "^(/([^/~]|~0|~1)+)+$",
-                    "description": "JSON pointer of the trait, within the traits, for example /email.",
+                    "description": "JSON pointer of the trait, within the traits, for example /email. At most 64 levels deep.",
                 },
                 "secretKeyRef": {
                     "type": "object",

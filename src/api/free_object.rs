@@ -1,28 +1,47 @@
 //! An object that a user shapes, as it is kept of every resource in the watch: as JSON text, a fifth of what maps of values
 //! take. Pure.
 
+use serde::de::Error as _;
+use serde::ser::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
+use super::depth::{self, MAX_DEPTH};
+
 /// Members under names of the user's own. Absent and `null` are the empty one. Debug output shows none of them.
-#[derive(Clone, Default, PartialEq, Eq)]
-pub struct FreeObject(Box<str>);
+///
+/// One that is nested too deep is read without descending into it, and kept as that alone: what else the resource says (that it
+/// is being deleted, that its identity is to be inactive) goes on counting. It is read by `serde_json` alone.
+#[derive(Clone, PartialEq, Eq)]
+pub struct FreeObject(Option<Box<str>>);
+
+/// It has more than [`MAX_DEPTH`] levels, and its members weren't read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("nested deeper than {MAX_DEPTH} levels")]
+pub struct TooDeep;
 
 impl FreeObject {
     /// Its members, read anew each time.
-    pub fn members(&self) -> Map<String, Value> {
+    pub fn members(&self) -> Result<Map<String, Value>, TooDeep> {
         // Nothing else than a map was ever written.
-        serde_json::from_str(&self.0).unwrap_or_default()
+        self.0.as_deref().map(|text| serde_json::from_str(text).unwrap_or_default()).ok_or(TooDeep)
     }
 
     pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.0.as_deref() == Some("")
+    }
+}
+
+impl Default for FreeObject {
+    fn default() -> Self {
+        Self(Some(Box::default()))
     }
 }
 
 impl From<Map<String, Value>> for FreeObject {
     fn from(members: Map<String, Value>) -> Self {
-        if members.is_empty() { Self::default() } else { Self(Value::Object(members).to_string().into()) }
+        if members.is_empty() { Self::default() } else { Self(Some(Value::Object(members).to_string().into())) }
     }
 }
 
@@ -34,13 +53,18 @@ impl std::fmt::Debug for FreeObject {
 
 impl Serialize for FreeObject {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        self.members().serialize(serializer)
+        self.members().map_err(S::Error::custom)?.serialize(serializer)
     }
 }
 
 impl<'de> Deserialize<'de> for FreeObject {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        Option::<Map<String, Value>>::deserialize(deserializer).map(|members| members.unwrap_or_default().into())
+        let raw = Box::<RawValue>::deserialize(deserializer)?;
+        if depth::of(raw.get()) > MAX_DEPTH {
+            return Ok(Self(None));
+        }
+        let members: Option<Map<String, Value>> = serde_json::from_str(raw.get()).map_err(D::Error::custom)?;
+        Ok(members.unwrap_or_default().into())
     }
 }
 
@@ -55,7 +79,7 @@ mod tests {
         for value in [json!({}), json!({"a": {"b": [1, 1.5, null, "x"]}, "": false, "email": "ada@example.com"})] {
             let read: FreeObject = serde_json::from_value(value.clone()).unwrap();
             assert_eq!(serde_json::to_value(&read).unwrap(), value);
-            assert_eq!(Value::Object(read.members()), value);
+            assert_eq!(read.members().map(Value::Object), Ok(value.clone()));
             assert_eq!(read.is_empty(), value == json!({}));
         }
         let read = |text| serde_json::from_str::<FreeObject>(text).unwrap();
@@ -63,6 +87,22 @@ mod tests {
         assert_ne!(read(r#"{"a": 1}"#), read(r#"{"a": 2}"#));
         assert_eq!(read("null"), FreeObject::default());
         assert!(serde_json::from_str::<FreeObject>("[]").is_err());
+    }
+
+    #[test]
+    fn one_level_too_many_is_never_taken_for_nothing() {
+        let nested = |levels: usize| {
+            let text = r#"{"a":"#.repeat(levels - 1) + "{}" + &"}".repeat(levels - 1);
+            serde_json::from_str::<FreeObject>(&text).unwrap()
+        };
+        assert!(nested(MAX_DEPTH).members().is_ok_and(|members| !members.is_empty()));
+        for levels in [MAX_DEPTH + 1, 129, 10_000, 1_000_000] {
+            let read = nested(levels);
+            assert_eq!(read.members(), Err(TooDeep));
+            assert!(!read.is_empty());
+            assert!(serde_json::to_string(&read).is_err());
+            assert_eq!(format!("{read:?}"), "{..}");
+        }
     }
 
     #[test]

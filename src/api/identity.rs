@@ -50,7 +50,8 @@ pub struct KratosIdentitySpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub state: Option<IdentityState>,
 
-    /// The identity's traits, as its schema shapes them. What traitsPolicy says is kept as written here.
+    /// The identity's traits, as its schema shapes them. What traitsPolicy says is kept as written here. At most 64 levels
+    /// deep.
     #[serde(default, skip_serializing_if = "FreeObject::is_empty")]
     #[schemars(schema_with = "crd::free_object")]
     pub traits: FreeObject,
@@ -65,13 +66,13 @@ pub struct KratosIdentitySpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub traits_policy: Option<TraitsPolicy>,
 
-    /// Keys of metadata_public, which the user can see. Always merged: other keys are left alone.
+    /// Keys of metadata_public, which the user can see. Always merged: other keys are left alone. At most 64 levels deep.
     #[serde(default, skip_serializing_if = "FreeObject::is_empty")]
     #[schemars(schema_with = "crd::free_object")]
     pub metadata_public: FreeObject,
 
     /// Keys of metadata_admin, which only admins can see. Always merged: other keys are left alone. The key
-    /// kratos-operator.dev is the operator's own and is refused.
+    /// kratos-operator.dev is the operator's own and is refused. At most 64 levels deep.
     #[serde(default, skip_serializing_if = "FreeObject::is_empty")]
     #[schemars(schema_with = "crd::free_object")]
     pub metadata_admin: FreeObject,

@@ -6,6 +6,7 @@ pub mod condition;
 pub mod crd;
 pub mod credentials;
 pub mod definitions;
+pub mod depth;
 pub mod free_object;
 pub mod identity;
 pub mod instance;

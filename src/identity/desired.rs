@@ -19,6 +19,7 @@ use super::secrets::Secrets;
 use super::traits_from;
 use super::validity::Phase;
 use crate::api::credentials::{self, PasswordUpdatePolicy};
+use crate::api::free_object::FreeObject;
 use crate::api::identity::{IdentityState, KratosIdentitySpec, TraitsPolicy};
 use crate::api::instance::{KeyRef, Mode};
 use crate::api::lifecycle::{AdoptionPolicy, Deletion, DeletionPolicy};
@@ -145,7 +146,7 @@ pub fn parse(spec: &KratosIdentitySpec, secrets: &Secrets, now: Timestamp) -> Re
         suspend: _,
         actions,
     } = spec;
-    let metadata_admin = metadata_admin.members();
+    let metadata_admin = members("metadataAdmin", metadata_admin)?;
     if metadata_admin.contains_key(GROUP) {
         let message = format!("metadataAdmin may not hold the key {GROUP}: it is the operator's own; remove it");
         return Err(Verdict::new(Reason::InvalidSpec, message));
@@ -168,9 +169,9 @@ pub fn parse(spec: &KratosIdentitySpec, secrets: &Secrets, now: Timestamp) -> Re
     let phase = phase(spec, now);
     let desired = Desired {
         schema_id: schema_id.clone(),
-        traits: traits_from::fill(&traits.members(), traits_from, secrets)?,
+        traits: traits_from::fill(&members("traits", traits)?, traits_from, secrets)?,
         traits_policy: traits_policy.unwrap_or_default(),
-        metadata_public: metadata_public.members(),
+        metadata_public: members("metadataPublic", metadata_public)?,
         metadata_admin,
         external_id: external_id.clone(),
         organization_id: organization_id.clone(),
@@ -187,6 +188,12 @@ pub fn parse(spec: &KratosIdentitySpec, secrets: &Secrets, now: Timestamp) -> Re
         recovery,
     };
     Ok(desired)
+}
+
+/// The members of a field that users shape.
+fn members(field: &str, object: &FreeObject) -> Result<Map<String, Value>, Verdict> {
+    let too_deep = |too_deep| Verdict::new(Reason::InvalidSpec, format!("spec.{field} is {too_deep}; make it flatter"));
+    object.members().map_err(too_deep)
 }
 
 /// The password; or what creation lacks, where only creation needs one: its Secret may go afterwards.

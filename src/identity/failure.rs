@@ -9,6 +9,7 @@ use super::schema;
 use crate::api::condition::State;
 use crate::api::{Reason, Verdict};
 use crate::kratos::{Class, Error};
+use crate::kube_error;
 
 /// Why a look ended early.
 #[derive(Debug)]
@@ -25,6 +26,18 @@ pub enum Halt {
     Retry { verdict: Verdict, after: Option<Duration> },
     /// Kubernetes didn't answer as it should.
     Kubernetes(kube::Error),
+}
+
+impl Halt {
+    /// Why, for a log line.
+    pub fn words(&self) -> String {
+        match self {
+            Self::Waiting(verdict) | Self::Down(verdict) | Self::Refused(verdict) | Self::Retry { verdict, .. } => {
+                verdict.message.clone()
+            }
+            Self::Kubernetes(error) => kube_error::brief(error),
+        }
+    }
 }
 
 impl From<kube::Error> for Halt {

@@ -39,7 +39,10 @@ pub async fn after(halt: &Halt, resource: &KratosIdentity, handling: &Handling, 
             recovery
         }
         Err(halt) => {
-            tracing::warn!(?halt, "an identity that is to be inactive couldn't be deactivated; it is tried again");
+            tracing::warn!(
+                why = halt.words(),
+                "an identity that is to be inactive couldn't be deactivated; it is tried again"
+            );
             None
         }
     }

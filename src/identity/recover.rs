@@ -19,6 +19,7 @@ use crate::api::{KratosIdentity, Reason, Verdict, requested_at};
 use crate::context::Context;
 use crate::events::Happening;
 use crate::kratos::{Class, Identity, State, Travel};
+use crate::kube_error;
 use crate::kube_write::own_secret;
 use crate::place::Place;
 
@@ -206,7 +207,9 @@ pub async fn expire(resource: &KratosIdentity, context: &Context) -> Option<Verd
         Ok(()) => Some(recovery::lapsed(at)),
         Err(error) => {
             tracing::warn!(
-                namespace = secret.namespace, name, %error,
+                namespace = secret.namespace,
+                name,
+                error = kube_error::brief(&error),
                 "the Secret of a recovery that has expired couldn't be deleted; it is tried again"
             );
             None

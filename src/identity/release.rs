@@ -100,7 +100,10 @@ async fn release(resource: &KratosIdentity, expected: Option<Expected>, context:
         if !grace_period.is_zero()
             && let Err(halt) = take_back(resource, context).await
         {
-            tracing::info!(?halt, "whether a grace period had begun couldn't be seen; the resource is let go");
+            tracing::info!(
+                why = halt.words(),
+                "whether a grace period had begun couldn't be seen; the resource is let go"
+            );
         }
         return Ok(Release::Kept("deletion.policy is Orphan"));
     }

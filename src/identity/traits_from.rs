@@ -5,6 +5,7 @@ use serde_json::{Map, Value};
 
 use super::pointer;
 use super::secrets::Secrets;
+use crate::api::depth::MAX_DEPTH;
 use crate::api::identity::TraitFrom;
 use crate::api::{Reason, Verdict};
 
@@ -32,6 +33,9 @@ pub fn fill(traits: &Map<String, Value>, from: &[TraitFrom], secrets: &Secrets) 
 fn set(traits: &mut Map<String, Value>, path: &str, value: Value, taken: &Map<String, Value>) -> Result<(), Verdict> {
     let keys = pointer::split(path);
     let Some((last, parents)) = keys.split_last() else { return Err(invalid(path, "names no trait")) };
+    if keys.len() > MAX_DEPTH {
+        return Err(invalid(path, &format!("leads deeper than {MAX_DEPTH} levels; make the traits flatter")));
+    }
     let (mut members, mut taken) = (traits, Some(taken));
     for key in parents {
         let child = members.entry(key).or_insert_with(|| Value::Object(Map::new()));

@@ -27,6 +27,7 @@ use crate::context::{Context, IdentityObject};
 use crate::events::Happening;
 use crate::identity::mark::{Found, Mark};
 use crate::kratos::{Error, Identity, PatchOperation, State};
+use crate::kube_error;
 use crate::place::{self, Place};
 
 /// How many are dealt with at the same time.
@@ -151,7 +152,8 @@ async fn look(handle: &Handle, id: &str, context: &Context) -> Option<Timestamp>
             later(backoff::spread(AGAIN))
         }
         Err(Failure::Kubernetes(error)) => {
-            tracing::warn!(instance = %handle.place, %error, "ending a grace period failed; it is tried again");
+            let error = kube_error::brief(&error);
+            tracing::warn!(instance = %handle.place, error, "ending a grace period failed; it is tried again");
             later(backoff::spread(AGAIN))
         }
     }

@@ -28,6 +28,7 @@ use crate::backoff;
 use crate::context::{Context, InstanceObject};
 use crate::events::Happening;
 use crate::flow::expected::Expected;
+use crate::kube_error;
 use crate::kube_write;
 use crate::place::Place;
 use crate::queue::Priority;
@@ -151,7 +152,8 @@ pub(super) async fn keep_protecting(place: Place, shared: Arc<Shared>, context: 
         }
         shared.protector.gathered().await;
         if let Err(error) = round(&handle, &context).await {
-            tracing::warn!(instance = %place, %error, "deletions couldn't be counted; it is tried again");
+            let error = kube_error::brief(&error);
+            tracing::warn!(instance = %place, error, "deletions couldn't be counted; it is tried again");
             tokio::time::sleep(backoff::spread(AGAIN)).await;
             shared.protector.reconsider();
         }

@@ -4,7 +4,6 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use k8s_openapi::jiff::Timestamp;
-use kube::api::{ApiResource, DynamicObject};
 use kube::runtime::controller::Action;
 use kube::{Api, Resource};
 
@@ -310,17 +309,18 @@ async fn unreadable(object: &InstanceObject, place: &Place, context: &Context) -
     if object.meta().deletion_timestamp.is_some() && let_go(object, place, context).await? {
         return Ok(Action::await_change());
     }
-    let resource = ApiResource::erase::<KratosInstance>(&());
-    let api: Api<DynamicObject> = Api::namespaced_with(context.client.clone(), &place.namespace, &resource);
+    let api = api(context, place);
     let Some(live) = api.get_opt(&place.name).await? else { return Ok(Action::await_change()) };
-    let current = live.data.get("status").cloned();
-    let current: Option<KratosInstanceStatus> = current.and_then(|status| serde_json::from_value(status).ok());
+    // One that can be read by now is brought by the watch.
+    let Err(unreadable) = &live.0 else { return Ok(Action::await_change()) };
+    let current: Option<KratosInstanceStatus> = unreadable.status();
     let current = current.map(super::status::without_protection);
-    let asked = (live.metadata.generation.unwrap_or_default(), requested_at(live.metadata.annotations.as_ref()));
+    let metadata = &unreadable.metadata;
+    let asked = (metadata.generation.unwrap_or_default(), requested_at(metadata.annotations.as_ref()));
     let (cluster_id, now) = (&context.cluster_id, Timestamp::now());
     let next = super::status::next(current.as_ref(), &verdict, cluster_id, None, asked, now);
     if current.as_ref() != Some(&next) && context.leads.may_speak(place) {
-        let _: DynamicObject = kube_write::status(&api, object, &next).await?;
+        kube_write::status(&api, object, &next).await?;
     }
     let is_deleting = object.meta().deletion_timestamp.is_some();
     Ok(if is_deleting { Action::requeue(LOOK_FOR_REFERENCES) } else { Action::await_change() })

@@ -16,6 +16,7 @@ use crate::context::{Context, IdentityObject};
 use crate::identity::reconcile::reconcile;
 use crate::identity::urgency;
 use crate::instance::{pending, references};
+use crate::kube_error;
 use crate::place::Place;
 use crate::policy::poke;
 use crate::queue::{Next, Priority};
@@ -110,7 +111,9 @@ fn identity_seen(event: &watcher::Result<Event<IdentityObject>>, context: &Conte
             super::forget_gone(context);
         }
         Ok(Event::Init) => {}
-        Err(error) => tracing::warn!(%error, "watching KratosIdentity failed; it is tried again"),
+        Err(error) => {
+            tracing::warn!(error = kube_error::of_watch(error), "watching KratosIdentity failed; it is tried again");
+        }
     }
 }
 

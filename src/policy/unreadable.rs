@@ -1,28 +1,27 @@
 //! A `KratosSessionPolicy` that this version can't read: it says so, and nothing else is done with it.
 
 use k8s_openapi::jiff::Timestamp;
-use kube::api::{ApiResource, DynamicObject};
 use kube::runtime::controller::Action;
 use kube::{Api, Resource, ResourceExt};
 
 use super::status::{self, Outcome, Subject};
-use crate::api::session_policy::{KratosSessionPolicy, KratosSessionPolicyStatus};
+use crate::api::session_policy::KratosSessionPolicyStatus;
 use crate::api::{Reason, Verdict};
 use crate::context::{Context, PolicyObject};
 use crate::events::Happening;
 use crate::kube_write;
 
-/// Reconciles an object of which only the metadata can be read.
+/// Reconciles an object of which little more than the metadata can be read.
 pub async fn reconcile(object: &PolicyObject, context: &Context) -> Result<Action, kube::Error> {
     let namespace = object.meta().namespace.clone().unwrap_or_default();
-    let resource = ApiResource::erase::<KratosSessionPolicy>(&());
-    let api: Api<DynamicObject> = Api::namespaced_with(context.client.clone(), &namespace, &resource);
+    let api: Api<PolicyObject> = Api::namespaced(context.client.clone(), &namespace);
     let Some(live) = api.get_opt(&object.name_any()).await? else { return Ok(Action::await_change()) };
-    let current = live.data.get("status").cloned();
-    let current: Option<KratosSessionPolicyStatus> = current.and_then(|status| serde_json::from_value(status).ok());
+    // One that can be read by now is brought by the watch.
+    let Err(unreadable) = &live.0 else { return Ok(Action::await_change()) };
+    let current: Option<KratosSessionPolicyStatus> = unreadable.status();
     let subject = Subject {
-        generation: live.metadata.generation.unwrap_or_default(),
-        requested_at: crate::api::requested_at(live.metadata.annotations.as_ref()),
+        generation: unreadable.metadata.generation.unwrap_or_default(),
+        requested_at: crate::api::requested_at(unreadable.metadata.annotations.as_ref()),
         current: current.as_ref(),
     };
     // What the parser says quotes values, so it isn't passed on.
@@ -31,7 +30,7 @@ pub async fn reconcile(object: &PolicyObject, context: &Context) -> Result<Actio
     let verdict = Verdict::new(Reason::InvalidSpec, message);
     let next = status::next(subject, Outcome { verdict, run: None, revoke_all: None }, Timestamp::now());
     if current.as_ref() != Some(&next) {
-        let _: DynamicObject = kube_write::status(&api, object, &next).await?;
+        kube_write::status(&api, object, &next).await?;
         context.events.publish(object, Happening::warning(Reason::InvalidSpec.as_str(), "Run", message));
     }
     Ok(Action::await_change())

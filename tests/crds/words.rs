@@ -2,6 +2,7 @@
 //! change what people wrote.
 
 use kratos_operator::api::definitions;
+use kratos_operator::api::depth::MAX_DEPTH;
 use rstest::rstest;
 use serde_json::{Value, json};
 
@@ -43,6 +44,15 @@ fn everything_is_described_in_a_sentence(#[values("spec", "status")] part: &str)
         !is_item && (words.len() < 10 || !words.ends_with('.'))
     };
     assert_eq!(offenders(part, is_mute), Vec::<String>::new());
+}
+
+#[test]
+fn whatever_users_shape_says_how_deep_it_may_be() {
+    let words = format!("At most {MAX_DEPTH} levels deep.");
+    let is_shaped = |node: &Value| node["x-kubernetes-preserve-unknown-fields"] == true;
+    let is_mute = |node: &Value| !node["description"].as_str().unwrap_or_default().contains(&words);
+    assert_eq!(offenders("spec", |_, node| is_shaped(node)).len(), 3, "traits and both metadata");
+    assert_eq!(offenders("spec", |_, node| is_shaped(node) && is_mute(node)), Vec::<String>::new());
 }
 
 #[rstest]

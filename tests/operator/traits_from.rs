@@ -2,6 +2,7 @@
 
 use k8s_openapi::api::core::v1::Secret;
 use kube::api::{Api, Patch, PatchParams};
+use rstest::rstest;
 use serde_json::{Value, json};
 
 use crate::scene::{Scene, WITHIN};
@@ -61,4 +62,22 @@ async fn a_pointer_stays_within_the_traits_and_may_not_meet_another_value() {
     scene.identity("eve", spec).await;
     let message = scene.stalled("eve", "InvalidSpec").await;
     assert!(message.contains("/label"), "{message}");
+}
+
+#[rstest]
+#[case::as_deep_as_may_be(64, None)]
+#[case::a_level_too_deep(65, Some("leads deeper than 64 levels"))]
+#[tokio::test]
+async fn a_pointer_leads_no_deeper_than_traits_may_be(#[case] levels: usize, #[case] refusal: Option<&str>) {
+    let scene = Scene::settled().await;
+    secret(&scene, &json!({"value": "from-far-below"})).await;
+    let path = "/a".repeat(levels);
+    scene.identity("ada", json!({"schemaID": "plain", "traitsFrom": [from(&path, "value")]})).await;
+    if let Some(words) = refusal {
+        let message = scene.stalled("ada", "InvalidSpec").await;
+        assert!(message.contains(words), "{message}");
+    } else {
+        let ada = scene.in_kratos(&scene.ready("ada").await).await;
+        assert_eq!(ada.traits.pointer(&path), Some(&json!("from-far-below")));
+    }
 }

@@ -16,10 +16,14 @@ fn customer(name: &str) -> Value {
 
 /// Has the API server take any text where the definition lists the words (`spec.state`, `spec.mode`).
 async fn loosen(scene: &Scene, plural: &str, field: &str) {
+    redefine(scene, plural, field, json!({"type": "string", "nullable": true})).await;
+}
+
+async fn redefine(scene: &Scene, plural: &str, field: &str, schema: Value) {
     let definitions: Api<CustomResourceDefinition> = Api::all(scene.client.clone());
     let at = format!("/spec/versions/0/schema/openAPIV3Schema/properties/spec/properties/{field}");
-    let any = json!([{"op": "replace", "path": at, "value": {"type": "string", "nullable": true}}]);
-    let patch: Patch<()> = Patch::Json(serde_json::from_value(any).expect("a patch"));
+    let replaced = json!([{"op": "replace", "path": at, "value": schema}]);
+    let patch: Patch<()> = Patch::Json(serde_json::from_value(replaced).expect("a patch"));
     let name = format!("{plural}.kratos-operator.dev");
     definitions.patch(&name, &PatchParams::default(), &patch).await.expect("the definition is loosened");
 }
@@ -166,4 +170,48 @@ async fn an_instance_that_can_not_be_read_says_so_and_is_not_used() {
     scene.gone("ada").await;
     gone(&scene, "kinst", "default").await;
     assert!(scene.admin().get_identity(&ada, &[]).await.expect("Kratos answers").is_some());
+}
+
+#[tokio::test]
+async fn what_can_not_be_read_may_be_deeper_than_parsers_descend() {
+    let mut scene = Scene::own().await.with_instance().await;
+    scene.identity("ada", customer("ada")).await;
+    scene.ready("ada").await;
+    let deep: Value = serde_json::from_str(&(r#"{"a":"#.repeat(121) + "1" + &"}".repeat(121))).expect("JSON");
+    let rules = json!([{"name": "all", "expression": "true", "action": "Revoke"}]);
+    let kinds = [
+        ("kratosidentities", "KratosIdentity", "kid", json!({"schemaID": "customer", "mode": deep})),
+        ("kratosinstances", "KratosInstance", "kinst", scene.instance_spec(json!({ "mode": deep }))),
+        (
+            "kratossessionpolicies",
+            "KratosSessionPolicy",
+            "ksp",
+            json!({"identities": {"all": true}, "rules": rules, "mode": deep}),
+        ),
+    ];
+    for (plural, kind, short, spec) in &kinds {
+        let any = json!({"type": "object", "x-kubernetes-preserve-unknown-fields": true});
+        redefine(&scene, plural, "mode", any).await;
+        apply(&scene, kind, "odd", spec).await;
+        until_refused(&scene, short).await;
+    }
+    scene.operator().restart().expect("it starts");
+    scene.patch("ada", json!({"spec": {"traits": {"newsletter": true}}})).await;
+    scene.ready("ada").await;
+    for (_, _, short, _) in &kinds {
+        until_refused(&scene, short).await;
+        kubectl(&scene, &["delete", short, "odd", "--wait=false"]).await;
+        gone(&scene, short, "odd").await;
+    }
+}
+
+/// Waits until it is said that the resource `odd` can't be read. The whole of it can't be read here either.
+async fn until_refused(scene: &Scene, kind: &str) {
+    let reason = r#"jsonpath={.status.conditions[?(@.type=="Stalled")].reason}"#;
+    let arguments = ["get", kind, "odd", "-n", &scene.namespace, "-o", reason];
+    let told = eventually("it is said that it can't be read", WITHIN, async || {
+        let told = scene.cluster.plane.kubectl().run(arguments).await.ok()?;
+        (told == "InvalidSpec").then_some(())
+    });
+    told.await.unwrap_or_else(|error| panic!("{error}\n{}", scene.log()));
 }

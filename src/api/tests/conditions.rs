@@ -192,3 +192,15 @@ fn other_conditions_are_left_alone() {
     condition::clear(&mut conditions, "Drifted");
     assert_eq!(conditions, []);
 }
+
+#[test]
+fn a_message_is_cut_between_characters_and_once() {
+    let cut = |text: &str| condition::shortened(text, 10);
+    assert_eq!((cut("ten bytes!").as_str(), cut("eleven byte").as_str()), ("ten bytes!", "eleven …"));
+    assert_eq!(cut("äöüäöüäöü"), "äöü…");
+    assert_eq!(cut(&cut("äöüäöüäöü")), cut("äöüäöüäöü"));
+    let mut conditions = Vec::new();
+    let long = Verdict::new(Reason::InvalidSpec, "x".repeat(100_000));
+    condition::summarize(&mut conditions, &long, 1, Timestamp::UNIX_EPOCH);
+    assert!(conditions.iter().all(|condition| condition.message.len() == condition::LONGEST_MESSAGE));
+}

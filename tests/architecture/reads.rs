@@ -1,0 +1,45 @@
+//! In which form objects are asked for: what the client library can't parse it logs, and takes nothing else of the answer.
+
+use crate::source::code;
+use crate::tree::{File, files};
+
+const KINDS: [&str; 3] = ["KratosIdentity", "KratosInstance", "KratosSessionPolicy"];
+/// What parses an object as a whole, of whatever kind.
+const WHOLES: [&str; 3] = ["DynamicObject", "DeserializeGuard", "ObjectList"];
+
+/// What a file asks for in a form that one odd object spoils, one line each.
+fn offences(file: &File) -> Vec<String> {
+    let code: String = code(&file.text).split_whitespace().collect();
+    let wholes = WHOLES.iter().filter(|whole| code.contains(*whole)).map(|whole| (*whole).to_owned());
+    let typed = KINDS
+        .iter()
+        .flat_map(|kind| [format!("Api<{kind}>"), format!("Api::<{kind}>"), format!("PartialObjectMeta<{kind}>")]);
+    let typed = typed.filter(|typed| code.contains(typed));
+    wholes
+        .chain(typed)
+        .map(|what| format!("{} asks for {what}: our kinds are asked for as Decoded", file.path))
+        .collect()
+}
+
+#[test]
+fn our_kinds_are_asked_for_as_what_can_not_fail() {
+    let files = files("src");
+    let found: Vec<_> = files.iter().filter(|file| !file.is_test()).flat_map(offences).collect();
+    assert!(found.is_empty(), "{}", found.join("\n"));
+}
+
+#[test]
+fn an_offence_is_noticed() {
+    let rows = [
+        ("let api: Api<KratosIdentity> = api(context);", 1),
+        ("let api = Api::<KratosInstance>::all(client);", 1),
+        ("use kube::api::{ApiResource, DynamicObject};", 1),
+        ("watcher(Api::<PartialObjectMeta<KratosSessionPolicy>>::all(client), config)", 1),
+        ("let api: Api<IdentityObject> = api(context); // Api<KratosIdentity>", 0),
+        ("let api = Api::<PartialObjectMeta<Secret>>::all(client);", 0),
+    ];
+    for (text, count) in rows {
+        let file = File { path: "src/a.rs".to_owned(), text: text.to_owned() };
+        assert_eq!(offences(&file).len(), count, "{text}");
+    }
+}
