@@ -50,8 +50,8 @@ pub struct KratosIdentitySpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub state: Option<IdentityState>,
 
-    /// The identity's traits, as its schema shapes them. What traitsPolicy says is kept as written here. At most 64 levels
-    /// deep.
+    /// The identity's traits, as its schema shapes them. What traitsPolicy says is kept as written here.
+    /// At most 64 levels deep.
     #[serde(default, skip_serializing_if = "FreeObject::is_empty")]
     #[schemars(schema_with = "crd::free_object")]
     pub traits: FreeObject,
