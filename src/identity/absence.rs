@@ -140,7 +140,7 @@ impl Search<'_> {
         let now = Instant::now();
         // As of now: what this look has found may have settled it.
         let unanswered = self.context.memory.recall(&self.inputs.claimant.uid).unanswered;
-        let theirs = self.inputs.instance.shared.schemas.known(&present.identity.schema_id);
+        let theirs = self.inputs.instance.shared.schemas.usable(&present.identity.schema_id);
         let is = Asked::new(theirs.as_ref().map(|schema| &schema.shape), &present.identity.traits);
         let will_be = Asked::new(self.schema.as_ref().map(|schema| &schema.shape), &plan.traits);
         let is_let_in = |it: &&Unanswered| it.asked.excludes(&is) && !it.asked.excludes(&will_be);

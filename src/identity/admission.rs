@@ -12,8 +12,10 @@ use super::inputs;
 use super::observe::Search;
 use super::plan::{self, Observed, Plan};
 use super::schema::shape::Shape;
+use super::schemas;
 use crate::api::{Reason, Verdict};
 use crate::instance::rules::Facts;
+use crate::instance::schemas::Schema;
 use crate::off_runtime;
 
 /// The desired half: the identity as the manifest alone would create it.
@@ -43,7 +45,12 @@ pub async fn ensure(search: &Search<'_>, observed: &Observed, plan: &Plan) -> Re
         return Ok(());
     }
     let adopts = facts::adopts(&search.inputs.claimant, present);
-    let shapes = shapes(search, Some(&present.identity.schema_id));
+    let theirs = schemas::of_identity(search.inputs, &present.identity.schema_id).await?;
+    // What logs in with it can't be told: the identity's own schema isn't served, or hides it.
+    let Some(theirs) = theirs.filter(|schema| !schema.hides_identifiers) else {
+        return Err(Halt::Refused(unaskable_of_identity()));
+    };
+    let shapes = shapes(search, Some(&theirs));
     let before = facts::observed(&present.identity, &shapes);
     let after = facts::merged(Some(&before), plan, &shapes).filter(|after| *after != before);
     ask(search, before, adopts).await?;
@@ -60,9 +67,8 @@ fn are_bound(search: &Search<'_>) -> bool {
 }
 
 /// What the manifest's schema says of traits, and that which the identity has.
-fn shapes(search: &Search<'_>, schema_id: Option<&str>) -> Vec<Arc<Shape>> {
-    let theirs = schema_id.and_then(|id| search.inputs.instance.shared.schemas.known(id));
-    let schemas = search.schema.iter().chain(&theirs);
+fn shapes(search: &Search<'_>, theirs: Option<&Arc<Schema>>) -> Vec<Arc<Shape>> {
+    let schemas = search.schema.iter().chain(theirs);
     schemas.map(|schema| Arc::clone(&schema.shape)).collect()
 }
 
@@ -81,6 +87,14 @@ async fn ask(search: &Search<'_>, view: View, adopts: bool) -> Result<(), Halt> 
         Err(Verdict::new(Reason::NotPermitted, message))
     };
     Ok(asked.await.unwrap_or_else(failed)?)
+}
+
+/// The verdict where an identity's schema doesn't show what logs in with it. Says nothing of whose it is, nor which schema.
+fn unaskable_of_identity() -> Verdict {
+    let message = "the rules of the KratosInstance can't be asked about the identity as it is in Kratos: its own identity \
+                   schema isn't served any more, can't be read, or may declare login identifiers in places that the \
+                   operator doesn't follow";
+    Verdict::new(Reason::NotPermitted, message)
 }
 
 /// The verdict where the rules themselves are of no use: consent is never guessed.

@@ -8,7 +8,7 @@ use super::plan;
 use super::schema;
 use crate::api::condition::State;
 use crate::api::{Reason, Verdict};
-use crate::kratos::{Class, Error};
+use crate::kratos::{Class, Error, SchemaFault};
 use crate::kube_error;
 
 /// Why a look ended early.
@@ -17,6 +17,9 @@ pub enum Halt {
     /// Something else must happen first, and the resource is looked at again when it does. Only a resource whose
     /// status doesn't speak of its generation yet is given this verdict: a thousand that were Ready aren't rewritten.
     Waiting(Verdict),
+    /// The schema that the look stands on couldn't be read yet. It waits like those before; what takes nothing but a way
+    /// in goes on.
+    Unread(Verdict),
     /// This look's own request found the instance down. The first time it waits like everybody else; where it goes on
     /// although probes succeed, it is tried ever less often.
     Down(Verdict),
@@ -32,9 +35,11 @@ impl Halt {
     /// Why, for a log line.
     pub fn words(&self) -> String {
         match self {
-            Self::Waiting(verdict) | Self::Down(verdict) | Self::Refused(verdict) | Self::Retry { verdict, .. } => {
-                verdict.message.clone()
-            }
+            Self::Waiting(verdict)
+            | Self::Unread(verdict)
+            | Self::Down(verdict)
+            | Self::Refused(verdict)
+            | Self::Retry { verdict, .. } => verdict.message.clone(),
             Self::Kubernetes(error) => kube_error::brief(error),
         }
     }
@@ -117,6 +122,15 @@ pub fn schema_not_found(schema_id: &str) -> Verdict {
     let message = format!(
         "Kratos serves no identity schema {schema_id:?}; correct spec.schemaID, or add the schema to Kratos' \
          configuration (the KratosInstance lists those served in status.schemas)"
+    );
+    Verdict::new(Reason::SchemaNotFound, message)
+}
+
+/// The verdict on a schema that Kratos serves, and that is none.
+pub fn schema_of_no_use(schema_id: &str, fault: SchemaFault) -> Verdict {
+    let message = format!(
+        "identity schema {schema_id:?} is of no use: {fault}; correct it in Kratos' configuration, or correct \
+         spec.schemaID"
     );
     Verdict::new(Reason::SchemaNotFound, message)
 }

@@ -63,6 +63,8 @@ fn is_meant(halt: &Halt) -> bool {
     };
     match halt {
         Halt::Waiting(verdict) | Halt::Refused(verdict) | Halt::Retry { verdict, .. } => meant(verdict.reason),
+        // That takes no schema.
+        Halt::Unread(_) => true,
         Halt::Down(_) | Halt::Kubernetes(_) => false,
     }
 }

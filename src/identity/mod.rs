@@ -37,6 +37,7 @@ pub mod recover;
 pub mod recovery;
 pub mod release;
 pub mod schema;
+pub mod schemas;
 pub mod secrets;
 pub mod sole;
 pub mod status;

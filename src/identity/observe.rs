@@ -21,6 +21,7 @@ use super::memory::{Ours, Remembered};
 use super::plan::{self, Observed, Present};
 use super::recovery;
 use super::schema;
+use super::schemas;
 use crate::api::identity::KratosIdentity;
 use crate::api::{Reason, Verdict};
 use crate::context::Context;
@@ -166,10 +167,8 @@ impl Search<'_> {
     }
 
     async fn is_same_person(&self, identity: &Identity) -> Result<bool, Halt> {
-        let schemas = &self.inputs.instance.shared.schemas;
-        let theirs = schemas.get(&self.inputs.instance.client, &identity.schema_id).await;
         // Without its schema nobody can say whose it is.
-        let Some(theirs) = theirs.map_err(|error| self.halt(&error))? else { return Ok(false) };
+        let Some(theirs) = schemas::of_identity(self.inputs, &identity.schema_id).await? else { return Ok(false) };
         let identifiers = schema::identifiers(std::slice::from_ref(&theirs.shape), &identity.traits);
         Ok(is_same_person(&identifiers, theirs.may_have_identifiers, &self.identifiers()))
     }

@@ -18,7 +18,8 @@ use super::status::{self, Outcome, RecoverySeen, Seen};
 use super::validity::Phase;
 use super::watch::Watch;
 use super::{
-    absent, addresses, admission, enforce, lock_out, read_secrets, recover, recovery, release, sole, turn, unreadable,
+    absent, addresses, admission, enforce, lock_out, read_secrets, recover, recovery, release, schemas, sole, turn,
+    unreadable,
 };
 use crate::api::identity::KratosIdentity;
 use crate::api::instance::Mode;
@@ -161,10 +162,7 @@ async fn search<'a>(
     only_looks: bool,
     context: &'a Context,
 ) -> Result<Search<'a>, Halt> {
-    let schemas = &inputs.instance.shared.schemas;
-    let schema = schemas.get(&inputs.instance.client, schema_id).await;
-    let schema = schema.map_err(|error| inputs.halt(&error, Sent::default(), context))?;
-    let schema = schema.ok_or_else(|| Halt::Refused(failure::schema_not_found(schema_id)))?;
+    let schema = schemas::of_manifest(inputs, schema_id).await?;
     let remembered = context.memory.recall(&uid(resource));
     Ok(Search { context, inputs, resource, remembered, schema: Some(schema), traits, adoption, only_looks })
 }

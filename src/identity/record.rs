@@ -77,6 +77,15 @@ pub async fn finish(
             }
             (outcome(verdict), after)
         }
+        Err(Halt::Unread(verdict)) => {
+            // It is in line for the schemas already; whatever changes of the instance has it looked at, too.
+            if course.lapse.is_none()
+                && let Some(action) = without_a_write((subject, &verdict), &uid, (None, boundary), context)
+            {
+                return Ok(action);
+            }
+            (outcome(verdict), None)
+        }
         Err(Halt::Down(verdict)) => {
             let after = match count_failure(&uid, context) {
                 0 => wait(resource, &verdict, context),

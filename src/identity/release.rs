@@ -266,6 +266,7 @@ fn with_escape(halt: Halt) -> Halt {
     };
     match halt {
         Halt::Waiting(verdict) => Halt::Waiting(escape(verdict)),
+        Halt::Unread(verdict) => Halt::Unread(escape(verdict)),
         Halt::Down(verdict) => Halt::Down(escape(verdict)),
         Halt::Refused(verdict) => Halt::Refused(escape(verdict)),
         Halt::Retry { verdict, after } => Halt::Retry { verdict: escape(verdict), after },

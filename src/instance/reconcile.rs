@@ -200,6 +200,7 @@ async fn connect(
     context.registry.set(place.clone(), Entry::Usable(Arc::clone(&handle)));
     handle.shared.listing.reconsider();
     handle.shared.pending.reconsider();
+    handle.shared.schemas.reconsider();
     if kept.is_none() {
         background::begin(&handle, context);
     }
@@ -230,7 +231,11 @@ async fn look(handle: &Handle, instance: &KratosInstance, is_new: bool) -> (Verd
             if is_asked_for(instance) {
                 handle.shared.listing.want(Instant::now());
             }
-            (usable(handle, instance), gate.probed(true, interval))
+            let opened = gate.probed(true, interval);
+            handle.shared.schemas.refresh(opened);
+            // A status that tells of none would be written again in a moment.
+            handle.shared.schemas.settled().await;
+            (usable(handle, instance), opened)
         }
         Err(error) => {
             tracing::warn!(instance = %handle.place, %error, "Kratos gives no usable answer");
@@ -256,8 +261,7 @@ fn is_asked_for(instance: &KratosInstance) -> bool {
 async fn probe(handle: &Handle) -> Result<(), Error> {
     use futures::TryStreamExt;
     let pages = handle.client.list_identities(IdentityFilter::by_ids([NOBODY]));
-    std::pin::pin!(pages).try_next().await?;
-    handle.shared.schemas.refresh(&handle.client).await
+    std::pin::pin!(pages).try_next().await.map(drop)
 }
 
 /// An instance that can't be called as it is.

@@ -1,6 +1,7 @@
 //! How an instance stands, in words: a verdict from what is known of it. Sends nothing.
 
 use super::handle::Handle;
+use super::status::ABOUT_SCHEMAS;
 use crate::api::instance::{KratosInstance, Mode};
 use crate::api::protection::ProtectionStatus;
 use crate::api::{RELEASE, Reason, Verdict, condition};
@@ -22,6 +23,16 @@ pub fn usable(handle: &Handle, instance: &KratosInstance) -> Verdict {
         );
         return Verdict::new(Reason::KratosUnavailable, message);
     }
+    if let Some(failure) = handle.shared.schemas.failure() {
+        let advice = match handle.settings.connection.public_url {
+            Some(_) => "correct spec.publicURL, or see what answers there",
+            None => "set spec.publicURL, or see where the admin port redirects /schemas to",
+        };
+        let message = format!(
+            "{failure}; {advice}. It is tried again: what needs a schema that isn't known yet waits, everything else goes on"
+        );
+        return Verdict::new(Reason::KratosUnavailable, message);
+    }
     if let Err(invalid) = &*handle.rules {
         return invalid.clone();
     }
@@ -38,6 +49,7 @@ pub fn unavailable(instance: &KratosInstance) -> Verdict {
     let conditions = instance.status.as_ref().map_or(&[][..], |status| &status.conditions);
     let message = condition::find(conditions, condition::RECONCILING)
         .filter(|condition| condition.reason == Reason::KratosUnavailable.as_str())
+        .filter(|condition| !condition.message.starts_with(ABOUT_SCHEMAS))
         .map_or_else(|| "Kratos gives no usable answer; it is being probed".to_owned(), |found| found.message.clone());
     Verdict::new(Reason::KratosUnavailable, message)
 }

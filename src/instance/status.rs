@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use k8s_openapi::jiff::{SignedDuration, Timestamp};
 
 use super::counts::Resynced;
@@ -14,6 +15,8 @@ const TOLD_ANYWAY: SignedDuration = SignedDuration::from_hours(24);
 /// How many schemas a status lists, and how long an id it shows.
 const SHOWN_SCHEMAS: usize = 1024;
 const SHOWN_LENGTH: usize = 1024;
+/// How a message begins that is about schemas.
+pub const ABOUT_SCHEMAS: &str = "identity schemas can't be read";
 
 /// A status as it is compared and written by whoever doesn't keep the protection: it has a writer of its own.
 pub fn without_protection(status: KratosInstanceStatus) -> KratosInstanceStatus {
@@ -36,6 +39,7 @@ pub fn next(
     {
         status.last_handled_reconcile_at = Some(requested_at.to_owned());
     }
+    forget_another_matter(&mut status.conditions, verdict);
     condition::summarize(&mut status.conditions, verdict, generation, now);
     status.cluster_id = Some(cluster_id.to_owned());
     if let Some(mut schemas) = schemas {
@@ -44,6 +48,16 @@ pub fn next(
         status.schemas = schemas;
     }
     status
+}
+
+/// What is retried for the same reason keeps its first message. The admin API and the schemas are two matters, which may
+/// be in trouble one after the other.
+fn forget_another_matter(conditions: &mut Vec<Condition>, verdict: &Verdict) {
+    let is_about_schemas = |message: &str| message.starts_with(ABOUT_SCHEMAS);
+    let told = condition::find(conditions, condition::RECONCILING);
+    if told.is_some_and(|told| is_about_schemas(&told.message) != is_about_schemas(&verdict.message)) {
+        condition::clear(conditions, condition::RECONCILING);
+    }
 }
 
 /// Takes in what a resync came to, where that is news. What somebody wanted listed in between, sooner than half an

@@ -19,7 +19,7 @@ use super::config::{ClientConfig, ConfigError, shown};
 use super::error::Class;
 use super::error::{Error, Kind};
 use super::retry::repeat;
-use super::transport::{Answer, Call, send};
+use super::transport::{Answer, Call, LARGEST_ANSWER, send};
 use super::types::{Identity, Removal};
 
 /// The most that connecting may take.
@@ -130,6 +130,7 @@ impl Client {
             url: url_of(operation, &self.inner.admin_url, path, query)?,
             body: None,
             authorization: self.inner.authorization.clone(),
+            largest: LARGEST_ANSWER,
         })
     }
 

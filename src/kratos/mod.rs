@@ -29,6 +29,6 @@ pub use sessions::{Expand, SessionFilter};
 pub use types::{
     AddressImport, AuthenticationMethod, BatchAnswer, BatchItem, BatchOutcome, CreateIdentity, Credential,
     CredentialImport, CredentialType, Device, Identity, OidcLink, PasswordImport, PatchOperation, RecoveryAddress,
-    RecoveryCode, RecoveryLink, Removal, SchemaContainer, Secret, Session, State, UpdateIdentity, VerifiableAddress,
-    VerifiedAddressImport,
+    RecoveryCode, RecoveryLink, Removal, SchemaContainer, SchemaFault, Secret, Session, State, UpdateIdentity,
+    VerifiableAddress, VerifiedAddressImport,
 };

@@ -8,13 +8,15 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use reqwest::Method;
 use reqwest::header::LOCATION;
 use serde_json::Value;
+use serde_json::value::RawValue;
 use url::Url;
 
 use super::client::{Client, url_of};
+use super::config::shown;
 use super::error::{Class, Error, Kind};
 use super::page::total_count;
 use super::transport::{Answer, Call};
-use super::types::SchemaContainer;
+use super::types::{SchemaContainer, SchemaFault, read_schema};
 
 /// How many redirects are followed; older servers need two.
 const REDIRECTS: usize = 4;
@@ -22,17 +24,25 @@ const REDIRECTS: usize = 4;
 /// How many schemas are asked for at once.
 const PAGE_SIZE: &str = "250";
 
+/// The most that is read of all schemas together, in bytes.
+const LARGEST_LIST: usize = 16 * 1024 * 1024;
+
 impl Client {
-    /// Lists all identity schemas.
+    /// Lists all identity schemas. One that is of no use says so, and no other is missed for it.
     pub async fn list_identity_schemas(&self) -> Result<Vec<SchemaContainer>, Error> {
         const OPERATION: &str = "list_identity_schemas";
         let mut schemas: Vec<SchemaContainer> = Vec::new();
+        let mut read = 0;
         for page in 0_usize.. {
             let page = page.to_string();
             let query = [("per_page", PAGE_SIZE), ("page", page.as_str())];
             let answer = self.schema_answer(OPERATION, &["schemas"], &query).await?;
-            let items: Option<Vec<SchemaContainer>> = answer.json(OPERATION)?;
-            let items = items.unwrap_or_default();
+            read += answer.body.len();
+            if read > LARGEST_LIST {
+                return Err(Error::new(OPERATION, Kind::TooLarge(answer.status)));
+            }
+            let items: Option<Vec<&RawValue>> = answer.json(OPERATION)?;
+            let items: Vec<_> = items.into_iter().flatten().filter_map(SchemaContainer::read).collect();
             let is_new = items.iter().any(|item| schemas.iter().all(|known| known.id != item.id));
             if !is_new {
                 break;
@@ -46,13 +56,18 @@ impl Client {
     }
 
     /// Reads one identity schema, by its plain id, whatever characters are in it.
-    pub async fn get_identity_schema(&self, id: &str) -> Result<Option<Value>, Error> {
+    pub async fn get_identity_schema(&self, id: &str) -> Result<Option<Result<Value, SchemaFault>>, Error> {
         const OPERATION: &str = "get_identity_schema";
         match self.schema_answer(OPERATION, &["schemas", &in_path(id)], &[]).await {
-            Ok(answer) => answer.json(OPERATION).map(Some),
+            Ok(answer) => answer.json(OPERATION).map(|schema| Some(read_schema(schema))),
             Err(error) if error.class() == Class::NotFound => Ok(None),
             Err(error) => Err(error),
         }
+    }
+
+    /// Where schemas are read, for people. Nothing secret is in it.
+    pub fn schemas_at(&self) -> String {
+        shown(self.public_url().unwrap_or(self.admin_url()))
     }
 
     async fn schema_answer(
@@ -62,7 +77,7 @@ impl Client {
         query: &[(&str, &str)],
     ) -> Result<Answer, Error> {
         let mut call = match self.public_url() {
-            None => self.call(operation, Method::GET, path, query)?,
+            None => Call { largest: LARGEST_LIST, ..self.call(operation, Method::GET, path, query)? },
             Some(public_url) => anonymous(operation, url_of(operation, public_url, path, query)?),
         };
         for _ in 0..=REDIRECTS {
@@ -94,5 +109,5 @@ fn anonymous(operation: &'static str, mut url: Url) -> Call {
     // A redirect could carry credentials of its own in its URL; none are sent. (Neither fails on http or https.)
     let _ = url.set_username("");
     let _ = url.set_password(None);
-    Call { operation, method: Method::GET, url, body: None, authorization: None }
+    Call { operation, method: Method::GET, url, body: None, authorization: None, largest: LARGEST_LIST }
 }

@@ -14,7 +14,7 @@ use super::error::{Error, Kind};
 use super::fault::{ErrorBody, Fault, retry_after};
 
 /// The largest answer that is read, in bytes. A page of 1000 identities is a few MiB.
-const LARGEST_ANSWER: usize = 64 * 1024 * 1024;
+pub(super) const LARGEST_ANSWER: usize = 64 * 1024 * 1024;
 
 /// A request, ready to be sent any number of times.
 pub(super) struct Call {
@@ -25,6 +25,8 @@ pub(super) struct Call {
     pub(super) body: Option<Bytes>,
     /// The `Authorization` header, if this server may have it.
     pub(super) authorization: Option<HeaderValue>,
+    /// The largest answer that is read, in bytes.
+    pub(super) largest: usize,
 }
 
 /// A 2xx answer, or a redirect.
@@ -36,7 +38,7 @@ pub(super) struct Answer {
 
 impl Answer {
     /// Reads the body. What isn't of the expected shape isn't Kratos'.
-    pub(super) fn json<T: serde::de::DeserializeOwned>(&self, operation: &'static str) -> Result<T, Error> {
+    pub(super) fn json<'a, T: serde::Deserialize<'a>>(&'a self, operation: &'static str) -> Result<T, Error> {
         serde_json::from_slice(&self.body).map_err(|_| Error::new(operation, Kind::Foreign(self.status)))
     }
 }
@@ -55,7 +57,7 @@ pub(super) async fn send(http: &reqwest::Client, call: &Call) -> Result<Answer, 
     let response = http.execute(request).await.map_err(|error| failed(kind_of(&error)))?;
     let status = response.status();
     let headers = response.headers().clone();
-    let body = read(response).await.map_err(failed)?;
+    let body = read(response, call.largest).await.map_err(failed)?;
     if status.is_success() || status.is_redirection() {
         return Ok(Answer { status, headers, body });
     }
@@ -76,11 +78,11 @@ pub(super) fn refusal(status: StatusCode, headers: &HeaderMap, body: &[u8]) -> K
     }
 }
 
-/// Reads a body up to [`LARGEST_ANSWER`].
-async fn read(mut response: Response) -> Result<Bytes, Kind> {
+/// Reads a body that is no larger than this.
+async fn read(mut response: Response, largest: usize) -> Result<Bytes, Kind> {
     let mut body = BytesMut::new();
     while let Some(part) = response.chunk().await.map_err(|error| kind_of(&error))? {
-        if body.len() + part.len() > LARGEST_ANSWER {
+        if body.len() + part.len() > largest {
             return Err(Kind::TooLarge(response.status()));
         }
         body.extend_from_slice(&part);

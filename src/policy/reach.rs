@@ -18,7 +18,7 @@ use crate::api::{Reason, Verdict};
 use crate::context::Context;
 use crate::identity::failure::Halt;
 use crate::identity::mark::{Found, Mark};
-use crate::identity::{facts, inputs};
+use crate::identity::{facts, inputs, schemas};
 use crate::instance::references;
 use crate::instance::rules::Facts;
 use crate::kratos::{Identity, IdentityFilter};
@@ -44,6 +44,10 @@ pub async fn find(inputs: &Inputs, selection: &Selection, context: &Context) -> 
     if is_bound {
         // Rules look at login identifiers, which come along with any credential that is asked for.
         filter.include_credential = vec![enrolment::ASKED_FOR];
+    }
+    // Nobody is left out because schemas are still being read.
+    if is_bound && !inputs.instance.shared.schemas.settled().await {
+        return Err(Halt::Unread(schemas::unread(&inputs.instance.place)));
     }
     let labels = if is_bound { inputs::labels(&inputs.namespace, context).await? } else { BTreeMap::new() };
     let mut reach = Vec::new();
@@ -138,7 +142,7 @@ async fn admitted(inputs: &Inputs, identities: Vec<Identity>, labels: &BTreeMap<
     let (instance, namespace) = (Arc::clone(&inputs.instance), json!({"name": inputs.namespace, "labels": labels}));
     let asked = off_runtime::each(identities, move |identity| {
         let Ok(rules) = &*instance.rules else { return None };
-        let schema = instance.shared.schemas.known(&identity.schema_id);
+        let schema = instance.shared.schemas.usable(&identity.schema_id);
         let schema = schema.filter(|schema| !schema.hides_identifiers)?;
         let view = facts::observed(&identity, std::slice::from_ref(&schema.shape));
         let (identity_seen, identifiers) = (view.identity, view.identifiers);

@@ -173,6 +173,7 @@ fn told_how_far(halt: Halt, plan: &Plan, done: Done) -> Halt {
     };
     match halt {
         Halt::Waiting(verdict) => Halt::Waiting(told(verdict)),
+        Halt::Unread(verdict) => Halt::Unread(told(verdict)),
         Halt::Down(verdict) => Halt::Down(told(verdict)),
         Halt::Refused(verdict) => Halt::Refused(told(verdict)),
         Halt::Retry { verdict, after } => Halt::Retry { verdict: told(verdict), after },

@@ -41,7 +41,7 @@ pub async fn finish(
             context.runs.completed(&uid, (subject.generation, subject.requested_at), pause);
             (verdict, next_run)
         }
-        Err(Halt::Waiting(verdict)) => {
+        Err(Halt::Waiting(verdict) | Halt::Unread(verdict)) => {
             let after = backoff::spread(WAITING);
             if subject.is_settled() && run.is_none() {
                 return Ok(Action::requeue(after));

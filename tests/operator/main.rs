@@ -42,6 +42,7 @@ mod outage;
 mod ownership;
 mod passwords;
 mod protection;
+mod public_url;
 mod recovery;
 mod refusals;
 mod restarts;

@@ -210,11 +210,12 @@ async fn an_instance_stays_for_as_long_as_identities_refer_to_it() {
     assert_eq!(scene.ours().await.len(), 0);
 }
 
-/// A server that has neither identities nor schemas.
+/// A server that has no identities.
 async fn empty_kratos() -> MockServer {
     let server = MockServer::start().await;
-    for at in ["/admin/identities", "/schemas"] {
-        let answer = ResponseTemplate::new(200).set_body_json(json!([]));
+    let schemas = json!([{"id": "customer", "schema": {"type": "object"}}]);
+    for (at, items) in [("/admin/identities", json!([])), ("/schemas", schemas)] {
+        let answer = ResponseTemplate::new(200).set_body_json(items);
         Mock::given(method("GET")).and(path(at)).respond_with(answer).mount(&server).await;
     }
     server

@@ -11,7 +11,8 @@ mod session;
 mod tolerant;
 
 pub use identity::{Credential, CredentialType, Identity, RecoveryAddress, State, VerifiableAddress};
-pub use outcome::{BatchAnswer, BatchOutcome, RecoveryCode, RecoveryLink, Removal, SchemaContainer};
+pub(super) use outcome::read_schema;
+pub use outcome::{BatchAnswer, BatchOutcome, RecoveryCode, RecoveryLink, Removal, SchemaContainer, SchemaFault};
 pub use patch::PatchOperation;
 pub use request::{
     AddressImport, BatchItem, CreateIdentity, CredentialImport, OidcLink, PasswordImport, UpdateIdentity,

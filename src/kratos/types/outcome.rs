@@ -6,6 +6,7 @@ use k8s_openapi::jiff::Timestamp;
 use secrecy::SecretString;
 use serde::Deserialize;
 use serde_json::Value;
+use serde_json::value::RawValue;
 
 use super::tolerant::time;
 use crate::kratos::error::Error;
@@ -43,14 +44,52 @@ pub enum Removal {
 }
 
 /// A schema and its id.
-#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct SchemaContainer {
     /// The id that identities name.
-    #[serde(default)]
     pub id: String,
-    /// The JSON Schema.
-    #[serde(default)]
-    pub schema: Value,
+    /// The JSON Schema, or why it is none.
+    pub schema: Result<Value, SchemaFault>,
+}
+
+/// Why what a server gives as a schema is of no use.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum SchemaFault {
+    /// Beyond [`LARGEST_SCHEMA`].
+    #[error("it is larger than 1 MiB")]
+    TooLarge,
+    /// No JSON, or JSON that is nested too deeply or has a number beyond a double in it.
+    #[error("it isn't JSON that can be read")]
+    NotJson,
+    /// Neither an object nor a boolean.
+    #[error("it isn't a JSON Schema")]
+    NotASchema,
+}
+
+/// The largest schema that is taken, in bytes; what Kratos itself reads of one.
+pub const LARGEST_SCHEMA: usize = 1024 * 1024;
+
+impl SchemaContainer {
+    /// Takes an item of the list apart. `None`: it isn't one.
+    pub fn read(item: &RawValue) -> Option<Self> {
+        #[derive(Deserialize)]
+        struct Item<'a> {
+            id: String,
+            #[serde(borrow, default)]
+            schema: Option<&'a RawValue>,
+        }
+        let Item { id, schema } = serde_json::from_str(item.get()).ok()?;
+        Some(Self { id, schema: schema.map_or(Err(SchemaFault::NotASchema), read_schema) })
+    }
+}
+
+/// Reads one schema.
+pub fn read_schema(raw: &RawValue) -> Result<Value, SchemaFault> {
+    if raw.get().len() > LARGEST_SCHEMA {
+        return Err(SchemaFault::TooLarge);
+    }
+    let schema = serde_json::from_str(raw.get()).map_err(|_| SchemaFault::NotJson)?;
+    if matches!(schema, Value::Object(_) | Value::Bool(_)) { Ok(schema) } else { Err(SchemaFault::NotASchema) }
 }
 
 /// A recovery code and the page where it is entered.
