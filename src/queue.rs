@@ -2,6 +2,9 @@
 //!
 //! A resource is at most once waiting and at most once in work. Three priorities; within one, turns are taken as in a
 //! [`Lane`].
+//!
+//! What is due later stands in a map by time, not in `tokio_util`'s `DelayQueue`: that one reads the clock, wants the runtime
+//! and is one more list to keep in step with the states here, while all it would save is a `BTreeMap`.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;

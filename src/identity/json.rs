@@ -2,6 +2,9 @@
 //!
 //! Objects are descended into; arrays and scalars are leaves. `test`, `move` and `copy` don't appear in the patches:
 //! Kratos refuses them.
+//!
+//! `json-patch` has a `diff` of its own, which Kratos won't do with: it goes into arrays, takes `1.0` and `1` for different, and
+//! sets members by `replace`. It knows nothing of who owns what. The tests apply our patches with it.
 
 use std::collections::HashSet;
 use std::hash::{Hash, Hasher};

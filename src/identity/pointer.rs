@@ -1,4 +1,7 @@
 //! JSON pointers (RFC 6901): joining and splitting. Pure.
+//!
+//! `jsonptr` would do it too, and refuse what isn't one: but marks and answers hold pointers that others may have written,
+//! and there is nothing better to do with an odd one than to find nothing there.
 
 /// The pointer of `key` below `parent`, escaped.
 pub fn join(parent: &str, key: &str) -> String {
