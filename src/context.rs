@@ -5,13 +5,13 @@ use std::sync::{Arc, OnceLock};
 
 use k8s_openapi::api::core::v1::Namespace;
 use kube::Resource;
-use kube::core::{PartialObjectMeta, Selector};
+use kube::core::Selector;
 use kube::runtime::reflector::{ObjectRef, Store};
 use tokio::sync::SetOnce;
 use tokio::sync::mpsc::UnboundedSender;
 
 use crate::api::{KratosIdentity, KratosInstance, KratosSessionPolicy};
-use crate::decode::Decoded;
+use crate::decode::{Decoded, Metadata};
 use crate::events::Events;
 use crate::flow::limit::Limit;
 use crate::identity::adopt::Turns;
@@ -73,7 +73,7 @@ pub struct Context {
     pub listed: Listed,
     pub instances: Store<InstanceObject>,
     pub policies: Store<PolicyObject>,
-    pub namespaces: Store<PartialObjectMeta<Namespace>>,
+    pub namespaces: Store<Metadata<Namespace>>,
     pub registry: Registry,
     pub memory: Memory,
     pub turns: Turns,

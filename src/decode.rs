@@ -1,4 +1,4 @@
-//! Our kinds, as the API server sends them. Pure.
+//! Our kinds, and metadata of others, as the API server sends them. Pure.
 //!
 //! Each object is read by itself, from its own piece of JSON text: whatever one holds, the others of its list are read, and
 //! so is the next event of a watch. Nothing here descends into what a user nested. Only a text that is no JSON is an error, so
@@ -7,6 +7,7 @@
 mod metadata;
 
 use std::borrow::Cow;
+use std::marker::PhantomData;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::Resource;
@@ -43,6 +44,61 @@ impl Unreadable {
 impl std::fmt::Debug for Unreadable {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         formatter.write_str("Unreadable")
+    }
+}
+
+/// An object of any kind, of which the metadata alone is asked for. Users can write field managers of their own into it, of any
+/// depth, so that it is read as ours are.
+#[derive(Clone, Debug)]
+pub struct Metadata<K> {
+    pub metadata: ObjectMeta,
+    kind: PhantomData<K>,
+}
+
+impl<K> From<ObjectMeta> for Metadata<K> {
+    fn from(metadata: ObjectMeta) -> Self {
+        Self { metadata, kind: PhantomData }
+    }
+}
+
+impl<'de, K> Deserialize<'de> for Metadata<K> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let raw = Box::<RawValue>::deserialize(deserializer)?;
+        let Parts { metadata, .. } = serde_json::from_str(raw.get()).unwrap_or_default();
+        Ok(metadata.map(|raw| metadata::decode(raw.get())).unwrap_or_default().into())
+    }
+}
+
+impl<K: Resource<DynamicType = ()>> Resource for Metadata<K> {
+    type DynamicType = ();
+    type Scope = K::Scope;
+
+    fn metadata_api() -> bool {
+        true
+    }
+
+    fn kind((): &()) -> Cow<'_, str> {
+        K::kind(&())
+    }
+
+    fn group((): &()) -> Cow<'_, str> {
+        K::group(&())
+    }
+
+    fn version((): &()) -> Cow<'_, str> {
+        K::version(&())
+    }
+
+    fn plural((): &()) -> Cow<'_, str> {
+        K::plural(&())
+    }
+
+    fn meta(&self) -> &ObjectMeta {
+        &self.metadata
+    }
+
+    fn meta_mut(&mut self) -> &mut ObjectMeta {
+        &mut self.metadata
     }
 }
 

@@ -8,7 +8,6 @@ use std::time::Duration;
 
 use futures::{FutureExt, Stream, StreamExt, future};
 use k8s_openapi::api::core::v1::Namespace;
-use kube::core::PartialObjectMeta;
 use kube::runtime::WatchStreamExt;
 use kube::runtime::controller::{self, Action, Controller};
 use kube::runtime::reflector::{self, ObjectRef, Store};
@@ -22,6 +21,7 @@ use crate::api::{self, INSTANCE_FINALIZER};
 use crate::backoff::{self, OfWatches};
 use crate::changes::{Changes, Labels};
 use crate::context::{Context, IdentityObject, InstanceObject, Listed, Options, Pokes, PolicyObject};
+use crate::decode::Metadata;
 use crate::events::Events;
 use crate::flow::limit::Limit;
 use crate::identity::adopt::Turns;
@@ -117,21 +117,20 @@ pub async fn run(
     let instance_watch = news(instance_watch, INSTANCE_FINALIZER);
     let seen = Arc::clone(&context);
     let mut labels = Labels::default();
-    let namespace_watch =
-        watch::<PartialObjectMeta<Namespace>>(&client).reflect(namespace_writer).for_each(move |event| {
-            match event {
-                Ok(event) => {
-                    for namespace in labels.news(&event) {
-                        seen.pokes.identities(within(&namespace, &seen), Priority::Arrived);
-                    }
-                    if matches!(event, Event::InitDone) {
-                        let _ = seen.listed.namespaces.set(());
-                    }
+    let namespace_watch = watch::<Metadata<Namespace>>(&client).reflect(namespace_writer).for_each(move |event| {
+        match event {
+            Ok(event) => {
+                for namespace in labels.news(&event) {
+                    seen.pokes.identities(within(&namespace, &seen), Priority::Arrived);
                 }
-                Err(error) => tracing::warn!(error = of_watch(&error), "watching namespaces failed; it is tried again"),
+                if matches!(event, Event::InitDone) {
+                    let _ = seen.listed.namespaces.set(());
+                }
             }
-            future::ready(())
-        });
+            Err(error) => tracing::warn!(error = of_watch(&error), "watching namespaces failed; it is tried again"),
+        }
+        future::ready(())
+    });
 
     let instance_controller = Controller::for_stream(instance_watch, instances.clone())
         .with_config(controller::Config::default().concurrency(INSTANCE_CONCURRENCY))
@@ -223,19 +222,13 @@ async fn cluster_id(client: &kube::Client) -> String {
     }
 }
 
-/// Watches all objects of a kind, slimmed before they are kept.
+/// Watches all objects of a kind. What nobody needs of them isn't read.
 fn watch<K>(client: &kube::Client) -> impl Stream<Item = watcher::Result<Event<K>>> + Send + 'static
 where
     K: Resource<DynamicType = ()> + DeserializeOwned + Clone + std::fmt::Debug + Send + 'static,
 {
     let config = watcher::Config::default().page_size(PAGE_SIZE);
-    watcher(Api::<K>::all(client.clone()), config).backoff(OfWatches::default()).modify(|object| {
-        let meta = object.meta_mut();
-        meta.managed_fields = None;
-        if let Some(annotations) = &mut meta.annotations {
-            annotations.remove("kubectl.kubernetes.io/last-applied-configuration");
-        }
-    })
+    watcher(Api::<K>::all(client.clone()), config).backoff(OfWatches::default())
 }
 
 /// The objects of a watch that are worth a look.

@@ -9,13 +9,13 @@ use std::time::Duration;
 
 use futures::StreamExt;
 use k8s_openapi::api::core::v1::Secret;
-use kube::core::PartialObjectMeta;
 use kube::runtime::WatchStreamExt;
 use kube::runtime::watcher::{self, Event, watcher};
 use kube::{Api, ResourceExt};
 
 use crate::backoff::{self, OfWatches};
 use crate::context::Context;
+use crate::decode::Metadata;
 use crate::kube_error;
 use crate::place::Place;
 use crate::queue::Priority;
@@ -152,8 +152,7 @@ pub async fn watch(context: Arc<Context>) {
 /// Returns the error once the API server says that watching is forbidden; other failures are tried again.
 async fn watch_until_forbidden(context: &Context) -> watcher::Error {
     let config = watcher::Config::default().page_size(PAGE_SIZE);
-    let events =
-        watcher(Api::<PartialObjectMeta<Secret>>::all(context.client.clone()), config).backoff(OfWatches::default());
+    let events = watcher(Api::<Metadata<Secret>>::all(context.client.clone()), config).backoff(OfWatches::default());
     let mut events = std::pin::pin!(events);
     let mut listed = HashSet::new();
     loop {
@@ -168,7 +167,7 @@ async fn watch_until_forbidden(context: &Context) -> watcher::Error {
     }
 }
 
-fn take_in(event: Event<PartialObjectMeta<Secret>>, listed: &mut HashSet<Place>, context: &Context) {
+fn take_in(event: Event<Metadata<Secret>>, listed: &mut HashSet<Place>, context: &Context) {
     let rotation = &context.rotation;
     match event {
         Event::Apply(secret) => {

@@ -1,5 +1,6 @@
 //! Lists and events of which one object is odd.
 
+use k8s_openapi::api::core::v1::Secret;
 use kube::ResourceExt;
 use kube::api::{ObjectList, WatchEvent};
 use proptest::prelude::*;
@@ -55,6 +56,15 @@ fn one_that_is_too_deep_is_read_but_for_that_and_stops_no_other(#[values(65, 125
     let event = format!(r#"{{"type":"MODIFIED","object":{}}}"#, object("eve", &nested(levels)));
     let event: WatchEvent<Decoded<KratosIdentity>> = serde_json::from_str(&event).unwrap();
     assert!(matches!(event, WatchEvent::Modified(eve) if eve.name_any() == "eve" && eve.0.is_ok()));
+}
+
+#[test]
+fn so_is_metadata_whose_field_managers_somebody_wrote() {
+    let items = [object("ada", "{}"), object("eve", &nested(10_000))].join(",");
+    let list = format!(r#"{{"kind":"List","apiVersion":"v1","metadata":{{}},"items":[{items}]}}"#);
+    let list: ObjectList<Metadata<Secret>> = serde_json::from_str(&list).unwrap();
+    assert_eq!(list.items.iter().map(ResourceExt::name_any).collect::<Vec<_>>(), ["ada", "eve"]);
+    assert!(Metadata::<Secret>::metadata_api());
 }
 
 #[rstest]
