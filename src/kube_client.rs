@@ -48,8 +48,8 @@ const IDLE: Duration = Duration::from_secs(15);
 const ANSWER_BEGINS: Duration = Duration::from_secs(15);
 const ANSWER_GOES_ON: Duration = Duration::from_secs(15);
 const WHOLE_REQUEST: Duration = Duration::from_secs(30);
-/// Where nothing else tells that a watch is dead. Bookmarks come once a minute: nothing that is merely idle is silent for so
-/// long.
+/// Where nothing else tells that a watch is dead. Bookmarks come once a minute. A server that has nothing new to say in one
+/// leaves it out: a watch that is merely idle costs it a request then, and nothing is listed.
 const SILENT_WATCH: Duration = Duration::from_secs(95);
 
 /// Why there is no client.
