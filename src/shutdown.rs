@@ -43,6 +43,8 @@ pub async fn finished(
         tokio::time::sleep(UNDER_WAY).await;
     };
     tokio::select! {
+        // Where both have happened, the failure is why the controllers ended.
+        biased;
         failure = tasks.failed() => return Err(failure),
         _ = join_all(controllers) => {}
         () = overdue => return Err(Failure::Unfinished { seconds: UNDER_WAY.as_secs() }),
@@ -78,5 +80,47 @@ impl Signals {
             }
         }
         std::process::exit(CUT_SHORT);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicBool, Ordering};
+
+    use super::*;
+
+    /// How it ends with one controller that does this, and whether others were let begin.
+    async fn ends(tasks: &Tasks, controller: impl Future<Output = ()> + Send + 'static) -> (Result<(), Failure>, bool) {
+        let is_released = AtomicBool::new(false);
+        let release = async { is_released.store(true, Ordering::SeqCst) };
+        let controller = tasks.rely_on("reconciles", controller);
+        let ended = tokio::time::timeout(UNDER_WAY, finished(tasks, [controller], release)).await.expect("it ends");
+        (ended, is_released.into_inner())
+    }
+
+    #[tokio::test]
+    async fn others_begin_once_everything_is_finished() {
+        let tasks = Tasks::new(CancellationToken::new());
+        let stop = tasks.stop().clone();
+        tasks.keep("signal", async move { stop.cancel() });
+        let stop = tasks.stop().clone();
+        assert_eq!(ends(&tasks, async move { stop.cancelled().await }).await, (Ok(()), true));
+    }
+
+    #[tokio::test]
+    async fn a_process_that_cannot_go_on_says_why_and_lets_nobody_begin() {
+        let tasks = Tasks::new(CancellationToken::new());
+        let failure = Failure::Panicked("reconciles".into());
+        assert_eq!(ends(&tasks, async { panic!("on purpose") }).await, (Err(failure), false));
+
+        let tasks = Tasks::new(CancellationToken::new());
+        let watch = tasks.rely_on("watch", async {});
+        let failure = Failure::Ended("watch".into());
+        assert_eq!(ends(&tasks, async move { drop(watch.await) }).await, (Err(failure), false));
+
+        let tasks = Tasks::new(CancellationToken::new());
+        tasks.rely_on("watch", async { panic!("on purpose") });
+        let failure = Failure::Panicked("watch".into());
+        assert_eq!(ends(&tasks, std::future::pending()).await, (Err(failure), false));
     }
 }

@@ -4,16 +4,13 @@
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use socket2::{SockFilter, SockRef};
+use socket2::SockRef;
 use tokio::io::copy_bidirectional;
 use tokio::net::{TcpListener, TcpStream};
 use tokio_util::sync::CancellationToken;
 
 use super::Result;
 use super::ports::Port;
-
-/// `BPF_RET`: returns how much of a packet is kept.
-const RETURN: u16 = 0x06;
 
 /// What becomes of packets on a connection that is dead.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -88,7 +85,7 @@ impl Wire {
 
     /// Undoes `cut` for new connections.
     pub fn mend(&self) -> Result<()> {
-        Ok(SockRef::from(&*self.listener).detach_filter()?)
+        Ok(drop_none(&SockRef::from(&*self.listener))?)
     }
 }
 
@@ -116,6 +113,24 @@ async fn carry(mut client: TcpStream, upstream: SocketAddr, dead: CancellationTo
     std::future::pending::<()>().await;
 }
 
+#[cfg(target_os = "linux")]
 fn drop_all(socket: &SockRef<'_>) -> std::io::Result<()> {
-    socket.attach_filter(&[SockFilter::new(RETURN, 0, 0, 0)])
+    /// `BPF_RET`: returns how much of a packet is kept.
+    const RETURN: u16 = 0x06;
+    socket.attach_filter(&[socket2::SockFilter::new(RETURN, 0, 0, 0)])
+}
+
+#[cfg(target_os = "linux")]
+fn drop_none(socket: &SockRef<'_>) -> std::io::Result<()> {
+    socket.detach_filter()
+}
+
+#[cfg(not(target_os = "linux"))]
+fn drop_all(_: &SockRef<'_>) -> std::io::Result<()> {
+    Err(std::io::ErrorKind::Unsupported.into())
+}
+
+#[cfg(not(target_os = "linux"))]
+fn drop_none(_: &SockRef<'_>) -> std::io::Result<()> {
+    Err(std::io::ErrorKind::Unsupported.into())
 }
