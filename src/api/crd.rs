@@ -104,7 +104,7 @@ pub fn rules(_: &mut SchemaGenerator) -> Schema {
 pub fn reservations(_: &mut SchemaGenerator) -> Schema {
     json_schema!({
         "type": "array",
-        "maxItems": 32,
+        "maxItems": 640,
         "x-kubernetes-list-type": "atomic",
         "items": {
             "type": "object",
@@ -112,6 +112,8 @@ pub fn reservations(_: &mut SchemaGenerator) -> Schema {
             "properties": {
                 "at": {"type": "string", "format": "date-time", "description": "When they were counted, or the last of them was."},
                 "count": {"type": "integer", "format": "int32", "minimum": 1, "description": "How many they are."},
+                "namespace": {"type": "string", "maxLength": 63, "description": "Whose they are; several namespaces' where it is left out."},
+                "most": {"type": "integer", "format": "int32", "minimum": 1, "description": "Of several namespaces: how many are any one's at most."},
             },
         },
     })

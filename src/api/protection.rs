@@ -4,6 +4,7 @@
 #![allow(clippy::doc_markdown, reason = "descriptions are read in `kubectl explain`, where backticks are noise")]
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use kube::KubeSchema;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -11,14 +12,21 @@ use super::crd;
 use crate::duration::GoDuration;
 
 /// How many identities may go before somebody is asked. What is left out has its default: protection is always on.
-#[derive(Serialize, Deserialize, Clone, Copy, Debug, Default, PartialEq, JsonSchema)]
+#[derive(Serialize, Deserialize, Clone, Copy, Debug, Default, PartialEq, KubeSchema)]
 #[serde(rename_all = "camelCase")]
+#[x_kube(validation = Rule::new("!has(self.maxDeletionsTotal) || self.maxDeletionsTotal >= (has(self.maxDeletions) ? self.maxDeletions : 20)").message("maxDeletionsTotal can't be less than maxDeletions (20 where it is left out)"))]
 pub struct Protection {
-    /// How many identities may be deleted or deactivated within the window because their resources were deleted; all
-    /// further ones are held until the annotation kratos-operator.dev/release gets a new value. Default 20.
+    /// How many identities of one namespace (by its name) may be deleted or deactivated within the window because their
+    /// resources were deleted; all further ones of that namespace are held until the annotation kratos-operator.dev/release
+    /// gets a new value: any, or NAMESPACE=anything to have that namespace's deletions carried out alone. Default 20.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 0, max = 1_000_000), extend("format" = "int32"))]
     pub max_deletions: Option<u32>,
+    /// How many of all namespaces together. Over it those namespaces are held that used more than a quarter of maxDeletions
+    /// within the window; the others go on. Default five times maxDeletions.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0, max = 5_000_000), extend("format" = "int32"))]
+    pub max_deletions_total: Option<u32>,
     /// How long each of them counts, as a Go duration. Default 10m.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "crd::duration")]
@@ -35,10 +43,14 @@ pub struct Protection {
 #[derive(Serialize, Deserialize, Clone, Debug, Default, PartialEq, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ProtectionStatus {
-    /// How many resources that are being deleted are held. Above zero all further ones are, until they are released.
+    /// How many resources that are being deleted are held. All further ones of their namespaces are, until they are released.
     #[serde(default)]
     #[schemars(extend("format" = "int32"))]
     pub held: u32,
+    /// The namespaces whose deletions are held. None while held is above zero: those of every namespace are.
+    #[serde(default)]
+    #[schemars(length(max = 256), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["namespace"]))]
+    pub holding: Vec<Held>,
     /// Above zero: so many identities are gone from Kratos, and nothing is made or deleted there.
     #[serde(default)]
     #[schemars(extend("format" = "int32"))]
@@ -55,6 +67,10 @@ pub struct ProtectionStatus {
     #[serde(default)]
     #[schemars(schema_with = "crd::uids")]
     pub granted: Vec<String>,
+    /// Namespaces whose deletions were released alone, for as long as those are under way.
+    #[serde(default)]
+    #[schemars(length(max = 128), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["namespace"]))]
+    pub released: Vec<Released>,
     /// The value of the release annotation that was served last, or that was there when something was held.
     #[serde(default)]
     pub last_release: Option<LastRelease>,
@@ -65,15 +81,46 @@ pub struct ProtectionStatus {
 pub struct Reservation {
     pub at: Time,
     pub count: u32,
+    /// Whose they are. `None`: of several, or not noted by an earlier version.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub namespace: Option<String>,
+    /// Of several namespaces: how many are any one's at most. `None`: all of them may be.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub most: Option<u32>,
+}
+
+/// A namespace whose deletions are held.
+#[derive(Serialize, Deserialize, Clone, Debug, PartialEq, JsonSchema)]
+pub struct Held {
+    /// The name of the namespace.
+    #[schemars(length(max = 63))]
+    pub namespace: String,
+    /// How many of its resources are held.
+    #[schemars(extend("format" = "int32"))]
+    pub count: u32,
+}
+
+/// A namespace whose deletions were released alone.
+#[derive(Serialize, Deserialize, Clone, Debug, PartialEq, JsonSchema)]
+pub struct Released {
+    /// The name of the namespace.
+    #[schemars(length(max = 63))]
+    pub namespace: String,
+    /// Its resources that were deleted by then are released.
+    pub at: Time,
 }
 
 /// What was released last.
 #[derive(Serialize, Deserialize, Clone, Debug, Default, PartialEq, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct LastRelease {
-    /// The annotation's value.
+    /// The annotation's value; its first 256 characters, which values are told apart by.
     #[serde(default)]
     pub token: Option<String>,
+    /// The values that were served before, the last one first: they release nothing any more, should they come back.
+    #[serde(default)]
+    #[schemars(length(max = 15), inner(length(max = 1024)), extend("x-kubernetes-list-type" = "atomic"))]
+    pub earlier: Vec<String>,
     /// Resources that were deleted by then are released.
     #[serde(default)]
     pub at: Option<Time>,

@@ -202,7 +202,7 @@ async fn ensure_granted(
 ) -> Result<(), Halt> {
     match protect::ask(&inputs.instance, going, expected, context).await {
         Answer::Granted => Ok(()),
-        Answer::Held => Err(Halt::Refused(standing::held(&inputs.instance.place))),
+        Answer::Held => Err(Halt::Refused(standing::held(&inputs.instance.place, &inputs.claimant.namespace))),
         Answer::Unknown => Err(uncounted()),
     }
 }

@@ -1,6 +1,6 @@
 //! `KratosInstance`: where a Kratos is, whether it answers, and who may use it.
 //!
-//! `settings`, `consent`, `counts`, `protection`, `rules` and `status` are pure. `handle` is what other kinds get to see,
+//! `settings`, `consent`, `counts`, `protection`, `release_value`, `reservations`, `rules` and `status` are pure. `handle` is what other kinds get to see,
 //! through the `registry`.
 
 mod background;
@@ -19,6 +19,8 @@ pub mod protector;
 pub mod reconcile;
 pub mod references;
 pub mod registry;
+pub mod release_value;
+pub mod reservations;
 pub mod rules;
 pub mod scan;
 pub mod schemas;

@@ -17,16 +17,15 @@ use tokio::sync::oneshot;
 use super::handle::{Handle, Shared};
 use super::protection::{self, Census, Deletion, Situation};
 pub use super::protector::Answer;
-use super::protector::{Asking, RECOUNT};
+use super::protector::{Asking, RECOUNT, Shown};
 use super::scan::current;
-use super::{consent, references};
+use super::{consent, references, standing};
 use crate::api::identity::KratosIdentity;
 use crate::api::instance::KratosInstance;
 use crate::api::protection::ProtectionStatus;
 use crate::api::{IDENTITY_FINALIZER, release_token};
 use crate::backoff;
 use crate::context::{Context, InstanceObject};
-use crate::events::Happening;
 use crate::flow::expected::Expected;
 use crate::kube_error;
 use crate::kube_write;
@@ -55,7 +54,7 @@ pub async fn ask(handle: &Handle, deletion: Deletion, expected: Option<Expected>
         if protection::is_granted(status, &deletion) {
             return Some(Answer::Granted);
         }
-        (status.held > 0 && !protection::is_new(token, status)).then_some(Answer::Held)
+        (protection::is_held(status, &deletion.namespace) && !protection::is_new(token, status)).then_some(Answer::Held)
     });
     if let Some(answer) = known {
         return answer;
@@ -145,7 +144,7 @@ pub(super) async fn keep_protecting(place: Place, shared: Arc<Shared>, context: 
     }
     shared.protector.state().shown = shown(&place, &context);
     while let Some(handle) = current(&place, &shared, &context) {
-        let is_holding = shown(&place, &context).0 > 0;
+        let is_holding = shown(&place, &context).held > 0;
         tokio::select! {
             () = shared.stopped.cancelled() => return,
             () = shared.protector.woken(is_holding) => {}
@@ -240,44 +239,38 @@ fn follow(
     (before, after): (&ProtectionStatus, &ProtectionStatus),
     context: &Context,
 ) {
-    handle.shared.protector.state().shown = (after.held, after.missing);
-    let is_released = before.last_release != after.last_release;
-    let publish = |note: String| {
-        if is_released {
-            context.events.publish(instance, Happening::normal("Released", "Release", note));
-        }
-    };
-    if before.missing > 0 && after.missing == 0 {
-        publish(format!("{} identities that are gone from Kratos are made again", after.recreating));
-    } else if before.held > 0 && after.held == 0 {
-        publish(format!("{} deletions that were held are carried out", before.held));
+    let shown = Shown::of(after);
+    handle.shared.protector.state().shown = shown.clone();
+    if let Some(happening) = standing::released(before, after) {
+        context.events.publish(instance, happening);
     }
-    look_again(&handle.place, (before.held, before.missing), (after.held, after.missing), context);
+    look_again(&handle.place, &Shown::of(before), &shown, context);
 }
 
 /// The instance was seen: what other operators persisted has the same consequences here, but for the events.
 pub fn seen(place: &Place, context: &Context) {
     let Some(handle) = context.registry.handle(place).filter(|_| context.leads.is_shared()) else { return };
     let shown = shown(place, context);
-    let before = std::mem::replace(&mut handle.shared.protector.state().shown, shown);
+    let before = std::mem::replace(&mut handle.shared.protector.state().shown, shown.clone());
     if before != shown {
         handle.shared.protector.reconsider();
-        look_again(place, before, shown, context);
+        look_again(place, &before, &shown, context);
     }
 }
 
 /// Who is to be looked at again when other numbers are held and missing.
-fn look_again(place: &Place, before: (u32, u32), after: (u32, u32), context: &Context) {
+fn look_again(place: &Place, before: &Shown, after: &Shown, context: &Context) {
     // The instance's conditions say how many.
     if before != after {
         context.pokes.instance(place);
     }
-    let ((held, missing), (held_now, missing_now)) = (before, after);
-    if missing > 0 && missing_now == 0 {
+    if before.missing > 0 && after.missing == 0 {
         context.pokes.identities(references::referring(context, place), Priority::Arrived);
-    } else if held > 0 && held_now == 0 {
+    } else if before.held > 0 {
         // Released or not: one that asked a moment ago may have been answered by what was persisted before.
-        context.pokes.identities(under_way(place, context), Priority::Arrived);
+        let mut under_way = under_way(place, context);
+        under_way.retain(|place| before.holds(&place.namespace) && !after.holds(&place.namespace));
+        context.pokes.identities(under_way, Priority::Arrived);
     }
 }
 
@@ -295,9 +288,9 @@ fn see<R>(place: &Place, context: &Context, see: impl FnOnce(&ProtectionStatus, 
     }
 }
 
-/// How many are held and missing, as it was persisted last.
-fn shown(place: &Place, context: &Context) -> (u32, u32) {
-    see(place, context, |status, _| (status.held, status.missing))
+/// How it stands, as it was persisted last.
+fn shown(place: &Place, context: &Context) -> Shown {
+    see(place, context, |status, _| Shown::of(status))
 }
 
 fn persisted(instance: &KratosInstance) -> ProtectionStatus {
@@ -334,7 +327,7 @@ fn under_way(place: &Place, context: &Context) -> Vec<Place> {
 /// The deletion of a resource, if it is being deleted.
 pub fn deletion_of(resource: &KratosIdentity) -> Option<Deletion> {
     let at = resource.metadata.deletion_timestamp.as_ref()?.0;
-    Some(Deletion { uid: resource.uid()?, at })
+    Some(Deletion { namespace: resource.namespace()?, uid: resource.uid()?, at })
 }
 
 fn id_of(resource: &KratosIdentity) -> Option<&str> {

@@ -1,25 +1,35 @@
 //! How many identities may go before somebody is asked: counting, holding, releasing. Pure: time is an argument.
 //!
-//! What comes out is persisted before anything is done by it. Whatever is uncertain errs on the side of holding.
+//! What comes out is persisted before anything is done by it. Whatever is uncertain errs on the side of holding. Namespaces
+//! count by their names: one that is made anew begins with what it had.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 use std::time::Duration;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use k8s_openapi::jiff::Timestamp;
 
-use crate::api::protection::{LastRelease, ProtectionStatus, Reservation};
+use super::release_value::{self, Release};
+use super::reservations::{self, Used};
+use crate::api::protection::{Held, LastRelease, ProtectionStatus, Released};
 
-/// How many reservations are kept: more are merged, each counting for as long as the latest of those in it.
-const KEPT_RESERVATIONS: usize = 32;
 /// How many uids of deletions that may be under way are kept. One that falls out counts anew, should it ask again. So no more
 /// are to ask at the same time: the answer to one that falls out at once would be that it is held.
 pub const KEPT_GRANTS: usize = 128;
+/// How many namespaces are named whose deletions are held. Where there are more, those of all are.
+pub const KEPT_HOLDING: usize = 256;
+/// How many namespaces are named whose deletions were released alone. Those of one that falls out are held again.
+const KEPT_RELEASED: usize = 128;
+/// Over the total whoever used no more than this part of what a namespace may goes on.
+const SMALL_PART: u32 = 4;
 
 /// What an instance lets through.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
+    /// Of one namespace.
     pub max_deletions: u32,
+    /// Of all namespaces together.
+    pub max_deletions_total: u32,
     /// How long a deletion counts.
     pub window: Duration,
     pub max_missing: u32,
@@ -28,6 +38,7 @@ pub struct Limits {
 /// A resource that is being deleted, since when by the API server's clock.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Deletion {
+    pub namespace: String,
     pub uid: String,
     pub at: Timestamp,
 }
@@ -59,13 +70,20 @@ pub struct Situation<'a> {
 /// Whether the identity of a resource that is being deleted may be touched: it was counted, or released.
 pub fn is_granted(status: &ProtectionStatus, deletion: &Deletion) -> bool {
     let released = status.last_release.as_ref().and_then(|last| last.at.as_ref());
-    released.is_some_and(|released| deletion.at <= released.0) || status.granted.contains(&deletion.uid)
+    let alone = status.released.iter().find(|released| released.namespace == deletion.namespace);
+    released.max(alone.map(|alone| &alone.at)).is_some_and(|released| deletion.at <= released.0)
+        || status.granted.contains(&deletion.uid)
+}
+
+/// Whether what a namespace deletes is held from now on. Where no namespace is named, that of all is.
+pub fn is_held(status: &ProtectionStatus, namespace: &str) -> bool {
+    let is_named = || status.holding.iter().any(|held| held.namespace == namespace);
+    status.held > 0 && (status.holding.is_empty() || is_named())
 }
 
 /// Whether the release annotation has a value that wasn't there when something was held, and wasn't served yet.
 pub fn is_new(token: Option<&str>, status: &ProtectionStatus) -> bool {
-    let served = status.last_release.as_ref().and_then(|last| last.token.as_deref());
-    token.is_some() && token != served
+    token.is_some_and(|token| !release_value::is_served(token, status.last_release.as_ref()))
 }
 
 /// Whether more identities are gone than may be made again without asking. Those that somebody has released don't count.
@@ -76,18 +94,31 @@ pub fn is_too_many(census: Census, released: u32, limits: Limits) -> bool {
 
 /// The status to be persisted before anything is done: [`is_granted`] by it is the answer to those that asked.
 ///
-/// One value of the annotation releases one thing: identities that are gone come before deletions that are held.
+/// One value of the annotation releases one thing: identities that are gone come before deletions that are held. One that
+/// names a namespace never releases identities that are gone.
 pub fn next(before: &ProtectionStatus, situation: &Situation<'_>) -> ProtectionStatus {
     let mut status = before.clone();
+    if status.held > 0 && status.holding.is_empty() {
+        // Written by an earlier version, or more than could be named.
+        recount(&mut status, situation);
+    }
+    let release = situation.token.map(release_value::read);
+    let for_everything = situation.token.filter(|_| release == Some(Release::Everything));
     if let Some(census) = situation.census {
-        count_missing(&mut status, census, situation);
+        count_missing(&mut status, census, (for_everything, situation));
     }
-    if status.missing == 0 && status.held > 0 && is_new(situation.token, &status) {
-        release(&mut status, situation);
+    match release {
+        Some(Release::Namespace(namespace)) if is_new(situation.token, &status) => {
+            release_namespace(&mut status, namespace, situation);
+        }
+        Some(Release::Everything) if status.missing == 0 && is_new(situation.token, &status) => {
+            release_everything(&mut status, situation);
+        }
+        _ => {}
     }
-    reserve(&mut status, situation);
-    if status.held > 0 && (situation.recount || before.held == 0) {
-        status.held = held(&status, situation);
+    let is_beyond = reserve(&mut status, situation);
+    if status.held > 0 && situation.recount || is_beyond {
+        recount(&mut status, situation);
     }
     if status != *before {
         tidy(&mut status, situation);
@@ -95,23 +126,27 @@ pub fn next(before: &ProtectionStatus, situation: &Situation<'_>) -> ProtectionS
     status
 }
 
-fn count_missing(status: &mut ProtectionStatus, census: Census, situation: &Situation<'_>) {
+fn count_missing(status: &mut ProtectionStatus, census: Census, (token, situation): (Option<&str>, &Situation<'_>)) {
     if !is_too_many(census, status.recreating, situation.limits) {
         status.missing = 0;
         status.recreating = status.recreating.min(census.missing);
     } else if status.missing == 0 {
         status.missing = census.missing;
-        serve(status, situation.token);
-    } else if is_new(situation.token, status) {
+        serve(status, token);
+    } else if is_new(token, status) {
         (status.missing, status.recreating) = (0, census.missing);
-        serve(status, situation.token);
+        serve(status, token);
     } else {
         status.missing = census.missing;
     }
 }
 
-/// Releases what is being deleted at this moment; what counted until now doesn't any more.
-fn release(status: &mut ProtectionStatus, situation: &Situation<'_>) {
+/// Releases what is being deleted at this moment; what counted until now doesn't any more. A value that comes while nothing is
+/// held is noted.
+fn release_everything(status: &mut ProtectionStatus, situation: &Situation<'_>) {
+    if status.held == 0 {
+        return serve(status, situation.token);
+    }
     let before = status.last_release.as_ref().and_then(|last| last.at.as_ref()).map(|at| at.0);
     let latest = situation.under_way.iter().map(|deletion| deletion.at).max();
     serve(status, situation.token);
@@ -119,46 +154,92 @@ fn release(status: &mut ProtectionStatus, situation: &Situation<'_>) {
         last.at = Some(Time(at));
     }
     status.held = 0;
+    status.holding.clear();
     status.reserved.clear();
+}
+
+/// The same for what one namespace is deleting, if that is held.
+fn release_namespace(status: &mut ProtectionStatus, namespace: &str, situation: &Situation<'_>) {
+    serve(status, situation.token);
+    if !is_held(status, namespace) {
+        return;
+    }
+    let of_it = situation.under_way.iter().filter(|deletion| deletion.namespace == namespace);
+    let before = status.released.iter().position(|released| released.namespace == namespace);
+    let before = before.map(|at| status.released.remove(at).at.0);
+    if let Some(at) = before.max(of_it.map(|deletion| deletion.at).max()) {
+        status.released.push(Released { namespace: namespace.to_owned(), at: Time(at) });
+    }
+    status.reserved.retain(|entry| entry.namespace.as_deref() != Some(namespace));
+    // While all are held, this one's others go on being so.
+    if !status.holding.is_empty() {
+        status.holding.retain(|held| held.namespace != namespace);
+        status.held = status.holding.iter().map(|held| held.count).sum();
+    }
+    recount(status, situation);
 }
 
 /// Notes a value of the annotation: it releases nothing any more.
 fn serve(status: &mut ProtectionStatus, token: Option<&str>) {
     if let Some(token) = token {
-        status.last_release.get_or_insert_with(LastRelease::default).token = Some(token.to_owned());
+        release_value::serve(token, status.last_release.get_or_insert_with(LastRelease::default));
     }
 }
 
-/// Counts those that asked, as far as the limit goes. Beyond it everything is held from now on.
-fn reserve(status: &mut ProtectionStatus, situation: &Situation<'_>) {
-    let new: Vec<_> = situation.asked.iter().filter(|deletion| !is_granted(status, deletion)).collect();
-    if new.is_empty() || status.held > 0 {
-        return;
-    }
+/// Counts those that asked, as far as the limits go. Beyond them everything of their namespace is held from now on. Returns
+/// whether anything is beyond.
+fn reserve(status: &mut ProtectionStatus, situation: &Situation<'_>) -> bool {
     let Situation { limits, now, .. } = *situation;
-    let counting = status.reserved.iter().filter(|reserved| counts(reserved, limits.window, now));
-    let counting = counting.fold(0_u32, |sum, reserved| sum.saturating_add(reserved.count));
-    let left = usize::try_from(limits.max_deletions.saturating_sub(counting)).unwrap_or(usize::MAX);
-    let (through, beyond) = new.split_at(left.min(new.len()));
-    if !through.is_empty() {
-        status.granted.extend(through.iter().map(|deletion| deletion.uid.clone()));
-        let surplus = status.granted.len().saturating_sub(KEPT_GRANTS);
-        status.granted.drain(..surplus);
-        status.reserved.push(Reservation { at: Time(whole_second(now)), count: number(through.len()) });
+    let mut used = Used::of(&status.reserved, limits.window, now);
+    let (mut through, mut beyond) = (BTreeMap::<&str, u32>::new(), BTreeMap::<&str, u32>::new());
+    for deletion in situation.asked {
+        let namespace = deletion.namespace.as_str();
+        if is_granted(status, deletion) || is_held(status, namespace) {
+            continue;
+        }
+        let own = used.by(namespace);
+        let is_small = own <= limits.max_deletions / SMALL_PART;
+        let is_free = own < limits.max_deletions && (used.total() < limits.max_deletions_total || is_small);
+        if is_free && !beyond.contains_key(namespace) {
+            used.add(namespace);
+            status.granted.push(deletion.uid.clone());
+            *through.entry(namespace).or_default() += 1;
+        } else {
+            *beyond.entry(namespace).or_default() += 1;
+        }
     }
-    if !beyond.is_empty() {
-        status.held = number(beyond.len());
-        serve(status, situation.token);
+    let surplus = status.granted.len().saturating_sub(KEPT_GRANTS);
+    status.granted.drain(..surplus);
+    status.reserved.extend(through.iter().map(|(namespace, count)| reservations::reservation(namespace, *count, now)));
+    if beyond.is_empty() {
+        return false;
     }
+    status.held = status.held.saturating_add(beyond.values().sum());
+    let beyond = beyond.into_iter().map(|(namespace, count)| Held { namespace: namespace.to_owned(), count });
+    status.holding.extend(beyond);
+    true
 }
 
-/// How many are held: all that are being deleted and aren't granted.
-fn held(status: &ProtectionStatus, situation: &Situation<'_>) -> u32 {
-    let all = situation.under_way.iter().chain(situation.asked).filter(|deletion| !is_granted(status, deletion));
-    number(all.map(|deletion| deletion.uid.as_str()).collect::<HashSet<_>>().len())
+/// Counts what is held: all of those namespaces that are being deleted and aren't granted. Holding ends for a namespace
+/// that deletes nothing more.
+fn recount(status: &mut ProtectionStatus, situation: &Situation<'_>) {
+    let mut seen = HashSet::new();
+    let mut held = BTreeMap::<&str, u32>::new();
+    for deletion in situation.under_way.iter().chain(situation.asked) {
+        let is_counted = is_held(status, &deletion.namespace) && !is_granted(status, deletion);
+        if is_counted && seen.insert(deletion.uid.as_str()) {
+            *held.entry(&deletion.namespace).or_default() += 1;
+        }
+    }
+    status.held = held.values().sum();
+    if held.len() > KEPT_HOLDING {
+        held.clear();
+    }
+    let named = held.into_iter().map(|(namespace, count)| Held { namespace: namespace.to_owned(), count });
+    status.holding = named.collect();
 }
 
-/// Drops what doesn't count any more, and keeps the rest small. Never makes anything count for a shorter time.
+/// Drops what doesn't count any more, and keeps the rest small.
 fn tidy(status: &mut ProtectionStatus, situation: &Situation<'_>) {
     let Situation { limits, now, under_way, asked, .. } = *situation;
     if !asked.is_empty() {
@@ -167,41 +248,12 @@ fn tidy(status: &mut ProtectionStatus, situation: &Situation<'_>) {
         let going = under_way.iter().chain(asked).filter_map(|deletion| granted.get(&deletion.uid));
         let going: HashSet<_> = going.collect();
         status.granted.retain(|uid| going.contains(uid));
+        status.released.retain(|released| {
+            let is_of_it = |going: &Deletion| going.namespace == released.namespace && going.at <= released.at.0;
+            under_way.iter().chain(asked).any(is_of_it)
+        });
     }
-    let reserved = &mut status.reserved;
-    reserved.retain(|reserved| counts(reserved, limits.window, now));
-    for entry in reserved.iter_mut() {
-        // A clock that was ahead shall not make it count for ever.
-        entry.at.0 = entry.at.0.min(whole_second(now));
-    }
-    reserved.sort_by_key(|entry| entry.at.0);
-    reserved.dedup_by(|later, kept| later.at == kept.at && merge(kept, later));
-    while reserved.len() > KEPT_RESERVATIONS {
-        let gap = |first: usize| reserved[first + 1].at.0.duration_since(reserved[first].at.0);
-        let Some(first) = (0..reserved.len() - 1).min_by_key(|first| gap(*first)) else { break };
-        let earlier = reserved.remove(first);
-        merge(&mut reserved[first], &earlier);
-    }
-}
-
-/// Adds the count of another entry.
-fn merge(kept: &mut Reservation, other: &Reservation) -> bool {
-    kept.count = kept.count.saturating_add(other.count);
-    true
-}
-
-/// Whether an entry still counts. One that lies in the future does.
-fn counts(reserved: &Reservation, window: Duration, now: Timestamp) -> bool {
-    // A window that ends beyond all time hasn't ended.
-    reserved.at.0.checked_add(window).map_or(true, |end| now < end)
-}
-
-/// Times are written in whole seconds; what is counted counts until the end of its second.
-fn whole_second(now: Timestamp) -> Timestamp {
-    let second = now.as_second() + i64::from(now.subsec_nanosecond() > 0);
-    Timestamp::from_second(second).unwrap_or(now)
-}
-
-fn number(count: usize) -> u32 {
-    u32::try_from(count).unwrap_or(u32::MAX)
+    let surplus = status.released.len().saturating_sub(KEPT_RELEASED);
+    status.released.drain(..surplus);
+    reservations::tidy(&mut status.reserved, limits.window, now);
 }

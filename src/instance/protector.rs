@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::{Notify, oneshot};
 
 use super::protection::{self, Census, Deletion};
+use crate::api::protection::ProtectionStatus;
 use crate::flow::counts::Counts;
 use crate::flow::expected::Expectation;
 
@@ -42,8 +43,29 @@ pub(super) struct State {
     /// Uids of resources whose identity the last listing showed to be gone, and that have no other one yet.
     pub gone: HashSet<String>,
     pub counted: Option<Instant>,
-    /// How many were held and missing when something last followed from it.
-    pub shown: (u32, u32),
+    /// How it stood when something last followed from it.
+    pub shown: Shown,
+}
+
+/// How protection stands, as far as others are looked at again when it changes.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Shown {
+    pub held: u32,
+    pub missing: u32,
+    /// None while some are held: all of them are.
+    holding: Vec<String>,
+}
+
+impl Shown {
+    pub fn of(status: &ProtectionStatus) -> Self {
+        let holding = status.holding.iter().map(|held| held.namespace.clone()).collect();
+        Self { held: status.held, missing: status.missing, holding }
+    }
+
+    /// Whether what a namespace deletes is held.
+    pub fn holds(&self, namespace: &str) -> bool {
+        self.held > 0 && (self.holding.is_empty() || self.holding.iter().any(|held| held == namespace))
+    }
 }
 
 #[derive(Debug)]

@@ -17,6 +17,8 @@ const DEFAULT_REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
 const DEFAULT_RESYNC_INTERVAL: Duration = Duration::from_mins(5);
 const DEFAULT_FULL_SCAN_INTERVAL: Duration = Duration::from_hours(24);
 const DEFAULT_MAX_DELETIONS: u32 = 20;
+/// In all, so many times what one namespace may.
+const DEFAULT_TOTAL: u32 = 5;
 const DEFAULT_WINDOW: Duration = Duration::from_mins(10);
 const DEFAULT_MAX_MISSING: u32 = 20;
 
@@ -115,9 +117,11 @@ pub fn parse(spec: &KratosInstanceSpec) -> Result<Settings, Verdict> {
 }
 
 fn limits(protection: Protection) -> Limits {
-    let Protection { max_deletions, window, max_missing } = protection;
+    let Protection { max_deletions, max_deletions_total, window, max_missing } = protection;
+    let max_deletions = max_deletions.unwrap_or(DEFAULT_MAX_DELETIONS);
     Limits {
-        max_deletions: max_deletions.unwrap_or(DEFAULT_MAX_DELETIONS),
+        max_deletions,
+        max_deletions_total: max_deletions_total.unwrap_or_else(|| max_deletions.saturating_mul(DEFAULT_TOTAL)),
         window: window.map_or(DEFAULT_WINDOW, Into::into),
         max_missing: max_missing.unwrap_or(DEFAULT_MAX_MISSING),
     }

@@ -1,11 +1,19 @@
 //! How an instance stands, in words: a verdict from what is known of it. Sends nothing.
 
+use std::cmp::Reverse;
+
 use super::handle::Handle;
+use super::protection::{self, Limits};
+use super::release_value::{self, Release};
 use super::status::ABOUT_SCHEMAS;
 use crate::api::instance::{KratosInstance, Mode};
-use crate::api::protection::ProtectionStatus;
+use crate::api::protection::{Held, ProtectionStatus};
 use crate::api::{RELEASE, Reason, Verdict, condition};
+use crate::events::Happening;
 use crate::place::Place;
+
+/// How many namespaces a message names.
+const NAMED_HOLDERS: usize = 5;
 
 /// The verdict on an instance that answers.
 pub fn usable(handle: &Handle, instance: &KratosInstance) -> Verdict {
@@ -57,8 +65,17 @@ pub fn unavailable(instance: &KratosInstance) -> Verdict {
 /// What the instance's protection holds, and what to do about it.
 fn protection(handle: &Handle, instance: &KratosInstance) -> Option<Verdict> {
     let status = instance.status.as_ref().and_then(|status| status.protection.as_ref())?;
-    let ProtectionStatus { held, missing, recreating: _, reserved: _, granted: _, last_release: _ } = status;
-    let release = release(&handle.place);
+    let ProtectionStatus {
+        held,
+        holding,
+        missing,
+        recreating: _,
+        reserved: _,
+        granted: _,
+        released: _,
+        last_release: _,
+    } = status;
+    let release = release(&handle.place, "");
     if *missing > 0 {
         let message = format!(
             "{missing} identities that resources of this instance have had aren't in Kratos any more: it may be the \
@@ -67,26 +84,67 @@ fn protection(handle: &Handle, instance: &KratosInstance) -> Option<Verdict> {
         );
         return Some(Verdict::new(Reason::IdentitiesMissing, message));
     }
-    let max = handle.settings.protection.max_deletions;
+    let Limits { max_deletions, max_deletions_total, .. } = handle.settings.protection;
     let message = format!(
-        "{held} deletions are held, and so is every further one: more than spec.protection.maxDeletions ({max}) were \
-         asked for within the window. To have those carried out that are held now, {release}"
+        "{held} deletions are held, and so is every further one of {}: more than spec.protection.maxDeletions \
+         ({max_deletions}) of a namespace, or maxDeletionsTotal ({max_deletions_total}) in all, were asked for within the \
+         window. To have those carried out that are held now, {release}; those of one namespace alone by a value \
+         NAMESPACE=anything",
+        holders(holding)
     );
     (*held > 0).then(|| Verdict::new(Reason::DeletionHeld, message))
 }
 
-/// The command that releases what an instance holds: by any value that wasn't there before.
-fn release(place: &Place) -> String {
-    let Place { namespace, name } = place;
-    format!("kubectl annotate kinst {name} -n {namespace} --overwrite {RELEASE}=$(date +%s)")
+/// The namespaces whose deletions are held, those with the most first.
+fn holders(holding: &[Held]) -> String {
+    let mut most: Vec<_> = holding.iter().collect();
+    most.sort_by_key(|held| Reverse(held.count));
+    let named = most.iter().take(NAMED_HOLDERS).map(|Held { namespace, count }| format!("{namespace} ({count})"));
+    let named = named.collect::<Vec<_>>().join(", ");
+    match most.len().saturating_sub(NAMED_HOLDERS) {
+        _ if most.is_empty() => "every namespace".to_owned(),
+        0 => named,
+        more => format!("{named} and {more} more namespaces"),
+    }
 }
 
-/// The verdict on a resource whose deletion is held.
-pub fn held(place: &Place) -> Verdict {
+/// What is to be said of a release: of what there was before it and is after it. `None`: it was only noted.
+pub fn released(before: &ProtectionStatus, after: &ProtectionStatus) -> Option<Happening> {
+    let last = after.last_release.as_ref().filter(|last| before.last_release.as_ref() != Some(*last))?;
+    let token = last.token.as_deref()?;
+    let note = match release_value::read(token) {
+        Release::Namespace(namespace) if protection::is_held(before, namespace) => {
+            format!("what namespace {namespace} was deleting and was held is carried out")
+        }
+        Release::Namespace(namespace) => {
+            let note = format!(
+                "nothing of namespace {namespace} is held, so that this value of the annotation {RELEASE} released nothing"
+            );
+            return Some(Happening::warning("NothingReleased", "Release", note));
+        }
+        Release::Everything if before.missing > 0 && after.missing == 0 => {
+            format!("{} identities that are gone from Kratos are made again", after.recreating)
+        }
+        Release::Everything if before.held > 0 && after.held == 0 => {
+            format!("{} deletions that were held are carried out", before.held)
+        }
+        Release::Everything => return None,
+    };
+    Some(Happening::normal("Released", "Release", note))
+}
+
+/// The command that releases what an instance holds: by any value that wasn't there before. `of`: `NAMESPACE=`, or nothing.
+fn release(place: &Place, of: &str) -> String {
+    let Place { namespace, name } = place;
+    format!("kubectl annotate kinst {name} -n {namespace} --overwrite {RELEASE}={of}$(date +%s)")
+}
+
+/// The verdict on a resource of a namespace whose deletion is held. It says nothing of other namespaces.
+pub fn held(place: &Place, namespace: &str) -> Verdict {
     let message = format!(
         "held, because many identities were to be deleted at once. If that is meant, an administrator of KratosInstance \
-         {place} has them deleted: {}",
-        release(place)
+         {place} has those of this namespace deleted: {}",
+        release(place, &format!("{namespace}="))
     );
     Verdict::new(Reason::DeletionHeld, message)
 }

@@ -36,6 +36,8 @@ const PURE: &[&str] = &[
     "crate::instance::consent",
     "crate::instance::counts",
     "crate::instance::protection",
+    "crate::instance::release_value",
+    "crate::instance::reservations",
     "crate::instance::rules",
     "crate::instance::settings",
     "crate::instance::status",

@@ -59,6 +59,7 @@ mod session_rules;
 mod shards;
 mod shutdown;
 mod silent_network;
+mod tenants;
 mod tls;
 mod too_deep;
 mod traits_from;

@@ -59,15 +59,20 @@ impl Shards {
 
     /// Applies a resource with its label.
     async fn apply(&self, name: &str, shard: &str, spec: Value) {
+        self.apply_in(&self.scene.namespace, name, shard, spec).await;
+    }
+
+    async fn apply_in(&self, namespace: &str, name: &str, shard: &str, spec: Value) {
         let mut object = json!({
             "apiVersion": "kratos-operator.dev/v1alpha1", "kind": "KratosIdentity",
-            "metadata": {"name": name, "namespace": self.scene.namespace, "labels": {"shard": shard}},
+            "metadata": {"name": name, "namespace": namespace, "labels": {"shard": shard}},
             "spec": {"instanceRef": {"name": "default", "namespace": self.scene.namespace}},
         });
         traces::of_this_run().uses_manifest(&spec);
         merge(&mut object["spec"], spec);
         let params = PatchParams::apply("test").force();
-        self.scene.identities().patch(name, &params, &Patch::Apply(&object)).await.expect("it is accepted");
+        let api = self.scene.identities_in(namespace);
+        api.patch(name, &params, &Patch::Apply(&object)).await.expect("it is accepted");
     }
 
     async fn relabel(&self, name: &str, shard: &str) {

@@ -11,7 +11,9 @@ use crate::instance::protection::{
     Census, Deletion, KEPT_GRANTS, Limits, Situation, is_granted, is_new, is_too_many, next,
 };
 
-const LIMITS: Limits = Limits { max_deletions: 3, window: Duration::from_mins(10), max_missing: 5 };
+const LIMITS: Limits =
+    Limits { max_deletions: 3, max_deletions_total: 10_000, window: Duration::from_mins(10), max_missing: 5 };
+const NAMESPACE: &str = "team";
 
 fn at(second: i64) -> Timestamp {
     Timestamp::from_second(second).unwrap()
@@ -19,7 +21,9 @@ fn at(second: i64) -> Timestamp {
 
 /// Resources deleted at this second, by their numbers.
 fn deleted(numbers: std::ops::Range<usize>, second: i64) -> Vec<Deletion> {
-    numbers.map(|number| Deletion { uid: format!("uid-{number}"), at: at(second) }).collect()
+    numbers
+        .map(|number| Deletion { namespace: NAMESPACE.into(), uid: format!("uid-{number}"), at: at(second) })
+        .collect()
 }
 
 fn quiet(second: i64) -> Situation<'static> {
@@ -36,11 +40,22 @@ fn granted(status: &ProtectionStatus, asked: &[Deletion]) -> usize {
 }
 
 fn reserved(entries: &[(i64, u32)]) -> Vec<Reservation> {
-    entries.iter().map(|(second, count)| Reservation { at: Time(at(*second)), count: *count }).collect()
+    let namespace = Some(NAMESPACE.to_owned());
+    let entry = |(second, count): &(i64, u32)| Reservation {
+        at: Time(at(*second)),
+        count: *count,
+        namespace: namespace.clone(),
+        most: None,
+    };
+    entries.iter().map(entry).collect()
 }
 
 fn release(token: &str, second: Option<i64>) -> LastRelease {
-    LastRelease { token: Some(token.into()), at: second.map(|second| Time(at(second))) }
+    LastRelease { token: Some(token.into()), at: second.map(|second| Time(at(second))), earlier: Vec::new() }
+}
+
+fn after(earlier: &str, last: LastRelease) -> LastRelease {
+    LastRelease { earlier: vec![earlier.into()], ..last }
 }
 
 #[test]
@@ -114,7 +129,7 @@ fn a_release_lets_go_what_was_deleted_by_then_and_begins_the_count_anew() {
     assert_eq!((granted(&after, &news), after.held), (3, 3), "the same value releases nothing more");
     assert_eq!(granted(&after, &under_way), 3, "what was released stays so");
     let again = next(&after, &Situation { token: Some("2"), under_way: &news, ..quiet(160) });
-    assert_eq!((again.held, &again.last_release), (0, &Some(release("2", Some(150)))));
+    assert_eq!((again.held, again.last_release), (0, Some(self::after("1", release("2", Some(150))))));
 }
 
 #[test]
@@ -175,7 +190,7 @@ fn a_clock_that_was_ahead_makes_nothing_count_for_ever() {
 
 #[test]
 fn what_is_kept_stays_small_and_never_counts_for_a_shorter_time() {
-    let limits = Limits { max_deletions: 10_000, window: Duration::from_hours(24), max_missing: 0 };
+    let limits = Limits { max_deletions: 10_000, window: Duration::from_hours(24), ..LIMITS };
     let mut status = ProtectionStatus::default();
     for second in 1..=1000_u32 {
         let number = usize::try_from(second).unwrap() * 10;
@@ -214,7 +229,10 @@ fn missing_identities_are_made_again_once_released_and_that_ends_when_they_are_t
     assert_eq!(next(&status, &Situation { token: Some("new"), ..quiet(120) }), status);
 
     status = next(&status, &Situation { token: Some("new"), ..listed(40, 30, 120) });
-    assert_eq!((status.missing, status.recreating, &status.last_release), (0, 30, &Some(release("new", None))));
+    assert_eq!(
+        (status.missing, status.recreating, &status.last_release),
+        (0, 30, &Some(after("old", release("new", None))))
+    );
     for (missing, recreating) in [(30, 30), (12, 12), (14, 12), (0, 0)] {
         status = next(&status, &Situation { token: Some("new"), ..listed(40, missing, 130) });
         assert_eq!((status.missing, status.recreating), (0, recreating));
@@ -239,5 +257,5 @@ fn one_value_releases_one_thing() {
     let one = next(&both, &Situation { token: Some("1"), under_way: &first[3..], ..listed(40, 30, 120) });
     assert_eq!((one.held, one.missing, one.recreating), (2, 0, 30));
     let two = next(&one, &Situation { token: Some("2"), under_way: &first[3..], ..listed(40, 30, 130) });
-    assert_eq!((two.held, two.recreating, &two.last_release), (0, 30, &Some(release("2", Some(100)))));
+    assert_eq!((two.held, two.recreating, &two.last_release), (0, 30, &Some(after("1", release("2", Some(100))))));
 }

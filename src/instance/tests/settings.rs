@@ -39,7 +39,7 @@ fn everything_that_a_spec_says_is_set_where_it_belongs() {
         "rules": [{"expression": "true", "message": "nobody"}],
         "adoptionFrom": "Allowed",
         "trustClientAddress": true,
-        "protection": {"maxDeletions": 3, "window": "1h", "maxMissing": 7},
+        "protection": {"maxDeletions": 3, "maxDeletionsTotal": 8, "window": "1h", "maxMissing": 7},
     }));
     let connection = Connection {
         admin_url: "http://admin.example:4434".parse().unwrap(),
@@ -60,7 +60,12 @@ fn everything_that_a_spec_says_is_set_where_it_belongs() {
         rules: vec![AdmissionRule { expression: "true".into(), message: Some("nobody".into()) }],
         adoption_from: AdoptionFrom::Allowed,
         trust_client_address: true,
-        protection: Limits { max_deletions: 3, window: Duration::from_hours(1), max_missing: 7 },
+        protection: Limits {
+            max_deletions: 3,
+            max_deletions_total: 8,
+            window: Duration::from_hours(1),
+            max_missing: 7,
+        },
     };
     assert_eq!(parsed, Ok(expected));
 }
@@ -93,7 +98,12 @@ fn what_a_spec_leaves_out_is_enforced_every_five_minutes_without_limit_token_or_
         rules: Vec::new(),
         adoption_from: AdoptionFrom::Same,
         trust_client_address: false,
-        protection: Limits { max_deletions: 20, window: Duration::from_mins(10), max_missing: 20 },
+        protection: Limits {
+            max_deletions: 20,
+            max_deletions_total: 100,
+            window: Duration::from_mins(10),
+            max_missing: 20,
+        },
     };
     assert_eq!(parse(&json!({})), Ok(expected));
 }

@@ -119,11 +119,33 @@ fn urls() -> Vec<Row> {
     rows
 }
 
+const TOTAL: &str = "maxDeletionsTotal can't be less than maxDeletions (20 where it is left out)";
+
 fn protections() -> Vec<Row> {
     let with = |changes: Value| json!({ "protection": changes });
     vec![
         instance("no protection named", &with(json!({})), Fate::Accepted),
         instance("a protection", &with(json!({"maxDeletions": 20, "window": "10m", "maxMissing": 20})), Fate::Accepted),
+        instance(
+            "a total of deletions",
+            &with(json!({"maxDeletions": 20, "maxDeletionsTotal": 20, "window": "10m"})),
+            Fate::Accepted,
+        ),
+        instance(
+            "a total that is less than what one namespace may",
+            &with(json!({"maxDeletions": 20, "maxDeletionsTotal": 19})),
+            Fate::Refused(TOTAL),
+        ),
+        instance(
+            "a total that is less than what one namespace may where that isn't said",
+            &with(json!({"maxDeletionsTotal": 19})),
+            Fate::Refused(TOTAL),
+        ),
+        instance(
+            "any total of deletions",
+            &with(json!({"maxDeletionsTotal": 5_000_001})),
+            Fate::Misshapen("spec.protection.maxDeletionsTotal"),
+        ),
         instance("every deletion is held", &with(json!({"maxDeletions": 0})), Fate::Accepted),
         instance(
             "fewer than no deletions",

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use kratos_operator::api::protection::ProtectionStatus;
 use kratos_operator::api::{KratosInstance, condition};
-use kube::api::{Patch, PatchParams};
+use kube::api::{DeleteParams, Patch, PatchParams};
 use serde_json::json;
 
 use super::{LIST, LONG, Shards, plain};
@@ -51,6 +51,39 @@ async fn what_is_deleted_through_any_of_them_counts_together_and_is_released_tog
     }
     assert_eq!(shards.one_each().await.len(), 0);
     assert_eq!(protection_of(&scene.instance_ready("default").await).held, 0);
+}
+
+#[tokio::test]
+async fn a_namespace_is_counted_over_all_of_them_held_alone_and_released_alone() {
+    let protection = json!({"maxDeletions": 3});
+    let shards = Shards::start(json!({"allowedNamespaces": {"from": "All"}, "protection": protection})).await;
+    let scene = &shards.scene;
+    let (crowd, beside) = (scene.other_namespace("crowd", &[]).await, scene.other_namespace("beside", &[]).await);
+    let all: Vec<_> = (0..9).map(|number| (if number < 6 { &crowd } else { &beside }, format!("n{number}"))).collect();
+    for (number, (namespace, name)) in all.iter().enumerate() {
+        shards.apply_in(namespace, name, if number % 2 == 0 { "a" } else { "b" }, plain(name)).await;
+    }
+    for (namespace, name) in &all {
+        scene.ready_in(namespace, name).await;
+    }
+    for (namespace, name) in &all {
+        let api = scene.identities_in(namespace);
+        api.delete(name, &DeleteParams::default()).await.expect("it can be deleted");
+    }
+    let held = |instance: &KratosInstance| {
+        let holding = protection_of(instance).holding;
+        (holding.len() == 1 && holding[0].namespace == crowd && holding[0].count == 3).then_some(())
+    };
+    scene.instance_until("default", "three of one namespace are held", held).await;
+    for (namespace, name) in &all[6..] {
+        scene.gone_in(namespace, name).await;
+    }
+    assert_eq!(shards.one_each().await.len(), 3);
+    release(scene, &format!("{crowd}=meant")).await;
+    for (namespace, name) in &all[..6] {
+        scene.gone_in(namespace, name).await;
+    }
+    assert_eq!(shards.one_each().await.len(), 0);
 }
 
 #[tokio::test]
