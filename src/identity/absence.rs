@@ -11,6 +11,8 @@
 
 use std::time::{Duration, Instant};
 
+use serde_json::Value;
+
 use super::asked::Asked;
 use super::failure::Halt;
 use super::memory::Unanswered;
@@ -141,7 +143,8 @@ impl Search<'_> {
         // As of now: what this look has found may have settled it.
         let unanswered = self.context.memory.recall(&self.inputs.claimant.uid).unanswered;
         let theirs = self.inputs.instance.shared.schemas.usable(&present.identity.schema_id);
-        let is = Asked::new(theirs.as_ref().map(|schema| &schema.shape), &present.identity.traits);
+        let there = present.identity.traits.readable_members().cloned().unwrap_or_default();
+        let is = Asked::new(theirs.as_ref().map(|schema| &schema.shape), &Value::Object(there));
         let will_be = Asked::new(self.schema.as_ref().map(|schema| &schema.shape), &plan.traits);
         let is_let_in = |it: &&Unanswered| it.asked.excludes(&is) && !it.asked.excludes(&will_be);
         let until = unanswered.iter().filter(is_let_in).map(|it| it.until).max();

@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use crate::api::credentials::{AbsentCredential, Credentials};
 use crate::api::{Reason, Verdict};
-use crate::kratos::{Credential, CredentialType, Identity};
+use crate::kratos::{Credential, CredentialType, Identity, Member};
 
 /// What was seen in an identity's credentials: nothing of them themselves.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -25,11 +25,14 @@ pub struct Contents {
 impl Contents {
     /// What an identity shows that was read with contents of `password`, `webauthn` and `passkey`, or of some of them.
     pub fn of(identity: &Identity, server_keeps_the_last: bool) -> Self {
-        let config = |kind| identity.credential(kind).map_or(&Value::Null, |credential| &credential.config);
-        let keys = |kind| config(kind)["credentials"].as_array().map_or(&[][..], Vec::as_slice);
+        let member = |kind, key| match identity.credential(kind).map(|credential| credential.config.member(key)) {
+            Some(Member::Value(value)) => value,
+            _ => &Value::Null,
+        };
+        let keys = |kind| member(kind, "credentials").as_array().map_or(&[][..], Vec::as_slice);
         let is_passwordless = |key: &Value| key["is_passwordless"] == Value::Bool(true);
         let password = identity.credential(CredentialType::Password);
-        let is_migrated = config(CredentialType::Password)["use_password_migration_hook"] == Value::Bool(true);
+        let is_migrated = *member(CredentialType::Password, "use_password_migration_hook") == Value::Bool(true);
         Self {
             password: password.is_some_and(Credential::has_password_hash) || is_migrated,
             second_factor_key: keys(CredentialType::Webauthn).iter().any(|key| !is_passwordless(key)),

@@ -51,7 +51,7 @@ pub async fn ensure(search: &Search<'_>, observed: &Observed, plan: &Plan) -> Re
         return Err(Halt::Refused(unaskable_of_identity()));
     };
     let shapes = shapes(search, Some(&theirs));
-    let before = facts::observed(&present.identity, &shapes);
+    let before = facts::observed(&present.identity, &shapes).ok_or_else(unaskable_of_identity)?;
     let after = facts::merged(Some(&before), plan, &shapes).filter(|after| *after != before);
     ask(search, before, adopts).await?;
     match after {

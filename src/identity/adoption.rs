@@ -55,6 +55,8 @@ pub enum Refusal {
     Unverified,
     /// `metadata_admin` is no object.
     Unmarkable,
+    /// Something in it can't be read, so that nothing can be merged into it.
+    Unreadable,
     /// It waits for its deletion.
     Leaving,
     /// It belongs to another resource, which is named where it is a neighbour.
@@ -84,6 +86,7 @@ pub fn examine(claimant: &Claimant, from: AdoptionFrom, target: &Target, identit
         Found::NoObject => return Finding::Refused(Refusal::Unmarkable),
         Found::Nothing if !(is_allowed || claimant.beside_instance) => return Finding::Refused(Refusal::NotAllowed),
         Found::Nothing if !is_verified(target, identity) => return Finding::Refused(Refusal::Unverified),
+        Found::Nothing if identity.readable().is_err() => return Finding::Refused(Refusal::Unreadable),
         Found::Nothing => return Finding::Unowned,
     };
     if claimant.is_ours(&mark) {
@@ -99,6 +102,8 @@ pub fn examine(claimant: &Claimant, from: AdoptionFrom, target: &Target, identit
         Some(Refusal::NotAllowed)
     } else if mark.delete_after.is_some() {
         Some(Refusal::Leaving)
+    } else if identity.readable().is_err() {
+        Some(Refusal::Unreadable)
     } else {
         (!is_verified(target, identity)).then_some(Refusal::Unverified)
     };
@@ -153,6 +158,11 @@ impl Refusal {
                 "metadata_admin of the identity is not an object, so that the operator's mark ({GROUP}) can't be \
                  written into it; set it to null or to an object in Kratos"
             )),
+            Self::Unreadable => refused(
+                "there is something in the identity that can't be read (a number beyond the range of a double, a text that \
+                 is no Unicode, values nested very deep), so that nothing can be merged into it; correct that in Kratos"
+                    .to_owned(),
+            ),
             Self::Leaving => refused(
                 "the identity waits for its deletion; apply the resource again that it belonged to, or wait until it \
                  is gone"

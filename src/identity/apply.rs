@@ -71,7 +71,7 @@ pub async fn apply_by(
                 applied = Applied::Written(Box::new(identity));
             }
             Step::Patch { id, operations } => {
-                applied = Applied::Written(Box::new(client.patch_identity(id, operations).await?));
+                applied = Applied::Written(Box::new(client.patch_whatever_is_there(id, operations).await?));
             }
             Step::Update { id, update } => {
                 applied = Applied::Written(Box::new(client.update_identity(id, update).await?));

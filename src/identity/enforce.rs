@@ -13,6 +13,7 @@ use super::inputs::Inputs;
 use super::mark::{Found, Mark};
 use super::memory::Ours;
 use super::observe::Search;
+use super::opaque;
 use super::plan::{self, Observed, Plan, Step};
 use super::pointer;
 use super::sole;
@@ -27,6 +28,7 @@ use crate::place::Place;
 
 /// The plan, if the rules admit it and it leaves something to log in with.
 pub async fn planned(search: &Search<'_>, desired: &Desired, observed: &mut Observed) -> Result<Plan, Halt> {
+    ensure_readable(search, desired, observed)?;
     search.note_contents(desired, observed).await?;
     let plan = plan::plan(&search.inputs.claimant, desired, observed, Timestamp::now());
     admission::ensure(search, observed, &plan).await?;
@@ -74,6 +76,22 @@ pub async fn run(
             }
         }
     }
+}
+
+/// What can't be read as a whole is neither changed nor shown to rules. Where it is this resource's own, the listings tell
+/// when it has changed: until then it isn't looked at again.
+fn ensure_readable(search: &Search<'_>, desired: &Desired, observed: &Observed) -> Result<(), Halt> {
+    let Observed::Present(present) = observed else { return Ok(()) };
+    let Err(unreadable) = present.identity.readable() else { return Ok(()) };
+    let claimant = &search.inputs.claimant;
+    if present.mark.as_ref().is_some_and(|mark| claimant.is_ours(mark)) {
+        let place = Place::new(claimant.namespace.as_str(), claimant.name.as_str());
+        let now = Instant::now();
+        search.inputs.instance.shared.managed.note(&place, &present.identity, now);
+        search.context.memory.update(&claimant.uid, |remembered| remembered.left_to_listings = Some(now));
+    }
+    let shape = search.schema.as_ref().map(|schema| &*schema.shape);
+    Err(Halt::Refused(opaque::verdict(unreadable, &plan::owned_paths(desired), shape)))
 }
 
 enum Attempt {

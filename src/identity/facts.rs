@@ -12,7 +12,7 @@ use super::plan::{Plan, Present, Step};
 use super::schema::shape::Shape;
 use super::{pointer, schema};
 use crate::api::GROUP;
-use crate::kratos::{CreateIdentity, Identity, PatchOperation, UpdateIdentity, VerifiedAddressImport};
+use crate::kratos::{CreateIdentity, Identity, PatchOperation, Readable, UpdateIdentity, VerifiedAddressImport};
 
 /// An identity as rules see it, and what logs in with it.
 #[derive(Clone, PartialEq)]
@@ -28,8 +28,10 @@ pub fn adopts(claimant: &Claimant, present: &Present) -> bool {
     present.is_adoption() || (!is_marked && present.mark.is_none())
 }
 
-/// An identity that is there. `shapes`: what its schema, or each of several, says of traits.
-pub fn observed(identity: &Identity, shapes: &[Arc<Shape>]) -> View {
+/// An identity that is there. `shapes`: what its schema, or each of several, says of traits. `None`: not all of it can be
+/// read, so that no rule can be asked.
+pub fn observed(identity: &Identity, shapes: &[Arc<Shape>]) -> Option<View> {
+    let Readable { traits, metadata_public, metadata_admin } = identity.readable().ok()?;
     let links = |kind: &str| {
         let identifiers = identity.credentials.get(kind).into_iter().flat_map(|credential| &credential.identifiers);
         let links = identifiers.filter_map(|identifier| identifier.split_once(':'));
@@ -41,11 +43,11 @@ pub fn observed(identity: &Identity, shapes: &[Arc<Shape>]) -> View {
         .collect();
     let view = json!({
         "id": identity.id, "schema_id": identity.schema_id, "state": identity.state.as_str(),
-        "traits": identity.traits, "metadata_public": identity.metadata_public, "metadata_admin": identity.metadata_admin,
+        "traits": traits, "metadata_public": metadata_public, "metadata_admin": metadata_admin,
         "external_id": identity.external_id, "organization_id": identity.organization_id,
         "verifiable_addresses": addresses, "credentials": {"oidc": links("oidc"), "saml": links("saml")},
     });
-    finish(view, stored(identity), shapes)
+    Some(finish(view, stored(identity), shapes))
 }
 
 /// The login identifiers that Kratos keeps, but for those that tell no person apart: links, and keys that are filed
@@ -60,7 +62,9 @@ fn stored(identity: &Identity) -> Vec<String> {
 /// How many login identifiers Kratos keeps although they left the traits: people still log in with them. `shapes`:
 /// what its schema says of traits.
 pub fn stale_identifiers(identity: &Identity, shapes: &[Arc<Shape>]) -> usize {
-    let current = schema::identifiers(shapes, &identity.traits);
+    // Where traits can't be read nobody can say what left them.
+    let Ok(traits) = identity.traits.read() else { return 0 };
+    let current = schema::identifiers(shapes, traits);
     let mut stale = stored(identity);
     stale.retain(|identifier| !current.contains(identifier));
     stale.sort_unstable();

@@ -11,7 +11,7 @@ use serde_json::{Map, Value};
 use super::links::Links;
 use crate::api::GROUP;
 use crate::api::recovery::RecoveryType;
-use crate::kratos::State;
+use crate::kratos::{Content, Member, State};
 
 /// The mark, `metadata_admin["kratos-operator.dev"]`.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -129,16 +129,15 @@ pub enum Found {
 }
 
 impl Mark {
-    /// Reads the mark out of an identity's `metadata_admin`.
-    pub fn read(metadata_admin: &Value) -> Found {
-        let members = match metadata_admin {
-            Value::Null => return Found::Nothing,
-            Value::Object(members) => members,
-            _ => return Found::NoObject,
-        };
-        match members.get(GROUP) {
-            None | Some(Value::Null) => Found::Nothing,
-            Some(value) => Self::parse(value).map_or(Found::Unreadable, |mark| Found::Mark(Box::new(mark))),
+    /// Reads the mark out of an identity's `metadata_admin`, beside whatever can't be read there.
+    pub fn read(metadata_admin: &Content) -> Found {
+        if !metadata_admin.is_object() {
+            return if metadata_admin.is_null() { Found::Nothing } else { Found::NoObject };
+        }
+        match metadata_admin.member(GROUP) {
+            Member::Absent => Found::Nothing,
+            Member::Unreadable => Found::Unreadable,
+            Member::Value(value) => Self::parse(value).map_or(Found::Unreadable, |mark| Found::Mark(Box::new(mark))),
         }
     }
 

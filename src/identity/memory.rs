@@ -30,6 +30,8 @@ pub struct Remembered {
     pub sessions_ended: bool,
     /// Digest of what the manifest wanted when the identity was last as it says.
     pub desired: Option<u64>,
+    /// Since when the last look has left the rest to the listings: it is looked at again when they show a change.
+    pub left_to_listings: Option<Instant>,
     /// Failures in a row.
     pub failures: u32,
     /// Whether another operator reconciled the resource since this process last looked: what it remembers doesn't count.
@@ -98,6 +100,7 @@ impl Memory {
             if remembered.was_left {
                 *remembered = Remembered::new();
             }
+            remembered.left_to_listings = None;
             let seen_before = remembered.finalizer_seen.filter(|_| carries_finalizer);
             let is_anothers = carries_finalizer && !remembered.wrote_finalizer;
             remembered.finalizer_seen = seen_before.or_else(|| is_anothers.then(Instant::now));
@@ -144,6 +147,7 @@ impl Remembered {
             ours: None,
             sessions_ended: false,
             desired: None,
+            left_to_listings: None,
             failures: 0,
             was_left: false,
         }

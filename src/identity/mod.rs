@@ -1,8 +1,9 @@
 //! `KratosIdentity`: one way from manifest to status.
 //!
 //! `inputs → desired → observe → plan → apply → status`, driven by `reconcile`. `desired`, `plan`, `status` and what
-//! they stand on (`absent`, `actions`, `addresses`, `adoption`, `asked`, `claim`, `facts`, `json`, `links`, `mark`, `password`, `pointer`,
-//! `recovery`, `schema`, `secrets`, `traits_from`, `urgency`, `validity`, `watch`) are pure: no client, no runtime, no clock.
+//! they stand on (`absent`, `actions`, `addresses`, `adoption`, `asked`, `claim`, `facts`, `json`, `links`, `mark`, `opaque`,
+//! `password`, `pointer`, `recovery`, `schema`, `secrets`, `traits_from`, `urgency`, `validity`, `watch`) are pure: no client, no
+//! runtime, no clock.
 
 pub mod absence;
 pub mod absent;
@@ -27,6 +28,7 @@ pub mod lock_out;
 pub mod mark;
 pub mod memory;
 pub mod observe;
+pub mod opaque;
 pub mod password;
 pub mod plan;
 pub mod pointer;

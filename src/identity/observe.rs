@@ -169,7 +169,9 @@ impl Search<'_> {
     async fn is_same_person(&self, identity: &Identity) -> Result<bool, Halt> {
         // Without its schema nobody can say whose it is.
         let Some(theirs) = schemas::of_identity(self.inputs, &identity.schema_id).await? else { return Ok(false) };
-        let identifiers = schema::identifiers(std::slice::from_ref(&theirs.shape), &identity.traits);
+        // Those that can be read beside others tell whose it is as well.
+        let traits = identity.traits.readable_members().cloned().unwrap_or_default();
+        let identifiers = schema::identifiers(std::slice::from_ref(&theirs.shape), &Value::Object(traits));
         Ok(is_same_person(&identifiers, theirs.may_have_identifiers, &self.identifiers()))
     }
 

@@ -25,6 +25,7 @@ use super::claim::Claimant;
 use super::desired::Desired;
 use super::json;
 use super::mark::Mark;
+use super::opaque;
 use super::pointer;
 use super::recovery::{Issue, OwnSecret};
 use crate::api::identity::TraitsPolicy;
@@ -69,6 +70,11 @@ pub struct Present {
 impl Present {
     pub fn new(identity: Identity, mark: Option<Mark>) -> Self {
         Self { identity, mark, has_sessions: false, contents: None }
+    }
+
+    /// Pointers of what a manifest owned before.
+    pub fn owned_before(&self) -> &[String] {
+        self.mark.as_ref().map_or(&[], |mark| &mark.owned_paths)
     }
 
     /// Whether the identity is nobody's yet, and is to be taken over.
@@ -163,12 +169,18 @@ pub fn plan(claimant: &Claimant, desired: &Desired, observed: &Observed, now: Ti
     let owned_paths = owned_paths(desired);
     match observed {
         Observed::Absent => creation::plan(claimant, desired, owned_paths, now),
-        Observed::Present(present) => change::plan(claimant, desired, present, owned_paths, now),
+        Observed::Present(present) => match present.identity.readable() {
+            Ok(there) => change::plan(claimant, desired, present, there, owned_paths, now),
+            Err(unreadable) => {
+                let refusal = Some(opaque::verdict(unreadable, &owned_paths, None));
+                Plan { owned_paths, refusal, ..Plan::default() }
+            }
+        },
     }
 }
 
 /// What a manifest owns and would have to remove later: its leaves. State and schema are owned too, but stay.
-fn owned_paths(desired: &Desired) -> Vec<String> {
+pub fn owned_paths(desired: &Desired) -> Vec<String> {
     let mut paths = Vec::new();
     if desired.traits_policy != TraitsPolicy::CreateOnly {
         paths.extend(json::leaves(TRAITS, &desired.traits));

@@ -101,7 +101,8 @@ pub async fn finish(
         }
         Err(Halt::Refused(verdict)) => {
             // Those that are held are looked at when they are released, however many listings there are until then.
-            if verdict.reason != Reason::DeletionHeld {
+            // And what listings compare when it has changed.
+            if verdict.reason != Reason::DeletionHeld && context.memory.recall(&uid).left_to_listings.is_none() {
                 wait(resource, &verdict, context);
             }
             (outcome(verdict), at_the_resync(resource, context))

@@ -22,7 +22,10 @@ pub fn digest(identity: &Identity) -> u64 {
     verified.sort_unstable();
     verified.hash(&mut hasher);
     for part in [&identity.traits, &identity.metadata_public, &identity.metadata_admin] {
-        json::digest(part, &mut hasher);
+        match part.read() {
+            Ok(value) => json::digest(value, &mut hasher),
+            Err(opaque) => opaque.digest().hash(&mut hasher),
+        }
     }
     hasher.finish()
 }

@@ -187,7 +187,8 @@ async fn settle(handle: &Handle, id: &str, context: &Context) -> Result<Option<T
     }
     // A user's request that was under way made it active again.
     let value = State::Inactive.as_str().into();
-    handle.client.patch_identity(id, &[PatchOperation::Replace { path: "/state".into(), value }]).await?;
+    let operations = [PatchOperation::Replace { path: "/state".into(), value }];
+    handle.client.patch_whatever_is_there(id, &operations).await?;
     handle.client.delete_identity_sessions(id).await?;
     let standing = handle.client.get_identity(id, &[]).await?;
     let is_undone = standing.is_some_and(|identity| identity.state == State::Active);

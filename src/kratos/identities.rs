@@ -13,7 +13,7 @@ use super::error::{Error, Kind};
 use super::fault::ErrorBody;
 use super::page::{Page, next_page_token};
 use super::types::{
-    BatchAnswer, BatchItem, BatchOutcome, CreateIdentity, CredentialType, Identity, PatchOperation, Removal,
+    BatchAnswer, BatchItem, BatchOutcome, CreateIdentity, CredentialType, Identity, Items, PatchOperation, Removal,
     UpdateIdentity,
 };
 
@@ -220,7 +220,7 @@ impl Listing {
         let call = self.client.call(OPERATION, Method::GET, &["admin", "identities"], &pairs)?;
         let requested_at = Instant::now();
         let answer = self.client.answer(&call).await?;
-        let items: Option<Vec<Identity>> = answer.json(OPERATION)?;
+        let Items { read: items, unreadable } = answer.json(OPERATION)?;
         self.page_token = next_page_token(&answer.headers);
         if self.page_token.is_none() {
             self.chunks.pop_front();
@@ -228,6 +228,9 @@ impl Listing {
             // A server whose page leads to itself would be read for ever.
             return Err(Error::new(OPERATION, Kind::Foreign(answer.status)));
         }
-        Ok(Some((Page { items: items.unwrap_or_default(), requested_at, total: None }, self)))
+        if unreadable > 0 {
+            tracing::warn!(unreadable, "identities without an id that can be read are passed over");
+        }
+        Ok(Some((Page { items, unreadable, requested_at, total: None }, self)))
     }
 }

@@ -17,6 +17,7 @@ mod sessions;
 mod tests;
 mod transport;
 pub mod types;
+mod verbatim;
 
 pub use batcher::{Batcher, Travel};
 pub use client::Client;
@@ -27,8 +28,8 @@ pub use page::Page;
 pub use reader::Reader;
 pub use sessions::{Expand, SessionFilter};
 pub use types::{
-    AddressImport, AuthenticationMethod, BatchAnswer, BatchItem, BatchOutcome, CreateIdentity, Credential,
-    CredentialImport, CredentialType, Device, Identity, OidcLink, PasswordImport, PatchOperation, RecoveryAddress,
-    RecoveryCode, RecoveryLink, Removal, SchemaContainer, SchemaFault, Secret, Session, State, UpdateIdentity,
-    VerifiableAddress, VerifiedAddressImport,
+    AddressImport, AuthenticationMethod, BatchAnswer, BatchItem, BatchOutcome, Cause, Content, CreateIdentity,
+    Credential, CredentialImport, CredentialType, Device, Identity, Member, OidcLink, Opaque, PasswordImport,
+    PatchOperation, Readable, RecoveryAddress, RecoveryCode, RecoveryLink, Removal, SchemaContainer, SchemaFault,
+    Secret, Session, State, UpdateIdentity, VerifiableAddress, VerifiedAddressImport,
 };

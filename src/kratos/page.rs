@@ -10,6 +10,8 @@ use url::Url;
 pub struct Page<T> {
     /// What is on it.
     pub items: Vec<T>,
+    /// How many are on it besides, of which not even the id can be read.
+    pub unreadable: usize,
     /// When the page was asked for: what was written later need not be on it.
     pub requested_at: Instant,
     /// How many there are on all pages, where the server says so.

@@ -9,7 +9,7 @@ use reqwest::{Method, StatusCode};
 use super::client::Client;
 use super::error::{Error, Kind};
 use super::page::{Page, next_page_token, total_count};
-use super::types::{Removal, Session};
+use super::types::{Items, Removal, Session};
 
 /// The page size where a filter names none: the most that servers give.
 const PAGE_SIZE: usize = 1000;
@@ -79,9 +79,9 @@ impl Client {
         let call = self.call(OPERATION, Method::GET, &["admin", "sessions"], &query)?;
         let requested_at = Instant::now();
         let answer = self.answer(&call).await?;
-        let items: Option<Vec<Session>> = answer.json(OPERATION)?;
+        let Items { read: items, unreadable } = answer.json(OPERATION)?;
         let total = total_count(&answer.headers);
-        Ok((Page { items: items.unwrap_or_default(), requested_at, total }, next_page_token(&answer.headers)))
+        Ok((Page { items, unreadable, requested_at, total }, next_page_token(&answer.headers)))
     }
 
     /// Lists the sessions of one identity, with devices. An unknown identity has none. The pages' links are wrong
@@ -96,9 +96,9 @@ impl Client {
             query.extend(active.map(|active| ("active", flag(active))));
             let path = ["admin", "identities", identity_id, "sessions"];
             let answer = self.answer(&self.call(OPERATION, Method::GET, &path, &query)?).await?;
-            let items: Option<Vec<Session>> = answer.json(OPERATION)?;
+            let items: Items<Session> = answer.json(OPERATION)?;
             let before = sessions.len();
-            sessions.extend(items.unwrap_or_default().into_iter().filter(|item| known.insert(item.id.clone())));
+            sessions.extend(items.read.into_iter().filter(|item| known.insert(item.id.clone())));
             let total = total_count(&answer.headers).unwrap_or_default();
             if sessions.len() == before || sessions.len() >= total {
                 break;

@@ -1,6 +1,7 @@
 //! Sends one request and takes its answer, or says why there is none. It may not repeat, follow or interpret
 //! beyond that, and lets nothing of reqwest's errors out, since those show URLs with their queries.
 
+use std::borrow::Cow;
 use std::error::Error as StdError;
 use std::io;
 use std::time::SystemTime;
@@ -33,6 +34,7 @@ pub(super) struct Call {
 pub(super) struct Answer {
     pub(super) status: StatusCode,
     pub(super) headers: HeaderMap,
+    /// UTF-8.
     pub(super) body: Bytes,
 }
 
@@ -41,6 +43,31 @@ impl Answer {
     pub(super) fn json<'a, T: serde::Deserialize<'a>>(&'a self, operation: &'static str) -> Result<T, Error> {
         serde_json::from_slice(&self.body).map_err(|_| Error::new(operation, Kind::Foreign(self.status)))
     }
+}
+
+fn as_text(body: Bytes) -> Bytes {
+    match text(&body) {
+        Cow::Borrowed(_) => body,
+        Cow::Owned(text) => Bytes::from(text),
+    }
+}
+
+/// A body as text. Kratos hands out bytes that aren't UTF-8 as somebody sent them. What stands for them is no valid text in
+/// JSON either, so that exactly what they are in can't be read, instead of the body or something else in their place.
+pub(super) fn text(body: &[u8]) -> Cow<'_, str> {
+    /// Two, since one alone could make a pair with what is beside it.
+    const UNREADABLE: &str = "\\ud800\\ud800";
+    if let Ok(text) = std::str::from_utf8(body) {
+        return Cow::Borrowed(text);
+    }
+    let chunks = body.utf8_chunks();
+    Cow::Owned(chunks.fold(String::with_capacity(body.len() + 64), |mut text, chunk| {
+        text.push_str(chunk.valid());
+        if !chunk.invalid().is_empty() {
+            text.push_str(UNREADABLE);
+        }
+        text
+    }))
 }
 
 /// Sends a call once. Redirects are answers here; other statuses than 2xx are errors.
@@ -57,7 +84,7 @@ pub(super) async fn send(http: &reqwest::Client, call: &Call) -> Result<Answer, 
     let response = http.execute(request).await.map_err(|error| failed(kind_of(&error)))?;
     let status = response.status();
     let headers = response.headers().clone();
-    let body = read(response, call.largest).await.map_err(failed)?;
+    let body = as_text(read(response, call.largest).await.map_err(failed)?);
     if status.is_success() || status.is_redirection() {
         return Ok(Answer { status, headers, body });
     }

@@ -10,7 +10,7 @@ use super::desired::{AssuranceCondition, Desired, Rule, Selection};
 use super::truth::{Truth, Which};
 use super::view;
 use crate::api::session_policy::RuleAction;
-use crate::kratos::Session;
+use crate::kratos::{Content, Session};
 use crate::rules::{Budget, Expression, Problem};
 
 /// Work that all expressions of a policy together may take for one session.
@@ -69,10 +69,12 @@ pub struct Opinion {
 }
 
 impl Opinion {
-    /// Settles whether the identity has a second factor.
-    pub fn settle(&mut self, is_enrolled: bool) {
-        if is_enrolled {
-            self.holds |= self.if_enrolled;
+    /// Settles whether the identity has a second factor. `None`: nobody can tell.
+    pub fn settle(&mut self, is_enrolled: Option<bool>) {
+        match is_enrolled {
+            Some(true) => self.holds |= self.if_enrolled,
+            Some(false) => {}
+            None => self.unknown |= self.if_enrolled,
         }
         self.if_enrolled = 0;
     }
@@ -91,6 +93,9 @@ struct Asked<'a> {
 
 impl Asked<'_> {
     fn ask(&mut self, which: Which, expression: &Expression) -> Answer {
+        if self.looks_at_what_is_opaque(expression) {
+            return Answer::Unknown;
+        }
         let values = self.values.get_or_insert_with(|| view::values(self.session, self.trusts_addresses, self.now));
         if values.iter().map(|value| value.to_string().len()).sum::<usize>() > MAX_INPUT {
             return Answer::Unknown;
@@ -99,6 +104,13 @@ impl Asked<'_> {
         self.is_exhausting |= holds == Err(Problem::Exhausted);
         self.truth.note(which, holds);
         Answer::of(holds.ok())
+    }
+
+    fn looks_at_what_is_opaque(&self, expression: &Expression) -> bool {
+        let Some(identity) = &self.session.identity else { return false };
+        let opaque =
+            |content: &Content, name| content.opaque().is_some() && expression.looks_at(view::IDENTITY, Some(name));
+        opaque(&identity.traits, "traits") || opaque(&identity.metadata_public, "metadata_public")
     }
 }
 
@@ -115,11 +127,11 @@ pub fn examine(
     session: &Session,
     now: Timestamp,
 ) -> (Sight, Truth) {
-    let Ok(id) = session.id.parse() else { return (Sight::Unknown, Truth::default()) };
     let identity = session.identity.as_ref().and_then(|identity| identity.id.parse::<Uuid>().ok());
     if reach.is_some_and(|reach| identity.is_none_or(|identity| reach.binary_search(&identity).is_err())) {
         return (Sight::Elsewhere, Truth::default());
     }
+    let Ok(id) = session.id.parse() else { return (Sight::Unknown, Truth::default()) };
     let mut expressions = Asked {
         session,
         now,
@@ -162,7 +174,9 @@ fn is_concerned(selection: &Selection, expressions: &mut Asked<'_>) -> Answer {
     let has_schema = selection.schema_ids.is_empty()
         || identity.is_some_and(|identity| selection.schema_ids.contains(&identity.schema_id));
     if !has_schema {
-        return Answer::No;
+        // Every identity has one: it couldn't be read.
+        let is_unknown = identity.is_some_and(|identity| identity.schema_id.is_empty());
+        return if is_unknown { Answer::Unknown } else { Answer::No };
     }
     selection.expression.as_ref().map_or(Answer::Yes, |expression| expressions.ask(Which::Selection, expression))
 }

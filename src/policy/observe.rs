@@ -118,7 +118,7 @@ async fn settle_enrolment(inputs: &Inputs, sights: &mut [Sight], context: &Conte
         if let Sight::Judged(opinion) = sight
             && opinion.if_enrolled != 0
         {
-            opinion.settle(enrolled.get(&opinion.identity).copied().unwrap_or_default());
+            opinion.settle(enrolled.get(&opinion.identity).copied().unwrap_or(Some(false)));
         }
     }
     Ok(())

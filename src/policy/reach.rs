@@ -144,7 +144,7 @@ async fn admitted(inputs: &Inputs, identities: Vec<Identity>, labels: &BTreeMap<
         let Ok(rules) = &*instance.rules else { return None };
         let schema = instance.shared.schemas.usable(&identity.schema_id);
         let schema = schema.filter(|schema| !schema.hides_identifiers)?;
-        let view = facts::observed(&identity, std::slice::from_ref(&schema.shape));
+        let view = facts::observed(&identity, std::slice::from_ref(&schema.shape))?;
         let (identity_seen, identifiers) = (view.identity, view.identifiers);
         let facts = Facts { identity: identity_seen, identifiers, namespace: namespace.clone(), adopts: false };
         rules.ensure(&facts).is_ok().then_some(identity)

@@ -9,7 +9,7 @@ use uuid::Uuid;
 
 use super::desired::Needs;
 use super::reach::Reach;
-use crate::kratos::{Client, Error, Expand, Session, SessionFilter};
+use crate::kratos::{Client, Error, Expand, Page, Session, SessionFilter};
 
 /// How many requests for sessions of single identities are under way at the same time.
 const CONCURRENCY: usize = 8;
@@ -51,7 +51,7 @@ impl Source {
             }
             _ => {
                 let filter = SessionFilter { active: Some(true), expand: self.expand(), page_size: None };
-                Ok(client.list_sessions(filter).map_ok(|page| page.items).boxed())
+                Ok(client.list_sessions(filter).map_ok(all).boxed())
             }
         }
     }
@@ -63,6 +63,13 @@ impl Source {
         let total = pages.try_next().await?.and_then(|page| page.total);
         Ok(total.is_none_or(|total| is_cheaper_one_by_one(identities, total, self.needs)))
     }
+}
+
+/// The sessions of a page; one of which not even the id can be read is one without an id.
+fn all(page: Page<Session>) -> Vec<Session> {
+    let mut sessions = page.items;
+    sessions.resize_with(sessions.len() + page.unreadable, Session::default);
+    sessions
 }
 
 /// What must be asked for to have what is needed.

@@ -22,6 +22,7 @@ const PURE: &[&str] = &[
     "crate::identity::json",
     "crate::identity::links",
     "crate::identity::mark",
+    "crate::identity::opaque",
     "crate::identity::password",
     "crate::identity::plan",
     "crate::identity::pointer",
@@ -63,15 +64,19 @@ const PURE: &[&str] = &[
 
 /// What a pure module may name of the client's module: wire types, plain settings, and what a failure is.
 const WIRE: &[&str] = &[
+    "Content",
     "CreateIdentity",
     "Credential",
     "CredentialImport",
     "CredentialType",
     "Device",
     "Identity",
+    "Member",
     "OidcLink",
+    "Opaque",
     "PasswordImport",
     "PatchOperation",
+    "Readable",
     "RateLimit",
     "Secret",
     "Session",

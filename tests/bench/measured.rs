@@ -330,7 +330,8 @@ async fn drifted(admin: &Client, ids: Vec<String>) -> Result<Vec<String>> {
     let mut pages = std::pin::pin!(admin.list_identities(IdentityFilter::by_ids(ids)));
     let mut left = Vec::new();
     while let Some(page) = pages.try_next().await? {
-        let drifted = page.items.into_iter().filter(|identity| identity.traits["name"]["first"] == "Somebody");
+        let drifted =
+            page.items.into_iter().filter(|identity| identity.traits.read().unwrap()["name"]["first"] == "Somebody");
         left.extend(drifted.map(|identity| identity.id));
     }
     Ok(left)

@@ -139,7 +139,7 @@ async fn what_the_schema_makes_of_security_keys_survives_its_deletion() {
     let kind = CredentialType::Webauthn;
     let keys = async || {
         let read = client.get_identity(&created.id, &[kind]).await.unwrap().unwrap();
-        read.credential(kind).unwrap().config["credentials"].clone()
+        read.credential(kind).unwrap().config.read().unwrap()["credentials"].clone()
     };
     assert!(keys().await.is_null(), "an entry without any key in it");
     assert_eq!(client.delete_identity_credentials(&created.id, kind, None).await.unwrap(), Removal::Removed);

@@ -145,7 +145,10 @@ async fn an_imported_hash_logs_in_and_is_then_replaced_by_the_servers_own_kind()
     let created = client.create_identity(&wanted).await.unwrap();
     let hash_of = async || {
         let read = client.get_identity(&created.id, &[CredentialType::Password]).await.unwrap().unwrap();
-        read.credential(CredentialType::Password).unwrap().config["hashed_password"].as_str().unwrap().to_owned()
+        read.credential(CredentialType::Password).unwrap().config.read().unwrap()["hashed_password"]
+            .as_str()
+            .unwrap()
+            .to_owned()
     };
     assert_eq!(hash_of().await, hash);
     assert!(kratos.login(&email, "kratos-conformance").await.unwrap().is_some());

@@ -138,7 +138,7 @@ async fn a_listing_with_the_contents_of_webauthn_names_every_kind_and_shows_no_o
     assert!(listed.credentials.values().all(|credential| credential.config.is_null()));
     // Why no other kind's contents are asked for.
     let codes = list(&client, filter(vec![CredentialType::LookupSecret])).await.unwrap().remove(0);
-    let codes = &codes.credential(CredentialType::LookupSecret).unwrap().config["recovery_codes"];
+    let codes = &codes.credential(CredentialType::LookupSecret).unwrap().config.read().unwrap()["recovery_codes"];
     assert!(codes[0]["code"].is_string(), "codes in clear text");
     assert!(list(&client, filter(vec![])).await.unwrap().remove(0).credentials.is_empty());
 }

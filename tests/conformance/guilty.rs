@@ -44,8 +44,11 @@ async fn create_all(batcher: &Batcher, creates: &[CreateIdentity]) -> Vec<Result
 /// Each of these is there exactly once: as many with this mark as were made, and they are those.
 async fn are_there(client: &Client, mark: &str, made: HashSet<String>) {
     let all = list(client, IdentityFilter::default()).await.unwrap();
-    let marked: Vec<_> =
-        all.into_iter().filter(|found| found.metadata_admin["mark"] == mark).map(|found| found.id).collect();
+    let marked: Vec<_> = all
+        .into_iter()
+        .filter(|found| found.metadata_admin.read().unwrap()["mark"] == mark)
+        .map(|found| found.id)
+        .collect();
     assert_eq!(marked.len(), made.len(), "none is lost, none is there twice");
     assert_eq!(marked.into_iter().collect::<HashSet<_>>(), made);
 }

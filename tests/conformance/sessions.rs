@@ -168,7 +168,7 @@ async fn a_second_factor_raises_the_sessions_assurance() {
     let first = client.get_session(&first, &[]).await.unwrap().unwrap();
     assert_eq!(first.authenticator_assurance_level, "aal2", "enrolling counts as giving it");
 
-    let email = identity.traits["email"].as_str().unwrap();
+    let email = identity.traits.read().unwrap()["email"].as_str().unwrap();
     let token = kratos.login(email, PASSWORD).await.unwrap().unwrap();
     let id = session_id(kratos, &token).await;
     let session = async || client.get_session(&id, &[]).await.unwrap().unwrap();
@@ -185,7 +185,7 @@ async fn a_second_factor_raises_the_sessions_assurance() {
 async fn devices_are_what_the_client_says_and_private_addresses_are_dropped() {
     let (kratos, client) = kratos().await;
     let (identity, _) = logged_in(kratos, &client, 0).await;
-    let email = identity.traits["email"].as_str().unwrap();
+    let email = identity.traits.read().unwrap()["email"].as_str().unwrap();
     let device = async |headers: &[(&'static str, &'static str)]| {
         let token = kratos.login_from(headers, email, PASSWORD).await.unwrap().unwrap();
         let id = session_id(kratos, &token).await;

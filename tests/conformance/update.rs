@@ -112,6 +112,6 @@ async fn an_update_does_not_move_updated_at() {
     let wanted = UpdateIdentity { schema_id: "plain".into(), ..update(json!({"label": "after"})) };
     client.update_identity(&created.id, &wanted).await.unwrap();
     let after = read(&client, &created.id).await;
-    assert_eq!(after.traits["label"], "after");
+    assert_eq!(after.traits.read().unwrap()["label"], "after");
     assert_eq!(before.updated_at, after.updated_at);
 }

@@ -31,7 +31,7 @@ async fn done(scene: &Scene, name: &str, action: &str, token: &str) -> KratosIde
 
 /// Logs in once the second is over in which an action began: the sessions of that second are ended.
 async fn logs_in_later(scene: &Scene, resource: &KratosIdentity, action: &str, email: &str) -> String {
-    let mark = scene.in_kratos(resource).await.metadata_admin["kratos-operator.dev"].clone();
+    let mark = scene.in_kratos(resource).await.metadata_admin.read().unwrap()["kratos-operator.dev"].clone();
     let started_at: Timestamp = mark["actions"][action]["startedAt"].as_str().expect("a time").parse().expect("a time");
     let over = eventually("the second is over", WITHIN, async || (Timestamp::now() > started_at).then_some(()));
     over.await.expect("it passes");
@@ -116,7 +116,7 @@ async fn killed_between_intent_doing_and_note_it_is_done_all_the_same() {
         scene.identity(name, customer(&email, revoke("one"))).await;
         held.held().await;
         let begun = scene.in_kratos(&scene.identities().get(name).await.expect("it is there")).await;
-        let begun = begun.metadata_admin["kratos-operator.dev"]["actions"]["revokeSessions"].clone();
+        let begun = begun.metadata_admin.read().unwrap()["kratos-operator.dev"]["actions"]["revokeSessions"].clone();
         assert_eq!((begun["token"].as_str(), begun["completedAt"].as_str()), (Some("one"), None));
 
         scene.operator().kill();
@@ -124,7 +124,8 @@ async fn killed_between_intent_doing_and_note_it_is_done_all_the_same() {
         scene.operator().restart().expect("it starts");
         let resource = done(&scene, name, "revokeSessions", "one").await;
         assert!(!scene.is_logged_in(&token).await);
-        let noted = scene.in_kratos(&resource).await.metadata_admin["kratos-operator.dev"]["actions"].clone();
+        let noted =
+            scene.in_kratos(&resource).await.metadata_admin.read().unwrap()["kratos-operator.dev"]["actions"].clone();
         assert_eq!(noted["revokeSessions"]["startedAt"], begun["startedAt"], "from when it was begun");
         let later = logs_in_later(&scene, &resource, "revokeSessions", &email).await;
         scene.ask(name).await;

@@ -50,7 +50,7 @@ async fn delete_in(scene: &Scene, namespace: &str, name: &str) {
 }
 
 fn mark_of(identity: &Identity) -> &Value {
-    &identity.metadata_admin[MARK]
+    &identity.metadata_admin.read().unwrap()[MARK]
 }
 
 fn shows_no_identity(resource: &KratosIdentity) -> bool {
@@ -77,7 +77,7 @@ async fn what_an_identity_had_works_after_it_was_taken_over_and_after_its_resour
     let check = async |after: Identity| {
         assert_eq!((&after.traits, after.state), (&before.traits, before.state));
         assert_eq!(after.metadata_public, json!({"plan": "gold", "theirs": [1]}));
-        assert_eq!(after.metadata_admin["costCenter"], json!("42"));
+        assert_eq!(after.metadata_admin.read().unwrap()["costCenter"], json!("42"));
         assert_eq!(mark_of(&after)["uid"], json!(ada.metadata.uid));
         assert_eq!(mark_of(&after)["adopted"], json!(true));
         assert_eq!(mark_of(&after)["ownedPaths"], json!(["/metadata_public/plan"]));

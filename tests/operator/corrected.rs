@@ -39,7 +39,7 @@ async fn quick() -> Scene {
 /// The identities whose marks name this resource.
 async fn of(scene: &Scene, name: &str) -> Vec<Identity> {
     let mut ours = scene.ours().await;
-    ours.retain(|identity| identity.metadata_admin["kratos-operator.dev"]["name"] == json!(name));
+    ours.retain(|identity| identity.metadata_admin.read().unwrap()["kratos-operator.dev"]["name"] == json!(name));
     ours
 }
 
@@ -49,7 +49,7 @@ async fn has_one(scene: &Scene, name: &str, email: &str) -> Identity {
     let mut found = of(scene, name).await;
     assert_eq!(found.len(), 1, "{:?}", scene.proxy.counts());
     let one = found.remove(0);
-    assert_eq!((&one.id, &one.traits["email"]), (&id_of(&resource), &json!(email)));
+    assert_eq!((&one.id, &one.traits.read().unwrap()["email"]), (&id_of(&resource), &json!(email)));
     one
 }
 
@@ -119,7 +119,7 @@ async fn a_secret_that_is_corrected_while_the_answer_is_lost_makes_no_second_ide
     secret(&scene, &right).await;
     let corrected = eventually("the address follows", WITHIN, async || {
         let found = of(&scene, "ada").await;
-        found.iter().any(|identity| identity.traits["email"] == json!(right)).then_some(())
+        found.iter().any(|identity| identity.traits.read().unwrap()["email"] == json!(right)).then_some(())
     });
     corrected.await.expect("it follows");
     has_one(&scene, "ada", &right).await;
@@ -224,7 +224,7 @@ async fn a_deletion_in_a_fresh_process_waits_until_a_listing_has_shown_whether_t
     scene.operator().kill();
     // As a create leaves it that was carried out after its process was gone.
     let twin = scene.person_with("customer", json!({"email": address(&scene, "twin")})).await;
-    let mark = scene.in_kratos(&ada).await.metadata_admin;
+    let mark = scene.in_kratos(&ada).await.metadata_admin.read().unwrap().clone();
     let path = "/metadata_admin".to_owned();
     let forge = [kratos_operator::kratos::PatchOperation::Replace { path, value: mark }];
     scene.admin().patch_identity(&twin.id, &forge).await.expect("it is marked");

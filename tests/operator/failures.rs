@@ -268,7 +268,8 @@ async fn resyncs_write_nothing_where_nothing_differs_and_correct_what_does_with_
     let drift = PatchOperation::Add { path: "/metadata_admin/kratos-operator.dev/ownedPaths".into(), value: json!([]) };
     scene.admin().patch_identity(&id_of(&ada), &[drift]).await.expect("it is changed");
     let corrected = eventually("it is corrected", WITHIN, async || {
-        let mark = &scene.in_kratos(&ada).await.metadata_admin["kratos-operator.dev"];
+        let ada = scene.in_kratos(&ada).await;
+        let mark = &ada.metadata_admin.read().unwrap()["kratos-operator.dev"];
         (mark["ownedPaths"] == json!(["/traits/email"])).then_some(())
     });
     corrected.await.expect("drift is corrected");

@@ -26,9 +26,9 @@ async fn a_manifest_becomes_an_identity_with_one_request_and_two_writes() {
 
     assert_eq!(identity.traits, json!({"email": "Ada@life.example", "name": {"first": "Ada"}}));
     assert_eq!(identity.metadata_public, json!({"plan": "gold"}));
-    assert_eq!(identity.metadata_admin["costCenter"], "42");
+    assert_eq!(identity.metadata_admin.read().unwrap()["costCenter"], "42");
     assert_eq!(identity.state, State::Active);
-    let mark = &identity.metadata_admin["kratos-operator.dev"];
+    let mark = &identity.metadata_admin.read().unwrap()["kratos-operator.dev"];
     assert_eq!((&mark["namespace"], &mark["name"]), (&json!(scene.namespace), &json!("ada")));
     assert_eq!(mark["uid"], json!(ada.metadata.uid));
     let expected = ["/metadata_admin/costCenter", "/metadata_public/plan", "/traits/email", "/traits/name/first"];
@@ -51,7 +51,7 @@ async fn a_changed_manifest_is_one_read_one_write_and_one_status() {
     let after = scene.ready("ada").await;
     let identity = scene.in_kratos(&after).await;
     assert_eq!(id_of(&before), id_of(&after));
-    assert_eq!((identity.traits["age"].clone(), identity.state), (json!(37), State::Inactive));
+    assert_eq!((identity.traits.read().unwrap()["age"].clone(), identity.state), (json!(37), State::Inactive));
     assert_eq!(scene.proxy.count("PATCH /admin/identities/{id}"), 1, "{:?}", scene.proxy.counts());
     assert_eq!(scene.kubernetes_writes(), ["PATCH kratosidentities/status"]);
 }
@@ -75,7 +75,7 @@ async fn an_identity_that_is_deleted_behind_its_back_is_created_again() {
     let before = id_of(&scene.ready("ada").await);
     scene.admin().delete_identity(&before).await.expect("it is deleted");
     let after = scene.until("ada", "another identity", |ada| (id_of(ada) != before).then_some(())).await;
-    assert_eq!(scene.in_kratos(&after).await.traits["email"], "ada@again.example");
+    assert_eq!(scene.in_kratos(&after).await.traits.read().unwrap()["email"], "ada@again.example");
     assert_eq!(scene.ours().await.len(), 1);
 }
 
@@ -90,10 +90,10 @@ async fn drift_of_what_is_owned_is_corrected_and_the_users_own_changes_are_kept(
     scene.admin().patch_identity(&id_of(&ada), &changes).await.expect("it is changed");
     let corrected = eventually("the age is corrected", WITHIN, async || {
         let identity = scene.in_kratos(&ada).await;
-        (identity.traits["age"] == 36).then_some(identity)
+        (identity.traits.read().unwrap()["age"] == 36).then_some(identity)
     });
     let corrected = corrected.await.expect("drift is corrected");
-    assert_eq!(corrected.traits["newsletter"], true);
+    assert_eq!(corrected.traits.read().unwrap()["newsletter"], true);
 }
 
 #[tokio::test]

@@ -36,7 +36,7 @@ fn linked(scene: &Scene, name: &str, links: &[(&str, &str)]) -> Value {
 async fn links(scene: &Scene, resource: &KratosIdentity) -> Vec<String> {
     let found = scene.admin().get_identity(&id_of(resource), &[CredentialType::Oidc]).await.expect("Kratos answers");
     let credential = found.expect("it is there").credentials.remove("oidc").unwrap_or_default();
-    let providers = credential.config["providers"].as_array().cloned().unwrap_or_default();
+    let providers = credential.config.read().unwrap()["providers"].as_array().cloned().unwrap_or_default();
     // Where the last one was removed Kratos shows an empty one.
     let providers: Vec<_> = providers.into_iter().filter(|link| link["provider"] != "").collect();
     let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
@@ -56,10 +56,10 @@ async fn link_in_kratos(scene: &Scene, resource: &KratosIdentity, provider: &str
     let oidc = vec![OidcLink { provider: provider.into(), subject: subject(scene, whose) }];
     let update = UpdateIdentity {
         schema_id: there.schema_id,
-        traits: there.traits,
+        traits: there.traits.read().unwrap().clone(),
         state: Some(there.state),
-        metadata_public: there.metadata_public,
-        metadata_admin: there.metadata_admin,
+        metadata_public: there.metadata_public.read().unwrap().clone(),
+        metadata_admin: there.metadata_admin.read().unwrap().clone(),
         external_id: None,
         credentials: CredentialImport { oidc, ..CredentialImport::default() },
     };
@@ -169,7 +169,10 @@ async fn a_link_that_another_identity_has_is_a_conflict_that_tells_nothing_and_d
     // Nor is anybody made with it.
     scene.identity("eve", linked(&scene, "eve", &[("google", "grace")])).await;
     assert_eq!(scene.stalled("eve", "IdentityConflict").await, message);
-    assert_eq!(scene.ours().await.iter().filter(|found| found.traits["email"] == email(&scene, "eve")).count(), 0);
+    assert_eq!(
+        scene.ours().await.iter().filter(|found| found.traits.read().unwrap()["email"] == email(&scene, "eve")).count(),
+        0
+    );
     assert_eq!(links(&scene, &grace).await, ["google:grace"]);
     // Once it is free it is taken.
     scene.delete("grace").await;
@@ -318,7 +321,7 @@ async fn killed_anywhere_in_a_change_of_links_it_is_brought_to_its_end() {
         scene.ask(name).await;
         assert_eq!(links(&scene, &resource).await, [format!("github:{name}")]);
         assert!(!scene.is_logged_in(&session).await, "the sessions are ended whatever happened: {name}");
-        let mark = scene.in_kratos(&resource).await.metadata_admin["kratos-operator.dev"].clone();
+        let mark = scene.in_kratos(&resource).await.metadata_admin.read().unwrap()["kratos-operator.dev"].clone();
         assert_eq!(mark["sessionsPending"], Value::Null, "{name}");
         assert_eq!(mark["links"], json!({"oidc": [{"provider": "github", "subject": subject(&scene, name)}]}));
         scene.count_from_now();

@@ -111,7 +111,10 @@ pub async fn hold_true<'a>(scene: &Scene, resources: impl Iterator<Item = &'a Kr
     let ours = scene.ours().await;
     assert_eq!(ours.len(), said.len(), "none is lost, none is there twice");
     let marked = |identity: Identity| {
-        let name = identity.metadata_admin["kratos-operator.dev"]["name"].as_str().unwrap_or_default().to_owned();
+        let name = identity.metadata_admin.read().unwrap()["kratos-operator.dev"]["name"]
+            .as_str()
+            .unwrap_or_default()
+            .to_owned();
         (identity.id, name)
     };
     assert_eq!(ours.into_iter().map(marked).collect::<BTreeMap<_, _>>(), said);

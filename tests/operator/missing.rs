@@ -42,7 +42,10 @@ async fn ids(scene: &Scene, count: usize) -> BTreeMap<String, String> {
 async fn in_kratos(scene: &Scene) -> BTreeMap<String, String> {
     let mut ids = BTreeMap::new();
     for identity in scene.ours().await {
-        let name = identity.metadata_admin["kratos-operator.dev"]["name"].as_str().unwrap_or_default().to_owned();
+        let name = identity.metadata_admin.read().unwrap()["kratos-operator.dev"]["name"]
+            .as_str()
+            .unwrap_or_default()
+            .to_owned();
         assert_eq!(ids.insert(name.clone(), identity.id), None, "{name} has two identities");
     }
     ids
@@ -99,7 +102,7 @@ async fn in_an_empty_database_nothing_is_made_or_let_go_and_when_the_right_one_i
     expected.remove("one-of-many-1");
     expected.insert("newcomer".into(), id_of(&scene.ready("newcomer").await));
     let changed = scene.ready("one-of-many-0").await;
-    assert_eq!(scene.in_kratos(&changed).await.traits["label"], "changed");
+    assert_eq!(scene.in_kratos(&changed).await.traits.read().unwrap()["label"], "changed");
     assert_eq!(in_kratos(&scene).await, expected);
     assert_eq!(scene.proxy.count(CREATE), 1);
     let protection = protection_of(&scene.instance_ready("default").await);

@@ -63,12 +63,15 @@ async fn an_observing_resource_reports_drift_and_corrects_none() {
     assert_eq!(scene.kratos_writes(), 0, "{:?}", scene.proxy.counts());
     scene.shows_nowhere(&ada, "marker-silver").await;
     let identity = scene.in_kratos(&ada).await;
-    assert_eq!((identity.state, &identity.metadata_public["plan"]), (State::Active, &json!("marker-silver")));
+    assert_eq!(
+        (identity.state, &identity.metadata_public.read().unwrap()["plan"]),
+        (State::Active, &json!("marker-silver"))
+    );
 
     scene.patch("ada", json!({"spec": {"mode": "Enforce"}})).await;
     let ada = scene.ready("ada").await;
     let identity = scene.in_kratos(&ada).await;
-    assert_eq!((identity.state, identity.traits["age"].clone()), (State::Inactive, json!(36)));
+    assert_eq!((identity.state, identity.traits.read().unwrap()["age"].clone()), (State::Inactive, json!(36)));
     assert_eq!(identity.metadata_public, json!({"plan": "gold", "other": "theirs"}));
     assert_eq!((drift(&ada), condition_of(&ada, "Drifted")), (vec![], None));
 }

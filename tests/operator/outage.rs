@@ -119,6 +119,11 @@ async fn hundreds_cost_a_kratos_that_is_gone_its_probes_and_are_made_good_within
     let statuses = writes(scene, STATUS).len();
     assert_eq!(statuses, CHANGED.len() + NEW.len() + 1, "one each, and the one that was asked for");
     hold_true(scene, resources.values()).await;
-    let silver = scene.ours().await.into_iter().filter(|identity| identity.metadata_public["plan"] == "silver").count();
+    let silver = scene
+        .ours()
+        .await
+        .into_iter()
+        .filter(|identity| identity.metadata_public.read().unwrap()["plan"] == "silver")
+        .count();
     assert_eq!(silver, CHANGED.len());
 }

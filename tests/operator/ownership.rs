@@ -53,7 +53,7 @@ async fn delete_in(scene: &Scene, namespace: &str, name: &str) {
 
 /// The mark of a resource, with changes.
 fn mark_of(identity: &Identity, changes: Value) -> Value {
-    let mut mark = identity.metadata_admin[MARK].clone();
+    let mut mark = identity.metadata_admin.read().unwrap()[MARK].clone();
     crate::scene::merge(&mut mark, changes);
     json!({ MARK: mark })
 }
@@ -116,9 +116,12 @@ async fn the_same_person_under_the_old_name_takes_the_identity_back() {
     let after = scene.ready("ada").await;
     assert_eq!(id_of(&after), id_of(&before));
     let identity = scene.in_kratos(&after).await;
-    assert_eq!(identity.metadata_admin[MARK]["uid"], json!(after.metadata.uid));
+    assert_eq!(identity.metadata_admin.read().unwrap()[MARK]["uid"], json!(after.metadata.uid));
     assert_eq!(identity.metadata_public, json!({"plan": "gold"}));
-    assert_eq!(scene.ours().await.iter().filter(|ours| ours.metadata_admin[MARK]["name"] == "ada").count(), 1);
+    assert_eq!(
+        scene.ours().await.iter().filter(|ours| ours.metadata_admin.read().unwrap()[MARK]["name"] == "ada").count(),
+        1
+    );
     assert!(scene.is_logged_in(&token).await, "nobody is logged out by it");
 }
 
@@ -133,7 +136,7 @@ async fn an_identity_without_identifiers_is_taken_back_by_its_name() {
     scene.identity("robot", spec("two")).await;
     let after = scene.ready("robot").await;
     assert_eq!(id_of(&after), id_of(&before));
-    assert_eq!(scene.in_kratos(&after).await.traits["label"], "two");
+    assert_eq!(scene.in_kratos(&after).await.traits.read().unwrap()["label"], "two");
 }
 
 #[tokio::test]
@@ -151,7 +154,10 @@ async fn a_mark_that_was_wiped_is_written_again_where_this_process_saw_it() {
             scene.ask_in(namespace, name).await;
             let after = scene.ready_in(namespace, name).await;
             assert_eq!(id_of(&after), before.id);
-            assert_eq!(scene.in_kratos(&after).await.metadata_admin[MARK], before.metadata_admin[MARK]);
+            assert_eq!(
+                scene.in_kratos(&after).await.metadata_admin.read().unwrap()[MARK],
+                before.metadata_admin.read().unwrap()[MARK]
+            );
         }
     }
 }
@@ -174,7 +180,7 @@ async fn a_mark_wiped_while_nobody_looked_is_written_again_beside_the_instance_a
     assert_eq!(wiped.metadata_admin, Value::Null, "nothing was written");
     scene.ask("ada").await;
     assert_eq!(id_of(&scene.ready("ada").await), id_of(&here));
-    assert_eq!(scene.in_kratos(&here).await.metadata_admin[MARK]["uid"], json!(here.metadata.uid));
+    assert_eq!(scene.in_kratos(&here).await.metadata_admin.read().unwrap()[MARK]["uid"], json!(here.metadata.uid));
     // What isn't known to be its own isn't deleted with it.
     delete_in(&scene, &tenant, "grace").await;
     assert_eq!(by_id(&scene, &wiped.id).await, Some(wiped));

@@ -91,8 +91,11 @@ async fn a_changed_secret_takes_effect_at_once_in_one_read_and_one_write_and_end
     assert_eq!(counts.get("PATCH /admin/identities/{id}"), Some(&1), "the note that they are ended: {counts:?}");
     assert_eq!(counts.get("GET /admin/identities/{id}"), Some(&2), "one for the look that was asked for: {counts:?}");
     let there = scene.in_kratos(&resource).await;
-    assert_eq!((&there.metadata_public["theirs"], &there.metadata_admin["theirs"]), (&json!(1), &json!(2)));
-    assert_eq!(there.metadata_admin["kratos-operator.dev"]["sessionsPending"], Value::Null);
+    assert_eq!(
+        (&there.metadata_public.read().unwrap()["theirs"], &there.metadata_admin.read().unwrap()["theirs"]),
+        (&json!(1), &json!(2))
+    );
+    assert_eq!(there.metadata_admin.read().unwrap()["kratos-operator.dev"]["sessionsPending"], Value::Null);
     for secret in [FIRST, SECOND] {
         scene.shows_nowhere(&resource, secret).await;
     }
@@ -186,12 +189,12 @@ async fn who_may_not_log_in_any_more_is_locked_out_although_the_secret_is_gone()
         (ada.state == State::Inactive).then_some(ada)
     });
     let ada = locked_out.await.expect("she is locked out");
-    assert_eq!(ada.traits.get("name"), None, "nothing else is done before all of it can be");
+    assert_eq!(ada.traits.read().unwrap().get("name"), None, "nothing else is done before all of it can be");
     assert!(!scene.is_logged_in(&session).await);
     scene.event(&resource, "IdentityDeactivated").await;
     put_secret(&scene, &[("password", FIRST.as_bytes())]).await;
     let ada = scene.ready("ada").await;
-    assert_eq!(scene.in_kratos(&ada).await.traits["name"], json!({"first": "Ada"}));
+    assert_eq!(scene.in_kratos(&ada).await.traits.read().unwrap()["name"], json!({"first": "Ada"}));
 }
 
 #[tokio::test]

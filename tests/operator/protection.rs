@@ -103,7 +103,8 @@ pub async fn release(scene: &Scene, token: &str) {
 /// Ids of this test's identities in Kratos whose mark names the namespace.
 pub async fn ids_in(scene: &Scene, namespace: &str) -> BTreeSet<String> {
     let all = scene.ours().await.into_iter();
-    let here = all.filter(|one| one.metadata_admin["kratos-operator.dev"]["namespace"] == json!(namespace));
+    let here =
+        all.filter(|one| one.metadata_admin.read().unwrap()["kratos-operator.dev"]["namespace"] == json!(namespace));
     here.map(|one| one.id).collect()
 }
 

@@ -69,7 +69,10 @@ async fn known_schemas_go_on_serving_whatever_the_public_url_does() {
         scene.count_from_now();
         let plan = json!({"spec": {"metadataPublic": {"plan": trouble}}});
         scene.patch("ada", plan).await;
-        assert_eq!(scene.in_kratos(&scene.ready("ada").await).await.metadata_public["plan"], json!(trouble));
+        assert_eq!(
+            scene.in_kratos(&scene.ready("ada").await).await.metadata_public.read().unwrap()["plan"],
+            json!(trouble)
+        );
         scene.identity(trouble, customer(trouble)).await;
         scene.ready(trouble).await;
         scene.delete(&format!("{trouble}-leaver")).await;

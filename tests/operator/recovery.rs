@@ -86,7 +86,7 @@ async fn done(scene: &Scene, name: &str, token: &str) -> KratosIdentity {
 }
 
 fn noted(identity: &Identity) -> Value {
-    identity.metadata_admin["kratos-operator.dev"]["recovery"].clone()
+    identity.metadata_admin.read().unwrap()["kratos-operator.dev"]["recovery"].clone()
 }
 
 async fn logs_in(scene: &Scene, email: &str, password: &str) -> bool {

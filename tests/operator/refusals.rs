@@ -104,7 +104,7 @@ async fn an_identifier_of_another_identity_taken_later_leaves_both_as_they_were(
     let ada = scene.ready("ada").await;
     scene.patch("ada", json!({"spec": {"traits": {"email": "grace@both.example"}}})).await;
     scene.stalled("ada", "IdentityConflict").await;
-    assert_eq!(scene.in_kratos(&ada).await.traits["email"], "ada@both.example");
+    assert_eq!(scene.in_kratos(&ada).await.traits.read().unwrap()["email"], "ada@both.example");
     scene.stays_refused("ada", "IdentityConflict").await;
     scene.patch("ada", json!({"spec": {"traits": {"email": "ada@both.example"}}})).await;
     scene.ready("ada").await;
@@ -218,12 +218,15 @@ async fn a_megabyte_of_traits_is_an_identity_like_any_other() {
     let big = "x".repeat(1 << 20);
     scene.identity("big", json!({"schemaID": "plain", "traits": {"label": big}})).await;
     let resource = scene.ready("big").await;
-    assert_eq!(scene.in_kratos(&resource).await.traits["label"].as_str().map(str::len), Some(1 << 20));
+    assert_eq!(scene.in_kratos(&resource).await.traits.read().unwrap()["label"].as_str().map(str::len), Some(1 << 20));
 
     let many: serde_json::Map<_, _> = (0..4000).map(|number| (format!("key-{number}"), json!(number))).collect();
     scene.identity("many", json!({"schemaID": "plain", "traits": many})).await;
     let resource = scene.ready("many").await;
-    assert_eq!(scene.in_kratos(&resource).await.traits.as_object().map(serde_json::Map::len), Some(4000));
+    assert_eq!(
+        scene.in_kratos(&resource).await.traits.read().unwrap().as_object().map(serde_json::Map::len),
+        Some(4000)
+    );
     assert_eq!(resource.status.map(|status| status.owned_paths.len()), Some(256));
 }
 

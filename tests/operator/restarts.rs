@@ -31,7 +31,10 @@ fn plain(label: &str) -> Value {
 async fn ids_by_name(scene: &Scene) -> BTreeMap<String, String> {
     let mut ids = BTreeMap::new();
     for identity in scene.ours().await {
-        let name = identity.metadata_admin["kratos-operator.dev"]["name"].as_str().unwrap_or_default().to_owned();
+        let name = identity.metadata_admin.read().unwrap()["kratos-operator.dev"]["name"]
+            .as_str()
+            .unwrap_or_default()
+            .to_owned();
         let other = ids.insert(name.clone(), identity.id.clone());
         assert_eq!(other, None, "{name} has two identities");
     }
@@ -263,12 +266,12 @@ async fn when_kratos_or_the_api_server_is_restarted_changes_still_arrive() {
     scene.kratos.start_again().await.expect("Kratos starts");
     scene.instance_ready("default").await;
     let ada = scene.ready("ada").await;
-    assert_eq!(scene.in_kratos(&ada).await.traits["age"], 36);
+    assert_eq!(scene.in_kratos(&ada).await.traits.read().unwrap()["age"], 36);
 
     scene.cluster.plane.restart_apiserver().await.expect("it starts");
     scene.patch("ada", json!({"spec": {"traits": {"age": 37}}})).await;
     let ada = scene.ready("ada").await;
-    assert_eq!(scene.in_kratos(&ada).await.traits["age"], 37);
+    assert_eq!(scene.in_kratos(&ada).await.traits.read().unwrap()["age"], 37);
     scene.identity("new", customer("new")).await;
     scene.ready("new").await;
 }

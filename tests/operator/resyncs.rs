@@ -126,7 +126,7 @@ async fn a_few_among_many_are_read_by_their_ids_and_their_drift_is_corrected() {
     let drifting = scene.ready(&names[7]).await;
     scene.change_in_kratos(&drifting, "/metadata_public/plan", json!("marker-lead")).await;
     let corrected = eventually("it is corrected", WITHIN, async || {
-        (scene.in_kratos(&drifting).await.metadata_public["plan"] == "gold").then_some(())
+        (scene.in_kratos(&drifting).await.metadata_public.read().unwrap()["plan"] == "gold").then_some(())
     });
     corrected.await.expect("drift is corrected");
     let note = scene.event(&drifting, "DriftCorrected").await;
@@ -158,7 +158,7 @@ async fn an_instance_that_is_asked_for_a_look_compares_all_its_identities_once()
     scene.count_from_now();
     scene.ask_instance("default").await;
     let corrected = eventually("it is corrected", WITHIN, async || {
-        (scene.in_kratos(&drifting).await.metadata_public["plan"] == "gold").then_some(())
+        (scene.in_kratos(&drifting).await.metadata_public.read().unwrap()["plan"] == "gold").then_some(())
     });
     corrected.await.expect("drift is corrected");
     scene.ask(&names[0]).await;
@@ -262,7 +262,7 @@ async fn pages_that_change_while_they_are_read_lose_nothing_and_accuse_nobody() 
     for name in changed {
         let resource = scene.ready(name).await;
         let corrected = eventually("it is corrected", WITHIN, async || {
-            (scene.in_kratos(&resource).await.metadata_public["plan"] == "gold").then_some(())
+            (scene.in_kratos(&resource).await.metadata_public.read().unwrap()["plan"] == "gold").then_some(())
         });
         corrected.await.expect("drift is corrected");
     }
@@ -271,7 +271,7 @@ async fn pages_that_change_while_they_are_read_lose_nothing_and_accuse_nobody() 
     assert_eq!((counts(&instance).orphaned, counts(&instance).unmanaged), (0, 550));
     let ours = scene.ours().await;
     let mut places: Vec<_> =
-        ours.iter().map(|one| one.metadata_admin["kratos-operator.dev"]["name"].to_string()).collect();
+        ours.iter().map(|one| one.metadata_admin.read().unwrap()["kratos-operator.dev"]["name"].to_string()).collect();
     places.sort();
     places.dedup();
     assert_eq!((places.len(), ours.len()), (16, 16), "each once, and those deleted are gone: {places:?}");

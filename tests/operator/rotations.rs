@@ -67,7 +67,7 @@ async fn what_people_change_while_a_secret_that_they_share_is_rotated_stays() {
     }
     let mut undone = 0;
     for resource in &changing {
-        undone += usize::from(scene.in_kratos(resource).await.traits["newsletter"] != json!(true));
+        undone += usize::from(scene.in_kratos(resource).await.traits.read().unwrap()["newsletter"] != json!(true));
     }
     assert_eq!(undone, 0, "of {} changes", changing.len());
     assert_eq!(under_way.len(), AT_ONCE, "what changes while a password is hashed Kratos itself overwrites");
@@ -92,7 +92,7 @@ async fn those_that_wait_for_their_passwords_turn_hold_up_nobody_else() {
     secret(&scene, "follower", &json!({"username": "after"})).await;
     let follower = scene.ready("follower").await;
     let is_after = eventually("the other Secret is followed", WITHIN, async || {
-        (scene.in_kratos(&follower).await.traits["username"] == json!("after")).then_some(())
+        (scene.in_kratos(&follower).await.traits.read().unwrap()["username"] == json!("after")).then_some(())
     });
     is_after.await.unwrap_or_else(|error| panic!("{error}: {:?}\n{}", scene.proxy.counts(), scene.log()));
     assert_eq!(scene.proxy.count(PUT), AT_ONCE);

@@ -308,8 +308,10 @@ impl Scene {
         let filter = IdentityFilter { page_size: Some(250), ..IdentityFilter::default() };
         let pages: Vec<_> = self.admin().list_identities(filter).try_collect().await.expect("a listing");
         let all = pages.into_iter().flat_map(|page| page.items);
-        all.filter(|identity| identity.metadata_admin["kratos-operator.dev"]["owner"] == json!(self.namespace))
-            .collect()
+        all.filter(|identity| {
+            identity.metadata_admin.read().unwrap()["kratos-operator.dev"]["owner"] == json!(self.namespace)
+        })
+        .collect()
     }
 
     /// The operator's own, of a test that has one.

@@ -167,7 +167,7 @@ async fn killed_in_between_the_sessions_end_all_the_same() {
         without["credentials"] = json!({"absent": ["TOTP", "LookupSecret"]});
         scene.identity(name, without).await;
         held.held().await;
-        let mark = scene.in_kratos(&resource).await.metadata_admin["kratos-operator.dev"].clone();
+        let mark = scene.in_kratos(&resource).await.metadata_admin.read().unwrap()["kratos-operator.dev"].clone();
         assert_eq!(mark["sessionsPending"], json!(true), "the intent comes first");
         scene.operator().kill();
         scene.proxy.clear_faults();

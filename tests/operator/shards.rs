@@ -117,7 +117,7 @@ impl Shards {
     async fn one_each(&self) -> BTreeMap<String, String> {
         let mut ids = BTreeMap::new();
         for identity in self.scene.ours().await {
-            let mark = &identity.metadata_admin["kratos-operator.dev"];
+            let mark = &identity.metadata_admin.read().unwrap()["kratos-operator.dev"];
             let name = mark["name"].as_str().unwrap_or_default().to_owned();
             let other = ids.insert(name.clone(), identity.id);
             assert_eq!(other, None, "{name} has two identities\n{}", self.scene.whole_log());
@@ -177,14 +177,17 @@ async fn each_reconciles_its_own_and_a_resource_that_changes_hands_keeps_its_ide
     for (name, age) in [("ada", 21), ("bob", 22)] {
         let resource = scene.ready(name).await;
         assert_eq!(id_of(&resource), id_of(&before[name]));
-        assert_eq!(scene.in_kratos(&resource).await.traits["age"], age);
+        assert_eq!(scene.in_kratos(&resource).await.traits.read().unwrap()["age"], age);
     }
     assert_eq!(shards.written(), (set(["bob"]), set(["ada"])), "whoever has it now");
     assert_eq!(scene.kratos_writes(), 2, "one patch each: {:?}", scene.proxy.counts());
     shards.relabel("ada", "a").await;
     scene.patch("ada", json!({"spec": {"traits": {"age": 23}}})).await;
     let ada = scene.ready("ada").await;
-    assert_eq!((id_of(&ada), &scene.in_kratos(&ada).await.traits["age"]), (id_of(&before["ada"]), &json!(23)));
+    assert_eq!(
+        (id_of(&ada), &scene.in_kratos(&ada).await.traits.read().unwrap()["age"]),
+        (id_of(&before["ada"]), &json!(23))
+    );
     assert_eq!(shards.one_each().await, made);
 
     // One goes from each, one of them after it changed hands.

@@ -118,7 +118,7 @@ async fn one_that_is_too_deep_is_told_and_stops_nobody() {
         }
         scene.patch("ada", json!({"spec": {"metadataPublic": {"begun": begun}}})).await;
         let ada = scene.ready("ada").await;
-        assert_eq!(scene.in_kratos(&ada).await.metadata_public["begun"], begun);
+        assert_eq!(scene.in_kratos(&ada).await.metadata_public.read().unwrap()["begun"], begun);
         scene.operator().still_running().expect("it goes on");
     }
     // Ada's three changes, and nothing about the others.
@@ -154,7 +154,7 @@ async fn once_it_is_flatter_it_is_as_any_other() {
     apply(&scene, &manifest(&scene, "eve", "metadataPublic", 64, "")).await;
     let eve = scene.ready("eve").await;
     assert_eq!(id_of(&eve), before);
-    assert!(scene.in_kratos(&eve).await.metadata_public["a"].is_object());
+    assert!(scene.in_kratos(&eve).await.metadata_public.read().unwrap()["a"].is_object());
 }
 
 /// Whoever may write a Secret can write its field managers.
@@ -179,7 +179,7 @@ async fn a_secret_whose_field_managers_are_too_deep_hides_no_other() {
         json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "ada"}, "stringData": {"label": "late"}});
     create_at(&scene, &format!("/api/v1/namespaces/{}/secrets", scene.namespace), &secret.to_string()).await;
     let ada = scene.ready("ada").await;
-    assert_eq!(scene.in_kratos(&ada).await.traits["label"], "late");
+    assert_eq!(scene.in_kratos(&ada).await.traits.read().unwrap()["label"], "late");
     assert!(!scene.whole_log().contains("watching Secrets failed"), "{}", scene.log());
 }
 
@@ -201,9 +201,9 @@ async fn odd_values_are_taken_as_they_are_and_written_once() {
     create(&scene, &flat.replace(r#""metadataPublic": {}"#, &format!(r#""metadataPublic": {odd}"#))).await;
     let resource = scene.ready("odd").await;
     let identity = scene.in_kratos(&resource).await;
-    assert_eq!(identity.metadata_public["m~n"], json!({"~1": 2, "0": [3]}));
-    assert_eq!(identity.metadata_public["twice"], json!(2));
-    assert_eq!(identity.metadata_public["big"], json!(1e308));
+    assert_eq!(identity.metadata_public.read().unwrap()["m~n"], json!({"~1": 2, "0": [3]}));
+    assert_eq!(identity.metadata_public.read().unwrap()["twice"], json!(2));
+    assert_eq!(identity.metadata_public.read().unwrap()["big"], json!(1e308));
     scene.proxy.reset();
     scene.ask("odd").await;
     scene.operator().restart().expect("it starts");

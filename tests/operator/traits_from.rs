@@ -39,7 +39,7 @@ async fn traits_come_from_a_secret_that_is_late_and_follow_it() {
     assert_eq!(owned, ["/traits/email", "/traits/name/first", "/traits/name/last"]);
     secret(&scene, &json!({"email": "ada@from-secret.example", "first": "Rotated-Ada"})).await;
     eventually("the trait follows", WITHIN, async || {
-        (scene.in_kratos(&ada).await.traits["name"]["first"] == "Rotated-Ada").then_some(())
+        (scene.in_kratos(&ada).await.traits.read().unwrap()["name"]["first"] == "Rotated-Ada").then_some(())
     })
     .await
     .expect("it follows");
@@ -57,7 +57,7 @@ async fn a_pointer_stays_within_the_traits_and_may_not_meet_another_value() {
     let ada = scene.ready("ada").await;
     let there = scene.in_kratos(&ada).await;
     assert_eq!(there.traits, json!({"..": {"metadata_admin": {"kratos-operator.dev": {"uid": "a-stolen-mark"}}}}));
-    assert_eq!(there.metadata_admin["kratos-operator.dev"]["uid"], json!(ada.metadata.uid));
+    assert_eq!(there.metadata_admin.read().unwrap()["kratos-operator.dev"]["uid"], json!(ada.metadata.uid));
     let spec = json!({"schemaID": "plain", "traits": {"label": "x"}, "traitsFrom": [from("/label", "value")]});
     scene.identity("eve", spec).await;
     let message = scene.stalled("eve", "InvalidSpec").await;
@@ -78,6 +78,6 @@ async fn a_pointer_leads_no_deeper_than_traits_may_be(#[case] levels: usize, #[c
         assert!(message.contains(words), "{message}");
     } else {
         let ada = scene.in_kratos(&scene.ready("ada").await).await;
-        assert_eq!(ada.traits.pointer(&path), Some(&json!("from-far-below")));
+        assert_eq!(ada.traits.read().unwrap().pointer(&path), Some(&json!("from-far-below")));
     }
 }

@@ -74,7 +74,7 @@ async fn a_request_by_annotation_is_served_and_noted() {
                 (ada.status.as_ref()?.last_handled_reconcile_at.as_ref()? == &asked_at).then_some(())
             })
             .await;
-        assert_eq!(scene.in_kratos(&ada).await.traits["email"], "ada@annotation.example");
+        assert_eq!(scene.in_kratos(&ada).await.traits.read().unwrap()["email"], "ada@annotation.example");
     }
 }
 

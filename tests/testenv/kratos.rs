@@ -163,6 +163,13 @@ impl Kratos {
         Ok((status, serde_json::from_slice(&answer.bytes().await?).unwrap_or_default()))
     }
 
+    /// A request to the admin API whose body is given byte by byte, for what no JSON value can hold. So is the answer.
+    pub async fn raw_bytes(&self, method: reqwest::Method, path: &str, body: Vec<u8>) -> Result<(StatusCode, Vec<u8>)> {
+        let request = self.http.request(method, self.admin_url().join(path)?);
+        let answer = request.header("content-type", "application/json").body(body).send().await?;
+        Ok((answer.status(), answer.bytes().await?.to_vec()))
+    }
+
     async fn wait_until_ready(&self) -> Result<()> {
         let url = self.admin_url().join("admin/health/ready")?;
         let ready = eventually("Kratos is ready", START, async || {

@@ -38,7 +38,7 @@ impl Kratos {
         let url = self.public_url().join("sessions/whoami")?;
         let answer = self.http.get(url).header(SESSION, token).send().await?;
         match answer.status() {
-            StatusCode::OK => Ok(Some(answer.json().await?)),
+            StatusCode::OK => Ok(Some(what_can_be_read(&answer.bytes().await?))),
             StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => Ok(None),
             status => Err(format!("whoami answers {status}").into()),
         }
@@ -56,6 +56,31 @@ impl Kratos {
         let flow = self.flow("settings", Some(token), "").await?;
         let body = json!({"method": "password", "password": password});
         self.submit_settings(&flow, token, &body).await.map(drop)
+    }
+
+    /// Registers, as anybody can, with traits of the default schema that are given byte by byte. Kratos keeps some that it
+    /// fails over afterwards: the answer says nothing.
+    pub async fn register(&self, traits: &[u8], password: &str) -> Result<()> {
+        let flow = self.flow("registration", None, "").await?;
+        let start = format!(r#"{{"method": "password", "password": "{password}", "traits": "#);
+        self.submit_bytes("registration", &flow, None, [start.as_bytes(), traits, b"}"].concat()).await
+    }
+
+    /// Changes one's own traits to such that are given byte by byte. Here too the answer says nothing.
+    pub async fn change_own_traits_to_bytes(&self, token: &str, traits: &[u8]) -> Result<()> {
+        let flow = self.flow("settings", Some(token), "").await?;
+        let body = [&br#"{"method": "profile", "traits": "#[..], traits, b"}"].concat();
+        self.submit_bytes("settings", &flow, Some(token), body).await
+    }
+
+    async fn submit_bytes(&self, kind: &str, flow: &str, token: Option<&str>, body: Vec<u8>) -> Result<()> {
+        let url = self.public_url().join(&format!("self-service/{kind}?flow={flow}"))?;
+        let mut request = self.http.post(url).header("content-type", "application/json").body(body);
+        if let Some(token) = token {
+            request = request.header(SESSION, token);
+        }
+        request.send().await?;
+        Ok(())
     }
 
     /// Makes one-time codes (`lookup_secret`) one's second factor, and gives them.
@@ -124,7 +149,7 @@ impl Kratos {
             request = request.header(*name, *value);
         }
         let answer = request.send().await?;
-        Ok((answer.status(), answer.json().await?))
+        Ok((answer.status(), what_can_be_read(&answer.bytes().await?)))
     }
 
     async fn submit_settings(&self, flow: &str, token: &str, body: &Value) -> Result<Value> {
@@ -133,6 +158,15 @@ impl Kratos {
             (status, answer) => Err(format!("settings are answered by {status}: {answer}").into()),
         }
     }
+}
+
+/// An answer; of one that shows traits which can't be read, the session's token alone.
+fn what_can_be_read(answer: &[u8]) -> Value {
+    serde_json::from_slice(answer).unwrap_or_else(|_| {
+        let text = String::from_utf8_lossy(answer);
+        let token = text.split_once(r#""session_token":""#).and_then(|(_, rest)| rest.split_once('"'));
+        json!({"session_token": token.map(|(token, _)| token)})
+    })
 }
 
 /// An app that makes time-based one-time passwords (RFC 6238), as Kratos takes them: SHA-1, six digits, 30 seconds.

@@ -16,25 +16,26 @@ use crate::identity::desired::Desired;
 use crate::identity::json::{self, Null};
 use crate::identity::mark::{Mark, PasswordMark};
 use crate::identity::{pointer, recovery};
-use crate::kratos::{CredentialImport, CredentialType, Identity, PatchOperation, State, UpdateIdentity};
+use crate::kratos::{CredentialImport, CredentialType, Identity, PatchOperation, Readable, State, UpdateIdentity};
 
-/// The plan for an identity that is there.
+/// The plan for an identity that is there. `there`: what people shape in it.
 pub(super) fn plan(
     claimant: &Claimant,
     desired: &Desired,
     present: &Present,
+    there: Readable<'_>,
     owned_paths: Vec<String>,
     now: Timestamp,
 ) -> Plan {
     let identity = &present.identity;
-    let owned_before = present.mark.as_ref().map_or(&[][..], |mark| mark.owned_paths.as_slice());
+    let owned_before = present.owned_before();
     let mut operations = Vec::new();
     if identity.schema_id != desired.schema_id {
         operations.push(PatchOperation::Replace { path: SCHEMA_ID.into(), value: desired.schema_id.clone().into() });
     }
-    let traits = wanted_traits(desired, identity, owned_before);
-    json::diff(TRAITS, &identity.traits, &traits, &mut operations);
-    diff_metadata(METADATA_PUBLIC, &identity.metadata_public, &desired.metadata_public, owned_before, &mut operations);
+    let traits = wanted_traits(desired, there.traits, owned_before);
+    json::diff(TRAITS, there.traits, &traits, &mut operations);
+    diff_metadata(METADATA_PUBLIC, there.metadata_public, &desired.metadata_public, owned_before, &mut operations);
     let grace = present.mark.as_ref().filter(|mark| mark.delete_after.is_some());
     let state = desired.state.or_else(|| grace.and_then(|mark| mark.state_before));
     if let Some(state) = state.filter(|state| *state != identity.state) {
@@ -65,7 +66,7 @@ pub(super) fn plan(
     };
     let is_updated = is_password_sent || !credentials.added.is_empty();
     let mut admin_operations = Vec::new();
-    diff_admin(identity, desired, owned_before, &mark, &mut admin_operations);
+    diff_admin(there.metadata_admin, desired, owned_before, &mark, &mut admin_operations);
     let is_mark = |operation: &PatchOperation| pointer::is_within(operation.path(), &mark_path());
     let changes = operations.iter().chain(admin_operations.iter().filter(|operation| !is_mark(operation)));
     let mut changes: Vec<_> = changes.map(|operation| operation.path().to_owned()).collect();
@@ -99,8 +100,7 @@ pub(super) fn plan(
             oidc: credentials.added.oidc,
             saml: credentials.added.saml,
         };
-        let update =
-            UpdateIdentity { credentials: import, ..update(identity, desired, owned_before, (&traits, &mark, state)) };
+        let update = UpdateIdentity { credentials: import, ..update(present, there, desired, (&traits, &mark, state)) };
         steps.push(Step::Update { id: id.clone(), update: Box::new(update) });
     }
     if present.is_adoption() {
@@ -133,12 +133,13 @@ pub(super) fn plan(
 
 /// The identity as a whole, as the manifest and what it doesn't own make it, but for its credentials.
 fn update(
-    identity: &Identity,
+    present: &Present,
+    there: Readable<'_>,
     desired: &Desired,
-    owned_before: &[String],
     (traits, mark, state): (&Value, &Mark, Option<State>),
 ) -> UpdateIdentity {
-    let Identity { metadata_public: public, metadata_admin: admin, .. } = identity;
+    let Readable { traits: _, metadata_public: public, metadata_admin: admin } = there;
+    let (identity, owned_before) = (&present.identity, present.owned_before());
     let mut public_operations = Vec::new();
     diff_metadata(METADATA_PUBLIC, public, &desired.metadata_public, owned_before, &mut public_operations);
     let metadata_public = if public_operations.is_empty() {
@@ -162,11 +163,11 @@ fn update(
     }
 }
 
-fn wanted_traits(desired: &Desired, identity: &Identity, owned_before: &[String]) -> Value {
+fn wanted_traits(desired: &Desired, there: &Value, owned_before: &[String]) -> Value {
     match desired.traits_policy {
-        TraitsPolicy::Merge => json::merge(TRAITS, &identity.traits, &desired.traits, owned_before, Null::Value),
+        TraitsPolicy::Merge => json::merge(TRAITS, there, &desired.traits, owned_before, Null::Value),
         TraitsPolicy::Exact => Value::Object(desired.traits.clone()),
-        TraitsPolicy::CreateOnly => identity.traits.clone(),
+        TraitsPolicy::CreateOnly => there.clone(),
     }
 }
 
@@ -200,13 +201,12 @@ fn diff_metadata(
 }
 
 fn diff_admin(
-    identity: &Identity,
+    there: &Value,
     desired: &Desired,
     owned_before: &[String],
     mark: &Mark,
     operations: &mut Vec<PatchOperation>,
 ) {
-    let there = &identity.metadata_admin;
     let wanted = mark.to_value();
     if !there.get(GROUP).is_some_and(|found| json::same(found, &wanted)) {
         // `replace` makes the object where metadata_admin is null, and leaves keys alone that another writer added

@@ -56,9 +56,29 @@ impl Shape {
 
     /// Shows each value of the traits together with what Kratos is told of it.
     pub fn visit<'v>(&self, traits: &'v Value, seen: &mut dyn FnMut(&Value, &'v Value)) {
-        let traits_of = |part: &usize| self.parts[*part].members.get("traits").copied();
-        let whole = self.closed([0]);
-        self.look(&self.closed(whole.iter().filter_map(traits_of)), traits, seen);
+        self.look(&self.traits(), traits, seen);
+    }
+
+    /// How many of these keys, from the first one on, lead to members of the traits that the schema names.
+    pub fn named(&self, keys: &[String]) -> usize {
+        let mut here = self.traits();
+        for (depth, key) in keys.iter().enumerate() {
+            here = self.members(&here, key);
+            if here.is_empty() {
+                return depth;
+            }
+        }
+        keys.len()
+    }
+
+    /// All parts that speak of the traits.
+    fn traits(&self) -> Vec<usize> {
+        self.members(&self.closed([0]), "traits")
+    }
+
+    /// All parts that speak of a member of what these speak of.
+    fn members(&self, here: &[usize], key: &str) -> Vec<usize> {
+        self.closed(here.iter().filter_map(|part| self.parts[*part].members.get(key).copied()))
     }
 
     /// `here`: all parts that speak of the value.
@@ -77,7 +97,7 @@ impl Shape {
             }
             Value::Object(members) => {
                 for (key, member) in members {
-                    let below = self.closed(here.iter().filter_map(|part| self.parts[*part].members.get(key).copied()));
+                    let below = self.members(here, key);
                     if !below.is_empty() {
                         self.look(&below, member, seen);
                     }

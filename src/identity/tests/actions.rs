@@ -4,7 +4,7 @@ use k8s_openapi::jiff::Timestamp;
 use rstest::rstest;
 use serde_json::{Value, json};
 
-use super::builders::{GROUP, claimant, desired, identity, mark_json, marked, now, present};
+use super::builders::{GROUP, admin, claimant, desired, identity, mark_json, marked, now, present};
 use crate::identity::actions::{self, ActionName};
 use crate::identity::mark::{Found, Mark};
 use crate::identity::plan::{Observed, Plan, Present, Step, plan};
@@ -19,7 +19,7 @@ fn revoke(token: &str) -> Value {
 
 fn with_actions(actions: &Value) -> Identity {
     let mut identity = marked(&json!({}), &[]);
-    identity.metadata_admin[GROUP] = mark_json(&json!({ "actions": actions }));
+    admin(&mut identity)[GROUP] = mark_json(&json!({ "actions": actions }));
     identity
 }
 
@@ -73,7 +73,7 @@ fn what_was_begun_is_carried_on_with_from_when_it_was() {
 #[case::of_a_burnt_cluster(json!({"cluster": "uid-of-burnt-cluster", "uid": "uid-of-former-ada"}))]
 fn a_token_that_was_done_is_not_done_again(#[case] changes: Value) {
     let mut there = with_actions(&done("one"));
-    json_patch::merge(&mut there.metadata_admin[GROUP], &changes);
+    json_patch::merge(&mut admin(&mut there)[GROUP], &changes);
     let plan = plan_for(&revoke("one"), there);
     assert_eq!(plan.actions, []);
     assert!(plan.steps.iter().all(|step| written(step) == done("one")), "{:?}", plan.steps);

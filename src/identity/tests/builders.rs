@@ -11,7 +11,7 @@ use crate::identity::mark::{Found, Mark};
 use crate::identity::plan::{Observed, Present};
 use crate::identity::schema::shape::Shape;
 use crate::identity::secrets::Secrets;
-use crate::kratos::{Identity, PatchOperation};
+use crate::kratos::{Content, Identity, PatchOperation};
 
 pub const GROUP: &str = "kratos-operator.dev";
 
@@ -44,7 +44,7 @@ pub fn mark_json(changes: &Value) -> Value {
 }
 
 pub fn mark(changes: &Value) -> Mark {
-    match Mark::read(&json!({GROUP: mark_json(changes)})) {
+    match Mark::read(&json!({GROUP: mark_json(changes)}).into()) {
         Found::Mark(mark) => *mark,
         other => panic!("no mark: {other:?}"),
     }
@@ -57,13 +57,23 @@ pub fn identity(changes: &Value) -> Identity {
     serde_json::from_value(identity).expect("an identity")
 }
 
+/// Its metadata for administrators, to be changed.
+pub fn admin(identity: &mut Identity) -> &mut Value {
+    editable(&mut identity.metadata_admin)
+}
+
+/// Content that can be read, to be changed.
+pub fn editable(content: &mut Content) -> &mut Value {
+    match content {
+        Content::Readable(value) => value,
+        Content::Opaque(_) => panic!("it can't be read"),
+    }
+}
+
 /// An identity that carries the mark of [`claimant`], owning `owned`.
 pub fn marked(changes: &Value, owned: &[&str]) -> Identity {
     let mut identity = identity(changes);
-    if identity.metadata_admin.is_null() {
-        identity.metadata_admin = json!({});
-    }
-    identity.metadata_admin[GROUP] = mark_json(&json!({ "ownedPaths": owned }));
+    admin(&mut identity)[GROUP] = mark_json(&json!({ "ownedPaths": owned }));
     identity
 }
 

@@ -65,7 +65,7 @@ fn identities_of_a_cluster_that_is_gone_are_taken_back(#[case] changes: Value, #
 #[case::unreadable(json!({GROUP: {"owner": "production"}}), foreign())]
 fn without_a_mark_it_is_nobodys(#[case] metadata_admin: Value, #[case] expected: Claim) {
     let mut identity = identity(&json!({}));
-    identity.metadata_admin = metadata_admin;
+    identity.metadata_admin = metadata_admin.into();
     assert_eq!(claimant().claim(&identity), expected);
 }
 

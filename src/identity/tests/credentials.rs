@@ -3,7 +3,7 @@
 use rstest::rstest;
 use serde_json::{Value, json};
 
-use super::builders::{GROUP, claimant, desired, identity, mark, mark_json, now, present};
+use super::builders::{GROUP, admin, claimant, desired, identity, mark, mark_json, now, present};
 use crate::api::Reason;
 use crate::api::identity::KratosIdentitySpec;
 use crate::identity::absent::Contents;
@@ -198,7 +198,7 @@ fn what_must_not_exist_is_deleted_and_the_sessions_end(#[case] kinds: &[&str], #
 fn what_is_not_there_is_not_deleted(#[case] more: Value) {
     let contents = Contents { other_first_factor: true, ..Contents::default() };
     let mut there = ada(&[], &[], &more);
-    there.metadata_admin[GROUP]["password"] = json!({"digest": "", "keyID": ""});
+    admin(&mut there)[GROUP]["password"] = json!({"digest": "", "keyID": ""});
     let plan = plan_for(&absent(&["TOTP", "LookupSecret", "WebAuthn", "OIDC", "SAML", "Password"]), there, contents);
     assert_eq!((plan.steps, plan.changes), (vec![], vec![]));
 }
@@ -207,12 +207,11 @@ fn what_is_not_there_is_not_deleted(#[case] more: Value) {
 fn a_crash_after_any_step_is_made_good() {
     // Deleted, the sessions not ended yet.
     let mut there = ada(&["gitlab:theirs"], &[("google", "g1")], &json!({}));
-    there.metadata_admin[GROUP]["sessionsPending"] = json!(true);
+    admin(&mut there)[GROUP]["sessionsPending"] = json!(true);
     let plan = plan_for(&json!({}), there.clone(), Contents::default());
     assert_eq!(told(&plan), ["note [] pending", "end sessions", "note []"]);
     // Ended, that not noted yet; a password of the same manifest was left pending by a former version.
-    there.metadata_admin[GROUP] =
-        mark_json(&json!({"password": {"digest": "d", "keyID": "k", "sessionsPending": true}}));
+    admin(&mut there)[GROUP] = mark_json(&json!({"password": {"digest": "d", "keyID": "k", "sessionsPending": true}}));
     let plan = plan_for(&json!({}), there, Contents::default());
     assert_eq!(told(&plan).last().map(String::as_str), Some("note []"));
     assert!(told(&plan).contains(&"end sessions".to_owned()));

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::builders::{claimant, desired, identity, marked, now, present, shapes};
+use super::builders::{admin, claimant, desired, identity, marked, now, present, shapes};
 use crate::identity::facts::{self, View};
 use crate::identity::plan::{self, Observed};
 use crate::identity::schema::hides_identifiers;
@@ -10,7 +10,7 @@ use crate::identity::schema::hides_identifiers;
 fn seen_and_left(spec: &Value, observed: &Observed) -> (View, View) {
     let plan = plan::plan(&claimant(), &desired(spec), observed, now());
     let Observed::Present(present) = observed else { panic!("nothing is there") };
-    let before = facts::observed(&present.identity, &shapes("email"));
+    let before = facts::observed(&present.identity, &shapes("email")).expect("it can be read");
     let after = facts::merged(Some(&before), &plan, &shapes("email")).expect("an identity");
     (before, after)
 }
@@ -42,7 +42,7 @@ fn an_identity_shows_with_verified_addresses_and_links_and_every_identifier_that
             "totp": {"identifiers": ["id-of-ada"]},
         },
     }));
-    let view = facts::observed(&found, &shapes("email"));
+    let view = facts::observed(&found, &shapes("email")).expect("it can be read");
     assert_eq!(view.identifiers, ["ada@new.example", "ada@old.example"]);
     assert_eq!(view.identity["credentials"]["oidc"], json!([{"provider": "google", "subject": "12:34"}]));
     let address = json!([{"value": "ada@new.example", "via": "email", "verified": true}]);
@@ -67,7 +67,7 @@ fn what_a_plan_leaves_is_what_was_there_with_the_changes() {
 #[test]
 fn links_show_as_a_plan_leaves_them() {
     let mut there = marked(&json!({"credentials": {"oidc": {"identifiers": ["google:g1", "gitlab:theirs"]}}}), &[]);
-    there.metadata_admin["kratos-operator.dev"]["links"] = json!({"oidc": [{"provider": "google", "subject": "g1"}]});
+    admin(&mut there)["kratos-operator.dev"]["links"] = json!({"oidc": [{"provider": "google", "subject": "g1"}]});
     let given = |provider: &str, subject: &str| json!([{"provider": provider, "subject": subject}]);
     let spec = json!({"credentials": {"oidc": given("github", "h1"), "saml": given("okta", "o1")}});
     let (before, after) = seen_and_left(&spec, &present(there));

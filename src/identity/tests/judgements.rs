@@ -10,7 +10,7 @@ use crate::identity::plan::{Present, conflict, judge};
 /// The judgement on an identity with this `metadata_admin`.
 fn judged(metadata_admin: Value, restorable: bool, is_same_person: bool) -> Result<Option<Present>, Verdict> {
     let mut identity = identity(&json!({}));
-    identity.metadata_admin = metadata_admin;
+    identity.metadata_admin = metadata_admin.into();
     judge(&claimant(), identity, restorable, is_same_person)
 }
 

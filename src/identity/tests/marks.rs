@@ -15,7 +15,7 @@ fn a_claimants_mark_has_every_field_where_it_belongs() {
 #[test]
 fn a_mark_reads_back_as_it_was_written() {
     let written = claimant().mark(vec!["/traits/mail".into()], None);
-    assert_eq!(Mark::read(&json!({GROUP: written.to_value(), "other": 1})), Found::Mark(Box::new(written)));
+    assert_eq!(Mark::read(&json!({GROUP: written.to_value(), "other": 1}).into()), Found::Mark(Box::new(written)));
 }
 
 #[test]
@@ -38,7 +38,7 @@ fn what_a_former_owner_wrote_is_overwritten_by_the_claimants_own() {
 #[case::the_keys_of_others(json!({"kratos-operator": {"owner": "x"}}))]
 #[case::a_null(json!({GROUP: null}))]
 fn no_mark_is_no_mark(#[case] metadata_admin: Value) {
-    assert_eq!(Mark::read(&metadata_admin), Found::Nothing);
+    assert_eq!(Mark::read(&metadata_admin.into()), Found::Nothing);
 }
 
 #[rstest]
@@ -47,7 +47,7 @@ fn no_mark_is_no_mark(#[case] metadata_admin: Value) {
 #[case::a_number(json!(0))]
 #[case::a_flag(json!(false))]
 fn no_mark_fits_into_what_is_no_object(#[case] metadata_admin: Value) {
-    assert_eq!(Mark::read(&metadata_admin), Found::NoObject);
+    assert_eq!(Mark::read(&metadata_admin.into()), Found::NoObject);
 }
 
 #[rstest]
@@ -64,7 +64,7 @@ fn no_mark_fits_into_what_is_no_object(#[case] metadata_admin: Value) {
 #[case::paths_that_are_no_list(mark_json(&json!({"ownedPaths": "/traits"})))]
 #[case::paths_that_are_no_texts(mark_json(&json!({"ownedPaths": [1]})))]
 fn what_stands_in_its_place_is_unreadable(#[case] found: Value) {
-    assert_eq!(Mark::read(&json!({ GROUP: found })), Found::Unreadable);
+    assert_eq!(Mark::read(&json!({ GROUP: found }).into()), Found::Unreadable);
 }
 
 #[test]

@@ -17,6 +17,7 @@ mod judgements;
 mod marks;
 mod merging;
 mod merging_properties;
+mod opaques;
 mod passwords;
 mod plans;
 mod plans_again;

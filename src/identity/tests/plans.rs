@@ -121,7 +121,7 @@ fn the_traits_policy_says_whose_a_trait_is(
 #[case::what_is_not_owned_is_not_looked_at(json!({}), json!([1]), &[], json!([]))]
 fn metadata_is_merged(#[case] wanted: Value, #[case] there: Value, #[case] owned: &[&str], #[case] expected: Value) {
     let mut identity = marked(&json!({}), owned);
-    identity.metadata_public = there;
+    identity.metadata_public = there.into();
     let plan = plan_for(&json!({"metadataPublic": wanted}), &present(identity));
     assert_eq!(operations(&plan), expected);
 }

@@ -6,7 +6,7 @@ use k8s_openapi::jiff::Timestamp;
 use rstest::rstest;
 use serde_json::{Value, json};
 
-use super::builders::{GROUP, claimant, desired, identity, mark, mark_json, marked, now, present};
+use super::builders::{GROUP, admin, claimant, desired, identity, mark, mark_json, marked, now, present};
 use crate::api::Reason;
 use crate::api::condition::{self, RECOVERY_ISSUED};
 use crate::api::identity::KratosIdentityStatus;
@@ -43,7 +43,7 @@ fn issued(changes: &Value) -> Value {
 /// An identity whose mark notes this recovery.
 fn noted(recovery: &Value, changes: &Value) -> Identity {
     let mut identity = marked(changes, &[]);
-    identity.metadata_admin[GROUP] = mark_json(&json!({ "recovery": recovery }));
+    admin(&mut identity)[GROUP] = mark_json(&json!({ "recovery": recovery }));
     identity
 }
 
@@ -52,7 +52,7 @@ fn ours() -> SecretSeen {
 }
 
 fn plan_for(spec: &Value, identity: &Identity, seen: &SecretSeen) -> Plan {
-    let mark = mark(&identity.metadata_admin[GROUP]);
+    let mark = mark(&identity.metadata_admin.read().unwrap()[GROUP]);
     plan_recovery(&claimant(), desired(spec).recovery.as_ref(), (identity, &mark), seen, now())
 }
 
@@ -166,7 +166,7 @@ fn what_was_issued_is_not_issued_again(#[case] recovery: Value, #[case] spec: Va
 fn nor_on_a_cluster_that_was_rebuilt() {
     let mut there = noted(&issued(&json!({})), &json!({}));
     json_patch::merge(
-        &mut there.metadata_admin[GROUP],
+        &mut admin(&mut there)[GROUP],
         &json!({"cluster": "uid-of-burnt-cluster", "uid": "uid-of-former-ada"}),
     );
     let plan = plan(&claimant(), &desired(&wants(&json!({}))), &present(there), now());

@@ -15,16 +15,16 @@ fn mark(changes: &Value) -> Found {
         "owner": "production", "cluster": "ours", "namespace": "team-a", "namespaceUID": "n", "name": "ada", "uid": "u",
     });
     json_patch::merge(&mut mark, changes);
-    Mark::read(&json!({"kratos-operator.dev": mark}))
+    Mark::read(&json!({"kratos-operator.dev": mark}).into())
 }
 
 const WHEN: &str = "2026-12-01T00:00:00Z";
 
 #[rstest]
-#[case::no_mark(Mark::read(&json!({"other": 1})), true, Standing::Unmanaged)]
-#[case::no_metadata(Mark::read(&Value::Null), true, Standing::Unmanaged)]
-#[case::no_object(Mark::read(&json!("text")), true, Standing::Unmanaged)]
-#[case::no_readable_mark(Mark::read(&json!({"kratos-operator.dev": 1})), true, Standing::Unmanaged)]
+#[case::no_mark(Mark::read(&json!({"other": 1}).into()), true, Standing::Unmanaged)]
+#[case::no_metadata(Mark::read(&Value::Null.into()), true, Standing::Unmanaged)]
+#[case::no_object(Mark::read(&json!("text").into()), true, Standing::Unmanaged)]
+#[case::no_readable_mark(Mark::read(&json!({"kratos-operator.dev": 1}).into()), true, Standing::Unmanaged)]
 #[case::anothers(mark(&json!({"owner": "staging"})), true, Standing::Unmanaged)]
 #[case::ours(mark(&json!({})), true, Standing::Managed)]
 #[case::its_resource_is_gone(mark(&json!({})), false, Standing::Orphaned)]

@@ -87,7 +87,7 @@ async fn send(client: &Client, mut group: Vec<Parcel>, settled: &mut Settled) ->
         settled.note(1, begun.elapsed(), answer.as_ref().err());
         let answer = answer.map(|mut identity| {
             // The answer to a create leaves it out.
-            identity.metadata_admin = create.metadata_admin.unwrap_or_default();
+            identity.metadata_admin = create.metadata_admin.unwrap_or_default().into();
             identity
         });
         // Whoever waited may be gone.

@@ -78,7 +78,7 @@ async fn a_lone_create_is_a_plain_one_and_those_that_come_together_are_a_batch()
     let answers = together(&server, &["a", "b", "c"]).await;
     let found: Vec<_> =
         answers.into_iter().map(|answer| answer.unwrap()).map(|it| (it.id, it.metadata_admin)).collect();
-    assert_eq!(found, ["a", "b", "c"].map(|name| (name.to_owned(), json!({"mark": name}))), "each has its own");
+    assert_eq!(found, ["a", "b", "c"].map(|name| (name.to_owned(), json!({"mark": name}).into())), "each has its own");
     assert_eq!(sent(&server).await, ["POST", "PATCH 3"]);
 }
 

@@ -97,7 +97,12 @@ fn answers_hide_what_they_carry() {
     assert_hidden(&identity().credentials);
     assert_hidden(&identity().verifiable_addresses);
     assert_hidden(&identity().recovery_addresses);
-    assert_hidden(&Page { items: vec![identity()], requested_at: std::time::Instant::now(), total: None });
+    assert_hidden(&Page {
+        items: vec![identity()],
+        unreadable: 0,
+        requested_at: std::time::Instant::now(),
+        total: None,
+    });
     let device = json!({"id": "1", "ip_address": MARKER, "user_agent": MARKER, "location": MARKER});
     let session = json!({"id": ID, "identity": serde_json::to_value(identity()).unwrap(), "devices": [device]});
     let session: Session = serde_json::from_value(session).unwrap();

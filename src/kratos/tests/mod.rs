@@ -6,6 +6,7 @@ mod classes;
 mod faults;
 mod leaks;
 mod newer_server;
+mod odd;
 mod packing;
 mod reading;
 mod redirects;

@@ -133,8 +133,10 @@ fn an_identity_is_made_of_what_was_sent_as_kratos_keeps_it() {
     };
     let identity = made(&create, "an-id".into());
     assert_eq!((identity.id.as_str(), identity.state), ("an-id", State::Active));
-    assert_eq!((&identity.traits, &identity.metadata_admin), (&create.traits, &json!({"mark": 1})));
-    assert_eq!((identity.metadata_public, identity.external_id), (json!(null), Some("crm-1".into())));
+    assert_eq!(identity.traits, create.traits);
+    assert_eq!(identity.metadata_admin, json!({"mark": 1}));
+    assert!(identity.metadata_public.is_null());
+    assert_eq!(identity.external_id.as_deref(), Some("crm-1"));
     let address = &identity.verifiable_addresses[0];
     assert_eq!((address.value.as_str(), address.verified), ("ada@example.com", true));
 }

@@ -5,10 +5,12 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use k8s_openapi::jiff::Timestamp;
-use serde::{Deserialize, Deserializer, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::Value;
 
-use super::tolerant::{empty_as_none, null_as_default, size, time};
+use super::content::{Content, Member, Opaque};
+use super::piecewise::whole_or_by_field;
+use super::tolerant::{empty_as_none, null_as_default, time};
 
 /// Whether an identity may log in.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize)]
@@ -87,7 +89,7 @@ pub struct Credential {
     /// The content, `Null` unless the type was asked for by `include_credential`. It holds hashes, seeds or
     /// decrypted tokens: never shown, never serialised.
     #[serde(default, skip_serializing)]
-    pub config: Value,
+    pub config: Content,
     /// The version of the content's format.
     #[serde(default, deserialize_with = "null_as_default")]
     pub version: i64,
@@ -102,7 +104,7 @@ pub struct Credential {
 impl Credential {
     /// Whether there is a password hash in the content, which is known only where `password` was asked for.
     pub fn has_password_hash(&self) -> bool {
-        self.config.get("hashed_password").and_then(Value::as_str).is_some_and(|hash| !hash.is_empty())
+        matches!(self.config.member("hashed_password"), Member::Value(Value::String(hash)) if !hash.is_empty())
     }
 }
 
@@ -169,8 +171,9 @@ impl fmt::Debug for RecoveryAddress {
     }
 }
 
-/// An identity. Serialised, it has Kratos' own field names (rules see it so), without any credential's content.
+/// An identity. Serialised, it has Kratos' own field names, without any credential's content. One that can't be read as a whole is read field by field; only its id it must have.
 #[derive(Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(remote = "Self")]
 pub struct Identity {
     /// Its UUID, made by Kratos.
     pub id: String,
@@ -182,13 +185,13 @@ pub struct Identity {
     pub state: State,
     /// Its traits, as they were written (not normalised).
     #[serde(default)]
-    pub traits: Value,
+    pub traits: Content,
     /// Metadata that the person can see; `Null` where there is none.
     #[serde(default)]
-    pub metadata_public: Value,
+    pub metadata_public: Content,
     /// Metadata for administrators; `Null` where there is none, and in an identity that a session was expanded with.
     #[serde(default)]
-    pub metadata_admin: Value,
+    pub metadata_admin: Content,
     /// An id from elsewhere; v25.4 and later.
     #[serde(default, deserialize_with = "empty_as_none")]
     pub external_id: Option<String>,
@@ -215,7 +218,41 @@ pub struct Identity {
     pub state_changed_at: Option<Timestamp>,
 }
 
+impl Serialize for Identity {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        Self::serialize(self, serializer)
+    }
+}
+
+impl<'de> Deserialize<'de> for Identity {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        whole_or_by_field(deserializer, |text| Self::deserialize(&mut serde_json::Deserializer::from_str(text)))
+    }
+}
+
+/// What people shape in an identity, where all of it can be read.
+#[derive(Clone, Copy, Debug)]
+pub struct Readable<'a> {
+    /// Its traits.
+    pub traits: &'a Value,
+    /// Metadata that the person can see.
+    pub metadata_public: &'a Value,
+    /// Metadata for administrators.
+    pub metadata_admin: &'a Value,
+}
+
 impl Identity {
+    /// What people shape in it; else what of it can't be read, and its pointer: `/traits`, `/metadata_public` or
+    /// `/metadata_admin`.
+    pub fn readable(&self) -> Result<Readable<'_>, (&'static str, &Opaque)> {
+        let at = |root| move |opaque| (root, opaque);
+        Ok(Readable {
+            traits: self.traits.read().map_err(at("/traits"))?,
+            metadata_public: self.metadata_public.read().map_err(at("/metadata_public"))?,
+            metadata_admin: self.metadata_admin.read().map_err(at("/metadata_admin"))?,
+        })
+    }
+
     /// The credential of a type, if the answer has one.
     pub fn credential(&self, kind: CredentialType) -> Option<&Credential> {
         self.credentials.get(kind.as_str())
@@ -229,9 +266,9 @@ impl fmt::Debug for Identity {
             .field("id", &self.id)
             .field("schema_id", &self.schema_id)
             .field("state", &self.state)
-            .field("traits", &size(&self.traits))
-            .field("metadata_public", &size(&self.metadata_public))
-            .field("metadata_admin", &size(&self.metadata_admin))
+            .field("traits", &self.traits)
+            .field("metadata_public", &self.metadata_public)
+            .field("metadata_admin", &self.metadata_admin)
             .field("credentials", &self.credentials.len())
             .field("verifiable_addresses", &self.verifiable_addresses.len())
             .field("recovery_addresses", &self.recovery_addresses.len())

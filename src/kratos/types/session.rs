@@ -3,9 +3,10 @@
 use std::fmt;
 
 use k8s_openapi::jiff::Timestamp;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 
 use super::identity::Identity;
+use super::piecewise::whole_or_by_field;
 use super::tolerant::{empty_as_none, null_as_default, time};
 
 /// One step of a login.
@@ -48,8 +49,9 @@ impl fmt::Debug for Device {
     }
 }
 
-/// A session.
-#[derive(Clone, Default, PartialEq, Serialize, Deserialize)]
+/// A session. One that can't be read as a whole is read field by field; only its id it must have.
+#[derive(Clone, Default, PartialEq, Deserialize)]
+#[serde(remote = "Self")]
 pub struct Session {
     /// Its UUID.
     pub id: String,
@@ -77,6 +79,12 @@ pub struct Session {
     /// Where it was begun; only where asked for by `expand`.
     #[serde(default, deserialize_with = "null_as_default")]
     pub devices: Vec<Device>,
+}
+
+impl<'de> Deserialize<'de> for Session {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        whole_or_by_field(deserializer, |text| Self::deserialize(&mut serde_json::Deserializer::from_str(text)))
+    }
 }
 
 impl Session {

@@ -18,5 +18,11 @@ use crate::policy::enrolment::is_enrolled;
 #[case::an_entry_without_content(json!({"webauthn": {"identifiers": ["ada@example.com"]}}), false)]
 fn a_second_factor_is_seen_without_its_secret(#[case] credentials: Value, #[case] expected: bool) {
     let identity: Identity = serde_json::from_value(json!({"id": "ada", "credentials": credentials})).unwrap();
-    assert_eq!(is_enrolled(&identity), expected);
+    assert_eq!(is_enrolled(&identity), Some(expected));
+}
+
+#[test]
+fn keys_that_cannot_be_read_say_nothing() {
+    let text = r#"{"id": "1", "credentials": {"webauthn": {"config": {"credentials": [1e400]}}}}"#;
+    assert_eq!(is_enrolled(&serde_json::from_str(text).unwrap()), None);
 }

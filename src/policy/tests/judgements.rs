@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::{now, opinion, parse, see, session, spec, standing};
+use crate::kratos::Session;
 use crate::policy::desired;
 use crate::policy::judge::{Mask, Opinion, Sight, judge};
 
@@ -127,4 +128,25 @@ fn a_session_that_cant_be_ranked_is_never_beyond_the_newest() {
         let opinion = opinion(&desired, changes);
         assert_eq!((opinion.holds, opinion.unknown), (0, 1));
     }
+}
+
+#[rstest]
+#[case::at_it("identity.traits.department == 'ops'", false)]
+#[case::at_all_of_it("identity == null", false)]
+#[case::elsewhere("identity.schema_id == 'employee' && identity.metadata_public == null", true)]
+#[case::at_the_session_alone("session.active", true)]
+fn a_rule_that_looks_at_what_cannot_be_read_cannot_be_told(#[case] expression: &str, #[case] is_told: bool) {
+    let desired = parse(&json!([{"name": "r", "expression": expression, "action": "Revoke"}])).unwrap();
+    let mut session = session(json!({}));
+    session.identity.as_mut().unwrap().traits = serde_json::from_str(r#"{"department": "ops", "x": 1e400}"#).unwrap();
+    let Sight::Judged(opinion) = judge(&desired, None, Mask::MAX, &session, now()) else { panic!("it is judged") };
+    assert_eq!((opinion.holds == 1, opinion.unknown == 1), (is_told, !is_told));
+}
+
+#[test]
+fn a_session_without_an_id_counts_as_failed_where_all_are_within_reach_and_nowhere_else() {
+    let desired = parse(&json!([{"name": "r", "maxAge": "1m", "action": "Revoke"}])).unwrap();
+    let judge = |reach| judge(&desired, reach, Mask::MAX, &Session::default(), now());
+    assert_eq!(judge(None), Sight::Unknown);
+    assert_eq!(judge(Some(&[Uuid::from_u128(7)])), Sight::Elsewhere);
 }

@@ -20,7 +20,12 @@ async fn killed_between_intent_issuing_and_note_it_is_issued_all_the_same() {
         };
         scene.identity(name, spec).await;
         held.held().await;
-        let made = scene.ours().await.into_iter().find(|made| made.traits["email"] == email).expect("an identity");
+        let made = scene
+            .ours()
+            .await
+            .into_iter()
+            .find(|made| made.traits.read().unwrap()["email"] == email)
+            .expect("an identity");
         let begun = noted(&made);
         assert_eq!((begun["secretName"].as_str(), begun["issuedAt"].as_str()), (Some(name), None));
         let before = secret(&scene, name).await;
