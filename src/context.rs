@@ -8,7 +8,6 @@ use kube::Resource;
 use kube::core::Selector;
 use kube::runtime::reflector::{ObjectRef, Store};
 use tokio::sync::SetOnce;
-use tokio::sync::mpsc::UnboundedSender;
 
 use crate::api::{KratosIdentity, KratosInstance, KratosSessionPolicy};
 use crate::decode::{Decoded, Metadata};
@@ -117,11 +116,11 @@ impl Context {
 }
 
 /// Asks for reconciles.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Pokes {
     pub identities: Arc<Asks>,
-    pub instances: UnboundedSender<ObjectRef<InstanceObject>>,
-    pub policies: UnboundedSender<ObjectRef<PolicyObject>>,
+    pub instances: Arc<Asks>,
+    pub policies: Arc<Asks>,
 }
 
 impl Pokes {
@@ -130,11 +129,14 @@ impl Pokes {
     }
 
     pub fn instance(&self, place: &Place) {
-        // The receiver is only gone while everything stops.
-        let _ = self.instances.send(ObjectRef::new(&place.name).within(&place.namespace));
+        self.instances([place.clone()], Priority::Arrived);
     }
 
-    pub fn policy(&self, place: &Place) {
-        let _ = self.policies.send(ObjectRef::new(&place.name).within(&place.namespace));
+    pub fn instances(&self, places: impl IntoIterator<Item = Place>, priority: Priority) {
+        self.instances.ask(places, priority);
+    }
+
+    pub fn policies(&self, places: impl IntoIterator<Item = Place>, priority: Priority) {
+        self.policies.ask(places, priority);
     }
 }

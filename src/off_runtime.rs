@@ -3,7 +3,13 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
+use tokio::sync::Semaphore;
 use tokio::task::spawn_blocking;
+
+/// How much of it is done at the same time: each may want a big stack, and more is no faster.
+const AT_ONCE: usize = 16;
+
+static ROOM: Semaphore = Semaphore::const_new(AT_ONCE);
 
 /// The work panicked, which is an error of the operator: nothing is known of what it was to say.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -12,7 +18,13 @@ pub struct Panicked;
 
 /// Does one thing.
 pub async fn once<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, Panicked> {
-    // What is left half done by a panic is dropped with the closure.
+    let room = ROOM.acquire().await;
+    // What is left half done by a panic is dropped with the closure. The room is given back by it too: whoever waits for the
+    // answer may be gone before.
+    let work = || {
+        let _room = room;
+        work()
+    };
     spawn_blocking(|| catch_unwind(AssertUnwindSafe(work))).await.ok().and_then(Result::ok).ok_or(Panicked)
 }
 

@@ -17,13 +17,30 @@ use crate::kube_write;
 use crate::place::Place;
 use crate::queue::{Next, Priority, Queue};
 
-/// One in so many places is kept for what a person did: it doesn't wait until something slow is over. Half of those are kept
-/// for a namespace that has no such look under way: it doesn't wait until another one's crowd is over either.
+/// One in so many places is kept for what a person did.
 const KEPT: usize = 8;
 const OUTDATED: Duration = Duration::from_millis(200);
 const NO_ANSWER: Duration = Duration::from_secs(5);
 /// A look that panicked would most likely do so again.
 const PANICKED: Duration = Duration::from_mins(1);
+
+/// How many looks are under way at the same time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Places {
+    all: usize,
+    /// Of these, those kept for what a person did: it doesn't wait until something slow is over.
+    for_people: usize,
+    /// Of those, the ones kept for a namespace that has no such look under way: it doesn't wait until another one's crowd
+    /// is over either.
+    for_alone: usize,
+}
+
+impl Places {
+    /// So many in all, of which a share is kept.
+    pub const fn of(all: usize) -> Self {
+        Self { all, for_people: all / KEPT, for_alone: all / (2 * KEPT) }
+    }
+}
 
 /// A queue that many ask and one serves.
 #[derive(Debug, Default)]
@@ -57,7 +74,7 @@ impl Asks {
         queue.release(Instant::now().into_std());
         while let Some(place) = workers.next(&mut queue) {
             let id = workers.looks.spawn(look(&place)).id();
-            workers.places.insert(id, place);
+            workers.subjects.insert(id, place);
         }
         queue.next_due().map(Instant::from_std)
     }
@@ -66,19 +83,21 @@ impl Asks {
 /// The looks under way.
 struct Workers {
     kind: &'static str,
-    concurrency: usize,
+    places: Places,
     looks: Looks,
-    places: HashMap<Id, Arc<Place>>,
+    /// What each of them looks at.
+    subjects: HashMap<Id, Arc<Place>>,
 }
 
 impl Workers {
     /// The next one that may begin now.
     fn next(&self, queue: &mut Queue) -> Option<Arc<Place>> {
-        let free = self.concurrency.saturating_sub(self.looks.len());
+        let Places { all, for_people, for_alone } = self.places;
+        let free = all.saturating_sub(self.looks.len());
         let taken = match free {
             0 => return None,
-            _ if free <= self.concurrency / (2 * KEPT) => return queue.take_alone(),
-            _ if free <= self.concurrency / KEPT => queue.take(Priority::Person),
+            _ if free <= for_alone => return queue.take_alone(),
+            _ if free <= for_people => queue.take(Priority::Person),
             _ => queue.take(Priority::Routine),
         };
         taken.map(|(place, _)| place)
@@ -90,7 +109,7 @@ impl Workers {
             Ok((id, result)) => (id, Ok(result)),
             Err(error) => (error.id(), Err(error)),
         };
-        let Some(place) = self.places.remove(&id) else { return };
+        let Some(place) = self.subjects.remove(&id) else { return };
         let after = after(self.kind, &place, result);
         asks.queue().done(&place, after.map(|after| (Instant::now() + after).into_std()));
     }
@@ -100,11 +119,11 @@ impl Workers {
 pub async fn run(
     kind: &'static str,
     asks: &Asks,
-    concurrency: usize,
+    places: Places,
     stop: &CancellationToken,
     look: impl Fn(&Place) -> Look,
 ) {
-    let mut workers = Workers { kind, concurrency, looks: JoinSet::new(), places: HashMap::new() };
+    let mut workers = Workers { kind, places, looks: JoinSet::new(), subjects: HashMap::new() };
     loop {
         let due = asks.begin(&mut workers, &look);
         let is_due = async {

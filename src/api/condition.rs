@@ -49,6 +49,8 @@ pub enum Reason {
     DriftObserved,
     /// `spec.suspend` is set.
     Suspended,
+    /// Sessions are looked at less often than the manifest asks for.
+    IntervalLimited,
     /// Kratos keeps a login identifier that left the traits.
     StaleIdentifiers,
     /// A recovery was issued, and its Secret is there.
@@ -87,6 +89,7 @@ impl Reason {
             Self::IdentitiesMissing => "IdentitiesMissing",
             Self::DriftObserved => "DriftObserved",
             Self::Suspended => "Suspended",
+            Self::IntervalLimited => "IntervalLimited",
             Self::StaleIdentifiers => "StaleIdentifiers",
             Self::RecoveryIssued => "RecoveryIssued",
             Self::RecoveryExpired => "RecoveryExpired",
@@ -103,6 +106,7 @@ impl Reason {
             | Self::Observed
             | Self::DriftObserved
             | Self::Suspended
+            | Self::IntervalLimited
             | Self::StaleIdentifiers
             | Self::RecoveryIssued
             | Self::RecoveryExpired
@@ -168,6 +172,7 @@ pub const RECONCILING: &str = "Reconciling";
 pub const STALLED: &str = "Stalled";
 pub const DRIFTED: &str = "Drifted";
 pub const SUSPENDED: &str = "Suspended";
+pub const INTERVAL_LIMITED: &str = "IntervalLimited";
 pub const STALE_IDENTIFIERS: &str = "StaleIdentifiers";
 pub const RECOVERY_ISSUED: &str = "RecoveryIssued";
 

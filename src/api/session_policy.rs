@@ -46,7 +46,8 @@ pub struct KratosSessionPolicySpec {
     )]
     pub rules: Vec<SessionRule>,
 
-    /// How often sessions are looked at, as a Go duration of at least 1s, give or take a tenth. Default 5m.
+    /// How often sessions are looked at, as a Go duration of at least 1s, give or take a tenth. Default 5m. Outside of the
+    /// KratosInstance's namespace one shorter than 30s counts as 30s, and the condition IntervalLimited says so.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "session_schemas::interval")]
     pub interval: Option<GoDuration>,
@@ -218,7 +219,7 @@ pub struct KratosSessionPolicyStatus {
     /// The request annotation's value that was served last.
     #[serde(default)]
     pub last_handled_reconcile_at: Option<String>,
-    /// Ready; Reconciling, Stalled and Suspended where true.
+    /// Ready; Reconciling, Stalled, Suspended and IntervalLimited where true.
     #[serde(default)]
     #[schemars(schema_with = "crd::conditions")]
     pub conditions: Vec<Condition>,

@@ -98,6 +98,7 @@ pub struct Shared {
     pub pending: Pending,
     pub protector: Protector,
     pub schemas: Schemas,
+    pub session_turns: SessionTurns,
     /// Resources that wait for the gate to open, for the instance to be held or for a listing to be completed.
     pub waiting: Waiting,
     /// Fields that this server turned out not to know, and methods that are switched off.
@@ -154,6 +155,25 @@ impl Shared {
 
     fn newer(&self) -> MutexGuard<'_, Option<bool>> {
         self.newer.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// How many runs of session policies ask Kratos for something at the same time: more make none of them faster, and have
+/// everybody else wait. Each sends some requests at once.
+const RUNS: usize = 4;
+/// Those that end all sessions, beside the others.
+const URGENT_RUNS: usize = 2;
+
+/// What runs of session policies take turns at.
+#[derive(Debug)]
+pub struct SessionTurns {
+    pub regular: Arc<Limit>,
+    pub urgent: Arc<Limit>,
+}
+
+impl Default for SessionTurns {
+    fn default() -> Self {
+        Self { regular: Arc::new(Limit::new(RUNS)), urgent: Arc::new(Limit::new(URGENT_RUNS)) }
     }
 }
 

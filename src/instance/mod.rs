@@ -28,7 +28,7 @@ pub mod settings;
 pub mod standing;
 pub mod status;
 
-pub use handle::Handle;
+pub use handle::{Handle, SessionTurns};
 pub use registry::{Entry, Registry};
 
 #[cfg(test)]

@@ -4,7 +4,6 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use k8s_openapi::jiff::Timestamp;
-use kube::runtime::controller::Action;
 use kube::{Api, Resource};
 
 use super::connect::{self, Credentials, ReadError};
@@ -27,6 +26,7 @@ use crate::lease;
 use crate::off_runtime;
 use crate::place::Place;
 use crate::policy::poke;
+use crate::queue::Next;
 
 /// How many changes and deletions one instance is asked for at the same time: its database takes one after another, and
 /// many at once only get into each other's way (`make bench`).
@@ -37,7 +37,7 @@ const LOOK_FOR_SECRETS: Duration = Duration::from_secs(5);
 const LOOK_FOR_REFERENCES: Duration = Duration::from_secs(10);
 
 /// Reconciles one instance.
-pub async fn reconcile(object: Arc<InstanceObject>, context: Arc<Context>) -> Result<Action, kube::Error> {
+pub async fn reconcile(object: Arc<InstanceObject>, context: Arc<Context>) -> Result<Next, kube::Error> {
     let place = Place::of(&*object);
     let object = context.latest_instances.of(&object);
     let Ok(instance) = &object.0 else { return unreadable(&object, &place, &context).await };
@@ -47,7 +47,7 @@ pub async fn reconcile(object: Arc<InstanceObject>, context: Arc<Context>) -> Re
     lease::stand(instance, &context);
     let is_deleting = instance.metadata.deletion_timestamp.is_some();
     if is_deleting && let_go(instance, &place, &context).await? {
-        return Ok(Action::await_change());
+        return Ok(Next::WhenAsked);
     }
     let is_held = hold(instance, &place, &context).await?;
     let settings = match settings::parse(&instance.spec) {
@@ -79,7 +79,7 @@ pub async fn reconcile(object: Arc<InstanceObject>, context: Arc<Context>) -> Re
     }
     written?;
     let again = handle.shared.gate.probe_in();
-    Ok(Action::requeue(if is_deleting { again.min(LOOK_FOR_REFERENCES) } else { again }))
+    Ok(Next::After(if is_deleting { again.min(LOOK_FOR_REFERENCES) } else { again }))
 }
 
 /// Adds the finalizer once something refers to the instance, and takes it away when nothing does any more. Returns
@@ -270,7 +270,7 @@ async fn unusable(
     place: Place,
     context: &Context,
     verdict: Verdict,
-) -> Result<Action, kube::Error> {
+) -> Result<Next, kube::Error> {
     let is_news = !matches!(context.registry.get(&place), Some(Entry::Unusable(before)) if before == verdict);
     context.registry.remove(&place);
     context.registry.set(place.clone(), Entry::Unusable(verdict.clone()));
@@ -281,13 +281,13 @@ async fn unusable(
     }
     written?;
     Ok(match verdict.reason {
-        Reason::NotPermitted => Action::await_change(),
+        Reason::NotPermitted => Next::WhenAsked,
         // A Secret or ConfigMap that comes late, or is corrected, is looked for.
-        _ => Action::requeue(backoff::spread(LOOK_FOR_SECRETS)),
+        _ => Next::After(backoff::spread(LOOK_FOR_SECRETS)),
     })
 }
 
-async fn not_permitted(instance: &KratosInstance, place: Place, context: &Context) -> Result<Action, kube::Error> {
+async fn not_permitted(instance: &KratosInstance, place: Place, context: &Context) -> Result<Next, kube::Error> {
     let message = format!(
         "a KratosInstance doesn't count in namespace {}: the operator was started with --instance-namespaces that \
          leave it out",
@@ -298,25 +298,25 @@ async fn not_permitted(instance: &KratosInstance, place: Place, context: &Contex
         // Left by an operator that was started with other namespaces: nothing is done through it, so nothing is lost.
         let api: Api<InstanceObject> = api(context, &place);
         kube_write::remove_finalizer(&api, instance, INSTANCE_FINALIZER).await?;
-        return Ok(Action::await_change());
+        return Ok(Next::WhenAsked);
     }
     unusable(instance, place, context, verdict).await
 }
 
 /// An object that this version can't read: it says so, and whoever refers to it waits.
-async fn unreadable(object: &InstanceObject, place: &Place, context: &Context) -> Result<Action, kube::Error> {
+async fn unreadable(object: &InstanceObject, place: &Place, context: &Context) -> Result<Next, kube::Error> {
     let message =
         "the resource can't be read by this version of the operator: compare it with `kubectl explain kinst.spec`";
     let verdict = Verdict::new(Reason::InvalidSpec, message);
     context.registry.remove(place);
     context.registry.set(place.clone(), Entry::Unusable(verdict.clone()));
     if object.meta().deletion_timestamp.is_some() && let_go(object, place, context).await? {
-        return Ok(Action::await_change());
+        return Ok(Next::WhenAsked);
     }
     let api = api(context, place);
-    let Some(live) = api.get_opt(&place.name).await? else { return Ok(Action::await_change()) };
+    let Some(live) = api.get_opt(&place.name).await? else { return Ok(Next::WhenAsked) };
     // One that can be read by now is brought by the watch.
-    let Err(unreadable) = &live.0 else { return Ok(Action::await_change()) };
+    let Err(unreadable) = &live.0 else { return Ok(Next::WhenAsked) };
     let current: Option<KratosInstanceStatus> = unreadable.status();
     let current = current.map(super::status::without_protection);
     let metadata = &unreadable.metadata;
@@ -327,7 +327,7 @@ async fn unreadable(object: &InstanceObject, place: &Place, context: &Context) -
         kube_write::status(&api, object, &next).await?;
     }
     let is_deleting = object.meta().deletion_timestamp.is_some();
-    Ok(if is_deleting { Action::requeue(LOOK_FOR_REFERENCES) } else { Action::await_change() })
+    Ok(if is_deleting { Next::After(LOOK_FOR_REFERENCES) } else { Next::WhenAsked })
 }
 
 async fn write_status(

@@ -17,6 +17,8 @@ use crate::rules::Expression;
 
 /// How often sessions are looked at, if nothing else is said.
 const DEFAULT_INTERVAL: Duration = Duration::from_mins(5);
+/// How often at most a policy runs outside of its instance's namespace: each run looks at sessions of everybody.
+pub const SHORTEST_ELSEWHERE: Duration = Duration::from_secs(30);
 /// How many revocations a run may make, if nothing else is said.
 const DEFAULT_LIMIT: usize = 100;
 
@@ -25,14 +27,22 @@ const DEFAULT_LIMIT: usize = 100;
 pub struct Handling {
     pub mode: Mode,
     pub suspended: bool,
+    /// How often it runs.
     pub interval: Duration,
+    /// The interval that it asks for, where that is shorter than it may be.
+    pub asks_for: Option<Duration>,
 }
 
-pub fn handling(spec: &KratosSessionPolicySpec) -> Handling {
+/// `beside_instance`: whether the policy stands in its instance's namespace, whose people may have it run as often as they
+/// like.
+pub fn handling(spec: &KratosSessionPolicySpec, beside_instance: bool) -> Handling {
+    let interval = spec.interval.map_or(DEFAULT_INTERVAL, Into::into);
+    let is_too_short = !beside_instance && interval < SHORTEST_ELSEWHERE;
     Handling {
         mode: spec.mode.unwrap_or_default(),
         suspended: spec.suspend,
-        interval: spec.interval.map_or(DEFAULT_INTERVAL, Into::into),
+        interval: if is_too_short { SHORTEST_ELSEWHERE } else { interval },
+        asks_for: is_too_short.then_some(interval),
     }
 }
 

@@ -21,6 +21,8 @@ use crate::kratos::{Class, Error, Expand};
 
 /// How many sessions are dealt with at the same time.
 pub const CONCURRENCY: usize = 8;
+/// How many of them make up a turn; then others have theirs.
+const A_TURN: usize = 64;
 
 /// What was done.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -59,22 +61,28 @@ pub async fn enforce(
     let enforcement = Enforcement { inputs, desired, reach, source: Source::new(desired.needs(), reach) };
     let mut done = Done::default();
     let mut last_error = None;
-    let work = work(desired, plan);
-    let mut doing = futures::stream::iter(work).map(|work| enforcement.run(work)).buffer_unordered(CONCURRENCY);
-    while let Some(result) = doing.next().await {
-        match result {
-            Ok(one) => {
-                done.revoked += one.revoked;
-                done.extended += one.extended;
-            }
-            Err(Failure::Closed) => return (done, Err(Halt::Down(failure::unavailable()))),
-            Err(Failure::Kratos(error)) => {
-                done.failed += 1;
-                if error.instance_suspect() || matches!(error.class(), Class::Throttled { .. }) {
-                    return (done, Err(inputs.halt(&error, context)));
+    let mut work = work(desired, plan).into_iter().peekable();
+    while work.peek().is_some() {
+        let some: Vec<_> = work.by_ref().take(A_TURN).collect();
+        let mut doing = futures::stream::iter(some).map(|work| enforcement.run(work)).buffer_unordered(CONCURRENCY);
+        while let Some(result) = doing.next().await {
+            match result {
+                Ok(one) => {
+                    done.revoked += one.revoked;
+                    done.extended += one.extended;
                 }
-                last_error = Some(error);
+                Err(Failure::Closed) => return (done, Err(Halt::Down(failure::unavailable()))),
+                Err(Failure::Kratos(error)) => {
+                    done.failed += 1;
+                    if error.instance_suspect() || matches!(error.class(), Class::Throttled { .. }) {
+                        return (done, Err(inputs.halt(&error, context)));
+                    }
+                    last_error = Some(error);
+                }
             }
+        }
+        if work.peek().is_some() && inputs.turn().await.is_err() {
+            return (done, Err(Halt::Down(failure::unavailable())));
         }
     }
     (done, last_error.map_or(Ok(()), |error| Err(inputs.halt(&error, context))))

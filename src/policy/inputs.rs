@@ -8,6 +8,8 @@ use k8s_openapi::jiff::Timestamp;
 use kube::{Api, ResourceExt};
 
 use super::desired::Standing;
+use super::turn::Turns;
+use super::urgency;
 use crate::api::identity::InstanceRef;
 use crate::api::session_policy::KratosSessionPolicy;
 use crate::api::{Reason, Verdict};
@@ -24,13 +26,15 @@ const GOING: Duration = Duration::from_secs(10);
 /// What a run stands on.
 pub struct Inputs {
     pub instance: Arc<Handle>,
-    /// The policy's namespace, and the uid that it has now: one that was made anew under its name is another.
+    /// The policy's namespace, and the uid that it has now, once the reach is bound by it: one that was made anew under its
+    /// name is another.
     pub namespace: String,
     pub namespace_uid: String,
     /// Whether the policy stands in the instance's own namespace, and so reaches every session.
     pub beside_instance: bool,
     /// The time of the run: all sessions are judged by the same.
     pub now: Timestamp,
+    turns: Turns,
 }
 
 /// Where the instance of a policy stands: named by its spec, else the default one.
@@ -44,7 +48,7 @@ pub fn instance_place(policy: &KratosSessionPolicy, default: Option<&Place>) -> 
     }
 }
 
-/// Everything that a run stands on.
+/// What a run stands on, as far as nobody has to be asked for it.
 pub async fn gather(policy: &KratosSessionPolicy, context: &Context) -> Result<Inputs, Halt> {
     let Some(place) = instance_place(policy, context.options.default_instance.as_ref()) else {
         let message = "spec.instanceRef is missing, and the operator was started without --default-instance; name a KratosInstance";
@@ -60,17 +64,28 @@ pub async fn gather(policy: &KratosSessionPolicy, context: &Context) -> Result<I
     if instance.rules.is_err() && !beside_instance {
         return Err(Halt::Refused(admission::unaskable()));
     }
-    // Live, where it bounds the reach.
-    let namespace_uid = if beside_instance {
-        String::new()
-    } else {
-        Api::<Namespace>::all(context.client.clone()).get(&namespace).await?.uid().unwrap_or_default()
-    };
-    let now = Timestamp::now();
-    Ok(Inputs { instance, namespace, namespace_uid, beside_instance, now })
+    let turns = Turns::new(&instance.shared.session_turns, urgency::revokes_all(policy), &namespace);
+    let (namespace_uid, now) = (String::new(), Timestamp::now());
+    Ok(Inputs { instance, namespace, namespace_uid, beside_instance, now, turns })
 }
 
 impl Inputs {
+    /// Waits for its turn to ask the instance for something, once others have had theirs. Those may have found it down.
+    pub async fn turn(&self) -> Result<(), Halt> {
+        self.turns.next().await;
+        self.ensure_open()
+    }
+
+    /// The same, with the namespace that bounds the reach, read live.
+    pub async fn bound(mut self, context: &Context) -> Result<Self, Halt> {
+        if !self.beside_instance {
+            let _permit = context.kubernetes.acquire(&self.namespace).await;
+            let namespace = Api::<Namespace>::all(context.client.clone()).get(&self.namespace).await?;
+            self.namespace_uid = namespace.uid().unwrap_or_default();
+        }
+        Ok(self)
+    }
+
     pub fn standing(&self) -> Standing {
         Standing {
             instance: self.instance.place.clone(),

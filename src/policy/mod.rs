@@ -21,7 +21,9 @@ pub mod source;
 pub mod status;
 pub mod tally;
 pub mod truth;
+pub mod turn;
 pub mod unreadable;
+pub mod urgency;
 pub mod view;
 
 #[cfg(test)]

@@ -63,7 +63,7 @@ async fn look(
                            ended; make it simpler";
             return Err(Verdict::new(Reason::InvalidSpec, message).into());
         }
-        inputs.ensure_open()?;
+        inputs.turn().await?;
     }
     Ok(())
 }

@@ -61,6 +61,7 @@ pub async fn find(inputs: &Inputs, selection: &Selection, context: &Context) -> 
             meant = admitted(inputs, meant, &labels).await;
         }
         reach.extend(meant.iter().filter_map(|identity| identity.id.parse::<Uuid>().ok()));
+        inputs.turn().await?;
     }
     reach.sort_unstable();
     reach.dedup();

@@ -1,10 +1,10 @@
 //! One run of a `KratosSessionPolicy`: `inputs → desired → reach → observe → tally → enforce → status`.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use k8s_openapi::jiff::Timestamp;
 use kube::ResourceExt;
-use kube::runtime::controller::Action;
 
 use super::desired::{self, Desired, Handling};
 use super::enforce::{self, Done};
@@ -21,6 +21,7 @@ use crate::api::{Reason, Verdict};
 use crate::context::{Context, PolicyObject};
 use crate::identity::failure::Halt;
 use crate::off_runtime;
+use crate::queue::Next;
 
 /// What a look left behind, whether or not it came to its end.
 #[derive(Debug, Default)]
@@ -30,35 +31,47 @@ pub struct Left {
 }
 
 /// Runs one policy, where it is this operator that speaks for its instance.
-pub async fn reconcile(object: Arc<PolicyObject>, context: Arc<Context>) -> Result<Action, kube::Error> {
+pub async fn reconcile(object: Arc<PolicyObject>, context: Arc<Context>) -> Result<Next, kube::Error> {
     let object = context.latest_policies.of(&object);
     let Ok(policy) = &object.0 else { return unreadable::reconcile(&object, &context).await };
     let Some(place) = inputs::instance_place(policy, context.options.default_instance.as_ref()) else {
-        return run_once(policy, &context).await;
+        return run_once(policy, true, &context).await;
     };
+    let beside_instance = policy.namespace().as_ref() == Some(&place.namespace);
     // Whoever leads next has all of them run.
-    context.leads.while_speaking(&place, run_once(policy, &context)).await.unwrap_or(Ok(Action::await_change()))
+    context
+        .leads
+        .while_speaking(&place, run_once(policy, beside_instance, &context))
+        .await
+        .unwrap_or(Ok(Next::WhenAsked))
 }
 
-async fn run_once(policy: &KratosSessionPolicy, context: &Context) -> Result<Action, kube::Error> {
+async fn run_once(policy: &KratosSessionPolicy, beside_instance: bool, context: &Context) -> Result<Next, kube::Error> {
     if policy.metadata.deletion_timestamp.is_some() {
-        return Ok(Action::await_change());
+        return Ok(Next::WhenAsked);
     }
-    let handling = desired::handling(&policy.spec);
+    let handling = desired::handling(&policy.spec, beside_instance);
     if handling.suspended {
-        let status = status::suspended(subject(policy), Timestamp::now());
+        let (subject, now) = (subject(policy), Timestamp::now());
+        let mut status = status::suspended(subject, now);
+        status::note_interval(&mut status, handling, subject.generation, now);
         record::write(policy, status, context).await?;
-        return Ok(Action::await_change());
+        return Ok(Next::WhenAsked);
     }
     let asked = subject(policy);
     let uid = policy.uid().unwrap_or_default();
-    if let Some(pause) = context.runs.pause(&uid, asked.generation, asked.requested_at) {
-        return Ok(Action::requeue(pause));
+    let for_what = (asked.generation, asked.requested_at);
+    if let Err(wait) = context.runs.begin(&uid, for_what, handling.interval, Instant::now()) {
+        return Ok(Next::After(wait));
     }
     let mut policy = policy.clone();
     let mut left = Left::default();
     let result = look(&mut policy, handling, &mut left, context).await;
-    record::finish(&policy, handling, result, left, context).await
+    let finished = record::finish(&policy, handling, result, left, context).await;
+    if finished.is_err() {
+        context.runs.want(&uid);
+    }
+    finished
 }
 
 /// Everything up to the verdict.
@@ -69,8 +82,14 @@ async fn look(
     context: &Context,
 ) -> Result<Verdict, Halt> {
     let inputs = inputs::gather(policy, context).await?;
+    if subject(policy).is_settled() {
+        // What is wrong with the spec has been said.
+        inputs.ensure_open()?;
+    }
     let desired = Arc::new(parse(policy, &inputs).await?);
     inputs.ensure_open()?;
+    let inputs = inputs.bound(context).await?;
+    inputs.turn().await?;
     let reach = reach::find(&inputs, &desired.selection, context).await?;
     let only_looks = handling.mode == Mode::Observe || inputs.instance.settings.mode == Mode::Observe;
     let all = if only_looks {

@@ -1,9 +1,8 @@
 //! What a run leaves behind: the status, events with counts, and when the next one is. Decides nothing about sessions.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use k8s_openapi::jiff::Timestamp;
-use kube::runtime::controller::Action;
 use kube::{Api, ResourceExt};
 
 use super::desired::Handling;
@@ -16,13 +15,12 @@ use crate::context::{Context, PolicyObject};
 use crate::events::Happening;
 use crate::identity::failure::Halt;
 use crate::kube_write;
+use crate::queue::Next;
 
 const FIRST_RETRY: Duration = Duration::from_secs(1);
 const LAST_RETRY: Duration = Duration::from_mins(1);
 /// How often a policy looks whether what it waits for has happened. That costs nobody a request.
 const WAITING: Duration = Duration::from_secs(1);
-/// How soon after a run another one begins that nobody asked for in so many words.
-const PAUSE: Duration = Duration::from_secs(2);
 
 /// Status, events, and when to run again.
 pub async fn finish(
@@ -31,20 +29,19 @@ pub async fn finish(
     result: Result<Verdict, Halt>,
     left: Left,
     context: &Context,
-) -> Result<Action, kube::Error> {
+) -> Result<Next, kube::Error> {
     let (subject, uid) = (subject(policy), policy.uid().unwrap_or_default());
     let Left { run, revoke_all } = left;
     let next_run = backoff::spread(handling.interval);
     let (verdict, after) = match result {
         Ok(verdict) => {
-            let pause = PAUSE.min(handling.interval);
-            context.runs.completed(&uid, (subject.generation, subject.requested_at), pause);
+            context.runs.completed(&uid, Instant::now());
             (verdict, next_run)
         }
         Err(Halt::Waiting(verdict) | Halt::Unread(verdict)) => {
             let after = backoff::spread(WAITING);
             if subject.is_settled() && run.is_none() {
-                return Ok(Action::requeue(after));
+                return Ok(put_off(&uid, after, context));
             }
             (verdict, after)
         }
@@ -52,7 +49,7 @@ pub async fn finish(
             let after = backoff::delay(FIRST_RETRY, LAST_RETRY, context.runs.failed(&uid)).min(next_run);
             // The instance's own status says that it is down; how far a run came is said here.
             if subject.is_settled() && run.is_none() {
-                return Ok(Action::requeue(after));
+                return Ok(put_off(&uid, after, context));
             }
             (verdict, after)
         }
@@ -66,10 +63,19 @@ pub async fn finish(
     };
     let done = revoke_all.as_ref().and_then(|status| status.message.clone());
     let happened = run.clone();
-    let next = status::next(subject, Outcome { verdict, run, revoke_all }, Timestamp::now());
+    let now = Timestamp::now();
+    let mut next = status::next(subject, Outcome { verdict, run, revoke_all }, now);
+    status::note_interval(&mut next, handling, subject.generation, now);
+    let after = put_off(&uid, after, context);
     write(policy, next, context).await?;
     tell(policy, happened.as_ref(), done, context);
-    Ok(Action::requeue(after))
+    Ok(after)
+}
+
+/// The next run is due after this.
+fn put_off(uid: &str, after: Duration, context: &Context) -> Next {
+    context.runs.put_off(uid, Instant::now() + after);
+    Next::After(after)
 }
 
 /// Events about what was done, with counts.
@@ -116,7 +122,10 @@ pub async fn write(
     }
     let namespace = policy.metadata.namespace.as_deref().unwrap_or_default();
     let api = Api::<PolicyObject>::namespaced(context.client.clone(), namespace);
-    match kube_write::status(&api, policy, &next).await {
+    let permit = context.kubernetes.acquire(namespace).await;
+    let written = kube_write::status(&api, policy, &next).await;
+    drop(permit);
+    match written {
         Ok(written) => context.latest_policies.note(written),
         // It is gone: nothing to say any more.
         Err(kube::Error::Api(status)) if status.code == 404 => return Ok(()),

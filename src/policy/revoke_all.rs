@@ -146,7 +146,7 @@ async fn pass(
                 Err(None) => return Err(Halt::Down(failure::unavailable())),
             }
         }
-        inputs.ensure_open()?;
+        inputs.turn().await?;
     }
     Ok(())
 }

@@ -3,9 +3,9 @@
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use k8s_openapi::jiff::Timestamp;
 
-use super::desired::Desired;
+use super::desired::{Desired, Handling, SHORTEST_ELSEWHERE};
 use super::tally::Plan;
-use crate::api::condition::{self, READY, SUSPENDED, State};
+use crate::api::condition::{self, INTERVAL_LIMITED, READY, SUSPENDED, State};
 use crate::api::session_policy::{
     KratosSessionPolicyStatus, LastRun, PolicyActionStatuses, RevokeAllStatus, RuleStatus,
 };
@@ -126,6 +126,17 @@ pub fn suspended(subject: Subject<'_>, now: Timestamp) -> KratosSessionPolicySta
         condition::set(&mut status.conditions, READY, false, &verdict, subject.generation, now);
     }
     status
+}
+
+/// Says whether the policy runs less often than it asks to.
+pub fn note_interval(status: &mut KratosSessionPolicyStatus, handling: Handling, generation: i64, now: Timestamp) {
+    let Some(asks_for) = handling.asks_for else { return condition::clear(&mut status.conditions, INTERVAL_LIMITED) };
+    let message = format!(
+        "spec.interval is {asks_for:?}; outside of the KratosInstance's namespace a policy runs every \
+         {SHORTEST_ELSEWHERE:?}, give or take a tenth, and at once when its spec changes"
+    );
+    let verdict = Verdict::new(Reason::IntervalLimited, message);
+    condition::set(&mut status.conditions, INTERVAL_LIMITED, true, &verdict, generation, now);
 }
 
 /// Notes the generation, and the request that was served: one that is being retried isn't served yet.

@@ -1,7 +1,6 @@
 //! A `KratosSessionPolicy` that this version can't read: it says so, and nothing else is done with it.
 
 use k8s_openapi::jiff::Timestamp;
-use kube::runtime::controller::Action;
 use kube::{Api, Resource, ResourceExt};
 
 use super::status::{self, Outcome, Subject};
@@ -10,14 +9,15 @@ use crate::api::{Reason, Verdict};
 use crate::context::{Context, PolicyObject};
 use crate::events::Happening;
 use crate::kube_write;
+use crate::queue::Next;
 
 /// Reconciles an object of which little more than the metadata can be read.
-pub async fn reconcile(object: &PolicyObject, context: &Context) -> Result<Action, kube::Error> {
+pub async fn reconcile(object: &PolicyObject, context: &Context) -> Result<Next, kube::Error> {
     let namespace = object.meta().namespace.clone().unwrap_or_default();
     let api: Api<PolicyObject> = Api::namespaced(context.client.clone(), &namespace);
-    let Some(live) = api.get_opt(&object.name_any()).await? else { return Ok(Action::await_change()) };
+    let Some(live) = api.get_opt(&object.name_any()).await? else { return Ok(Next::WhenAsked) };
     // One that can be read by now is brought by the watch.
-    let Err(unreadable) = &live.0 else { return Ok(Action::await_change()) };
+    let Err(unreadable) = &live.0 else { return Ok(Next::WhenAsked) };
     let current: Option<KratosSessionPolicyStatus> = unreadable.status();
     let subject = Subject {
         generation: unreadable.metadata.generation.unwrap_or_default(),
@@ -33,5 +33,5 @@ pub async fn reconcile(object: &PolicyObject, context: &Context) -> Result<Actio
         kube_write::status(&api, object, &next).await?;
         context.events.publish(object, Happening::warning(Reason::InvalidSpec.as_str(), "Run", message));
     }
-    Ok(Action::await_change())
+    Ok(Next::WhenAsked)
 }

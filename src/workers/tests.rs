@@ -33,7 +33,7 @@ impl Stage {
                         outcome(&place)
                     })
                 };
-                run("Test", &asks, concurrency, &stop, look).await;
+                run("Test", &asks, Places::of(concurrency), &stop, look).await;
             }
         });
         Self { asks, stop, let_end, begun, running }

@@ -130,7 +130,7 @@ const ACQUAINTANCES: [(&str, &str, &[&str]); 6] = [
         ],
     ),
     ("crate::instance", "crate::identity", &["mark", "json", "schema", "watch"]),
-    ("crate::policy", "crate::instance", &["Handle", "references", "rules"]),
+    ("crate::policy", "crate::instance", &["Handle", "SessionTurns", "references", "rules"]),
     // How errors are classed, how an instance is found and asked for its consent, and whose identity it is.
     ("crate::policy", "crate::identity", &["admission", "facts", "failure", "inputs", "mark", "schemas"]),
     ("crate::identity", "crate::policy", &["poke"]),

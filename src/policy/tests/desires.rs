@@ -78,3 +78,21 @@ fn selecting_identities_brings_them_along() {
         assert!(desired::parse(&spec, &standing()).unwrap().needs().identity);
     }
 }
+
+#[rstest]
+#[case::a_short_one_elsewhere(json!("1s"), false, 30, Some(1))]
+#[case::one_that_is_long_enough(json!("30s"), false, 30, None)]
+#[case::a_short_one_beside_the_instance(json!("1s"), true, 1, None)]
+#[case::none(json!(null), false, 300, None)]
+fn elsewhere_there_is_a_shortest_interval(
+    #[case] interval: Value,
+    #[case] beside_instance: bool,
+    #[case] expected: u64,
+    #[case] asks_for: Option<u64>,
+) {
+    let mut spec = spec(&json!([]));
+    spec.interval = serde_json::from_value(interval).unwrap();
+    let handling = desired::handling(&spec, beside_instance);
+    assert_eq!(handling.interval.as_secs(), expected);
+    assert_eq!(handling.asks_for.map(|interval| interval.as_secs()), asks_for);
+}

@@ -1,0 +1,84 @@
+//! Watches session policies, and says when one is to be looked at and how soon.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use futures::{Stream, StreamExt};
+use kube::Resource;
+use kube::runtime::WatchStreamExt;
+use kube::runtime::reflector::{self, ObjectRef};
+use kube::runtime::watcher::{self, Event};
+
+use crate::changes::Changes;
+use crate::context::{Context, PolicyObject};
+use crate::kube_error::of_watch;
+use crate::place::Place;
+use crate::policy::reconcile::reconcile;
+use crate::policy::urgency;
+use crate::queue::{Next, Priority};
+use crate::workers::Look;
+
+/// Watches all policies.
+pub(super) fn watch_all(
+    writer: reflector::store::Writer<PolicyObject>,
+    context: &Arc<Context>,
+) -> impl Stream<Item = watcher::Result<Event<PolicyObject>>> + Send + 'static {
+    let after = Arc::clone(context);
+    // Seen after the store has taken it in.
+    super::watch::<PolicyObject>(&context.client).reflect(writer).inspect(move |event| seen(event, &after))
+}
+
+/// Asks for a look at each policy that the watch shows to be worth one.
+pub(super) async fn ask_for_news(
+    watch: impl Stream<Item = watcher::Result<Event<PolicyObject>>> + Send + 'static,
+    context: Arc<Context>,
+) {
+    // It carries no finalizer: nothing in Kratos is a policy's.
+    let mut changes = Changes::new("");
+    let mut watch = std::pin::pin!(watch);
+    while let Some(event) = watch.next().await {
+        // What went wrong has been said.
+        let Ok(event) = event else { continue };
+        let is_list = matches!(event, Event::InitDone);
+        for object in changes.news(event) {
+            let priority = match &object.0 {
+                _ if !is_list => Priority::Person,
+                Ok(policy) => urgency::listed(policy),
+                Err(_) => Priority::Routine,
+            };
+            context.pokes.policies([Place::of(&object)], priority);
+        }
+    }
+}
+
+/// One look at a policy; one that is gone is none.
+pub(super) fn look(place: &Place, context: &Arc<Context>) -> Look {
+    let object = ObjectRef::new(&place.name).within(&place.namespace);
+    let context = Arc::clone(context);
+    Box::pin(async move {
+        match context.policies.get(&object) {
+            Some(object) => reconcile(object, context).await,
+            None => Ok(Next::WhenAsked),
+        }
+    })
+}
+
+fn seen(event: &watcher::Result<Event<PolicyObject>>, context: &Context) {
+    match event {
+        Ok(Event::Delete(object)) => {
+            if let Some(uid) = &object.meta().uid {
+                context.runs.forget(uid);
+                context.latest_policies.forget(uid);
+            }
+        }
+        Ok(Event::Apply(object) | Event::InitApply(object)) => context.latest_policies.caught_up(object),
+        Ok(Event::InitDone) => {
+            let policies: HashSet<_> =
+                context.policies.state().iter().filter_map(|object| object.meta().uid.clone()).collect();
+            context.runs.retain(|uid| policies.contains(uid));
+            context.latest_policies.retain(|uid| policies.contains(uid));
+        }
+        Ok(Event::Init) => {}
+        Err(error) => tracing::warn!(error = of_watch(error), "watching KratosSessionPolicy failed; it is tried again"),
+    }
+}
