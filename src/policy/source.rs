@@ -15,6 +15,8 @@ use crate::kratos::{Client, Error, Expand, Page, Session, SessionFilter};
 const CONCURRENCY: usize = 8;
 /// Identities whose sessions are judged together.
 const AT_ONCE: usize = 100;
+/// The largest page that servers give.
+const LARGEST_PAGE: usize = 1000;
 
 /// What one session on a page costs, and all sessions of one identity, in microseconds of one Kratos. Only how they
 /// compare matters.
@@ -56,12 +58,25 @@ impl Source {
         }
     }
 
-    /// One request more tells how many sessions there are.
+    /// One request more tells how many sessions there are, where the server says so. Where it doesn't, they are counted,
+    /// without anything that makes a session dear, until there are so many that their pages would cost more. So counting
+    /// takes one request for few identities, and for many a small share of what reading them one by one would.
     async fn is_cheaper_one_by_one(&self, identities: usize, client: &Client) -> Result<bool, Error> {
-        let filter = SessionFilter { active: Some(true), expand: Vec::new(), page_size: Some(1) };
-        let mut pages = std::pin::pin!(client.list_sessions(filter));
-        let total = pages.try_next().await?.and_then(|page| page.total);
-        Ok(total.is_none_or(|total| is_cheaper_one_by_one(identities, total, self.needs)))
+        let plain = |size| SessionFilter { active: Some(true), expand: Vec::new(), page_size: Some(size) };
+        let mut pages = std::pin::pin!(client.list_sessions(plain(1)));
+        if let Some(total) = pages.try_next().await?.and_then(|page| page.total) {
+            return Ok(is_cheaper_one_by_one(identities, total, self.needs));
+        }
+        let dear = dear_from(identities, self.needs);
+        let mut counted = 0;
+        let mut pages = std::pin::pin!(client.list_sessions(plain(dear.clamp(1, LARGEST_PAGE))));
+        while let Some(page) = pages.try_next().await? {
+            counted += page.items.len() + page.unreadable;
+            if counted >= dear {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 }
 
@@ -80,9 +95,14 @@ pub fn expand(needs: Needs) -> Vec<Expand> {
 }
 
 fn is_cheaper_one_by_one(identities: usize, sessions: usize, needs: Needs) -> bool {
+    sessions >= dear_from(identities, needs)
+}
+
+/// From how many sessions on their pages cost more than those of so many identities one by one.
+fn dear_from(identities: usize, needs: Needs) -> usize {
     let identity = if needs.identity { WITH_IDENTITY } else { 0 };
     let devices = if needs.devices { WITH_DEVICES } else { 0 };
-    identities.saturating_mul(OF_ONE_IDENTITY) <= sessions.saturating_mul(PLAIN + identity + devices)
+    identities.saturating_mul(OF_ONE_IDENTITY).div_ceil(PLAIN + identity + devices)
 }
 
 /// The sessions of these identities, with everything.
