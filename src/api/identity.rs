@@ -97,7 +97,7 @@ pub struct KratosIdentitySpec {
     pub credentials: Option<Credentials>,
 
     /// A way into the account for the person it is for: issued once, when the identity is active, into a Secret that is
-    /// deleted when it has expired. Refused for adopted identities outside the instance's namespace.
+    /// deleted when it has expired. Refused for adopted identities outside the instance's namespace (see adoption).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub recovery: Option<Recovery>,
 
@@ -105,7 +105,10 @@ pub struct KratosIdentitySpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub validity: Option<Validity>,
 
-    /// Whether an identity that is there already, and nobody's, is taken over.
+    /// Whether an identity that is there already, and nobody's, is taken over. Outside the instance's namespace the manifest
+    /// gets no way into its account, then or later: credentials, recovery, verifiedAddresses, resetSecondFactors, another
+    /// schemaID, externalID or organizationID, the state Active where it was found inactive, and changes of what people log
+    /// in with or are reached by are refused.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub adoption: Option<Adoption>,
 
@@ -186,6 +189,9 @@ pub struct KratosIdentityStatus {
     /// The state that the identity has.
     #[serde(default)]
     pub state: Option<IdentityState>,
+    /// True: the identity was there before this resource, which took it over.
+    #[serde(default)]
+    pub adopted: Option<bool>,
     /// Ready; Reconciling, Stalled, Drifted and Suspended where true; RecoveryIssued where spec.recovery is.
     #[serde(default)]
     #[schemars(schema_with = "crd::conditions")]

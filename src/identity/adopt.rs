@@ -14,7 +14,7 @@ use super::plan::{Observed, Present};
 use crate::api::identity::KratosIdentity;
 use crate::api::{Reason, Verdict};
 use crate::context::IdentityObject;
-use crate::kratos::{Identity, IdentityFilter};
+use crate::kratos::{Identity, IdentityFilter, State};
 use crate::place;
 use kube::{Api, ResourceExt};
 
@@ -91,12 +91,13 @@ impl Search<'_> {
 
     async fn examined(&self, target: &Target, identity: Identity) -> Result<Present, Halt> {
         let from = self.inputs.instance.settings.adoption_from;
+        let is_inactive = identity.state == State::Inactive;
         let mark = match adoption::examine(&self.inputs.claimant, from, target, &identity) {
             Finding::Ours(mark) => *mark,
-            Finding::Unowned => Mark::of_adoption(),
+            Finding::Unowned => Mark::of_adoption(is_inactive),
             Finding::Left(left) => {
                 self.ensure_left(&left).await?;
-                Mark::of_adoption()
+                Mark::of_adoption(is_inactive || left.found_inactive)
             }
             Finding::Refused(refusal) => return Err(self.refused(&refusal)),
         };

@@ -40,6 +40,8 @@ pub struct Left {
     pub place: Place,
     /// Its uid. Absent: its cluster is gone, and whatever stands in its place inherits it.
     pub uid: Option<String>,
+    /// Whether the identity had been adopted, and was inactive when it was found.
+    pub found_inactive: bool,
     /// What is to be said if it is still there.
     pub taken: Refusal,
     /// What is to be said although it is gone; `None`: it may be taken over.
@@ -110,6 +112,7 @@ pub fn examine(claimant: &Claimant, from: AdoptionFrom, target: &Target, identit
     Finding::Left(Box::new(Left {
         place: Place::new(mark.namespace.as_str(), mark.name.as_str()),
         uid: is_of_this_cluster.then_some(mark.uid),
+        found_inactive: mark.found_inactive,
         taken: Refusal::Taken(is_neighbours.then_some(mark.name)),
         refused,
     }))

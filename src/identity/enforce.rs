@@ -6,6 +6,7 @@ use std::time::Instant;
 use k8s_openapi::jiff::Timestamp;
 
 use super::admission;
+use super::adopted;
 use super::apply::{self, Applied, ApplyError};
 use super::desired::{self, Desired};
 use super::failure::{self, Halt, Sent};
@@ -32,6 +33,8 @@ pub async fn planned(search: &Search<'_>, desired: &Desired, observed: &mut Obse
     search.note_contents(desired, observed).await?;
     let plan = plan::plan(&search.inputs.claimant, desired, observed, Timestamp::now());
     admission::ensure(search, observed, &plan).await?;
+    let schema = search.schema.as_ref().map(|schema| (&schema.document, &*schema.shape));
+    adopted::ensure_plan(&search.inputs.claimant, (desired, observed), &plan, schema)?;
     match &plan.refusal {
         Some(verdict) => Err(verdict.clone().into()),
         None => Ok(plan),

@@ -54,6 +54,9 @@ pub struct Mark {
     /// Whether the identity was there before its resource.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub adopted: bool,
+    /// Whether it was inactive then.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub found_inactive: bool,
     /// What a newer version of the operator wrote; kept as it is.
     #[serde(flatten)]
     pub rest: Map<String, Value>,
@@ -149,8 +152,8 @@ impl Mark {
     }
 
     /// What stands for a mark while an identity is taken over: nothing of it is owned yet, and what was there stays.
-    pub fn of_adoption() -> Self {
-        Self { adopted: true, ..Self::default() }
+    pub fn of_adoption(found_inactive: bool) -> Self {
+        Self { adopted: true, found_inactive, ..Self::default() }
     }
 
     /// Whether this is the mark of an identity that is being taken over: it names no resource yet.

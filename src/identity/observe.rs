@@ -27,7 +27,7 @@ use crate::api::{Reason, Verdict};
 use crate::context::Context;
 use crate::instance::listing::Lookup;
 use crate::instance::schemas::Schema;
-use crate::kratos::{CredentialType, Error, Identity};
+use crate::kratos::{CredentialType, Error, Identity, State};
 use crate::place::Place;
 
 /// What is known without looking further.
@@ -147,23 +147,28 @@ impl Search<'_> {
         {
             // A wiped mark took the owned paths with it; this process may still know them.
             let remembered = self.remembered.ours.as_deref().and_then(Ours::mark);
-            present.mark = remembered.or_else(|| self.noted_actions());
+            present.mark = remembered.or_else(|| self.noted());
             if self.adoption.is_some() {
-                let before = present.mark.take().unwrap_or_default();
+                let is_inactive = present.identity.state == State::Inactive;
+                let before = present.mark.take().unwrap_or_else(|| Mark::of_adoption(is_inactive));
                 present.mark = Some(claimant.mark(before.owned_paths.clone(), Some(&Mark { adopted: true, ..before })));
             }
         }
         Ok(present)
     }
 
-    /// A mark that says no more than which actions were done, and whether a recovery was issued, by the status; it can only
-    /// have them left out.
-    fn noted_actions(&self) -> Option<Mark> {
-        let status = self.resource.status.as_ref().filter(|_| self.inputs.claimant.beside_instance)?;
+    /// A mark that says no more than which actions were done, whether a recovery was issued, and whether the identity was
+    /// adopted, by the status; it can only have something left out, or refused.
+    fn noted(&self) -> Option<Mark> {
+        let claimant = &self.inputs.claimant;
+        let status = self.resource.status.as_ref().filter(|_| claimant.beside_instance)?;
         let actions = status.actions.as_ref().map(actions::from_status).unwrap_or_default();
         let recovery = recovery::from_status(status);
-        let is_noted = !actions.is_empty() || recovery.is_some();
-        is_noted.then(|| Mark { actions, recovery, ..Mark::default() })
+        let adopted = status.adopted == Some(true);
+        let is_noted = adopted || !actions.is_empty() || recovery.is_some();
+        let mark = Mark { actions, recovery, adopted, ..Mark::default() };
+        // It isn't to be adopted: it was.
+        is_noted.then(|| if adopted { claimant.mark(Vec::new(), Some(&mark)) } else { mark })
     }
 
     async fn is_same_person(&self, identity: &Identity) -> Result<bool, Halt> {

@@ -18,7 +18,7 @@ use super::status::{self, Outcome, RecoverySeen, Seen};
 use super::validity::Phase;
 use super::watch::Watch;
 use super::{
-    absent, addresses, admission, enforce, lock_out, read_secrets, recover, recovery, release, schemas, sole, turn,
+    absent, addresses, admission, adopted, enforce, lock_out, read_secrets, recover, release, schemas, sole, turn,
     unreadable,
 };
 use crate::api::identity::KratosIdentity;
@@ -78,7 +78,7 @@ async fn look(resource: &KratosIdentity, handling: Handling, context: &Context) 
     if let (Observed::Absent, Some(verdict)) = (&observed, &desired.lacks) {
         return Err(verdict.clone().into());
     }
-    ensure_not_adopted(&inputs, &desired, &observed)?;
+    adopted::ensure_manifest(&inputs.claimant, &desired, &observed)?;
     let secret = recover::look(&search, &desired, &observed).await?;
     note_sessions(&search, &desired, &mut observed).await?;
     let plan = enforce::planned(&search, &desired, &mut observed).await?;
@@ -96,19 +96,6 @@ async fn look(resource: &KratosIdentity, handling: Handling, context: &Context) 
         recover::run(&search, &desired, seen, secret).await?
     };
     Ok(Outcome { verdict: done(only_looks, &desired), instance: Some(inputs::reference(&place)), seen, recovery })
-}
-
-/// Whoever takes an identity over may not say that its addresses are verified, nor get a way into its account.
-fn ensure_not_adopted(inputs: &Inputs, desired: &Desired, observed: &Observed) -> Result<(), Verdict> {
-    let is_adopted = match observed {
-        Observed::Present(present) => present.mark.as_ref().is_some_and(|mark| mark.adopted),
-        Observed::Absent => false,
-    };
-    if is_adopted && !desired.verified_addresses.is_empty() {
-        let message = "spec.verifiedAddresses isn't for an identity that was adopted: remove it";
-        return Err(Verdict::new(Reason::InvalidSpec, message));
-    }
-    recovery::ensure_not_adopted(desired.recovery.as_ref(), is_adopted, &inputs.claimant)
 }
 
 /// No request while the instance is down, or for a field that the server is known not to have.

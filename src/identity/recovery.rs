@@ -309,16 +309,6 @@ pub fn unwritable(name: &str, code: Option<u16>) -> Verdict {
     Verdict::new(Reason::SecretNotReady, message)
 }
 
-/// Whoever adopts an identity gets no way into its account: only administrators, who own all of them, do.
-pub fn ensure_not_adopted(wanted: Option<&Recovery>, is_adopted: bool, claimant: &Claimant) -> Result<(), Verdict> {
-    if wanted.is_none() || !is_adopted || claimant.beside_instance {
-        return Ok(());
-    }
-    let message = "spec.recovery isn't for an identity that was adopted: it would let its account be taken over; remove \
-                   it, and let the person recover it by themselves (or ask the instance's administrators)";
-    Err(Verdict::new(Reason::InvalidSpec, message))
-}
-
 /// What a status shows of the action: the token's, if there was one.
 pub fn action_status(mark: &Mark) -> Option<ActionStatus> {
     let RecoveryMark { token, kind: _, secret_name, started_at, issued_at, expires_at: _ } = mark.recovery.as_ref()?;

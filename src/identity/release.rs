@@ -138,16 +138,18 @@ async fn release(resource: &KratosIdentity, expected: Option<Expected>, context:
     if ours.is_empty() && has_lost_mark {
         return Ok(Release::Kept(NOT_ITS_OWN));
     }
+    let known = search.remembered.ours.as_deref().and_then(Ours::mark);
+    let was_adopted = resource.status.as_ref().is_some_and(|status| status.adopted == Some(true));
     let is_spared = |identity: &Identity| match Mark::read(&identity.metadata_admin) {
         Found::Mark(mark) => spares_adopted && mark.adopted,
-        _ => false,
+        // It was wiped: what is known of it counts, and where nothing is it stays.
+        _ => spares_adopted && (was_adopted || known.as_ref().is_none_or(|known| known.adopted)),
     };
     let (kept, ours): (Vec<_>, Vec<_>) = ours.into_iter().partition(is_spared);
     if ours.is_empty() && !kept.is_empty() {
         return Ok(Release::Kept("it was there before the resource, and deletion.policy doesn't say otherwise"));
     }
     let delete_after = later(grace_period);
-    let known = search.remembered.ours.as_deref().and_then(Ours::mark);
     let leaving = Leaving { claimant: &inputs.claimant, policy: deletion, delete_after, known: known.as_ref() };
     let steps = plan::plan_deletion(leaving, &ours)?;
     if ours.is_empty() {
@@ -160,6 +162,8 @@ async fn release(resource: &KratosIdentity, expected: Option<Expected>, context:
         None => (wait.await, false),
     };
     let (turn, client) = waited?;
+    // The state that is noted for the identity's return is the one of now.
+    let is_recent = is_recent && delete_after.is_none();
     let ours = match last_look::look(&search, ours, is_recent).await? {
         Look::Unchanged(ours) => ours,
         Look::Taken => return Ok(Release::Kept(NOT_ITS_OWN)),

@@ -8,7 +8,8 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
-use self::shape::Shape;
+use self::shape::{EXTENSION, Shape};
+use super::pointer;
 
 /// How many violations a message names.
 const SHOWN: usize = 5;
@@ -16,39 +17,81 @@ const SHOWN: usize = 5;
 /// Whether a schema may declare login identifiers, in places that [`identifiers`] finds or doesn't: a condition,
 /// a pattern, another document. Where it may, identities of one name are told apart by them.
 pub fn may_have_identifiers(schema: &Value) -> bool {
-    match schema {
-        Value::Object(members) => {
-            let is_elsewhere = |reference: &Value| reference.as_str().is_some_and(|to| !to.starts_with('#'));
-            members.get("ory.sh/kratos").and_then(|ours| ours.get("credentials")).is_some_and(declares_identifiers)
-                || members.get("$ref").is_some_and(is_elsewhere)
-                || members.values().any(may_have_identifiers)
-        }
-        Value::Array(items) => items.iter().any(may_have_identifiers),
-        _ => false,
-    }
+    may_have(schema, &|part| part.get(EXTENSION).is_some_and(has_identifier))
 }
 
 /// Whether a schema may declare login identifiers where [`identifiers`] doesn't follow: a condition, a pattern,
 /// another document.
 pub fn hides_identifiers(schema: &Value) -> bool {
+    hides(schema, schema, &|part| part.get(EXTENSION).is_some_and(has_identifier))
+}
+
+/// The same of whatever leads into an account: what people log in with, and the addresses that it is recovered or
+/// verified by.
+pub fn hides_ways_in(schema: &Value) -> bool {
+    hides(schema, schema, &|part| part.get(EXTENSION).is_some_and(is_way_in))
+}
+
+/// What in traits leads into an account, by this schema: the values as they stand there, with their pointers.
+pub fn ways_in<'v>(shape: &Shape, traits: &'v Value) -> Vec<(String, &'v Value)> {
+    let mut values: Vec<&Value> = Vec::new();
+    shape.visit(traits, &mut |extension, value| {
+        if is_way_in(extension) {
+            values.push(value);
+        }
+    });
+    let mut found: Vec<_> = values.into_iter().filter_map(|value| Some((pointer::of(value, traits)?, value))).collect();
+    found.sort_by(|(one, _), (other, _)| one.cmp(other));
+    found.dedup_by(|(one, _), (other, _)| one == other);
+    found
+}
+
+/// Whether some part of a schema `declares` something, or another document may.
+fn may_have(schema: &Value, declares: &dyn Fn(&Value) -> bool) -> bool {
+    match schema {
+        Value::Object(members) => {
+            let is_elsewhere = |reference: &Value| reference.as_str().is_some_and(|to| !to.starts_with('#'));
+            declares(schema)
+                || members.get("$ref").is_some_and(is_elsewhere)
+                || members.values().any(|value| may_have(value, declares))
+        }
+        Value::Array(items) => items.iter().any(|item| may_have(item, declares)),
+        _ => false,
+    }
+}
+
+/// Whether some part of a schema that isn't followed may `declare` something.
+fn hides(root: &Value, schema: &Value, declares: &dyn Fn(&Value) -> bool) -> bool {
     let any = |value: &Value| match value {
-        Value::Object(members) => members.values().any(hides_identifiers),
-        Value::Array(items) => items.iter().any(hides_identifiers),
+        Value::Object(members) => members.values().any(|value| hides(root, value, declares)),
+        Value::Array(items) => items.iter().any(|item| hides(root, item, declares)),
         _ => false,
     };
     let Value::Object(members) = schema else { return false };
     members.iter().any(|(key, value)| match key.as_str() {
         "$ref" => value.as_str().is_none_or(|to| !to.starts_with('#')),
         "properties" | "$defs" | "definitions" | "allOf" | "anyOf" | "oneOf" => any(value),
-        "items" => {
-            if value.is_object() {
-                hides_identifiers(value)
-            } else {
-                may_have_identifiers(value)
-            }
-        }
-        _ => may_have_identifiers(value),
+        "items" if value.is_object() => hides(root, value, declares),
+        // What isn't followed may lead back to what is declared elsewhere.
+        _ => may_have(value, &|part| declares(part) || refers_to(root, part, declares)),
     })
+}
+
+/// Whether a part of a schema refers to another one that may `declare` something, itself or by a further reference.
+fn refers_to(root: &Value, part: &Value, declares: &dyn Fn(&Value) -> bool) -> bool {
+    let Some(to) = part.get("$ref").and_then(Value::as_str) else { return false };
+    let target = to.strip_prefix('#').and_then(|local| root.pointer(local));
+    target.is_none_or(|target| may_have(target, &|part| declares(part) || part.get("$ref").is_some()))
+}
+
+/// Whether what Kratos is told of a value makes it a login identifier.
+fn has_identifier(extension: &Value) -> bool {
+    extension.get("credentials").is_some_and(declares_identifiers)
+}
+
+/// Whether what Kratos is told of a value makes it lead into an account.
+fn is_way_in(extension: &Value) -> bool {
+    has_identifier(extension) || ["recovery", "verification"].iter().any(|kind| extension.get(kind).is_some())
 }
 
 /// Whether any kind of credential takes the value as what people log in with.
@@ -66,7 +109,7 @@ pub fn identifiers(shapes: &[Arc<Shape>], traits: &Value) -> Vec<String> {
     let mut found = Vec::new();
     for shape in shapes {
         shape.visit(traits, &mut |extension, value| {
-            if extension.get("credentials").is_some_and(declares_identifiers) {
+            if has_identifier(extension) {
                 found.extend(normalised(value));
             }
         });

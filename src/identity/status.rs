@@ -87,6 +87,7 @@ pub fn next(subject: Subject<'_>, outcome: Outcome, now: Timestamp) -> KratosIde
         Seen::Unknown => return status,
         Seen::Absent { drift } => {
             (status.identity_id, status.schema_id, status.state, status.actions) = (None, None, None, None);
+            status.adopted = None;
             status.owned_paths.clear();
             condition::clear(&mut status.conditions, STALE_IDENTIFIERS);
             note_recovery(&mut status, RecoverySeen::Nothing, subject.generation, now);
@@ -97,6 +98,7 @@ pub fn next(subject: Subject<'_>, outcome: Outcome, now: Timestamp) -> KratosIde
             // A mark that was wiped says nothing: what was done stays known.
             if let Found::Mark(mark) = Mark::read(&identity.metadata_admin) {
                 status.actions = actions::statuses(&mark.actions, recovery::action_status(&mark));
+                status.adopted = mark.adopted.then_some(true);
             }
             status.identity_id = Some(identity.id);
             status.schema_id = Some(identity.schema_id);

@@ -14,6 +14,7 @@ const PURE: &[&str] = &[
     "crate::identity::absent",
     "crate::identity::actions",
     "crate::identity::addresses",
+    "crate::identity::adopted",
     "crate::identity::adoption",
     "crate::identity::asked",
     "crate::identity::claim",

@@ -8,19 +8,19 @@ use serde_json::{Value, json};
 use crate::scene::{Scene, id_of};
 
 const MARK: &str = "kratos-operator.dev";
-const PASSWORD: &str = "correct-horse-battery-4711";
+pub const PASSWORD: &str = "correct-horse-battery-4711";
 
 fn by_address(email: &str) -> Value {
     let adoption = json!({"policy": "IfUnowned", "identifier": email});
     json!({"schemaID": "customer", "metadataPublic": {"plan": "gold"}, "adoption": adoption})
 }
 
-fn by_id(id: &str) -> Value {
+pub fn by_id(id: &str) -> Value {
     json!({"schemaID": "customer", "adoption": {"policy": "IfUnowned", "identityID": id}})
 }
 
 /// An identity that somebody made in Kratos, with a password.
-async fn planted(scene: &Scene, email: &str, verified: bool, metadata_admin: Value) -> Identity {
+pub async fn planted(scene: &Scene, email: &str, verified: bool, metadata_admin: Value) -> Identity {
     let status = if verified { "completed" } else { "pending" };
     let body = json!({
         "schema_id": "customer", "traits": {"email": email, "age": 36},
@@ -32,11 +32,11 @@ async fn planted(scene: &Scene, email: &str, verified: bool, metadata_admin: Val
     read(scene, made["id"].as_str().expect("it is made")).await.expect("it is there")
 }
 
-async fn read(scene: &Scene, id: &str) -> Option<Identity> {
+pub async fn read(scene: &Scene, id: &str) -> Option<Identity> {
     scene.admin().get_identity(id, &[]).await.expect("Kratos answers")
 }
 
-async fn with_tenant(adoption_from: &str) -> (Scene, String) {
+pub async fn with_tenant(adoption_from: &str) -> (Scene, String) {
     let scene = Scene::shared().await;
     scene.instance(json!({"allowedNamespaces": {"from": "All"}, "adoptionFrom": adoption_from})).await;
     scene.settle().await;
@@ -44,12 +44,12 @@ async fn with_tenant(adoption_from: &str) -> (Scene, String) {
     (scene, tenant)
 }
 
-async fn delete_in(scene: &Scene, namespace: &str, name: &str) {
+pub async fn delete_in(scene: &Scene, namespace: &str, name: &str) {
     scene.identities_in(namespace).delete(name, &DeleteParams::default()).await.expect("it can be deleted");
     scene.gone_in(namespace, name).await;
 }
 
-fn mark_of(identity: &Identity) -> &Value {
+pub fn mark_of(identity: &Identity) -> &Value {
     &identity.metadata_admin.read().unwrap()[MARK]
 }
 

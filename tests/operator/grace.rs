@@ -86,6 +86,25 @@ async fn an_identity_that_was_inactive_before_is_brought_back_inactive() {
 }
 
 #[tokio::test]
+async fn whoever_is_deactivated_while_a_deletion_waits_is_brought_back_inactive() {
+    let scene = Scene::settled().await;
+    let manifest = customer("ada@blocked-meanwhile.example", "1h");
+    scene.identity("ada", manifest.clone()).await;
+    let ada = scene.ready("ada").await;
+    let about = format!("/namespaces/{}/", scene.namespace);
+    let is_count = move |label: &str, path: &str| label.ends_with("kratosinstances/status") && path.contains(&about);
+    let counting = scene.cluster.proxy.on_where(is_count).once().hold();
+    scene.delete("ada").await;
+    counting.held().await;
+    scene.change_in_kratos(&ada, "/state", json!("inactive")).await;
+    counting.release();
+    scene.gone("ada").await;
+    scene.identity("ada", manifest).await;
+    let again = scene.ready("ada").await;
+    assert_eq!((id_of(&again), scene.in_kratos(&again).await.state), (id_of(&ada), State::Inactive));
+}
+
+#[tokio::test]
 async fn when_the_period_is_over_the_identity_goes_and_the_instance_says_so() {
     let scene = Scene::settled().await;
     let ada = deleted(&scene, "ada", "ada@over.example", "3s").await;

@@ -13,6 +13,7 @@ mod scene;
 mod traces;
 
 mod actions;
+mod adopted;
 mod adoption;
 mod attacks;
 mod batches;

@@ -13,7 +13,7 @@ use referencing::{Draft, Registry, Resolver, ResourceRef, Retrieve, Uri, uri};
 use serde_json::{Value, json};
 
 /// What Kratos is told of a value, in a part of the schema.
-const EXTENSION: &str = "ory.sh/kratos";
+pub(super) const EXTENSION: &str = "ory.sh/kratos";
 
 /// A schema's parts. The first is the whole schema.
 #[derive(Debug)]

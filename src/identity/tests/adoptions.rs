@@ -148,6 +148,15 @@ fn beside_the_instance_each_refusal_says_what_to_do() {
     assert_eq!(taken, plan::conflict(None));
 }
 
+#[rstest]
+#[case::left_by_a_neighbour(json!({"name": "grace", "uid": "uid-of-grace"}))]
+#[case::of_a_cluster_that_is_gone(json!({"cluster": "uid-of-burnt-cluster", "uid": "uid-of-former"}))]
+fn what_was_found_inactive_stays_so_for_whoever_takes_it_over_next(#[case] mut changes: Value) {
+    assert!(!left(&changes, &claimant(), AdoptionFrom::Allowed).found_inactive);
+    json_patch::merge(&mut changes, &json!({"adopted": true, "foundInactive": true}));
+    assert!(left(&changes, &claimant(), AdoptionFrom::Allowed).found_inactive);
+}
+
 #[test]
 fn a_neighbour_is_named_to_neighbours() {
     for (who, from) in [(beside(), FROM[0]), (claimant(), FROM[0]), (claimant(), FROM[1])] {
@@ -168,7 +177,7 @@ fn taking_over_writes_the_mark_with_the_changes_keeps_what_isnt_named_and_reads_
     let wanted = desired(
         &json!({"metadataPublic": {"plan": "gold"}, "adoption": {"policy": "IfUnowned", "identityID": "id-of-ada"}}),
     );
-    let present = Present::new(before, Some(Mark::of_adoption()));
+    let present = Present::new(before, Some(Mark::of_adoption(false)));
     assert!(present.is_adoption());
     let plan = plan::plan(&claimant(), &wanted, &Observed::Present(Box::new(present)), now());
     assert_eq!(plan.changes, ["/metadata_public/plan"]);

@@ -135,7 +135,7 @@ fn a_link_comes_in_a_request_that_keeps_everything_else_and_no_password() {
 #[test]
 fn who_is_taken_over_gets_the_links_with_the_mark_in_one_request_that_is_confirmed() {
     let there = identity(&json!({"credentials": {"oidc": {"identifiers": ["gitlab:theirs"]}}}));
-    let there = Observed::Present(Box::new(Present::new(there, Some(Mark::of_adoption()))));
+    let there = Observed::Present(Box::new(Present::new(there, Some(Mark::of_adoption(false)))));
     let spec = json!({
         "credentials": {"oidc": [link("google", "g1")]}, "adoption": {"policy": "IfUnowned", "identityID": "id-of-ada"},
     });

@@ -4,6 +4,7 @@ pub mod builders;
 
 mod actions;
 mod addresses;
+mod adopted;
 mod adoptions;
 mod asking;
 mod claims;

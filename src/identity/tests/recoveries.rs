@@ -11,7 +11,6 @@ use crate::api::Reason;
 use crate::api::condition::{self, RECOVERY_ISSUED};
 use crate::api::identity::KratosIdentityStatus;
 use crate::api::recovery::{RecoveryStatus, RecoveryType};
-use crate::identity::claim::Claimant;
 use crate::identity::mark::{Mark, RecoveryMark};
 use crate::identity::plan::{self, Observed, Plan, Step, plan};
 use crate::identity::recovery::{self, OwnSecret, SecretSeen, Standing, Version};
@@ -356,20 +355,6 @@ fn a_secret_is_refused(#[case] changes: Value) {
     let refused = recovery::parse(&spec, read.iter().map(|reference| reference.name.as_str())).unwrap_err();
     assert_eq!(refused.reason, Reason::InvalidSpec);
     assert!(refused.message.contains("recovery.secretName"), "{}", refused.message);
-}
-
-#[test]
-fn whoever_adopts_gets_no_way_into_the_account_but_beside_the_instance() {
-    let wanted = desired(&wants(&json!({}))).recovery;
-    let tenant = claimant();
-    let beside = Claimant { beside_instance: true, ..claimant() };
-    let reason = |wanted, is_adopted, claimant: &Claimant| {
-        recovery::ensure_not_adopted(wanted, is_adopted, claimant).err().map(|verdict| verdict.reason)
-    };
-    assert_eq!(reason(wanted.as_ref(), true, &tenant), Some(Reason::InvalidSpec));
-    assert_eq!(reason(wanted.as_ref(), true, &beside), None);
-    assert_eq!(reason(wanted.as_ref(), false, &tenant), None);
-    assert_eq!(reason(None, true, &tenant), None);
 }
 
 #[test]

@@ -6,7 +6,10 @@ use rstest::rstest;
 use serde_json::{Value, json};
 
 use crate::identity::schema::shape::Shape;
-use crate::identity::schema::{explain, identifiers, may_have_identifiers, verifiable_addresses, violations};
+use crate::identity::schema::{
+    explain, hides_identifiers, hides_ways_in, identifiers, may_have_identifiers, verifiable_addresses, violations,
+    ways_in,
+};
 
 fn schema(traits: &Value) -> Value {
     json!({"$schema": "http://json-schema.org/draft-07/schema#", "type": "object", "properties": {"traits": traits}})
@@ -178,4 +181,54 @@ fn identifiers_behind_references_are_found_at_any_depth() {
 #[case::for_verification_alone(schema(&json!({"properties": {"mail": {"ory.sh/kratos": {"verification": {"via": "email"}}}}})), false)]
 fn a_schema_may_have_identifiers(#[case] schema: Value, #[case] expected: bool) {
     assert_eq!(may_have_identifiers(&schema), expected);
+}
+
+fn recovered() -> Value {
+    json!({"type": "string", "ory.sh/kratos": {"recovery": {"via": "email"}}})
+}
+
+fn verified() -> Value {
+    json!({"type": "string", "ory.sh/kratos": {"verification": {"via": "sms"}}})
+}
+
+#[test]
+fn what_leads_into_an_account_is_found_where_it_stands() {
+    let properties = json!({"mail": login(), "phone": verified(), "backup": {"items": recovered()}, "deep": {"properties": {"mail": login()}}});
+    let schema = schema(&json!({ "properties": properties }));
+    let traits = json!({"mail": " A@a.example", "phone": 7, "backup": ["b", "c"], "deep": {"mail": "d"}, "age": "e"});
+    let shape = Shape::of(&schema);
+    let expected = [
+        ("/backup/0", json!("b")),
+        ("/backup/1", json!("c")),
+        ("/deep/mail", json!("d")),
+        ("/mail", json!(" A@a.example")),
+        ("/phone", json!(7)),
+    ];
+    let found: Vec<_> = ways_in(&shape, &traits).into_iter().map(|(path, value)| (path, value.clone())).collect();
+    assert_eq!(found, expected.map(|(path, value)| (path.to_owned(), value)));
+    assert!(!(shape.is_cut() || hides_ways_in(&schema)));
+}
+
+#[rstest]
+#[case::on_a_condition(json!({"if": {}, "then": {"properties": {"mail": recovered()}}}), true)]
+#[case::by_a_pattern(json!({"patternProperties": {"^mail": verified()}}), true)]
+#[case::in_each_of_many_places(json!({"items": [login()]}), true)]
+#[case::in_another_document(json!({"$ref": "https://example.com/person.json"}), true)]
+#[case::nowhere(json!({"if": {}, "then": {"properties": {"mail": {"type": "string"}}}}), false)]
+#[case::in_a_property_named_like_a_keyword(json!({"properties": {"if": recovered()}}), false)]
+fn a_way_in_hides(#[case] traits: Value, #[case] expected: bool) {
+    assert_eq!(hides_ways_in(&schema(&traits)), expected);
+}
+
+#[rstest]
+#[case::by_a_reference_to_it(json!({"$ref": "#/definitions/mail"}), true)]
+#[case::by_a_reference_to_a_reference(json!({"$ref": "#/definitions/alias"}), true)]
+#[case::by_a_reference_to_nothing(json!({"$ref": "#/definitions/none"}), true)]
+#[case::but_not_by_one_to_something_else(json!({"$ref": "#/definitions/label"}), false)]
+fn an_identifier_hides_behind_a_pattern(#[case] pattern: Value, #[case] expected: bool) {
+    let schema = json!({
+        "definitions": {"mail": login(), "alias": {"$ref": "#/definitions/mail"}, "label": {"type": "string"}},
+        "properties": {"traits": {"patternProperties": {".": pattern}}},
+    });
+    assert_eq!((hides_identifiers(&schema), hides_ways_in(&schema)), (expected, expected));
 }

@@ -58,13 +58,14 @@ fn what_was_seen_is_written_where_it_belongs() {
         instance,
         schema_id,
         state,
+        adopted,
         conditions,
         owned_paths,
         drift,
         recovery,
         actions,
     } = status;
-    assert_eq!((actions, recovery), (None, None));
+    assert_eq!((actions, recovery, adopted), (None, None, None));
     assert_eq!(observed_generation, Some(3));
     assert_eq!(last_handled_reconcile_at, None);
     assert_eq!(identity_id.as_deref(), Some("id-of-ada"));

@@ -117,7 +117,7 @@ async fn whoever_adopts_an_account_gets_no_way_into_it_but_beside_the_instance()
     };
     scene.identity_in(&tenant, "theirs", adopting(&ids[0])).await;
     let message = scene.stalled_in(&tenant, "theirs", "InvalidSpec").await;
-    assert!(message.contains("taken over"), "{message}");
+    assert!(message.contains("spec.recovery") && message.contains("adopted"), "{message}");
     assert_eq!(scene.kratos_writes(), 0, "{:?}", scene.proxy.counts());
     // Nor once it is adopted, by the same resource or by one that takes its place and doesn't speak of adoption.
     let mut later = adopting(&ids[0]);
