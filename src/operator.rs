@@ -2,12 +2,13 @@
 
 mod identities;
 mod instances;
+mod namespaces;
 mod policies;
 
 use std::collections::HashSet;
 use std::sync::{Arc, OnceLock};
 
-use futures::{Stream, StreamExt, future};
+use futures::{Stream, future};
 use k8s_openapi::api::core::v1::Namespace;
 use kube::runtime::WatchStreamExt;
 use kube::runtime::reflector;
@@ -17,15 +18,13 @@ use serde::de::DeserializeOwned;
 
 use crate::api;
 use crate::backoff::OfWatches;
-use crate::changes::Labels;
-use crate::context::{Context, IdentityObject, Listed, Options, Pokes};
-use crate::decode::Metadata;
+use crate::context::{Context, Listed, Options, Pokes};
 use crate::events::Events;
 use crate::flow::limit::Limit;
 use crate::identity::adopt::Turns;
 use crate::identity::memory::Memory;
 use crate::instance::{Registry, references};
-use crate::kube_error::{brief, of_watch};
+use crate::kube_error::brief;
 use crate::latest::Latest;
 use crate::lease::Leads;
 use crate::metrics::Metrics;
@@ -84,7 +83,7 @@ pub async fn run(
         identities: identities.clone(),
         listed: Listed::default(),
         instances: instances.clone(),
-        namespaces: namespaces.clone(),
+        namespaces,
         policies,
         registry: Registry::default(),
         memory: Memory::default(),
@@ -108,22 +107,7 @@ pub async fn run(
     let instance_watch = instances::ask_for_news(instance_watch, Arc::clone(&context));
     let policy_watch = policies::watch_all(policy_writer, &context);
     let policy_watch = policies::ask_for_news(policy_watch, Arc::clone(&context));
-    let seen = Arc::clone(&context);
-    let mut labels = Labels::default();
-    let namespace_watch = watch::<Metadata<Namespace>>(&client).reflect(namespace_writer).for_each(move |event| {
-        match event {
-            Ok(event) => {
-                for namespace in labels.news(&event) {
-                    seen.pokes.identities(within(&namespace, &seen), Priority::Arrived);
-                }
-                if matches!(event, Event::InitDone) {
-                    let _ = seen.listed.namespaces.set(());
-                }
-            }
-            Err(error) => tracing::warn!(error = of_watch(&error), "watching namespaces failed; it is tried again"),
-        }
-        future::ready(())
-    });
+    let namespace_watch = namespaces::watch_all(namespace_writer, Arc::clone(&context));
 
     let Pokes { identities: identity_asks, instances: instance_asks, policies: policy_asks } = pokes;
     let (token, within) = (stop.clone(), Arc::clone(&context));
@@ -199,14 +183,6 @@ fn forget_gone(context: &Context) {
         context.leads.forget(&place);
         context.pokes.identities(references::referring(context, &place), Priority::Arrived);
     }
-}
-
-/// The operator's own identities of a namespace.
-fn within(namespace: &str, context: &Context) -> Vec<Place> {
-    let all = context.identities.state();
-    let is_within = |object: &IdentityObject| object.meta().namespace.as_deref() == Some(namespace);
-    let within = all.iter().filter(|object| is_within(object) && context.is_own(&***object));
-    within.map(|object| Place::of(&**object)).collect()
 }
 
 /// All `CustomResourceDefinition`s as (file name, YAML).
