@@ -7,10 +7,11 @@ use rstest::rstest;
 use crate::api::condition::{self, READY, RECONCILING, STALLED, State};
 use crate::api::{Reason, Verdict};
 
-const DONE: [Reason; 10] = [
+const DONE: [Reason; 11] = [
     Reason::Reconciled,
     Reason::Observed,
     Reason::DriftObserved,
+    Reason::IntervalLimited,
     Reason::Suspended,
     Reason::StaleIdentifiers,
     Reason::RecoveryIssued,
