@@ -3,10 +3,8 @@
 //! Doesn't depend on a status, and needs nothing of the spec but the deletion policy.
 
 use std::borrow::Cow;
-use std::pin::pin;
 use std::time::{Duration, Instant};
 
-use futures::FutureExt;
 use k8s_openapi::jiff::Timestamp;
 use kube::{Api, ResourceExt};
 use serde_json::Value;
@@ -35,8 +33,8 @@ use crate::kratos::{Identity, Travel};
 use crate::kube_write;
 use crate::queue::Next;
 
-/// What was found less than so long ago, by a deletion that had its turn at once, isn't read again before it goes.
-const RECENT: Duration = Duration::from_secs(2);
+/// Identities that were found less than so long ago aren't read again before they go: of many deletions each costs its share.
+const RECENT: Duration = Duration::from_secs(5);
 const NOT_ITS_OWN: &str = "its mark doesn't say any more that it is this resource's";
 
 /// What became of the identity.
@@ -156,14 +154,10 @@ async fn release(resource: &KratosIdentity, expected: Option<Expected>, context:
         return Ok(Release::Deleted(0));
     }
     ensure_granted(&inputs, going, expected, context).await?;
-    let mut wait = pin!(async { Ok::<_, Halt>((inputs.turn(&steps).await?, inputs.instance.client.at_once().await)) });
-    let (waited, is_recent) = match (&mut wait).now_or_never() {
-        Some(waited) => (waited, found.elapsed() < RECENT),
-        None => (wait.await, false),
-    };
-    let (turn, client) = waited?;
+    let turn = inputs.turn(&steps).await?;
+    let client = inputs.instance.client.at_once().await;
     // The state that is noted for the identity's return is the one of now.
-    let is_recent = is_recent && delete_after.is_none();
+    let is_recent = found.elapsed() < RECENT && delete_after.is_none();
     let ours = match last_look::look(&search, ours, is_recent).await? {
         Look::Unchanged(ours) => ours,
         Look::Taken => return Ok(Release::Kept(NOT_ITS_OWN)),

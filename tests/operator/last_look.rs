@@ -1,5 +1,7 @@
 //! What changes while a deletion waits is seen: it is looked once more right before anything is deleted.
 
+use std::time::{Duration, Instant};
+
 use k8s_openapi::api::core::v1::Namespace;
 use kratos_operator::api::KratosIdentity;
 use kratos_operator::kratos::Identity;
@@ -13,6 +15,8 @@ use crate::testenv::process::eventually;
 
 /// How many changes and deletions one instance is asked for at the same time.
 const TURNS: usize = 16;
+/// Identities that were read longer ago are read again.
+const READ_AGAIN: Duration = Duration::from_secs(5);
 const CHANGE: &str = "PATCH /admin/identities/{id}";
 const DELETE: &str = "DELETE /admin/identities/{id}";
 const READ: &str = "GET /admin/identities/{id}";
@@ -69,6 +73,9 @@ async fn a_deletion_that_waits_for_its_turn_goes_by_what_manifest_and_mark_say_w
     scene.patch("orphaned", json!({"spec": {"deletion": {"policy": "Orphan"}}})).await;
     scene.patch("suspended", json!({"spec": {"suspend": true}})).await;
     scene.patch("observing", json!({"spec": {"mode": "Observe"}})).await;
+    let counted = Instant::now();
+    let passed = eventually("what was read is old", WITHIN, async || (counted.elapsed() > READ_AGAIN).then_some(()));
+    passed.await.expect("time passes");
     scene.change_in_kratos(&resources[3], "/metadata_admin/kratos-operator.dev/uid", json!("another")).await;
     turns.release();
     for name in names {
