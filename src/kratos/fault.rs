@@ -141,9 +141,8 @@ pub(super) fn retry_after(headers: &HeaderMap, now: SystemTime) -> Option<Durati
     let since_epoch = now.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs();
     let seconds = text(&RETRY_AFTER).and_then(|value| {
         value.parse::<u64>().ok().or_else(|| {
-            let date = k8s_openapi::jiff::fmt::rfc2822::parse(value).ok()?;
-            let date = u64::try_from(date.timestamp().as_second()).ok()?;
-            Some(date.saturating_sub(since_epoch))
+            let date = httpdate::parse_http_date(value).ok()?.duration_since(SystemTime::UNIX_EPOCH).ok()?;
+            Some(date.as_secs().saturating_sub(since_epoch))
         })
     });
     let seconds = seconds.or_else(|| {

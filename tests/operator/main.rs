@@ -38,6 +38,7 @@ mod logging;
 mod missing;
 mod newer_server;
 mod observing;
+mod odd;
 mod odd_durations;
 mod order;
 mod outage;

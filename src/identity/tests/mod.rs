@@ -15,6 +15,7 @@ mod digests;
 mod facts;
 mod failures;
 mod judgements;
+mod mark_properties;
 mod marks;
 mod merging;
 mod merging_properties;

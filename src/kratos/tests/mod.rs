@@ -4,6 +4,7 @@
 mod batching;
 mod classes;
 mod faults;
+mod foreign;
 mod leaks;
 mod newer_server;
 mod odd;
