@@ -100,7 +100,8 @@ pub struct KratosInstanceSpec {
     pub trust_client_address: bool,
 
     /// What must hold, all of it, for resources outside the instance's namespace: for the identity as it is found, and
-    /// as it would be left, before anything is written. A rule that fails refuses.
+    /// as it would be left, before anything is written. A rule that fails refuses. What only takes away from an identity
+    /// that is a resource's own (deactivation, the end of sessions) needs no rule.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(schema_with = "crd::rules")]
     pub rules: Vec<AdmissionRule>,

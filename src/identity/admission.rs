@@ -5,12 +5,13 @@ use std::sync::Arc;
 use k8s_openapi::jiff::Timestamp;
 use serde_json::json;
 
+use super::claim::Claim;
 use super::desired::Desired;
 use super::facts::{self, View};
 use super::failure::Halt;
 use super::inputs;
 use super::observe::Search;
-use super::plan::{self, Observed, Plan};
+use super::plan::{self, Observed, Plan, Present, Taking};
 use super::schema::shape::Shape;
 use super::schemas;
 use crate::api::{Reason, Verdict};
@@ -38,11 +39,12 @@ pub async fn ensure_desired(search: &Search<'_>, desired: &Desired) -> Result<()
     }
 }
 
-/// The observed half, and the identity as the plan leaves it.
-pub async fn ensure(search: &Search<'_>, observed: &Observed, plan: &Plan) -> Result<(), Halt> {
-    let Observed::Present(present) = observed else { return Ok(()) };
+/// The observed half, and the identity as the plan leaves it. Returns the plan, or as much of it as may be done: where the
+/// rules don't admit what is there, owned traits are put back all the same if that is what makes the rules admit it.
+pub async fn ensure(search: &Search<'_>, desired: &Desired, observed: &Observed, plan: Plan) -> Result<Plan, Halt> {
+    let Observed::Present(present) = observed else { return Ok(plan) };
     if !are_bound(search) {
-        return Ok(());
+        return Ok(plan);
     }
     let adopts = facts::adopts(&search.inputs.claimant, present);
     let theirs = schemas::of_identity(search.inputs, &present.identity.schema_id).await?;
@@ -52,12 +54,42 @@ pub async fn ensure(search: &Search<'_>, observed: &Observed, plan: &Plan) -> Re
     };
     let shapes = shapes(search, Some(&theirs));
     let before = facts::observed(&present.identity, &shapes).ok_or_else(unaskable_of_identity)?;
-    let after = facts::merged(Some(&before), plan, &shapes).filter(|after| *after != before);
-    ask(search, before, adopts).await?;
-    match after {
-        Some(after) => ask(search, after, adopts).await,
-        None => Ok(()),
+    if let Err(halt) = ask(search, before.clone(), adopts).await {
+        let is_refused = matches!(halt, Halt::Refused(_));
+        let partial = if is_refused { put_back(search, desired, present, &before, &shapes).await } else { None };
+        return partial.ok_or(halt);
     }
+    if let Some(after) = facts::merged(Some(&before), &plan, &shapes).filter(|after| *after != before) {
+        ask(search, after, adopts).await?;
+    }
+    Ok(plan)
+}
+
+/// What may be done to an identity that the rules don't admit as it is. `None`: nothing. One that isn't marked as this
+/// very resource's isn't touched.
+async fn put_back(
+    search: &Search<'_>,
+    desired: &Desired,
+    present: &Present,
+    before: &View,
+    shapes: &[Arc<Shape>],
+) -> Option<Plan> {
+    let is_ours = matches!(search.inputs.claimant.claim(&present.identity), Claim::Ours(_));
+    if search.only_looks || !is_ours {
+        return None;
+    }
+    let mark = present.mark.as_ref()?;
+    // Sessions that were to end when the rules admitted it still.
+    let owed = plan::take_away(&Taking::default(), present, mark, Timestamp::now());
+    let mut plan = Plan { is_partial: true, ..Plan::default() };
+    if let Some(back) = plan::put_back(desired, present)
+        && let Some(after) = facts::put_back(before, &back, shapes)
+        && ask(search, after, false).await.is_ok()
+    {
+        plan = back;
+    }
+    plan.steps.extend(owed);
+    (!plan.steps.is_empty()).then_some(plan)
 }
 
 /// Whether rules count for this resource.

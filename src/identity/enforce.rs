@@ -32,7 +32,7 @@ pub async fn planned(search: &Search<'_>, desired: &Desired, observed: &mut Obse
     ensure_readable(search, desired, observed)?;
     search.note_contents(desired, observed).await?;
     let plan = plan::plan(&search.inputs.claimant, desired, observed, Timestamp::now());
-    admission::ensure(search, observed, &plan).await?;
+    let plan = admission::ensure(search, desired, observed, plan).await?;
     let schema = search.schema.as_ref().map(|schema| (&schema.document, &*schema.shape));
     adopted::ensure_plan(&search.inputs.claimant, (desired, observed), &plan, schema)?;
     match &plan.refusal {
@@ -66,17 +66,25 @@ pub async fn run(
         }
         None => (plan, as_of),
     };
+    let mut observed = match attempt(search, desired, observed, plan, as_of).await? {
+        Attempt::Done(seen) => return Ok(seen),
+        Attempt::Conflict(conflict) => Observed::Present(Box::new(search.after_conflict(conflict).await?)),
+        Attempt::PutBack { has_sessions } => {
+            let mut observed = search.run().await?;
+            if let Observed::Present(present) = &mut observed {
+                present.has_sessions = has_sessions;
+            }
+            observed
+        }
+    };
+    let as_of = AsOf { read: Instant::now(), ..as_of };
+    let plan = planned(search, desired, &mut observed).await?;
     match attempt(search, desired, observed, plan, as_of).await? {
         Attempt::Done(seen) => Ok(seen),
-        Attempt::Conflict(conflict) => {
-            let present = search.after_conflict(conflict).await?;
-            let as_of = AsOf { read: Instant::now(), ..as_of };
-            let mut observed = Observed::Present(Box::new(present));
-            let plan = planned(search, desired, &mut observed).await?;
-            match attempt(search, desired, observed, plan, as_of).await? {
-                Attempt::Done(seen) => Ok(seen),
-                Attempt::Conflict(_) => Err(Halt::Refused(plan::conflict(None))),
-            }
+        Attempt::Conflict(_) => Err(Halt::Refused(plan::conflict(None))),
+        Attempt::PutBack { .. } => {
+            let verdict = Verdict::new(Reason::Progressing, "the identity was changed again while it was put right");
+            Err(Halt::Retry { verdict, after: None })
         }
     }
 }
@@ -101,6 +109,10 @@ enum Attempt {
     Done(Seen),
     /// A create met a conflict; that was known at this instant (or of an earlier one).
     Conflict(Instant),
+    /// Traits were put back, so that the rules admit the rest of the plan.
+    PutBack {
+        has_sessions: bool,
+    },
 }
 
 async fn attempt(
@@ -160,6 +172,13 @@ async fn attempt(
         }
         None => happening(&plan),
     };
+    if plan.is_partial {
+        if let Some(happening) = happening {
+            context.events.publish(search.resource, happening);
+        }
+        let has_sessions = matches!(&observed, Observed::Present(present) if present.has_sessions);
+        return Ok(Attempt::PutBack { has_sessions });
+    }
     let identity = standing(observed, applied);
     let Some(identity) = identity else {
         let verdict = Verdict::new(Reason::Progressing, "the identity was deleted while it was looked at");

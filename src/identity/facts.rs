@@ -133,6 +133,24 @@ pub fn merged(before: Option<&View>, plan: &Plan, shapes: &[Arc<Shape>]) -> Opti
     view.map(|view| finish(view.identity, view.identifiers, shapes))
 }
 
+/// The identity as a plan leaves it that puts traits back. A login identifier goes where it leaves the traits and another one
+/// of its kind takes its place, and its address with it; without one in its place Kratos keeps it.
+pub fn put_back(before: &View, plan: &Plan, shapes: &[Arc<Shape>]) -> Option<View> {
+    let by_kind = |identity: &Value| schema::identifiers_by_kind(shapes, &identity["traits"]);
+    let View { mut identity, mut identifiers } = merged(Some(before), plan, shapes)?;
+    let (old, new) = (by_kind(&before.identity), by_kind(&identity));
+    let is_gone = |identifier: &str| {
+        let is_replaced = |kind: &str| new.iter().any(|(of, _)| of == kind);
+        let mut kinds = old.iter().filter(|(_, it)| it == identifier).map(|(kind, _)| kind.as_str()).peekable();
+        kinds.peek().is_some() && kinds.all(is_replaced) && !new.iter().any(|(_, it)| it == identifier)
+    };
+    identifiers.retain(|identifier| !is_gone(identifier));
+    if let Some(addresses) = identity["verifiable_addresses"].as_array_mut() {
+        addresses.retain(|address| !address["value"].as_str().is_some_and(is_gone));
+    }
+    Some(View { identity, identifiers })
+}
+
 /// What a PUT leaves: all but what it doesn't carry. Links are appended.
 fn replace(update: &UpdateIdentity, identity: &mut Value) {
     let UpdateIdentity { schema_id, traits, state, metadata_public, metadata_admin, external_id, credentials } = update;

@@ -1,88 +1,136 @@
-//! Locks an identity out although the rest of its manifest can't be carried out: that somebody may not log in any more
-//! must not wait for a Secret, or for traits that fit. Touches nothing but the state, the
-//! sessions, and the Secret of a recovery that doesn't work any more.
+//! Locks an identity out although the rest of its manifest can't be carried out, whatever keeps it: that somebody may not
+//! log in any more must not wait for a Secret, for traits that fit, or for the instance's rules. Touches nothing but the
+//! state, the sessions, and the Secret of a recovery that doesn't work any more.
+//!
+//! Nothing at all where nothing may be changed (Observe, suspended, a namespace that isn't admitted), and nothing but what is
+//! marked as this very resource's.
 
 use k8s_openapi::jiff::Timestamp;
 use serde_json::Value;
 
-use super::apply::{self, ApplyError};
+use super::actions::{self, Doing, Wanted};
+use super::apply::{self, Applied, ApplyError};
+use super::claim::Claim;
 use super::desired::{self, Handling};
 use super::failure::{Halt, Sent};
-use super::inputs;
+use super::inputs::{self, Inputs};
+use super::mark::Mark;
 use super::observe::Search;
-use super::plan::{self, Leaving, Observed, Step};
-use super::record::uid;
+use super::plan::{self, Observed, Present, Step, Taking};
+use super::record::{Course, uid};
 use super::recovery::{self, OwnSecret};
-use crate::api::identity::KratosIdentity;
+use crate::api::identity::{KratosIdentity, KratosIdentityStatus};
 use crate::api::instance::Mode;
-use crate::api::lifecycle::DeletionPolicy;
 use crate::api::{IDENTITY_FINALIZER, Reason, Verdict};
 use crate::context::Context;
 use crate::events::Happening;
-use crate::kratos::{State, Travel};
+use crate::kratos::{Identity, State, Travel};
 use crate::kube_write;
 
-/// After a look that came to nothing: deactivates an identity that is this resource's own, if its manifest wants it
-/// inactive. Returns what is said of a recovery that doesn't work any more.
-pub async fn after(halt: &Halt, resource: &KratosIdentity, handling: &Handling, context: &Context) -> Option<Verdict> {
-    let wants_inactive = desired::state(&resource.spec, Timestamp::now()) == Some(State::Inactive);
+/// After a look that came to nothing: takes from an identity that is this resource's own what its manifest takes away.
+/// Returns the halt, which says so then; what there is to tell besides goes into the course.
+pub async fn after(
+    halt: Halt,
+    resource: &KratosIdentity,
+    handling: &Handling,
+    course: &mut Course,
+    context: &Context,
+) -> Halt {
+    let taking = taking(resource);
     let is_held = kube_write::carries(resource, IDENTITY_FINALIZER);
-    if !wants_inactive || !is_held || handling.mode == Mode::Observe || !is_meant(halt) {
-        return None;
+    let is_wanted = taking.deactivates || is_open(&taking, resource.status.as_ref());
+    if !is_wanted || !is_held || handling.mode == Mode::Observe || !is_meant(&halt) {
+        return halt;
     }
-    match run(resource, context).await {
-        Ok(LockedOut { was_active: false, recovery }) => recovery,
-        Ok(LockedOut { was_active: true, recovery }) => {
-            let note =
-                "the identity was deactivated and its sessions ended; the rest of the manifest is still to be done";
-            context.events.publish(resource, Happening::normal("IdentityDeactivated", "Change", note));
-            recovery
+    match run(&halt, &taking, resource, context).await {
+        Ok(Some(LockedOut { was_active, recovery, identity })) => {
+            course.lapse = recovery.or(course.lapse.take());
+            course.touched = Some(identity);
+            if was_active {
+                let note =
+                    "the identity was deactivated and its sessions ended; the rest of the manifest is still to be done";
+                context.events.publish(resource, Happening::normal("IdentityDeactivated", "Change", note));
+            }
+            if taking.deactivates { told(halt) } else { halt }
         }
-        Err(halt) => {
-            tracing::warn!(
-                why = halt.words(),
-                "an identity that is to be inactive couldn't be deactivated; it is tried again"
-            );
-            None
+        // Nothing of its own is there; or it waits, or isn't admitted, as the look was.
+        Ok(None) | Err(Halt::Waiting(_) | Halt::Refused(_)) => halt,
+        Err(failed) => {
+            let why = failed.words();
+            tracing::warn!(why, "what a manifest takes from an identity couldn't be taken; it is tried again");
+            halt
         }
     }
 }
 
-/// Not where nothing may be changed, and not where Kratos or Kubernetes didn't answer: then the whole look is repeated.
+/// What a manifest takes away; needs no Secret.
+fn taking(resource: &KratosIdentity) -> Taking {
+    let wanted = resource.spec.actions.as_ref().map(actions::wanted).unwrap_or_default();
+    Taking {
+        deactivates: desired::state(&resource.spec, Timestamp::now()) == Some(State::Inactive),
+        ends_sessions: wanted.into_iter().filter(|wanted| wanted.doing == Doing::RevokeSessions).collect(),
+    }
+}
+
+/// Whether an action isn't done as far as the status says.
+fn is_open(taking: &Taking, status: Option<&KratosIdentityStatus>) -> bool {
+    let done = status.and_then(|status| status.actions.as_ref()).map(actions::from_status).unwrap_or_default();
+    let is_done = |wanted: &Wanted| done.get(wanted.doing.name().as_str()).is_some_and(|it| it.token == wanted.token);
+    !taking.ends_sessions.iter().all(is_done)
+}
+
+/// Not where Kratos didn't answer, or wants to be asked later: then the whole look is repeated.
 fn is_meant(halt: &Halt) -> bool {
-    let meant = |reason: Reason| {
-        matches!(
-            reason,
-            Reason::SecretNotReady
-                | Reason::InvalidSpec
-                | Reason::TraitsRejected
-                | Reason::SchemaNotFound
-                | Reason::UnsupportedByServer
-                | Reason::KratosRejected
-        )
+    match halt {
+        Halt::Waiting(verdict) | Halt::Refused(verdict) | Halt::Retry { verdict, .. } => {
+            !matches!(verdict.reason, Reason::Throttled)
+        }
+        // That takes neither a schema nor, as a rule, the API server.
+        Halt::Unread(_) | Halt::Kubernetes(_) => true,
+        Halt::Down(_) => false,
+    }
+}
+
+/// The halt, saying that the identity is inactive nevertheless.
+fn told(halt: Halt) -> Halt {
+    let told = |verdict: Verdict| Verdict {
+        message: format!("{}; the identity is inactive all the same, and its sessions have ended", verdict.message),
+        ..verdict
     };
     match halt {
-        Halt::Waiting(verdict) | Halt::Refused(verdict) | Halt::Retry { verdict, .. } => meant(verdict.reason),
-        // That takes no schema.
-        Halt::Unread(_) => true,
-        Halt::Down(_) | Halt::Kubernetes(_) => false,
+        Halt::Waiting(verdict) => Halt::Waiting(told(verdict)),
+        Halt::Unread(verdict) => Halt::Unread(told(verdict)),
+        Halt::Refused(verdict) => Halt::Refused(told(verdict)),
+        Halt::Retry { verdict, after } => Halt::Retry { verdict: told(verdict), after },
+        Halt::Down(_) | Halt::Kubernetes(_) => halt,
     }
 }
 
 /// What was done.
-#[derive(Default)]
 struct LockedOut {
     was_active: bool,
     /// What is said of a recovery, if one was issued.
     recovery: Option<Verdict>,
+    /// As it is now.
+    identity: Box<Identity>,
 }
 
-async fn run(resource: &KratosIdentity, context: &Context) -> Result<LockedOut, Halt> {
+/// `None`: there is no identity of this resource's own, or nothing may be changed.
+async fn run(
+    halt: &Halt,
+    taking: &Taking,
+    resource: &KratosIdentity,
+    context: &Context,
+) -> Result<Option<LockedOut>, Halt> {
     let place = inputs::instance_place(resource, context)?;
-    let inputs = inputs::gather(resource, &place, context).await?;
+    // Neither the rules nor that the instance is on its way out are in the way: it takes the namespace's consent alone.
+    let instance =
+        inputs::instance(&place, resource.metadata.namespace.as_deref().unwrap_or_default(), context).await?;
+    let claimant = inputs::claimant(resource, &instance, context).await?;
+    let inputs = Inputs { instance, claimant };
     inputs.ensure_open()?;
     if inputs.instance.settings.mode == Mode::Observe {
-        return Ok(LockedOut::default());
+        return Ok(None);
     }
     let remembered = context.memory.recall(&uid(resource));
     let search = Search {
@@ -95,22 +143,19 @@ async fn run(resource: &KratosIdentity, context: &Context) -> Result<LockedOut, 
         adoption: None,
         only_looks: true,
     };
-    let Observed::Present(present) = search.run().await? else { return Ok(LockedOut::default()) };
-    let is_done = present.identity.state == State::Inactive && search.remembered.sessions_ended;
-    // An identity whose mark is another's, or that is still to be taken over, isn't this resource's to lock.
-    let is_ours = present.mark.as_ref().is_some_and(|mark| inputs.claimant.is_ours(mark));
-    if is_done || !is_ours {
-        return Ok(LockedOut::default());
-    }
-    let issued = present.mark.as_ref().and_then(|mark| mark.recovery.as_ref());
+    let Observed::Present(mut present) = search.run().await? else { return Ok(None) };
+    let Some(mark) = own_mark(halt, &inputs, &present) else { return Ok(None) };
+    let was_active = taking.deactivates && present.identity.state == State::Active;
+    // Unless they were seen to be gone: they would come back to life.
+    present.has_sessions = !search.remembered.sessions_ended;
+    let mut steps = plan::take_away(taking, &present, &mark, Timestamp::now());
+    let issued = mark.recovery.as_ref().filter(|_| taking.deactivates && !steps.is_empty());
     let issued = issued.map(|issued| OwnSecret::of(&inputs.claimant, &issued.secret_name));
-    let was_active = present.identity.state == State::Active;
-    let leaving =
-        Leaving { claimant: &inputs.claimant, policy: DeletionPolicy::Deactivate, delete_after: None, known: None };
-    let mut steps = plan::plan_deletion(leaving, &[present.identity])?;
     steps.extend(issued.clone().map(Step::DeleteSecret));
-    match apply::apply(&inputs, &context.client, &steps, Travel::Together).await {
-        Ok(_) => {}
+    let identity = match apply::apply(&inputs, &context.client, &steps, Travel::Together).await {
+        Ok(Applied::Written(identity)) => identity,
+        Ok(Applied::Unchanged) => Box::new(present.identity),
+        Ok(Applied::Gone) => return Ok(None),
         Err(ApplyError::Create { error, .. } | ApplyError::Other(error)) => {
             return Err(inputs.halt(&error, Sent::default(), context));
         }
@@ -119,7 +164,18 @@ async fn run(resource: &KratosIdentity, context: &Context) -> Result<LockedOut, 
             let verdict = Verdict::new(Reason::Progressing, error.to_string());
             return Err(Halt::Retry { verdict, after: None });
         }
+    };
+    if taking.deactivates {
+        context.memory.update(&uid(resource), |remembered| remembered.sessions_ended = true);
     }
-    context.memory.update(&uid(resource), |remembered| remembered.sessions_ended = true);
-    Ok(LockedOut { was_active, recovery: issued.map(|_| recovery::locked_out()) })
+    Ok(Some(LockedOut { was_active, recovery: issued.map(|_| recovery::locked_out()), identity }))
+}
+
+/// The mark of an identity that is this resource's to lock: not one that is another's, or still to be taken over. Where the
+/// rules refuse it the mark that is there decides, else one that was wiped since this process saw it does as well.
+fn own_mark(halt: &Halt, inputs: &Inputs, present: &Present) -> Option<Mark> {
+    let is_refused = matches!(halt, Halt::Refused(verdict) if verdict.reason == Reason::NotPermitted);
+    let is_marked = matches!(inputs.claimant.claim(&present.identity), Claim::Ours(_));
+    let mark = present.mark.as_ref().filter(|mark| inputs.claimant.is_ours(mark))?;
+    (is_marked || !is_refused).then(|| mark.clone())
 }

@@ -8,12 +8,14 @@ mod credentials;
 mod deletion;
 mod doing;
 mod judgement;
+mod outside;
 mod recovery;
 
 pub use credentials::{contents_needed, last_first_factor};
 pub use deletion::{Leaving, plan_deletion, plan_keeping};
 use judgement::unmarkable;
 pub use judgement::{conflict, judge};
+pub use outside::{Taking, put_back, take_away};
 pub use recovery::{note, plan_recovery};
 
 use k8s_openapi::jiff::Timestamp;
@@ -149,6 +151,8 @@ pub struct Plan {
     pub traits: Value,
     /// Why none of it may be done.
     pub refusal: Option<Verdict>,
+    /// Whether it is only what leads back to where the rules admit the rest, which follows.
+    pub is_partial: bool,
 }
 
 impl Plan {

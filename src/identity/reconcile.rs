@@ -39,7 +39,7 @@ pub async fn reconcile(object: Arc<IdentityObject>, context: Arc<Context>) -> Re
         return release::reconcile(resource, &context).await;
     }
     let handling = desired::handling(&resource.spec);
-    let mut course = Course { boundary: None, lapse: recover::expire(resource, &context).await };
+    let mut course = Course { lapse: recover::expire(resource, &context).await, ..Course::default() };
     if handling.suspended {
         let status = status::suspended(subject(resource), course.recovery(), Timestamp::now());
         let expiry = expiry(Some(&status));
@@ -47,12 +47,12 @@ pub async fn reconcile(object: Arc<IdentityObject>, context: Arc<Context>) -> Re
         return Ok(again(None, expiry));
     }
     course.boundary = desired::phase(&resource.spec, Timestamp::now()).and_then(Phase::boundary);
-    let result = look(resource, handling, &context).await;
+    let mut result = look(resource, handling, &context).await;
     if !matches!(result, Err(Halt::Waiting(_))) {
         turn::leave(resource, &context);
     }
-    if let Err(halt) = &result {
-        course.lapse = lock_out::after(halt, resource, &handling, &context).await.or(course.lapse);
+    if let Err(halt) = result {
+        result = Err(lock_out::after(halt, resource, &handling, &mut course, &context).await);
     }
     finish(resource, result, course, &context).await
 }

@@ -16,6 +16,7 @@ use crate::api::{Reason, Verdict, condition, requested_at};
 use crate::backoff;
 use crate::context::{Context, IdentityObject};
 use crate::events::Happening;
+use crate::kratos::Identity;
 use crate::kube_write;
 use crate::place::Place;
 use crate::policy::poke;
@@ -35,11 +36,22 @@ pub struct Course {
     pub boundary: Option<Timestamp>,
     /// What is said of a recovery whose Secret was deleted before the look, or although it came to nothing.
     pub lapse: Option<Verdict>,
+    /// The identity, where the look came to nothing and it was locked out all the same.
+    pub touched: Option<Box<Identity>>,
 }
 
 impl Course {
     pub fn recovery(&self) -> RecoverySeen {
         self.lapse.clone().map_or(RecoverySeen::Unknown, RecoverySeen::Lapsed)
+    }
+
+    fn seen(&self) -> Seen {
+        self.touched.clone().map_or(Seen::Unknown, Seen::Touched)
+    }
+
+    /// Whether there is to tell what the status doesn't say yet, however the look ended.
+    fn has_news(&self, status: Option<&KratosIdentityStatus>) -> bool {
+        self.lapse.is_some() || self.touched.as_deref().is_some_and(|identity| status::is_news(status, identity))
     }
 }
 
@@ -56,7 +68,7 @@ pub async fn finish(
     let boundary = course.boundary.into_iter().chain(expiry(resource.status.as_ref())).min();
     let outcome = |verdict| {
         let instance = chosen_instance(resource, context);
-        Outcome { verdict, instance, seen: Seen::Unknown, recovery }
+        Outcome { verdict, instance, seen: course.seen(), recovery }
     };
     let (outcome, after) = match result {
         Ok(outcome) => {
@@ -70,7 +82,7 @@ pub async fn finish(
         }
         Err(Halt::Waiting(verdict)) => {
             let after = wait(resource, &verdict, context);
-            if course.lapse.is_none()
+            if !course.has_news(resource.status.as_ref())
                 && let Some(action) = without_a_write((subject, &verdict), &uid, (after, boundary), context)
             {
                 return Ok(action);
@@ -79,7 +91,7 @@ pub async fn finish(
         }
         Err(Halt::Unread(verdict)) => {
             // It is in line for the schemas already; whatever changes of the instance has it looked at, too.
-            if course.lapse.is_none()
+            if !course.has_news(resource.status.as_ref())
                 && let Some(action) = without_a_write((subject, &verdict), &uid, (None, boundary), context)
             {
                 return Ok(action);
@@ -92,7 +104,7 @@ pub async fn finish(
                 // A probe that succeeds doesn't say that this request would: it isn't sent whenever the gate opens.
                 failures => Some(backoff::delay(FIRST_RETRY, LAST_RETRY, failures)),
             };
-            if course.lapse.is_none()
+            if !course.has_news(resource.status.as_ref())
                 && let Some(action) = without_a_write((subject, &verdict), &uid, (after, boundary), context)
             {
                 return Ok(action);

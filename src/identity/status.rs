@@ -43,6 +43,8 @@ pub enum RecoverySeen {
 pub enum Seen {
     /// Nothing new: what the status says about it stays.
     Unknown,
+    /// It is there, and only a part of what the manifest says was done, or nothing: of the rest nothing is said.
+    Touched(Box<Identity>),
     /// There is none.
     Absent {
         /// Observe: pointers of what would be created.
@@ -85,6 +87,10 @@ pub fn next(subject: Subject<'_>, outcome: Outcome, now: Timestamp) -> KratosIde
     note_recovery(&mut status, recovery, subject.generation, now);
     match seen {
         Seen::Unknown => return status,
+        Seen::Touched(identity) => {
+            note_identity(&mut status, *identity);
+            return status;
+        }
         Seen::Absent { drift } => {
             (status.identity_id, status.schema_id, status.state, status.actions) = (None, None, None, None);
             status.adopted = None;
@@ -95,14 +101,7 @@ pub fn next(subject: Subject<'_>, outcome: Outcome, now: Timestamp) -> KratosIde
         }
         Seen::Present { identity, owned_paths, drift, stale_identifiers } => {
             note_stale_identifiers(&mut status, stale_identifiers, subject.generation, now);
-            // A mark that was wiped says nothing: what was done stays known.
-            if let Found::Mark(mark) = Mark::read(&identity.metadata_admin) {
-                status.actions = actions::statuses(&mark.actions, recovery::action_status(&mark));
-                status.adopted = mark.adopted.then_some(true);
-            }
-            status.identity_id = Some(identity.id);
-            status.schema_id = Some(identity.schema_id);
-            status.state = Some(from_kratos(identity.state));
+            note_identity(&mut status, *identity);
             status.owned_paths = owned_paths;
             status.drift = drift;
         }
@@ -119,6 +118,26 @@ pub fn next(subject: Subject<'_>, outcome: Outcome, now: Timestamp) -> KratosIde
         condition::set(&mut status.conditions, DRIFTED, true, &verdict, subject.generation, now);
     }
     status
+}
+
+/// Whether a status shows something else of an identity than what it is.
+pub fn is_news(status: Option<&KratosIdentityStatus>, identity: &Identity) -> bool {
+    let before = status.cloned().unwrap_or_default();
+    let mut after = before.clone();
+    note_identity(&mut after, identity.clone());
+    after != before
+}
+
+/// What is shown of an identity that is this resource's.
+fn note_identity(status: &mut KratosIdentityStatus, identity: Identity) {
+    // A mark that was wiped says nothing: what was done stays known.
+    if let Found::Mark(mark) = Mark::read(&identity.metadata_admin) {
+        status.actions = actions::statuses(&mark.actions, recovery::action_status(&mark));
+        status.adopted = mark.adopted.then_some(true);
+    }
+    status.identity_id = Some(identity.id);
+    status.schema_id = Some(identity.schema_id);
+    status.state = Some(from_kratos(identity.state));
 }
 
 fn note_recovery(status: &mut KratosIdentityStatus, recovery: RecoverySeen, generation: i64, now: Timestamp) {

@@ -145,6 +145,11 @@ fn looks_at(expression: Option<&Expression>, variable: usize) -> bool {
 }
 
 impl Desired {
+    /// Whether anything is asked of identities' traits, or could be.
+    pub fn has_expressions(&self) -> bool {
+        self.selection.expression.is_some() || self.rules.iter().any(|rule| rule.expression.is_some())
+    }
+
     /// What the selection and the rules look at.
     pub fn needs(&self) -> Needs {
         let rules = self.rules.iter().map(Rule::needs);

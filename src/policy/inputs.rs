@@ -61,9 +61,6 @@ pub async fn gather(policy: &KratosSessionPolicy, context: &Context) -> Result<I
         return Err(Halt::Retry { verdict, after: Some(GOING) });
     }
     let beside_instance = place.namespace == namespace;
-    if instance.rules.is_err() && !beside_instance {
-        return Err(Halt::Refused(admission::unaskable()));
-    }
     let turns = Turns::new(&instance.shared.session_turns, urgency::revokes_all(policy), &namespace);
     let (namespace_uid, now) = (String::new(), Timestamp::now());
     Ok(Inputs { instance, namespace, namespace_uid, beside_instance, now, turns })
@@ -97,6 +94,15 @@ impl Inputs {
     /// Nothing is sent to an instance that is down.
     pub fn ensure_open(&self) -> Result<(), Halt> {
         if self.instance.shared.gate.is_open() { Ok(()) } else { Err(Halt::Waiting(failure::unavailable())) }
+    }
+
+    /// Whether the instance's rules, which bound a policy elsewhere, can be asked: otherwise it does only what they don't
+    /// bound.
+    pub fn ensure_askable(&self) -> Result<(), Halt> {
+        if self.instance.rules.is_err() && !self.beside_instance {
+            return Err(Halt::Refused(admission::unaskable()));
+        }
+        Ok(())
     }
 
     /// The halt for an error of Kratos. An instance that gives no usable answer is left alone until a probe succeeds,

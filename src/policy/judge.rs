@@ -9,6 +9,7 @@ use super::address;
 use super::desired::{AssuranceCondition, Desired, Rule, Selection};
 use super::truth::{Truth, Which};
 use super::view;
+use super::within::{Standing, Within};
 use crate::api::session_policy::RuleAction;
 use crate::kratos::{Content, Session};
 use crate::rules::{Budget, Expression, Problem};
@@ -114,21 +115,28 @@ impl Asked<'_> {
     }
 }
 
-/// Judges a session by the rules in `asked`. `reach`: the identities within reach, sorted; `None`: all.
-pub fn judge(desired: &Desired, reach: Option<&[Uuid]>, asked: Mask, session: &Session, now: Timestamp) -> Sight {
+/// Judges a session by the rules in `asked`. `reach`: the identities within reach; `None`: all. Of one that the instance's
+/// rules don't admit expressions are asked nothing: what they count would tell its traits.
+pub fn judge(desired: &Desired, reach: Option<&Within>, asked: Mask, session: &Session, now: Timestamp) -> Sight {
     examine(desired, reach, asked, session, now).0
 }
 
 /// The same, and what the expressions gave.
 pub fn examine(
     desired: &Desired,
-    reach: Option<&[Uuid]>,
+    reach: Option<&Within>,
     asked: Mask,
     session: &Session,
     now: Timestamp,
 ) -> (Sight, Truth) {
     let identity = session.identity.as_ref().and_then(|identity| identity.id.parse::<Uuid>().ok());
-    if reach.is_some_and(|reach| identity.is_none_or(|identity| reach.binary_search(&identity).is_err())) {
+    let standing = match reach {
+        None => Some(Standing::Admitted),
+        Some(reach) => identity.and_then(|identity| reach.standing(identity)),
+    };
+    let Some(standing) = standing else { return (Sight::Elsewhere, Truth::default()) };
+    let sees_traits = standing == Standing::Admitted;
+    if !sees_traits && desired.selection.expression.is_some() {
         return (Sight::Elsewhere, Truth::default());
     }
     let Ok(id) = session.id.parse() else { return (Sight::Unknown, Truth::default()) };
@@ -153,7 +161,8 @@ pub fn examine(
         began: began.map(Timestamp::as_microsecond),
         ..Opinion::default()
     };
-    for (at, rule) in desired.rules.iter().enumerate().filter(|(at, _)| asked & bit(*at) != 0) {
+    let is_asked = |(at, rule): &(usize, &Rule)| asked & bit(*at) != 0 && (sees_traits || rule.expression.is_none());
+    for (at, rule) in desired.rules.iter().enumerate().filter(is_asked) {
         let (answer, of_enrolled) = rule_holds((at, rule), began, &mut expressions);
         let can_be_ranked = began.is_some() && identity.is_some();
         match answer {

@@ -78,10 +78,7 @@ pub async fn judge_all(
     sessions: Vec<Session>,
 ) -> (Vec<Sight>, Truth) {
     let (desired, reach, now) = (Arc::clone(desired), reach.clone(), inputs.now);
-    let judged = off_runtime::each(sessions, move |session| {
-        let reach = reach.as_ref().map(|reach| reach.as_slice());
-        examine(&desired, reach, rules, &session, now)
-    });
+    let judged = off_runtime::each(sessions, move |session| examine(&desired, reach.as_deref(), rules, &session, now));
     let mut truth = Truth::default();
     let sights = judged.await.into_iter().map(|judged| {
         let (sight, gave) = judged.unwrap_or((Sight::Unknown, Truth::default()));

@@ -1,5 +1,6 @@
 //! Which identities a policy may be about, where not all of an instance are: those whose mark says so, read freshly.
-//! Labels select resources; what the listing knows of a place is a hint; the mark alone decides.
+//! Labels select resources; what the listing knows of a place is a hint; the mark alone decides. Those of them that the
+//! instance's rules don't admit are within reach still, for what looks at no trait.
 
 use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
@@ -14,6 +15,7 @@ use uuid::Uuid;
 use super::desired::Selection;
 use super::enrolment;
 use super::inputs::Inputs;
+use super::within::Within;
 use crate::api::{Reason, Verdict};
 use crate::context::Context;
 use crate::identity::failure::Halt;
@@ -25,8 +27,8 @@ use crate::kratos::{Identity, IdentityFilter};
 use crate::off_runtime;
 use crate::place::{NamespaceKey, Place, PlaceKey, PlaceKeys};
 
-/// Ids of identities, sorted. `None`: all of the instance.
-pub type Reach = Option<Arc<Vec<Uuid>>>;
+/// `None`: all of the instance.
+pub type Reach = Option<Arc<Within>>;
 
 /// Finds the identities.
 pub async fn find(inputs: &Inputs, selection: &Selection, context: &Context) -> Result<Reach, Halt> {
@@ -50,22 +52,25 @@ pub async fn find(inputs: &Inputs, selection: &Selection, context: &Context) -> 
         return Err(Halt::Unread(schemas::unread(&inputs.instance.place)));
     }
     let labels = if is_bound { inputs::labels(&inputs.namespace, context).await? } else { BTreeMap::new() };
-    let mut reach = Vec::new();
+    let (mut within, mut outside) = (Vec::new(), Vec::new());
     let mut pages = std::pin::pin!(inputs.instance.client.list_identities(filter));
     while let Some(page) = pages.next().await {
         inputs.ensure_open()?;
         let page = page.map_err(|error| inputs.halt(&error, context))?;
         let mut meant = page.items;
         meant.retain(|identity| asking.means(identity));
+        let ids: Vec<_> = meant.iter().filter_map(|identity| identity.id.parse::<Uuid>().ok()).collect();
         if is_bound {
-            meant = admitted(inputs, meant, &labels).await;
+            let admitted = admitted(inputs, meant, &labels).await;
+            let (inside, rest) = ids.into_iter().partition(|id| admitted.contains(id));
+            within.push(inside);
+            outside.push(rest);
+        } else {
+            within.push(ids);
         }
-        reach.extend(meant.iter().filter_map(|identity| identity.id.parse::<Uuid>().ok()));
         inputs.turn().await?;
     }
-    reach.sort_unstable();
-    reach.dedup();
-    Ok(Some(Arc::new(reach)))
+    Ok(Some(Arc::new(Within::new(within.concat(), outside.concat()))))
 }
 
 /// Where identities stand that may be meant; a hint.
@@ -138,8 +143,8 @@ impl Asking<'_> {
     }
 }
 
-/// Those that the instance's rules still admit. Asked off the runtime.
-async fn admitted(inputs: &Inputs, identities: Vec<Identity>, labels: &BTreeMap<String, String>) -> Vec<Identity> {
+/// Ids of those that the instance's rules still admit; none where the rules can't be asked. Asked off the runtime.
+async fn admitted(inputs: &Inputs, identities: Vec<Identity>, labels: &BTreeMap<String, String>) -> HashSet<Uuid> {
     let (instance, namespace) = (Arc::clone(&inputs.instance), json!({"name": inputs.namespace, "labels": labels}));
     let asked = off_runtime::each(identities, move |identity| {
         let Ok(rules) = &*instance.rules else { return None };
@@ -148,7 +153,7 @@ async fn admitted(inputs: &Inputs, identities: Vec<Identity>, labels: &BTreeMap<
         let view = facts::observed(&identity, std::slice::from_ref(&schema.shape))?;
         let (identity_seen, identifiers) = (view.identity, view.identifiers);
         let facts = Facts { identity: identity_seen, identifiers, namespace: namespace.clone(), adopts: false };
-        rules.ensure(&facts).is_ok().then_some(identity)
+        rules.ensure(&facts).ok().and_then(|()| identity.id.parse::<Uuid>().ok())
     });
     let answers = asked.await;
     let untold = answers.iter().filter(|answer| answer.is_err()).count();

@@ -121,8 +121,11 @@ async fn look(
     };
     left.run = Some(run(&inputs, &desired, &plan, ended, done));
     enforced.map_err(|halt| told_how_far(halt, &plan, done))?;
-    let nobody_selected = reach.is_some_and(|reach| reach.is_empty());
-    Ok(status::verdict(&plan, &desired, only_looks, nobody_selected))
+    inputs.ensure_askable()?;
+    let nobody_selected = reach.as_deref().is_some_and(|reach| reach.ids().is_empty());
+    let verdict = status::verdict(&plan, &desired, only_looks, nobody_selected);
+    let is_partial = reach.is_some_and(|reach| reach.has_outside()) && desired.has_expressions();
+    Ok(if is_partial { status::without_expressions(&verdict) } else { verdict })
 }
 
 /// The validated spec; parsed off the runtime.

@@ -9,6 +9,7 @@ use uuid::Uuid;
 
 use super::desired::Needs;
 use super::reach::Reach;
+use super::within::Within;
 use crate::kratos::{Client, Error, Expand, Page, Session, SessionFilter};
 
 /// How many requests for sessions of single identities are under way at the same time.
@@ -47,8 +48,8 @@ impl Source {
     /// All active sessions, in batches.
     pub async fn sessions(&self, client: &Client) -> Result<BoxStream<'static, Result<Vec<Session>, Error>>, Error> {
         match &self.reach {
-            Some(reach) if reach.is_empty() => Ok(stream::empty().boxed()),
-            Some(reach) if self.is_cheaper_one_by_one(reach.len(), client).await? => {
+            Some(reach) if reach.ids().is_empty() => Ok(stream::empty().boxed()),
+            Some(reach) if self.is_cheaper_one_by_one(reach.ids().len(), client).await? => {
                 Ok(one_by_one(client.clone(), Arc::clone(reach)).boxed())
             }
             _ => {
@@ -106,12 +107,12 @@ fn dear_from(identities: usize, needs: Needs) -> usize {
 }
 
 /// The sessions of these identities, with everything.
-fn one_by_one(client: Client, reach: Arc<Vec<Uuid>>) -> impl futures::Stream<Item = Result<Vec<Session>, Error>> {
-    let starts = (0..reach.len()).step_by(AT_ONCE);
+fn one_by_one(client: Client, reach: Arc<Within>) -> impl futures::Stream<Item = Result<Vec<Session>, Error>> {
+    let starts = (0..reach.ids().len()).step_by(AT_ONCE);
     stream::iter(starts).then(move |start| {
         let (client, reach) = (client.clone(), Arc::clone(&reach));
         async move {
-            let ids = reach[start..].iter().take(AT_ONCE).map(Uuid::to_string).collect::<Vec<_>>();
+            let ids = reach.ids()[start..].iter().take(AT_ONCE).map(Uuid::to_string).collect::<Vec<_>>();
             let lists = stream::iter(ids).map(|id| {
                 let client = client.clone();
                 async move { client.list_identity_sessions(&id, Some(true)).await }

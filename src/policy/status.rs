@@ -51,6 +51,15 @@ impl Subject<'_> {
     }
 }
 
+/// The same where the instance's rules don't admit some of the identities.
+pub fn without_expressions(verdict: &Verdict) -> Verdict {
+    let message = format!(
+        "{}; identities that the rules of the KratosInstance don't admit are judged by rules without expression alone",
+        verdict.message
+    );
+    Verdict::new(verdict.reason, message)
+}
+
 /// The verdict on a run that came to its end.
 pub fn verdict(plan: &Plan, desired: &Desired, only_looks: bool, nobody_selected: bool) -> Verdict {
     let (Plan { sessions, named, failed, .. }, limit) = (plan, desired.limit);

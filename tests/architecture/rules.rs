@@ -57,6 +57,7 @@ const PURE: &[&str] = &[
     "crate::policy::tally",
     "crate::policy::truth",
     "crate::policy::view",
+    "crate::policy::within",
     "crate::queue",
     "crate::rules",
     "crate::selector",

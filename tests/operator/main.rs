@@ -25,6 +25,7 @@ mod crd_rules;
 mod deletion;
 mod deletions;
 mod documents;
+mod escape;
 mod failures;
 mod fields;
 mod grace;

@@ -76,6 +76,59 @@ async fn a_strangers_policy_reaches_its_own_and_counts_nobody_else() {
     assert!(message.contains("beside the KratosInstance"), "{message}");
 }
 
+/// Somebody becomes a person whom the instance's rules leave to others.
+async fn promoted(scene: &Scene, namespace: &str, name: &str) {
+    let resource = scene.identities_in(namespace).get(name).await.expect("it is there");
+    scene.change_in_kratos(&resource, "/traits/email", json!("ceo@example.com")).await;
+}
+
+#[tokio::test]
+async fn whom_the_instances_rules_leave_to_others_is_reached_by_what_looks_at_no_trait() {
+    let scene = Scene::policing().await;
+    let rule = json!([{"expression": "!identifiers.exists(i, i.startsWith('ceo@'))"}]);
+    scene.instance(json!({"allowedNamespaces": {"from": "All"}, "rules": rule})).await;
+    let team = scene.other_namespace("team", &[]).await;
+    let neighbours = scene.other_namespace("neighbours", &[]).await;
+    let neighbour = managed(&scene, &neighbours, "grace", json!({})).await;
+    let first = managed(&scene, &team, "chief", json!({})).await;
+    let second = scene.log_in(&format!("chief@{team}.example")).await;
+    promoted(&scene, &team, "chief").await;
+
+    // What would tell her traits doesn't even count her.
+    for expression in ["true", "identity.traits.email == 'ceo@example.com'", "identity.traits.nothing == 1"] {
+        let rules = json!([{"name": "few", "maxConcurrent": 1, "action": "Revoke"}]);
+        let spec = json!({"identities": {"expression": expression}, "interval": "1h", "rules": rules});
+        assert_eq!(counts(&scene.policy_in(&team, "by-trait", spec).await), [0; 5], "{expression}");
+    }
+    assert_eq!(scene.alive(&[&first, &second]).await, [true; 2]);
+
+    let rules = json!([
+        {"name": "by-trait", "expression": "identity.traits.email.startsWith('ceo')", "action": "Revoke"},
+        {"name": "few", "maxConcurrent": 1, "action": "Revoke"},
+    ]);
+    let policy = scene.policy_in(&team, "few", about_all(rules)).await;
+    assert_eq!(counts(&policy), [2, 1, 1, 0, 0]);
+    assert_eq!(scene.alive(&[&first, &second]).await, [false, true], "the newest stays");
+
+    // An administrator's typo in the rules is no consent withdrawn.
+    let broken =
+        scene.instance_spec(json!({"allowedNamespaces": {"from": "All"}, "rules": [{"expression": "identity."}]}));
+    scene.apply_instance(&scene.namespace, "default", broken).await;
+    let third = scene.log_in("ceo@example.com").await;
+    scene.policy_stalled(&team, "few", "NotPermitted").await;
+    scene.run_in(&team, "few").await;
+    assert_eq!(scene.alive(&[&second, &third]).await, [false, true]);
+
+    let mut spec = about_all(json!([]));
+    spec["actions"] = json!({"revokeAll": {"token": "one"}});
+    scene.try_policy_in(&team, "few", spec).await.expect("it is accepted");
+    let is_done = |policy: &kratos_operator::api::KratosSessionPolicy| {
+        policy.status.as_ref()?.actions.as_ref()?.revoke_all.as_ref()?.completed_at.clone()
+    };
+    scene.policy_until(&team, "few", "all have ended", is_done).await;
+    assert_eq!(scene.alive(&[&third, &neighbour]).await, [false, true]);
+}
+
 #[tokio::test]
 async fn who_isnt_admitted_any_more_asks_nothing() {
     let scene = Scene::policing().await;
@@ -84,11 +137,13 @@ async fn who_isnt_admitted_any_more_asks_nothing() {
     let team = scene.other_namespace("team", &[]).await;
     let ada = managed(&scene, &team, "ada", json!({})).await;
     let ceo = managed(&scene, &team, "chief", json!({})).await;
-    // She has become somebody whom the instance's rules leave to others.
-    let chief = scene.identities_in(&team).get("chief").await.expect("it is there");
-    scene.change_in_kratos(&chief, "/traits/email", json!("ceo@example.com")).await;
+    promoted(&scene, &team, "chief").await;
     let policy = scene.policy_in(&team, "all", about_all(everything())).await;
-    assert_eq!((counts(&policy), scene.alive(&[&ada, &ceo]).await), ([1, 1, 1, 0, 0], vec![false, true]));
+    // Her sessions are looked at still, but no expression looks at her.
+    assert_eq!((counts(&policy), scene.alive(&[&ada, &ceo]).await), ([2, 1, 1, 0, 0], vec![false, true]));
+    let (reason, message) = condition_of(&policy, "Ready").expect("Ready");
+    assert_eq!(reason, "Reconciled");
+    assert!(message.contains("by rules without expression alone"), "{message}");
 
     scene.instance(json!({"rules": null})).await;
     scene.count_from_now();

@@ -128,7 +128,7 @@ pub(super) fn plan(
     }
     steps.extend(doing::steps(&id, &pending, mark, now));
     let actions = pending.iter().map(|action| action.wanted.doing.name()).collect();
-    Plan { steps, changes, actions, owned_paths, traits, refusal }
+    Plan { steps, changes, actions, owned_paths, traits, refusal, is_partial: false }
 }
 
 /// The identity as a whole, as the manifest and what it doesn't own make it, but for its credentials.

@@ -20,6 +20,7 @@ mod marks;
 mod merging;
 mod merging_properties;
 mod opaques;
+mod outside;
 mod passwords;
 mod plans;
 mod plans_again;
