@@ -138,6 +138,22 @@ async fn a_new_process_without_schemas_still_deletes_deactivates_and_ends_sessio
 }
 
 #[tokio::test]
+async fn an_action_that_ends_sessions_is_done_without_a_schema() {
+    let (mut scene, public) = behind(Scene::own().await).await;
+    scene.identity("ada", customer("ada")).await;
+    let ada = scene.ready("ada").await;
+    let token = scene.logged_in(&ada, "ada@public.example").await;
+    scene.operator().kill();
+    public.down();
+    scene.operator().restart().expect("it starts");
+    scene.patch("ada", json!({"spec": {"actions": {"revokeSessions": {"token": "lost-laptop"}}}})).await;
+    let is_out = eventually("the session ends", WITHIN, async || (!scene.is_logged_in(&token).await).then_some(()));
+    is_out.await.expect("without a schema");
+    public.up().expect("it listens");
+    scene.ready("ada").await;
+}
+
+#[tokio::test]
 async fn a_schema_that_is_none_is_missed_by_those_alone_who_have_it() {
     let scene = Scene::shared().await;
     let public = Proxy::before_kratos(scene.kratos.public_url().as_str()).expect("a proxy");
