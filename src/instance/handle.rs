@@ -30,7 +30,7 @@ use crate::supervise::Tasks;
 pub(super) const NOBODY: &str = "00000000-0000-0000-0000-000000000000";
 
 /// How many requests at the same time one instance is asked for that have a password hashed. On two cores a change takes
-/// 1.04 times what a lone one takes with two in flight, 1.5 times with three (`make bench-passwords`): more take longer
+/// what a lone one takes with two in flight, 1.5 times that with three (`make bench-passwords`): more take longer
 /// without more of them being done, and what users change while one is under way is lost.
 const HASHING: usize = 2;
 
