@@ -180,18 +180,17 @@ impl Proxy {
 
     /// The requests that the pattern means and whose query has this parameter.
     pub fn on_with(&self, pattern: &str, parameter: &str) -> Case {
-        let (pattern, parameter) = (pattern.to_owned(), parameter.to_owned());
-        self.shared
-            .rules
-            .on_where(move |label, _, parameters| labels::matches(&pattern, label) && parameters.contains(&parameter))
+        self.on_query(pattern, parameter, true)
     }
 
     /// The requests that the pattern means and whose query hasn't this parameter.
     pub fn on_without(&self, pattern: &str, parameter: &str) -> Case {
-        let (pattern, parameter) = (pattern.to_owned(), parameter.to_owned());
-        self.shared
-            .rules
-            .on_where(move |label, _, parameters| labels::matches(&pattern, label) && !parameters.contains(&parameter))
+        self.on_query(pattern, parameter, false)
+    }
+
+    fn on_query(&self, pattern: &str, parameter: &str, has: bool) -> Case {
+        let (pattern, parameter, rules) = (pattern.to_owned(), parameter.to_owned(), &self.shared.rules);
+        rules.on_where(move |label, _, query| labels::matches(&pattern, label) && query.contains(&parameter) == has)
     }
 
     /// Ends all faults; what is held goes on.
