@@ -9,9 +9,15 @@ use kube::api::{Patch, PatchParams};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::json;
+use tracing::{Instrument, Span};
 
 /// Our field manager.
 pub const FIELD_MANAGER: &str = "kratos-operator";
+
+/// What a write is shown as in a trace.
+fn writing(operation: &'static str) -> Span {
+    tracing::debug_span!("kubernetes", operation)
+}
 
 fn params() -> PatchParams {
     PatchParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PatchParams::default() }
@@ -26,7 +32,7 @@ where
     let meta = object.meta();
     let patch = json!({"metadata": {"uid": meta.uid}, "status": status});
     let name = meta.name.as_deref().unwrap_or_default();
-    api.patch_status(name, &params(), &Patch::Merge(patch)).await
+    api.patch_status(name, &params(), &Patch::Merge(patch)).instrument(writing("patch_status")).await
 }
 
 /// The same, of a part of the status that must be written by what was read: 409 where the object was changed since.
@@ -37,7 +43,7 @@ where
     let meta = object.meta();
     let patch = json!({"metadata": {"uid": meta.uid, "resourceVersion": meta.resource_version}, "status": status});
     let name = meta.name.as_deref().unwrap_or_default();
-    api.patch_status(name, &params(), &Patch::Merge(patch)).await
+    api.patch_status(name, &params(), &Patch::Merge(patch)).instrument(writing("patch_status")).await
 }
 
 /// Adds a finalizer; 409 where the object was changed since it was read, so that of two writers one learns of the
@@ -73,7 +79,8 @@ where
     let patch = json!({
         "metadata": {"uid": meta.uid, "resourceVersion": meta.resource_version, "finalizers": finalizers},
     });
-    api.patch(meta.name.as_deref().unwrap_or_default(), &params(), &Patch::Merge(patch)).await
+    let name = meta.name.as_deref().unwrap_or_default();
+    api.patch(name, &params(), &Patch::Merge(patch)).instrument(writing("patch_finalizers")).await
 }
 
 /// Whether an object carries a finalizer.

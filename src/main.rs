@@ -11,7 +11,7 @@ use clap::Parser;
 use clap::error::ErrorKind;
 use kratos_operator::cli::{self, Cli, Command, CrdsArgs, LogFormat, RunArgs};
 use kratos_operator::kube_client;
-use kratos_operator::log_cap;
+use kratos_operator::log;
 use kratos_operator::metrics::{self, Metrics};
 use kratos_operator::operator;
 use kratos_operator::shutdown;
@@ -19,7 +19,6 @@ use kratos_operator::supervise::{self, Tasks};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tracing_subscriber::EnvFilter;
-use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 
 fn main() -> ExitCode {
@@ -67,11 +66,11 @@ fn write_file(directory: &Path, name: &str, text: &str) -> Result<(), String> {
 
 fn run(args: &RunArgs) -> Result<(), String> {
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
-    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
-    match args.log_format {
-        LogFormat::Text => log.with_ansi(std::io::stderr().is_terminal()).finish().with(log_cap::layer()).init(),
-        LogFormat::Json => log.json().finish().with(log_cap::layer()).init(),
-    }
+    let format = match args.log_format {
+        LogFormat::Text => log::Format::Text { with_colours: std::io::stderr().is_terminal() },
+        LogFormat::Json => log::Format::Json,
+    };
+    log::subscriber(format, filter, std::io::stderr).init();
     supervise::hide_payloads();
     let stop = CancellationToken::new();
     shutdown::on_signals(stop.clone()).map_err(|error| format!("no signals: {error}"))?;

@@ -130,8 +130,8 @@ pub fn hide_payloads() {
 }
 
 fn say_where(panic: &PanicHookInfo<'_>) {
-    let place = panic.location().map(ToString::to_string);
-    tracing::error!(place, "a panic, which is an error of the operator");
+    let location = panic.location().map(ToString::to_string);
+    tracing::error!(location, "a panic, which is an error of the operator");
 }
 
 #[cfg(test)]

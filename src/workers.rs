@@ -16,6 +16,7 @@ use crate::kube_error;
 use crate::kube_write;
 use crate::place::Place;
 use crate::queue::{Next, Priority, Queue};
+use crate::trace::Trace;
 
 /// One in so many places is kept for what a person did.
 const KEPT: usize = 8;
@@ -73,8 +74,9 @@ impl Asks {
         let mut queue = self.queue();
         queue.release(Instant::now().into_std());
         while let Some(place) = workers.next(&mut queue) {
-            let id = workers.looks.spawn(look(&place)).id();
-            workers.subjects.insert(id, place);
+            let trace = Trace::of_reconcile(workers.kind, &place);
+            let id = workers.looks.spawn(trace.run(look(&place))).id();
+            workers.subjects.insert(id, (place, trace));
         }
         queue.next_due().map(Instant::from_std)
     }
@@ -85,8 +87,8 @@ struct Workers {
     kind: &'static str,
     places: Places,
     looks: Looks,
-    /// What each of them looks at.
-    subjects: HashMap<Id, Arc<Place>>,
+    /// What each of them looks at, and its trace.
+    subjects: HashMap<Id, (Arc<Place>, Trace)>,
 }
 
 impl Workers {
@@ -109,8 +111,8 @@ impl Workers {
             Ok((id, result)) => (id, Ok(result)),
             Err(error) => (error.id(), Err(error)),
         };
-        let Some(place) = self.subjects.remove(&id) else { return };
-        let after = after(self.kind, &place, result);
+        let Some((place, trace)) = self.subjects.remove(&id) else { return };
+        let after = trace.within(|| after(result));
         asks.queue().done(&place, after.map(|after| (Instant::now() + after).into_std()));
     }
 }
@@ -150,21 +152,21 @@ pub async fn run(
 /// How soon a look is repeated by itself: one at an object that was changed since it was read at once, one where
 /// Kubernetes didn't answer as it should in a moment. (The client has retried by itself before.) Failures are logged
 /// here alone.
-fn after(kind: &str, place: &Place, result: Result<Result<Next, kube::Error>, JoinError>) -> Option<Duration> {
+fn after(result: Result<Result<Next, kube::Error>, JoinError>) -> Option<Duration> {
     match result {
         Ok(Ok(Next::WhenAsked)) => None,
         Ok(Ok(Next::After(after))) => Some(after),
         Ok(Err(error)) if kube_write::is_outdated(&error) => {
-            tracing::debug!(kind, %place, "the object was changed meanwhile; it is looked at again");
+            tracing::debug!("the object was changed meanwhile; it is looked at again");
             Some(backoff::spread(OUTDATED))
         }
         Ok(Err(error)) => {
-            tracing::warn!(kind, %place, error = kube_error::brief(&error), "a reconcile failed; it is tried again");
+            tracing::warn!(error = kube_error::brief(&error), "a reconcile failed; it is tried again");
             Some(backoff::spread(NO_ANSWER))
         }
         // The panic itself is said by the hook; what it holds stays out of here.
         Err(_) => {
-            tracing::error!(kind, %place, "a reconcile panicked, which is an error of the operator; it is tried again");
+            tracing::error!("a reconcile panicked, which is an error of the operator; it is tried again");
             Some(backoff::spread(PANICKED))
         }
     }

@@ -4,6 +4,7 @@ use std::collections::HashSet;
 use std::time::Instant;
 
 use k8s_openapi::jiff::Timestamp;
+use tracing::Instrument;
 
 use super::inputs::Inputs;
 use super::mark::{Found, Mark};
@@ -50,7 +51,9 @@ pub async fn apply(
     steps: &[Step],
     travel: Travel,
 ) -> Result<Applied, ApplyError> {
-    apply_by(&inputs.instance.client, inputs, kubernetes, steps, travel).await
+    let client = &inputs.instance.client;
+    let within = tracing::debug_span!("apply", steps = steps.len());
+    apply_by(client, inputs, kubernetes, steps, travel).instrument(within).await
 }
 
 /// The same, by a client of the instance's that has waited for its rate limit already.

@@ -17,6 +17,7 @@ use crate::context::Context;
 use crate::instance::{Entry, Handle, consent, protect, references};
 use crate::kratos::Error;
 use crate::place::Place;
+use crate::trace;
 
 /// What a look stands on.
 pub struct Inputs {
@@ -61,7 +62,7 @@ pub fn reference(place: &Place) -> InstanceRef {
 /// Where the instance of a resource stands. `InvalidSpec` where the spec names another one than was chosen before.
 pub fn instance_place(resource: &KratosIdentity, context: &Context) -> Result<Place, Verdict> {
     let default = context.options.default_instance.as_ref();
-    let Some(place) = references::instance_of(resource, default) else {
+    let Some(place) = references::instance_of(resource, default).inspect(trace::note_instance) else {
         let message = "spec.instanceRef is missing, and the operator was started without --default-instance; name a KratosInstance";
         return Err(Verdict::new(Reason::InvalidSpec, message));
     };

@@ -56,8 +56,8 @@ pub async fn after(
         // Nothing of its own is there; or it waits, or isn't admitted, as the look was.
         Ok(None) | Err(Halt::Waiting(_) | Halt::Refused(_)) => halt,
         Err(failed) => {
-            let why = failed.words();
-            tracing::warn!(why, "what a manifest takes from an identity couldn't be taken; it is tried again");
+            let error = failed.words();
+            tracing::warn!(error, "what a manifest takes from an identity couldn't be taken; it is tried again");
             halt
         }
     }

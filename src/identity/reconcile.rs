@@ -5,6 +5,7 @@ use std::time::Instant;
 
 use k8s_openapi::jiff::Timestamp;
 use serde_json::Value;
+use tracing::Instrument;
 
 use super::adoption::Target;
 use super::desired::{self, Desired, Handling};
@@ -29,10 +30,12 @@ use crate::kratos::State;
 use crate::kube_write;
 use crate::place::Place;
 use crate::queue::Next;
+use crate::trace;
 
 /// Reconciles one resource.
 pub async fn reconcile(object: Arc<IdentityObject>, context: Arc<Context>) -> Result<Next, kube::Error> {
     let object = context.latest_identities.of(&object);
+    trace::note_generation(&*object);
     let Ok(resource) = &object.0 else { return unreadable::reconcile(&object, &context).await };
     context.memory.see(&uid(resource), kube_write::carries(resource, IDENTITY_FINALIZER));
     if resource.metadata.deletion_timestamp.is_some() {
@@ -73,7 +76,7 @@ async fn look(resource: &KratosIdentity, handling: Handling, context: &Context) 
         addresses::resolve(&mut desired.verified_addresses, &schema.shape, &traits)?;
     }
     admission::ensure_desired(&search, &desired).await?;
-    let mut observed = search.run().await?;
+    let mut observed = search.run().instrument(tracing::debug_span!("observe")).await?;
     let read = Instant::now();
     if let (Observed::Absent, Some(verdict)) = (&observed, &desired.lacks) {
         return Err(verdict.clone().into());

@@ -207,8 +207,7 @@ pub async fn expire(resource: &KratosIdentity, context: &Context) -> Option<Verd
         Ok(()) => Some(recovery::lapsed(at)),
         Err(error) => {
             tracing::warn!(
-                namespace = secret.namespace,
-                name,
+                secret = name,
                 error = kube_error::brief(&error),
                 "the Secret of a recovery that has expired couldn't be deleted; it is tried again"
             );

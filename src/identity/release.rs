@@ -99,7 +99,7 @@ async fn release(resource: &KratosIdentity, expected: Option<Expected>, context:
             && let Err(halt) = take_back(resource, context).await
         {
             tracing::info!(
-                why = halt.words(),
+                error = halt.words(),
                 "whether a grace period had begun couldn't be seen; the resource is let go"
             );
         }

@@ -55,8 +55,7 @@ pub async fn in_time<T>(
     {
         return Ok(applied);
     }
-    let (namespace, name) = (&inputs.claimant.namespace, &inputs.claimant.name);
-    tracing::info!(namespace, name, "the resource may be another operator's by now: its create is given up");
+    tracing::info!("the resource may be another operator's by now: its create is given up");
     let verdict = Verdict::new(Reason::Progressing, "the create wasn't answered in time; it is looked for first");
     Err(Halt::Retry { verdict, after: None })
 }

@@ -29,6 +29,7 @@ use crate::identity::mark::{Found, Mark};
 use crate::kratos::{Error, Identity, PatchOperation, State};
 use crate::kube_error;
 use crate::place::{self, Place};
+use crate::trace::Trace;
 
 /// How many are dealt with at the same time.
 const CONCURRENCY: usize = 8;
@@ -113,7 +114,8 @@ pub async fn keep_deleting(place: Place, shared: Arc<Shared>, context: Arc<Conte
         let look = |id: String| {
             let (handle, context) = (&handle, &context);
             async move {
-                if let Some(at) = look(handle, &id, context).await {
+                let trace = Trace::of_background("graceperiod", &handle.place);
+                if let Some(at) = trace.run(look(handle, &id, context)).await {
                     handle.shared.pending.note(&id, at);
                 }
             }
@@ -142,7 +144,7 @@ async fn look(handle: &Handle, id: &str, context: &Context) -> Option<Timestamp>
     match settled.unwrap_or_else(|| Ok(later(AGAIN))) {
         Ok(again) => again,
         Err(Failure::Kratos(error)) => {
-            tracing::warn!(instance = %handle.place, %error, "ending a grace period failed; it is tried again");
+            tracing::warn!(%error, "ending a grace period failed; it is tried again");
             if error.instance_suspect() {
                 handle.shared.gate.close();
             } else {
@@ -153,7 +155,7 @@ async fn look(handle: &Handle, id: &str, context: &Context) -> Option<Timestamp>
         }
         Err(Failure::Kubernetes(error)) => {
             let error = kube_error::brief(&error);
-            tracing::warn!(instance = %handle.place, error, "ending a grace period failed; it is tried again");
+            tracing::warn!(error, "ending a grace period failed; it is tried again");
             later(backoff::spread(AGAIN))
         }
     }

@@ -27,6 +27,7 @@ use crate::off_runtime;
 use crate::place::Place;
 use crate::policy::poke;
 use crate::queue::Next;
+use crate::trace;
 
 /// How many changes and deletions one instance is asked for at the same time: its database takes one after another, and
 /// many at once only get into each other's way (`make bench`).
@@ -40,6 +41,8 @@ const LOOK_FOR_REFERENCES: Duration = Duration::from_secs(10);
 pub async fn reconcile(object: Arc<InstanceObject>, context: Arc<Context>) -> Result<Next, kube::Error> {
     let place = Place::of(&*object);
     let object = context.latest_instances.of(&object);
+    trace::note_generation(&*object);
+    trace::note_instance(&place);
     let Ok(instance) = &object.0 else { return unreadable(&object, &place, &context).await };
     if !context.options.instance_namespaces.contains(&place.namespace) {
         return not_permitted(instance, place, &context).await;
@@ -238,7 +241,7 @@ async fn look(handle: &Handle, instance: &KratosInstance, is_new: bool) -> (Verd
             (usable(handle, instance), opened)
         }
         Err(error) => {
-            tracing::warn!(instance = %handle.place, %error, "Kratos gives no usable answer");
+            tracing::warn!(%error, "Kratos gives no usable answer");
             gate.probed(false, interval);
             let message = format!("{error}; it is probed until it answers, and nothing else is sent to it");
             (Verdict::new(Reason::KratosUnavailable, message), false)

@@ -23,6 +23,7 @@ use crate::identity::mark::{Found, Mark};
 use crate::kratos::{CredentialType, Error, Identity, IdentityFilter};
 use crate::place::{Place, PlaceKeys};
 use crate::queue::Priority;
+use crate::trace::Trace;
 
 /// Identities in a page.
 const PAGE_SIZE: usize = 500;
@@ -34,7 +35,9 @@ pub async fn keep_listing(place: Place, shared: Arc<Shared>, context: Arc<Contex
     while let Some(handle) = current(&place, &shared, &context) {
         tokio::select! {
             () = shared.stopped.cancelled() => return,
-            () = when_due(&handle, &context) => resync(&place, &shared, &context).await,
+            () = when_due(&handle, &context) => {
+                Trace::of_background("resync", &place).run(resync(&place, &shared, &context)).await;
+            }
             // Settings may have changed with it: the next round takes the handle anew.
             () = shared.listing.changed() => {}
         }
@@ -78,7 +81,7 @@ async fn resync(place: &Place, shared: &Arc<Shared>, context: &Context) {
         Ok(requests) => {
             let milliseconds = begun.elapsed().as_millis();
             let differ = changed.len();
-            tracing::debug!(instance = %place, is_full, requests, differ, milliseconds, "identities were compared");
+            tracing::debug!(is_full, requests, differ, milliseconds, "identities were compared");
             context.pokes.instance(place);
             context.pokes.identities(references::at(context, &changed), Priority::Routine);
             // Where identities are missed they would only wait on.
@@ -87,7 +90,7 @@ async fn resync(place: &Place, shared: &Arc<Shared>, context: &Context) {
             }
         }
         Err(error) => {
-            tracing::warn!(instance = %place, %error, "listing identities failed");
+            tracing::warn!(%error, "listing identities failed");
             shared.listing.failed(error.to_string());
             if error.instance_suspect() {
                 shared.gate.close();

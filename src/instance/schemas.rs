@@ -299,8 +299,8 @@ async fn read_when_due(handle: &Handle, context: &Context) {
     handle.shared.gate.opened().await;
     let is_news = schemas.read(&handle.client).await;
     if is_news {
-        if let Some(failure) = schemas.failure() {
-            tracing::warn!(instance = %handle.place, failure, "those that are known go on serving");
+        if let Some(error) = schemas.failure() {
+            tracing::warn!(instance = %handle.place, error, "those that are known go on serving");
         }
         context.pokes.instance(&handle.place);
     }

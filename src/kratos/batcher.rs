@@ -11,6 +11,7 @@ use std::time::Instant;
 
 use futures::stream::{FuturesUnordered, StreamExt};
 use tokio::sync::{mpsc, oneshot, watch};
+use tracing::Instrument;
 
 use self::packing::{ALONE, HASHING, LARGE, Queue, TOGETHER, Trip};
 use self::settling::{Parcel, Settled, settle};
@@ -68,7 +69,9 @@ impl Batcher {
         let parcel = Parcel { create: create.clone(), answer };
         let gone = || Error::new(OPERATION, Kind::Interrupted);
         self.requests.send(Request { parcel, travel, group: group.to_owned() }).map_err(|_| gone())?;
-        answered.await.unwrap_or_else(|_| Err(gone()))
+        // The request itself is sent for many.
+        let within = tracing::debug_span!("batch", operation = OPERATION);
+        answered.instrument(within).await.unwrap_or_else(|_| Err(gone()))
     }
 }
 

@@ -3,7 +3,7 @@
 
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -13,6 +13,8 @@ use reqwest::{Certificate, Method, StatusCode, redirect};
 use secrecy::ExposeSecret;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use tracing::Instrument;
+use tracing::field::Empty;
 use url::Url;
 
 use super::config::{ClientConfig, ConfigError, shown};
@@ -159,13 +161,25 @@ impl Client {
     /// Like [`Self::answer`], but a redirect is an answer.
     pub(super) async fn answer_or_redirect(&self, call: &Call) -> Result<Answer, Error> {
         if self.at_once.as_ref().is_some_and(|at_once| at_once.swap(false, Ordering::SeqCst)) {
-            return send(&self.inner.http, call).await;
+            return self.send(call, 1).await;
         }
+        let attempts = AtomicU64::new(0);
         repeat(&call.method, self.inner.request_timeout, || async {
             self.inner.ready().await;
-            send(&self.inner.http, call).await
+            self.send(call, attempts.fetch_add(1, Ordering::Relaxed) + 1).await
         })
         .await
+    }
+
+    /// Sends it once, in a span of its own.
+    async fn send(&self, call: &Call, attempt: u64) -> Result<Answer, Error> {
+        let span = tracing::debug_span!("kratos", operation = call.operation, attempt, status = Empty, outcome = Empty);
+        // On the heap: whoever waits for many of these would be large.
+        let answer = Box::pin(send(&self.inner.http, call)).instrument(span.clone()).await;
+        let status = answer.as_ref().map_or_else(Error::status, |answer| Some(answer.status.as_u16()));
+        span.record("status", status);
+        span.record("outcome", answer.as_ref().map_or_else(|error| error.class().as_str(), |_| "ok"));
+        answer
     }
 
     /// The body of the answer.

@@ -36,6 +36,19 @@ pub enum Class {
     Rejected,
 }
 
+impl Class {
+    /// One word.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Transient => "transient",
+            Self::Throttled { .. } => "throttled",
+            Self::Conflict => "conflict",
+            Self::NotFound => "not_found",
+            Self::Rejected => "rejected",
+        }
+    }
+}
+
 /// How it failed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Kind {

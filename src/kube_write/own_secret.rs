@@ -8,8 +8,9 @@ use k8s_openapi::api::core::v1::Secret;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 use kube::api::{DeleteParams, ObjectMeta, PostParams, Preconditions};
 use kube::{Api, Resource, ResourceExt};
+use tracing::Instrument;
 
-use super::FIELD_MANAGER;
+use super::{FIELD_MANAGER, writing};
 use crate::api::KratosIdentity;
 use crate::identity::recovery::{OwnSecret, SecretSeen, Version};
 
@@ -59,17 +60,21 @@ pub async fn write(
     let object = Secret { metadata, type_: Some("Opaque".to_owned()), data: Some(data), ..Secret::default() };
     let params = PostParams { dry_run: is_trial, field_manager: Some(FIELD_MANAGER.to_owned()) };
     let api = api(client, secret);
-    match replaces {
-        Some(_) => api.replace(&secret.name, &params, &object).await.map(drop),
-        None => api.create(&params, &object).await.map(drop),
-    }
+    let written = async {
+        match replaces {
+            Some(_) => api.replace(&secret.name, &params, &object).await.map(drop),
+            None => api.create(&params, &object).await.map(drop),
+        }
+    };
+    written.instrument(writing("write_secret")).await
 }
 
 /// Deletes it, if it is there and the resource's own; 409 where it changed meanwhile.
 pub async fn delete(client: &kube::Client, secret: &OwnSecret) -> Result<(), kube::Error> {
     let SecretSeen::Ours(Version { uid, resource_version }) = look(client, secret).await? else { return Ok(()) };
     let this = Preconditions { resource_version: Some(resource_version), uid: Some(uid) };
-    match api(client, secret).delete(&secret.name, &DeleteParams::default().preconditions(this)).await {
+    let (api, params) = (api(client, secret), DeleteParams::default().preconditions(this));
+    match api.delete(&secret.name, &params).instrument(writing("delete_secret")).await {
         Ok(_) => Ok(()),
         Err(kube::Error::Api(status)) if status.code == 404 => Ok(()),
         Err(error) => Err(error),

@@ -22,6 +22,7 @@ use crate::context::{Context, PolicyObject};
 use crate::identity::failure::Halt;
 use crate::off_runtime;
 use crate::queue::Next;
+use crate::trace;
 
 /// What a look left behind, whether or not it came to its end.
 #[derive(Debug, Default)]
@@ -33,10 +34,12 @@ pub struct Left {
 /// Runs one policy, where it is this operator that speaks for its instance.
 pub async fn reconcile(object: Arc<PolicyObject>, context: Arc<Context>) -> Result<Next, kube::Error> {
     let object = context.latest_policies.of(&object);
+    trace::note_generation(&*object);
     let Ok(policy) = &object.0 else { return unreadable::reconcile(&object, &context).await };
     let Some(place) = inputs::instance_place(policy, context.options.default_instance.as_ref()) else {
         return run_once(policy, true, &context).await;
     };
+    trace::note_instance(&place);
     let beside_instance = policy.namespace().as_ref() == Some(&place.namespace);
     // Whoever leads next has all of them run.
     context

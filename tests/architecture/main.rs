@@ -2,6 +2,7 @@
 //! what, who may look at the clock, who may print, and that nothing that can happen goes untested.
 
 mod coverage;
+mod logged;
 mod reads;
 mod rules;
 mod source;

@@ -67,6 +67,7 @@ mod silent_network;
 mod tenants;
 mod tls;
 mod too_deep;
+mod traced;
 mod traits_from;
 mod unanswered;
 mod unreadable;
