@@ -1,6 +1,6 @@
 # Everything a person or a pipeline does with this repository. `make` alone lists it.
 .DEFAULT_GOAL := help
-.PHONY: help testenv test lint crds demo bench bench-sessions bench-passwords
+.PHONY: help testenv test lint crds rbac demo bench bench-sessions bench-passwords
 
 CARGO ?= cargo
 # With PROFILE=dev the benchmark shows that it works, not how fast the operator is.
@@ -21,6 +21,10 @@ lint: ## check formatting, and that clippy has nothing to say
 
 crds: ## write the custom resource definitions to crds/
 	$(CARGO) run --quiet --locked -- crds --output crds
+
+rbac: ## write the roles of an operator to examples/rbac/
+	@mkdir -p examples/rbac
+	$(CARGO) run --quiet --locked -- rbac --instance-namespaces identity > examples/rbac/cluster.yaml
 
 demo: testenv ## show it all at work on this machine, until Ctrl-C (ONCE=1: end after the tour)
 	$(CARGO) build --locked --bin kratos-operator --example demo

@@ -2,15 +2,16 @@
 
 #![allow(clippy::doc_markdown, reason = "descriptions are read in `--help`, where backticks are noise")]
 
+mod scope;
+
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use kube::core::Selector;
 
+use self::scope::ScopeArgs;
 use crate::context::Options;
-use crate::place::Place;
-use crate::selector;
+use crate::rbac::Wanted;
 
 /// Exit code for a wrong command line (`EX_USAGE` of sysexits).
 pub const EXIT_USAGE: u8 = 64;
@@ -31,28 +32,24 @@ pub enum Command {
     Run(RunArgs),
     /// Prints the CustomResourceDefinitions as YAML, to be applied with kubectl.
     Crds(CrdsArgs),
+    /// Prints the service account, roles and bindings that the operator needs as YAML, to be applied with kubectl.
+    ///
+    /// They grant what an operator needs that is run with the same options, and nothing else.
+    Rbac(RbacArgs),
 }
 
 #[derive(Debug, Args)]
 pub struct RunArgs {
-    /// The KratosInstance for resources that name none.
-    #[arg(long, env = "DEFAULT_INSTANCE", value_name = "NAMESPACE/NAME")]
-    pub default_instance: Option<Place>,
-    /// Namespaces in which a KratosInstance counts, separated by commas. Whoever may write one there owns every
-    /// identity of the Kratos it points at. Default: the operator's own namespace and that of --default-instance.
-    #[arg(long, env = "INSTANCE_NAMESPACES", value_name = "NAMESPACE,...", value_delimiter = ',')]
-    pub instance_namespaces: Vec<String>,
-    /// The operator's own namespace. Default: that of its service account, or of the kubeconfig's current context.
-    #[arg(long, env = "POD_NAMESPACE", value_name = "NAMESPACE")]
-    pub namespace: Option<String>,
+    #[command(flatten)]
+    pub scope: ScopeArgs,
+    /// The id of this cluster, which identities in Kratos are marked with: the uid of the namespace kube-system. Needed
+    /// only where the operator may not get that namespace. Default: asked of the API server.
+    #[arg(long, env = "CLUSTER_ID", value_name = "UID", value_parser = scope::parse_cluster_id)]
+    pub cluster_id: Option<String>,
     /// Reads only those Secrets for identities that are labelled kratos-operator.dev/use: "true". (What an instance
     /// refers to is read without.)
     #[arg(long, env = "REQUIRE_SECRET_LABEL")]
     pub require_secret_label: bool,
-    /// Reconciles only those KratosIdentity resources whose labels are selected, for example shard=a. Other operators
-    /// must reconcile the others, each with a selector of its own. Default: all of them.
-    #[arg(long, env = "WATCH_SELECTOR", value_name = "SELECTOR", default_value = "", hide_default_value = true, value_parser = selector::parse)]
-    pub watch_selector: Selector,
     /// How many identities are reconciled at the same time. New ones are created in batches of a part of them.
     #[arg(long, env = "CONCURRENCY", value_name = "N", default_value_t = 256, value_parser = clap::value_parser!(u16).range(1..=1024))]
     pub concurrency: u16,
@@ -77,23 +74,45 @@ pub struct CrdsArgs {
     pub output: Option<PathBuf>,
 }
 
+#[derive(Debug, Args)]
+pub struct RbacArgs {
+    #[command(flatten)]
+    pub scope: ScopeArgs,
+    /// The operator's service account, in its own namespace.
+    #[arg(long, value_name = "NAME", default_value = OWN_NAME)]
+    pub service_account: String,
+}
+
+/// What the operator, its service account and its namespace are called where nobody says otherwise.
+const OWN_NAME: &str = "kratos-operator";
+
 impl RunArgs {
     /// The options. `own_namespace`: where the operator runs, for want of --namespace.
     pub fn options(&self, own_namespace: &str) -> Options {
-        let own = self.namespace.as_deref().unwrap_or(own_namespace).to_owned();
-        let named = self.instance_namespaces.iter().filter(|name| !name.is_empty()).cloned();
-        let instance_namespaces: std::collections::BTreeSet<_> = named.collect();
-        let by_default = || {
-            std::iter::once(own.clone())
-                .chain(self.default_instance.iter().map(|place| place.namespace.clone()))
-                .collect()
-        };
+        let own = self.scope.own_namespace(own_namespace);
         Options {
-            default_instance: self.default_instance.clone(),
-            instance_namespaces: if instance_namespaces.is_empty() { by_default() } else { instance_namespaces },
+            default_instance: self.scope.default_instance.clone(),
+            instance_namespaces: self.scope.instance_namespaces(&own),
             namespace: own,
+            cluster_id: self.cluster_id.clone(),
             require_secret_label: self.require_secret_label,
-            watch_selector: self.watch_selector.clone(),
+            watches_secrets: self.scope.watch_secrets,
+            watch_selector: self.scope.watch_selector.clone(),
+        }
+    }
+}
+
+impl RbacArgs {
+    /// Which rights are to be granted.
+    pub fn wanted(&self) -> Wanted {
+        let namespace = self.scope.own_namespace(OWN_NAME);
+        Wanted {
+            service_account: self.service_account.clone(),
+            namespaces: None,
+            instance_namespaces: self.scope.instance_namespaces(&namespace),
+            namespace,
+            watches_secrets: self.scope.watch_secrets,
+            is_shard: !self.scope.watch_selector.selects_all(),
         }
     }
 }
@@ -119,12 +138,13 @@ mod tests {
     use rstest::rstest;
 
     use super::*;
+    use crate::place::Place;
 
     fn run(arguments: &[&str]) -> RunArgs {
         let arguments = ["kratos-operator", "run"].iter().chain(arguments);
         match Cli::try_parse_from(arguments).expect("a command line").command {
             Command::Run(args) => args,
-            Command::Crds(args) => panic!("{args:?}"),
+            other => panic!("{other:?}"),
         }
     }
 
@@ -142,6 +162,8 @@ mod tests {
     #[case::no_selector(&["run", "--watch-selector", "shard in (a"], "')' is missing")]
     #[case::no_such_format(&["run", "--log-format", "xml"], "'xml'")]
     #[case::twice(&["run", "--namespace", "a", "--namespace", "b"], "--namespace <NAMESPACE>")]
+    #[case::no_yes_or_no(&["run", "--watch-secrets=sometimes"], "'sometimes'")]
+    #[case::no_id(&["run", "--cluster-id", "kube system"], "uid of the namespace kube-system")]
     #[case::two_lines(&["run", "--log-format", "a\nb"], "invalid value")]
     fn a_wrong_command_line_is_answered_in_one_line(#[case] arguments: &[&str], #[case] names: &str) {
         let error = Cli::try_parse_from(["kratos-operator"].iter().chain(arguments)).unwrap_err();

@@ -18,6 +18,7 @@ use crate::identity::memory::Memory;
 use crate::identity::password::DigestKey;
 use crate::identity::urgency;
 use crate::instance::Registry;
+use crate::instance::status::Cluster;
 use crate::latest::Latest;
 use crate::lease::Leads;
 use crate::metrics::Metrics;
@@ -44,8 +45,12 @@ pub struct Options {
     pub instance_namespaces: BTreeSet<String>,
     /// The operator's own namespace.
     pub namespace: String,
+    /// This cluster's id, where it was named and isn't asked for.
+    pub cluster_id: Option<String>,
     /// Whether only Secrets that carry the label are read for identities.
     pub require_secret_label: bool,
+    /// Whether Secrets are listed and watched, or only read where they are referred to.
+    pub watches_secrets: bool,
     /// Which `KratosIdentity` resources are reconciled; other operators reconcile the others.
     pub watch_selector: Selector,
 }
@@ -95,6 +100,10 @@ impl Context {
     /// Whether a resource is this operator's to reconcile.
     pub fn is_own(&self, identity: &impl Resource) -> bool {
         selector::selects(&self.options.watch_selector, identity)
+    }
+
+    pub fn cluster(&self) -> Cluster<'_> {
+        Cluster { id: &self.cluster_id, is_claimed: self.options.cluster_id.is_some() }
     }
 
     /// A resource as it is now, as far as the watch and our own writes show. `None`: it is gone, or another operator's.

@@ -42,6 +42,11 @@ pub fn of_watch(error: &watcher::Error) -> String {
     }
 }
 
+/// Whether the operator's account lacks a right.
+pub fn is_forbidden(error: &kube::Error) -> bool {
+    matches!(error, kube::Error::Api(status) if status.code == 403)
+}
+
 /// What isn't allowed is named as far as the answer uses the API's own words.
 fn refusal(status: &Status) -> String {
     let mut words = format!("the API server answers {}", status.code);

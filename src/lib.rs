@@ -26,6 +26,7 @@ pub mod operator_key;
 pub mod place;
 pub mod policy;
 pub mod queue;
+pub mod rbac;
 pub mod rotation;
 pub mod rules;
 pub mod selector;

@@ -9,11 +9,12 @@ use std::sync::Arc;
 
 use clap::Parser;
 use clap::error::ErrorKind;
-use kratos_operator::cli::{self, Cli, Command, CrdsArgs, LogFormat, RunArgs};
+use kratos_operator::cli::{self, Cli, Command, CrdsArgs, LogFormat, RbacArgs, RunArgs};
 use kratos_operator::kube_client;
 use kratos_operator::log;
 use kratos_operator::metrics::{self, Metrics};
 use kratos_operator::operator;
+use kratos_operator::rbac;
 use kratos_operator::shutdown;
 use kratos_operator::supervise::{self, Tasks};
 use tokio::net::TcpListener;
@@ -36,6 +37,7 @@ fn main() -> ExitCode {
     let result = match cli.command {
         Command::Run(args) => run(&args),
         Command::Crds(args) => crds(&args),
+        Command::Rbac(args) => rbac(&args),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,
@@ -55,6 +57,11 @@ fn crds(args: &CrdsArgs) -> Result<(), String> {
         }
     }
     Ok(())
+}
+
+fn rbac(args: &RbacArgs) -> Result<(), String> {
+    let text = rbac::text(&args.wanted()).map_err(|error| format!("the roles can't be written as YAML: {error}"))?;
+    stdout().write_all(text.as_bytes()).map_err(|error| error.to_string())
 }
 
 fn write_file(directory: &Path, name: &str, text: &str) -> Result<(), String> {

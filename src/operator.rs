@@ -1,5 +1,6 @@
 //! The composition root: builds everything once, watches, and stops in order.
 
+mod cluster_id;
 mod identities;
 mod instances;
 mod namespaces;
@@ -9,7 +10,6 @@ use std::collections::HashSet;
 use std::sync::{Arc, OnceLock};
 
 use futures::{Stream, future};
-use k8s_openapi::api::core::v1::Namespace;
 use kube::runtime::WatchStreamExt;
 use kube::runtime::reflector;
 use kube::runtime::watcher::{self, Event, watcher};
@@ -24,7 +24,6 @@ use crate::flow::limit::Limit;
 use crate::identity::adopt::Turns;
 use crate::identity::memory::Memory;
 use crate::instance::{Registry, references};
-use crate::kube_error::brief;
 use crate::latest::Latest;
 use crate::lease::Leads;
 use crate::metrics::Metrics;
@@ -59,7 +58,7 @@ pub async fn run(
     let cluster_id = tokio::select! {
         () = stop.cancelled() => return Ok(()),
         failure = tasks.failed() => return Err(failure),
-        cluster_id = cluster_id(&client) => cluster_id,
+        cluster_id = cluster_id::get(options.cluster_id.as_deref(), &client) => cluster_id,
     };
     tracing::info!(
         default_instance = options.default_instance.as_ref().map(ToString::to_string),
@@ -145,21 +144,6 @@ pub async fn run(
         tasks.rely_on("reconciles of KratosSessionPolicy", policy_looks),
     ];
     shutdown::finished(&tasks, controllers, context.leads.release()).await
-}
-
-/// Uid of the kube-system namespace; waits for an API server that answers.
-async fn cluster_id(client: &kube::Client) -> String {
-    let api = Api::<Namespace>::all(client.clone());
-    let mut backoff = OfWatches::default();
-    loop {
-        match api.get("kube-system").await {
-            Ok(namespace) => return namespace.uid().unwrap_or_default(),
-            Err(error) => {
-                tracing::warn!(error = brief(&error), "reading namespace kube-system failed; it is tried again");
-            }
-        }
-        tokio::time::sleep(backoff.wait()).await;
-    }
 }
 
 /// Watches all objects of a kind. What nobody needs of them isn't read.

@@ -31,6 +31,8 @@ pub enum Reason {
     SchemaNotFound,
     /// The instance doesn't admit this namespace, or may not stand in its own.
     NotPermitted,
+    /// The operator was told another cluster's id than the one that the instance's identities belong to.
+    ClusterMismatch,
     /// The identity, or one of its identifiers, belongs to somebody else.
     IdentityConflict,
     /// The identity can't be taken over.
@@ -80,6 +82,7 @@ impl Reason {
             Self::TraitsRejected => "TraitsRejected",
             Self::SchemaNotFound => "SchemaNotFound",
             Self::NotPermitted => "NotPermitted",
+            Self::ClusterMismatch => "ClusterMismatch",
             Self::IdentityConflict => "IdentityConflict",
             Self::AdoptionRefused => "AdoptionRefused",
             Self::UnsupportedByServer => "UnsupportedByServer",
@@ -122,6 +125,7 @@ impl Reason {
             | Self::TraitsRejected
             | Self::SchemaNotFound
             | Self::NotPermitted
+            | Self::ClusterMismatch
             | Self::IdentityConflict
             | Self::AdoptionRefused
             | Self::UnsupportedByServer

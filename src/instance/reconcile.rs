@@ -52,6 +52,9 @@ pub async fn reconcile(object: Arc<InstanceObject>, context: Arc<Context>) -> Re
     if is_deleting && let_go(instance, &place, &context).await? {
         return Ok(Next::WhenAsked);
     }
+    if let Some(verdict) = super::status::mistaken(instance.status.as_ref(), context.cluster(), &place) {
+        return unusable(instance, place, &context, verdict).await;
+    }
     let is_held = hold(instance, &place, &context).await?;
     let settings = match settings::parse(&instance.spec) {
         Ok(settings) => settings,
@@ -324,8 +327,7 @@ async fn unreadable(object: &InstanceObject, place: &Place, context: &Context) -
     let current = current.map(super::status::without_protection);
     let metadata = &unreadable.metadata;
     let asked = (metadata.generation.unwrap_or_default(), requested_at(metadata.annotations.as_ref()));
-    let (cluster_id, now) = (&context.cluster_id, Timestamp::now());
-    let next = super::status::next(current.as_ref(), &verdict, cluster_id, None, asked, now);
+    let next = super::status::next(current.as_ref(), &verdict, context.cluster(), None, asked, Timestamp::now());
     if current.as_ref() != Some(&next) && context.leads.may_speak(place) {
         kube_write::status(&api, object, &next).await?;
     }
@@ -355,7 +357,7 @@ async fn write(
     let asked = (generation, requested_at(instance.metadata.annotations.as_ref()));
     let current = instance.status.clone().map(super::status::without_protection);
     let current = current.as_ref();
-    let mut next = super::status::next(current, verdict, &context.cluster_id, schemas, asked, Timestamp::now());
+    let mut next = super::status::next(current, verdict, context.cluster(), schemas, asked, Timestamp::now());
     if let Some((resynced, interval)) = resynced {
         super::status::note_resync(&mut next, resynced, interval);
     }

@@ -6,9 +6,10 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use k8s_openapi::jiff::{SignedDuration, Timestamp};
 
 use super::counts::Resynced;
-use crate::api::Verdict;
 use crate::api::condition::{self, State};
 use crate::api::instance::{KratosInstanceStatus, LastResync};
+use crate::api::{Reason, Verdict};
+use crate::place::Place;
 
 /// A resync that found what is written already is written after so long, and not sooner: nobody is told the time.
 const TOLD_ANYWAY: SignedDuration = SignedDuration::from_hours(24);
@@ -23,11 +24,35 @@ pub fn without_protection(status: KratosInstanceStatus) -> KratosInstanceStatus 
     KratosInstanceStatus { protection: None, ..status }
 }
 
+/// Which cluster this is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Cluster<'a> {
+    pub id: &'a str,
+    /// Whether somebody named it; nobody asked the API server then.
+    pub is_claimed: bool,
+}
+
+/// Why an instance can't be used by an operator that was told another cluster's id than the one whose identities it has: with
+/// that it would take nobody for its own, and mark whoever is new as another cluster's.
+pub fn mistaken(current: Option<&KratosInstanceStatus>, cluster: Cluster<'_>, place: &Place) -> Option<Verdict> {
+    let noted = current?.cluster_id.as_deref().filter(|noted| cluster.is_claimed && *noted != cluster.id)?;
+    let Place { namespace, name } = place;
+    let message = format!(
+        "the operator was started with --cluster-id={}, but this instance's identities belong to cluster {noted} \
+         (status.clusterID); nothing is sent to Kratos. Start the operator with what `kubectl get namespace kube-system \
+         -o jsonpath='{{.metadata.uid}}'` prints. If that is what it was started with, the resource came from another \
+         cluster: `kubectl patch kinst {name} -n {namespace} --subresource=status --type=merge \
+         -p '{{\"status\":{{\"clusterID\":null}}}}'`",
+        cluster.id
+    );
+    Some(Verdict::new(Reason::ClusterMismatch, message))
+}
+
 /// The status after a look. `schemas`: what Kratos serves, if that is known.
 pub fn next(
     current: Option<&KratosInstanceStatus>,
     verdict: &Verdict,
-    cluster_id: &str,
+    cluster: Cluster<'_>,
     schemas: Option<Vec<String>>,
     (generation, requested_at): (i64, Option<&str>),
     now: Timestamp,
@@ -41,7 +66,10 @@ pub fn next(
     }
     forget_another_matter(&mut status.conditions, verdict);
     condition::summarize(&mut status.conditions, verdict, generation, now);
-    status.cluster_id = Some(cluster_id.to_owned());
+    // What was noted is what a claim is checked by.
+    if !cluster.is_claimed || status.cluster_id.is_none() {
+        status.cluster_id = Some(cluster.id.to_owned());
+    }
     if let Some(mut schemas) = schemas {
         schemas.retain(|id| id.len() <= SHOWN_LENGTH);
         schemas.truncate(SHOWN_SCHEMAS);

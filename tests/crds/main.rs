@@ -2,6 +2,7 @@
 //! No server is needed; the same rules are put to a real one among the operator's tests.
 
 mod files;
+mod rbac;
 mod rules;
 mod validation;
 mod words;

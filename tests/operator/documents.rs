@@ -78,7 +78,7 @@ async fn every_manifest_and_every_kubectl_command_is_accepted_by_a_real_cluster(
     assert!(ran >= 8, "only {ran} commands and manifests were found: are they still in fenced blocks?");
     assert_eq!(
         std::fs::read_dir(repository().join("examples")).expect("examples").count(),
-        5,
+        6,
         "an example isn't tried"
     );
 }

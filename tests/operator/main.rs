@@ -9,6 +9,7 @@ mod many;
 mod policing;
 mod reading;
 mod resources;
+mod rights;
 mod scene;
 mod traces;
 
@@ -17,6 +18,7 @@ mod adopted;
 mod adoption;
 mod attacks;
 mod batches;
+mod cluster_ids;
 mod clusters;
 mod command_line;
 mod consent;

@@ -15,6 +15,7 @@ use kube::api::{Api, ObjectMeta, Patch, PatchParams, PostParams};
 use serde_json::{Value, json};
 use tokio::sync::OnceCell;
 
+use crate::rights::Rights;
 use crate::testenv::control_plane::ControlPlane;
 use crate::testenv::kratos::{Kratos, Options};
 use crate::testenv::operator::{Operator, Settings};
@@ -33,16 +34,23 @@ pub struct Cluster {
     pub plane: ControlPlane,
     pub proxy: Proxy,
     pub kubeconfig: PathBuf,
+    pub rights: Rights,
 }
 
 impl Cluster {
     pub async fn start() -> Self {
+        Self::start_for(&[]).await
+    }
+
+    /// For operators that are started with these options.
+    pub async fn start_for(options: &[&str]) -> Self {
         let plane = ControlPlane::start().await.expect("the control plane starts");
         let crds = Path::new(env!("CARGO_MANIFEST_DIR")).join("crds");
         plane.install_crds(&crds).await.expect("the definitions are accepted");
-        let (proxy, kubeconfig) = plane.proxy().expect("a proxy");
+        let rights = Rights::grant(&plane, options).await;
+        let (proxy, kubeconfig) = plane.proxy_for(&rights.token).expect("a proxy");
         proxy.listen(Arc::new(ToKubernetes));
-        Self { plane, proxy, kubeconfig }
+        Self { plane, proxy, kubeconfig, rights }
     }
 
     /// Starts an operator that the whole run reads along with.
@@ -221,6 +229,7 @@ impl Scene {
         let metadata = ObjectMeta { name: Some(name.to_owned()), labels: Some(labels), ..ObjectMeta::default() };
         let namespace = Namespace { metadata, ..Namespace::default() };
         Api::all(self.client.clone()).create(&PostParams::default(), &namespace).await.expect("a namespace");
+        self.cluster.rights.grant_in(name).await;
     }
 
     /// Another namespace for this test, with labels.

@@ -38,9 +38,9 @@ struct Shards {
 impl Shards {
     async fn start(changes: Value) -> Self {
         let kratos = Arc::new(Kratos::start(Options::default()).await.expect("Kratos starts"));
-        let cluster = Arc::new(Cluster::start().await);
+        let cluster = Arc::new(Cluster::start_for(&["--watch-selector", "shard"]).await);
         let namespace = "space-000".to_owned();
-        let (others_proxy, kubeconfig) = cluster.plane.proxy().expect("a proxy");
+        let (others_proxy, kubeconfig) = cluster.plane.proxy_for(&cluster.rights.token).expect("a proxy");
         others_proxy.listen(Arc::new(ToKubernetes));
         let start = |selector: &str, kubeconfig: Option<std::path::PathBuf>| {
             let mut settings = cluster.operator(vec![namespace.clone()]);

@@ -27,11 +27,12 @@ const RETRYING: [Reason; 5] = [
     Reason::InstanceNotReady,
     Reason::Progressing,
 ];
-const STALLING: [Reason; 11] = [
+const STALLING: [Reason; 12] = [
     Reason::InvalidSpec,
     Reason::TraitsRejected,
     Reason::SchemaNotFound,
     Reason::NotPermitted,
+    Reason::ClusterMismatch,
     Reason::IdentityConflict,
     Reason::AdoptionRefused,
     Reason::UnsupportedByServer,

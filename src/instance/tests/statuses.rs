@@ -10,7 +10,10 @@ use crate::api::condition::{self, READY};
 use crate::api::instance::{ForeignCluster, IdentityCounts, KratosInstanceStatus, LastResync};
 use crate::api::{Reason, Verdict};
 use crate::instance::counts::Resynced;
-use crate::instance::status;
+use crate::instance::status::{self, Cluster};
+use crate::place::Place;
+
+const CLUSTER: Cluster<'_> = Cluster { id: "uid-of-cluster", is_claimed: false };
 
 fn next(
     current: Option<&KratosInstanceStatus>,
@@ -22,7 +25,7 @@ fn next(
     let schemas = schemas.map(|ids| ids.iter().map(|id| (*id).to_owned()).collect());
     let now = Timestamp::from_second(second).unwrap();
     let verdict = Verdict::new(reason, "because");
-    status::next(current, &verdict, "uid-of-cluster", schemas, (generation, Some("asked-now")), now)
+    status::next(current, &verdict, CLUSTER, schemas, (generation, Some("asked-now")), now)
 }
 
 #[test]
@@ -99,4 +102,26 @@ fn a_resync_is_told_where_it_is_news(
     status::note_resync(&mut status, next.clone(), Duration::from_hours(2));
     let expected = if told { Some(next.last) } else { before.last_resync.clone() };
     assert_eq!((status.last_resync.clone(), status != before), (expected, told));
+}
+
+#[test]
+fn a_cluster_id_that_somebody_named_is_checked_by_what_was_noted_and_never_noted_over_it() {
+    let place = Place::new("identity", "main");
+    let named = |id| Cluster { id, is_claimed: true };
+    let told = |current: Option<&KratosInstanceStatus>, cluster| {
+        status::next(current, &Verdict::new(Reason::Reconciled, ""), cluster, None, (1, None), Timestamp::UNIX_EPOCH)
+    };
+    let first = told(None, named("uid-one"));
+    assert_eq!(first.cluster_id.as_deref(), Some("uid-one"));
+    assert_eq!(status::mistaken(None, named("uid-two"), &place), None, "nothing was noted yet");
+    assert_eq!(status::mistaken(Some(&first), named("uid-one"), &place), None);
+    let verdict = status::mistaken(Some(&first), named("uid-two"), &place).expect("it is another one");
+    assert_eq!((verdict.reason, verdict.reason.state()), (Reason::ClusterMismatch, condition::State::Stalled));
+    for word in ["uid-one", "uid-two", "--cluster-id", "kubectl patch kinst main -n identity"] {
+        assert!(verdict.message.contains(word), "{word}: {}", verdict.message);
+    }
+    assert_eq!(told(Some(&first), named("uid-two")).cluster_id.as_deref(), Some("uid-one"));
+    // What the API server says of itself is true, whatever was noted: a status that came from elsewhere.
+    assert_eq!(status::mistaken(Some(&first), CLUSTER, &place), None);
+    assert_eq!(told(Some(&first), CLUSTER).cluster_id.as_deref(), Some("uid-of-cluster"));
 }

@@ -1,0 +1,62 @@
+//! Where the operator works, and for whom: what its rights depend on. Shared by the commands that need to know.
+
+use std::collections::BTreeSet;
+
+use clap::Args;
+use kube::core::Selector;
+
+use crate::place::{self, Place};
+use crate::selector;
+
+/// The longest cluster id.
+const LONGEST_ID: usize = 64;
+
+#[derive(Debug, Args)]
+pub struct ScopeArgs {
+    /// The KratosInstance for resources that name none.
+    #[arg(long, env = "DEFAULT_INSTANCE", value_name = "NAMESPACE/NAME")]
+    pub default_instance: Option<Place>,
+    /// Namespaces in which a KratosInstance counts, separated by commas. Whoever may write one there owns every
+    /// identity of the Kratos it points at. Default: the operator's own namespace and that of --default-instance.
+    #[arg(long, env = "INSTANCE_NAMESPACES", value_name = "NAMESPACE,...", value_delimiter = ',')]
+    pub instance_namespaces: Vec<String>,
+    /// The operator's own namespace. Default: that of its service account, or of the kubeconfig's current context.
+    #[arg(long, env = "POD_NAMESPACE", value_name = "NAMESPACE")]
+    pub namespace: Option<String>,
+    /// Notices a changed Secret at once, by listing and watching the metadata of Secrets. With false it only gets the
+    /// Secrets that are referred to, and notices a change at the next resync.
+    #[arg(long, env = "WATCH_SECRETS", value_name = "BOOL", default_value_t = true, action = clap::ArgAction::Set)]
+    pub watch_secrets: bool,
+    /// Reconciles only those KratosIdentity resources whose labels are selected, for example shard=a. Other operators
+    /// must reconcile the others, each with a selector of its own. Default: all of them.
+    #[arg(long, env = "WATCH_SELECTOR", value_name = "SELECTOR", default_value = "", hide_default_value = true, value_parser = selector::parse)]
+    pub watch_selector: Selector,
+}
+
+impl ScopeArgs {
+    /// The operator's own namespace; `otherwise` where none is named.
+    pub fn own_namespace(&self, otherwise: &str) -> String {
+        self.namespace.as_deref().unwrap_or(otherwise).to_owned()
+    }
+
+    /// The namespaces in which instances count, for an operator that stands in this one.
+    pub fn instance_namespaces(&self, own: &str) -> BTreeSet<String> {
+        let named = named(&self.instance_namespaces);
+        if !named.is_empty() {
+            return named;
+        }
+        let of_default = self.default_instance.iter().map(|place| place.namespace.clone());
+        std::iter::once(own.to_owned()).chain(of_default).collect()
+    }
+}
+
+/// Names that were separated by commas; an empty one, as templates leave behind, names nothing.
+fn named(names: &[String]) -> BTreeSet<String> {
+    names.iter().filter(|name| !name.is_empty()).cloned().collect()
+}
+
+/// A cluster's id, as the uid of kube-system is.
+pub fn parse_cluster_id(text: &str) -> Result<String, &'static str> {
+    let is_id = text.len() <= LONGEST_ID && place::is_name(text);
+    if is_id { Ok(text.to_owned()) } else { Err("expected the uid of the namespace kube-system") }
+}
