@@ -4,7 +4,9 @@
 //! so is the next event of a watch. Nothing here descends into what a user nested. Only a text that is no JSON is an error, so
 //! the client library never has a body to complain of.
 
+mod members;
 mod metadata;
+mod stored;
 
 use std::borrow::Cow;
 use std::marker::PhantomData;
@@ -15,6 +17,8 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 
+use self::members::members;
+pub use self::stored::{Lacking, Store, Stored, UNREADABLE, is_unreadable};
 use crate::api::{
     KratosIdentity, KratosIdentitySpec, KratosIdentityStatus, KratosInstance, KratosInstanceSpec, KratosInstanceStatus,
     KratosSessionPolicy, KratosSessionPolicySpec, KratosSessionPolicyStatus,
@@ -64,8 +68,8 @@ impl<K> From<ObjectMeta> for Metadata<K> {
 impl<'de, K> Deserialize<'de> for Metadata<K> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let raw = Box::<RawValue>::deserialize(deserializer)?;
-        let Parts { metadata, .. } = serde_json::from_str(raw.get()).unwrap_or_default();
-        Ok(metadata.map(|raw| metadata::decode(raw.get())).unwrap_or_default().into())
+        let [metadata] = members(raw.get(), ["metadata"]);
+        Ok(metadata::decode(metadata).into())
     }
 }
 
@@ -125,18 +129,6 @@ kind!(KratosIdentity, KratosIdentitySpec, KratosIdentityStatus);
 kind!(KratosInstance, KratosInstanceSpec, KratosInstanceStatus);
 kind!(KratosSessionPolicy, KratosSessionPolicySpec, KratosSessionPolicyStatus);
 
-/// An object's parts, unread.
-#[derive(Default, Deserialize)]
-#[serde(default)]
-struct Parts<'a> {
-    #[serde(borrow)]
-    metadata: Option<&'a RawValue>,
-    #[serde(borrow)]
-    spec: Option<&'a RawValue>,
-    #[serde(borrow)]
-    status: Option<&'a RawValue>,
-}
-
 impl<'de, K: Kind> Deserialize<'de> for Decoded<K> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         // Skipping a value takes no stack, whatever is in it.
@@ -146,8 +138,8 @@ impl<'de, K: Kind> Deserialize<'de> for Decoded<K> {
 }
 
 fn decode<K: Kind>(json: &str) -> Decoded<K> {
-    let Parts { metadata, spec, status } = serde_json::from_str(json).unwrap_or_default();
-    let metadata = metadata.map(|raw| metadata::decode(raw.get())).unwrap_or_default();
+    let [metadata, spec, status] = members(json, ["metadata", "spec", "status"]);
+    let metadata = metadata::decode(metadata);
     let read = || Some((read(spec?)?, status.map_or(Some(None), read)?));
     Decoded(match read() {
         Some((spec, status)) => Ok(K::assemble(metadata, spec, status)),
@@ -164,22 +156,11 @@ fn read<T: DeserializeOwned>(raw: &RawValue) -> Option<T> {
 
 /// Whether a spec that can't be read says that the identity is to stay. Each word is read by itself.
 fn is_let_go(spec: &RawValue) -> bool {
-    #[derive(Default, Deserialize)]
-    #[serde(default)]
-    struct Spec<'a> {
-        #[serde(borrow)]
-        deletion: Option<&'a RawValue>,
-        #[serde(borrow)]
-        suspend: Option<&'a RawValue>,
-    }
-    #[derive(Default, Deserialize)]
-    #[serde(default)]
-    struct Deletion<'a> {
-        #[serde(borrow)]
-        policy: Option<&'a RawValue>,
-    }
-    let Spec { deletion, suspend } = serde_json::from_str(spec.get()).unwrap_or_default();
-    let Deletion { policy } = deletion.and_then(|raw| serde_json::from_str(raw.get()).ok()).unwrap_or_default();
+    let [deletion, suspend] = members(spec.get(), ["deletion", "suspend"]);
+    let policy = deletion.and_then(|deletion| {
+        let [policy] = members(deletion.get(), ["policy"]);
+        policy
+    });
     policy.and_then(read::<String>).as_deref() == Some("Orphan") || suspend.and_then(read::<bool>) == Some(true)
 }
 

@@ -6,12 +6,14 @@ use std::sync::Arc;
 
 use k8s_openapi::ByteString;
 use k8s_openapi::api::core::v1::Secret;
-use kube::Api;
 use kube::api::{ObjectMeta, PostParams};
+use kube::Api;
 
 use crate::api::{Reason, Verdict};
 use crate::context::Context;
+use crate::decode::{self, Stored};
 use crate::identity::password::DigestKey;
+use crate::kube_write;
 
 /// The Secret's name.
 pub const NAME: &str = "kratos-operator-key";
@@ -25,18 +27,20 @@ pub async fn get(context: &Context) -> Result<Result<Arc<DigestKey>, Verdict>, k
         return Ok(Ok(Arc::clone(key)));
     }
     let namespace = &context.options.namespace;
-    match read_or_make(&Api::namespaced(context.client.clone(), namespace)).await {
+    match read_or_make(&context.client, namespace).await {
         Ok(Some(key)) => Ok(Ok(Arc::clone(context.operator_key.get_or_init(|| Arc::new(key))))),
         Ok(None) => Ok(Err(not_ready(namespace, "isn't the operator's key; delete it, and a new one is made"))),
         Err(kube::Error::Api(status)) if matches!(status.code, 403 | 404) => {
             Ok(Err(not_ready(namespace, "can't be read or made; grant the operator get and create on secrets there")))
         }
+        Err(error) if decode::is_unreadable(&error) => Ok(Err(not_ready(namespace, decode::UNREADABLE))),
         Err(error) => Err(error),
     }
 }
 
 /// `None`: what is there is no key of ours.
-async fn read_or_make(api: &Api<Secret>) -> Result<Option<DigestKey>, kube::Error> {
+async fn read_or_make(client: &kube::Client, namespace: &str) -> Result<Option<DigestKey>, kube::Error> {
+    let api = Api::<Stored<Secret>>::namespaced(client.clone(), namespace);
     if let Some(secret) = api.get_opt(NAME).await? {
         return Ok(key_of(&secret));
     }
@@ -48,18 +52,19 @@ async fn read_or_make(api: &Api<Secret>) -> Result<Option<DigestKey>, kube::Erro
     ]);
     let metadata = ObjectMeta { name: Some(NAME.to_owned()), ..ObjectMeta::default() };
     let secret = Secret { metadata, data: Some(data), ..Secret::default() };
-    match api.create(&PostParams::default(), &secret).await {
-        Ok(made) => Ok(key_of(&made)),
+    match kube_write::own_secret::put(client, namespace, &PostParams::default(), &secret).await {
+        Ok(()) => {}
         // Another process was faster: its key counts.
-        Err(kube::Error::Api(status)) if status.code == 409 => Ok(key_of(&api.get(NAME).await?)),
-        Err(error) => Err(error),
+        Err(kube::Error::Api(status)) if status.code == 409 => {}
+        Err(error) => return Err(error),
     }
+    Ok(key_of(&api.get(NAME).await?))
 }
 
-fn key_of(secret: &Secret) -> Option<DigestKey> {
-    let data = secret.data.as_ref()?;
-    let secret = data.get(KEY).filter(|secret| secret.0.len() == LENGTH)?;
-    let id = String::from_utf8(data.get(KEY_ID)?.0.clone()).ok().filter(|id| !id.is_empty() && id.len() <= 64)?;
+fn key_of(secret: &Stored<Secret>) -> Option<DigestKey> {
+    let id = secret.value(KEY_ID).ok()?.0.clone();
+    let secret = secret.value(KEY).ok().filter(|secret| secret.0.len() == LENGTH)?;
+    let id = String::from_utf8(id).ok().filter(|id| !id.is_empty() && id.len() <= 64)?;
     Some(DigestKey::new(id, secret.0.clone()))
 }
 

@@ -14,6 +14,7 @@ use super::failure::{self, Halt, Sent};
 use crate::api::identity::{InstanceRef, KratosIdentity};
 use crate::api::{Reason, Verdict};
 use crate::context::Context;
+use crate::decode::Metadata;
 use crate::instance::{Entry, Handle, consent, protect, references};
 use crate::kratos::Error;
 use crate::place::Place;
@@ -134,8 +135,8 @@ pub async fn labels(namespace: &str, context: &Context) -> Result<BTreeMap<Strin
     Ok(live_namespace(namespace, context).await?.labels().clone())
 }
 
-async fn live_namespace(namespace: &str, context: &Context) -> Result<Namespace, kube::Error> {
-    Api::<Namespace>::all(context.client.clone()).get(namespace).await
+async fn live_namespace(namespace: &str, context: &Context) -> Result<Metadata<Namespace>, kube::Error> {
+    Api::<Metadata<Namespace>>::all(context.client.clone()).get(namespace).await
 }
 
 /// Everything for a resource that isn't being deleted.

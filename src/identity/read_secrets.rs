@@ -1,8 +1,7 @@
 //! Reads the Secrets that a resource refers to, in its own namespace and no other. Keeps no content.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
-use k8s_openapi::ByteString;
 use k8s_openapi::api::core::v1::Secret;
 use kube::{Api, ResourceExt};
 
@@ -12,6 +11,7 @@ use super::secrets::{Entry, Secrets, USE_LABEL};
 use crate::api::identity::KratosIdentity;
 use crate::api::instance::KeyRef;
 use crate::context::Context;
+use crate::decode::{self, Stored};
 use crate::operator_key;
 use crate::place::{self, Place};
 
@@ -41,16 +41,17 @@ async fn read_one(
     identity: &Place,
     name: &str,
     context: &Context,
-) -> Result<Result<BTreeMap<String, ByteString>, &'static str>, kube::Error> {
+) -> Result<Result<Stored<Secret>, &'static str>, kube::Error> {
     if !place::is_name(name) {
         return Ok(Err("that is no name of a Secret"));
     }
-    let api = Api::<Secret>::namespaced(context.client.clone(), &identity.namespace);
+    let api = Api::<Stored<Secret>>::namespaced(context.client.clone(), &identity.namespace);
     let secret = match api.get_opt(name).await {
         Ok(secret) => secret,
         Err(kube::Error::Api(status)) if status.code == 403 => {
             return Ok(Err("the operator's account may not get it (RBAC)"));
         }
+        Err(error) if decode::is_unreadable(&error) => return Ok(Err(decode::UNREADABLE)),
         Err(error) => return Err(error),
     };
     context.rotation.has_read(identity, name, secret.as_ref().and_then(ResourceExt::resource_version));
@@ -59,15 +60,15 @@ async fn read_one(
     if context.options.require_secret_label && !is_labelled {
         return Ok(Err("it lacks the label kratos-operator.dev/use: \"true\", without which it isn't read"));
     }
-    Ok(Ok(secret.data.unwrap_or_default()))
+    Ok(Ok(secret))
 }
 
-fn entry(found: &Result<BTreeMap<String, ByteString>, &'static str>, key: &str) -> Entry {
+fn entry(found: &Result<Stored<Secret>, &'static str>, key: &str) -> Entry {
     match found {
         Err(why) => Entry::NotReady(why),
-        Ok(data) => match data.get(key) {
-            Some(ByteString(bytes)) => Entry::Value(bytes.clone()),
-            None => Entry::NotReady("it lacks the key"),
+        Ok(secret) => match secret.value(key) {
+            Ok(bytes) => Entry::Value(bytes.0.clone()),
+            Err(lacking) => Entry::NotReady(lacking.words()),
         },
     }
 }

@@ -1,12 +1,14 @@
 //! Reads what an instance's settings refer to (token, certificate authority) and makes its client.
 
 use k8s_openapi::api::core::v1::{ConfigMap, Secret};
+use kube::core::NamespaceResourceScope;
 use kube::Api;
 use secrecy::{ExposeSecret, SecretString};
 
 use super::settings::{Connection, KeyIn, Settings};
 use crate::api::instance::KeyRef;
 use crate::api::{Reason, Verdict};
+use crate::decode::{self, Store, Stored};
 use crate::kratos::{BearerToken, Client, ClientConfig};
 
 /// What was read from Secrets and `ConfigMap`s.
@@ -50,17 +52,25 @@ pub async fn read(client: &kube::Client, namespace: &str, settings: &Settings) -
 }
 
 async fn key_of_secret(client: &kube::Client, namespace: &str, key: &KeyRef) -> Result<Vec<u8>, ReadError> {
-    let secret = Api::<Secret>::namespaced(client.clone(), namespace).get_opt(&key.name).await?;
-    let secret = secret.ok_or_else(|| not_ready("Secret", key, "doesn't exist"))?;
-    let value = secret.data.and_then(|mut data| data.remove(&key.key));
-    Ok(value.ok_or_else(|| not_ready("Secret", key, "lacks the key"))?.0)
+    let secret = get::<Secret>(client, namespace, key).await?;
+    Ok(secret.value(&key.key).map_err(|lacking| not_ready("Secret", key, lacking.words()))?.0.clone())
 }
 
 async fn key_of_config_map(client: &kube::Client, namespace: &str, key: &KeyRef) -> Result<Vec<u8>, ReadError> {
-    let config_map = Api::<ConfigMap>::namespaced(client.clone(), namespace).get_opt(&key.name).await?;
-    let config_map = config_map.ok_or_else(|| not_ready("ConfigMap", key, "doesn't exist"))?;
-    let value = config_map.data.and_then(|mut data| data.remove(&key.key));
-    Ok(value.ok_or_else(|| not_ready("ConfigMap", key, "lacks the key"))?.into_bytes())
+    let config_map = get::<ConfigMap>(client, namespace, key).await?;
+    let value = config_map.value(&key.key).map_err(|lacking| not_ready("ConfigMap", key, lacking.words()))?;
+    Ok(value.clone().into_bytes())
+}
+
+async fn get<K>(client: &kube::Client, namespace: &str, key: &KeyRef) -> Result<Stored<K>, ReadError>
+where
+    K: Store<Scope = NamespaceResourceScope> + Clone,
+{
+    match Api::<Stored<K>>::namespaced(client.clone(), namespace).get_opt(&key.name).await {
+        Ok(found) => found.ok_or_else(|| not_ready(&K::kind(&()), key, "it doesn't exist")),
+        Err(error) if decode::is_unreadable(&error) => Err(not_ready(&K::kind(&()), key, decode::UNREADABLE)),
+        Err(error) => Err(error.into()),
+    }
 }
 
 fn not_ready(kind: &str, KeyRef { name, key }: &KeyRef, what: &str) -> ReadError {

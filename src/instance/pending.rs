@@ -24,6 +24,7 @@ use crate::api::identity::KratosIdentity;
 use crate::api::instance::{Mode, NamespacesFrom};
 use crate::backoff;
 use crate::context::{Context, IdentityObject};
+use crate::decode::Metadata;
 use crate::events::Happening;
 use crate::identity::mark::{Found, Mark};
 use crate::kratos::{Error, Identity, PatchOperation, State};
@@ -255,7 +256,7 @@ fn has_another(resource: &KratosIdentity, mark: &Mark, id: &str) -> bool {
 async fn is_admitted(handle: &Handle, mark: &Mark, context: &Context) -> Result<bool, kube::Error> {
     let allowed = handle.settings.allowed_namespaces.as_ref();
     let home = &handle.place.namespace;
-    let found = Api::<Namespace>::all(context.client.clone()).get_opt(&mark.namespace).await?;
+    let found = Api::<Metadata<Namespace>>::all(context.client.clone()).get_opt(&mark.namespace).await?;
     match found.filter(|found| found.uid().as_ref() == Some(&mark.namespace_uid)) {
         Some(found) => Ok(consent::admits(allowed, home, &mark.namespace, found.labels())),
         None => Ok(*home == mark.namespace || allowed.is_some_and(|allowed| allowed.from != NamespacesFrom::Same)),

@@ -7,16 +7,19 @@ use k8s_openapi::ByteString;
 use k8s_openapi::api::core::v1::Secret;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 use kube::api::{DeleteParams, ObjectMeta, PostParams, Preconditions};
+use kube::core::request::{self, Request};
 use kube::{Api, Resource, ResourceExt};
 use tracing::Instrument;
 
 use super::{FIELD_MANAGER, writing};
 use crate::api::KratosIdentity;
+use crate::decode::Metadata;
 use crate::identity::recovery::{OwnSecret, SecretSeen, Version};
 
 /// What stands there.
 pub async fn look(client: &kube::Client, secret: &OwnSecret) -> Result<SecretSeen, kube::Error> {
-    let found = match api(client, secret).get_metadata_opt(&secret.name).await {
+    let api = Api::<Metadata<Secret>>::namespaced(client.clone(), &secret.namespace);
+    let found = match api.get_opt(&secret.name).await {
         Ok(Some(found)) => found,
         Ok(None) => return Ok(SecretSeen::Absent),
         Err(kube::Error::Api(status)) if status.code == 403 => return Ok(SecretSeen::Hidden),
@@ -59,28 +62,44 @@ pub async fn write(
     };
     let object = Secret { metadata, type_: Some("Opaque".to_owned()), data: Some(data), ..Secret::default() };
     let params = PostParams { dry_run: is_trial, field_manager: Some(FIELD_MANAGER.to_owned()) };
-    let api = api(client, secret);
-    let written = async {
-        match replaces {
-            Some(_) => api.replace(&secret.name, &params, &object).await.map(drop),
-            None => api.create(&params, &object).await.map(drop),
-        }
+    put(client, &secret.namespace, &params, &object).instrument(writing("write_secret")).await
+}
+
+/// Creates a Secret, or replaces the one whose `resourceVersion` it carries.
+pub async fn put(
+    client: &kube::Client,
+    namespace: &str,
+    params: &PostParams,
+    secret: &Secret,
+) -> Result<(), kube::Error> {
+    let body = serde_json::to_vec(secret).map_err(kube::Error::SerdeError)?;
+    let request = match (&secret.metadata.resource_version, &secret.metadata.name) {
+        (Some(_), Some(name)) => requests(namespace).replace(name, params, body),
+        _ => requests(namespace).create(params, body),
     };
-    written.instrument(writing("write_secret")).await
+    send(client, request).await
 }
 
 /// Deletes it, if it is there and the resource's own; 409 where it changed meanwhile.
 pub async fn delete(client: &kube::Client, secret: &OwnSecret) -> Result<(), kube::Error> {
     let SecretSeen::Ours(Version { uid, resource_version }) = look(client, secret).await? else { return Ok(()) };
     let this = Preconditions { resource_version: Some(resource_version), uid: Some(uid) };
-    let (api, params) = (api(client, secret), DeleteParams::default().preconditions(this));
-    match api.delete(&secret.name, &params).instrument(writing("delete_secret")).await {
-        Ok(_) => Ok(()),
+    let request = requests(&secret.namespace).delete(&secret.name, &DeleteParams::default().preconditions(this));
+    match send(client, request).instrument(writing("delete_secret")).await {
+        Ok(()) => Ok(()),
         Err(kube::Error::Api(status)) if status.code == 404 => Ok(()),
         Err(error) => Err(error),
     }
 }
 
-fn api(client: &kube::Client, secret: &OwnSecret) -> Api<Secret> {
-    Api::namespaced(client.clone(), &secret.namespace)
+fn requests(namespace: &str) -> Request {
+    Request::new(Secret::url_path(&(), Some(namespace)))
+}
+
+/// Sends a write. What it left there isn't read: whoever may write Secrets may have written field managers of any depth.
+async fn send(
+    client: &kube::Client,
+    request: Result<http::Request<Vec<u8>>, request::Error>,
+) -> Result<(), kube::Error> {
+    client.request_text(request.map_err(kube::Error::BuildRequest)?).await.map(drop)
 }

@@ -14,6 +14,7 @@ use crate::api::identity::InstanceRef;
 use crate::api::session_policy::KratosSessionPolicy;
 use crate::api::{Reason, Verdict};
 use crate::context::Context;
+use crate::decode::Metadata;
 use crate::identity::failure::{self, Halt, Sent};
 use crate::identity::{admission, inputs};
 use crate::instance::Handle;
@@ -77,7 +78,7 @@ impl Inputs {
     pub async fn bound(mut self, context: &Context) -> Result<Self, Halt> {
         if !self.beside_instance {
             let _permit = context.kubernetes.acquire(&self.namespace).await;
-            let namespace = Api::<Namespace>::all(context.client.clone()).get(&self.namespace).await?;
+            let namespace = Api::<Metadata<Namespace>>::all(context.client.clone()).get(&self.namespace).await?;
             self.namespace_uid = namespace.uid().unwrap_or_default();
         }
         Ok(self)

@@ -4,6 +4,8 @@ use crate::source::code;
 use crate::tree::{File, files};
 
 const KINDS: [&str; 3] = ["KratosIdentity", "KratosInstance", "KratosSessionPolicy"];
+/// Kinds of others: of these metadata or data are asked for.
+const OTHERS: [&str; 3] = ["Secret", "ConfigMap", "Namespace"];
 /// What parses an object as a whole, of whatever kind; of metadata, field managers too, which users can write.
 const WHOLES: [&str; 4] = ["DynamicObject", "DeserializeGuard", "ObjectList", "PartialObjectMeta"];
 /// Where errors are Kratos' and not of the API server's client, whose words quote answers (see `kube_error`).
@@ -14,16 +16,16 @@ const KRATOS_ERRORS: [&str; 4] =
 fn offences(file: &File) -> Vec<String> {
     let code: String = code(&file.text).split_whitespace().collect();
     let wholes = WHOLES.iter().filter(|whole| code.contains(*whole)).map(|whole| (*whole).to_owned());
-    let typed = KINDS.iter().flat_map(|kind| [format!("Api<{kind}>"), format!("Api::<{kind}>")]);
+    let typed = KINDS.iter().chain(&OTHERS).flat_map(|kind| [format!("Api<{kind}>"), format!("Api::<{kind}>")]);
     let typed = typed.filter(|typed| code.contains(typed));
     wholes
         .chain(typed)
-        .map(|what| format!("{} asks for {what}: our kinds are asked for as Decoded", file.path))
+        .map(|what| format!("{} asks for {what}: our kinds are asked for as Decoded, others as Metadata or Stored", file.path))
         .collect()
 }
 
 #[test]
-fn our_kinds_are_asked_for_as_what_can_not_fail() {
+fn objects_are_asked_for_as_what_can_not_fail() {
     let files = files("src");
     let found: Vec<_> = files.iter().filter(|file| !file.is_test()).flat_map(offences).collect();
     assert!(found.is_empty(), "{}", found.join("\n"));
@@ -49,7 +51,10 @@ fn an_offence_is_noticed() {
         ("use kube::api::{ApiResource, DynamicObject};", 1),
         ("watcher(Api::<PartialObjectMeta<KratosSessionPolicy>>::all(client), config)", 1),
         ("let api: Api<IdentityObject> = api(context); // Api<KratosIdentity>", 0),
+        ("fn api(client: &kube::Client) -> Api<Secret> {", 1),
+        ("let found = Api::<Namespace>::all(client).get(name).await?;", 1),
         ("let api = Api::<Metadata<Secret>>::all(client);", 0),
+        ("let api = Api::<Stored<ConfigMap>>::namespaced(client, namespace);", 0),
     ];
     for (text, count) in rows {
         let file = File { path: "src/a.rs".to_owned(), text: text.to_owned() };

@@ -29,6 +29,7 @@ mod deletions;
 mod documents;
 mod escape;
 mod failures;
+mod field_managers;
 mod fields;
 mod grace;
 mod guilty;

@@ -42,7 +42,7 @@ async fn secret(scene: &Scene, name: &str) -> Option<Secret> {
 }
 
 /// What a Secret holds.
-async fn content(scene: &Scene, name: &str) -> BTreeMap<String, String> {
+pub async fn content(scene: &Scene, name: &str) -> BTreeMap<String, String> {
     let found = secret(scene, name).await.unwrap_or_else(|| panic!("no Secret {name}: {}", scene.whole_log()));
     let texts = found.data.unwrap_or_default().into_iter();
     texts.map(|(key, value)| (key, String::from_utf8(value.0).expect("text"))).collect()
@@ -77,7 +77,7 @@ async fn stands(scene: &Scene, name: &str, reason: &str) -> KratosIdentity {
 }
 
 /// Waits until an action is noted as done with this token.
-async fn done(scene: &Scene, name: &str, token: &str) -> KratosIdentity {
+pub async fn done(scene: &Scene, name: &str, token: &str) -> KratosIdentity {
     let is_done = |resource: &KratosIdentity| {
         let action = resource.status.as_ref()?.actions.as_ref()?.recovery.as_ref()?;
         (action.token.as_deref() == Some(token) && action.completed_at.is_some()).then_some(())

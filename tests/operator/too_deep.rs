@@ -38,7 +38,7 @@ async fn create(scene: &Scene, manifest: &str) {
     create_at(scene, &path, manifest).await;
 }
 
-async fn create_at(scene: &Scene, path: &str, manifest: &str) {
+pub async fn create_at(scene: &Scene, path: &str, manifest: &str) {
     let dir = tempfile::tempdir().expect("a directory");
     let file = dir.path().join("manifest.json");
     std::fs::write(&file, manifest).expect("a file");
@@ -155,32 +155,6 @@ async fn once_it_is_flatter_it_is_as_any_other() {
     let eve = scene.ready("eve").await;
     assert_eq!(id_of(&eve), before);
     assert!(scene.in_kratos(&eve).await.metadata_public.read().unwrap()["a"].is_object());
-}
-
-/// Whoever may write a Secret can write its field managers.
-#[tokio::test]
-async fn a_secret_whose_field_managers_are_too_deep_hides_no_other() {
-    let mut scene = Scene::own().await.with_instance().await;
-    let fields = r#"{"f:a":"#.repeat(200) + "{}" + &"}".repeat(200);
-    let odd = format!(
-        r#"{{"apiVersion": "v1", "kind": "Secret", "metadata": {{"name": "odd", "namespace": "{}", "managedFields":
-        [{{"manager": "eve", "operation": "Update", "apiVersion": "v1", "fieldsType": "FieldsV1", "fieldsV1": {fields}}}]}}}}"#,
-        scene.namespace
-    );
-    create_at(&scene, &format!("/api/v1/namespaces/{}/secrets", scene.namespace), &odd).await;
-    let shown = ["get", "secret", "odd", "-n", &scene.namespace, "-o", "json", "--show-managed-fields"];
-    let shown = scene.cluster.plane.kubectl().run(shown).await.expect("kubectl answers");
-    assert!(shown.matches("f:a").count() >= 200, "the API server keeps them: {shown}");
-    scene.operator().restart().expect("it starts");
-    let from = json!([{"path": "/label", "secretKeyRef": {"name": "ada", "key": "label"}}]);
-    scene.identity("ada", json!({"schemaID": "plain", "traitsFrom": from})).await;
-    scene.retrying("ada", "SecretNotReady").await;
-    let secret =
-        json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "ada"}, "stringData": {"label": "late"}});
-    create_at(&scene, &format!("/api/v1/namespaces/{}/secrets", scene.namespace), &secret.to_string()).await;
-    let ada = scene.ready("ada").await;
-    assert_eq!(scene.in_kratos(&ada).await.traits.read().unwrap()["label"], "late");
-    assert!(!scene.whole_log().contains("watching Secrets failed"), "{}", scene.log());
 }
 
 /// Values that JSON can hold and programs make different things of.

@@ -1,0 +1,155 @@
+//! Secrets and `ConfigMap`s: their data key by key, beside metadata as it is read of everything. Whoever may write one may
+//! write field managers of any depth into it; those aren't read. Pure. Shows no content.
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+use std::fmt;
+
+use k8s_openapi::ByteString;
+use k8s_openapi::api::core::v1::{ConfigMap, Secret};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use kube::Resource;
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Deserializer};
+use serde_json::value::RawValue;
+
+use super::members::members;
+use super::metadata;
+
+/// What is made of keys and values.
+pub trait Store: Resource<DynamicType = ()> {
+    type Value: DeserializeOwned + Clone;
+}
+
+impl Store for Secret {
+    type Value = ByteString;
+}
+
+impl Store for ConfigMap {
+    type Value = String;
+}
+
+/// Why there is no value under a key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Lacking {
+    /// There is no such key.
+    Key,
+    /// What the API server sent isn't of the form that it has.
+    Readable,
+}
+
+impl Lacking {
+    /// What is the matter with it, for a verdict.
+    pub const fn words(self) -> &'static str {
+        match self {
+            Self::Key => "it lacks the key",
+            Self::Readable => UNREADABLE,
+        }
+    }
+}
+
+/// What is said of one that can't be read.
+pub const UNREADABLE: &str = "what the API server answers when it is asked for can't be read";
+
+/// Whether a failure is that the answer is none of the API: to be told like [`UNREADABLE`], not repeated in silence.
+pub const fn is_unreadable(error: &kube::Error) -> bool {
+    matches!(error, kube::Error::SerdeError(_) | kube::Error::FromUtf8(_))
+}
+
+/// One as the API server sends it.
+#[derive(Clone)]
+pub struct Stored<K: Store> {
+    pub metadata: ObjectMeta,
+    data: Option<BTreeMap<String, K::Value>>,
+}
+
+impl<K: Store> Stored<K> {
+    /// The value of a key.
+    pub fn value(&self, key: &str) -> Result<&K::Value, Lacking> {
+        self.data.as_ref().ok_or(Lacking::Readable)?.get(key).ok_or(Lacking::Key)
+    }
+}
+
+impl<K: Store> fmt::Debug for Stored<K> {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("Stored")
+    }
+}
+
+impl<'de, K: Store> Deserialize<'de> for Stored<K> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let raw = Box::<RawValue>::deserialize(deserializer)?;
+        let [metadata, data] = members(raw.get(), ["metadata", "data"]);
+        let data = match data {
+            Some(data) => serde_json::from_str::<Option<_>>(data.get()).ok().map(Option::unwrap_or_default),
+            // One without data has metadata all the same.
+            None => metadata.map(|_| BTreeMap::new()),
+        };
+        Ok(Self { metadata: metadata::decode(metadata), data })
+    }
+}
+
+impl<K: Store> Resource for Stored<K> {
+    type DynamicType = ();
+    type Scope = K::Scope;
+
+    fn kind((): &()) -> Cow<'_, str> {
+        K::kind(&())
+    }
+
+    fn group((): &()) -> Cow<'_, str> {
+        K::group(&())
+    }
+
+    fn version((): &()) -> Cow<'_, str> {
+        K::version(&())
+    }
+
+    fn plural((): &()) -> Cow<'_, str> {
+        K::plural(&())
+    }
+
+    fn meta(&self) -> &ObjectMeta {
+        &self.metadata
+    }
+
+    fn meta_mut(&mut self) -> &mut ObjectMeta {
+        &mut self.metadata
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use kube::ResourceExt;
+    use rstest::rstest;
+
+    use super::*;
+
+    fn secret(members: &str) -> Stored<Secret> {
+        serde_json::from_str(&format!("{{{members}}}")).unwrap()
+    }
+
+    #[test]
+    fn field_managers_of_any_depth_hide_nothing() {
+        let deep = r#"{"a":"#.repeat(10_000) + "{}" + &"}".repeat(10_000);
+        let metadata = format!(r#""metadata":{{"name":"ada","managedFields":[{{"fieldsV1":{deep}}}]}}"#);
+        let found = secret(&format!(r#"{metadata},"data":{{"password":"c2VjcmV0"}},"type":"Opaque""#));
+        assert_eq!(found.name_any(), "ada");
+        assert_eq!(found.value("password").map(|value| value.0.as_slice()), Ok(&b"secret"[..]));
+        assert_eq!(found.value("other"), Err(Lacking::Key));
+        assert_eq!(format!("{found:?}"), "Stored");
+        let text = format!(r#"{{{metadata},"data":{{"ca.crt":"pem"}}}}"#);
+        let found: Stored<ConfigMap> = serde_json::from_str(&text).unwrap();
+        assert_eq!(found.value("ca.crt").map(String::as_str), Ok("pem"));
+    }
+
+    #[rstest]
+    #[case::no_data(r#""metadata":{"name":"ada"}"#, Lacking::Key)]
+    #[case::null(r#""metadata":{"name":"ada"},"data":null"#, Lacking::Key)]
+    #[case::not_base64(r#""metadata":{"name":"ada"},"data":{"password":"?"}"#, Lacking::Readable)]
+    #[case::no_object(r#""metadata":{"name":"ada"},"data":[1]"#, Lacking::Readable)]
+    #[case::something_else(r#""kind":"Other""#, Lacking::Readable)]
+    fn what_can_not_be_had_says_why(#[case] members: &str, #[case] why: Lacking) {
+        assert_eq!(secret(members).value("password"), Err(why));
+    }
+}
