@@ -20,8 +20,8 @@ pub enum Halt {
     /// The schema that the look stands on couldn't be read yet. It waits like those before; what takes nothing but a way
     /// in goes on.
     Unread(Verdict),
-    /// This look's own request found the instance down. The first time it waits like everybody else; where it goes on
-    /// although probes succeed, it is tried ever less often.
+    /// This look's own request found the instance down. The first time it waits like everybody else. Where it goes on
+    /// although probes succeed, it is tried ever less often; what may be that request's own fault is a `Retry` then.
     Down(Verdict),
     /// Someone must act. Looked at again at the next resync, or when something changes.
     Refused(Verdict),
@@ -32,6 +32,15 @@ pub enum Halt {
 }
 
 impl Halt {
+    /// Whether other requests to the instance would fare likewise now: it is down, or wants to be left alone.
+    pub fn is_everybodys(&self) -> bool {
+        match self {
+            Self::Waiting(_) | Self::Down(_) => true,
+            Self::Retry { verdict, .. } => verdict.reason == Reason::Throttled,
+            Self::Unread(_) | Self::Refused(_) | Self::Kubernetes(_) => false,
+        }
+    }
+
     /// Why, for a log line.
     pub fn words(&self) -> String {
         match self {
@@ -69,10 +78,23 @@ pub struct Sent<'a> {
     pub traits: Option<&'a Value>,
 }
 
-/// The halt for an error of Kratos. No text of the server is passed on: it quotes values.
-pub fn halt(error: &Error, sent: Sent<'_>) -> Halt {
+/// From so many failures of the same one's requests on, each while Kratos served others, it is that one's own. A server may
+/// fail over all writes for half a minute, and be well again.
+const ITS_OWN: u32 = 5;
+
+/// The halt for an error of Kratos. `times`: how often in a row it was so although others were served. No text of the server
+/// is passed on: it quotes values.
+pub fn halt(error: &Error, sent: Sent<'_>, times: u32) -> Halt {
     if error.is_kept_back() {
         return Halt::Waiting(unavailable());
+    }
+    if times >= ITS_OWN {
+        let message = format!("{error}; so it goes again and again while Kratos serves others; it is tried ever less often");
+        return Halt::Retry { verdict: Verdict::new(Reason::KratosRejected, message), after: None };
+    }
+    if error.instance_suspect() && times > 0 {
+        let verdict = Verdict::new(Reason::KratosUnavailable, format!("{error}; it is tried again"));
+        return Halt::Retry { verdict, after: None };
     }
     if error.instance_suspect() {
         return Halt::Down(Verdict::new(Reason::KratosUnavailable, format!("{error}; it is tried again")));

@@ -44,14 +44,11 @@ impl Inputs {
     /// The halt for an error of Kratos. An instance that gives no usable answer is left alone until a probe succeeds,
     /// and one that may not be well is probed.
     pub fn halt(&self, error: &Error, sent: Sent<'_>, context: &Context) -> Halt {
-        let gate = &self.instance.shared.gate;
-        if error.instance_suspect() && gate.is_open() {
-            gate.close();
-            context.pokes.instance(&self.instance.place);
-        } else if error.server_failed() && gate.suspect() {
+        let blame = self.instance.shared.gate.failed(&self.claimant.uid, error);
+        if blame.wants_probe {
             context.pokes.instance(&self.instance.place);
         }
-        failure::halt(error, sent)
+        failure::halt(error, sent, blame.times)
     }
 }
 

@@ -98,6 +98,7 @@ async fn look(resource: &KratosIdentity, handling: Handling, context: &Context) 
         let seen = enforce::run(&search, &desired, observed, plan, AsOf { read, held }).await?;
         recover::run(&search, &desired, seen, secret).await?
     };
+    inputs.instance.shared.gate.served(&inputs.claimant.uid);
     Ok(Outcome { verdict: done(only_looks, &desired), instance: Some(inputs::reference(&place)), seen, recovery })
 }
 

@@ -1,22 +1,46 @@
 //! Whether an instance is being called at all. While it is down nothing but one probe per interval goes to it,
 //! whatever the number of identities.
 
+use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use tokio::sync::watch;
 
 use crate::backoff;
+use crate::kratos::Error;
 
 /// The first and the longest wait between two probes.
 const FIRST_PROBE: Duration = Duration::from_secs(1);
 const LAST_PROBE: Duration = Duration::from_secs(30);
+/// How long it is remembered whose requests failed: longer than anybody waits before the next one.
+const REMEMBERED: Duration = Duration::from_hours(1);
 
 /// Open while Kratos answers. It starts closed: the first probe opens it.
 #[derive(Debug)]
 pub struct Gate {
     open: watch::Sender<bool>,
     probes: Mutex<Probes>,
+    /// Whose requests failed in a row, in a way that may be their own fault.
+    stuck: Mutex<HashMap<String, Stuck>>,
+}
+
+/// What somebody's failed request says of the instance.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Blame {
+    /// Whether a probe is due earlier than it was: the instance is to be told.
+    pub wants_probe: bool,
+    /// How often in a row a request for the same one failed although a probe had succeeded since the one before: it is that
+    /// request, and not the instance.
+    pub times: u32,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Stuck {
+    times: u32,
+    /// How many probes had succeeded when the last one failed.
+    answered: u64,
+    at: Instant,
 }
 
 #[derive(Debug)]
@@ -25,13 +49,16 @@ struct Probes {
     next: Instant,
     /// When the last one was made.
     last: Option<Instant>,
+    /// How many succeeded.
+    answered: u64,
 }
 
 impl Gate {
     pub fn new() -> Self {
         Self {
             open: watch::Sender::new(false),
-            probes: Mutex::new(Probes { failed: 0, next: Instant::now(), last: None }),
+            probes: Mutex::new(Probes { failed: 0, next: Instant::now(), last: None, answered: 0 }),
+            stuck: Mutex::default(),
         }
     }
 
@@ -46,17 +73,54 @@ impl Gate {
         let _ = receiver.wait_for(|open| *open).await;
     }
 
-    /// Somebody's request got no usable answer: the instance is to be probed, and left alone until then.
-    pub fn close(&self) {
+    /// A request for `who` (a uid, or another name of its own) failed. The first one that got no usable answer has the
+    /// instance left alone until a probe succeeds. Where probes succeed and the same one fails again, nobody else has to wait:
+    /// it is only probed.
+    pub fn failed(&self, who: &str, error: &Error) -> Blame {
+        let times = if error.may_be_its_own() { self.blame(who) } else { 0 };
+        let wants_probe = if error.is_kept_back() {
+            // Whatever it was kept back for has said so.
+            false
+        } else if error.instance_suspect() && times == 0 {
+            self.close()
+        } else if error.instance_suspect() || error.server_failed() {
+            self.suspect()
+        } else {
+            false
+        };
+        Blame { wants_probe, times }
+    }
+
+    /// A request for `who` was answered as it should be.
+    pub fn served(&self, who: &str) {
+        self.stuck().remove(who);
+    }
+
+    /// Notes a failure that may be its own fault. Returns how often it was, as far as probes tell.
+    pub(super) fn blame(&self, who: &str) -> u32 {
+        let (now, answered) = (Instant::now(), self.probes().answered);
+        let mut stuck = self.stuck();
+        stuck.retain(|_, stuck| now.saturating_duration_since(stuck.at) < REMEMBERED);
+        let before = stuck.get(who).copied();
+        let times = before.map_or(0, |before| before.times + u32::from(before.answered < answered));
+        stuck.insert(who.to_owned(), Stuck { times, answered, at: now });
+        times
+    }
+
+    /// Somebody's request got no usable answer: the instance is to be probed, and left alone until then. Returns whether
+    /// that is news.
+    pub(super) fn close(&self) -> bool {
         let mut probes = self.probes();
-        if self.open.send_replace(false) {
+        let was_open = self.open.send_replace(false);
+        if was_open {
             probes.ask();
         }
+        was_open
     }
 
     /// Somebody's request failed in a way that may be its own fault or the instance's: a probe is to tell which.
     /// Returns whether one is due earlier than it was.
-    pub fn suspect(&self) -> bool {
+    pub(super) fn suspect(&self) -> bool {
         self.is_open() && self.probes().ask()
     }
 
@@ -73,11 +137,16 @@ impl Gate {
         probes.last = Some(now);
         if answered {
             (probes.failed, probes.next) = (0, now + interval);
+            probes.answered += 1;
         } else {
             probes.next = now + backoff::delay(FIRST_PROBE, LAST_PROBE, probes.failed);
             probes.failed = probes.failed.saturating_add(1);
         }
         self.open.send_replace(answered) != answered && answered
+    }
+
+    fn stuck(&self) -> std::sync::MutexGuard<'_, HashMap<String, Stuck>> {
+        self.stuck.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn probes(&self) -> std::sync::MutexGuard<'_, Probes> {

@@ -146,12 +146,9 @@ async fn look(handle: &Handle, id: &str, context: &Context) -> Option<Timestamp>
         Ok(again) => again,
         Err(Failure::Kratos(error)) => {
             tracing::warn!(%error, "ending a grace period failed; it is tried again");
-            if error.instance_suspect() {
-                handle.shared.gate.close();
-            } else {
-                handle.shared.gate.suspect();
+            if handle.shared.gate.failed(id, &error).wants_probe {
+                context.pokes.instance(&handle.place);
             }
-            context.pokes.instance(&handle.place);
             later(backoff::spread(AGAIN))
         }
         Err(Failure::Kubernetes(error)) => {

@@ -27,6 +27,8 @@ use crate::trace::Trace;
 
 /// Identities in a page.
 const PAGE_SIZE: usize = 500;
+/// Whose requests these are, to the gate.
+const LISTING: &str = "listing";
 /// How often to look whether identities that are missing are back.
 const LOOK_FOR_MISSING: Duration = Duration::from_mins(1);
 
@@ -82,6 +84,7 @@ async fn resync(place: &Place, shared: &Arc<Shared>, context: &Context) {
             let milliseconds = begun.elapsed().as_millis();
             let differ = changed.len();
             tracing::debug!(is_full, requests, differ, milliseconds, "identities were compared");
+            shared.gate.served(LISTING);
             context.pokes.instance(place);
             context.pokes.identities(references::at(context, &changed), Priority::Routine);
             // Where identities are missed they would only wait on.
@@ -92,11 +95,7 @@ async fn resync(place: &Place, shared: &Arc<Shared>, context: &Context) {
         Err(error) => {
             tracing::warn!(%error, "listing identities failed");
             shared.listing.failed(error.to_string());
-            if error.instance_suspect() {
-                shared.gate.close();
-            } else {
-                shared.gate.suspect();
-            }
+            shared.gate.failed(LISTING, &error);
             context.pokes.instance(place);
         }
     }

@@ -159,6 +159,13 @@ impl Error {
         self.instance_unavailable() || self.kind == Kind::Interrupted
     }
 
+    /// Whether it may be this request's own fault: the server (or a gateway before it) answered, or the time was up, or the
+    /// connection was lost. Where others are served meanwhile, again and again, it is.
+    pub fn may_be_its_own(&self) -> bool {
+        let is_suspect = self.instance_suspect() || self.server_failed();
+        is_suspect && !matches!(self.kind, Kind::KeptBack | Kind::Connect(_) | Kind::Tls(_))
+    }
+
     /// Whether the server itself failed (500): over this request, or over every one, which a probe tells.
     pub fn server_failed(&self) -> bool {
         self.status() == Some(500) && self.fault() != Some(Fault::PasswordRejected)

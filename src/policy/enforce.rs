@@ -60,7 +60,7 @@ pub async fn enforce(
 ) -> (Done, Result<(), Halt>) {
     let enforcement = Enforcement { inputs, desired, reach, source: Source::new(desired.needs(), reach) };
     let mut done = Done::default();
-    let mut last_error = None;
+    let mut last = Ok(());
     let mut work = work(desired, plan).into_iter().peekable();
     while work.peek().is_some() {
         let some: Vec<_> = work.by_ref().take(A_TURN).collect();
@@ -74,10 +74,11 @@ pub async fn enforce(
                 Err(Failure::Closed) => return (done, Err(Halt::Down(failure::unavailable()))),
                 Err(Failure::Kratos(error)) => {
                     done.failed += 1;
-                    if error.instance_suspect() || matches!(error.class(), Class::Throttled { .. }) {
-                        return (done, Err(inputs.halt(&error, context)));
+                    let halt = inputs.halt(&error, context);
+                    if halt.is_everybodys() {
+                        return (done, Err(halt));
                     }
-                    last_error = Some(error);
+                    last = Err(halt);
                 }
             }
         }
@@ -85,7 +86,7 @@ pub async fn enforce(
             return (done, Err(Halt::Down(failure::unavailable())));
         }
     }
-    (done, last_error.map_or(Ok(()), |error| Err(inputs.halt(&error, context))))
+    (done, last)
 }
 
 enum Failure {

@@ -27,6 +27,8 @@ const GOING: Duration = Duration::from_secs(10);
 /// What a run stands on.
 pub struct Inputs {
     pub instance: Arc<Handle>,
+    /// The policy's.
+    pub uid: String,
     /// The policy's namespace, and the uid that it has now, once the reach is bound by it: one that was made anew under its
     /// name is another.
     pub namespace: String,
@@ -64,7 +66,8 @@ pub async fn gather(policy: &KratosSessionPolicy, context: &Context) -> Result<I
     let beside_instance = place.namespace == namespace;
     let turns = Turns::new(&instance.shared.session_turns, urgency::revokes_all(policy), &namespace);
     let (namespace_uid, now) = (String::new(), Timestamp::now());
-    Ok(Inputs { instance, namespace, namespace_uid, beside_instance, now, turns })
+    let uid = policy.uid().unwrap_or_default();
+    Ok(Inputs { instance, uid, namespace, namespace_uid, beside_instance, now, turns })
 }
 
 impl Inputs {
@@ -109,13 +112,10 @@ impl Inputs {
     /// The halt for an error of Kratos. An instance that gives no usable answer is left alone until a probe succeeds,
     /// and one that may not be well is probed.
     pub fn halt(&self, error: &Error, context: &Context) -> Halt {
-        let gate = &self.instance.shared.gate;
-        if error.instance_suspect() && gate.is_open() {
-            gate.close();
-            context.pokes.instance(&self.instance.place);
-        } else if error.server_failed() && gate.suspect() {
+        let blame = self.instance.shared.gate.failed(&self.uid, error);
+        if blame.wants_probe {
             context.pokes.instance(&self.instance.place);
         }
-        failure::halt(error, Sent::default())
+        failure::halt(error, Sent::default(), blame.times)
     }
 }

@@ -124,6 +124,7 @@ async fn look(
     };
     left.run = Some(run(&inputs, &desired, &plan, ended, done));
     enforced.map_err(|halt| told_how_far(halt, &plan, done))?;
+    inputs.instance.shared.gate.served(&inputs.uid);
     inputs.ensure_askable()?;
     let nobody_selected = reach.as_deref().is_some_and(|reach| reach.ids().is_empty());
     let verdict = status::verdict(&plan, &desired, only_looks, nobody_selected);

@@ -124,6 +124,7 @@ async fn pass(
     let client = &inputs.instance.client;
     let mut batches = Source::new(needs, reach).sessions(client).await.map_err(halt)?;
     ended.failed = 0;
+    let mut last = Ok(());
     while let Some(batch) = batches.next().await {
         let (sights, truth) = judge_all(inputs, desired, reach, 0, batch.map_err(halt)?).await;
         ended.truth.add(truth);
@@ -142,13 +143,20 @@ async fn pass(
         while let Some(result) = ending.next().await {
             match result {
                 Ok(_) => ended.ended += 1,
-                Err(Some(error)) => return Err(halt(error)),
+                Err(Some(error)) => match halt(error) {
+                    halt if halt.is_everybodys() => return Err(halt),
+                    // One session's own trouble keeps none of the others alive.
+                    halt => {
+                        ended.failed += 1;
+                        last = Err(halt);
+                    }
+                },
                 Err(None) => return Err(Halt::Down(failure::unavailable())),
             }
         }
         inputs.turn().await?;
     }
-    Ok(())
+    last
 }
 
 fn whole_second(at: Timestamp) -> Timestamp {

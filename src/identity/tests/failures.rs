@@ -70,11 +70,36 @@ fn told(halt: Halt) -> (&'static str, Reason, Option<Duration>, String) {
 async fn each_failure_has_one_meaning(#[case] answer: ResponseTemplate, #[case] how: &str, #[case] reason: Reason) {
     let error = failed(answer).await;
     let traits = json!({ "mail": MARKER });
-    let (told_how, told_reason, after, message) = told(halt(&error, sent(None, &traits)));
+    let (told_how, told_reason, after, message) = told(halt(&error, sent(None, &traits), 0));
     assert_eq!((told_how, told_reason, after), (how, reason, None));
     assert!(!message.contains(MARKER), "{message}");
     let stalls = reason.state() == State::Stalled;
     assert_eq!(stalls, how == "Refused", "what stalls waits for a person, and nothing else does");
+}
+
+#[rstest]
+#[case::too_slow(kratos(500, "").set_delay(Duration::from_secs(3)))]
+#[case::a_failure(kratos(500, ""))]
+#[case::a_gateway(kratos(504, ""))]
+#[case::a_guard_before_it(ResponseTemplate::new(403).set_body_string(MARKER))]
+#[tokio::test]
+async fn what_fails_again_and_again_while_others_are_served_is_its_own_fault(#[case] answer: ResponseTemplate) {
+    let error = failed(answer).await;
+    assert!(error.may_be_its_own());
+    let after = |times| {
+        let (how, reason, _, message) = told(halt(&error, Sent::default(), times));
+        assert!(!message.contains(MARKER), "{message}");
+        (how, reason)
+    };
+    assert_eq!(after(1), ("Retry", Reason::KratosUnavailable));
+    assert_eq!(after(4), ("Retry", Reason::KratosUnavailable), "a server may fail over all writes for a while");
+    assert_eq!(after(5), ("Retry", Reason::KratosRejected));
+}
+
+#[tokio::test]
+async fn no_connection_is_nobodys_own_fault() {
+    let error = client("http://127.0.0.1:1").create_identity(&CreateIdentity::default()).await.unwrap_err();
+    assert!(error.instance_suspect() && !error.may_be_its_own());
 }
 
 /// New servers keep the last thing to log in with, by a count of their own.
@@ -83,7 +108,7 @@ async fn a_credential_that_the_server_keeps_is_the_last_one() {
     let server = MockServer::start().await;
     Mock::given(any()).respond_with(kratos(400, "")).mount(&server).await;
     let deleted = client(&server.uri()).delete_identity_credentials("id", CredentialType::Password, None).await;
-    let (how, reason, _, message) = told(halt(&deleted.unwrap_err(), Sent::default()));
+    let (how, reason, _, message) = told(halt(&deleted.unwrap_err(), Sent::default(), 0));
     assert_eq!((how, reason), ("Refused", Reason::InvalidSpec));
     assert!(message.contains("without anything to log in with") && !message.contains(MARKER), "{message}");
 }
@@ -91,7 +116,7 @@ async fn a_credential_that_the_server_keeps_is_the_last_one() {
 #[tokio::test]
 async fn nobody_at_that_address_is_an_instance_that_is_down() {
     let error = client("http://127.0.0.1:9").create_identity(&CreateIdentity::default()).await.unwrap_err();
-    let (how, reason, _, message) = told(halt(&error, Sent::default()));
+    let (how, reason, _, message) = told(halt(&error, Sent::default(), 0));
     assert_eq!((how, reason), ("Down", Reason::KratosUnavailable));
     assert!(message.contains("create_identity"), "it says what was tried: {message}");
 }
@@ -106,7 +131,7 @@ async fn a_throttling_server_is_left_alone(#[case] header: Option<&str>, #[case]
         Some(value) => answer.insert_header("retry-after", value),
         None => answer,
     };
-    let (how, reason, after, _) = told(halt(&failed(answer).await, Sent::default()));
+    let (how, reason, after, _) = told(halt(&failed(answer).await, Sent::default(), 0));
     assert_eq!((how, reason, after), ("Retry", Reason::Throttled, Some(Duration::from_secs(seconds))));
 }
 
@@ -115,7 +140,7 @@ async fn rejected_traits_are_explained_by_the_schema() {
     let schema = json!({"properties": {"traits": {"properties": {"age": {"type": "integer"}}}}});
     let traits = json!({ "age": MARKER });
     let error = failed(kratos(400, "I[#/traits/age] S[#/properties]")).await;
-    let (_, _, _, message) = told(halt(&error, sent(Some(&schema), &traits)));
+    let (_, _, _, message) = told(halt(&error, sent(Some(&schema), &traits), 0));
     assert!(message.contains("/traits/age (type)") && message.contains("customer"), "{message}");
     assert!(!message.contains(MARKER), "{message}");
 }

@@ -43,6 +43,21 @@ fn a_request_that_failed_for_whatever_reason_has_it_probed_but_not_closed() {
 }
 
 #[test]
+fn what_fails_although_probes_succeed_in_between_is_counted_until_it_is_served() {
+    let gate = Gate::new();
+    assert_eq!([gate.blame("ada"), gate.blame("ada")], [0, 0], "nobody knows yet");
+    gate.probed(true, HOUR);
+    assert_eq!((gate.blame("ada"), gate.blame("bob"), gate.blame("ada")), (1, 0, 1), "once a probe, each by itself");
+    gate.probed(false, HOUR);
+    assert_eq!(gate.blame("ada"), 1, "others fare likewise");
+    gate.probed(true, HOUR);
+    assert_eq!((gate.blame("ada"), gate.blame("bob")), (2, 1));
+    gate.served("ada");
+    gate.probed(true, HOUR);
+    assert_eq!((gate.blame("ada"), gate.blame("bob")), (0, 2));
+}
+
+#[test]
 fn probes_of_an_instance_that_is_down_grow_rare_up_to_half_a_minute() {
     let gate = Gate::new();
     let mut waits = Vec::new();
