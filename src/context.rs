@@ -68,6 +68,8 @@ pub struct Context {
     pub client: kube::Client,
     /// Bounds the requests to the API server that looks at identities send: thousands may be waiting.
     pub kubernetes: Arc<Limit>,
+    /// How many identities are reconciled at the same time.
+    pub places: usize,
     pub metrics: Arc<Metrics>,
     pub options: Options,
     /// Uid of this cluster's kube-system namespace.

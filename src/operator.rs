@@ -76,6 +76,7 @@ pub async fn run(
     tasks.rely_on("events", sends);
     let context = Arc::new(Context {
         kubernetes: Arc::new(Limit::new(KUBERNETES_REQUESTS)),
+        places: concurrency.into(),
         metrics,
         options,
         cluster_id,

@@ -3,10 +3,6 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use k8s_openapi::jiff::Timestamp;
-
-use super::admission;
-use super::adopted;
 use super::apply::{self, Applied, ApplyError};
 use super::desired::{self, Desired};
 use super::failure::{self, Halt, Sent};
@@ -14,8 +10,8 @@ use super::inputs::Inputs;
 use super::mark::{Found, Mark};
 use super::memory::Ours;
 use super::observe::Search;
-use super::opaque;
 use super::plan::{self, Observed, Plan, Step};
+use super::planned::planned;
 use super::pointer;
 use super::sole;
 use super::status::Seen;
@@ -26,20 +22,6 @@ use crate::events::Happening;
 use crate::instance::protect;
 use crate::kratos::{Class, Identity, State, Travel};
 use crate::place::Place;
-
-/// The plan, if the rules admit it and it leaves something to log in with.
-pub async fn planned(search: &Search<'_>, desired: &Desired, observed: &mut Observed) -> Result<Plan, Halt> {
-    ensure_readable(search, desired, observed)?;
-    search.note_contents(desired, observed).await?;
-    let plan = plan::plan(&search.inputs.claimant, desired, observed, Timestamp::now());
-    let plan = admission::ensure(search, desired, observed, plan).await?;
-    let schema = search.schema.as_ref().map(|schema| (&schema.document, &*schema.shape));
-    adopted::ensure_plan(&search.inputs.claimant, (desired, observed), &plan, schema)?;
-    match &plan.refusal {
-        Some(verdict) => Err(verdict.clone().into()),
-        None => Ok(plan),
-    }
-}
 
 /// When what an attempt stands on was so.
 #[derive(Clone, Copy, Debug)]
@@ -87,22 +69,6 @@ pub async fn run(
             Err(Halt::Retry { verdict, after: None })
         }
     }
-}
-
-/// What can't be read as a whole is neither changed nor shown to rules. Where it is this resource's own, the listings tell
-/// when it has changed: until then it isn't looked at again.
-fn ensure_readable(search: &Search<'_>, desired: &Desired, observed: &Observed) -> Result<(), Halt> {
-    let Observed::Present(present) = observed else { return Ok(()) };
-    let Err(unreadable) = present.identity.readable() else { return Ok(()) };
-    let claimant = &search.inputs.claimant;
-    if present.mark.as_ref().is_some_and(|mark| claimant.is_ours(mark)) {
-        let place = Place::new(claimant.namespace.as_str(), claimant.name.as_str());
-        let now = Instant::now();
-        search.inputs.instance.shared.managed.note(&place, &present.identity, now);
-        search.context.memory.update(&claimant.uid, |remembered| remembered.left_to_listings = Some(now));
-    }
-    let shape = search.schema.as_ref().map(|schema| &*schema.shape);
-    Err(Halt::Refused(opaque::verdict(unreadable, &plan::owned_paths(desired), shape)))
 }
 
 enum Attempt {

@@ -17,6 +17,8 @@ pub enum Halt {
     /// Something else must happen first, and the resource is looked at again when it does. Only a resource whose
     /// status doesn't speak of its generation yet is given this verdict: a thousand that were Ready aren't rewritten.
     Waiting(Verdict),
+    /// Its turn hasn't come; it is called then. Nothing is written about that: a queue is a queue, here or elsewhere.
+    Queued(Verdict),
     /// The schema that the look stands on couldn't be read yet. It waits like those before; what takes nothing but a way
     /// in goes on.
     Unread(Verdict),
@@ -32,12 +34,26 @@ pub enum Halt {
 }
 
 impl Halt {
+    /// The same halt, with more to say.
+    #[must_use]
+    pub fn told(self, told: impl FnOnce(Verdict) -> Verdict) -> Self {
+        match self {
+            Self::Waiting(verdict) => Self::Waiting(told(verdict)),
+            Self::Queued(verdict) => Self::Queued(told(verdict)),
+            Self::Unread(verdict) => Self::Unread(told(verdict)),
+            Self::Down(verdict) => Self::Down(told(verdict)),
+            Self::Refused(verdict) => Self::Refused(told(verdict)),
+            Self::Retry { verdict, after } => Self::Retry { verdict: told(verdict), after },
+            Self::Kubernetes(error) => Self::Kubernetes(error),
+        }
+    }
+
     /// Whether other requests to the instance would fare likewise now: it is down, or wants to be left alone.
     pub fn is_everybodys(&self) -> bool {
         match self {
             Self::Waiting(_) | Self::Down(_) => true,
             Self::Retry { verdict, .. } => verdict.reason == Reason::Throttled,
-            Self::Unread(_) | Self::Refused(_) | Self::Kubernetes(_) => false,
+            Self::Queued(_) | Self::Unread(_) | Self::Refused(_) | Self::Kubernetes(_) => false,
         }
     }
 
@@ -45,6 +61,7 @@ impl Halt {
     pub fn words(&self) -> String {
         match self {
             Self::Waiting(verdict)
+            | Self::Queued(verdict)
             | Self::Unread(verdict)
             | Self::Down(verdict)
             | Self::Refused(verdict)
@@ -89,7 +106,8 @@ pub fn halt(error: &Error, sent: Sent<'_>, times: u32) -> Halt {
         return Halt::Waiting(unavailable());
     }
     if times >= ITS_OWN {
-        let message = format!("{error}; so it goes again and again while Kratos serves others; it is tried ever less often");
+        let message =
+            format!("{error}; so it goes again and again while Kratos serves others; it is tried ever less often");
         return Halt::Retry { verdict: Verdict::new(Reason::KratosRejected, message), after: None };
     }
     if error.instance_suspect() && times > 0 {

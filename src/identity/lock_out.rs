@@ -82,7 +82,7 @@ fn is_open(taking: &Taking, status: Option<&KratosIdentityStatus>) -> bool {
 /// Not where Kratos didn't answer, or wants to be asked later: then the whole look is repeated.
 fn is_meant(halt: &Halt) -> bool {
     match halt {
-        Halt::Waiting(verdict) | Halt::Refused(verdict) | Halt::Retry { verdict, .. } => {
+        Halt::Waiting(verdict) | Halt::Queued(verdict) | Halt::Refused(verdict) | Halt::Retry { verdict, .. } => {
             !matches!(verdict.reason, Reason::Throttled)
         }
         // That takes neither a schema nor, as a rule, the API server.
@@ -93,17 +93,10 @@ fn is_meant(halt: &Halt) -> bool {
 
 /// The halt, saying that the identity is inactive nevertheless.
 fn told(halt: Halt) -> Halt {
-    let told = |verdict: Verdict| Verdict {
+    halt.told(|verdict| Verdict {
         message: format!("{}; the identity is inactive all the same, and its sessions have ended", verdict.message),
         ..verdict
-    };
-    match halt {
-        Halt::Waiting(verdict) => Halt::Waiting(told(verdict)),
-        Halt::Unread(verdict) => Halt::Unread(told(verdict)),
-        Halt::Refused(verdict) => Halt::Refused(told(verdict)),
-        Halt::Retry { verdict, after } => Halt::Retry { verdict: told(verdict), after },
-        Halt::Down(_) | Halt::Kubernetes(_) => halt,
-    }
+    })
 }
 
 /// What was done.

@@ -32,6 +32,7 @@ pub mod observe;
 pub mod opaque;
 pub mod password;
 pub mod plan;
+mod planned;
 pub mod pointer;
 pub mod read_secrets;
 pub mod reconcile;

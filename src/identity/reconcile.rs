@@ -14,6 +14,7 @@ use super::failure::{self, Halt, Sent};
 use super::inputs::{self, Inputs};
 use super::observe::Search;
 use super::plan::{Observed, Plan};
+use super::planned::planned;
 use super::record::{Course, again, api, expiry, finish, subject, uid, write};
 use super::status::{self, Outcome, RecoverySeen, Seen};
 use super::validity::Phase;
@@ -39,6 +40,7 @@ pub async fn reconcile(object: Arc<IdentityObject>, context: Arc<Context>) -> Re
     let Ok(resource) = &object.0 else { return unreadable::reconcile(&object, &context).await };
     context.memory.see(&uid(resource), kube_write::carries(resource, IDENTITY_FINALIZER));
     if resource.metadata.deletion_timestamp.is_some() {
+        turn::leave(resource, &context);
         return release::reconcile(resource, &context).await;
     }
     let handling = desired::handling(&resource.spec);
@@ -51,7 +53,7 @@ pub async fn reconcile(object: Arc<IdentityObject>, context: Arc<Context>) -> Re
     }
     course.boundary = desired::phase(&resource.spec, Timestamp::now()).and_then(Phase::boundary);
     let mut result = look(resource, handling, &context).await;
-    if !matches!(result, Err(Halt::Waiting(_))) {
+    if !matches!(result, Err(Halt::Queued(_))) {
         turn::leave(resource, &context);
     }
     if let Err(halt) = result {
@@ -84,18 +86,20 @@ async fn look(resource: &KratosIdentity, handling: Handling, context: &Context) 
     adopted::ensure_manifest(&inputs.claimant, &desired, &observed)?;
     let secret = recover::look(&search, &desired, &observed).await?;
     note_sessions(&search, &desired, &mut observed).await?;
-    let plan = enforce::planned(&search, &desired, &mut observed).await?;
+    let plan = planned(&search, &desired, &mut observed).await?;
     let (seen, recovery) = if only_looks {
         let changes = recover::plan(&search, &desired, &observed, &secret).changes;
         let drift = plan.drift().into_iter().chain(changes).collect();
         (report(&inputs, &desired, observed, plan, drift), RecoverySeen::Unknown)
     } else {
+        let turn = inputs.creating_turn(&plan)?;
         let held = Instant::now();
         // Those that will create soon travel together.
         let expected = plan.creates().then(|| inputs.instance.batcher.expect(&inputs.claimant.namespace));
         hold(resource, &inputs, &plan, context).await?;
         drop(expected);
         let seen = enforce::run(&search, &desired, observed, plan, AsOf { read, held }).await?;
+        drop(turn);
         recover::run(&search, &desired, seen, secret).await?
     };
     inputs.instance.shared.gate.served(&inputs.claimant.uid);

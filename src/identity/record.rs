@@ -89,6 +89,12 @@ pub async fn finish(
             }
             (outcome(verdict), after)
         }
+        Err(Halt::Queued(verdict)) => {
+            if !course.has_news(resource.status.as_ref()) {
+                return Ok(again(None, boundary));
+            }
+            (outcome(verdict), None)
+        }
         Err(Halt::Unread(verdict)) => {
             // It is in line for the schemas already; whatever changes of the instance has it looked at, too.
             if !course.has_news(resource.status.as_ref())

@@ -255,21 +255,13 @@ fn later(grace_period: Duration) -> Option<Timestamp> {
 
 /// A resource that can't go yet says how it can be let go all the same.
 fn with_escape(halt: Halt) -> Halt {
-    let escape = |verdict: Verdict| Verdict {
+    halt.told(|verdict| Verdict {
         message: format!(
             "{}; being deleted: patching deletion.policy to Orphan lets it go now and keeps the identity",
             verdict.message
         ),
         ..verdict
-    };
-    match halt {
-        Halt::Waiting(verdict) => Halt::Waiting(escape(verdict)),
-        Halt::Unread(verdict) => Halt::Unread(escape(verdict)),
-        Halt::Down(verdict) => Halt::Down(escape(verdict)),
-        Halt::Refused(verdict) => Halt::Refused(escape(verdict)),
-        Halt::Retry { verdict, after } => Halt::Retry { verdict: escape(verdict), after },
-        Halt::Kubernetes(error) => Halt::Kubernetes(error),
-    }
+    })
 }
 
 fn happening(release: &Release) -> Happening {

@@ -9,21 +9,20 @@
 use std::time::{Duration, Instant};
 
 use super::desired::Desired;
-use super::enforce;
 use super::failure::Halt;
 use super::inputs::{self, Inputs};
 use super::observe::Search;
 use super::plan::{Observed, Plan, Step};
+use super::planned::planned;
 use crate::api::{KratosIdentity, Reason, Verdict};
 use crate::context::Context;
 use crate::flow::limit::Permit;
-use crate::kratos::PasswordImport;
 use crate::place::Place;
 
 /// How old a read may be that a PUT is made of.
 const FRESH: Duration = Duration::from_millis(250);
 
-/// What there is in the turn, and the turn. `None`: nothing is changed, or creates have turns of their own, in batches.
+/// What there is in the turn, and the turn. `None`: nothing is changed, or creates share requests of their own.
 pub(super) struct InTurn {
     pub observed: Observed,
     pub plan: Plan,
@@ -31,7 +30,18 @@ pub(super) struct InTurn {
 }
 
 impl Inputs {
-    /// Waits for its turn to change or delete something. Creates have turns of their own, in batches.
+    /// Its turn to create with a password that the server has to hash; `None` where it doesn't. Whoever has none ends its look
+    /// and is called: thousands may be waiting, and those whose request isn't about to go hold no worker.
+    pub(super) fn creating_turn(&self, plan: &Plan) -> Result<Option<Permit>, Halt> {
+        let is_hashed = |step: &Step| matches!(step, Step::Create(create) if create.credentials.is_hashed());
+        if !plan.steps.iter().any(is_hashed) {
+            return Ok(None);
+        }
+        let place = self.place();
+        self.instance.creating.take(&place, &place.namespace).map(Some).ok_or_else(queued)
+    }
+
+    /// Waits for its turn to change or delete something. Creates share requests of their own.
     pub async fn turn(&self, steps: &[Step]) -> Result<Option<Permit>, Halt> {
         if steps.is_empty() || steps.iter().any(|step| matches!(step, Step::Create(_))) {
             return Ok(None);
@@ -52,11 +62,12 @@ impl Inputs {
 
     /// Its turn to have a password hashed, if it is that.
     fn hashing_turn(&self) -> Result<Permit, Halt> {
-        let place = Place::new(self.claimant.namespace.as_str(), self.claimant.name.as_str());
-        self.instance.hashing.take(&place, &place.namespace).ok_or_else(|| {
-            let what = "waits for its turn to have the password hashed, of which Kratos is asked for few at a time";
-            Halt::Waiting(Verdict::new(Reason::Progressing, what))
-        })
+        let place = self.place();
+        self.instance.hashing.take(&place, &place.namespace).ok_or_else(queued)
+    }
+
+    fn place(&self) -> Place {
+        Place::new(self.claimant.namespace.as_str(), self.claimant.name.as_str())
     }
 }
 
@@ -88,7 +99,7 @@ impl Search<'_> {
             return Err(moved());
         }
         now.has_sessions = before.has_sessions;
-        let planned = enforce::planned(self, desired, &mut again).await?;
+        let planned = planned(self, desired, &mut again).await?;
         if has_hashed(&planned.steps) && !has_hashed(&plan.steps) {
             return Err(moved());
         }
@@ -100,8 +111,15 @@ impl Search<'_> {
 pub(super) fn leave(resource: &KratosIdentity, context: &Context) {
     let handle = inputs::instance_place(resource, context).ok().and_then(|place| context.registry.handle(&place));
     if let Some(handle) = handle {
-        handle.hashing.leave(&Place::of(resource));
+        let place = Place::of(resource);
+        handle.hashing.leave(&place);
+        handle.creating.leave(&place);
     }
+}
+
+fn queued() -> Halt {
+    let what = "waits for its turn to have the password hashed, of which Kratos is asked for few at a time";
+    Halt::Queued(Verdict::new(Reason::Progressing, what))
 }
 
 fn moved() -> Halt {
@@ -118,7 +136,7 @@ fn replaces(steps: &[Step]) -> bool {
 /// Whether a password is sent that the server has to hash.
 fn has_hashed(steps: &[Step]) -> bool {
     let is_hashed = |step: &Step| match step {
-        Step::Update { id: _, update } => matches!(update.credentials.password, Some(PasswordImport::Cleartext(_))),
+        Step::Update { id: _, update } => update.credentials.is_hashed(),
         _ => false,
     };
     steps.iter().any(is_hashed)

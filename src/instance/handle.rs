@@ -18,13 +18,12 @@ use super::rules::Rules;
 use super::schemas::Schemas;
 use super::settings::Settings;
 use crate::api::Verdict;
-use crate::context::Pokes;
+use crate::context::Context;
 use crate::flow::limit::Limit;
 use crate::flow::turns::Turns;
 use crate::kratos::{Batcher, Class, Client, CredentialType, Error, IdentityFilter, Reader};
 use crate::place::Place;
 use crate::queue::Priority;
-use crate::supervise::Tasks;
 
 /// No identity has this id: asking for it goes through Kratos' authentication and its database and finds nothing.
 pub(super) const NOBODY: &str = "00000000-0000-0000-0000-000000000000";
@@ -33,6 +32,10 @@ pub(super) const NOBODY: &str = "00000000-0000-0000-0000-000000000000";
 /// what a lone one takes with two in flight, 1.5 times that with three (`make bench-passwords`): more take longer
 /// without more of them being done, and what users change while one is under way is lost.
 const HASHING: usize = 2;
+
+/// One in so many looks at identities may be at a create that has a password hashed, for each instance. Two batches that are
+/// under way, and the next two, are fewer: the server hashes so slowly that they carry some eight each.
+const CREATING: usize = 4;
 
 /// One instance as it stands now. Made anew when its resource changes; what is remembered is shared by all of them.
 #[derive(Debug)]
@@ -52,6 +55,9 @@ pub struct Handle {
     /// Bounds the requests under way that have the server hash a password, be it of a change or of a batch of creates. Of
     /// those that change, each is called when its turn has come.
     pub hashing: Arc<Turns<Place>>,
+    /// Bounds the resources whose creates with a password to hash gather for a request, or are under way in one. Each is called
+    /// when its turn has come.
+    pub creating: Arc<Turns<Place>>,
     /// The rules for resources of other namespaces, or why they can't be asked: then nothing of theirs is admitted.
     pub rules: Arc<Result<Rules, Verdict>>,
     /// Whether the instance is being deleted: what is there is still deleted, nothing is created or changed.
@@ -59,11 +65,18 @@ pub struct Handle {
     pub shared: Arc<Shared>,
 }
 
-/// Turns at having passwords hashed. Others wait for the place that is kept for whoever is called, so that it goes before
-/// everybody else.
-pub(super) fn hashing(pokes: Pokes, tasks: Tasks) -> Arc<Turns<Place>> {
-    let call = move |place: &Place| pokes.identities([place.clone()], Priority::Person);
-    Arc::new(Turns::new(HASHING, call, move |waits| drop(tasks.keep("turns at hashing", waits))))
+/// [`Handle::hashing`] and [`Handle::creating`]: those that there are, or new ones. Others wait for the place that is kept for
+/// whoever is called, so that it goes before everybody else.
+pub(super) fn turns_of(kept: Option<&Handle>, context: &Context) -> (Arc<Turns<Place>>, Arc<Turns<Place>>) {
+    if let Some(handle) = kept {
+        return (Arc::clone(&handle.hashing), Arc::clone(&handle.creating));
+    }
+    let turns = |at_once| {
+        let (pokes, tasks) = (context.pokes.clone(), context.tasks.clone());
+        let call = move |place: &Place| pokes.identities([place.clone()], Priority::Person);
+        Arc::new(Turns::new(at_once, call, move |waits| drop(tasks.keep("turns at hashing", waits))))
+    };
+    (turns(HASHING), turns((context.places / CREATING).max(1)))
 }
 
 impl Handle {

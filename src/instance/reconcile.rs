@@ -165,8 +165,7 @@ async fn connect(
     }
     // What was seen of another address says nothing about this one.
     let kept = before.clone().filter(|handle| handle.settings.connection.admin_url == settings.connection.admin_url);
-    let hashing = kept.as_ref().map(|handle| Arc::clone(&handle.hashing));
-    let hashing = hashing.unwrap_or_else(|| handle::hashing(context.pokes.clone(), context.tasks.clone()));
+    let (hashing, creating) = handle::turns_of(kept.as_deref(), context);
     let (client, batcher, reader) = match &before {
         Some(handle) if is_same_server(handle) => {
             (handle.client.clone(), handle.batcher.clone(), handle.reader.clone())
@@ -195,6 +194,7 @@ async fn connect(
         reader,
         writes,
         hashing,
+        creating,
         rules,
         is_deleting,
         shared,

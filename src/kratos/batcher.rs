@@ -17,7 +17,7 @@ use self::packing::{ALONE, HASHING, LARGE, Queue, TOGETHER, Trip};
 use self::settling::{Parcel, Settled, settle};
 use super::client::Client;
 use super::error::{Error, Kind};
-use super::types::{CreateIdentity, Identity, PasswordImport};
+use super::types::{CreateIdentity, Identity};
 use crate::flow::counts::Counts;
 use crate::flow::expected::{Expectation, Expected};
 use crate::flow::limit::Limit;
@@ -81,7 +81,7 @@ struct Queues([Queue<Parcel>; 3]);
 impl Queues {
     fn add(&mut self, Request { parcel, travel, group }: Request) {
         let bytes = size(&parcel.create);
-        let is_hashed = is_hashed(&parcel.create);
+        let is_hashed = parcel.create.credentials.is_hashed();
         let [together, hashing, alone] = &mut self.0;
         let queue = match travel {
             Travel::Together if bytes > LARGE => alone,
@@ -126,7 +126,7 @@ async fn run(
             while let Some((number, (parcels, trip))) = queues.take(&expected) {
                 let (client, hashing) = (&client, &hashing);
                 in_flight.push(async move {
-                    let is_hashed = parcels.iter().any(|parcel| is_hashed(&parcel.create));
+                    let is_hashed = parcels.iter().any(|parcel| parcel.create.credentials.is_hashed());
                     // The batches are one among the namespaces that want passwords hashed.
                     let _permit = if is_hashed { Some(hashing.acquire("").await) } else { None };
                     (number, trip, settle(client, parcels).await)
@@ -154,11 +154,6 @@ async fn run(
             Ok(_) = expected.wait_for(Counts::is_empty), if due.is_some() && are_expected => {}
         }
     }
-}
-
-/// Whether the server has a password to hash, which it takes long over.
-fn is_hashed(create: &CreateIdentity) -> bool {
-    matches!(create.credentials.password, Some(PasswordImport::Cleartext(_)))
 }
 
 async fn wait_until(due: Option<Instant>) {

@@ -185,7 +185,7 @@ fn run(inputs: &Inputs, desired: &Desired, plan: &Plan, ended: usize, done: Done
 
 /// A run that ended early says how far it came.
 fn told_how_far(halt: Halt, plan: &Plan, done: Done) -> Halt {
-    let told = |verdict: Verdict| {
+    halt.told(|verdict| {
         let message = format!(
             "{} of {} sessions were revoked, {} of {} extended, {} failed; the rest is left to the next run: {}",
             done.revoked,
@@ -196,13 +196,5 @@ fn told_how_far(halt: Halt, plan: &Plan, done: Done) -> Halt {
             verdict.message
         );
         Verdict::new(verdict.reason, message)
-    };
-    match halt {
-        Halt::Waiting(verdict) => Halt::Waiting(told(verdict)),
-        Halt::Unread(verdict) => Halt::Unread(told(verdict)),
-        Halt::Down(verdict) => Halt::Down(told(verdict)),
-        Halt::Refused(verdict) => Halt::Refused(told(verdict)),
-        Halt::Retry { verdict, after } => Halt::Retry { verdict: told(verdict), after },
-        Halt::Kubernetes(error) => Halt::Kubernetes(error),
-    }
+    })
 }

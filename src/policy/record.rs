@@ -38,7 +38,7 @@ pub async fn finish(
             context.runs.completed(&uid, Instant::now());
             (verdict, next_run)
         }
-        Err(Halt::Waiting(verdict) | Halt::Unread(verdict)) => {
+        Err(Halt::Waiting(verdict) | Halt::Queued(verdict) | Halt::Unread(verdict)) => {
             let after = backoff::spread(WAITING);
             if subject.is_settled() && run.is_none() {
                 return Ok(put_off(&uid, after, context));

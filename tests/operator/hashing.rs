@@ -7,9 +7,11 @@ use kube::api::{Api, Patch, PatchParams};
 use serde_json::{Value, json};
 
 use crate::many::{BATCH, CREATE, STATUS, all, apply, customer, hold_true, is_ready, name, writes};
-use crate::scene::Scene;
+use crate::passwords::put_secret;
+use crate::scene::{Scene, WITHIN};
 use crate::testenv::kratos::Options;
 use crate::testenv::labels::Api as Labels;
+use crate::testenv::process::eventually;
 use crate::testenv::proxy::{Listener, Proxy, Upstream};
 
 const COUNT: usize = 150;
@@ -73,19 +75,10 @@ async fn passwords_that_are_hashed_slowly_travel_in_small_batches_side_by_side_a
     reading.listen(Arc::clone(&creates) as Arc<dyn Listener>);
     scene.instance(json!({"adminURL": reading.url(), "requestTimeout": "30s"})).await;
     scene.settle().await;
-    let secret = json!({
-        "apiVersion": "v1", "kind": "Secret", "metadata": {"name": "ada"},
-        "stringData": {"password": "first-horse-battery-4711"},
-    });
-    let secrets: Api<k8s_openapi::api::core::v1::Secret> = Api::namespaced(scene.client.clone(), &scene.namespace);
-    secrets.patch("ada", &PatchParams::apply("test").force(), &Patch::Apply(&secret)).await.expect("the Secret");
+    put_secret(&scene, &[("password", b"first-horse-battery-4711")]).await;
     reading.down();
     let spec = |number: usize| {
-        let mut spec = customer(&scene, number);
-        if has_password(number) {
-            spec["credentials"] = json!({"password": {"secretKeyRef": {"name": "ada", "key": "password"}}});
-        }
-        spec
+        if has_password(number) { with_password(&scene, number) } else { customer(&scene, number) }
     };
     apply(&scene, 0..COUNT, spec).await;
     scene.count_from_now();
@@ -110,5 +103,77 @@ async fn passwords_that_are_hashed_slowly_travel_in_small_batches_side_by_side_a
     };
     assert!(requests.windows(2).any(is_beside), "side by side: {requests:?}");
     resources.retain(|_, resource| is_ready(resource));
+    hold_true(&scene, resources.values()).await;
+}
+
+#[tokio::test]
+async fn creates_that_wait_for_their_passwords_turn_hold_up_nobody_else() {
+    const PLACES: usize = 16;
+    let mut scene = Scene::own().await;
+    let places = ["--concurrency".to_owned(), PLACES.to_string()];
+    scene.operator().restart_with(|settings| settings.arguments.extend(places)).expect("it starts");
+    scene.instance(json!({"requestTimeout": "300s"})).await;
+    scene.settle().await;
+    put_secret(&scene, &[("password", b"first-horse-battery-4711")]).await;
+    put_follower(&scene, "before").await;
+    let follower = json!({
+        "schemaID": "customer", "traits": {"email": "follower@hashing.example"},
+        "traitsFrom": [{"path": "/username", "secretKeyRef": {"name": "follower", "key": "username"}}],
+    });
+    scene.identity("follower", follower).await;
+    let follower = scene.ready("follower").await;
+    scene.count_from_now();
+    let is_create = |label: &str, _: &str| label == BATCH || label == CREATE;
+    let held = scene.proxy.on_where(is_create).hold();
+    apply(&scene, 0..4 * PLACES, |number| with_password(&scene, number)).await;
+    held.held_times(2).await;
+    // Nobody's look that is more urgent than theirs.
+    put_follower(&scene, "after").await;
+    let is_after = eventually("the other Secret is followed", WITHIN, async || {
+        (scene.in_kratos(&follower).await.traits.read().unwrap()["username"] == json!("after")).then_some(())
+    });
+    is_after.await.unwrap_or_else(|error| panic!("{error}: {:?}\n{}", scene.proxy.counts(), scene.log()));
+    held.release();
+    let resources = all(&scene, "all are Ready", is_ready).await;
+    hold_true(&scene, resources.values()).await;
+    let told = writes(&scene, STATUS).into_iter().filter(|path| !path.contains("/follower/")).count();
+    assert_eq!(told, 4 * PLACES, "one status each, however long they wait");
+}
+
+/// The Secret that somebody follows.
+async fn put_follower(scene: &Scene, username: &str) {
+    let secret = json!({
+        "apiVersion": "v1", "kind": "Secret", "metadata": {"name": "follower"}, "stringData": {"username": username},
+    });
+    let secrets: Api<k8s_openapi::api::core::v1::Secret> = Api::namespaced(scene.client.clone(), &scene.namespace);
+    secrets.patch("follower", &PatchParams::apply("test").force(), &Patch::Apply(&secret)).await.expect("the Secret");
+}
+
+fn with_password(scene: &Scene, number: usize) -> Value {
+    let mut spec = customer(scene, number);
+    spec["credentials"] = json!({"password": {"secretKeyRef": {"name": "ada", "key": "password"}}});
+    spec
+}
+
+#[tokio::test]
+async fn a_thousand_with_passwords_that_are_hashed_fast_share_requests_and_cost_two_writes_each() {
+    const COUNT: usize = 1000;
+    let scene = Scene::own().await;
+    let upstream = Upstream { url: scene.proxy.url(), api: Labels::Kratos, ca: None, token: None };
+    let reading = Proxy::start(upstream).expect("a proxy");
+    let creates = Arc::new(Creates::default());
+    reading.listen(Arc::clone(&creates) as Arc<dyn Listener>);
+    scene.instance(json!({"adminURL": reading.url(), "requestTimeout": "30s"})).await;
+    scene.settle().await;
+    put_secret(&scene, &[("password", b"first-horse-battery-4711")]).await;
+    scene.count_from_now();
+    let begun = Instant::now();
+    apply(&scene, 0..COUNT, |number| with_password(&scene, number)).await;
+    let resources = all(&scene, "all are Ready", is_ready).await;
+    let took = begun.elapsed();
+    let sizes: Vec<_> = creates.all().into_iter().map(|carried| carried.hashed).filter(|count| *count > 0).collect();
+    println!("{took:?} {sizes:?}");
+    assert!(sizes.len() <= COUNT / 10, "{took:?} {sizes:?}");
+    assert_eq!(writes(&scene, STATUS).len(), COUNT, "one status each");
     hold_true(&scene, resources.values()).await;
 }

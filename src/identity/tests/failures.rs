@@ -40,6 +40,7 @@ fn sent<'a>(schema: Option<&'a Value>, traits: &'a Value) -> Sent<'a> {
 fn told(halt: Halt) -> (&'static str, Reason, Option<Duration>, String) {
     match halt {
         Halt::Waiting(Verdict { reason, message }) => ("Waiting", reason, None, message),
+        Halt::Queued(Verdict { reason, message }) => ("Queued", reason, None, message),
         Halt::Unread(Verdict { reason, message }) => ("Unread", reason, None, message),
         Halt::Down(Verdict { reason, message }) => ("Down", reason, None, message),
         Halt::Refused(Verdict { reason, message }) => ("Refused", reason, None, message),

@@ -61,6 +61,11 @@ pub struct CredentialImport {
 }
 
 impl CredentialImport {
+    /// Whether the server has a password to hash, which it takes long over.
+    pub fn is_hashed(&self) -> bool {
+        matches!(self.password, Some(PasswordImport::Cleartext(_)))
+    }
+
     /// Whether there is nothing in it.
     pub fn is_empty(&self) -> bool {
         self.password.is_none() && self.oidc.is_empty() && self.saml.is_empty()
