@@ -34,3 +34,5 @@ pub mod shutdown;
 pub mod supervise;
 pub mod trace;
 pub mod workers;
+#[cfg(test)]
+mod written;

@@ -38,14 +38,12 @@ fn is_within(target: &str, module: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use std::io::Write;
-    use std::sync::{Arc, Mutex};
-
     use rstest::rstest;
     use tracing_subscriber::EnvFilter;
     use tracing_subscriber::layer::SubscriberExt;
 
     use super::*;
+    use crate::written::Written;
 
     #[rstest]
     #[case("kratos_operator", Level::TRACE, true)]
@@ -66,19 +64,6 @@ mod tests {
         assert_eq!(may_log(target, level), may);
     }
 
-    #[derive(Clone, Default)]
-    struct Written(Arc<Mutex<Vec<u8>>>);
-
-    impl Write for Written {
-        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-            self.0.lock().unwrap().write(bytes)
-        }
-
-        fn flush(&mut self) -> std::io::Result<()> {
-            Ok(())
-        }
-    }
-
     #[test]
     fn the_nearest_filter_of_a_user_does_not_lift_it() {
         let written = Written::default();
@@ -92,7 +77,7 @@ mod tests {
             span.in_scope(|| tracing::trace!(target: "kratos_operator::watch", "our own line"));
             tracing::trace!(target: "hyper::proto::h1", "bytes");
         });
-        let written = String::from_utf8(written.0.lock().unwrap().clone()).unwrap();
+        let written = written.text();
         assert!(written.contains("our own line"), "{written}");
         assert!(["a body", "a query", "bytes"].iter().all(|other| !written.contains(other)), "{written}");
     }

@@ -1,10 +1,10 @@
 //! What becomes of tasks that panic or end.
 
-use std::io::Write;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
 
 use super::*;
+use crate::written::Written;
 
 const WITHIN: Duration = Duration::from_mins(1);
 
@@ -60,16 +60,6 @@ async fn what_may_be_begun_anew_is_and_takes_nobody_along() {
 
 #[test]
 fn a_panic_says_where_and_not_what() {
-    #[derive(Clone, Default)]
-    struct Written(Arc<Mutex<Vec<u8>>>);
-    impl Write for Written {
-        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-            self.0.lock().unwrap().write(bytes)
-        }
-        fn flush(&mut self) -> std::io::Result<()> {
-            Ok(())
-        }
-    }
     let written = Written::default();
     let log = written.clone();
     let log = tracing_subscriber::fmt().with_writer(move || log.clone()).finish();
@@ -78,6 +68,6 @@ fn a_panic_says_where_and_not_what() {
     let caught = tracing::subscriber::with_default(log, || std::panic::catch_unwind(|| panic!("ada@example.com")));
     std::panic::set_hook(before);
     assert!(caught.is_err());
-    let written = String::from_utf8(written.0.lock().unwrap().clone()).unwrap();
+    let written = written.text();
     assert!(written.contains("src/supervise/tests.rs") && !written.contains("ada"), "{written}");
 }

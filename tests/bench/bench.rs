@@ -27,18 +27,7 @@ async fn main() -> ExitCode {
             return ExitCode::from(2);
         }
     };
-    let mut screen = Screen::default();
-    let outcome = tokio::select! {
-        outcome = run(n, &mut screen) => outcome,
-        _ = tokio::signal::ctrl_c() => return ExitCode::from(130),
-    };
-    match outcome {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            screen.failed(&*error);
-            ExitCode::FAILURE
-        }
-    }
+    screen::run(async |screen| run(n, screen).await).await
 }
 
 async fn run(n: usize, screen: &mut Screen) -> testenv::Result<()> {

@@ -18,7 +18,7 @@ use kratos_operator::kratos::{
 };
 use serde_json::{Value, json};
 use testenv::kratos::{Kratos, Options};
-use testenv::screen::Screen;
+use testenv::screen::{self, Screen};
 
 /// What Kratos hashes with where nobody says otherwise.
 const COST: u32 = 12;
@@ -34,18 +34,7 @@ async fn main() -> ExitCode {
         eprintln!("bench-passwords: AT_ONCE must be numbers, the first of them 1: the others are compared with it");
         return ExitCode::from(2);
     }
-    let mut screen = Screen::default();
-    let outcome = tokio::select! {
-        outcome = run(&at_once, &mut screen) => outcome,
-        _ = tokio::signal::ctrl_c() => return ExitCode::from(130),
-    };
-    match outcome {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            screen.failed(&*error);
-            ExitCode::FAILURE
-        }
-    }
+    screen::run(async |screen| run(&at_once, screen).await).await
 }
 
 async fn run(at_once: &[usize], screen: &mut Screen) -> testenv::Result<()> {

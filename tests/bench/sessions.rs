@@ -12,7 +12,7 @@ mod policy;
 use std::process::ExitCode;
 
 use serde_json::json;
-use testenv::screen::Screen;
+use testenv::screen::{self, Screen};
 
 #[tokio::main]
 async fn main() -> ExitCode {
@@ -26,18 +26,7 @@ async fn main() -> ExitCode {
         eprintln!("bench-sessions: SIZES must be numbers of sessions, from 200 on, each larger than the one before");
         return ExitCode::from(2);
     }
-    let mut screen = Screen::default();
-    let outcome = tokio::select! {
-        outcome = Box::pin(run(&sizes, &mut screen)) => outcome,
-        _ = tokio::signal::ctrl_c() => return ExitCode::from(130),
-    };
-    match outcome {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            screen.failed(&*error);
-            ExitCode::FAILURE
-        }
-    }
+    screen::run(async |screen| run(&sizes, screen).await).await
 }
 
 async fn run(sizes: &[usize], screen: &mut Screen) -> testenv::Result<()> {

@@ -120,6 +120,20 @@ pub async fn hold_true<'a>(scene: &Scene, resources: impl Iterator<Item = &'a Kr
     assert_eq!(ours.into_iter().map(marked).collect::<BTreeMap<_, _>>(), said);
 }
 
+/// Ids of our identities by the resource that their marks name. Panics where one has two.
+pub async fn ids_by_name(scene: &Scene) -> BTreeMap<String, String> {
+    let mut ids = BTreeMap::new();
+    for identity in scene.ours().await {
+        let name = identity.metadata_admin.read().unwrap()["kratos-operator.dev"]["name"]
+            .as_str()
+            .unwrap_or_default()
+            .to_owned();
+        let other = ids.insert(name.clone(), identity.id.clone());
+        assert_eq!(other, None, "{name} has two identities");
+    }
+    ids
+}
+
 /// How many identities there are in all, whosever they are.
 pub async fn everybody(scene: &Scene) -> usize {
     let filter = IdentityFilter { page_size: Some(250), ..IdentityFilter::default() };

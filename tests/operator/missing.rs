@@ -8,6 +8,7 @@ use kratos_operator::api::{KratosInstance, condition};
 use kube::api::{Patch, PatchParams};
 use serde_json::{Value, json};
 
+use crate::many::ids_by_name;
 use crate::scene::{Scene, id_of, merge};
 use crate::testenv::kratos::{Kratos, Options};
 
@@ -34,19 +35,6 @@ async fn ids(scene: &Scene, count: usize) -> BTreeMap<String, String> {
     let mut ids = BTreeMap::new();
     for name in names(count) {
         ids.insert(name.clone(), id_of(&scene.ready(&name).await));
-    }
-    ids
-}
-
-/// Ids of our identities in Kratos by the resource that their marks name. Panics where one has two.
-async fn in_kratos(scene: &Scene) -> BTreeMap<String, String> {
-    let mut ids = BTreeMap::new();
-    for identity in scene.ours().await {
-        let name = identity.metadata_admin.read().unwrap()["kratos-operator.dev"]["name"]
-            .as_str()
-            .unwrap_or_default()
-            .to_owned();
-        assert_eq!(ids.insert(name.clone(), identity.id), None, "{name} has two identities");
     }
     ids
 }
@@ -93,7 +81,7 @@ async fn in_an_empty_database_nothing_is_made_or_let_go_and_when_the_right_one_i
     // Those that were Ready stay as they were.
     scene.ready("one-of-many-2").await;
     assert_eq!(scene.kratos_writes(), 0, "{:?}", scene.proxy.counts());
-    assert_eq!(in_kratos(&scene).await.len(), 0);
+    assert_eq!(ids_by_name(&scene).await.len(), 0);
 
     scene.kratos.exchange_database().await.expect("it starts with the one of before");
     scene.instance_ready("default").await;
@@ -103,7 +91,7 @@ async fn in_an_empty_database_nothing_is_made_or_let_go_and_when_the_right_one_i
     expected.insert("newcomer".into(), id_of(&scene.ready("newcomer").await));
     let changed = scene.ready("one-of-many-0").await;
     assert_eq!(scene.in_kratos(&changed).await.traits.read().unwrap()["label"], "changed");
-    assert_eq!(in_kratos(&scene).await, expected);
+    assert_eq!(ids_by_name(&scene).await, expected);
     assert_eq!(scene.proxy.count(CREATE), 1);
     let protection = protection_of(&scene.instance_ready("default").await);
     assert_eq!((protection.missing, protection.recreating), (0, 0));
@@ -142,7 +130,7 @@ async fn a_process_that_starts_over_an_empty_database_makes_nothing_until_releas
     scene.instance_until("default", "all are made again", is_done).await;
     let after = ids(&scene, 30).await;
     assert!(before.iter().all(|(name, id)| after[name] != *id));
-    assert_eq!(in_kratos(&scene).await, after);
+    assert_eq!(ids_by_name(&scene).await, after);
     // Those that were on their way when it was killed may have been carried out, or not.
     assert_eq!(scene.ours().await.len(), 30, "once each");
 
@@ -172,5 +160,5 @@ async fn a_wrong_url_leads_nowhere_and_the_right_one_leads_back() {
     scene.gone("one-of-many-0").await;
     let mut expected = before;
     expected.remove("one-of-many-0");
-    assert_eq!(in_kratos(&scene).await, expected);
+    assert_eq!(ids_by_name(&scene).await, expected);
 }

@@ -8,6 +8,7 @@ use kratos_operator::api::KratosIdentity;
 use kratos_operator::kratos::PatchOperation;
 use serde_json::{Value, json};
 
+use crate::many::ids_by_name;
 use crate::scene::{Scene, WITHIN, id_of, reason_of};
 use crate::testenv::process::eventually;
 use crate::testenv::proxy::Proxy;
@@ -25,20 +26,6 @@ fn customer(name: &str) -> Value {
 /// Nothing about it is unique: found by its mark alone.
 fn plain(label: &str) -> Value {
     json!({"schemaID": "plain", "traits": {"label": label}})
-}
-
-/// Ids of our identities by the resource that their marks name. Panics where one has two.
-async fn ids_by_name(scene: &Scene) -> BTreeMap<String, String> {
-    let mut ids = BTreeMap::new();
-    for identity in scene.ours().await {
-        let name = identity.metadata_admin.read().unwrap()["kratos-operator.dev"]["name"]
-            .as_str()
-            .unwrap_or_default()
-            .to_owned();
-        let other = ids.insert(name.clone(), identity.id.clone());
-        assert_eq!(other, None, "{name} has two identities");
-    }
-    ids
 }
 
 /// Waits until Kratos has answered a listing.

@@ -21,6 +21,7 @@ use crate::testenv::kratos::{Kratos, Options};
 use crate::testenv::operator::{Operator, Settings};
 use crate::testenv::process::eventually;
 use crate::testenv::proxy::Proxy;
+use crate::testenv::wire::Wire;
 use crate::traces::{self, ToKratos, ToKubernetes};
 
 pub const WITHIN: Duration = Duration::from_mins(1);
@@ -170,13 +171,16 @@ impl Scene {
         Self::set(cluster, Server::Own(Arc::new(kratos)), Some(operator), space(0)).await
     }
 
-    /// A control plane, an operator and a Kratos of one's own; the operator reaches the control plane as the kubeconfig says.
-    pub async fn own_through(kubeconfig: impl FnOnce(&ControlPlane) -> PathBuf) -> Self {
+    /// A control plane, an operator and a Kratos of one's own, with an instance; the operator reaches the control plane, over
+    /// TLS, by a wire.
+    pub async fn own_by_wire() -> (Self, Wire) {
         let kratos = Kratos::start(Options::default()).await.expect("Kratos starts");
         let mut cluster = Cluster::start().await;
-        cluster.kubeconfig = kubeconfig(&cluster.plane);
+        let wire = Wire::before(cluster.plane.address()).expect("a wire");
+        cluster.kubeconfig = cluster.plane.kubeconfig_by(wire.address()).expect("a kubeconfig");
         let operator = cluster.start_operator(vec![space(0)]);
-        Self::set(Arc::new(cluster), Server::Own(Arc::new(kratos)), Some(operator), space(0)).await
+        let scene = Self::set(Arc::new(cluster), Server::Own(Arc::new(kratos)), Some(operator), space(0)).await;
+        (scene.with_instance().await, wire)
     }
 
     /// Another cluster over the Kratos of this scene, which is its own, with an operator and a namespace of the same name.

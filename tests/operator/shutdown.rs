@@ -9,7 +9,6 @@ use crate::many::{CREATE, apply, customer};
 use crate::scene::Scene;
 use crate::testenv::operator::Operator;
 use crate::testenv::process::eventually;
-use crate::testenv::wire::Wire;
 
 /// Of the thirty seconds that a pod has.
 const AT_MOST: Duration = Duration::from_secs(25);
@@ -57,17 +56,7 @@ async fn a_kratos_that_answers_nothing_is_not_waited_for() {
 
 #[tokio::test]
 async fn an_api_server_that_answers_nothing_is_not_waited_for() {
-    let mut wire = None;
-    let mut scene = Scene::own_through(|plane| {
-        let before = Wire::before(plane.address()).expect("a wire");
-        let kubeconfig = plane.kubeconfig_by(before.address()).expect("a kubeconfig");
-        wire = Some(before);
-        kubeconfig
-    })
-    .await
-    .with_instance()
-    .await;
-    let wire = wire.expect("it was made");
+    let (mut scene, wire) = Scene::own_by_wire().await;
     let create = scene.proxy.on(CREATE).hold_answer();
     scene.identity("ada", customer(&scene, 0)).await;
     create.held().await;

@@ -13,21 +13,12 @@ const MADE_GOOD: Duration = Duration::from_secs(45);
 const OUTAGE: Duration = Duration::from_secs(40);
 const NEW: usize = 20;
 
-/// With an operator that reaches the API server, over TLS, by a wire; some resources are Ready.
+/// Some resources are Ready.
 async fn scene() -> (Scene, Wire) {
-    let mut wire = None;
-    let scene = Scene::own_through(|plane| {
-        let before = Wire::before(plane.address()).expect("a wire");
-        let kubeconfig = plane.kubeconfig_by(before.address()).expect("a kubeconfig");
-        wire = Some(before);
-        kubeconfig
-    })
-    .await
-    .with_instance()
-    .await;
+    let (scene, wire) = Scene::own_by_wire().await;
     apply(&scene, 0..NEW, |number| customer(&scene, number)).await;
     all(&scene, "all are Ready", is_ready).await;
-    (scene, wire.expect("it was made"))
+    (scene, wire)
 }
 
 /// All of the scene's resources are Ready in time.

@@ -3,6 +3,7 @@
 
 use std::fmt::Display;
 use std::io::{IsTerminal, Write};
+use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use super::Result;
@@ -37,6 +38,22 @@ impl Screen {
     /// Which step failed and why.
     pub fn failed(&self, error: &dyn Display) {
         eprintln!("\nstep {} failed ({}): {error}", self.number, self.step);
+    }
+}
+
+/// Runs what a command of the project's does, until it ends or somebody stops it; says which step failed and why.
+pub async fn run(work: impl AsyncFnOnce(&mut Screen) -> Result<()>) -> ExitCode {
+    let mut screen = Screen::default();
+    let outcome = tokio::select! {
+        outcome = Box::pin(work(&mut screen)) => outcome,
+        _ = tokio::signal::ctrl_c() => return ExitCode::from(130),
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            screen.failed(&*error);
+            ExitCode::FAILURE
+        }
     }
 }
 
