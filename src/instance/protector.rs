@@ -14,8 +14,10 @@ use crate::flow::expected::Expectation;
 
 /// How often those that are held are counted again, and the count is written where it changed.
 pub(super) const RECOUNT: Duration = Duration::from_secs(2);
-/// How long those that have asked wait for others that are about to, so that one write counts them all.
-const PATIENCE: Duration = Duration::from_millis(500);
+/// How long those that have asked wait for others that are about to, after the last one came, so that one write counts them all.
+const QUIET: Duration = Duration::from_millis(500);
+/// How long is gathered at most, where they keep coming: a busy machine takes its time over hundreds.
+const PATIENCE: Duration = Duration::from_secs(2);
 
 /// Whether an identity may be touched.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -98,7 +100,16 @@ impl Protector {
             let asking = self.state().asking.len();
             expected.is_empty() || asking == 0 || asking >= protection::KEPT_GRANTS
         };
-        let _ = tokio::time::timeout(PATIENCE, expected.wait_for(is_enough)).await;
+        let begun = tokio::time::Instant::now();
+        let asking = || self.state().asking.len();
+        let mut before = asking();
+        while tokio::time::timeout(QUIET, expected.wait_for(is_enough)).await.is_err() {
+            let now = asking();
+            if now == before || begun.elapsed() >= PATIENCE {
+                return;
+            }
+            before = now;
+        }
     }
 
     /// Returns when there may be something to do.
@@ -113,5 +124,46 @@ impl Protector {
 
     pub(super) fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn asking(uid: usize) -> Asking {
+        let deletion = Deletion {
+            uid: uid.to_string(),
+            namespace: "team".to_owned(),
+            at: k8s_openapi::jiff::Timestamp::UNIX_EPOCH,
+        };
+        Asking { deletion, answer: oneshot::channel().0 }
+    }
+
+    /// How many were gathered of so many that come so far apart, and one that never does.
+    async fn gathered(count: usize, apart: Duration) -> usize {
+        let protector = Protector::default();
+        let _never = protector.expectation.expect("team");
+        let expected: Vec<_> = (0..count).map(|_| protector.expectation.expect("team")).collect();
+        let come = async {
+            for (number, expected) in expected.into_iter().enumerate() {
+                protector.state().asking.push(asking(number));
+                drop(expected);
+                tokio::time::sleep(apart).await;
+            }
+            std::future::pending::<()>().await;
+        };
+        tokio::select! {
+            () = protector.gathered() => {}
+            () = come => {}
+        }
+        protector.take().len()
+    }
+
+    #[tokio::test]
+    async fn those_that_keep_coming_are_counted_together_for_a_while() {
+        assert_eq!(gathered(5, Duration::from_millis(200)).await, 5);
+        let many = gathered(20, Duration::from_millis(200)).await;
+        assert!(many < 20, "not for ever: {many}");
     }
 }
