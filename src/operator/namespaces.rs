@@ -14,6 +14,7 @@ use crate::context::{Context, IdentityObject};
 use crate::decode::Metadata;
 use crate::kube_error::of_watch;
 use crate::place::Place;
+use crate::policy::poke;
 use crate::queue::Priority;
 
 /// Watches all namespaces, and asks for a look at the identities of one whose labels changed.
@@ -25,6 +26,7 @@ pub(super) async fn watch_all(writer: reflector::store::Writer<Metadata<Namespac
             Ok(event) => {
                 for namespace in labels.news(&event) {
                     context.pokes.identities(within(&namespace, &context), Priority::Arrived);
+                    poke::namespace_changed(&context, &namespace);
                 }
                 if matches!(event, Event::InitDone) {
                     let _ = context.listed.namespaces.set(());

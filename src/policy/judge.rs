@@ -84,6 +84,8 @@ impl Opinion {
 /// The expressions' values, made when the first one is asked.
 struct Asked<'a> {
     session: &'a Session,
+    /// Whether nobody knows that expressions may look at its identity.
+    is_untold: bool,
     now: Timestamp,
     trusts_addresses: bool,
     values: Option<[serde_json::Value; 3]>,
@@ -94,7 +96,7 @@ struct Asked<'a> {
 
 impl Asked<'_> {
     fn ask(&mut self, which: Which, expression: &Expression) -> Answer {
-        if self.looks_at_what_is_opaque(expression) {
+        if self.is_untold || self.looks_at_what_is_opaque(expression) {
             return Answer::Unknown;
         }
         let values = self.values.get_or_insert_with(|| view::values(self.session, self.trusts_addresses, self.now));
@@ -116,7 +118,8 @@ impl Asked<'_> {
 }
 
 /// Judges a session by the rules in `asked`. `reach`: the identities within reach; `None`: all. Of one that the instance's
-/// rules don't admit expressions are asked nothing: what they count would tell its traits.
+/// rules don't admit expressions are asked nothing: what they count would tell its traits. Where nobody knows whether they do,
+/// what an expression decides is unknown.
 pub fn judge(desired: &Desired, reach: Option<&Within>, asked: Mask, session: &Session, now: Timestamp) -> Sight {
     examine(desired, reach, asked, session, now).0
 }
@@ -135,13 +138,14 @@ pub fn examine(
         Some(reach) => identity.and_then(|identity| reach.standing(identity)),
     };
     let Some(standing) = standing else { return (Sight::Elsewhere, Truth::default()) };
-    let sees_traits = standing == Standing::Admitted;
+    let sees_traits = standing != Standing::Outside;
     if !sees_traits && desired.selection.expression.is_some() {
         return (Sight::Elsewhere, Truth::default());
     }
     let Ok(id) = session.id.parse() else { return (Sight::Unknown, Truth::default()) };
     let mut expressions = Asked {
         session,
+        is_untold: standing == Standing::Untold,
         now,
         trusts_addresses: desired.trusts_addresses,
         values: None,

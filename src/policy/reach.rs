@@ -15,7 +15,7 @@ use uuid::Uuid;
 use super::desired::Selection;
 use super::enrolment;
 use super::inputs::Inputs;
-use super::within::Within;
+use super::within::{Standing, Within};
 use crate::api::{Reason, Verdict};
 use crate::context::Context;
 use crate::identity::failure::Halt;
@@ -52,25 +52,20 @@ pub async fn find(inputs: &Inputs, selection: &Selection, context: &Context) -> 
         return Err(Halt::Unread(schemas::unread(&inputs.instance.place)));
     }
     let labels = if is_bound { inputs::labels(&inputs.namespace, context).await? } else { BTreeMap::new() };
-    let (mut within, mut outside) = (Vec::new(), Vec::new());
+    let mut within = Vec::new();
     let mut pages = std::pin::pin!(inputs.instance.client.list_identities(filter));
     while let Some(page) = pages.next().await {
         inputs.ensure_open()?;
         let page = page.map_err(|error| inputs.halt(&error, context))?;
         let mut meant = page.items;
         meant.retain(|identity| asking.means(identity));
-        let ids: Vec<_> = meant.iter().filter_map(|identity| identity.id.parse::<Uuid>().ok()).collect();
-        if is_bound {
-            let admitted = admitted(inputs, meant, &labels).await;
-            let (inside, rest) = ids.into_iter().partition(|id| admitted.contains(id));
-            within.push(inside);
-            outside.push(rest);
-        } else {
-            within.push(ids);
-        }
+        let ids: Vec<_> = meant.iter().map(|identity| identity.id.parse::<Uuid>().ok()).collect();
+        let standings =
+            if is_bound { standings(inputs, meant, &labels).await } else { vec![Standing::Admitted; ids.len()] };
+        within.extend(ids.into_iter().zip(standings).filter_map(|(id, standing)| Some((id?, standing))));
         inputs.turn().await?;
     }
-    Ok(Some(Arc::new(Within::new(within.concat(), outside.concat()))))
+    Ok(Some(Arc::new(Within::new(within))))
 }
 
 /// Where identities stand that may be meant; a hint.
@@ -143,23 +138,29 @@ impl Asking<'_> {
     }
 }
 
-/// Ids of those that the instance's rules still admit; none where the rules can't be asked. Asked off the runtime.
-async fn admitted(inputs: &Inputs, identities: Vec<Identity>, labels: &BTreeMap<String, String>) -> HashSet<Uuid> {
+/// How each stands to the instance's rules, in this order; outside where the rules can't be asked. Asked off the runtime.
+async fn standings(inputs: &Inputs, identities: Vec<Identity>, labels: &BTreeMap<String, String>) -> Vec<Standing> {
     let (instance, namespace) = (Arc::clone(&inputs.instance), json!({"name": inputs.namespace, "labels": labels}));
-    let asked = off_runtime::each(identities, move |identity| {
-        let Ok(rules) = &*instance.rules else { return None };
+    let is_admitted = move |identity: &Identity| {
+        let rules = instance.rules.as_ref().as_ref().ok()?;
         let schema = instance.shared.schemas.usable(&identity.schema_id);
         let schema = schema.filter(|schema| !schema.hides_identifiers)?;
-        let view = facts::observed(&identity, std::slice::from_ref(&schema.shape))?;
-        let (identity_seen, identifiers) = (view.identity, view.identifiers);
-        let facts = Facts { identity: identity_seen, identifiers, namespace: namespace.clone(), adopts: false };
-        rules.ensure(&facts).ok().and_then(|()| identity.id.parse::<Uuid>().ok())
+        let view = facts::observed(identity, std::slice::from_ref(&schema.shape))?;
+        let (identity, identifiers) = (view.identity, view.identifiers);
+        let facts = Facts { identity, identifiers, namespace: namespace.clone(), adopts: false };
+        rules.ensure(&facts).ok()
+    };
+    let asked = off_runtime::each(identities, move |identity| {
+        if identity.readable().is_err() {
+            return Standing::Untold;
+        }
+        is_admitted(&identity).map_or(Standing::Outside, |()| Standing::Admitted)
     });
     let answers = asked.await;
     let untold = answers.iter().filter(|answer| answer.is_err()).count();
     if untold > 0 {
         tracing::error!(instance = %inputs.instance.place, untold, "rules couldn't be asked about identities, which is an \
-                        error of the operator; they count as not admitted");
+                        error of the operator; what would have to look at them counts as failed");
     }
-    answers.into_iter().flatten().flatten().collect()
+    answers.into_iter().map(|answer| answer.unwrap_or(Standing::Untold)).collect()
 }

@@ -9,6 +9,8 @@ pub struct Within {
     ids: Vec<Uuid>,
     /// Those among them that the instance's rules don't admit; sorted.
     outside: Vec<Uuid>,
+    /// Those among them that the rules couldn't be asked about; sorted.
+    untold: Vec<Uuid>,
 }
 
 /// How an identity within reach stands to the instance's rules.
@@ -17,17 +19,27 @@ pub enum Standing {
     Admitted,
     /// Its traits are none of the policy's business: no expression looks at it.
     Outside,
+    /// It can't be read, or asking the rules failed: nor does one, and what would have to counts as failed.
+    Untold,
 }
 
 impl Within {
-    pub fn new(admitted: Vec<Uuid>, mut outside: Vec<Uuid>) -> Self {
-        let mut ids = admitted;
-        ids.extend_from_slice(&outside);
-        for sorted in [&mut ids, &mut outside] {
+    /// Of what is within reach.
+    pub fn new(each: impl IntoIterator<Item = (Uuid, Standing)>) -> Self {
+        let (mut ids, mut outside, mut untold) = (Vec::new(), Vec::new(), Vec::new());
+        for (id, standing) in each {
+            ids.push(id);
+            match standing {
+                Standing::Admitted => {}
+                Standing::Outside => outside.push(id),
+                Standing::Untold => untold.push(id),
+            }
+        }
+        for sorted in [&mut ids, &mut outside, &mut untold] {
             sorted.sort_unstable();
             sorted.dedup();
         }
-        Self { ids, outside }
+        Self { ids, outside, untold }
     }
 
     pub fn ids(&self) -> &[Uuid] {
@@ -41,7 +53,12 @@ impl Within {
     /// `None`: it isn't within reach.
     pub fn standing(&self, identity: Uuid) -> Option<Standing> {
         self.ids.binary_search(&identity).ok()?;
-        let is_outside = self.outside.binary_search(&identity).is_ok();
-        Some(if is_outside { Standing::Outside } else { Standing::Admitted })
+        Some(if self.untold.binary_search(&identity).is_ok() {
+            Standing::Untold
+        } else if self.outside.binary_search(&identity).is_ok() {
+            Standing::Outside
+        } else {
+            Standing::Admitted
+        })
     }
 }

@@ -186,3 +186,24 @@ async fn labels_select_resources_and_their_marks_the_identities() {
     assert_eq!(counts(&scene.policy("tier", selecting(json!({"namespaceSelector": tier}))).await), [1, 1, 1, 0, 0]);
     assert_eq!(scene.alive(&[&again, &sales, &unmanaged]).await, [false, true, true]);
 }
+
+#[tokio::test]
+async fn a_namespace_that_gets_other_labels_comes_into_reach_without_being_asked_for() {
+    let scene = Scene::policing().await;
+    scene.instance(json!({"allowedNamespaces": {"from": "All"}})).await;
+    let team = scene.other_namespace("team", &[]).await;
+    let token = managed(&scene, &team, "ada", json!({})).await;
+    let internal = json!({"namespaceSelector": {"matchLabels": {"tier": "internal"}}});
+    let policy = scene.policy("internal", selecting(internal)).await;
+    assert_eq!(counts(&policy), [0; 5]);
+    let labels = kube::api::Patch::Merge(json!({"metadata": {"labels": {"tier": "internal"}}}));
+    let namespaces: kube::Api<k8s_openapi::api::core::v1::Namespace> = kube::Api::all(scene.client.clone());
+    namespaces.patch(&team, &kube::api::PatchParams::default(), &labels).await.expect("labels");
+    // The regular run is an hour away.
+    scene
+        .policy_until(&scene.namespace, "internal", "it reaches the namespace", |policy| {
+            (counts(policy) == [1, 1, 1, 0, 0]).then_some(())
+        })
+        .await;
+    assert_eq!(scene.alive(&[&token]).await, [false]);
+}

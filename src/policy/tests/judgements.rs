@@ -8,7 +8,7 @@ use super::{now, opinion, parse, see, session, spec, standing};
 use crate::kratos::Session;
 use crate::policy::desired;
 use crate::policy::judge::{Mask, Opinion, Sight, judge};
-use crate::policy::within::Within;
+use crate::policy::within::{Standing, Within};
 
 /// Holds, unknown, holds if the identity has a second factor.
 fn said(rule: &Value, changes: Value) -> (bool, bool, bool) {
@@ -113,7 +113,7 @@ fn all_that_selects_identities_must_hold(#[case] identities: Value, #[case] expe
 fn a_session_out_of_reach_is_anothers_whatever_the_rules_say() {
     let desired = parse(&json!([{"name": "r", "maxAge": "1m", "action": "Revoke"}])).unwrap();
     let reached = |reach: &[u128], changes: Value| {
-        let reach = Within::new(reach.iter().copied().map(Uuid::from_u128).collect(), Vec::new());
+        let reach = Within::new(reach.iter().map(|id| (Uuid::from_u128(*id), Standing::Admitted)));
         matches!(judge(&desired, Some(&reach), Mask::MAX, &session(changes), now()), Sight::Judged(_))
     };
     assert!(reached(&[3, 7, 9], json!({})));
@@ -149,7 +149,7 @@ fn a_session_without_an_id_counts_as_failed_where_all_are_within_reach_and_nowhe
     let desired = parse(&json!([{"name": "r", "maxAge": "1m", "action": "Revoke"}])).unwrap();
     let judge = |reach| judge(&desired, reach, Mask::MAX, &Session::default(), now());
     assert_eq!(judge(None), Sight::Unknown);
-    assert_eq!(judge(Some(&Within::new(vec![Uuid::from_u128(7)], Vec::new()))), Sight::Elsewhere);
+    assert_eq!(judge(Some(&Within::new([(Uuid::from_u128(7), Standing::Admitted)]))), Sight::Elsewhere);
 }
 
 #[test]
@@ -161,15 +161,22 @@ fn of_whom_the_instances_rules_dont_admit_expressions_are_asked_nothing() {
         {"name": "failing", "maxAge": "30m", "expression": "identity.traits.phone == '1'", "action": "Revoke"},
         {"name": "few", "maxConcurrent": 1, "action": "Revoke"},
     ]);
-    let outside = Within::new(vec![Uuid::from_u128(3)], vec![Uuid::from_u128(7)]);
-    let sight = |identities: Value| {
+    let within = |standing| Within::new([(Uuid::from_u128(3), Standing::Admitted), (Uuid::from_u128(7), standing)]);
+    let sight_of = |how: Standing, identities: Value| {
         let mut spec = spec(&rules);
         spec.identities = serde_json::from_value(identities).unwrap();
         let desired = desired::parse(&spec, &standing()).unwrap();
-        judge(&desired, Some(&outside), Mask::MAX, &session(json!({})), now())
+        judge(&desired, Some(&within(how)), Mask::MAX, &session(json!({})), now())
     };
-    let Sight::Judged(opinion) = sight(json!({"all": true})) else { panic!("it is within reach") };
-    assert_eq!((opinion.holds, opinion.unknown, opinion.if_enrolled), (0b10001, 0, 0));
+    let sight = |identities| sight_of(Standing::Outside, identities);
+    let judged = |sight| match sight {
+        Sight::Judged(opinion) => (opinion.holds, opinion.unknown, opinion.if_enrolled),
+        other => panic!("it is within reach: {other:?}"),
+    };
+    assert_eq!(judged(sight(json!({"all": true}))), (0b10001, 0, 0));
+    // Where nobody knows whether they are admitted, what an expression decides counts as failed.
+    assert_eq!(judged(sight_of(Standing::Untold, json!({"all": true}))), (0b10001, 0b01110, 0));
+    assert_eq!(sight_of(Standing::Untold, json!({"expression": "true"})), Sight::Unknown);
     assert!(matches!(sight(json!({"schemaIDs": ["employee"]})), Sight::Judged(_)), "its schema is no trait");
     for expression in ["true", "identity.traits.department == 'ops'", "identity.traits.phone == '1'"] {
         assert_eq!(sight(json!({"expression": expression})), Sight::Elsewhere, "{expression}: not even counted");
