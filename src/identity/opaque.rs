@@ -13,8 +13,9 @@ pub fn verdict((root, opaque): (&str, &Opaque), owned: &[String], shape: Option<
     let place = nearest(root, opaque.place(), owned, shape);
     let message = format!(
         "the identity can't be read: there is {} at {place} or below it, so that nothing is merged into it or written over \
-         it; replace the identity without that through Kratos' admin API (PUT); until then only spec.state: Inactive (or the \
-         end of spec.validity) and the deletion of the resource are carried out",
+         it; replace the identity without that through Kratos' admin API (PUT); until then only what takes away is carried \
+         out: spec.state: Inactive (or the end of spec.validity), actions.revokeSessions, and the deletion of the resource; \
+         nobody is activated whose traits can't be checked",
         opaque.cause().as_str()
     );
     Verdict::new(Reason::KratosRejected, message)

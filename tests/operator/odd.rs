@@ -202,3 +202,36 @@ async fn it_can_be_deactivated_and_deleted_and_its_grace_period_ends() {
         gone_from_kratos(&scene, id).await;
     }
 }
+
+#[tokio::test]
+async fn sessions_of_whoever_cannot_be_read_end_on_request_and_nobody_is_activated() {
+    let scene = Scene::own().await;
+    scene.instance(json!({"resyncInterval": "1s"})).await;
+    for (kind, content) in odd() {
+        scene.identity(kind, customer(kind)).await;
+        let resource = scene.ready(kind).await;
+        let id = id_of(&resource);
+        let token = turn_odd(&scene, &resource, kind, &content).await;
+        scene.stalled(kind, "KratosRejected").await;
+        scene.patch(kind, json!({"spec": {"actions": {"revokeSessions": {"token": "now"}}}})).await;
+        let done = |resource: &KratosIdentity| {
+            let action = resource.status.as_ref()?.actions.as_ref()?.revoke_sessions.as_ref()?;
+            (action.token.as_deref() == Some("now") && action.completed_at.is_some()).then_some(())
+        };
+        scene.until(kind, "its sessions were ended", done).await;
+        assert!(!scene.is_logged_in(&token).await, "{kind}");
+        let again = scene.log_in(&email(kind)).await;
+        scene.stalled(kind, "KratosRejected").await;
+        assert!(scene.is_logged_in(&again).await, "{kind}: once");
+        // Traits that nobody can check let nobody in.
+        scene.patch(kind, json!({"spec": {"state": "Inactive"}})).await;
+        let off = eventually("it is inactive", WITHIN, async || {
+            by_id(&scene, &id).await.filter(|found| found.state == State::Inactive).map(drop)
+        });
+        off.await.unwrap_or_else(|error| panic!("{kind}: {error}\n{}", scene.log()));
+        scene.patch(kind, json!({"spec": {"state": "Active"}})).await;
+        let told = scene.stalled(kind, "KratosRejected").await;
+        assert!(told.contains("nobody is activated"), "{told}");
+        assert_eq!(by_id(&scene, &id).await.expect("it is there").state, State::Inactive, "{kind}");
+    }
+}
