@@ -4,11 +4,34 @@
 //! so is the next event of a watch. Nothing here descends into what a user nested. Only a text that is no JSON is an error, so
 //! the client library never has a body to complain of.
 
+/// What a resource is called, as another kind is.
+macro_rules! named_as {
+    ($kind:ident) => {
+        type DynamicType = ();
+        type Scope = $kind::Scope;
+
+        fn kind((): &()) -> std::borrow::Cow<'_, str> {
+            $kind::kind(&())
+        }
+
+        fn group((): &()) -> std::borrow::Cow<'_, str> {
+            $kind::group(&())
+        }
+
+        fn version((): &()) -> std::borrow::Cow<'_, str> {
+            $kind::version(&())
+        }
+
+        fn plural((): &()) -> std::borrow::Cow<'_, str> {
+            $kind::plural(&())
+        }
+    };
+}
+
 mod members;
 mod metadata;
 mod stored;
 
-use std::borrow::Cow;
 use std::marker::PhantomData;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
@@ -24,6 +47,9 @@ use crate::api::{
     KratosSessionPolicy, KratosSessionPolicySpec, KratosSessionPolicyStatus,
 };
 
+/// A longer name of a field is cut: maps have keys that people choose.
+const LONGEST_FIELD: usize = 256;
+
 /// An object of one of our kinds, or what is known of one that can't be read.
 #[derive(Clone, Debug)]
 pub struct Decoded<K>(pub Result<K, Unreadable>);
@@ -34,6 +60,8 @@ pub struct Unreadable {
     pub metadata: ObjectMeta,
     /// Whether the manifest says that what it stands for is to stay as it is when the resource goes.
     pub is_let_go: bool,
+    /// The field that can't be read, or the nearest one that holds it: `spec.credentials.oidc[0].provider`.
+    pub field: String,
     status: Option<Box<RawValue>>,
 }
 
@@ -74,27 +102,10 @@ impl<'de, K> Deserialize<'de> for Metadata<K> {
 }
 
 impl<K: Resource<DynamicType = ()>> Resource for Metadata<K> {
-    type DynamicType = ();
-    type Scope = K::Scope;
+    named_as!(K);
 
     fn metadata_api() -> bool {
         true
-    }
-
-    fn kind((): &()) -> Cow<'_, str> {
-        K::kind(&())
-    }
-
-    fn group((): &()) -> Cow<'_, str> {
-        K::group(&())
-    }
-
-    fn version((): &()) -> Cow<'_, str> {
-        K::version(&())
-    }
-
-    fn plural((): &()) -> Cow<'_, str> {
-        K::plural(&())
     }
 
     fn meta(&self) -> &ObjectMeta {
@@ -140,17 +151,30 @@ impl<'de, K: Kind> Deserialize<'de> for Decoded<K> {
 fn decode<K: Kind>(json: &str) -> Decoded<K> {
     let [metadata, spec, status] = members(json, ["metadata", "spec", "status"]);
     let metadata = metadata::decode(metadata);
-    let read = || Some((read(spec?)?, status.map_or(Some(None), read)?));
-    Decoded(match read() {
-        Some((spec, status)) => Ok(K::assemble(metadata, spec, status)),
-        None => {
-            Err(Unreadable { metadata, is_let_go: spec.is_some_and(is_let_go), status: status.map(ToOwned::to_owned) })
+    let spec_read = spec.ok_or_else(|| "spec".to_owned()).and_then(|spec| field("spec", spec));
+    let status_read = status.map(|status| field("status", status)).transpose();
+    Decoded(match spec_read.and_then(|spec| Ok((spec, status_read?))) {
+        Ok((spec, status)) => Ok(K::assemble(metadata, spec, status.flatten())),
+        Err(field) => {
+            let (is_let_go, status) = (spec.is_some_and(is_let_go), status.map(ToOwned::to_owned));
+            Err(Unreadable { metadata, is_let_go, field, status })
         }
     })
 }
 
+/// Reads a part of an object, or says which field of it can't be read. What the parser says of it quotes values, so that it
+/// isn't passed on.
+fn field<T: DeserializeOwned>(part: &str, raw: &RawValue) -> Result<T, String> {
+    read(raw).ok_or_else(|| {
+        // Once more, with an eye on where it is: only few can't be read.
+        let read = serde_path_to_error::deserialize::<_, T>(&mut serde_json::Deserializer::from_str(raw.get()));
+        let path = read.err().map(|error| error.path().to_string()).filter(|path| path != ".");
+        let field = path.map_or_else(|| part.to_owned(), |path| format!("{part}.{path}"));
+        field.chars().take(LONGEST_FIELD).collect()
+    })
+}
+
 fn read<T: DeserializeOwned>(raw: &RawValue) -> Option<T> {
-    // What the parser says quotes values, so it isn't passed on.
     serde_json::from_str(raw.get()).ok()
 }
 
@@ -165,24 +189,7 @@ fn is_let_go(spec: &RawValue) -> bool {
 }
 
 impl<K: Kind> Resource for Decoded<K> {
-    type DynamicType = ();
-    type Scope = K::Scope;
-
-    fn kind((): &()) -> Cow<'_, str> {
-        K::kind(&())
-    }
-
-    fn group((): &()) -> Cow<'_, str> {
-        K::group(&())
-    }
-
-    fn version((): &()) -> Cow<'_, str> {
-        K::version(&())
-    }
-
-    fn plural((): &()) -> Cow<'_, str> {
-        K::plural(&())
-    }
+    named_as!(K);
 
     fn meta(&self) -> &ObjectMeta {
         match &self.0 {

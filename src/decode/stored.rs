@@ -1,7 +1,6 @@
 //! Secrets and `ConfigMap`s: their data key by key, beside metadata as it is read of everything. Whoever may write one may
 //! write field managers of any depth into it; those aren't read. Pure. Shows no content.
 
-use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt;
 
@@ -90,24 +89,7 @@ impl<'de, K: Store> Deserialize<'de> for Stored<K> {
 }
 
 impl<K: Store> Resource for Stored<K> {
-    type DynamicType = ();
-    type Scope = K::Scope;
-
-    fn kind((): &()) -> Cow<'_, str> {
-        K::kind(&())
-    }
-
-    fn group((): &()) -> Cow<'_, str> {
-        K::group(&())
-    }
-
-    fn version((): &()) -> Cow<'_, str> {
-        K::version(&())
-    }
-
-    fn plural((): &()) -> Cow<'_, str> {
-        K::plural(&())
-    }
+    named_as!(K);
 
     fn meta(&self) -> &ObjectMeta {
         &self.metadata

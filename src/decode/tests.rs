@@ -83,6 +83,30 @@ fn one_that_can_not_be_read_is_known_by_its_metadata(#[case] traits: &str) {
 }
 
 #[rstest]
+#[case::a_word(r#""state":"S3CRET""#, "spec.state")]
+#[case::an_item(
+    r#""traitsFrom":[{"path":"/a","secretKeyRef":{"name":"a","key":"b"}},{"path":7}]"#,
+    "spec.traitsFrom[1].path"
+)]
+#[case::what_users_shape(r#""metadataPublic":{"S3CRET":1e400}"#, "spec.metadataPublic")]
+#[case::behind_what_users_shape(r#""metadataPublic":{"a":{"b":1}},"mode":"S3CRET""#, "spec.mode")]
+#[case::one_that_lacks(r#""recovery":{"type":"Link"}"#, "spec.recovery")]
+fn the_field_that_can_not_be_read_is_named_and_nothing_of_it(#[case] more: &str, #[case] field: &str) {
+    let object = format!(r#"{{"metadata":{{"name":"eve"}},"spec":{{"schemaID":"customer",{more}}}}}"#);
+    let decoded: Decoded<KratosIdentity> = serde_json::from_str(&object).unwrap();
+    assert_eq!(decoded.0.unwrap_err().field, field);
+}
+
+#[test]
+fn so_is_a_status_and_a_spec_that_is_not_there() {
+    let field = |text: &str| serde_json::from_str::<Decoded<KratosIdentity>>(text).unwrap().0.unwrap_err().field;
+    let spec = r#""spec":{"schemaID":"customer"}"#;
+    assert_eq!(field(&format!(r#"{{{spec},"status":{{"conditions":[{{"type":7}}]}}}}"#)), "status.conditions[0].type");
+    assert_eq!(field("{}"), "spec");
+    assert_eq!(field(r#"{"spec":[]}"#), "spec");
+}
+
+#[rstest]
 #[case(json!({"deletion": {"policy": "Orphan", "gracePeriod": 1}}), true)]
 #[case(json!({"deletion": {"policy": "Delete"}, "suspend": true}), true)]
 #[case(json!({"deletion": "odd", "suspend": true}), true)]

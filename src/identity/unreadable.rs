@@ -1,6 +1,5 @@
 //! A `KratosIdentity` that this version can't read: it says so, and nothing else is done with it.
 
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use k8s_openapi::jiff::Timestamp;
 use kube::ResourceExt;
 
@@ -9,6 +8,7 @@ use super::status::{self, Outcome, RecoverySeen, Seen, Subject};
 use crate::api::identity::KratosIdentityStatus;
 use crate::api::{IDENTITY_FINALIZER, Reason, Verdict};
 use crate::context::{Context, IdentityObject};
+use crate::decode::Unreadable;
 use crate::events::Happening;
 use crate::kube_write;
 use crate::queue::Next;
@@ -28,7 +28,7 @@ pub async fn reconcile(object: &IdentityObject, context: &Context) -> Result<Nex
         return Ok(Next::WhenAsked);
     }
     let current: Option<KratosIdentityStatus> = unreadable.status();
-    let next = next(&unreadable.metadata, current.as_ref(), is_deleting);
+    let next = next(unreadable, current.as_ref(), is_deleting);
     if current.as_ref() != Some(&next) {
         kube_write::status(&api, object, &next).await?;
         let message = next.conditions.first().map(|condition| condition.message.clone()).unwrap_or_default();
@@ -37,11 +37,12 @@ pub async fn reconcile(object: &IdentityObject, context: &Context) -> Result<Nex
     Ok(Next::WhenAsked)
 }
 
-fn next(metadata: &ObjectMeta, current: Option<&KratosIdentityStatus>, is_deleting: bool) -> KratosIdentityStatus {
-    // What the parser says quotes values, so it isn't passed on.
-    let mut message = "the resource can't be read by this version of the operator: compare it with `kubectl explain \
-                       kid.spec`; until then its identity is left as it is"
-        .to_owned();
+fn next(unreadable: &Unreadable, current: Option<&KratosIdentityStatus>, is_deleting: bool) -> KratosIdentityStatus {
+    let Unreadable { metadata, field, .. } = unreadable;
+    let mut message = format!(
+        "{field} can't be read by this version of the operator: compare it with `kubectl explain kid.spec`; until then its \
+         identity is left as it is"
+    );
     if is_deleting {
         message += "; being deleted: patching deletion.policy to Orphan lets it go and keeps the identity";
     }

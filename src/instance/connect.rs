@@ -1,8 +1,8 @@
 //! Reads what an instance's settings refer to (token, certificate authority) and makes its client.
 
 use k8s_openapi::api::core::v1::{ConfigMap, Secret};
-use kube::core::NamespaceResourceScope;
 use kube::Api;
+use kube::core::NamespaceResourceScope;
 use secrecy::{ExposeSecret, SecretString};
 
 use super::settings::{Connection, KeyIn, Settings};

@@ -311,8 +311,9 @@ async fn not_permitted(instance: &KratosInstance, place: Place, context: &Contex
 
 /// An object that this version can't read: it says so, and whoever refers to it waits.
 async fn unreadable(object: &InstanceObject, place: &Place, context: &Context) -> Result<Next, kube::Error> {
+    let field = object.0.as_ref().err().map_or("the resource", |unreadable| unreadable.field.as_str());
     let message =
-        "the resource can't be read by this version of the operator: compare it with `kubectl explain kinst.spec`";
+        format!("{field} can't be read by this version of the operator: compare it with `kubectl explain kinst.spec`");
     let verdict = Verdict::new(Reason::InvalidSpec, message);
     context.registry.remove(place);
     context.registry.set(place.clone(), Entry::Unusable(verdict.clone()));

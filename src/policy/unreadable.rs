@@ -24,10 +24,12 @@ pub async fn reconcile(object: &PolicyObject, context: &Context) -> Result<Next,
         requested_at: crate::api::requested_at(unreadable.metadata.annotations.as_ref()),
         current: current.as_ref(),
     };
-    // What the parser says quotes values, so it isn't passed on.
-    let message = "the resource can't be read by this version of the operator: compare it with `kubectl explain \
-                   ksp.spec`; until then no session is looked at";
-    let verdict = Verdict::new(Reason::InvalidSpec, message);
+    let message = format!(
+        "{} can't be read by this version of the operator: compare it with `kubectl explain ksp.spec`; until then no session \
+         is looked at",
+        unreadable.field
+    );
+    let verdict = Verdict::new(Reason::InvalidSpec, message.clone());
     let next = status::next(subject, Outcome { verdict, run: None, revoke_all: None }, Timestamp::now());
     if current.as_ref() != Some(&next) {
         kube_write::status(&api, object, &next).await?;

@@ -20,7 +20,9 @@ fn offences(file: &File) -> Vec<String> {
     let typed = typed.filter(|typed| code.contains(typed));
     wholes
         .chain(typed)
-        .map(|what| format!("{} asks for {what}: our kinds are asked for as Decoded, others as Metadata or Stored", file.path))
+        .map(|what| {
+            format!("{} asks for {what}: our kinds are asked for as Decoded, others as Metadata or Stored", file.path)
+        })
         .collect()
 }
 

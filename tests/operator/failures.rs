@@ -178,6 +178,9 @@ async fn one_identity_that_kratos_fails_on_is_tried_ever_less_often_and_stops_no
     scene.patch("bob", json!({"spec": {"traits": {"age": 37}}})).await;
     scene.ready("bob").await;
     assert!(!scene.kubernetes_writes().iter().any(|write| write.contains("kratosinstances")), "the instance is well");
+    // Not the server's: others are served, and have been since each of its failures.
+    let told = scene.stalled("ada", "KratosRejected").await;
+    assert!(told.contains("500") && told.contains("while Kratos serves others"), "{told}");
     scene.proxy.clear_faults();
     scene.ready("ada").await;
 }

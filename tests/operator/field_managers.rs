@@ -124,14 +124,22 @@ async fn the_operators_own_secrets_are_written_again_and_deleted() {
 async fn so_is_a_key_of_the_operators_own() {
     let scene = Scene::own().await;
     let key = data_encoding::BASE64.encode(&[7; 32]);
-    let secret = odd(&scene, "Secret", "kratos-operator-key", &format!(r#""data": {{"key": "{key}", "keyID": "b2RkLWtleQ=="}}"#));
+    let secret = odd(
+        &scene,
+        "Secret",
+        "kratos-operator-key",
+        &format!(r#""data": {{"key": "{key}", "keyID": "b2RkLWtleQ=="}}"#),
+    );
     let home = "default";
     create_at(&scene, &format!("/api/v1/namespaces/{home}/secrets"), &secret.replace(&scene.namespace, home)).await;
     scene.instance(json!({})).await;
     crate::passwords::put_secret(&scene, &[("password", b"first-horse-battery-4711")]).await;
     let password = json!({"password": {"secretKeyRef": {"name": "ada", "key": "password"}}});
     scene
-        .identity("ada", json!({"schemaID": "customer", "traits": {"email": "ada@keys.example"}, "credentials": password}))
+        .identity(
+            "ada",
+            json!({"schemaID": "customer", "traits": {"email": "ada@keys.example"}, "credentials": password}),
+        )
         .await;
     let ada = scene.in_kratos(&scene.ready("ada").await).await;
     let mark = &ada.metadata_admin.read().unwrap()["kratos-operator.dev"];

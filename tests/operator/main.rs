@@ -33,6 +33,7 @@ mod field_managers;
 mod fields;
 mod grace;
 mod guilty;
+mod hanging;
 mod hashing;
 mod instance_turns;
 mod last_look;
