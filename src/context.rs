@@ -14,6 +14,7 @@ use crate::decode::{Decoded, Metadata};
 use crate::events::Events;
 use crate::flow::limit::Limit;
 use crate::identity::adopt::Turns;
+use crate::identity::birth::Leading;
 use crate::identity::memory::Memory;
 use crate::identity::password::DigestKey;
 use crate::identity::urgency;
@@ -82,6 +83,8 @@ pub struct Context {
     pub namespaces: Store<Metadata<Namespace>>,
     pub registry: Registry,
     pub memory: Memory,
+    /// Since when this process leads, as versions of identities go.
+    pub leading: Leading<IdentityObject>,
     pub turns: Turns,
     pub latest_identities: Latest<IdentityObject>,
     pub latest_instances: Latest<InstanceObject>,

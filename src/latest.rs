@@ -6,6 +6,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use kube::Resource;
 
+use crate::resource_version::ResourceVersion;
+
 /// Objects by uid, as our last write returned them.
 #[derive(Debug)]
 pub struct Latest<K>(Mutex<HashMap<String, Arc<K>>>);
@@ -66,10 +68,9 @@ impl<K: Resource> Latest<K> {
     }
 }
 
-/// Resource versions of one resource can be compared as numbers (Kubernetes API conventions, 1.35 and later; true of
-/// every etcd-backed server before). One that is no number counts as oldest: then the watch is believed.
-fn version(object: &impl Resource) -> u128 {
-    object.meta().resource_version.as_deref().and_then(|version| version.parse().ok()).unwrap_or_default()
+/// One that can't be compared counts as oldest: then the watch is believed.
+fn version<K: Resource>(object: &K) -> Option<ResourceVersion<K>> {
+    ResourceVersion::of(object)
 }
 
 #[cfg(test)]

@@ -1,5 +1,6 @@
 //! The library behind the `kratos-operator` binary: identities of Ory Kratos, declared as Kubernetes resources.
 
+pub mod admission_policy;
 pub mod api;
 pub mod backoff;
 pub mod changes;
@@ -27,6 +28,7 @@ pub mod place;
 pub mod policy;
 pub mod queue;
 pub mod rbac;
+pub mod resource_version;
 pub mod rotation;
 pub mod rules;
 pub mod selector;

@@ -9,7 +9,8 @@ use std::sync::Arc;
 
 use clap::Parser;
 use clap::error::ErrorKind;
-use kratos_operator::cli::{self, Cli, Command, CrdsArgs, LogFormat, RbacArgs, RunArgs};
+use kratos_operator::admission_policy;
+use kratos_operator::cli::{self, AdmissionPolicyArgs, Cli, Command, CrdsArgs, LogFormat, RbacArgs, RunArgs};
 use kratos_operator::kube_client;
 use kratos_operator::log;
 use kratos_operator::metrics::{self, Metrics};
@@ -38,6 +39,7 @@ fn main() -> ExitCode {
         Command::Run(args) => run(&args),
         Command::Crds(args) => crds(&args),
         Command::Rbac(args) => rbac(&args),
+        Command::AdmissionPolicy(args) => admission_policy(&args),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,
@@ -62,6 +64,12 @@ fn crds(args: &CrdsArgs) -> Result<(), String> {
 fn rbac(args: &RbacArgs) -> Result<(), String> {
     let text = rbac::text(&args.wanted()).map_err(|error| format!("the roles can't be written as YAML: {error}"))?;
     stdout().write_all(text.as_bytes()).map_err(|error| error.to_string())
+}
+
+fn admission_policy(args: &AdmissionPolicyArgs) -> Result<(), String> {
+    let yaml = admission_policy::text(args.scope());
+    let yaml = yaml.map_err(|error| format!("the policy can't be written as YAML: {error}"))?;
+    stdout().write_all(yaml.as_bytes()).map_err(|error| error.to_string())
 }
 
 fn write_file(directory: &Path, name: &str, text: &str) -> Result<(), String> {

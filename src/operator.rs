@@ -1,5 +1,6 @@
 //! The composition root: builds everything once, watches, and stops in order.
 
+mod births;
 mod cluster_id;
 mod identities;
 mod instances;
@@ -22,6 +23,7 @@ use crate::context::{Context, Listed, Options, Pokes};
 use crate::events::Events;
 use crate::flow::limit::Limit;
 use crate::identity::adopt::Turns;
+use crate::identity::birth::Leading;
 use crate::identity::memory::Memory;
 use crate::instance::{Registry, references};
 use crate::latest::Latest;
@@ -87,6 +89,7 @@ pub async fn run(
         policies,
         registry: Registry::default(),
         memory: Memory::default(),
+        leading: Leading::default(),
         turns: Turns::default(),
         latest_identities: Latest::default(),
         latest_instances: Latest::default(),
@@ -134,6 +137,7 @@ pub async fn run(
             workers::run("KratosSessionPolicy", &policy_asks, POLICY_PLACES, &token, look).await;
         }
     };
+    tasks.keep("beginning to lead", births::begin(Arc::clone(&context)));
     tasks.rely_on("watch of KratosIdentity", identity_watch);
     tasks.rely_on("watch of KratosInstance", instance_watch);
     tasks.rely_on("watch of KratosSessionPolicy", policy_watch);

@@ -204,7 +204,8 @@ pub(super) fn note_standing(search: &Search<'_>, desired: &Desired, plan: &Plan,
         }
         remembered.conflict = None;
         remembered.gone_since = None;
-        remembered.wrote_finalizer = true;
+        remembered.creates_alone = true;
+        remembered.is_held = true;
         remembered.desired = Some(desired::digest(desired));
         remembered.sessions_ended = desired.state == Some(State::Inactive) && identity.state == State::Inactive;
     });

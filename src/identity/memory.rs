@@ -13,9 +13,12 @@ use super::mark::Mark;
 pub struct Remembered {
     /// When this process first saw the resource.
     pub first_seen: Instant,
-    /// Whether this process wrote the finalizer: then no other one can have a create under way.
-    pub wrote_finalizer: bool,
-    /// When this process first saw the finalizer without having written it: another one may have a create under way.
+    /// Whether no other process can have a create under way: this one wrote the finalizer, or the resource was born to it
+    /// (see [`super::birth`]).
+    pub creates_alone: bool,
+    /// Whether this process has come as far as to change something in Kratos for it.
+    pub is_held: bool,
+    /// When this process first saw the finalizer where another one may have written it, and have a create under way.
     pub finalizer_seen: Option<Instant>,
     /// Creates of ours that were left unanswered.
     pub unanswered: Vec<Unanswered>,
@@ -102,11 +105,22 @@ impl Memory {
             }
             remembered.left_to_listings = None;
             let seen_before = remembered.finalizer_seen.filter(|_| carries_finalizer);
-            let is_anothers = carries_finalizer && !remembered.wrote_finalizer;
+            let is_anothers = carries_finalizer && !remembered.creates_alone;
             remembered.finalizer_seen = seen_before.or_else(|| is_anothers.then(Instant::now));
             // Whoever writes it again, after it was taken away, may create again.
-            remembered.wrote_finalizer &= carries_finalizer;
+            remembered.creates_alone &= carries_finalizer;
         });
+    }
+
+    /// Notes that a resource was born to this process, with the finalizer. To be called as its creation is seen.
+    pub fn born(&self, uid: &str) {
+        self.update(uid, |remembered| remembered.creates_alone = true);
+    }
+
+    /// Whether nobody has asked Kratos for anything for a resource that carries the finalizer: it was born with it, and hasn't
+    /// come any further. It is let go as one without the finalizer is.
+    pub fn is_untouched(&self, uid: &str) -> bool {
+        self.lock().get(uid).is_some_and(|it| !it.was_left && it.creates_alone && !it.is_held)
     }
 
     /// Takes in whether a complete listing, begun at `begun`, showed the identity that a resource has had.
@@ -139,7 +153,8 @@ impl Remembered {
     fn new() -> Self {
         Self {
             first_seen: Instant::now(),
-            wrote_finalizer: false,
+            creates_alone: false,
+            is_held: false,
             finalizer_seen: None,
             unanswered: Vec::new(),
             conflict: None,
@@ -160,9 +175,9 @@ impl Remembered {
         self.unanswered.push(Unanswered { asked, until });
     }
 
-    /// The instant after which a create of another process, which wrote the finalizer, may still be under way. Without a
-    /// finalizer there can be none.
+    /// The instant after which a create of another process, which may have written the finalizer, may still be under way.
+    /// Without a finalizer there can be none.
     pub fn anothers_create_since(&self) -> Option<Instant> {
-        self.finalizer_seen.filter(|_| !self.wrote_finalizer)
+        self.finalizer_seen.filter(|_| !self.creates_alone)
     }
 }

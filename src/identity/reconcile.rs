@@ -137,6 +137,7 @@ async fn hold(resource: &KratosIdentity, inputs: &Inputs, plan: &Plan, context: 
         )));
     }
     if kube_write::carries(resource, IDENTITY_FINALIZER) {
+        context.memory.update(&uid(resource), |remembered| remembered.is_held = true);
         // Writing the finalizer shows that nobody else has taken over; here only a read does.
         return if plan.creates() { sole::ensure_own(resource, context).await } else { Ok(()) };
     }
@@ -145,7 +146,10 @@ async fn hold(resource: &KratosIdentity, inputs: &Inputs, plan: &Plan, context: 
     let written: IdentityObject = kube_write::add_finalizer(&api, resource, IDENTITY_FINALIZER).await?;
     drop(permit);
     context.latest_identities.note(written);
-    context.memory.update(&uid(resource), |remembered| remembered.wrote_finalizer = true);
+    context.memory.update(&uid(resource), |remembered| {
+        remembered.creates_alone = true;
+        remembered.is_held = true;
+    });
     Ok(())
 }
 

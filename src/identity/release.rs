@@ -6,6 +6,7 @@ use std::borrow::Cow;
 use std::time::{Duration, Instant};
 
 use k8s_openapi::jiff::Timestamp;
+use kube::runtime::reflector::ObjectRef;
 use kube::{Api, ResourceExt};
 use serde_json::Value;
 
@@ -23,14 +24,15 @@ use crate::api::identity::KratosIdentity;
 use crate::api::instance::Mode;
 use crate::api::lifecycle::DeletionPolicy;
 use crate::api::{IDENTITY_FINALIZER, Reason, Verdict};
-use crate::context::{Context, IdentityObject};
+use crate::context::{Context, IdentityObject, InstanceObject};
 use crate::events::Happening;
 use crate::flow::expected::Expected;
 use crate::instance::protect::{self, Answer};
 use crate::instance::protection::Deletion;
-use crate::instance::standing;
+use crate::instance::{references, standing};
 use crate::kratos::{Identity, Travel};
 use crate::kube_write;
+use crate::place::Place;
 use crate::queue::Next;
 
 /// Identities that were found less than so long ago aren't read again before they go: of many deletions each costs its share.
@@ -51,6 +53,11 @@ enum Release {
 /// Reconciles a resource that is being deleted.
 pub async fn reconcile(resource: &KratosIdentity, context: &Context) -> Result<Next, kube::Error> {
     if !kube_write::carries(resource, IDENTITY_FINALIZER) {
+        return Ok(Next::WhenAsked);
+    }
+    if context.memory.is_untouched(&uid(resource)) {
+        let _permit = context.kubernetes.acquire(&resource.namespace().unwrap_or_default()).await;
+        kube_write::remove_finalizer(&api(resource, context), resource, IDENTITY_FINALIZER).await?;
         return Ok(Next::WhenAsked);
     }
     let place = inputs::instance_place(resource, context).ok();
@@ -112,6 +119,9 @@ async fn release(resource: &KratosIdentity, expected: Option<Expected>, context:
         return Ok(Release::Kept("the resource was only observing"));
     }
     let Some(going) = protect::deletion_of(resource) else { return Err(uncounted()) };
+    if has_nowhere_to_be(resource, context).await? {
+        return Ok(Release::Deleted(0));
+    }
     let place = inputs::instance_place(resource, context)?;
     let namespace = resource.namespace().unwrap_or_default();
     let instance = match inputs::instance(&place, &namespace, context).await {
@@ -189,6 +199,27 @@ async fn release(resource: &KratosIdentity, expected: Option<Expected>, context:
         (_, Some(_)) => Release::Postponed(ours.len()),
         (DeletionPolicy::Delete | DeletionPolicy::Orphan, None) => Release::Deleted(ours.len()),
     })
+}
+
+/// Whether no identity of the resource was ever seen, and the instance that it refers to isn't there (any more): a manifest with
+/// a wrong name, which was born with the finalizer. An instance under which something may have been made carries a finalizer
+/// itself until no resource that carries ours refers to it.
+async fn has_nowhere_to_be(resource: &KratosIdentity, context: &Context) -> Result<bool, Halt> {
+    let status = resource.status.as_ref();
+    if status.is_some_and(|status| status.identity_id.is_some()) || context.memory.recall(&uid(resource)).is_held {
+        return Ok(false);
+    }
+    let pinned = status.and_then(|status| status.instance.as_ref());
+    let pinned = pinned.map(|pinned| Place::new(pinned.namespace.clone().unwrap_or_default(), &pinned.name));
+    let named = references::instance_of(resource, context.options.default_instance.as_ref());
+    for Place { namespace, name } in pinned.into_iter().chain(named) {
+        let is_seen = context.instances.get(&ObjectRef::new(&name).within(&namespace)).is_some();
+        let api = Api::<InstanceObject>::namespaced(context.client.clone(), &namespace);
+        if is_seen || api.get_opt(&name).await?.is_some() {
+            return Ok(false);
+        }
+    }
+    Ok(true)
 }
 
 /// The deletion is counted before anything is done; beyond the instance's limit it is held.

@@ -1,7 +1,7 @@
 //! A `KratosIdentity` that this version can't read: it says so, and nothing else is done with it.
 
 use k8s_openapi::jiff::Timestamp;
-use kube::ResourceExt;
+use kube::{Resource, ResourceExt};
 
 use super::record::api;
 use super::status::{self, Outcome, RecoverySeen, Seen, Subject};
@@ -21,7 +21,12 @@ pub async fn reconcile(object: &IdentityObject, context: &Context) -> Result<Nex
     let Err(unreadable) = &live.0 else { return Ok(Next::WhenAsked) };
     let is_deleting = unreadable.metadata.deletion_timestamp.is_some();
     // Anything else waits for a person: what can't be read isn't deleted by.
-    if is_deleting && kube_write::carries(object, IDENTITY_FINALIZER) && unreadable.is_let_go {
+    let is_held = is_deleting && kube_write::carries(object, IDENTITY_FINALIZER);
+    if is_held && context.memory.is_untouched(object.meta().uid.as_deref().unwrap_or_default()) {
+        kube_write::remove_finalizer(&api, object, IDENTITY_FINALIZER).await?;
+        return Ok(Next::WhenAsked);
+    }
+    if is_held && unreadable.is_let_go {
         kube_write::remove_finalizer(&api, object, IDENTITY_FINALIZER).await?;
         let note = "the identity stays in Kratos as it is: deletion.policy is Orphan, or the resource was suspended";
         context.events.publish(object, Happening::normal("IdentityKept", "Delete", note));

@@ -9,6 +9,7 @@ use kube::runtime::WatchStreamExt;
 use kube::runtime::reflector::{self, ObjectRef};
 use kube::runtime::watcher::{self, Event};
 
+use super::births;
 use crate::api::IDENTITY_FINALIZER;
 use crate::api::identity::IdentityState;
 use crate::changes::Changes;
@@ -28,13 +29,14 @@ pub(super) fn watch_all(
     writer: reflector::store::Writer<IdentityObject>,
     context: &Arc<Context>,
 ) -> impl Stream<Item = watcher::Result<Event<IdentityObject>>> + Send + 'static {
-    let (all, before, after) = (Arc::clone(context), Arc::clone(context), Arc::clone(context));
+    let [all, born, before, after] = std::array::from_fn(|_| Arc::clone(context));
     super::watch::<IdentityObject>(&context.client)
         .modify(move |object| {
             if !all.is_own(object) {
                 selector::outline(object);
             }
         })
+        .inspect(move |event| births::note(event, &born))
         .inspect(move |event| deactivated_elsewhere(event, &before))
         .reflect(writer)
         // Seen after the store has taken it in.

@@ -5,6 +5,7 @@ use crate::tree::{File, files};
 
 /// Modules that are pure: no client, no runtime, no clock.
 const PURE: &[&str] = &[
+    "crate::admission_policy",
     "crate::api",
     "crate::changes",
     "crate::duration",
@@ -17,6 +18,7 @@ const PURE: &[&str] = &[
     "crate::identity::adopted",
     "crate::identity::adoption",
     "crate::identity::asked",
+    "crate::identity::birth",
     "crate::identity::claim",
     "crate::identity::desired",
     "crate::identity::facts",
@@ -59,6 +61,7 @@ const PURE: &[&str] = &[
     "crate::policy::view",
     "crate::policy::within",
     "crate::queue",
+    "crate::resource_version",
     "crate::rules",
     "crate::selector",
     "crate::kratos::RateLimit",

@@ -100,6 +100,24 @@ fn rows(n: usize, floor: &Floor, measured: &Measured) -> Vec<Row> {
             ("1.25", 1.25),
         ),
         Row::times("the former", measured.started_ready, ("kratos import identities", floor.importing), ("0.8", 0.8)),
+        Row::times(
+            "applied under the admission policy, until all Ready",
+            measured.born_ready,
+            ("the floor with two writes", writes + floor.manifests),
+            ("0.8", 0.8),
+        ),
+        Row::times(
+            "  the same",
+            measured.born_ready,
+            ("the floor with one write", floor.creating + floor.statuses + floor.born),
+            ("1.25", 1.25),
+        ),
+        Row::times("  the same", measured.born_ready, ("kratos import identities", floor.importing), ("1", 1.0)),
+        Row::counts(
+            "  the operator's writes to identities",
+            measured.born_writes,
+            (&format!("one each: {n}"), n as u64),
+        ),
         Row::times("resync, nothing to do", measured.resync.took, ("raw listing", measured.resync.raw), ("1.5", 1.5)),
         Row::counts(
             "  its requests to Kratos",

@@ -4,10 +4,12 @@
 use std::time::{Duration, Instant};
 
 use futures::TryStreamExt;
-use kratos_operator::api::KratosIdentity;
+use kratos_operator::admission_policy::{self, Scope};
+use kratos_operator::api::{IDENTITY_FINALIZER, KratosIdentity};
 use kratos_operator::kratos::{BatchItem, BatchOutcome, Client, CreateIdentity, IdentityFilter, PatchOperation};
 use kube::Api;
 use kube::api::{DeleteParams, Patch, PatchParams, PostParams};
+use kube::core::Selector;
 use serde_json::json;
 
 use crate::many::each;
@@ -34,6 +36,8 @@ pub struct Floor {
     pub at_once: usize,
     /// Manifests created.
     pub manifests: Duration,
+    /// The same where the admission policy gives each its finalizer.
+    pub born: Duration,
     /// Identities created in Kratos, in batches.
     pub creating: Duration,
     pub finalizers: Duration,
@@ -87,6 +91,9 @@ pub async fn measure(n: usize, screen: &mut Screen) -> Result<Floor> {
     let marking = screen.step("deleting their manifests", delete_manifests(&api)).await?;
     let deleting = screen.step("deleting them in Kratos", delete(&admin, ids)).await?;
     let releasing = screen.step("removing their finalizers", finalize(&api, &numbers, at_once, false)).await?;
+    screen.step("the admission policy, until it has taken hold", install_policy(&plane)).await?;
+    let born =
+        screen.step("creating their manifests under it", create_manifests(&api, "born", &numbers, at_once)).await?;
     drop(kratos);
 
     let kratos = screen.step("a Kratos with an empty database", Kratos::start(Options::default())).await?;
@@ -95,6 +102,7 @@ pub async fn measure(n: usize, screen: &mut Screen) -> Result<Floor> {
         batch,
         at_once,
         manifests,
+        born,
         creating,
         finalizers,
         statuses,
@@ -105,6 +113,13 @@ pub async fn measure(n: usize, screen: &mut Screen) -> Result<Floor> {
         importing,
         singles,
     })
+}
+
+/// The policy that `kratos-operator admission-policy` prints.
+pub async fn install_policy(plane: &ControlPlane) -> Result<()> {
+    let scope = Scope { name: "bench".to_owned(), namespaces: Vec::new(), selector: Selector::default() };
+    let policy = admission_policy::text(scope)?;
+    plane.install_policy(&policy, &people::manifest("sample", 0, NAMESPACE), IDENTITY_FINALIZER).await
 }
 
 async fn best_batch(admin: &Client, n: usize) -> Result<(usize, usize)> {

@@ -49,6 +49,10 @@ pub struct Measured {
     /// The same while the backlog waits.
     pub busy: Vec<Duration>,
     pub backlog: usize,
+    /// As many as N, applied under the admission policy, from the first apply to the last Ready; and the operator's writes
+    /// to them.
+    pub born_ready: Duration,
+    pub born_writes: u64,
     /// Resident bytes: without resources, with a tenth, with all.
     pub memory: [u64; 3],
 }
@@ -77,8 +81,7 @@ pub async fn make_namespace(client: &kube::Client, name: &str) -> Result<()> {
 struct Stage {
     operator: Operator,
     kratos: Kratos,
-    /// Held, so that it runs.
-    _plane: ControlPlane,
+    plane: ControlPlane,
     client: kube::Client,
     api: Api<KratosIdentity>,
 }
@@ -100,7 +103,27 @@ pub async fn measure(n: usize, screen: &mut Screen) -> Result<Measured> {
     let started_ready = screen.step("as many there when it starts, until Ready", stage.start_with(&numbers)).await?;
     let backlog = BACKLOG.min(n * 10);
     let busy = screen.step("single ones while others wait", stage.while_others_wait(backlog)).await?;
-    Ok(Measured { tenth_ready, rest_ready, started_ready, resync, corrected, deleted, idle, busy, backlog, memory })
+    drop(stage);
+    let stage = screen.step("all of it anew, with the admission policy", Box::pin(Stage::set())).await?;
+    floor::install_policy(&stage.plane).await?;
+    let before = stage.kubernetes_writes().await?;
+    let born_ready = screen.step("as many applied, until all are Ready", stage.apply("person", &numbers)).await?;
+    // Their creation isn't the operator's.
+    let born_writes = (stage.kubernetes_writes().await? - before).saturating_sub(n as u64);
+    Ok(Measured {
+        tenth_ready,
+        rest_ready,
+        started_ready,
+        resync,
+        corrected,
+        deleted,
+        idle,
+        busy,
+        backlog,
+        born_ready,
+        born_writes,
+        memory,
+    })
 }
 
 impl Stage {
@@ -117,7 +140,7 @@ impl Stage {
         settings.log = "info,kratos_operator::instance::scan=debug".into();
         let operator = Operator::start(settings)?;
         let api = Api::namespaced(client.clone(), NAMESPACE);
-        let stage = Self { operator, kratos, _plane: plane, client, api };
+        let stage = Self { operator, kratos, plane, client, api };
         let spec = json!({
             "adminURL": stage.kratos.admin_url(), "publicURL": stage.kratos.public_url(), "ownerName": "bench",
             "resyncInterval": "1h", "protection": {"maxDeletions": 1_000_000},

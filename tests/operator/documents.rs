@@ -17,7 +17,7 @@ fn read(path: &str) -> String {
 }
 
 /// The fenced blocks of a document that are in this language.
-fn blocks(document: &str, language: &str) -> Vec<String> {
+pub fn blocks(document: &str, language: &str) -> Vec<String> {
     let mut found = Vec::new();
     let mut lines = document.lines();
     while let Some(line) = lines.next() {
@@ -29,7 +29,7 @@ fn blocks(document: &str, language: &str) -> Vec<String> {
 }
 
 /// The lines of all shell blocks.
-fn commands(document: &str) -> Vec<String> {
+pub fn commands(document: &str) -> Vec<String> {
     blocks(document, "sh").iter().flat_map(|block| block.lines().map(str::to_owned).collect::<Vec<_>>()).collect()
 }
 

@@ -14,10 +14,12 @@ mod scene;
 mod traces;
 
 mod actions;
+mod admission_policy;
 mod adopted;
 mod adoption;
 mod attacks;
 mod batches;
+mod births;
 mod cluster_ids;
 mod clusters;
 mod command_line;

@@ -10,7 +10,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use k8s_openapi::api::core::v1::{Namespace, ServiceAccount};
-use kube::api::{Api, ObjectMeta, PostParams};
+use kube::api::{Api, ApiResource, DynamicObject, GroupVersionKind, ObjectMeta, PostParams};
 use serde_json::{Value, json};
 
 use super::Result;
@@ -163,6 +163,23 @@ impl ControlPlane {
         kubectl.run(["apply", "--server-side", "--force-conflicts", "-f", &dir]).await?;
         kubectl.run(["wait", "--for=condition=Established", "--timeout=30s", "-f", &dir]).await?;
         Ok(())
+    }
+
+    /// Applies an admission policy that adds a finalizer, and waits until it has taken hold of what is created like this sample. For
+    /// some seconds after definitions were made the server can't evaluate a policy for their kinds, and says 503.
+    pub async fn install_policy(&self, policy: &str, sample: &Value, finalizer: &str) -> Result<()> {
+        self.kubectl().apply(policy).await?;
+        let sample: DynamicObject = serde_json::from_value(sample.clone())?;
+        let kind = GroupVersionKind::try_from(sample.types.as_ref().ok_or("a sample without a kind")?)?;
+        let namespace = sample.metadata.namespace.as_deref().unwrap_or("default");
+        let api: Api<DynamicObject> =
+            Api::namespaced_with(self.client().await?, namespace, &ApiResource::from_gvk(&kind));
+        let params = PostParams { dry_run: true, ..PostParams::default() };
+        eventually("the admission policy has taken hold", START, async || {
+            let created = api.create(&params, &sample).await.ok()?;
+            created.metadata.finalizers?.iter().any(|it| it == finalizer).then_some(())
+        })
+        .await
     }
 
     /// Kills the kube-apiserver and starts it again, same port, same etcd, same certificate.

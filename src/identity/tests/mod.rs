@@ -7,6 +7,7 @@ mod addresses;
 mod adopted;
 mod adoptions;
 mod asking;
+mod births;
 mod claims;
 mod credentials;
 mod deletions;

@@ -52,8 +52,45 @@ fn a_create_of_another_process_may_be_under_way_as_long_as_nothing_rules_it_out(
     assert!(finalizer_seen >= before, "it counts from when the finalizer was seen, not the resource");
     memory.see("uid-of-ada", true);
     assert_eq!(since(), Some(finalizer_seen), "and from the first time");
-    memory.update("uid-of-ada", |ada| ada.wrote_finalizer = true);
+    memory.update("uid-of-ada", |ada| ada.creates_alone = true);
     assert_eq!(since(), None, "no other process can have");
+}
+
+#[test]
+fn of_one_that_was_born_to_this_process_nobody_else_has_a_create_under_way_until_its_finalizer_is_gone() {
+    let memory = Memory::default();
+    let since = || memory.recall("uid-of-ada").anothers_create_since();
+    memory.born("uid-of-ada");
+    memory.see("uid-of-ada", true);
+    assert_eq!(since(), None);
+    memory.see("uid-of-ada", false);
+    memory.see("uid-of-ada", true);
+    assert!(since().is_some(), "whoever wrote it again may create");
+
+    memory.born("uid-of-grace");
+    memory.leave("uid-of-grace");
+    memory.see("uid-of-grace", true);
+    assert!(memory.recall("uid-of-grace").anothers_create_since().is_some(), "it was another operator's meanwhile");
+}
+
+#[test]
+fn one_is_untouched_from_its_birth_until_something_is_done_for_it() {
+    let memory = Memory::default();
+    assert!(!memory.is_untouched("uid-of-ada"), "never seen");
+    memory.see("uid-of-ada", true);
+    assert!(!memory.is_untouched("uid-of-ada"), "another process may have done anything");
+    memory.born("uid-of-grace");
+    memory.see("uid-of-grace", true);
+    assert!(memory.is_untouched("uid-of-grace"));
+    memory.update("uid-of-grace", |grace| grace.is_held = true);
+    assert!(!memory.is_untouched("uid-of-grace"));
+
+    memory.born("uid-of-alan");
+    memory.leave("uid-of-alan");
+    assert!(!memory.is_untouched("uid-of-alan"), "it is another operator's");
+    memory.born("uid-of-mary");
+    memory.see("uid-of-mary", false);
+    assert!(!memory.is_untouched("uid-of-mary"), "its finalizer was taken away");
 }
 
 #[test]
@@ -96,7 +133,7 @@ fn what_was_another_operators_meanwhile_is_as_if_never_seen_whatever_a_look_unde
     let since = || memory.recall("uid-of-ada").anothers_create_since();
     memory.leave("uid-of-ada");
     memory.see("uid-of-ada", false);
-    memory.update("uid-of-ada", |ada| ada.wrote_finalizer = true);
+    memory.update("uid-of-ada", |ada| ada.creates_alone = true);
     memory.leave("uid-of-ada");
     // A look that began before ends.
     memory.update("uid-of-ada", |ada| ada.ours = Some(Arc::new(Ours::new("id-of-ada", &mark(&json!({}))))));

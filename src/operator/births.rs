@@ -1,0 +1,74 @@
+//! Tells which identities are born to this process, from what the watch brings; `identity/birth.rs` says why that is safe.
+
+use std::sync::Arc;
+
+use kube::api::ListParams;
+use kube::runtime::reflector::ObjectRef;
+use kube::runtime::watcher::{self, Error, Event};
+use kube::{Api, Resource};
+
+use crate::api::{IDENTITY_FINALIZER, KratosIdentityStatus};
+use crate::backoff::OfWatches;
+use crate::context::{Context, IdentityObject};
+use crate::identity::birth::is_born;
+use crate::kube_error::brief;
+use crate::kube_write;
+use crate::place::Place;
+use crate::resource_version::ResourceVersion;
+
+/// Reads a consistent list, to be begun once this process leads: what is created after it is its own. Until then all
+/// resources that carry the finalizer wait for a listing.
+pub(super) async fn begin(context: Arc<Context>) {
+    let api = Api::<IdentityObject>::all(context.client.clone());
+    let mut backoff = OfWatches::default();
+    loop {
+        // Without a version asked for, the answer is as of now. One object is as good as all.
+        match api.list(&ListParams::default().limit(1)).await {
+            Ok(list) => {
+                match ResourceVersion::of_list(&list.metadata) {
+                    Some(version) => context.leading.begin(version),
+                    None => tracing::info!(
+                        "the API server's resource versions can't be compared; new identities that carry the finalizer \
+                         from birth wait for a listing"
+                    ),
+                }
+                return;
+            }
+            Err(error) => {
+                tracing::warn!(error = brief(&error), "listing one KratosIdentity failed; it is tried again");
+            }
+        }
+        tokio::time::sleep(backoff.wait()).await;
+    }
+}
+
+/// To be told of each event before the store has it.
+pub(super) fn note(event: &watcher::Result<Event<IdentityObject>>, context: &Context) {
+    let object = match event {
+        Ok(Event::Apply(object)) => object,
+        Ok(Event::InitDone) => return context.leading.watch_is_whole(true),
+        // One that was cut goes on where it was. What can't be read is left out, and an error that the server tells isn't an event.
+        Err(Error::WatchFailed(kube::Error::SerdeError(_)) | Error::WatchError(_)) => {
+            return context.leading.watch_is_whole(false);
+        }
+        _ => return,
+    };
+    if !context.is_own(object) || !kube_write::carries(object, IDENTITY_FINALIZER) {
+        return;
+    }
+    let Place { namespace, name } = Place::of(object);
+    let is_stored = context.identities.get(&ObjectRef::new(&name).within(&namespace)).is_some();
+    let arrival = context.leading.arrival(is_stored, is_reported(object));
+    if is_born(object, arrival, context.leading.since()) {
+        context.memory.born(object.meta().uid.as_deref().unwrap_or_default());
+    }
+}
+
+/// Whether an operator has written the status: the definition's default speaks of no generation.
+fn is_reported(object: &IdentityObject) -> bool {
+    let observed = |status: &KratosIdentityStatus| status.observed_generation.is_some_and(|generation| generation > 0);
+    match &object.0 {
+        Ok(identity) => identity.status.as_ref().is_some_and(observed),
+        Err(unreadable) => unreadable.status().as_ref().is_some_and(observed),
+    }
+}
