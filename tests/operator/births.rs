@@ -237,6 +237,9 @@ async fn who_never_came_to_an_identity_goes_at_once_whatever_is_wrong() {
     scene.retrying("nowhere", "InstanceNotReady").await;
     scene.stalled("lost", "SchemaNotFound").await;
     scene.kratos.stop().expect("Kratos ends");
+    // By this one's create, which may have been carried out for all that anybody knows, it is noticed.
+    scene.identity("first", plain("first")).await;
+    scene.retrying("first", "KratosUnavailable").await;
     scene.identity("down", plain("down")).await;
     scene.retrying("down", "KratosUnavailable").await;
     for name in ["nowhere", "lost", "down"] {
@@ -250,7 +253,11 @@ async fn who_never_came_to_an_identity_goes_at_once_whatever_is_wrong() {
     scene.operator().restart().expect("it starts");
     scene.delete("nowhere").await;
     scene.gone("nowhere").await;
+    scene.delete("first").await;
     scene.kratos.start_again().await.expect("Kratos starts");
+    scene.gone("first").await;
+    let settling = scene.ready("settling").await;
+    hold_true(&scene, [&settling].into_iter()).await;
 }
 
 /// A PUT that drops the finalizer while the identity is being made.
