@@ -8,7 +8,7 @@ use super::desired::{self, Desired};
 use super::failure::{self, Halt, Sent};
 use super::inputs::Inputs;
 use super::mark::{Found, Mark};
-use super::memory::Ours;
+use super::memory::{Creators, Ours};
 use super::observe::Search;
 use super::plan::{self, Observed, Plan, Step};
 use super::planned::planned;
@@ -204,8 +204,7 @@ pub(super) fn note_standing(search: &Search<'_>, desired: &Desired, plan: &Plan,
         }
         remembered.conflict = None;
         remembered.gone_since = None;
-        remembered.creates_alone = true;
-        remembered.is_held = true;
+        remembered.creators = Creators::Us;
         remembered.desired = Some(desired::digest(desired));
         remembered.sessions_ended = desired.state == Some(State::Inactive) && identity.state == State::Inactive;
     });

@@ -13,11 +13,8 @@ use super::mark::Mark;
 pub struct Remembered {
     /// When this process first saw the resource.
     pub first_seen: Instant,
-    /// Whether no other process can have a create under way: this one wrote the finalizer, or the resource was born to it
-    /// (see [`super::birth`]).
-    pub creates_alone: bool,
-    /// Whether this process has come as far as to change something in Kratos for it.
-    pub is_held: bool,
+    /// Who may have asked Kratos for its identity.
+    pub creators: Creators,
     /// When this process first saw the finalizer where another one may have written it, and have a create under way.
     pub finalizer_seen: Option<Instant>,
     /// Creates of ours that were left unanswered.
@@ -39,6 +36,18 @@ pub struct Remembered {
     pub failures: u32,
     /// Whether another operator reconciled the resource since this process last looked: what it remembers doesn't count.
     was_left: bool,
+}
+
+/// Who may have asked Kratos for the identity of a resource that carries the finalizer.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Creators {
+    /// Another process, too: it may have written the finalizer.
+    #[default]
+    Others,
+    /// This process alone: it wrote the finalizer, or has come as far as to ask.
+    Us,
+    /// Nobody yet: the resource was born to this process with the finalizer (see [`super::birth`]).
+    Nobody,
 }
 
 /// A create of ours whose answer never came.
@@ -105,22 +114,33 @@ impl Memory {
             }
             remembered.left_to_listings = None;
             let seen_before = remembered.finalizer_seen.filter(|_| carries_finalizer);
-            let is_anothers = carries_finalizer && !remembered.creates_alone;
+            let is_anothers = carries_finalizer && remembered.creators == Creators::Others;
             remembered.finalizer_seen = seen_before.or_else(|| is_anothers.then(Instant::now));
             // Whoever writes it again, after it was taken away, may create again.
-            remembered.creates_alone &= carries_finalizer;
+            if !carries_finalizer {
+                remembered.creators = Creators::Others;
+            }
         });
     }
 
     /// Notes that a resource was born to this process, with the finalizer. To be called as its creation is seen.
     pub fn born(&self, uid: &str) {
-        self.update(uid, |remembered| remembered.creates_alone = true);
+        self.update(uid, |remembered| remembered.creators = Creators::Nobody);
+    }
+
+    /// Notes that from now on this process may ask Kratos for something. What others may have asked for stays open.
+    pub fn hold(&self, uid: &str) {
+        self.update(uid, |remembered| {
+            if remembered.creators == Creators::Nobody {
+                remembered.creators = Creators::Us;
+            }
+        });
     }
 
     /// Whether nobody has asked Kratos for anything for a resource that carries the finalizer: it was born with it, and hasn't
     /// come any further. It is let go as one without the finalizer is.
     pub fn is_untouched(&self, uid: &str) -> bool {
-        self.lock().get(uid).is_some_and(|it| !it.was_left && it.creates_alone && !it.is_held)
+        self.lock().get(uid).is_some_and(|it| !it.was_left && it.creators == Creators::Nobody)
     }
 
     /// Takes in whether a complete listing, begun at `begun`, showed the identity that a resource has had.
@@ -153,8 +173,7 @@ impl Remembered {
     fn new() -> Self {
         Self {
             first_seen: Instant::now(),
-            creates_alone: false,
-            is_held: false,
+            creators: Creators::Others,
             finalizer_seen: None,
             unanswered: Vec::new(),
             conflict: None,
@@ -178,6 +197,6 @@ impl Remembered {
     /// The instant after which a create of another process, which may have written the finalizer, may still be under way.
     /// Without a finalizer there can be none.
     pub fn anothers_create_since(&self) -> Option<Instant> {
-        self.finalizer_seen.filter(|_| !self.creates_alone)
+        self.finalizer_seen.filter(|_| self.creators == Creators::Others)
     }
 }

@@ -12,6 +12,7 @@ use super::desired::{self, Desired, Handling};
 use super::enforce::AsOf;
 use super::failure::{self, Halt, Sent};
 use super::inputs::{self, Inputs};
+use super::memory::Creators;
 use super::observe::Search;
 use super::plan::{Observed, Plan};
 use super::planned::planned;
@@ -137,7 +138,7 @@ async fn hold(resource: &KratosIdentity, inputs: &Inputs, plan: &Plan, context: 
         )));
     }
     if kube_write::carries(resource, IDENTITY_FINALIZER) {
-        context.memory.update(&uid(resource), |remembered| remembered.is_held = true);
+        context.memory.hold(&uid(resource));
         // Writing the finalizer shows that nobody else has taken over; here only a read does.
         return if plan.creates() { sole::ensure_own(resource, context).await } else { Ok(()) };
     }
@@ -146,10 +147,7 @@ async fn hold(resource: &KratosIdentity, inputs: &Inputs, plan: &Plan, context: 
     let written: IdentityObject = kube_write::add_finalizer(&api, resource, IDENTITY_FINALIZER).await?;
     drop(permit);
     context.latest_identities.note(written);
-    context.memory.update(&uid(resource), |remembered| {
-        remembered.creates_alone = true;
-        remembered.is_held = true;
-    });
+    context.memory.update(&uid(resource), |remembered| remembered.creators = Creators::Us);
     Ok(())
 }
 

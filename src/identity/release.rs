@@ -16,7 +16,7 @@ use super::failure::{Halt, Sent};
 use super::inputs::{self, Inputs};
 use super::last_look::{self, Look};
 use super::mark::{Found, Mark};
-use super::memory::Ours;
+use super::memory::{Creators, Ours};
 use super::observe::Search;
 use super::plan::{self, Leaving};
 use super::record::{Course, api, finish, subject, uid};
@@ -205,8 +205,9 @@ async fn release(resource: &KratosIdentity, expected: Option<Expected>, context:
 /// a wrong name, which was born with the finalizer. An instance under which something may have been made carries a finalizer
 /// itself until no resource that carries ours refers to it.
 async fn has_nowhere_to_be(resource: &KratosIdentity, context: &Context) -> Result<bool, Halt> {
-    let status = resource.status.as_ref();
-    if status.is_some_and(|status| status.identity_id.is_some()) || context.memory.recall(&uid(resource)).is_held {
+    let (status, remembered) = (resource.status.as_ref(), context.memory.recall(&uid(resource)));
+    let may_have_asked = remembered.creators == Creators::Us || !remembered.unanswered.is_empty();
+    if may_have_asked || status.is_some_and(|status| status.identity_id.is_some()) {
         return Ok(false);
     }
     let pinned = status.and_then(|status| status.instance.as_ref());

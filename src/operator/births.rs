@@ -25,12 +25,13 @@ pub(super) async fn begin(context: Arc<Context>) {
         // Without a version asked for, the answer is as of now. One object is as good as all.
         match api.list(&ListParams::default().limit(1)).await {
             Ok(list) => {
-                match ResourceVersion::of_list(&list.metadata) {
-                    Some(version) => context.leading.begin(version),
-                    None => tracing::info!(
+                if let Some(version) = ResourceVersion::of_list(&list.metadata) {
+                    context.leading.begin(version);
+                } else {
+                    tracing::info!(
                         "the API server's resource versions can't be compared; new identities that carry the finalizer \
                          from birth wait for a listing"
-                    ),
+                    );
                 }
                 return;
             }

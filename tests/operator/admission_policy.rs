@@ -171,7 +171,7 @@ async fn whoever_applies_by_the_server_neither_takes_it_away_nor_writes_anything
     scene.count_from_now();
     let api = scene.identities();
     for (name, finalizers) in [("ada", None), ("grace", Some([THEIRS]))] {
-        let object = manifest(&scene, name, finalizers.as_ref().map(|finalizers| finalizers.as_slice()));
+        let object = manifest(&scene, name, finalizers.as_ref().map(<[&str; 1]>::as_slice));
         let apply = async || {
             let params = PatchParams::apply("argocd-controller").force();
             api.patch(name, &params, &Patch::Apply(&object)).await.expect("it is accepted")

@@ -7,7 +7,7 @@ use serde_json::json;
 
 use super::builders::{mark, shapes};
 use crate::identity::asked::Asked;
-use crate::identity::memory::{Memory, Ours};
+use crate::identity::memory::{Creators, Memory, Ours};
 
 #[test]
 fn a_resource_is_known_from_the_first_time_it_is_recalled() {
@@ -52,7 +52,7 @@ fn a_create_of_another_process_may_be_under_way_as_long_as_nothing_rules_it_out(
     assert!(finalizer_seen >= before, "it counts from when the finalizer was seen, not the resource");
     memory.see("uid-of-ada", true);
     assert_eq!(since(), Some(finalizer_seen), "and from the first time");
-    memory.update("uid-of-ada", |ada| ada.creates_alone = true);
+    memory.update("uid-of-ada", |ada| ada.creators = Creators::Us);
     assert_eq!(since(), None, "no other process can have");
 }
 
@@ -82,8 +82,11 @@ fn one_is_untouched_from_its_birth_until_something_is_done_for_it() {
     memory.born("uid-of-grace");
     memory.see("uid-of-grace", true);
     assert!(memory.is_untouched("uid-of-grace"));
-    memory.update("uid-of-grace", |grace| grace.is_held = true);
+    memory.hold("uid-of-grace");
     assert!(!memory.is_untouched("uid-of-grace"));
+    assert_eq!(memory.recall("uid-of-grace").anothers_create_since(), None);
+    memory.hold("uid-of-ada");
+    assert!(memory.recall("uid-of-ada").anothers_create_since().is_some(), "what another one may have sent stays open");
 
     memory.born("uid-of-alan");
     memory.leave("uid-of-alan");
@@ -133,7 +136,7 @@ fn what_was_another_operators_meanwhile_is_as_if_never_seen_whatever_a_look_unde
     let since = || memory.recall("uid-of-ada").anothers_create_since();
     memory.leave("uid-of-ada");
     memory.see("uid-of-ada", false);
-    memory.update("uid-of-ada", |ada| ada.creates_alone = true);
+    memory.update("uid-of-ada", |ada| ada.creators = Creators::Us);
     memory.leave("uid-of-ada");
     // A look that began before ends.
     memory.update("uid-of-ada", |ada| ada.ours = Some(Arc::new(Ours::new("id-of-ada", &mark(&json!({}))))));
