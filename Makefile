@@ -1,6 +1,6 @@
 # Everything a person or a pipeline does with this repository. `make` alone lists it.
 .DEFAULT_GOAL := help
-.PHONY: help testenv test lint crds rbac demo bench bench-sessions bench-passwords
+.PHONY: help testenv test lint crds rbac audit demo bench bench-sessions bench-passwords
 
 CARGO ?= cargo
 # With PROFILE=dev the benchmark shows that it works, not how fast the operator is.
@@ -25,6 +25,12 @@ crds: ## write the custom resource definitions to crds/
 rbac: ## write the roles of an operator to examples/rbac/
 	@mkdir -p examples/rbac
 	$(CARGO) run --quiet --locked -- rbac --instance-namespaces identity > examples/rbac/cluster.yaml
+	$(CARGO) run --quiet --locked -- rbac --namespaces identity,team-a --instance-namespaces identity > examples/rbac/namespaced.yaml
+
+audit: testenv ## run the operator's tests, and check by the audit logs that each right is used and none lacks (OPERATOR_MODE=namespaced)
+	@rm -rf target/audit && mkdir -p target/audit
+	AUDIT_LOGS=$(CURDIR)/target/audit OPERATOR_MODE='$(OPERATOR_MODE)' $(CARGO) test --locked --test operator $(TESTS)
+	@AUDIT_LOGS=$(CURDIR)/target/audit OPERATOR_MODE='$(OPERATOR_MODE)' $(CARGO) run --quiet --locked --example audit
 
 demo: testenv ## show it all at work on this machine, until Ctrl-C (ONCE=1: end after the tour)
 	$(CARGO) build --locked --bin kratos-operator --example demo

@@ -131,32 +131,51 @@ fn object_name(text: &str) -> Result<String, &'static str> {
 
 impl RunArgs {
     /// The options. `own_namespace`: where the operator runs, for want of --namespace.
-    pub fn options(&self, own_namespace: &str) -> Options {
+    /// The error is one line.
+    pub fn options(&self, own_namespace: &str) -> Result<Options, String> {
         let own = self.scope.own_namespace(own_namespace);
-        Options {
+        Ok(Options {
             default_instance: self.scope.default_instance.clone(),
-            instance_namespaces: self.scope.instance_namespaces(&own),
+            namespaces: self.scope.namespaces(),
+            instance_namespaces: self.scope.instance_namespaces(&own)?,
             namespace: own,
             cluster_id: self.cluster_id.clone(),
             require_secret_label: self.require_secret_label,
             watches_secrets: self.scope.watch_secrets,
             watch_selector: self.scope.watch_selector.clone(),
+        })
+    }
+}
+
+impl Command {
+    /// What is wrong with a command line whose parts are right, as far as it tells. The error is one line.
+    pub fn check(&self) -> Result<(), String> {
+        let scope = match self {
+            Self::Run(RunArgs { scope, .. }) | Self::Rbac(RbacArgs { scope, .. }) => scope,
+            Self::Crds(_) | Self::AdmissionPolicy(_) => return Ok(()),
+        };
+        // Where the operator stands may be known later; what it counts by default then is no contradiction yet.
+        let somewhere = scope.namespaces.iter().find(|name| !name.is_empty());
+        let own = scope.own_namespace(somewhere.map_or(OWN_NAME, String::as_str));
+        match scope.instance_namespaces(&own) {
+            Ok(_) => Ok(()),
+            Err(line) => Err(format!("kratos-operator: {line}; see kratos-operator --help")),
         }
     }
 }
 
 impl RbacArgs {
-    /// Which rights are to be granted.
-    pub fn wanted(&self) -> Wanted {
+    /// Which rights are to be granted. The error is one line.
+    pub fn wanted(&self) -> Result<Wanted, String> {
         let namespace = self.scope.own_namespace(OWN_NAME);
-        Wanted {
+        Ok(Wanted {
             service_account: self.service_account.clone(),
-            namespaces: None,
-            instance_namespaces: self.scope.instance_namespaces(&namespace),
+            namespaces: self.scope.namespaces(),
+            instance_namespaces: self.scope.instance_namespaces(&namespace)?,
             namespace,
             watches_secrets: self.scope.watch_secrets,
             is_shard: !self.scope.watch_selector.selects_all(),
-        }
+        })
     }
 }
 
@@ -209,6 +228,7 @@ mod tests {
     #[case::no_id(&["run", "--cluster-id", "kube system"], "uid of the namespace kube-system")]
     #[case::no_name_of_a_policy(&["admission-policy", "--name", "Its policy"], "expected the name of an object")]
     #[case::no_selector_of_a_policy(&["admission-policy", "--watch-selector", "shard in (a"], "')' is missing")]
+    #[case::no_namespace(&["run", "--namespaces", "a,B"], "names of namespaces")]
     #[case::two_lines(&["run", "--log-format", "a\nb"], "invalid value")]
     fn a_wrong_command_line_is_answered_in_one_line(#[case] arguments: &[&str], #[case] names: &str) {
         let error = Cli::try_parse_from(["kratos-operator"].iter().chain(arguments)).unwrap_err();
@@ -224,16 +244,41 @@ mod tests {
     #[case::those_named_and_no_others(&["--default-instance", "identity/main", "--instance-namespaces", "b,a"], &["a", "b"])]
     #[case::empty_is_not_named(&["--instance-namespaces", ""], &["kratos-system"])]
     fn instances_count_in(#[case] arguments: &[&str], #[case] expected: &[&str]) {
-        let options = run(arguments).options("kratos-system");
+        let options = run(arguments).options("kratos-system").expect("options");
         assert_eq!(options.instance_namespaces, expected.iter().map(|name| (*name).to_owned()).collect());
+    }
+
+    #[rstest]
+    #[case::own(&["--namespaces", "a,kratos-system"], &["kratos-system"])]
+    #[case::that_of_the_default_instance(&["--namespaces", "a,b", "--default-instance", "b/main"], &["b"])]
+    #[case::those_named(&["--namespaces", "a,b,c,", "--instance-namespaces", "b,a"], &["a", "b"])]
+    #[case::empty_is_all(&["--namespaces", ""], &["kratos-system"])]
+    fn in_namespaces_of_its_own_instances_count_in(#[case] arguments: &[&str], #[case] expected: &[&str]) {
+        let options = run(arguments).options("kratos-system").expect("options");
+        assert_eq!(options.instance_namespaces, expected.iter().map(|name| (*name).to_owned()).collect());
+    }
+
+    #[rstest]
+    #[case::instances_elsewhere(&["--namespaces", "a,b", "--instance-namespaces", "a,c"], "names c,")]
+    #[case::the_default_elsewhere(&["--namespaces", "a", "--default-instance", "c/main"], "namespace c,")]
+    #[case::no_instance_at_all(&["--namespaces", "a,b", "--namespace", "ops"], "--instance-namespaces")]
+    fn a_contradiction_is_answered_in_one_line(#[case] arguments: &[&str], #[case] names: &str) {
+        for command in ["run", "rbac"] {
+            let name = ["kratos-operator", command];
+            let arguments = name.iter().chain(arguments);
+            let line = Cli::try_parse_from(arguments).expect("its parts are right").command.check().unwrap_err();
+            assert!(line.starts_with("kratos-operator: ") && line.contains(names) && !line.contains('\n'), "{line}");
+            assert!(line.contains("--namespaces") && line.ends_with("see kratos-operator --help"), "{line}");
+        }
+        assert!(run(arguments).options("ops").is_err());
     }
 
     #[test]
     fn the_default_instance_is_the_one_named() {
-        let named = run(&["--default-instance", "identity/main"]).options("kratos-system");
+        let named = run(&["--default-instance", "identity/main"]).options("kratos-system").expect("options");
         assert_eq!(named.default_instance, Some(Place::new("identity", "main")));
         let default = run(&[]);
-        assert_eq!(default.options("kratos-system").default_instance, None);
+        assert_eq!(default.options("kratos-system").expect("options").default_instance, None);
         assert_eq!((default.concurrency, default.log_format), (256, LogFormat::Text));
     }
 

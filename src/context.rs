@@ -7,8 +7,9 @@ use k8s_openapi::api::core::v1::Namespace;
 use kube::Resource;
 use kube::core::Selector;
 use kube::runtime::reflector::{ObjectRef, Store};
-use tokio::sync::SetOnce;
+use tokio::sync::{Notify, SetOnce};
 
+use crate::access::Access;
 use crate::api::{KratosIdentity, KratosInstance, KratosSessionPolicy};
 use crate::decode::{Decoded, Metadata};
 use crate::events::Events;
@@ -42,6 +43,8 @@ pub type PolicyObject = Decoded<KratosSessionPolicy>;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Options {
     pub default_instance: Option<Place>,
+    /// The namespaces that the operator works in; what is in others it doesn't know. `None`: all of them.
+    pub namespaces: Option<BTreeSet<String>>,
     /// Namespaces in which a `KratosInstance` counts.
     pub instance_namespaces: BTreeSet<String>,
     /// The operator's own namespace.
@@ -54,6 +57,13 @@ pub struct Options {
     pub watches_secrets: bool,
     /// Which `KratosIdentity` resources are reconciled; other operators reconcile the others.
     pub watch_selector: Selector,
+}
+
+impl Options {
+    /// Whether the operator works in a namespace.
+    pub fn works_in(&self, namespace: &str) -> bool {
+        self.namespaces.as_ref().is_none_or(|namespaces| namespaces.contains(namespace))
+    }
 }
 
 /// Each is set once the first complete list of its kind is in the store. (A store's own way to wait wakes one waiter only.)
@@ -91,6 +101,10 @@ pub struct Context {
     pub latest_policies: Latest<PolicyObject>,
     pub runs: Runs,
     pub rotation: Rotation,
+    /// Which rights it was found to lack.
+    pub access: Access,
+    /// Has namespaces looked at again now, where they can't be watched.
+    pub namespaces_changed: Notify,
     /// Read when the first password is seen.
     pub operator_key: OnceLock<Arc<DigestKey>>,
     pub pokes: Pokes,
@@ -116,6 +130,19 @@ impl Context {
         let seen = self.identities.get(&ObjectRef::new(&place.name).within(&place.namespace))?;
         let latest = self.latest_identities.of(&seen);
         (latest.meta().uid.as_deref() == Some(uid) && self.is_own(&*seen) && self.is_own(&*latest)).then_some(latest)
+    }
+
+    /// The namespaces that are being deleted, as far as is known.
+    pub fn leaving_namespaces(&self) -> BTreeSet<String> {
+        let all = self.namespaces.state().into_iter();
+        let leaving = all.filter(|namespace| namespace.metadata.deletion_timestamp.is_some());
+        leaving.filter_map(|namespace| namespace.metadata.name.clone()).collect()
+    }
+
+    /// Where its own resources stand, of all instances.
+    pub fn own_places(&self) -> Vec<Place> {
+        let all = self.identities.state();
+        all.iter().filter(|object| self.is_own(&***object)).map(|object| Place::of(&**object)).collect()
     }
 
     /// Asks for a look at resources that waited for something that has come. A person who waits goes first still.

@@ -5,6 +5,7 @@
 //! API's own are passed on.
 
 use std::error::Error;
+use std::fmt;
 
 use kube::core::Status;
 use kube::runtime::watcher;
@@ -42,9 +43,76 @@ pub fn of_watch(error: &watcher::Error) -> String {
     }
 }
 
-/// Whether the operator's account lacks a right.
+/// Whether a request was refused: for want of a right, or by whoever admits objects.
 pub fn is_forbidden(error: &kube::Error) -> bool {
     matches!(error, kube::Error::Api(status) if status.code == 403)
+}
+
+/// The same of a watch.
+pub fn is_watch_forbidden(error: &watcher::Error) -> bool {
+    status_of_watch(error).is_some_and(|status| status.code == 403)
+}
+
+/// A right as roles grant it, without a word of who lacks it. `namespace`: `None` for all of them.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Right {
+    pub namespace: Option<String>,
+    pub group: String,
+    pub resource: String,
+    pub verb: String,
+}
+
+impl fmt::Display for Right {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { namespace, group, resource, verb } = self;
+        write!(formatter, "{verb} {resource}")?;
+        for (word, name) in
+            [(" of group ", Some(group).filter(|group| !group.is_empty())), (" in namespace ", namespace.as_ref())]
+        {
+            if let Some(name) = name {
+                write!(formatter, "{word}{name}")?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// A right that lacks, and the object that was meant, where one was.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Refusal {
+    pub right: Right,
+    pub name: Option<String>,
+}
+
+/// What a request was refused for want of.
+pub fn refused(error: &kube::Error) -> Option<Refusal> {
+    let kube::Error::Api(status) = error else { return None };
+    refusal_of(status)
+}
+
+/// The same of a watch.
+pub fn refused_watch(error: &watcher::Error) -> Option<Refusal> {
+    refusal_of(status_of_watch(error)?)
+}
+
+fn status_of_watch(error: &watcher::Error) -> Option<&Status> {
+    let error = match error {
+        watcher::Error::InitialListFailed(error)
+        | watcher::Error::WatchStartFailed(error)
+        | watcher::Error::WatchFailed(error) => error,
+        watcher::Error::WatchError(status) => return Some(status),
+        watcher::Error::NoResourceVersion => return None,
+    };
+    match error {
+        kube::Error::Api(status) => Some(status),
+        _ => None,
+    }
+}
+
+fn refusal_of(status: &Status) -> Option<Refusal> {
+    let right = lacking(&status.message).filter(|_| status.code == 403)?;
+    let named = status.details.as_ref().map(|details| details.name.clone());
+    Some(Refusal { right, name: named.filter(|name| is_name(name)) })
 }
 
 /// What isn't allowed is named as far as the answer uses the API's own words.
@@ -53,25 +121,26 @@ fn refusal(status: &Status) -> String {
     if is_name(&status.reason) {
         words = format!("{words} {}", status.reason);
     }
-    match forbidden(&status.message) {
-        Some(what) if status.code == 403 => format!("{words}: {what}"),
-        _ => words,
+    match refusal_of(status) {
+        Some(Refusal { right, .. }) => format!("{words}: the operator may not {right}"),
+        None => words,
     }
 }
 
-/// What a role would have to allow: `list resource "secrets" in API group "" at the cluster scope`.
-fn forbidden(message: &str) -> Option<String> {
+/// What a role would have to allow: `cannot list resource "secrets" in API group "" at the cluster scope`.
+fn lacking(message: &str) -> Option<Right> {
     let (_, what) = message.split_once(" is forbidden: User \"")?.1.split_once("\" cannot ")?;
     let (verb, rest) = what.split_once(' ')?;
-    let named =
-        |word: &str| rest.split_once(word)?.1.split_once('"').map(|(name, _)| name).filter(|name| is_name(name));
-    let mut allowed = format!("the operator may not {} {}", is_name(verb).then_some(verb)?, named("resource \"")?);
-    for (word, before) in [("API group \"", " of group "), ("namespace \"", " in namespace ")] {
-        if let Some(name) = named(word) {
-            allowed.extend([before, name]);
-        }
-    }
-    Some(allowed)
+    let named = |word: &str| {
+        let (name, _) = rest.split_once(word)?.1.split_once('"')?;
+        is_name(name).then(|| name.to_owned())
+    };
+    Some(Right {
+        namespace: named("namespace \""),
+        group: named("API group \"").unwrap_or_default(),
+        resource: named("resource \"")?,
+        verb: is_name(verb).then(|| verb.to_owned())?,
+    })
 }
 
 /// Whether a text is a name as the API has them, which says nothing about anybody.
@@ -143,6 +212,22 @@ mod tests {
     #[case(kube::Error::Service(Box::new(std::io::Error::other("connection reset"))), "connection reset")]
     fn nothing_of_an_answer_is_passed_on(#[case] error: kube::Error, #[case] words: &str) {
         assert_eq!(brief(&error), words);
+    }
+
+    #[test]
+    fn what_lacks_is_a_right_and_an_object_and_other_refusals_are_none() {
+        let message = "secrets \"ada\" is forbidden: User \"u\" cannot get resource \"secrets\" in API group \"\" in the namespace \"team-a\"";
+        let mut status = Status::failure(message, "Forbidden").with_code(403);
+        status.details = serde_json::from_value(serde_json::json!({"name": "ada"})).unwrap();
+        let refusal = refused(&kube::Error::Api(Box::new(status))).expect("a right lacks");
+        assert_eq!(refusal.right.to_string(), "get secrets in namespace team-a");
+        assert_eq!(refusal.name.as_deref(), Some("ada"));
+        let quota = api(403, "Forbidden", "secrets \"ada\" is forbidden: exceeded quota: small");
+        assert!(is_forbidden(&quota) && refused(&quota).is_none());
+        assert!(refused(&api(404, "NotFound", message)).is_none());
+        let watch = watcher::Error::WatchStartFailed(api(403, "Forbidden", message));
+        assert!(is_watch_forbidden(&watch) && refused_watch(&watch).is_some());
+        assert!(!is_watch_forbidden(&watcher::Error::NoResourceVersion));
     }
 
     #[test]

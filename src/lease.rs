@@ -30,6 +30,8 @@ use crate::policy::poke;
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(2);
 /// Whoever couldn't renew for so long has stopped before another may begin.
 const GIVEN_UP_AFTER: Duration = Duration::from_secs(10);
+/// How often it is tried again where it is forbidden, should nobody tell that it was granted.
+const WHILE_FORBIDDEN: Duration = Duration::from_secs(45);
 /// The longest name of an object.
 const LONGEST_NAME: usize = 253;
 
@@ -187,6 +189,7 @@ async fn keep_standing(place: Place, mut candidate: Candidate, lead: Arc<Lead>, 
         let begun = Instant::now();
         let answer = tokio::time::timeout(REQUEST_TIMEOUT, candidate.stand()).await;
         let was_held = lead.is_held();
+        let forbidden = matches!(&answer, Ok(Err(error)) if kube_error::is_forbidden(error));
         match answer {
             Ok(Ok(holds)) => {
                 lead.until.send_replace(holds.then_some(begun + GIVEN_UP_AFTER));
@@ -195,6 +198,7 @@ async fn keep_standing(place: Place, mut candidate: Candidate, lead: Arc<Lead>, 
             // What the Lease says now isn't known: it is read anew. What was held runs out by itself.
             Ok(Err(error)) => {
                 candidate.seen = candidate.seen.map(Seen::doubted);
+                context.note_refused(&error);
                 if !std::mem::replace(&mut is_refused, true) {
                     tracing::warn!(
                         instance = %place, error = kube_error::brief(&error),
@@ -210,9 +214,16 @@ async fn keep_standing(place: Place, mut candidate: Candidate, lead: Arc<Lead>, 
             (true, false) => tracing::info!(instance = %place, "another operator speaks for the instance"),
             _ => {}
         }
+        let again = async {
+            if forbidden {
+                context.access.granted_within(backoff::spread(WHILE_FORBIDDEN)).await;
+            } else {
+                tokio::time::sleep(backoff::spread(RENEWED_EVERY)).await;
+            }
+        };
         tokio::select! {
             () = lead.stop.cancelled() => {}
-            () = tokio::time::sleep(backoff::spread(RENEWED_EVERY)) => {}
+            () = again => {}
         }
     }
     let was_held = lead.until.send_replace(None).is_some();

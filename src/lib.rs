@@ -1,5 +1,6 @@
 //! The library behind the `kratos-operator` binary: identities of Ory Kratos, declared as Kubernetes resources.
 
+pub mod access;
 pub mod admission_policy;
 pub mod api;
 pub mod backoff;

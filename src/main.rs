@@ -35,6 +35,10 @@ fn main() -> ExitCode {
             return ExitCode::from(cli::EXIT_USAGE);
         }
     };
+    if let Err(line) = cli.command.check() {
+        eprintln!("{line}");
+        return ExitCode::from(cli::EXIT_USAGE);
+    }
     let result = match cli.command {
         Command::Run(args) => run(&args),
         Command::Crds(args) => crds(&args),
@@ -62,7 +66,7 @@ fn crds(args: &CrdsArgs) -> Result<(), String> {
 }
 
 fn rbac(args: &RbacArgs) -> Result<(), String> {
-    let text = rbac::text(&args.wanted()).map_err(|error| format!("the roles can't be written as YAML: {error}"))?;
+    let text = rbac::text(&args.wanted()?).map_err(|error| format!("the roles can't be written as YAML: {error}"))?;
     stdout().write_all(text.as_bytes()).map_err(|error| error.to_string())
 }
 
@@ -98,7 +102,7 @@ fn run(args: &RunArgs) -> Result<(), String> {
 
 async fn operate(args: &RunArgs, tasks: Tasks) -> Result<(), String> {
     let config = kube::Config::infer().await.map_err(|error| no_cluster(&error))?;
-    let options = args.options(&config.default_namespace);
+    let options = args.options(&config.default_namespace)?;
     let (client, heartbeat) =
         kube_client::new(&config).map_err(|error| format!("the kubeconfig can't be used: {error}"))?;
     tasks.rely_on("heartbeat of the API server", heartbeat);

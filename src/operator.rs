@@ -4,21 +4,21 @@ mod births;
 mod cluster_id;
 mod identities;
 mod instances;
+mod joined;
 mod namespaces;
 mod policies;
+pub(crate) mod watches;
 
 use std::collections::HashSet;
 use std::sync::{Arc, OnceLock};
 
-use futures::{Stream, future};
-use kube::runtime::WatchStreamExt;
+use futures::future;
 use kube::runtime::reflector;
-use kube::runtime::watcher::{self, Event, watcher};
-use kube::{Api, Resource, ResourceExt};
-use serde::de::DeserializeOwned;
+use kube::{Resource, ResourceExt};
+use tokio::sync::Notify;
 
+use crate::access::{self, Access};
 use crate::api;
-use crate::backoff::OfWatches;
 use crate::context::{Context, Listed, Options, Pokes};
 use crate::events::Events;
 use crate::flow::limit::Limit;
@@ -37,8 +37,6 @@ use crate::shutdown;
 use crate::supervise::{Failure, Tasks};
 use crate::workers::{self, Places};
 
-/// Objects per page of an initial list.
-const PAGE_SIZE: u32 = 500;
 /// How many instances are looked at at the same time. Most of a look is waiting for Kratos, and one that hangs stops nobody.
 const INSTANCE_PLACES: Places = Places::of(128);
 /// How many session policies are in work at the same time. Most of them wait for their turn at their instance, which is
@@ -64,6 +62,7 @@ pub async fn run(
     };
     tracing::info!(
         default_instance = options.default_instance.as_ref().map(ToString::to_string),
+        namespaces = ?options.namespaces,
         instance_namespaces = ?options.instance_namespaces,
         watch_selector = %options.watch_selector,
         cluster_id, "kratos-operator starts"
@@ -96,6 +95,8 @@ pub async fn run(
         latest_policies: Latest::default(),
         runs: Runs::default(),
         rotation: Rotation::default(),
+        access: Access::default(),
+        namespaces_changed: Notify::new(),
         operator_key: OnceLock::new(),
         pokes: pokes.clone(),
         events,
@@ -143,21 +144,13 @@ pub async fn run(
     tasks.rely_on("watch of KratosSessionPolicy", policy_watch);
     tasks.rely_on("watch of Namespace", namespace_watch);
     tasks.rely_on("watch of Secret", rotation::watch(Arc::clone(&context)));
+    tasks.rely_on("rights that lack", access::keep_asking(Arc::clone(&context)));
     let controllers = [
         tasks.rely_on("reconciles of KratosInstance", instance_looks),
         tasks.rely_on("reconciles of KratosIdentity", identity_looks),
         tasks.rely_on("reconciles of KratosSessionPolicy", policy_looks),
     ];
     shutdown::finished(&tasks, controllers, context.leads.release()).await
-}
-
-/// Watches all objects of a kind. What nobody needs of them isn't read.
-fn watch<K>(client: &kube::Client) -> impl Stream<Item = watcher::Result<Event<K>>> + Send + 'static
-where
-    K: Resource<DynamicType = ()> + DeserializeOwned + Clone + std::fmt::Debug + Send + 'static,
-{
-    let config = watcher::Config::default().page_size(PAGE_SIZE);
-    watcher(Api::<K>::all(client.clone()), config).backoff(OfWatches::default())
 }
 
 /// After a complete list: objects that went while nobody watched brought no event.

@@ -30,7 +30,8 @@ pub async fn get(context: &Context) -> Result<Result<Arc<DigestKey>, Verdict>, k
     match read_or_make(&context.client, namespace).await {
         Ok(Some(key)) => Ok(Ok(Arc::clone(context.operator_key.get_or_init(|| Arc::new(key))))),
         Ok(None) => Ok(Err(not_ready(namespace, "isn't the operator's key; delete it, and a new one is made"))),
-        Err(kube::Error::Api(status)) if matches!(status.code, 403 | 404) => {
+        Err(error) if matches!(&error, kube::Error::Api(status) if matches!(status.code, 403 | 404)) => {
+            context.note_refused(&error);
             Ok(Err(not_ready(namespace, "can't be read or made; grant the operator get and create on secrets there")))
         }
         Err(error) if decode::is_unreadable(&error) => Ok(Err(not_ready(namespace, decode::UNREADABLE))),

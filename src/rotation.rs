@@ -1,13 +1,14 @@
 //! Notices that a Secret changed which an identity's manifest refers to. Sees metadata of Secrets, never their content.
 //!
-//! Where watching Secrets is forbidden it says so once and tries again now and then; until then the identities look at
-//! their Secrets by themselves, once per resync.
+//! Where watching Secrets is forbidden it says so once and tries again now and then, and where it isn't wanted
+//! (`--watch-secrets=false`) it is never tried; then the identities look at their Secrets by themselves, once per resync.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use futures::StreamExt;
+use futures::future::join_all;
 use k8s_openapi::api::core::v1::Secret;
 use kube::runtime::WatchStreamExt;
 use kube::runtime::watcher::{self, Event, watcher};
@@ -23,7 +24,7 @@ use crate::queue::Priority;
 /// Objects per page of an initial list.
 const PAGE_SIZE: u32 = 500;
 /// How often watching is tried again where it is forbidden.
-const WHILE_FORBIDDEN: Duration = Duration::from_mins(3);
+const WHILE_FORBIDDEN: Duration = Duration::from_mins(1);
 
 /// Which identities refer to which Secrets, and which version of each they have read last.
 #[derive(Debug, Default)]
@@ -34,7 +35,8 @@ struct State {
     /// By Secret, by identity.
     readers: HashMap<Place, HashMap<Place, Version>>,
     secrets: HashMap<Place, Vec<Place>>,
-    is_forbidden: bool,
+    /// The namespaces in which nobody watches; `None`: all of them.
+    unwatched: HashSet<Option<String>>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -98,20 +100,30 @@ impl Rotation {
     /// Whether an identity must look at its Secrets by itself, since nobody tells it that they changed.
     pub fn is_missed_by(&self, identity: &Place) -> bool {
         let state = self.state();
-        state.is_forbidden && state.secrets.contains_key(identity)
+        let is_unwatched =
+            || state.unwatched.contains(&None) || state.unwatched.contains(&Some(identity.namespace.clone()));
+        state.secrets.contains_key(identity) && is_unwatched()
     }
 
-    /// Notes whether watching is forbidden. Returns whether that is news.
-    fn note_forbidden(&self, is_forbidden: bool) -> bool {
-        std::mem::replace(&mut self.state().is_forbidden, is_forbidden) != is_forbidden
+    /// Notes whether nobody watches in a namespace, or in all of them. Returns whether that is news.
+    fn note_unwatched(&self, namespace: Option<&str>, is_unwatched: bool) -> bool {
+        let (namespace, mut state) = (namespace.map(str::to_owned), self.state());
+        if is_unwatched { state.unwatched.insert(namespace) } else { state.unwatched.remove(&namespace) }
     }
 
-    fn missing(&self, listed: &HashSet<Place>) -> Vec<Place> {
-        self.state().readers.keys().filter(|secret| !listed.contains(secret)).cloned().collect()
+    /// Secrets of a namespace, or of all of them, that somebody refers to and that weren't listed.
+    fn missing(&self, listed: &HashSet<Place>, namespace: Option<&str>) -> Vec<Place> {
+        let state = self.state();
+        let meant =
+            state.readers.keys().filter(|secret| namespace.is_none_or(|namespace| secret.namespace == namespace));
+        meant.filter(|secret| !listed.contains(secret)).cloned().collect()
     }
 
-    fn all(&self) -> Vec<Place> {
-        self.state().secrets.keys().cloned().collect()
+    /// The identities of a namespace, or of all of them, that refer to Secrets.
+    fn all_in(&self, namespace: Option<&str>) -> Vec<Place> {
+        let state = self.state();
+        let all = state.secrets.keys().filter(|place| namespace.is_none_or(|namespace| place.namespace == namespace));
+        all.cloned().collect()
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -132,33 +144,50 @@ impl State {
     }
 }
 
-/// Watches for as long as it is polled.
+/// Watches for as long as it is polled: in all namespaces, or in each of the operator's own.
 pub async fn watch(context: Arc<Context>) {
+    if !context.options.watches_secrets {
+        tracing::info!("Secrets aren't watched: a changed one is noticed at the next resync");
+        context.rotation.note_unwatched(None, true);
+        return std::future::pending().await;
+    }
+    match &context.options.namespaces {
+        None => watch_in(None, &context).await,
+        Some(names) => drop(join_all(names.iter().map(|name| watch_in(Some(name), &context))).await),
+    }
+}
+
+/// In a namespace; `None`: in all of them.
+async fn watch_in(namespace: Option<&str>, context: &Context) {
     loop {
-        let error = watch_until_forbidden(&context).await;
-        if context.rotation.note_forbidden(true) {
-            tracing::warn!(
-                error = kube_error::of_watch(&error),
-                "watching Secrets is forbidden: a changed Secret is noticed at the next resync instead of at once; \
-                 grant the operator list and watch on secrets if that is too late"
+        let error = watch_until_forbidden(namespace, context).await;
+        context.note_refused_watch(&error);
+        if context.rotation.note_unwatched(namespace, true) {
+            tracing::info!(
+                namespace,
+                "watching Secrets is forbidden: a changed Secret is noticed at the next resync instead of at once"
             );
             // From now on they look by themselves.
-            context.pokes.identities(context.rotation.all(), Priority::Arrived);
+            context.pokes.identities(context.rotation.all_in(namespace), Priority::Arrived);
         }
-        tokio::time::sleep(backoff::spread(WHILE_FORBIDDEN)).await;
+        context.access.granted_within(backoff::spread(WHILE_FORBIDDEN)).await;
     }
 }
 
 /// Returns the error once the API server says that watching is forbidden; other failures are tried again.
-async fn watch_until_forbidden(context: &Context) -> watcher::Error {
+async fn watch_until_forbidden(namespace: Option<&str>, context: &Context) -> watcher::Error {
     let config = watcher::Config::default().page_size(PAGE_SIZE);
-    let events = watcher(Api::<Metadata<Secret>>::all(context.client.clone()), config).backoff(OfWatches::default());
-    let mut events = std::pin::pin!(events);
+    let client = context.client.clone();
+    let api = match namespace {
+        None => Api::<Metadata<Secret>>::all(client),
+        Some(namespace) => Api::<Metadata<Secret>>::namespaced(client, namespace),
+    };
+    let mut events = std::pin::pin!(watcher(api, config).backoff(OfWatches::default()));
     let mut listed = HashSet::new();
     loop {
         match events.next().await {
-            Some(Ok(event)) => take_in(event, &mut listed, context),
-            Some(Err(error)) if is_forbidden(&error) => return error,
+            Some(Ok(event)) => take_in(event, &mut listed, namespace, context),
+            Some(Err(error)) if kube_error::is_watch_forbidden(&error) => return error,
             Some(Err(error)) => {
                 tracing::warn!(error = kube_error::of_watch(&error), "watching Secrets failed; it is tried again");
             }
@@ -167,18 +196,18 @@ async fn watch_until_forbidden(context: &Context) -> watcher::Error {
     }
 }
 
-fn take_in(event: Event<Metadata<Secret>>, listed: &mut HashSet<Place>, context: &Context) {
+fn take_in(event: Event<Metadata<Secret>>, listed: &mut HashSet<Place>, namespace: Option<&str>, context: &Context) {
     let rotation = &context.rotation;
     match event {
         Event::Apply(secret) => {
-            is_watched(context);
+            is_watched(namespace, context);
             context.pokes.identities(
                 rotation.behind(&Place::of(&secret), secret.resource_version().as_deref()),
                 Priority::Arrived,
             );
         }
         Event::Delete(secret) => {
-            is_watched(context);
+            is_watched(namespace, context);
             context.pokes.identities(rotation.behind(&Place::of(&secret), None), Priority::Arrived);
         }
         Event::Init => listed.clear(),
@@ -191,7 +220,7 @@ fn take_in(event: Event<Metadata<Secret>>, listed: &mut HashSet<Place>, context:
         }
         Event::InitDone => {
             let listed = std::mem::take(listed);
-            for gone in rotation.missing(&listed) {
+            for gone in rotation.missing(&listed, namespace) {
                 context.pokes.identities(rotation.behind(&gone, None), Priority::Arrived);
             }
         }
@@ -199,21 +228,10 @@ fn take_in(event: Event<Metadata<Secret>>, listed: &mut HashSet<Place>, context:
 }
 
 /// An event came: that a list did proves nothing, since listing may be allowed where watching isn't.
-fn is_watched(context: &Context) {
-    if context.rotation.note_forbidden(false) {
-        tracing::info!("Secrets can be watched now");
+fn is_watched(namespace: Option<&str>, context: &Context) {
+    if context.rotation.note_unwatched(namespace, false) {
+        tracing::info!(namespace, "Secrets can be watched now");
     }
-}
-
-fn is_forbidden(error: &watcher::Error) -> bool {
-    let error = match error {
-        watcher::Error::InitialListFailed(error)
-        | watcher::Error::WatchStartFailed(error)
-        | watcher::Error::WatchFailed(error) => error,
-        watcher::Error::WatchError(status) => return status.code == 403,
-        watcher::Error::NoResourceVersion => return false,
-    };
-    matches!(error, kube::Error::Api(status) if status.code == 403)
 }
 
 #[cfg(test)]
@@ -256,7 +274,7 @@ mod tests {
         assert_eq!(versions(&rotation, Some("1")), ["bob"]);
         rotation.forget(&place("bob"));
         assert_eq!(versions(&rotation, Some("1")), Vec::<String>::new());
-        assert_eq!(rotation.all(), []);
+        assert_eq!(rotation.all_in(None), []);
         assert!(rotation.state().readers.is_empty());
     }
 
@@ -266,8 +284,24 @@ mod tests {
         rotation.reads(&place("ada"), &BTreeSet::from(["shared"]));
         rotation.reads(&place("bob"), &BTreeSet::new());
         assert!(!rotation.is_missed_by(&place("ada")));
-        assert!(rotation.note_forbidden(true) && !rotation.note_forbidden(true), "said once");
+        assert!(rotation.note_unwatched(None, true) && !rotation.note_unwatched(None, true), "said once");
         assert!(rotation.is_missed_by(&place("ada")) && !rotation.is_missed_by(&place("bob")));
-        assert_eq!(rotation.all(), [place("ada")]);
+        assert_eq!(rotation.all_in(None), [place("ada")]);
+    }
+
+    #[test]
+    fn each_namespace_is_watched_or_not_by_itself() {
+        let rotation = Rotation::default();
+        let (ada, dan) = (place("ada"), Place::new("team-b", "dan"));
+        for identity in [&ada, &dan] {
+            rotation.reads(identity, &BTreeSet::from(["shared"]));
+        }
+        rotation.note_unwatched(Some("team-b"), true);
+        assert!(!rotation.is_missed_by(&ada) && rotation.is_missed_by(&dan));
+        assert_eq!(rotation.all_in(Some("team-b")), std::slice::from_ref(&dan));
+        // A list of one namespace says nothing of another one's Secrets.
+        assert_eq!(rotation.missing(&HashSet::new(), Some("team-a")), [place("shared")]);
+        rotation.note_unwatched(Some("team-b"), false);
+        assert!(!rotation.is_missed_by(&dan));
     }
 }

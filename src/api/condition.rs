@@ -23,6 +23,8 @@ pub enum Reason {
     InstanceNotReady,
     /// Work is under way.
     Progressing,
+    /// The operator's account lacks a right in Kubernetes.
+    Forbidden,
     /// The manifest contradicts itself.
     InvalidSpec,
     /// The traits don't fit the identity schema.
@@ -78,6 +80,7 @@ impl Reason {
             Self::SecretNotReady => "SecretNotReady",
             Self::InstanceNotReady => "InstanceNotReady",
             Self::Progressing => "Progressing",
+            Self::Forbidden => "Forbidden",
             Self::InvalidSpec => "InvalidSpec",
             Self::TraitsRejected => "TraitsRejected",
             Self::SchemaNotFound => "SchemaNotFound",
@@ -120,7 +123,8 @@ impl Reason {
             | Self::Throttled
             | Self::SecretNotReady
             | Self::InstanceNotReady
-            | Self::Progressing => State::Retrying,
+            | Self::Progressing
+            | Self::Forbidden => State::Retrying,
             Self::InvalidSpec
             | Self::TraitsRejected
             | Self::SchemaNotFound
@@ -176,6 +180,7 @@ pub const RECONCILING: &str = "Reconciling";
 pub const STALLED: &str = "Stalled";
 pub const DRIFTED: &str = "Drifted";
 pub const SUSPENDED: &str = "Suspended";
+pub const PERMISSIONS_MISSING: &str = "PermissionsMissing";
 pub const INTERVAL_LIMITED: &str = "IntervalLimited";
 pub const STALE_IDENTIFIERS: &str = "StaleIdentifiers";
 pub const RECOVERY_ISSUED: &str = "RecoveryIssued";

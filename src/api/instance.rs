@@ -243,7 +243,8 @@ pub struct KratosInstanceStatus {
     /// The request annotation's value that was served last.
     #[serde(default)]
     pub last_handled_reconcile_at: Option<String>,
-    /// Ready, and Reconciling or Stalled where true.
+    /// Ready, and Reconciling or Stalled where true. PermissionsMissing where true: the operator's account lacks rights in
+    /// Kubernetes, which the message names; what takes them waits, all else goes on.
     #[serde(default)]
     #[schemars(schema_with = "crd::conditions")]
     pub conditions: Vec<Condition>,

@@ -8,6 +8,7 @@ use kube::core::Selector;
 use crate::place::{self, Place};
 use crate::selector;
 
+const LONGEST_NAMESPACE: usize = 63;
 /// The longest cluster id.
 const LONGEST_ID: usize = 64;
 
@@ -20,6 +21,10 @@ pub struct ScopeArgs {
     /// identity of the Kratos it points at. Default: the operator's own namespace and that of --default-instance.
     #[arg(long, env = "INSTANCE_NAMESPACES", value_name = "NAMESPACE,...", value_delimiter = ',')]
     pub instance_namespaces: Vec<String>,
+    /// Works in these namespaces alone, separated by commas, and needs rights in no other: no cluster-wide role. Default: in
+    /// all of them.
+    #[arg(long, env = "NAMESPACES", value_name = "NAMESPACE,...", value_delimiter = ',', value_parser = parse_namespace)]
+    pub namespaces: Vec<String>,
     /// The operator's own namespace. Default: that of its service account, or of the kubeconfig's current context.
     #[arg(long, env = "POD_NAMESPACE", value_name = "NAMESPACE")]
     pub namespace: Option<String>,
@@ -39,20 +44,51 @@ impl ScopeArgs {
         self.namespace.as_deref().unwrap_or(otherwise).to_owned()
     }
 
-    /// The namespaces in which instances count, for an operator that stands in this one.
-    pub fn instance_namespaces(&self, own: &str) -> BTreeSet<String> {
-        let named = named(&self.instance_namespaces);
-        if !named.is_empty() {
-            return named;
-        }
+    /// The namespaces that the operator works in; `None`: all of them.
+    pub fn namespaces(&self) -> Option<BTreeSet<String>> {
+        Some(named(&self.namespaces)).filter(|names| !names.is_empty())
+    }
+
+    /// The namespaces in which instances count, for an operator that stands in this one: among those that it works in. The
+    /// error is one line, for whoever wrote the command line.
+    pub fn instance_namespaces(&self, own: &str) -> Result<BTreeSet<String>, String> {
+        let explicit = named(&self.instance_namespaces);
         let of_default = self.default_instance.iter().map(|place| place.namespace.clone());
-        std::iter::once(own.to_owned()).chain(of_default).collect()
+        let Some(within) = self.namespaces() else {
+            let by_default = || std::iter::once(own.to_owned()).chain(of_default).collect();
+            return Ok(if explicit.is_empty() { by_default() } else { explicit });
+        };
+        let outside = |names: &BTreeSet<String>| names.difference(&within).next().cloned();
+        if let Some(name) = outside(&explicit) {
+            return Err(format!("--instance-namespaces names {name}, which isn't among --namespaces; add it there"));
+        }
+        if let Some(name) = outside(&of_default.clone().collect()) {
+            return Err(format!(
+                "--default-instance is in namespace {name}, which isn't among --namespaces; add it there"
+            ));
+        }
+        let by_default: BTreeSet<_> =
+            Some(own.to_owned()).filter(|own| within.contains(own)).into_iter().chain(of_default).collect();
+        match if explicit.is_empty() { by_default } else { explicit } {
+            none if none.is_empty() => Err(format!(
+                "no KratosInstance counts: the operator's own namespace {own} isn't among --namespaces; name those that have \
+                 one with --instance-namespaces"
+            )),
+            some => Ok(some),
+        }
     }
 }
 
 /// Names that were separated by commas; an empty one, as templates leave behind, names nothing.
 fn named(names: &[String]) -> BTreeSet<String> {
     names.iter().filter(|name| !name.is_empty()).cloned().collect()
+}
+
+/// The name of a namespace, or nothing.
+fn parse_namespace(text: &str) -> Result<String, &'static str> {
+    let is_namespace =
+        text.is_empty() || (text.len() <= LONGEST_NAMESPACE && !text.contains('.') && place::is_name(text));
+    if is_namespace { Ok(text.to_owned()) } else { Err("expected names of namespaces, separated by commas") }
 }
 
 /// A cluster's id, as the uid of kube-system is.

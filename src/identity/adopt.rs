@@ -124,6 +124,10 @@ impl Search<'_> {
             // No mark of ours: nobody can say whose it is.
             return Ok(true);
         }
+        if !self.context.options.works_in(&left.place.namespace) {
+            // Nor can this operator, of what is in others' namespaces.
+            return Ok(true);
+        }
         let api = Api::<IdentityObject>::namespaced(self.context.client.clone(), &left.place.namespace);
         let Some(found) = api.get_opt(&left.place.name).await? else { return Ok(false) };
         // One that can't be read any more is there all the same.

@@ -100,7 +100,9 @@ pub async fn instance(place: &Place, namespace: &str, context: &Context) -> Resu
 /// An instance that isn't in the registry: gone, or not looked at yet by a process that just started.
 fn unseen(place: &Place, context: &Context) -> Halt {
     let object = ObjectRef::new(&place.name).within(&place.namespace);
-    if context.instances.get(&object).is_some() {
+    if !context.options.works_in(&place.namespace) {
+        later(not_ready(place, "is in a namespace that the operator doesn't work in (--namespaces)"))
+    } else if context.instances.get(&object).is_some() {
         Halt::Waiting(not_ready(place, "hasn't been looked at yet"))
     } else {
         later(not_ready(place, "doesn't exist; it is waited for"))
@@ -132,8 +134,33 @@ pub async fn labels(namespace: &str, context: &Context) -> Result<BTreeMap<Strin
     Ok(live_namespace(namespace, context).await?.labels().clone())
 }
 
+/// A namespace that may not be read isn't known, which is neither gone nor refused.
 async fn live_namespace(namespace: &str, context: &Context) -> Result<Metadata<Namespace>, kube::Error> {
     Api::<Metadata<Namespace>>::all(context.client.clone()).get(namespace).await
+}
+
+/// Right before something is created, where namespaces aren't watched: that the resource's is still the one that was seen,
+/// and is admitted. A live read.
+pub async fn ensure_admitted(inputs: &Inputs, context: &Context) -> Result<(), Halt> {
+    if context.options.namespaces.is_none() {
+        return Ok(());
+    }
+    let (claimant, place) = (&inputs.claimant, &inputs.instance.place);
+    let permit = context.kubernetes.acquire(&claimant.namespace).await;
+    let live = live_namespace(&claimant.namespace, context).await?;
+    drop(permit);
+    let allowed = inputs.instance.settings.allowed_namespaces.as_ref();
+    let is_admitted = consent::admits(allowed, &place.namespace, &claimant.namespace, live.labels());
+    if is_admitted && live.uid().as_ref() == Some(&claimant.namespace_uid) {
+        return Ok(());
+    }
+    // Whoever else stands on what was seen is looked at again.
+    context.namespaces_changed.notify_one();
+    if !is_admitted {
+        return Err(Halt::Refused(not_permitted(place, &claimant.namespace)));
+    }
+    let verdict = Verdict::new(Reason::Progressing, "the namespace was made anew meanwhile; it is looked at again");
+    Err(Halt::Retry { verdict, after: None })
 }
 
 /// Everything for a resource that isn't being deleted.

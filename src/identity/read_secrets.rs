@@ -12,6 +12,7 @@ use crate::api::identity::KratosIdentity;
 use crate::api::instance::KeyRef;
 use crate::context::Context;
 use crate::decode::{self, Stored};
+use crate::kube_error;
 use crate::operator_key;
 use crate::place::{self, Place};
 
@@ -48,7 +49,8 @@ async fn read_one(
     let api = Api::<Stored<Secret>>::namespaced(context.client.clone(), &identity.namespace);
     let secret = match api.get_opt(name).await {
         Ok(secret) => secret,
-        Err(kube::Error::Api(status)) if status.code == 403 => {
+        Err(error) if kube_error::is_forbidden(&error) => {
+            context.note_refused(&error);
             return Ok(Err("the operator's account may not get it (RBAC)"));
         }
         Err(error) if decode::is_unreadable(&error) => return Ok(Err(decode::UNREADABLE)),

@@ -137,6 +137,9 @@ async fn hold(resource: &KratosIdentity, inputs: &Inputs, plan: &Plan, context: 
             "waits until the instance is held by its finalizer",
         )));
     }
+    if plan.creates() {
+        inputs::ensure_admitted(inputs, context).await?;
+    }
     if kube_write::carries(resource, IDENTITY_FINALIZER) {
         context.memory.hold(&uid(resource));
         // Writing the finalizer shows that nobody else has taken over; here only a read does.

@@ -11,12 +11,14 @@ use super::inputs;
 use super::recovery;
 use super::status::{self, Outcome, RecoverySeen, Seen, Subject};
 use super::validity;
+use crate::access;
 use crate::api::identity::{IdentityState, InstanceRef, KratosIdentity, KratosIdentityStatus};
 use crate::api::{Reason, Verdict, condition, requested_at};
 use crate::backoff;
 use crate::context::{Context, IdentityObject};
 use crate::events::Happening;
 use crate::kratos::Identity;
+use crate::kube_error::{self, Refusal};
 use crate::kube_write;
 use crate::place::Place;
 use crate::policy::poke;
@@ -130,12 +132,29 @@ pub async fn finish(
             let after = after.map_or_else(|| backoff::delay(FIRST_RETRY, LAST_RETRY, failures), backoff::spread);
             (outcome(verdict), Some(after))
         }
-        Err(Halt::Kubernetes(error)) => return Err(error),
+        Err(Halt::Kubernetes(error)) => {
+            let Some(refusal) = kube_error::refused(&error) else { return Err(error) };
+            context.note_refused(&error);
+            let verdict = forbidden(&refusal);
+            let after = Some(backoff::spread(access::WHILE_REFUSED));
+            if !course.has_news(resource.status.as_ref())
+                && let Some(action) = without_a_write((subject, &verdict), &uid, (after, boundary), context)
+            {
+                return Ok(action);
+            }
+            (outcome(verdict), after)
+        }
     };
     let next = status::next(subject, outcome, Timestamp::now());
     let boundary = course.boundary.into_iter().chain(expiry(Some(&next))).min();
     write(resource, next, context).await?;
     Ok(again(after, boundary))
+}
+
+/// The verdict for want of a right. Whoever grants it has the resource looked at again.
+fn forbidden(refusal: &Refusal) -> Verdict {
+    let message = format!("the operator may not {}; it goes on once its account is granted that", refusal.right);
+    Verdict::new(Reason::Forbidden, message)
 }
 
 /// When a recovery expires whose Secret is there. One that couldn't be deleted then is tried again.

@@ -157,7 +157,8 @@ fn refusal(error: &ApplyError, wanted: &Recovery, search: &Search<'_>) -> Option
             let is_final = error.class() == Class::Rejected && !is_about_the_identity;
             is_final.then(|| Verdict::new(Reason::KratosRejected, error.to_string()))
         }
-        ApplyError::Kubernetes(kube::Error::Api(status)) => {
+        ApplyError::Kubernetes(refused @ kube::Error::Api(status)) => {
+            search.context.note_refused(refused);
             let is_final = matches!(status.code, 400 | 403 | 404 | 405 | 413 | 422);
             is_final.then(|| recovery::unwritable(&wanted.secret_name, Some(status.code)))
         }

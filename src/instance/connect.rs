@@ -1,15 +1,20 @@
-//! Reads what an instance's settings refer to (token, certificate authority) and makes its client.
+//! Reads what an instance's settings refer to (token, certificate authority), makes its client, and parses its
+//! rules.
+
+use std::sync::Arc;
 
 use k8s_openapi::api::core::v1::{ConfigMap, Secret};
 use kube::Api;
 use kube::core::NamespaceResourceScope;
 use secrecy::{ExposeSecret, SecretString};
 
+use super::rules::{self, Rules};
 use super::settings::{Connection, KeyIn, Settings};
 use crate::api::instance::KeyRef;
 use crate::api::{Reason, Verdict};
 use crate::decode::{self, Store, Stored};
 use crate::kratos::{BearerToken, Client, ClientConfig};
+use crate::off_runtime;
 
 /// What was read from Secrets and `ConfigMap`s.
 #[derive(Clone, Debug, Default)]
@@ -92,4 +97,13 @@ pub fn client(settings: &Settings, credentials: &Credentials) -> Result<Client, 
         rate_limit: *rate_limit,
     };
     Client::new(config).map_err(|error| Verdict::new(Reason::InvalidSpec, error.to_string()))
+}
+
+/// Parses the rules, off the runtime.
+pub async fn rules(settings: &Settings) -> Arc<Result<Rules, Verdict>> {
+    let raw = settings.rules.clone();
+    let parsed = off_runtime::once(move || rules::parse(&raw)).await;
+    Arc::new(
+        parsed.unwrap_or_else(|_| Err(Verdict::new(Reason::InvalidSpec, "spec.rules can't be parsed; correct them"))),
+    )
 }

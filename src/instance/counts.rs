@@ -30,6 +30,8 @@ pub enum Standing {
     Orphaned,
     /// The same, and its grace period runs.
     Leaving,
+    /// Its mark names a resource of a namespace that this operator doesn't work in: nobody here can tell whether it is there.
+    Elsewhere,
     /// Its mark is that of another cluster.
     Foreign,
 }
@@ -62,7 +64,7 @@ impl Tally {
             (Standing::Unmanaged, _) => self.unmanaged += 1,
             (Standing::Orphaned, _) => self.orphaned.extend(Uuid::parse_str(id)),
             (Standing::Foreign, Found::Mark(mark)) => self.add_foreign(&mark.cluster),
-            (Standing::Foreign | Standing::Leaving, _) => {}
+            (Standing::Foreign | Standing::Leaving | Standing::Elsewhere, _) => {}
         }
     }
 

@@ -223,7 +223,9 @@ async fn end(handle: &Handle, id: &str, seen: &Mark, context: &Context) -> Resul
 /// The mark of an identity whose grace period this operator is to end, and when that is.
 fn running(identity: &Identity, handle: &Handle, context: &Context) -> Option<(Box<Mark>, Timestamp)> {
     let Found::Mark(mark) = Mark::read(&identity.metadata_admin) else { return None };
-    let is_ours = mark.owner == handle.settings.owner_name && mark.cluster == context.cluster_id;
+    let is_ours = mark.owner == handle.settings.owner_name
+        && mark.cluster == context.cluster_id
+        && context.options.works_in(&mark.namespace);
     let delete_after = mark.delete_after.as_ref().filter(|_| is_ours)?.0;
     Some((mark, delete_after))
 }

@@ -10,7 +10,6 @@ use super::connect::{self, Credentials, ReadError};
 use super::counts::Resynced;
 use super::handle::{self, Handle, NOBODY, Shared};
 use super::registry::Entry;
-use super::rules::{self, Rules};
 use super::settings::{self, Settings};
 use super::standing::{unavailable, usable};
 use super::{background, references};
@@ -23,7 +22,6 @@ use crate::flow::limit::Limit;
 use crate::kratos::{Error, IdentityFilter};
 use crate::kube_write;
 use crate::lease;
-use crate::off_runtime;
 use crate::place::Place;
 use crate::policy::poke;
 use crate::queue::Next;
@@ -180,7 +178,7 @@ async fn connect(
     };
     let rules = match &before {
         Some(handle) if handle.settings.rules == settings.rules => Arc::clone(&handle.rules),
-        _ => parse_rules(&settings).await,
+        _ => connect::rules(&settings).await,
     };
     let shared = kept.as_ref().map_or_else(Arc::<Shared>::default, |handle| Arc::clone(&handle.shared));
     shared.hold(is_held);
@@ -211,15 +209,6 @@ async fn connect(
         background::begin(&handle, context);
     }
     Ok(Ok((handle, true)))
-}
-
-/// Parses the rules, off the runtime.
-async fn parse_rules(settings: &Settings) -> Arc<Result<Rules, Verdict>> {
-    let raw = settings.rules.clone();
-    let parsed = off_runtime::once(move || rules::parse(&raw)).await;
-    Arc::new(
-        parsed.unwrap_or_else(|_| Err(Verdict::new(Reason::InvalidSpec, "spec.rules can't be parsed; correct them"))),
-    )
 }
 
 /// Probes the instance where that is due, and says how it stands. Also returns whether the gate was opened.
@@ -359,6 +348,8 @@ async fn write(
     let current = instance.status.clone().map(super::status::without_protection);
     let current = current.as_ref();
     let mut next = super::status::next(current, verdict, context.cluster(), schemas, asked, Timestamp::now());
+    let (lacking, leaving) = (context.access.lacking(), context.leaving_namespaces());
+    super::status::note_lacking(&mut next, &lacking, &leaving, generation, Timestamp::now());
     if let Some((resynced, interval)) = resynced {
         super::status::note_resync(&mut next, resynced, interval);
     }

@@ -140,17 +140,25 @@ pub fn holders(context: &Context, instance: &Place) -> usize {
 /// Whether any identity that carries our finalizer refers to an instance: a live read, because the instance is let
 /// go on its answer.
 pub async fn is_needed(context: &Context, instance: &Place) -> Result<bool, kube::Error> {
-    let default = context.options.default_instance.as_ref();
-    let api = Api::<IdentityObject>::all(context.client.clone());
-    let pages = futures::stream::try_unfold(Some(ListParams::default().limit(500)), |params| {
-        let api = api.clone();
-        async move {
-            let Some(params) = params else { return Ok::<_, kube::Error>(None) };
-            let page = api.list(&params).await?;
-            let next = page.metadata.continue_.filter(|token| !token.is_empty());
-            let next = next.map(|token| params.continue_token(&token));
-            Ok(Some((page.items, next)))
+    let all = || vec![Api::<IdentityObject>::all(context.client.clone())];
+    let within = |namespace: &String| Api::<IdentityObject>::namespaced(context.client.clone(), namespace);
+    let each = context.options.namespaces.as_ref().map_or_else(all, |names| names.iter().map(within).collect());
+    for api in each {
+        if is_needed_in(&api, context, instance).await? {
+            return Ok(true);
         }
+    }
+    Ok(false)
+}
+
+async fn is_needed_in(api: &Api<IdentityObject>, context: &Context, instance: &Place) -> Result<bool, kube::Error> {
+    let default = context.options.default_instance.as_ref();
+    let pages = futures::stream::try_unfold(Some(ListParams::default().limit(500)), |params| async move {
+        let Some(params) = params else { return Ok::<_, kube::Error>(None) };
+        let page = api.list(&params).await?;
+        let next = page.metadata.continue_.filter(|token| !token.is_empty());
+        let next = next.map(|token| params.continue_token(&token));
+        Ok(Some((page.items, next)))
     });
     let mut pages = std::pin::pin!(pages);
     while let Some(items) = pages.try_next().await? {

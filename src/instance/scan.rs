@@ -164,7 +164,13 @@ async fn scan(
 pub(super) fn take_in(handle: &Handle, identity: &Identity, context: &Context) -> (Found, Standing) {
     let found = Mark::read(&identity.metadata_admin);
     let (owner, cluster) = (&handle.settings.owner_name, &context.cluster_id);
-    let standing = counts::standing(&found, owner, cluster, |mark| is_there(mark, context));
+    let mut standing = counts::standing(&found, owner, cluster, |mark| is_there(mark, context));
+    if let Found::Mark(mark) = &found
+        && standing == Standing::Orphaned
+        && !context.options.works_in(&mark.namespace)
+    {
+        standing = Standing::Elsewhere;
+    }
     if let Found::Mark(mark) = &found
         && standing == Standing::Leaving
     {

@@ -1,5 +1,6 @@
 //! The status of a `KratosInstance`. Pure.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
@@ -9,6 +10,7 @@ use super::counts::Resynced;
 use crate::api::condition::{self, State};
 use crate::api::instance::{KratosInstanceStatus, LastResync};
 use crate::api::{Reason, Verdict};
+use crate::kube_error::Right;
 use crate::place::Place;
 
 /// A resync that found what is written already is written after so long, and not sooner: nobody is told the time.
@@ -86,6 +88,50 @@ fn forget_another_matter(conditions: &mut Vec<Condition>, verdict: &Verdict) {
     if told.is_some_and(|told| is_about_schemas(&told.message) != is_about_schemas(&verdict.message)) {
         condition::clear(conditions, condition::RECONCILING);
     }
+}
+
+/// How many rights a message names.
+const NAMED_RIGHTS: usize = 12;
+
+/// Says which rights the operator lacks. Whatever takes none of them goes on, so that this is beside Ready. `leaving`: the
+/// namespaces that are known to be on their way out.
+pub fn note_lacking(
+    status: &mut KratosInstanceStatus,
+    lacking: &[Right],
+    leaving: &BTreeSet<String>,
+    generation: i64,
+    now: Timestamp,
+) {
+    if lacking.is_empty() {
+        return condition::clear(&mut status.conditions, condition::PERMISSIONS_MISSING);
+    }
+    let named: Vec<_> = lacking.iter().take(NAMED_RIGHTS).map(Right::to_string).collect();
+    let more = lacking.len() - named.len();
+    let more = if more == 0 { String::new() } else { format!(", and {more} more") };
+    let left = left_behind(lacking, leaving).join(", ");
+    let left = if left.is_empty() {
+        left
+    } else {
+        format!(
+            ". Namespace {left} is being deleted, or its roles are gone: what carries the operator's finalizer there waits \
+             for rights; docs/namespaced-mode.md says how it gets them for a moment, or goes without"
+        )
+    };
+    let named = named.join(", ");
+    let message =
+        format!("the operator may not {named}{more}; grant its account what `kratos-operator rbac` prints{left}");
+    let verdict = Verdict::new(Reason::Forbidden, message);
+    condition::set(&mut status.conditions, condition::PERMISSIONS_MISSING, true, &verdict, generation, now);
+}
+
+/// The namespaces in which nothing can be finished: they are being deleted and something is refused in them, or not even they
+/// themselves may be read any more.
+fn left_behind<'a>(lacking: &'a [Right], leaving: &BTreeSet<String>) -> Vec<&'a str> {
+    let is_left = |right: &&Right| {
+        right.namespace.as_ref().is_some_and(|namespace| right.resource == "namespaces" || leaving.contains(namespace))
+    };
+    let left: BTreeSet<_> = lacking.iter().filter(is_left).filter_map(|right| right.namespace.as_deref()).collect();
+    left.into_iter().take(NAMED_RIGHTS).collect()
 }
 
 /// Takes in what a resync came to, where that is news. What somebody wanted listed in between, sooner than half an

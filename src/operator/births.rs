@@ -1,6 +1,7 @@
 //! Tells which identities are born to this process, from what the watch brings; `identity/birth.rs` says why that is safe.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use kube::api::ListParams;
 use kube::runtime::reflector::ObjectRef;
@@ -8,20 +9,28 @@ use kube::runtime::watcher::{self, Error, Event};
 use kube::{Api, Resource};
 
 use crate::api::{IDENTITY_FINALIZER, KratosIdentityStatus};
-use crate::backoff::OfWatches;
+use crate::backoff::{self, OfWatches};
 use crate::context::{Context, IdentityObject};
 use crate::identity::birth::is_born;
-use crate::kube_error::brief;
+use crate::kube_error::{self, brief};
 use crate::kube_write;
 use crate::place::Place;
 use crate::resource_version::ResourceVersion;
 
+/// How often it is tried again where it is forbidden, should nobody tell that it was granted.
+const WHILE_FORBIDDEN: Duration = Duration::from_mins(1);
+
 /// Reads a consistent list, to be begun once this process leads: what is created after it is its own. Until then all
 /// resources that carry the finalizer wait for a listing.
 pub(super) async fn begin(context: Arc<Context>) {
-    let api = Api::<IdentityObject>::all(context.client.clone());
+    let client = || context.client.clone();
+    // Versions of a kind are the same in all namespaces: any that may be listed will do.
+    let apis: Vec<Api<IdentityObject>> = match &context.options.namespaces {
+        None => vec![Api::all(client())],
+        Some(names) => names.iter().map(|name| Api::namespaced(client(), name)).collect(),
+    };
     let mut backoff = OfWatches::default();
-    loop {
+    for api in apis.iter().cycle() {
         // Without a version asked for, the answer is as of now. One object is as good as all.
         match api.list(&ListParams::default().limit(1)).await {
             Ok(list) => {
@@ -35,6 +44,11 @@ pub(super) async fn begin(context: Arc<Context>) {
                 }
                 return;
             }
+            Err(error) if kube_error::is_forbidden(&error) => {
+                context.note_refused(&error);
+                context.access.granted_within(backoff::spread(WHILE_FORBIDDEN)).await;
+                continue;
+            }
             Err(error) => {
                 tracing::warn!(error = brief(&error), "listing one KratosIdentity failed; it is tried again");
             }
@@ -47,7 +61,10 @@ pub(super) async fn begin(context: Arc<Context>) {
 pub(super) fn note(event: &watcher::Result<Event<IdentityObject>>, context: &Context) {
     let object = match event {
         Ok(Event::Apply(object)) => object,
-        Ok(Event::InitDone) => return context.leading.watch_is_whole(true),
+        // Where there are several watches, the list of one doesn't make another one whole.
+        Ok(Event::InitDone) if context.options.namespaces.is_none() || !context.listed.identities.initialized() => {
+            return context.leading.watch_is_whole(true);
+        }
         // One that was cut goes on where it was. What can't be read is left out, and an error that the server tells isn't an event.
         Err(Error::WatchFailed(kube::Error::SerdeError(_)) | Error::WatchError(_)) => {
             return context.leading.watch_is_whole(false);

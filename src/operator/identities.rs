@@ -10,6 +10,8 @@ use kube::runtime::reflector::{self, ObjectRef};
 use kube::runtime::watcher::{self, Event};
 
 use super::births;
+use super::watches;
+use crate::access;
 use crate::api::IDENTITY_FINALIZER;
 use crate::api::identity::IdentityState;
 use crate::changes::Changes;
@@ -30,7 +32,7 @@ pub(super) fn watch_all(
     context: &Arc<Context>,
 ) -> impl Stream<Item = watcher::Result<Event<IdentityObject>>> + Send + 'static {
     let [all, born, before, after] = std::array::from_fn(|_| Arc::clone(context));
-    super::watch::<IdentityObject>(&context.client)
+    watches::watch::<IdentityObject>(context, context.identities.clone())
         .modify(move |object| {
             if !all.is_own(object) {
                 selector::outline(object);
@@ -74,7 +76,9 @@ pub(super) fn look(place: &Place, context: &Arc<Context>) -> Look {
     let context = Arc::clone(context);
     Box::pin(async move {
         match context.identities.get(&object) {
-            Some(object) if context.is_own(&*object) => reconcile(object, context).await,
+            Some(object) if context.is_own(&*object) => {
+                access::as_granted(&context, reconcile(object, Arc::clone(&context)).await)
+            }
             _ => Ok(Next::WhenAsked),
         }
     })

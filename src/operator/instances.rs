@@ -8,6 +8,8 @@ use kube::runtime::WatchStreamExt;
 use kube::runtime::reflector::{self, ObjectRef};
 use kube::runtime::watcher::{self, Event};
 
+use super::watches;
+use crate::access;
 use crate::api::INSTANCE_FINALIZER;
 use crate::changes::Changes;
 use crate::context::{Context, InstanceObject};
@@ -25,7 +27,9 @@ pub(super) fn watch_all(
 ) -> impl Stream<Item = watcher::Result<Event<InstanceObject>>> + Send + 'static {
     let after = Arc::clone(context);
     // Seen after the store has taken it in.
-    super::watch::<InstanceObject>(&context.client).reflect(writer).inspect(move |event| seen(event, &after))
+    watches::watch::<InstanceObject>(context, context.instances.clone())
+        .reflect(writer)
+        .inspect(move |event| seen(event, &after))
 }
 
 /// Asks for a look at each instance that the watch shows to be worth one. Everybody waits for instances: all are urgent.
@@ -49,7 +53,7 @@ pub(super) fn look(place: &Place, context: &Arc<Context>) -> Look {
     let context = Arc::clone(context);
     Box::pin(async move {
         match context.instances.get(&object) {
-            Some(object) => reconcile(object, context).await,
+            Some(object) => access::as_granted(&context, reconcile(object, Arc::clone(&context)).await),
             None => Ok(Next::WhenAsked),
         }
     })

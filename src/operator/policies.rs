@@ -9,6 +9,8 @@ use kube::runtime::WatchStreamExt;
 use kube::runtime::reflector::{self, ObjectRef};
 use kube::runtime::watcher::{self, Event};
 
+use super::watches;
+use crate::access;
 use crate::changes::Changes;
 use crate::context::{Context, PolicyObject};
 use crate::kube_error::of_watch;
@@ -25,7 +27,9 @@ pub(super) fn watch_all(
 ) -> impl Stream<Item = watcher::Result<Event<PolicyObject>>> + Send + 'static {
     let after = Arc::clone(context);
     // Seen after the store has taken it in.
-    super::watch::<PolicyObject>(&context.client).reflect(writer).inspect(move |event| seen(event, &after))
+    watches::watch::<PolicyObject>(context, context.policies.clone())
+        .reflect(writer)
+        .inspect(move |event| seen(event, &after))
 }
 
 /// Asks for a look at each policy that the watch shows to be worth one.
@@ -57,7 +61,7 @@ pub(super) fn look(place: &Place, context: &Arc<Context>) -> Look {
     let context = Arc::clone(context);
     Box::pin(async move {
         match context.policies.get(&object) {
-            Some(object) => reconcile(object, context).await,
+            Some(object) => access::as_granted(&context, reconcile(object, Arc::clone(&context)).await),
             None => Ok(Next::WhenAsked),
         }
     })

@@ -7,7 +7,10 @@ use kratos_operator::cli::{Cli, Command};
 use kratos_operator::rbac;
 
 /// The files, and the options that each is made for; the Makefile has the same.
-const FILES: [(&str, &str); 1] = [("cluster.yaml", "--instance-namespaces identity")];
+const FILES: [(&str, &str); 2] = [
+    ("cluster.yaml", "--instance-namespaces identity"),
+    ("namespaced.yaml", "--namespaces identity,team-a --instance-namespaces identity"),
+];
 
 /// What the command prints with these options.
 fn printed(options: &str) -> String {
@@ -15,7 +18,7 @@ fn printed(options: &str) -> String {
     let Command::Rbac(args) = Cli::try_parse_from(arguments).expect("a command line").command else {
         panic!("another command")
     };
-    rbac::text(&args.wanted()).expect("it can be written")
+    rbac::text(&args.wanted().expect("no contradiction")).expect("it can be written")
 }
 
 #[test]

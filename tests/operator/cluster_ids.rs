@@ -97,6 +97,7 @@ async fn without_the_right_to_ask_for_it_one_line_says_what_lacks_and_it_heals_b
         let arguments = ["patch", "clusterrole", "kratos-operator", "--type=merge", "-p", &patch];
         kubectl.run(arguments).await.expect("it is accepted");
     };
+    scene.cluster.plane.refuses_on_purpose().expect("a mark");
     scene.operator().kill();
     set(&less["rules"]).await;
     let account = format!("--as=system:serviceaccount:{OWN}:{}", crate::rights::ACCOUNT);

@@ -184,6 +184,10 @@ async fn a_finalizer_that_somebody_took_away_is_put_back() {
 #[tokio::test]
 async fn a_namespace_deleted_as_a_whole_takes_its_identities() {
     let scene = Scene::shared().await;
+    if scene.cluster.id().is_some() {
+        // Its role binding goes as well, maybe first: `namespaced` tests that.
+        return;
+    }
     scene.instance(json!({"allowedNamespaces": {"from": "All"}})).await;
     let tenant = scene.other_namespace("tenant", &[]).await;
     let mut made = Vec::new();

@@ -97,7 +97,7 @@ fn every_make_target_that_is_named_exists() {
 
 #[test]
 fn every_file_that_the_documents_name_exists() {
-    for path in ["README.md", "docs/architecture.md", "docs/logging.md"] {
+    for path in ["README.md", "docs/architecture.md", "docs/logging.md", "docs/namespaced-mode.md"] {
         let named = read(path);
         let named = named
             .split(|letter: char| letter.is_whitespace() || "`()|".contains(letter))

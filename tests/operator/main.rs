@@ -43,6 +43,7 @@ mod lifecycle;
 mod links;
 mod logging;
 mod missing;
+mod namespaced;
 mod newer_server;
 mod observing;
 mod odd;

@@ -13,8 +13,8 @@ use serde_json::{Value, json};
 use crate::scene::{Scene, WITHIN};
 use crate::testenv::process::eventually;
 
-const FIRST: &str = "first-horse-battery-4711";
-const SECOND: &str = "second-horse-battery-4712";
+pub const FIRST: &str = "first-horse-battery-4711";
+pub const SECOND: &str = "second-horse-battery-4712";
 const OWN: &str = "chosen-by-ada-herself-4713";
 
 fn email(scene: &Scene) -> String {
@@ -45,12 +45,12 @@ async fn logs_in(scene: &Scene, password: &str) -> Option<String> {
 }
 
 /// Waits until a password logs in, without asking the operator for anything.
-async fn until_it_logs_in(scene: &Scene, password: &str) -> String {
+pub async fn until_it_logs_in(scene: &Scene, password: &str) -> String {
     let found = eventually("the password is in force", WITHIN, async || logs_in(scene, password).await);
     found.await.unwrap_or_else(|error| panic!("{error}\n{}", scene.whole_log()))
 }
 
-async fn with_ada(scene: &Scene, password: Value) -> KratosIdentity {
+pub async fn with_ada(scene: &Scene, password: Value) -> KratosIdentity {
     put_secret(scene, &[("password", FIRST.as_bytes())]).await;
     scene.identity("ada", ada(scene, password)).await;
     scene.ready("ada").await

@@ -21,7 +21,7 @@ use crate::testenv::process::eventually;
 pub const OWN: &str = "default";
 pub const ACCOUNT: &str = "kratos-operator";
 /// Stands in the printed objects for each namespace of a test.
-const PLACEHOLDER: &str = "of-a-test";
+pub const PLACEHOLDER: &str = "of-a-test";
 
 /// What was granted in a cluster, and what is to be granted in each namespace of a test.
 pub struct Rights {

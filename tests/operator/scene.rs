@@ -15,7 +15,7 @@ use kube::api::{Api, ObjectMeta, Patch, PatchParams, PostParams};
 use serde_json::{Value, json};
 use tokio::sync::OnceCell;
 
-use crate::rights::Rights;
+use crate::rights::{self, Rights};
 use crate::testenv::control_plane::ControlPlane;
 use crate::testenv::kratos::{Kratos, Options};
 use crate::testenv::operator::{Operator, Settings};
@@ -36,6 +36,38 @@ pub struct Cluster {
     pub proxy: Proxy,
     pub kubeconfig: PathBuf,
     pub rights: Rights,
+    /// Its uid of kube-system, for operators that work in namespaces of their own alone.
+    id: Option<String>,
+}
+
+/// What other namespaces of a test may be called, after its own. Operators that work in namespaces of their own are told all.
+const SUFFIXES: [&str; 21] = [
+    "a",
+    "again",
+    "b",
+    "beside",
+    "both",
+    "c",
+    "crowd",
+    "elsewhere",
+    "internal",
+    "label",
+    "neighbours",
+    "none",
+    "one",
+    "other",
+    "rules",
+    "stored",
+    "team",
+    "tenant",
+    "third",
+    "trial",
+    "z",
+];
+
+/// Makes every operator work in namespaces of its own alone.
+fn is_namespaced() -> bool {
+    std::env::var("OPERATOR_MODE").is_ok_and(|mode| mode == "namespaced")
 }
 
 impl Cluster {
@@ -48,30 +80,73 @@ impl Cluster {
         let plane = ControlPlane::start().await.expect("the control plane starts");
         let crds = Path::new(env!("CARGO_MANIFEST_DIR")).join("crds");
         plane.install_crds(&crds).await.expect("the definitions are accepted");
-        let rights = Rights::grant(&plane, options).await;
+        let mut options = options.to_vec();
+        if is_namespaced() && !options.contains(&"--namespaces") {
+            options.extend(["--namespaces", rights::PLACEHOLDER]);
+        }
+        let id = if options.contains(&"--namespaces") { Some(plane.id().await.expect("its id")) } else { None };
+        let rights = Rights::grant(&plane, &options).await;
         let (proxy, kubeconfig) = plane.proxy_for(&rights.token).expect("a proxy");
         proxy.listen(Arc::new(ToKubernetes));
-        Self { plane, proxy, kubeconfig, rights }
+        Self { plane, proxy, kubeconfig, rights, id }
     }
 
-    /// Starts an operator that the whole run reads along with.
-    pub fn start_operator(&self, instance_namespaces: Vec<String>) -> Operator {
+    /// Starts an operator that the whole run reads along with. One that works in namespaces of its own finds them, and its
+    /// rights there.
+    pub async fn start_operator(&self, instance_namespaces: Vec<String>) -> Operator {
+        if self.id.is_some() {
+            let all: Vec<_> = instance_namespaces.iter().flat_map(|name| with_others(name)).collect();
+            futures::future::join_all(all.iter().map(|name| self.make_namespace(name, &[]))).await;
+        }
         let operator = Operator::start(self.operator(instance_namespaces)).expect("the operator starts");
         traces::of_this_run().follow(&operator);
         operator
     }
 
+    /// With what an operator needs there. One that is there already, for operators that work in namespaces of their own, gets
+    /// the labels.
+    pub async fn make_namespace(&self, name: &str, labels: &[(&str, &str)]) {
+        let labels = labels.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
+        let metadata = ObjectMeta { name: Some(name.to_owned()), labels: Some(labels), ..ObjectMeta::default() };
+        let namespace = Namespace { metadata, ..Namespace::default() };
+        let api = Api::all(self.plane.client().await.expect("a client"));
+        match api.create(&PostParams::default(), &namespace).await {
+            Ok(_) => self.rights.grant_in(name).await,
+            Err(kube::Error::Api(status)) if status.code == 409 && self.id.is_some() => {
+                let labels = Patch::Merge(json!({"metadata": {"labels": namespace.metadata.labels}}));
+                api.patch_metadata(name, &PatchParams::default(), &labels).await.expect("it is labelled");
+            }
+            Err(error) => panic!("{name}: {error}"),
+        }
+    }
+
+    /// Its id, where operators are told.
+    pub fn id(&self) -> Option<&str> {
+        self.id.as_deref()
+    }
+
     /// How the operator is started on this cluster.
     pub fn operator(&self, instance_namespaces: Vec<String>) -> Settings {
         let mut settings = Settings::new(env!("CARGO_BIN_EXE_kratos-operator"), &self.kubeconfig);
+        if let Some(id) = &self.id {
+            let all = instance_namespaces.iter().flat_map(|name| with_others(name)).collect::<Vec<_>>().join(",");
+            settings.environment = vec![("NAMESPACES".to_owned(), all), ("CLUSTER_ID".to_owned(), id.clone())];
+        }
         settings.instance_namespaces = instance_namespaces;
         settings
     }
 }
 
+/// A namespace of a test, and the others that it may make.
+fn with_others(namespace: &str) -> Vec<String> {
+    let others = SUFFIXES.iter().map(|suffix| format!("{namespace}-{suffix}"));
+    std::iter::once(namespace.to_owned()).chain(others).collect()
+}
+
 struct Shared {
     cluster: Arc<Cluster>,
-    operator: Operator,
+    /// `None`: each test has its own.
+    operator: Option<Operator>,
 }
 
 static SHARED: OnceCell<Shared> = OnceCell::const_new();
@@ -81,7 +156,7 @@ async fn shared() -> &'static Shared {
         .get_or_init(async || {
             let cluster = Arc::new(Cluster::start().await);
             let spaces = (0..SPACES).map(space).chain((0..OWN_KRATOS).map(own_space)).collect();
-            let operator = cluster.start_operator(spaces);
+            let operator = if cluster.id.is_none() { Some(cluster.start_operator(spaces).await) } else { None };
             Shared { cluster, operator }
         })
         .await
@@ -167,7 +242,7 @@ impl Scene {
     pub async fn own_but_for(options: Options) -> Self {
         let kratos = Kratos::start(options).await.expect("Kratos starts");
         let cluster = Arc::new(Cluster::start().await);
-        let operator = cluster.start_operator(vec![space(0)]);
+        let operator = cluster.start_operator(vec![space(0)]).await;
         Self::set(cluster, Server::Own(Arc::new(kratos)), Some(operator), space(0)).await
     }
 
@@ -178,7 +253,7 @@ impl Scene {
         let mut cluster = Cluster::start().await;
         let wire = Wire::before(cluster.plane.address()).expect("a wire");
         cluster.kubeconfig = cluster.plane.kubeconfig_by(wire.address()).expect("a kubeconfig");
-        let operator = cluster.start_operator(vec![space(0)]);
+        let operator = cluster.start_operator(vec![space(0)]).await;
         let scene = Self::set(Arc::new(cluster), Server::Own(Arc::new(kratos)), Some(operator), space(0)).await;
         (scene.with_instance().await, wire)
     }
@@ -199,7 +274,7 @@ impl Scene {
 
     async fn over(kratos: Arc<Kratos>, namespace: String) -> Self {
         let cluster = Arc::new(Cluster::start().await);
-        let operator = cluster.start_operator(vec![namespace.clone()]);
+        let operator = cluster.start_operator(vec![namespace.clone()]).await;
         Self::set(cluster, Server::Own(kratos), Some(operator), namespace).await
     }
 
@@ -210,8 +285,11 @@ impl Scene {
         proxy.listen(Arc::new(ToKratos));
         traces::of_this_run().begin();
         let counted_from = Mutex::new(Instant::now());
-        let scene = Self { operator, kratos, proxy, cluster, namespace, client, counted_from };
+        let mut scene = Self { operator, kratos, proxy, cluster, namespace, client, counted_from };
         scene.make_namespace(&scene.namespace, &[]).await;
+        if scene.cluster.id.is_some() && scene.operator.is_none() {
+            scene.operator = Some(scene.cluster.start_operator(vec![scene.namespace.clone()]).await);
+        }
         scene
     }
 
@@ -229,15 +307,12 @@ impl Scene {
     }
 
     pub async fn make_namespace(&self, name: &str, labels: &[(&str, &str)]) {
-        let labels = labels.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
-        let metadata = ObjectMeta { name: Some(name.to_owned()), labels: Some(labels), ..ObjectMeta::default() };
-        let namespace = Namespace { metadata, ..Namespace::default() };
-        Api::all(self.client.clone()).create(&PostParams::default(), &namespace).await.expect("a namespace");
-        self.cluster.rights.grant_in(name).await;
+        self.cluster.make_namespace(name, labels).await;
     }
 
     /// Another namespace for this test, with labels.
     pub async fn other_namespace(&self, suffix: &str, labels: &[(&str, &str)]) -> String {
+        assert!(self.cluster.id.is_none() || SUFFIXES.contains(&suffix), "add {suffix} to SUFFIXES");
         let name = format!("{}-{suffix}", self.namespace);
         self.make_namespace(&name, labels).await;
         name
@@ -344,7 +419,7 @@ impl Scene {
 
     /// The operator that this test asks: its own, or the shared one.
     fn running(&self) -> Option<&Operator> {
-        self.operator.as_ref().or_else(|| SHARED.get().map(|shared| &shared.operator))
+        self.operator.as_ref().or_else(|| SHARED.get()?.operator.as_ref())
     }
 }
 

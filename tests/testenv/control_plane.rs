@@ -143,6 +143,12 @@ impl ControlPlane {
         Ok(path)
     }
 
+    /// The uid of kube-system, by which operators tell clusters apart.
+    pub async fn id(&self) -> Result<String> {
+        let namespace = Api::<Namespace>::all(self.client().await?).get("kube-system").await?;
+        Ok(namespace.metadata.uid.ok_or("kube-system has no uid")?)
+    }
+
     /// Makes a namespace with a name of its own and these labels.
     pub async fn namespace(&self, labels: &[(&str, &str)]) -> Result<String> {
         let labels: BTreeMap<String, String> =
@@ -187,6 +193,18 @@ impl ControlPlane {
         self.apiserver().kill();
         *self.apiserver() = start_apiserver(self.dir.path(), &self.etcd_port, &self.port)?;
         self.wait_until_ready().await
+    }
+
+    /// What service accounts of the default namespace have asked the kube-apiserver for, in order: audit events, metadata alone.
+    pub fn audited(&self) -> Result<Vec<Value>> {
+        let text = std::fs::read_to_string(audit_log(self.dir.path()))?;
+        // The last line may be under way.
+        Ok(text.lines().filter_map(|line| serde_json::from_str(line).ok()).collect())
+    }
+
+    /// From now on a test takes rights away: what is refused is meant.
+    pub fn refuses_on_purpose(&self) -> Result<()> {
+        Ok(std::fs::write(audit_log(self.dir.path()).with_extension("refusing"), "")?)
     }
 
     /// Ends all three; dropping does the same.
@@ -259,8 +277,22 @@ fn start_etcd(dir: &Path, port: &Port) -> Result<Process> {
     Process::start("etcd", &command, &dir.join("etcd.log"))
 }
 
+/// Where audit events go: into `AUDIT_LOGS`, where that names a directory to keep them in.
+fn audit_log(dir: &Path) -> PathBuf {
+    let kept = std::env::var_os("AUDIT_LOGS").map(PathBuf::from).filter(|kept| kept.is_dir());
+    let name = dir.file_name().unwrap_or_default().to_string_lossy();
+    kept.map_or_else(|| dir.join("audit.log"), |kept| kept.join(format!("{name}.log")))
+}
+
+/// What is audited: who asks as a service account of the default namespace, as the operators of tests do.
+const AUDIT_POLICY: &str = r#"{
+  "apiVersion": "audit.k8s.io/v1", "kind": "Policy", "omitStages": ["RequestReceived"],
+  "rules": [{"level": "Metadata", "userGroups": ["system:serviceaccounts:default"]}, {"level": "None"}]
+}"#;
+
 fn start_apiserver(dir: &Path, etcd: &Port, port: &Port) -> Result<Process> {
     let file = |name| dir.join(name).display().to_string();
+    std::fs::write(dir.join("audit-policy.json"), AUDIT_POLICY)?;
     let mut command = Command::new(component("kube-apiserver"));
     command
         .arg(format!("--etcd-servers=http://{}", etcd.address()))
@@ -269,6 +301,8 @@ fn start_apiserver(dir: &Path, etcd: &Port, port: &Port) -> Result<Process> {
         .arg(format!("--service-account-key-file={}", file("service-accounts.pub")))
         .arg(format!("--service-account-signing-key-file={}", file("service-accounts.key")))
         .arg(format!("--token-auth-file={}", file("tokens.csv")))
+        .arg(format!("--audit-policy-file={}", file("audit-policy.json")))
+        .arg(format!("--audit-log-path={}", audit_log(dir).display()))
         .args([
             "--bind-address=127.0.0.1",
             "--service-account-issuer=https://kubernetes.default.svc",

@@ -20,12 +20,13 @@ const DONE: [Reason; 11] = [
     Reason::RecoverySecretGone,
     Reason::IdentityInactive,
 ];
-const RETRYING: [Reason; 5] = [
+const RETRYING: [Reason; 6] = [
     Reason::KratosUnavailable,
     Reason::Throttled,
     Reason::SecretNotReady,
     Reason::InstanceNotReady,
     Reason::Progressing,
+    Reason::Forbidden,
 ];
 const STALLING: [Reason; 12] = [
     Reason::InvalidSpec,

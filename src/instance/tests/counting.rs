@@ -53,10 +53,12 @@ fn tally(seen: &[Standing]) -> Tally {
 }
 
 #[test]
-fn each_sort_is_counted_and_those_whose_grace_period_runs_are_in_none() {
-    use Standing::{Foreign, Leaving, Managed, Orphaned, Unmanaged};
-    let seen =
-        [Managed, Unmanaged, Managed, Orphaned, Leaving, Foreign, Foreign, Unmanaged, Unmanaged, Managed, Managed];
+fn each_sort_is_counted_and_those_whose_grace_period_runs_or_that_are_elsewhere_are_in_none() {
+    use Standing::{Elsewhere, Foreign, Leaving, Managed, Orphaned, Unmanaged};
+    let seen = [
+        Managed, Unmanaged, Managed, Orphaned, Leaving, Foreign, Foreign, Unmanaged, Unmanaged, Managed, Managed,
+        Elsewhere,
+    ];
     let counts = Counts::default();
     assert_eq!(counts.resynced(), None);
     counts.corrected();

@@ -1,5 +1,6 @@
 //! The status of an instance.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
@@ -11,6 +12,7 @@ use crate::api::instance::{ForeignCluster, IdentityCounts, KratosInstanceStatus,
 use crate::api::{Reason, Verdict};
 use crate::instance::counts::Resynced;
 use crate::instance::status::{self, Cluster};
+use crate::kube_error::Right;
 use crate::place::Place;
 
 const CLUSTER: Cluster<'_> = Cluster { id: "uid-of-cluster", is_claimed: false };
@@ -124,4 +126,33 @@ fn a_cluster_id_that_somebody_named_is_checked_by_what_was_noted_and_never_noted
     // What the API server says of itself is true, whatever was noted: a status that came from elsewhere.
     assert_eq!(status::mistaken(Some(&first), CLUSTER, &place), None);
     assert_eq!(told(Some(&first), CLUSTER).cluster_id.as_deref(), Some("uid-of-cluster"));
+}
+
+#[test]
+fn rights_that_lack_are_named_beside_ready_and_gone_once_they_are_granted() {
+    let right = |number: usize| Right {
+        namespace: Some(format!("team-{number:02}")),
+        group: String::new(),
+        resource: "secrets".to_owned(),
+        verb: "list".to_owned(),
+    };
+    let none = BTreeSet::new();
+    let mut status = next(None, Reason::Reconciled, None, 3, 100);
+    let before = status.clone();
+    status::note_lacking(&mut status, &[right(1)], &none, 3, Timestamp::UNIX_EPOCH);
+    let told = condition::find(&status.conditions, condition::PERMISSIONS_MISSING).expect("it is told");
+    assert!(told.message.contains("may not list secrets in namespace team-01;"), "{}", told.message);
+    assert!(condition::is_true(&status.conditions, READY) && !told.message.contains("being deleted"));
+    let unread = Right { resource: "namespaces".to_owned(), verb: "get".to_owned(), ..right(3) };
+    for (lacking, leaving) in [(vec![right(3)], BTreeSet::from(["team-03".to_owned()])), (vec![unread], none.clone())] {
+        status::note_lacking(&mut status, &lacking, &leaving, 3, Timestamp::UNIX_EPOCH);
+        let told = condition::find(&status.conditions, condition::PERMISSIONS_MISSING).expect("it is told");
+        assert!(told.message.contains("Namespace team-03 is being deleted"), "{}", told.message);
+    }
+    let many: Vec<_> = (0..40).map(right).collect();
+    status::note_lacking(&mut status, &many, &none, 3, Timestamp::UNIX_EPOCH);
+    let told = condition::find(&status.conditions, condition::PERMISSIONS_MISSING).expect("it is told");
+    assert!(told.message.contains("team-11, and 28 more;") && !told.message.contains("team-12"), "{}", told.message);
+    status::note_lacking(&mut status, &[], &none, 3, Timestamp::UNIX_EPOCH);
+    assert_eq!(status, before);
 }

@@ -141,7 +141,7 @@ async fn without_recovery() -> Scene {
     let kratos = Kratos::start(Options { recovery: false, ..Options::default() }).await.expect("Kratos starts");
     let cluster = Arc::new(Cluster::start().await);
     let namespace = "without-recovery".to_owned();
-    let operator = cluster.start_operator(vec![namespace.clone()]);
+    let operator = cluster.start_operator(vec![namespace.clone()]).await;
     Scene::set(cluster, Server::Own(Arc::new(kratos)), Some(operator), namespace).await
 }
 
