@@ -11,11 +11,12 @@ use kube::api::PostParams;
 use kube::runtime::watcher;
 use tokio::sync::watch;
 
+use crate::api::condition::Failure;
 use crate::backoff;
 use crate::context::Context;
 use crate::kube_error::{self, Refusal, Right};
 use crate::place::Place;
-use crate::queue::{Next, Priority};
+use crate::queue::{Looked, Next, Priority};
 
 /// How often it is asked whether what lacks was granted.
 const ASKED_EVERY: Duration = Duration::from_secs(20);
@@ -100,10 +101,13 @@ impl Context {
 }
 
 /// What a look came to that may have been refused something: it isn't repeated until that is granted, but for now and then.
-pub fn as_granted(context: &Context, look: Result<Next, kube::Error>) -> Result<Next, kube::Error> {
+pub fn as_granted(context: &Context, look: Result<Looked, kube::Error>) -> Result<Looked, kube::Error> {
     let Err(error) = &look else { return look };
     context.note_refused(error);
-    if kube_error::refused(error).is_some() { Ok(Next::After(backoff::spread(WHILE_REFUSED))) } else { look }
+    if kube_error::refused(error).is_none() {
+        return look;
+    }
+    Ok(Looked { next: Next::After(backoff::spread(WHILE_REFUSED)), failure: Some(Failure::Retried) })
 }
 
 /// Asks whether what lacks was granted, and has whoever waits for it go on, for as long as it is polled.

@@ -4,7 +4,7 @@
 
 mod scope;
 
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -16,6 +16,9 @@ use crate::context::Options;
 use crate::place;
 use crate::rbac::Wanted;
 use crate::selector;
+
+/// Where probes are answered in a pod: the port that controller-runtime's operators have, too.
+const HEALTH_PORT: u16 = 8081;
 
 /// Exit code for a wrong command line (`EX_USAGE` of sysexits).
 pub const EXIT_USAGE: u8 = 64;
@@ -67,6 +70,10 @@ pub struct RunArgs {
     /// Serves metrics for Prometheus there, under /metrics, for example 0.0.0.0:8080. Default: nowhere.
     #[arg(long, env = "METRICS_ADDRESS", value_name = "ADDRESS:PORT")]
     pub metrics_address: Option<SocketAddr>,
+    /// Answers the kubelet's probes there: /livez while the operator still tries, /readyz once it has seen everything,
+    /// both with ?verbose. Default: port 8081 of every address in a pod, else nowhere.
+    #[arg(long, env = "HEALTH_ADDRESS", value_name = "ADDRESS:PORT")]
+    pub health_address: Option<SocketAddr>,
     /// How log lines look. What is logged is set by RUST_LOG, for example RUST_LOG=kratos_operator=debug.
     #[arg(long, env = "LOG_FORMAT", value_enum, default_value_t = LogFormat::Text)]
     pub log_format: LogFormat,
@@ -129,7 +136,20 @@ fn object_name(text: &str) -> Result<String, &'static str> {
     }
 }
 
+/// Whether the process runs in a pod of the cluster that it is for, as the client library tells it.
+pub fn is_in_pod() -> bool {
+    std::env::var_os("KUBERNETES_SERVICE_HOST").is_some()
+}
+
 impl RunArgs {
+    /// Where probes are answered: the first of these that is of a family the host has.
+    pub fn health_addresses(&self, is_in_pod: bool) -> Vec<SocketAddr> {
+        // On the first, both families are served, as far as the host has both.
+        let all = || vec![(Ipv6Addr::UNSPECIFIED, HEALTH_PORT).into(), (Ipv4Addr::UNSPECIFIED, HEALTH_PORT).into()];
+        let by_default = if is_in_pod { all() } else { Vec::new() };
+        self.health_address.map_or(by_default, |address| vec![address])
+    }
+
     /// The options. `own_namespace`: where the operator runs, for want of --namespace.
     /// The error is one line.
     pub fn options(&self, own_namespace: &str) -> Result<Options, String> {
@@ -271,6 +291,18 @@ mod tests {
             assert!(line.contains("--namespaces") && line.ends_with("see kratos-operator --help"), "{line}");
         }
         assert!(run(arguments).options("ops").is_err());
+    }
+
+    #[test]
+    fn probes_are_answered_in_a_pod_and_where_the_flag_says() {
+        let addresses = |arguments: &[&str], is_in_pod| {
+            run(arguments).health_addresses(is_in_pod).iter().map(ToString::to_string).collect::<Vec<_>>()
+        };
+        assert_eq!(addresses(&[], false), Vec::<String>::new());
+        assert_eq!(addresses(&[], true), ["[::]:8081", "0.0.0.0:8081"]);
+        for is_in_pod in [true, false] {
+            assert_eq!(addresses(&["--health-address", "127.0.0.1:9"], is_in_pod), ["127.0.0.1:9"]);
+        }
     }
 
     #[test]

@@ -30,6 +30,7 @@ use crate::queue::Priority;
 use crate::rotation::Rotation;
 use crate::selector;
 use crate::supervise::Tasks;
+use crate::watches::Watches;
 use crate::workers::Asks;
 
 /// A `KratosIdentity`, or what is known of one that can't be read.
@@ -82,6 +83,8 @@ pub struct Context {
     /// How many identities are reconciled at the same time.
     pub places: usize,
     pub metrics: Arc<Metrics>,
+    /// What the watches are at.
+    pub watches: Watches,
     pub options: Options,
     /// Uid of this cluster's kube-system namespace.
     pub cluster_id: String,

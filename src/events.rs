@@ -4,6 +4,7 @@
 //! dropped, a reconcile never waits for one.
 
 use std::num::NonZeroU32;
+use std::time::Duration;
 
 use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
 use k8s_openapi::api::core::v1::ObjectReference;
@@ -12,11 +13,14 @@ use kube::runtime::events::{Event, EventType, Recorder, Reporter};
 use tokio::sync::mpsc;
 
 use crate::api::condition::shortened;
+use crate::health::Health;
 use crate::kube_error;
 
 /// Events per second over time, and how many may wait to go out.
 const PER_SECOND: NonZeroU32 = NonZeroU32::new(10).unwrap();
 const BURST: NonZeroU32 = NonZeroU32::new(50).unwrap();
+/// A request has a time-out, and the recorder sends two for one event.
+const SENT_WITHIN: Duration = Duration::from_mins(3);
 /// The longest note, in bytes, that the API server takes.
 const LONGEST_NOTE: usize = 1024;
 
@@ -50,12 +54,16 @@ impl Happening {
 impl Events {
     /// And what sends them, to be run beside it; that ends when this is gone. At once they would open a connection each,
     /// which is kept.
-    pub fn new(client: kube::Client) -> (Self, impl Future<Output = ()> + Send + 'static) {
+    pub fn new(client: kube::Client, health: &Health) -> (Self, impl Future<Output = ()> + Send + 'static) {
         let reporter = Reporter { controller: crate::api::GROUP.to_owned(), instance: None };
         let recorder = Recorder::new(client, reporter);
         let (outgoing, mut events) = mpsc::channel::<(Event, ObjectReference)>(BURST.get() as usize);
+        let heartbeat = health.expect("events", SENT_WITHIN);
         let sends = async move {
-            while let Some((event, regarding)) = events.recv().await {
+            loop {
+                heartbeat.rest();
+                let Some((event, regarding)) = events.recv().await else { return };
+                heartbeat.beat();
                 if let Err(error) = recorder.publish(&event, &regarding).await {
                     tracing::debug!(error = kube_error::brief(&error), "an event couldn't be published");
                 }
@@ -95,14 +103,16 @@ impl Events {
 #[cfg(test)]
 mod tests {
     use std::sync::{Arc, Mutex};
-    use std::time::{Duration, Instant};
+    use std::time::Instant;
 
     use k8s_openapi::api::core::v1::ConfigMap;
     use serde_json::{Value, json};
+    use tokio_util::sync::CancellationToken;
     use wiremock::matchers::method;
     use wiremock::{Mock, MockServer, Request, ResponseTemplate};
 
     use super::*;
+    use crate::supervise::Tasks;
 
     const ANSWERED_AFTER: Duration = Duration::from_millis(30);
 
@@ -118,7 +128,8 @@ mod tests {
         };
         Mock::given(method("POST")).respond_with(answer).mount(&server).await;
         let config = kube::Config::new(server.uri().parse().unwrap());
-        let (events, sends) = Events::new(kube::Client::try_from(config).unwrap());
+        let (events, sends) =
+            Events::new(kube::Client::try_from(config).unwrap(), &Health::new(Tasks::new(CancellationToken::new())));
         tokio::spawn(sends);
         for number in 0..100 {
             let metadata = json!({"name": format!("n{number}"), "namespace": "team", "uid": format!("uid-{number}")});

@@ -32,7 +32,10 @@ use tower::util::MapFutureLayer;
 use tower::{BoxError, Service, ServiceBuilder, ServiceExt, layer};
 
 use self::answer::Answer;
-use self::heartbeat::Lost;
+pub use self::heartbeat::ApiServer;
+use self::heartbeat::{BEATS_WITHIN, Lost};
+use crate::health::Health;
+use crate::metrics::{Metrics, Requests};
 
 /// To one address; of several, each has its share.
 const TCP_CONNECTED: Duration = Duration::from_secs(5);
@@ -64,17 +67,25 @@ pub enum Error {
     Kube(#[from] kube::Error),
 }
 
-/// The client, and the heartbeat that tells it which watches are dead: to be polled for as long as the client is used.
-pub fn new(config: &Config) -> Result<(kube::Client, impl Future<Output = ()> + Send + use<>), Error> {
+/// The client, whether the API server is to be reached, and the heartbeat that tells that and which watches are dead: to be
+/// polled for as long as the client is used.
+pub fn new(
+    config: &Config,
+    health: &Health,
+    metrics: &Metrics,
+) -> Result<(kube::Client, ApiServer, impl Future<Output = ()> + Send + use<>), Error> {
     let (lost, told) = heartbeat::channel();
-    let client = build(config, config.default_retry, &told)?;
+    let requests = metrics.requests_to(host_and_port(&config.cluster_url));
+    let client = build(config, config.default_retry, &told, &requests)?;
     // Connections of its own: it must not wait for one that others have found dead. Any answer will do: no retries.
-    let heart = build(config, false, &told)?;
-    Ok((client, heartbeat::keep_beating(heart, lost)))
+    let heart = build(config, false, &told, &requests)?;
+    let (api_server, turns) = (ApiServer::default(), health.expect("heartbeat of the API server", BEATS_WITHIN));
+    let server = (origin(&config.cluster_url), api_server.clone());
+    Ok((client, api_server, heartbeat::keep_beating(heart, lost, server, turns)))
 }
 
 /// kube's own stack, but for the connector, the time-outs, and the traces (they log addresses with their query).
-fn build(config: &Config, retries: bool, lost: &Lost) -> Result<kube::Client, Error> {
+fn build(config: &Config, retries: bool, lost: &Lost, requests: &Requests) -> Result<kube::Client, Error> {
     if config.proxy_url.is_some() {
         return Err(Error::Proxy);
     }
@@ -84,16 +95,27 @@ fn build(config: &Config, retries: bool, lost: &Lost) -> Result<kube::Client, Er
         .pool_timer(TokioTimer::new())
         .pool_idle_timeout(IDLE)
         .build::<_, Body>(connector);
-    let lost = lost.clone();
+    let (lost, requests) = (lost.clone(), requests.clone());
     let service = ServiceBuilder::new()
         .layer(layer::layer_fn(move |inner| Bounded { inner, lost: lost.clone() }))
         .layer(config.base_uri_layer())
         .option_layer(retries.then(|| RetryLayer::new(RetryPolicy::server_retry())))
         .option_layer(config.auth_layer()?)
         .layer(config.extra_headers_layer()?)
+        .layer(layer::layer_fn(move |inner| Counted { inner, requests: requests.clone() }))
         .layer(MapFutureLayer::new(|answer| within(ANSWER_BEGINS, "no answer", answer)))
         .service(http);
     Ok(ClientBuilder::new(service, config.default_namespace.as_str()).build())
+}
+
+/// Scheme, host and port, without whatever else a kubeconfig has there.
+fn origin(uri: &Uri) -> String {
+    format!("{}://{}", uri.scheme_str().unwrap_or_default(), host_and_port(uri))
+}
+
+fn host_and_port(uri: &Uri) -> String {
+    let port = uri.port().map(|port| format!(":{port}")).unwrap_or_default();
+    format!("{}{port}", uri.host().unwrap_or_default())
 }
 
 fn tcp() -> HttpConnector {
@@ -156,6 +178,38 @@ where
                     Answer::bounded(body, until, ANSWER_GOES_ON)
                 }
             }))
+        }
+        .boxed()
+    }
+}
+
+/// Counts each try.
+#[derive(Clone)]
+struct Counted<S> {
+    inner: S,
+    requests: Requests,
+}
+
+impl<S, B> Service<Request<Body>> for Counted<S>
+where
+    S: Service<Request<Body>, Response = Response<B>>,
+    S::Future: Send + 'static,
+{
+    type Response = Response<B>;
+    type Error = S::Error;
+    type Future = BoxFuture<'static, Result<Self::Response, S::Error>>;
+
+    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
+        self.inner.poll_ready(context)
+    }
+
+    fn call(&mut self, request: Request<Body>) -> Self::Future {
+        let (requests, method) = (self.requests.clone(), request.method().clone());
+        let answer = self.inner.call(request);
+        async move {
+            let answer = answer.await;
+            requests.count(&method, answer.as_ref().ok().map(Response::status));
+            answer
         }
         .boxed()
     }

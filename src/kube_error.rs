@@ -96,15 +96,8 @@ pub fn refused_watch(error: &watcher::Error) -> Option<Refusal> {
 }
 
 fn status_of_watch(error: &watcher::Error) -> Option<&Status> {
-    let error = match error {
-        watcher::Error::InitialListFailed(error)
-        | watcher::Error::WatchStartFailed(error)
-        | watcher::Error::WatchFailed(error) => error,
-        watcher::Error::WatchError(status) => return Some(status),
-        watcher::Error::NoResourceVersion => return None,
-    };
-    match error {
-        kube::Error::Api(status) => Some(status),
+    match (cause_of_watch(error), error) {
+        (Some(kube::Error::Api(status)), _) | (_, watcher::Error::WatchError(status)) => Some(status),
         _ => None,
     }
 }
@@ -113,6 +106,21 @@ fn refusal_of(status: &Status) -> Option<Refusal> {
     let right = lacking(&status.message).filter(|_| status.code == 403)?;
     let named = status.details.as_ref().map(|details| details.name.clone());
     Some(Refusal { right, name: named.filter(|name| is_name(name)) })
+}
+
+/// The request of a watch that failed, where that wasn't a word within its answer.
+pub fn cause_of_watch(error: &watcher::Error) -> Option<&kube::Error> {
+    match error {
+        watcher::Error::InitialListFailed(error)
+        | watcher::Error::WatchStartFailed(error)
+        | watcher::Error::WatchFailed(error) => Some(error),
+        watcher::Error::WatchError(_) | watcher::Error::NoResourceVersion => None,
+    }
+}
+
+/// Whether there was no answer: the API server can't be reached, or didn't say everything in time.
+pub fn is_unanswered(error: &kube::Error) -> bool {
+    matches!(error, kube::Error::HyperError(_) | kube::Error::Service(_) | kube::Error::ReadEvents(_))
 }
 
 /// What isn't allowed is named as far as the answer uses the API's own words.

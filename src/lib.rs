@@ -11,6 +11,7 @@ pub mod decode;
 pub mod duration;
 pub mod events;
 pub mod flow;
+pub mod health;
 pub mod identity;
 pub mod instance;
 pub mod kratos;
@@ -36,6 +37,7 @@ pub mod selector;
 pub mod shutdown;
 pub mod supervise;
 pub mod trace;
+pub mod watches;
 pub mod workers;
 #[cfg(test)]
 mod written;

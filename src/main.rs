@@ -1,16 +1,16 @@
 //! The `kratos-operator` command: reads the command line, prints, and picks the exit code.
 
 use std::fs;
-use std::io::{IsTerminal, Write, stdout};
+use std::io::{Error, ErrorKind, IsTerminal, Write, stdout};
 use std::net::SocketAddr;
 use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
 
 use clap::Parser;
-use clap::error::ErrorKind;
 use kratos_operator::admission_policy;
 use kratos_operator::cli::{self, AdmissionPolicyArgs, Cli, Command, CrdsArgs, LogFormat, RbacArgs, RunArgs};
+use kratos_operator::health::{self, Health};
 use kratos_operator::kube_client;
 use kratos_operator::log;
 use kratos_operator::metrics::{self, Metrics};
@@ -18,6 +18,7 @@ use kratos_operator::operator;
 use kratos_operator::rbac;
 use kratos_operator::shutdown;
 use kratos_operator::supervise::{self, Tasks};
+use kratos_operator::watches::Watches;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tracing_subscriber::EnvFilter;
@@ -26,7 +27,9 @@ use tracing_subscriber::util::SubscriberInitExt;
 fn main() -> ExitCode {
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
-        Err(error) if matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion) => {
+        Err(error)
+            if matches!(error.kind(), clap::error::ErrorKind::DisplayHelp | clap::error::ErrorKind::DisplayVersion) =>
+        {
             let _ = error.print();
             return ExitCode::SUCCESS;
         }
@@ -101,27 +104,47 @@ fn run(args: &RunArgs) -> Result<(), String> {
 }
 
 async fn operate(args: &RunArgs, tasks: Tasks) -> Result<(), String> {
+    // Before anything is waited for, and until the process has ended.
+    let health = Health::new(tasks.clone());
+    let addresses = args.health_addresses(cli::is_in_pod());
+    if let Some(listener) = listen(&addresses, "probes", "under /livez and /readyz", "--health-address").await? {
+        tasks.rely_on("probes", health::serve::serve(listener, health.clone()));
+    }
+    let metrics = Arc::new(Metrics::new());
+    if let Some(listener) =
+        listen(args.metrics_address.as_slice(), "metrics", "under /metrics", "--metrics-address").await?
+    {
+        tasks.rely_on("metrics", metrics::serve::serve(listener, Arc::clone(&metrics)));
+    }
     let config = kube::Config::infer().await.map_err(|error| no_cluster(&error))?;
     let options = args.options(&config.default_namespace)?;
-    let (client, heartbeat) =
-        kube_client::new(&config).map_err(|error| format!("the kubeconfig can't be used: {error}"))?;
+    let (client, api_server, heartbeat) = kube_client::new(&config, &health, &metrics)
+        .map_err(|error| format!("the kubeconfig can't be used: {error}"))?;
     tasks.rely_on("heartbeat of the API server", heartbeat);
-    let metrics = Arc::new(Metrics::default());
-    if let Some(address) = args.metrics_address {
-        let listener = listen(address).await?;
-        tasks.rely_on("metrics", metrics::serve(listener, Arc::clone(&metrics), tasks.stop().clone()));
-    }
-    operator::run(client, options, args.concurrency, metrics, tasks).await.map_err(|failure| failure.to_string())
+    let watches = Watches::new(health, api_server);
+    let ended = operator::run(client, options, args.concurrency, metrics, (watches, tasks)).await;
+    ended.map_err(|failure| failure.to_string())
 }
 
-async fn listen(address: SocketAddr) -> Result<TcpListener, String> {
-    let listener = TcpListener::bind(address).await;
+/// Listens at the first address of a family that the host has; nowhere, if there is none.
+async fn listen(addresses: &[SocketAddr], what: &str, paths: &str, flag: &str) -> Result<Option<TcpListener>, String> {
+    let Some((first, others)) = addresses.split_first() else { return Ok(None) };
+    let listener = match TcpListener::bind(first).await {
+        Err(error) if is_of_no_family(&error) && !others.is_empty() => TcpListener::bind(others).await,
+        bound => bound,
+    };
     let listener = listener.and_then(|listener| Ok((listener.local_addr()?, listener)));
     let (address, listener) = listener.map_err(|error| {
-        format!("metrics can't be served at {address}: {error}; set --metrics-address to one that is free")
+        format!("{what} can't be served at {first}: {error}; set {flag} to an address that is free")
     })?;
-    tracing::info!(%address, "metrics are served under /metrics");
-    Ok(listener)
+    tracing::info!(%address, "{what} are served {paths}");
+    Ok(Some(listener))
+}
+
+/// Whether the host has no addresses of this family (IPv6 may be switched off).
+fn is_of_no_family(error: &Error) -> bool {
+    const NOT_SUPPORTED: i32 = 97;
+    error.kind() == ErrorKind::AddrNotAvailable || error.raw_os_error() == Some(NOT_SUPPORTED)
 }
 
 fn no_cluster(error: &kube::config::InferConfigError) -> String {

@@ -7,19 +7,23 @@ mod instances;
 mod joined;
 mod namespaces;
 mod policies;
+mod scrape;
 pub(crate) mod watches;
 
 use std::collections::HashSet;
 use std::sync::{Arc, OnceLock};
 
 use futures::future;
-use kube::runtime::reflector;
+use k8s_openapi::api::core::v1::Namespace;
+use kube::runtime::reflector::{self, store::Writer};
 use kube::{Resource, ResourceExt};
 use tokio::sync::Notify;
 
+use self::scrape::Scrape;
 use crate::access::{self, Access};
 use crate::api;
-use crate::context::{Context, Listed, Options, Pokes};
+use crate::context::{Context, IdentityObject, InstanceObject, Listed, Options, Pokes, PolicyObject};
+use crate::decode::Metadata;
 use crate::events::Events;
 use crate::flow::limit::Limit;
 use crate::identity::adopt::Turns;
@@ -29,13 +33,15 @@ use crate::instance::{Registry, references};
 use crate::latest::Latest;
 use crate::lease::Leads;
 use crate::metrics::Metrics;
+use crate::metrics::controllers::{self, Controllers};
 use crate::place::Place;
 use crate::policy::runs::Runs;
 use crate::queue::Priority;
 use crate::rotation::{self, Rotation};
 use crate::shutdown;
 use crate::supervise::{Failure, Tasks};
-use crate::workers::{self, Places};
+use crate::watches::Watches;
+use crate::workers::{self, Controller, Gauges, Places};
 
 /// How many instances are looked at at the same time. Most of a look is waiting for Kratos, and one that hangs stops nobody.
 const INSTANCE_PLACES: Places = Places::of(128);
@@ -52,13 +58,17 @@ pub async fn run(
     options: Options,
     concurrency: u16,
     metrics: Arc<Metrics>,
-    tasks: Tasks,
+    (watches, tasks): (Watches, Tasks),
 ) -> Result<(), Failure> {
     let stop = tasks.stop().clone();
+    let pokes = Pokes::default();
+    metrics.collect(queues(&metrics, &pokes));
+    let scrape = Scrape::default();
+    metrics.collect(scrape.clone());
     let cluster_id = tokio::select! {
         () = stop.cancelled() => return Ok(()),
         failure = tasks.failed() => return Err(failure),
-        cluster_id = cluster_id::get(options.cluster_id.as_deref(), &client) => cluster_id,
+        cluster_id = cluster_id::get(options.cluster_id.as_deref(), &client, &watches) => cluster_id,
     };
     tracing::info!(
         default_instance = options.default_instance.as_ref().map(ToString::to_string),
@@ -71,14 +81,14 @@ pub async fn run(
     let (instances, instance_writer) = reflector::store();
     let (namespaces, namespace_writer) = reflector::store();
     let (policies, policy_writer) = reflector::store();
-    let pokes = Pokes::default();
     let leads = Leads::new(&options.watch_selector);
-    let (events, sends) = Events::new(client.clone());
+    let (events, sends) = Events::new(client.clone(), watches.health());
     tasks.rely_on("events", sends);
     let context = Arc::new(Context {
         kubernetes: Arc::new(Limit::new(KUBERNETES_REQUESTS)),
         places: concurrency.into(),
         metrics,
+        watches: watches.clone(),
         options,
         cluster_id,
         identities: identities.clone(),
@@ -104,20 +114,14 @@ pub async fn run(
         client: client.clone(),
         leads,
     });
-
-    let identity_watch = identities::watch_all(identity_writer, &context);
-    let identity_watch = identities::ask_for_news(identity_watch, Arc::clone(&context));
-    let instance_watch = instances::watch_all(instance_writer, &context);
-    let instance_watch = instances::ask_for_news(instance_watch, Arc::clone(&context));
-    let policy_watch = policies::watch_all(policy_writer, &context);
-    let policy_watch = policies::ask_for_news(policy_watch, Arc::clone(&context));
-    let namespace_watch = namespaces::watch_all(namespace_writer, Arc::clone(&context));
+    scrape.of(&context);
 
     let Pokes { identities: identity_asks, instances: instance_asks, policies: policy_asks } = pokes;
     let (token, within) = (stop.clone(), Arc::clone(&context));
     let instance_looks = async move {
         let look = |place: &Place| instances::look(place, &within);
-        workers::run("KratosInstance", &instance_asks, INSTANCE_PLACES, &token, look).await;
+        let controller = controller("KratosInstance", INSTANCE_PLACES, &within.metrics.controllers.instances, &within);
+        workers::run(controller, &instance_asks, &token, look).await;
     };
     let (token, within) = (stop.clone(), Arc::clone(&context));
     let identity_looks = async move {
@@ -125,7 +129,8 @@ pub async fn run(
         let ready = future::join(within.listed.instances.wait(), within.listed.namespaces.wait());
         if token.run_until_cancelled(ready).await.is_some() {
             let (look, places) = (|place: &Place| identities::look(place, &within), Places::of(concurrency.into()));
-            workers::run("KratosIdentity", &identity_asks, places, &token, look).await;
+            let controller = controller("KratosIdentity", places, &within.metrics.controllers.identities, &within);
+            workers::run(controller, &identity_asks, &token, look).await;
         }
     };
     let (token, within) = (stop.clone(), Arc::clone(&context));
@@ -135,22 +140,57 @@ pub async fn run(
         let ready = future::join3(instances.wait(), namespaces.wait(), identities.wait());
         if token.run_until_cancelled(ready).await.is_some() {
             let look = |place: &Place| policies::look(place, &within);
-            workers::run("KratosSessionPolicy", &policy_asks, POLICY_PLACES, &token, look).await;
+            let controller =
+                controller("KratosSessionPolicy", POLICY_PLACES, &within.metrics.controllers.policies, &within);
+            workers::run(controller, &policy_asks, &token, look).await;
         }
     };
     tasks.keep("beginning to lead", births::begin(Arc::clone(&context)));
-    tasks.rely_on("watch of KratosIdentity", identity_watch);
-    tasks.rely_on("watch of KratosInstance", instance_watch);
-    tasks.rely_on("watch of KratosSessionPolicy", policy_watch);
-    tasks.rely_on("watch of Namespace", namespace_watch);
-    tasks.rely_on("watch of Secret", rotation::watch(Arc::clone(&context)));
-    tasks.rely_on("rights that lack", access::keep_asking(Arc::clone(&context)));
+    begin_watches((identity_writer, instance_writer, policy_writer, namespace_writer), &context);
     let controllers = [
         tasks.rely_on("reconciles of KratosInstance", instance_looks),
         tasks.rely_on("reconciles of KratosIdentity", identity_looks),
         tasks.rely_on("reconciles of KratosSessionPolicy", policy_looks),
     ];
     shutdown::finished(&tasks, controllers, context.leads.release()).await
+}
+
+/// Watches everything, from now on.
+fn begin_watches(
+    (identities, instances, policies, namespaces): (
+        Writer<IdentityObject>,
+        Writer<InstanceObject>,
+        Writer<PolicyObject>,
+        Writer<Metadata<Namespace>>,
+    ),
+    context: &Arc<Context>,
+) {
+    let identities = identities::watch_all(identities, context);
+    let identities = identities::ask_for_news(identities, Arc::clone(context));
+    let instances = instances::watch_all(instances, context);
+    let instances = instances::ask_for_news(instances, Arc::clone(context));
+    let policies = policies::watch_all(policies, context);
+    let policies = policies::ask_for_news(policies, Arc::clone(context));
+    let namespaces = namespaces::watch_all(namespaces, Arc::clone(context));
+    context.tasks.rely_on("watch of KratosIdentity", identities);
+    context.tasks.rely_on("watch of KratosInstance", instances);
+    context.tasks.rely_on("watch of KratosSessionPolicy", policies);
+    context.tasks.rely_on("watch of Namespace", namespaces);
+    rotation::await_lists(context);
+    context.tasks.rely_on("watch of Secret", rotation::watch(Arc::clone(context)));
+    context.tasks.rely_on("rights that lack", access::keep_asking(Arc::clone(context)));
+    context.watches.have_begun();
+}
+
+fn queues(metrics: &Metrics, pokes: &Pokes) -> Gauges {
+    let Controllers { identities, instances, policies } = &metrics.controllers;
+    let Pokes { identities: identity_asks, instances: instance_asks, policies: policy_asks } = pokes;
+    let queues = [(identities, identity_asks), (instances, instance_asks), (policies, policy_asks)];
+    Gauges(queues.map(|(controller, asks)| (controller.name(), Arc::clone(asks))).to_vec())
+}
+
+fn controller(kind: &'static str, places: Places, metrics: &controllers::Controller, context: &Context) -> Controller {
+    Controller { kind, places, metrics: metrics.clone(), health: context.watches.health().clone() }
 }
 
 /// After a complete list: objects that went while nobody watched brought no event.
@@ -160,6 +200,7 @@ fn forget_gone(context: &Context) {
     context.memory.retain(|uid| identities.contains(uid));
     context.latest_identities.retain(|uid| identities.contains(uid));
     let instances: HashSet<_> = context.instances.state().iter().map(|object| Place::of(&**object)).collect();
+    context.metrics.instances.retain(|place| instances.contains(place));
     for place in context.registry.places().into_iter().filter(|place| !instances.contains(place)) {
         context.registry.remove(&place);
         context.leads.forget(&place);

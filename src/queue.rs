@@ -10,6 +10,8 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use crate::api::Reason;
+use crate::api::condition::Failure;
 use crate::flow::counts::Counts;
 use crate::flow::lane::Lane;
 use crate::place::Place;
@@ -32,6 +34,27 @@ pub enum Next {
     After(Duration),
 }
 
+/// What a look came to, and when the next one is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Looked {
+    pub next: Next,
+    pub failure: Option<Failure>,
+}
+
+impl Next {
+    /// After a look that ended for this reason.
+    pub fn after_one(self, reason: Reason) -> Looked {
+        Looked { next: self, failure: reason.failure() }
+    }
+}
+
+impl From<Next> for Looked {
+    /// After a look that ended well.
+    fn from(next: Next) -> Self {
+        Self { next, failure: None }
+    }
+}
+
 const PRIORITIES: usize = 3;
 /// So often in a row others may go before a priority that has somebody waiting; then it is its turn. Less than this
 /// would cost people time, more would let drift stay while people are busy.
@@ -47,6 +70,8 @@ pub struct Queue {
     /// How many of each namespace are in work for a person.
     people: Counts,
     next_ticket: u64,
+    /// How often one began to wait.
+    added: u64,
 }
 
 #[derive(Debug)]
@@ -54,10 +79,12 @@ enum State {
     Waiting {
         priority: Priority,
         ticket: u64,
+        since: Instant,
     },
-    /// `again`: asked for meanwhile.
+    /// `waited_since`: before it was begun. `again`: asked for meanwhile.
     InWork {
         is_for_person: bool,
+        waited_since: Instant,
         again: Option<Priority>,
     },
     Due {
@@ -77,13 +104,14 @@ struct Rank {
 impl Queue {
     /// Asks for a look now. What is due later is forgotten; what is in work is looked at again afterwards; what waits
     /// already keeps its place, or comes last in a higher priority.
-    pub fn ask(&mut self, place: &Place, priority: Priority) {
+    pub fn ask(&mut self, place: &Place, priority: Priority, now: Instant) {
         match self.states.get_mut(place) {
             Some(State::InWork { again, .. }) => *again = (*again).max(Some(priority)),
             Some(State::Waiting { priority: before, .. }) if *before >= priority => {}
             _ => {
-                let place = self.withdraw(place).unwrap_or_else(|| Arc::new(place.clone()));
-                self.wait(place, priority);
+                let (place, since) = self.withdraw(place).unwrap_or_else(|| (Arc::new(place.clone()), None));
+                self.added += u64::from(since.is_none());
+                self.wait(place, priority, since.unwrap_or(now));
             }
         }
     }
@@ -110,14 +138,25 @@ impl Queue {
         Some(place)
     }
 
+    /// Since when one that is in work had waited.
+    pub fn waited_since(&self, place: &Place) -> Option<Instant> {
+        match self.states.get(place)? {
+            State::InWork { waited_since, .. } => Some(*waited_since),
+            State::Waiting { .. } | State::Due { .. } => None,
+        }
+    }
+
     /// A look is over. `at`: when the next one is due by itself; what was asked for meanwhile comes at once instead.
-    pub fn done(&mut self, place: &Arc<Place>, at: Option<Instant>) {
-        let Some(State::InWork { is_for_person, again }) = self.states.remove(place) else { return };
+    pub fn done(&mut self, place: &Arc<Place>, at: Option<Instant>, now: Instant) {
+        let Some(State::InWork { is_for_person, again, .. }) = self.states.remove(place) else { return };
         if is_for_person {
             self.people.remove(&place.namespace);
         }
         match (again, at) {
-            (Some(priority), _) => self.wait(Arc::clone(place), priority),
+            (Some(priority), _) => {
+                self.added += 1;
+                self.wait(Arc::clone(place), priority, now);
+            }
             (None, Some(at)) => self.put_off(Arc::clone(place), at),
             (None, None) => {}
         }
@@ -126,8 +165,9 @@ impl Queue {
     /// Has those wait whose time has come.
     pub fn release(&mut self, now: Instant) {
         while let Some(first) = self.due.first_entry().filter(|first| first.key().0 <= now) {
-            let place = first.remove();
-            self.wait(place, Priority::Arrived);
+            let ((due, _), place) = first.remove_entry();
+            self.added += 1;
+            self.wait(place, Priority::Arrived, due);
         }
     }
 
@@ -139,6 +179,16 @@ impl Queue {
     /// How many wait.
     pub fn waiting(&self) -> usize {
         self.ranks.iter().map(|rank| rank.waiting.len()).sum()
+    }
+
+    /// How many of one priority wait.
+    pub fn waiting_of(&self, priority: Priority) -> usize {
+        self.rank(priority).waiting.len()
+    }
+
+    /// How often one began to wait, since the start.
+    pub fn added(&self) -> u64 {
+        self.added
     }
 
     /// The highest one with somebody waiting, unless a lower one was passed over too often.
@@ -154,17 +204,19 @@ impl Queue {
     }
 
     fn begin(&mut self, place: &Arc<Place>, priority: Priority) {
+        let Some(State::Waiting { since, .. }) = self.states.get(place) else { return };
         let is_for_person = priority == Priority::Person;
         if is_for_person {
             self.people.add(&place.namespace);
         }
-        self.states.insert(Arc::clone(place), State::InWork { is_for_person, again: None });
+        let state = State::InWork { is_for_person, waited_since: *since, again: None };
+        self.states.insert(Arc::clone(place), state);
     }
 
-    fn wait(&mut self, place: Arc<Place>, priority: Priority) {
+    fn wait(&mut self, place: Arc<Place>, priority: Priority, since: Instant) {
         let ticket = self.ticket();
         self.ranks[priority as usize].waiting.add(&place.namespace, ticket, Arc::clone(&place));
-        self.states.insert(place, State::Waiting { priority, ticket });
+        self.states.insert(place, State::Waiting { priority, ticket, since });
     }
 
     fn put_off(&mut self, place: Arc<Place>, at: Instant) {
@@ -173,17 +225,18 @@ impl Queue {
         self.states.insert(place, State::Due { at, ticket });
     }
 
-    /// Takes one that waits, or is due later, out.
-    fn withdraw(&mut self, place: &Place) -> Option<Arc<Place>> {
+    /// Takes one that waits, or is due later, out. Also says since when it has waited.
+    fn withdraw(&mut self, place: &Place) -> Option<(Arc<Place>, Option<Instant>)> {
         let (place, state) = self.states.remove_entry(place)?;
         match state {
-            State::Waiting { priority, ticket } => {
+            State::Waiting { priority, ticket, since } => {
                 self.ranks[priority as usize].waiting.remove(&place.namespace, ticket);
+                return Some((place, Some(since)));
             }
             State::Due { at, ticket } => drop(self.due.remove(&(at, ticket))),
             State::InWork { .. } => {}
         }
-        Some(place)
+        Some((place, None))
     }
 
     fn ticket(&mut self) -> u64 {

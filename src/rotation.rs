@@ -15,7 +15,7 @@ use kube::runtime::watcher::{self, Event, watcher};
 use kube::{Api, ResourceExt};
 
 use crate::backoff::{self, OfWatches};
-use crate::context::Context;
+use crate::context::{Context, Options};
 use crate::decode::Metadata;
 use crate::kube_error;
 use crate::place::Place;
@@ -144,6 +144,16 @@ impl State {
     }
 }
 
+/// The process isn't ready before all that is to be watched was listed.
+pub fn await_lists(context: &Context) {
+    let Options { watches_secrets, namespaces, .. } = &context.options;
+    match namespaces {
+        _ if !watches_secrets => {}
+        None => context.watches.await_list::<Secret>(None),
+        Some(names) => names.iter().for_each(|name| context.watches.await_list::<Secret>(Some(name))),
+    }
+}
+
 /// Watches for as long as it is polled: in all namespaces, or in each of the operator's own.
 pub async fn watch(context: Arc<Context>) {
     if !context.options.watches_secrets {
@@ -161,6 +171,8 @@ pub async fn watch(context: Arc<Context>) {
 async fn watch_in(namespace: Option<&str>, context: &Context) {
     loop {
         let error = watch_until_forbidden(namespace, context).await;
+        // The operator does without.
+        context.watches.is_listed::<Secret>(namespace);
         context.note_refused_watch(&error);
         if context.rotation.note_unwatched(namespace, true) {
             tracing::info!(
@@ -182,15 +194,14 @@ async fn watch_until_forbidden(namespace: Option<&str>, context: &Context) -> wa
         None => Api::<Metadata<Secret>>::all(client),
         Some(namespace) => Api::<Metadata<Secret>>::namespaced(client, namespace),
     };
-    let mut events = std::pin::pin!(watcher(api, config).backoff(OfWatches::default()));
+    let events = watcher(api, config).backoff(OfWatches::default());
+    let mut events = std::pin::pin!(context.watches.observe(namespace, events));
     let mut listed = HashSet::new();
     loop {
         match events.next().await {
             Some(Ok(event)) => take_in(event, &mut listed, namespace, context),
             Some(Err(error)) if kube_error::is_watch_forbidden(&error) => return error,
-            Some(Err(error)) => {
-                tracing::warn!(error = kube_error::of_watch(&error), "watching Secrets failed; it is tried again");
-            }
+            Some(Err(error)) => context.watches.failed::<Secret>(namespace, &error),
             None => return watcher::Error::NoResourceVersion,
         }
     }

@@ -95,6 +95,11 @@ impl Tasks {
         })
     }
 
+    /// Why the process can't go on, where it can't.
+    pub fn failure(&self) -> Option<Failure> {
+        self.failed.borrow().clone()
+    }
+
     /// Returns once a task has failed that the process can't go on without.
     pub async fn failed(&self) -> Failure {
         let mut failed = self.failed.subscribe();

@@ -69,6 +69,30 @@ pub enum Reason {
     IdentityInactive,
 }
 
+/// Those that the condition Ready can have.
+pub const OF_READY: [Reason; 20] = [
+    Reason::Reconciled,
+    Reason::Observed,
+    Reason::KratosUnavailable,
+    Reason::Throttled,
+    Reason::SecretNotReady,
+    Reason::InstanceNotReady,
+    Reason::Progressing,
+    Reason::InvalidSpec,
+    Reason::TraitsRejected,
+    Reason::SchemaNotFound,
+    Reason::NotPermitted,
+    Reason::IdentityConflict,
+    Reason::AdoptionRefused,
+    Reason::UnsupportedByServer,
+    Reason::KratosRejected,
+    Reason::RevocationsHeld,
+    Reason::DeletionHeld,
+    Reason::IdentitiesMissing,
+    Reason::ClusterMismatch,
+    Reason::Suspended,
+];
+
 impl Reason {
     /// The word written into conditions and events.
     pub fn as_str(self) -> &'static str {
@@ -102,6 +126,16 @@ impl Reason {
             Self::RecoveryDisabled => "RecoveryDisabled",
             Self::RecoverySecretGone => "RecoverySecretGone",
             Self::IdentityInactive => "IdentityInactive",
+        }
+    }
+
+    /// Whether a look that ends for this reason counts as failed: what is Stalled has failed for good, a Kratos that doesn't
+    /// answer is an error, and to wait for what may come isn't one.
+    pub fn failure(self) -> Option<Failure> {
+        match (self.state(), self) {
+            (State::Stalled, _) => Some(Failure::Terminal),
+            (State::Retrying, Self::KratosUnavailable | Self::Throttled) => Some(Failure::Retried),
+            (State::Retrying | State::Done, _) => None,
         }
     }
 
@@ -139,6 +173,15 @@ impl Reason {
             | Self::IdentitiesMissing => State::Stalled,
         }
     }
+}
+
+/// How a look failed, as metrics have it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Failure {
+    /// It is tried again by itself, and may succeed.
+    Retried,
+    /// No repetition mends it: somebody must act.
+    Terminal,
 }
 
 /// Done, being retried without anyone's help, or waiting for someone to act.

@@ -34,6 +34,19 @@ pub enum Halt {
 }
 
 impl Halt {
+    /// Why, where the cluster itself isn't why.
+    pub fn reason(&self) -> Option<Reason> {
+        match self {
+            Self::Waiting(verdict)
+            | Self::Queued(verdict)
+            | Self::Unread(verdict)
+            | Self::Down(verdict)
+            | Self::Refused(verdict)
+            | Self::Retry { verdict, .. } => Some(verdict.reason),
+            Self::Kubernetes(_) => None,
+        }
+    }
+
     /// The same halt, with more to say.
     #[must_use]
     pub fn told(self, told: impl FnOnce(Verdict) -> Verdict) -> Self {

@@ -31,11 +31,11 @@ use crate::context::{Context, IdentityObject};
 use crate::kratos::State;
 use crate::kube_write;
 use crate::place::Place;
-use crate::queue::Next;
+use crate::queue::Looked;
 use crate::trace;
 
 /// Reconciles one resource.
-pub async fn reconcile(object: Arc<IdentityObject>, context: Arc<Context>) -> Result<Next, kube::Error> {
+pub async fn reconcile(object: Arc<IdentityObject>, context: Arc<Context>) -> Result<Looked, kube::Error> {
     let object = context.latest_identities.of(&object);
     trace::note_generation(&*object);
     let Ok(resource) = &object.0 else { return unreadable::reconcile(&object, &context).await };
@@ -50,7 +50,7 @@ pub async fn reconcile(object: Arc<IdentityObject>, context: Arc<Context>) -> Re
         let status = status::suspended(subject(resource), course.recovery(), Timestamp::now());
         let expiry = expiry(Some(&status));
         write(resource, status, &context).await?;
-        return Ok(again(None, expiry));
+        return Ok(again(None, expiry).into());
     }
     course.boundary = desired::phase(&resource.spec, Timestamp::now()).and_then(Phase::boundary);
     let mut result = look(resource, handling, &context).await;

@@ -22,7 +22,7 @@ use crate::kube_error::{self, Refusal};
 use crate::kube_write;
 use crate::place::Place;
 use crate::policy::poke;
-use crate::queue::Next;
+use crate::queue::{Looked, Next};
 
 const FIRST_RETRY: Duration = Duration::from_secs(1);
 const LAST_RETRY: Duration = Duration::from_mins(5);
@@ -57,8 +57,23 @@ impl Course {
     }
 }
 
-/// Status, and when to look again: no later than when what is wanted, or a recovery, changes by itself.
+/// Status, and what the look came to.
 pub async fn finish(
+    resource: &KratosIdentity,
+    result: Result<Outcome, Halt>,
+    course: Course,
+    context: &Context,
+) -> Result<Looked, kube::Error> {
+    let reason = match &result {
+        Ok(outcome) => Some(outcome.verdict.reason),
+        Err(halt) => halt.reason(),
+    };
+    let next = settle(resource, result, course, context).await?;
+    Ok(reason.map_or(next.into(), |reason| next.after_one(reason)))
+}
+
+/// Status, and when to look again: no later than when what is wanted, or a recovery, changes by itself.
+async fn settle(
     resource: &KratosIdentity,
     result: Result<Outcome, Halt>,
     course: Course,

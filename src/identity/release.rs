@@ -33,7 +33,7 @@ use crate::instance::{references, standing};
 use crate::kratos::{Identity, Travel};
 use crate::kube_write;
 use crate::place::Place;
-use crate::queue::Next;
+use crate::queue::{Looked, Next};
 
 /// Identities that were found less than so long ago aren't read again before they go: of many deletions each costs its share.
 const RECENT: Duration = Duration::from_secs(5);
@@ -51,14 +51,14 @@ enum Release {
 }
 
 /// Reconciles a resource that is being deleted.
-pub async fn reconcile(resource: &KratosIdentity, context: &Context) -> Result<Next, kube::Error> {
+pub async fn reconcile(resource: &KratosIdentity, context: &Context) -> Result<Looked, kube::Error> {
     if !kube_write::carries(resource, IDENTITY_FINALIZER) {
-        return Ok(Next::WhenAsked);
+        return Ok(Next::WhenAsked.into());
     }
     if context.memory.is_untouched(&uid(resource)) {
         let _permit = context.kubernetes.acquire(&resource.namespace().unwrap_or_default()).await;
         kube_write::remove_finalizer(&api(resource, context), resource, IDENTITY_FINALIZER).await?;
-        return Ok(Next::WhenAsked);
+        return Ok(Next::WhenAsked.into());
     }
     let place = inputs::instance_place(resource, context).ok();
     let handle = place.and_then(|place| context.registry.handle(&place));
@@ -66,7 +66,7 @@ pub async fn reconcile(resource: &KratosIdentity, context: &Context) -> Result<N
     let expected = handle.map(|handle| protect::expect(&handle, &resource.namespace().unwrap_or_default()));
     let (mut latest, mut expected) = (latest(resource, context).await?, expected);
     let (latest, released) = loop {
-        let Some(resource) = latest else { return Ok(Next::WhenAsked) };
+        let Some(resource) = latest else { return Ok(Next::WhenAsked.into()) };
         match release(&resource, expected.take(), context).await {
             Ok(Release::Superseded(newest)) => latest = newest.map(|newest| Cow::Owned(*newest)),
             released => break (resource, released),
@@ -78,7 +78,7 @@ pub async fn reconcile(resource: &KratosIdentity, context: &Context) -> Result<N
             let _permit = context.kubernetes.acquire(&latest.namespace().unwrap_or_default()).await;
             kube_write::remove_finalizer(&api(latest, context), latest, IDENTITY_FINALIZER).await?;
             context.events.publish(latest, happening(&release));
-            Ok(Next::WhenAsked)
+            Ok(Next::WhenAsked.into())
         }
         Err(halt) => finish(latest, Err(with_escape(halt)), Course::default(), context).await,
     }

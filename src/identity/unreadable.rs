@@ -11,26 +11,26 @@ use crate::context::{Context, IdentityObject};
 use crate::decode::Unreadable;
 use crate::events::Happening;
 use crate::kube_write;
-use crate::queue::Next;
+use crate::queue::{Looked, Next};
 
 /// Reconciles an object of which little more than the metadata can be read.
-pub async fn reconcile(object: &IdentityObject, context: &Context) -> Result<Next, kube::Error> {
+pub async fn reconcile(object: &IdentityObject, context: &Context) -> Result<Looked, kube::Error> {
     let api = api(object, context);
-    let Some(live) = api.get_opt(&object.name_any()).await? else { return Ok(Next::WhenAsked) };
+    let Some(live) = api.get_opt(&object.name_any()).await? else { return Ok(Next::WhenAsked.into()) };
     // One that can be read by now is brought by the watch.
-    let Err(unreadable) = &live.0 else { return Ok(Next::WhenAsked) };
+    let Err(unreadable) = &live.0 else { return Ok(Next::WhenAsked.into()) };
     let is_deleting = unreadable.metadata.deletion_timestamp.is_some();
     // Anything else waits for a person: what can't be read isn't deleted by.
     let is_held = is_deleting && kube_write::carries(object, IDENTITY_FINALIZER);
     if is_held && context.memory.is_untouched(object.meta().uid.as_deref().unwrap_or_default()) {
         kube_write::remove_finalizer(&api, object, IDENTITY_FINALIZER).await?;
-        return Ok(Next::WhenAsked);
+        return Ok(Next::WhenAsked.into());
     }
     if is_held && unreadable.is_let_go {
         kube_write::remove_finalizer(&api, object, IDENTITY_FINALIZER).await?;
         let note = "the identity stays in Kratos as it is: deletion.policy is Orphan, or the resource was suspended";
         context.events.publish(object, Happening::normal("IdentityKept", "Delete", note));
-        return Ok(Next::WhenAsked);
+        return Ok(Next::WhenAsked.into());
     }
     let current: Option<KratosIdentityStatus> = unreadable.status();
     let next = next(unreadable, current.as_ref(), is_deleting);
@@ -39,7 +39,7 @@ pub async fn reconcile(object: &IdentityObject, context: &Context) -> Result<Nex
         let message = next.conditions.first().map(|condition| condition.message.clone()).unwrap_or_default();
         context.events.publish(object, Happening::warning(Reason::InvalidSpec.as_str(), "Reconcile", message));
     }
-    Ok(Next::WhenAsked)
+    Ok(Next::WhenAsked.after_one(Reason::InvalidSpec))
 }
 
 fn next(unreadable: &Unreadable, current: Option<&KratosIdentityStatus>, is_deleting: bool) -> KratosIdentityStatus {

@@ -13,7 +13,7 @@ use super::settings::{Connection, KeyIn, Settings};
 use crate::api::instance::KeyRef;
 use crate::api::{Reason, Verdict};
 use crate::decode::{self, Store, Stored};
-use crate::kratos::{BearerToken, Client, ClientConfig};
+use crate::kratos::{BearerToken, Client, ClientConfig, Observer};
 use crate::off_runtime;
 
 /// What was read from Secrets and `ConfigMap`s.
@@ -84,7 +84,7 @@ fn not_ready(kind: &str, KeyRef { name, key }: &KeyRef, what: &str) -> ReadError
 }
 
 /// Makes the client.
-pub fn client(settings: &Settings, credentials: &Credentials) -> Result<Client, Verdict> {
+pub fn client(settings: &Settings, credentials: &Credentials, observer: Arc<dyn Observer>) -> Result<Client, Verdict> {
     let Connection { admin_url, public_url, token, certificate_authority: _, request_timeout, rate_limit } =
         &settings.connection;
     let prefix = token.as_ref().map(|token| token.prefix.clone());
@@ -96,7 +96,8 @@ pub fn client(settings: &Settings, credentials: &Credentials) -> Result<Client, 
         request_timeout: *request_timeout,
         rate_limit: *rate_limit,
     };
-    Client::new(config).map_err(|error| Verdict::new(Reason::InvalidSpec, error.to_string()))
+    let client = Client::new(config).map(|client| client.observed_by(observer));
+    client.map_err(|error| Verdict::new(Reason::InvalidSpec, error.to_string()))
 }
 
 /// Parses the rules, off the runtime.

@@ -24,7 +24,7 @@ use crate::kube_write;
 use crate::lease;
 use crate::place::Place;
 use crate::policy::poke;
-use crate::queue::Next;
+use crate::queue::{Looked, Next};
 use crate::trace;
 
 /// How many changes and deletions one instance is asked for at the same time: its database takes one after another, and
@@ -36,7 +36,7 @@ const LOOK_FOR_SECRETS: Duration = Duration::from_secs(5);
 const LOOK_FOR_REFERENCES: Duration = Duration::from_secs(10);
 
 /// Reconciles one instance.
-pub async fn reconcile(object: Arc<InstanceObject>, context: Arc<Context>) -> Result<Next, kube::Error> {
+pub async fn reconcile(object: Arc<InstanceObject>, context: Arc<Context>) -> Result<Looked, kube::Error> {
     let place = Place::of(&*object);
     let object = context.latest_instances.of(&object);
     trace::note_generation(&*object);
@@ -48,7 +48,7 @@ pub async fn reconcile(object: Arc<InstanceObject>, context: Arc<Context>) -> Re
     lease::stand(instance, &context);
     let is_deleting = instance.metadata.deletion_timestamp.is_some();
     if is_deleting && let_go(instance, &place, &context).await? {
-        return Ok(Next::WhenAsked);
+        return Ok(Next::WhenAsked.into());
     }
     if let Some(verdict) = super::status::mistaken(instance.status.as_ref(), context.cluster(), &place) {
         return unusable(instance, place, &context, verdict).await;
@@ -83,7 +83,7 @@ pub async fn reconcile(object: Arc<InstanceObject>, context: Arc<Context>) -> Re
     }
     written?;
     let again = handle.shared.gate.probe_in();
-    Ok(Next::After(if is_deleting { again.min(LOOK_FOR_REFERENCES) } else { again }))
+    Ok(Next::After(if is_deleting { again.min(LOOK_FOR_REFERENCES) } else { again }).after_one(verdict.reason))
 }
 
 /// Adds the finalizer once something refers to the instance, and takes it away when nothing does any more. Returns
@@ -168,7 +168,7 @@ async fn connect(
         Some(handle) if is_same_server(handle) => {
             (handle.client.clone(), handle.batcher.clone(), handle.reader.clone())
         }
-        _ => match connect::client(&settings, &credentials) {
+        _ => match connect::client(&settings, &credentials, context.metrics.instances.of(place)) {
             Ok(client) => {
                 let (batcher, reader) = background::collect(&client, hashing.limit(), place, context);
                 (client, batcher, reader)
@@ -265,7 +265,7 @@ async fn unusable(
     place: Place,
     context: &Context,
     verdict: Verdict,
-) -> Result<Next, kube::Error> {
+) -> Result<Looked, kube::Error> {
     let is_news = !matches!(context.registry.get(&place), Some(Entry::Unusable(before)) if before == verdict);
     context.registry.remove(&place);
     context.registry.set(place.clone(), Entry::Unusable(verdict.clone()));
@@ -275,14 +275,13 @@ async fn unusable(
         poke::instance_changed(context, &place);
     }
     written?;
-    Ok(match verdict.reason {
-        Reason::NotPermitted => Next::WhenAsked,
-        // A Secret or ConfigMap that comes late, or is corrected, is looked for.
-        _ => Next::After(backoff::spread(LOOK_FOR_SECRETS)),
-    })
+    // A Secret or ConfigMap that comes late, or is corrected, is looked for.
+    let later = Next::After(backoff::spread(LOOK_FOR_SECRETS));
+    let next = if verdict.reason == Reason::NotPermitted { Next::WhenAsked } else { later };
+    Ok(next.after_one(verdict.reason))
 }
 
-async fn not_permitted(instance: &KratosInstance, place: Place, context: &Context) -> Result<Next, kube::Error> {
+async fn not_permitted(instance: &KratosInstance, place: Place, context: &Context) -> Result<Looked, kube::Error> {
     let message = format!(
         "a KratosInstance doesn't count in namespace {}: the operator was started with --instance-namespaces that \
          leave it out",
@@ -293,13 +292,13 @@ async fn not_permitted(instance: &KratosInstance, place: Place, context: &Contex
         // Left by an operator that was started with other namespaces: nothing is done through it, so nothing is lost.
         let api: Api<InstanceObject> = api(context, &place);
         kube_write::remove_finalizer(&api, instance, INSTANCE_FINALIZER).await?;
-        return Ok(Next::WhenAsked);
+        return Ok(Next::WhenAsked.into());
     }
     unusable(instance, place, context, verdict).await
 }
 
 /// An object that this version can't read: it says so, and whoever refers to it waits.
-async fn unreadable(object: &InstanceObject, place: &Place, context: &Context) -> Result<Next, kube::Error> {
+async fn unreadable(object: &InstanceObject, place: &Place, context: &Context) -> Result<Looked, kube::Error> {
     let field = object.0.as_ref().err().map_or("the resource", |unreadable| unreadable.field.as_str());
     let message =
         format!("{field} can't be read by this version of the operator: compare it with `kubectl explain kinst.spec`");
@@ -307,12 +306,12 @@ async fn unreadable(object: &InstanceObject, place: &Place, context: &Context) -
     context.registry.remove(place);
     context.registry.set(place.clone(), Entry::Unusable(verdict.clone()));
     if object.meta().deletion_timestamp.is_some() && let_go(object, place, context).await? {
-        return Ok(Next::WhenAsked);
+        return Ok(Next::WhenAsked.into());
     }
     let api = api(context, place);
-    let Some(live) = api.get_opt(&place.name).await? else { return Ok(Next::WhenAsked) };
+    let Some(live) = api.get_opt(&place.name).await? else { return Ok(Next::WhenAsked.into()) };
     // One that can be read by now is brought by the watch.
-    let Err(unreadable) = &live.0 else { return Ok(Next::WhenAsked) };
+    let Err(unreadable) = &live.0 else { return Ok(Next::WhenAsked.into()) };
     let current: Option<KratosInstanceStatus> = unreadable.status();
     let current = current.map(super::status::without_protection);
     let metadata = &unreadable.metadata;
@@ -322,7 +321,8 @@ async fn unreadable(object: &InstanceObject, place: &Place, context: &Context) -
         kube_write::status(&api, object, &next).await?;
     }
     let is_deleting = object.meta().deletion_timestamp.is_some();
-    Ok(if is_deleting { Next::After(LOOK_FOR_REFERENCES) } else { Next::WhenAsked })
+    let next = if is_deleting { Next::After(LOOK_FOR_REFERENCES) } else { Next::WhenAsked };
+    Ok(next.after_one(verdict.reason))
 }
 
 async fn write_status(

@@ -4,7 +4,7 @@
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use governor::{DefaultDirectRateLimiter, Jitter, Quota, RateLimiter};
@@ -30,12 +30,44 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// How far requests that waited for the rate limit are spread.
 const SPREAD: Duration = Duration::from_millis(5);
 
+/// The operations that a client has, as the API document names them.
+pub const OPERATIONS: [&str; 18] = [
+    "batch_patch_identities",
+    "create_identity",
+    "create_recovery_code_for_identity",
+    "create_recovery_link_for_identity",
+    "delete_identity",
+    "delete_identity_credentials",
+    "delete_identity_sessions",
+    "disable_session",
+    "extend_session",
+    "get_identity",
+    "get_identity_schema",
+    "get_session",
+    "list_identities",
+    "list_identity_schemas",
+    "list_identity_sessions",
+    "list_sessions",
+    "patch_identity",
+    "update_identity",
+];
+
+/// Told of what a client sends.
+pub trait Observer: fmt::Debug + Send + Sync {
+    /// A try of one of [`OPERATIONS`] is over. `failed`: what its failure means.
+    fn answered(&self, operation: &'static str, failed: Option<Class>, took: Duration);
+
+    /// One request is to create so many identities.
+    fn created_together(&self, creates: usize);
+}
+
 /// A client of one Kratos. Clones share connections and the rate limit.
 #[derive(Clone)]
 pub struct Client {
     inner: Arc<Inner>,
     /// Set while a request may still go out at once.
     at_once: Option<Arc<AtomicBool>>,
+    observer: Option<Arc<dyn Observer>>,
 }
 
 struct Inner {
@@ -94,14 +126,24 @@ impl Client {
             limiter,
             request_timeout,
         };
-        Ok(Self { inner: Arc::new(inner), at_once: None })
+        Ok(Self { inner: Arc::new(inner), at_once: None, observer: None })
+    }
+
+    /// The same client, observed.
+    #[must_use]
+    pub fn observed_by(self, observer: Arc<dyn Observer>) -> Self {
+        Self { observer: Some(observer), ..self }
+    }
+
+    pub(super) fn observer(&self) -> Option<&dyn Observer> {
+        self.observer.as_deref()
     }
 
     /// Waits for the rate limit ahead, for whoever may wait for nothing later on: the next request of the client that this
     /// returns is sent at once, and once, without a repetition. All further ones are as ever.
     pub async fn at_once(&self) -> Self {
         self.inner.ready().await;
-        Self { inner: Arc::clone(&self.inner), at_once: Some(Arc::new(AtomicBool::new(true))) }
+        Self { at_once: Some(Arc::new(AtomicBool::new(true))), ..self.clone() }
     }
 
     /// The admin API's base URL.
@@ -175,10 +217,14 @@ impl Client {
     async fn send(&self, call: &Call, attempt: u64) -> Result<Answer, Error> {
         let span = tracing::debug_span!("kratos", operation = call.operation, attempt, status = Empty, outcome = Empty);
         // On the heap: whoever waits for many of these would be large.
+        let begun = Instant::now();
         let answer = Box::pin(send(&self.inner.http, call)).instrument(span.clone()).await;
         let status = answer.as_ref().map_or_else(Error::status, |answer| Some(answer.status.as_u16()));
         span.record("status", status);
         span.record("outcome", answer.as_ref().map_or_else(|error| error.class().as_str(), |_| "ok"));
+        if let Some(observer) = &self.observer {
+            observer.answered(call.operation, answer.as_ref().err().map(Error::class), begun.elapsed());
+        }
         answer
     }
 

@@ -20,7 +20,7 @@ pub mod types;
 mod verbatim;
 
 pub use batcher::{Batcher, Travel};
-pub use client::Client;
+pub use client::{Client, OPERATIONS, Observer};
 pub use config::{BearerToken, ClientConfig, ConfigError, RateLimit};
 pub use error::{Class, Error};
 pub use identities::{Consistency, IDS_PER_REQUEST, IdentityFilter};

@@ -8,8 +8,11 @@ use bytes::Bytes;
 use http_body_util::BodyExt;
 use tokio::sync::mpsc;
 use tokio::time::sleep;
+use tokio_util::sync::CancellationToken;
 
 use super::*;
+use crate::metrics::Metrics;
+use crate::supervise::Tasks;
 
 const SHORT: Duration = Duration::from_millis(300);
 const LONG: Duration = Duration::from_mins(5);
@@ -107,6 +110,7 @@ fn a_watch_is_told_by_its_query() {
 fn the_password_of_a_proxy_is_in_no_error() {
     let mut config = Config::new("https://127.0.0.1:6443".parse().unwrap());
     config.proxy_url = Some("http://ada:hunter2@proxy.example".parse().unwrap());
-    let error = new(&config).map(drop).unwrap_err();
+    let health = Health::new(Tasks::new(CancellationToken::new()));
+    let error = new(&config, &health, &Metrics::new()).map(drop).unwrap_err();
     assert!(!format!("{error} {error:?}").contains("hunter2"), "{error}");
 }

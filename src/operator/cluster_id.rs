@@ -7,15 +7,18 @@ use kube::{Api, ResourceExt};
 
 use crate::backoff::{self, OfWatches};
 use crate::decode::Metadata;
-use crate::kube_error::{self, brief};
+use crate::kube_error;
+use crate::watches::Watches;
 
 /// The namespace whose uid stands for the cluster.
 const NAMESPACE: &str = "kube-system";
+/// What is asked for, in the log.
+const WHAT: &str = "reading namespace kube-system";
 /// How often it is asked for where that is forbidden.
 const WHILE_FORBIDDEN: Duration = Duration::from_secs(45);
 
 /// The cluster's id; waits for an API server that answers, and for the right to ask.
-pub(super) async fn get(named: Option<&str>, client: &kube::Client) -> String {
+pub(super) async fn get(named: Option<&str>, client: &kube::Client, watches: &Watches) -> String {
     if let Some(named) = named {
         return named.to_owned();
     }
@@ -24,11 +27,14 @@ pub(super) async fn get(named: Option<&str>, client: &kube::Client) -> String {
     let mut is_told = false;
     loop {
         let error = match api.get(NAMESPACE).await {
-            Ok(namespace) => return namespace.uid().unwrap_or_default(),
+            Ok(namespace) => {
+                watches.request_succeeded(WHAT);
+                return namespace.uid().unwrap_or_default();
+            }
             Err(error) => error,
         };
         if !kube_error::is_forbidden(&error) {
-            tracing::warn!(error = brief(&error), "reading namespace {NAMESPACE} failed; it is tried again");
+            watches.request_failed(WHAT, &error);
             tokio::time::sleep(backoff.wait()).await;
             continue;
         }

@@ -19,7 +19,6 @@ use crate::context::{Context, IdentityObject};
 use crate::identity::reconcile::reconcile;
 use crate::identity::urgency;
 use crate::instance::{pending, references};
-use crate::kube_error;
 use crate::place::Place;
 use crate::policy::poke;
 use crate::queue::{Next, Priority};
@@ -79,7 +78,7 @@ pub(super) fn look(place: &Place, context: &Arc<Context>) -> Look {
             Some(object) if context.is_own(&*object) => {
                 access::as_granted(&context, reconcile(object, Arc::clone(&context)).await)
             }
-            _ => Ok(Next::WhenAsked),
+            _ => Ok(Next::WhenAsked.into()),
         }
     })
 }
@@ -117,9 +116,7 @@ fn identity_seen(event: &watcher::Result<Event<IdentityObject>>, context: &Conte
             super::forget_gone(context);
         }
         Ok(Event::Init) => {}
-        Err(error) => {
-            tracing::warn!(error = kube_error::of_watch(error), "watching KratosIdentity failed; it is tried again");
-        }
+        Err(error) => context.watches.failed::<IdentityObject>(None, error),
     }
 }
 

@@ -15,7 +15,6 @@ use crate::changes::Changes;
 use crate::context::{Context, InstanceObject};
 use crate::instance::reconcile::reconcile;
 use crate::instance::{protect, references};
-use crate::kube_error::of_watch;
 use crate::place::Place;
 use crate::queue::{Next, Priority};
 use crate::workers::Look;
@@ -54,7 +53,7 @@ pub(super) fn look(place: &Place, context: &Arc<Context>) -> Look {
     Box::pin(async move {
         match context.instances.get(&object) {
             Some(object) => access::as_granted(&context, reconcile(object, Arc::clone(&context)).await),
-            None => Ok(Next::WhenAsked),
+            None => Ok(Next::WhenAsked.into()),
         }
     })
 }
@@ -67,18 +66,23 @@ fn seen(event: &watcher::Result<Event<InstanceObject>>, context: &Context) {
                 context.latest_instances.forget(uid);
             }
             context.registry.remove(&place);
+            context.metrics.instances.forget(&place);
             context.leads.forget(&place);
             context.pokes.identities(references::referring(context, &place), Priority::Arrived);
         }
         Ok(Event::Apply(object) | Event::InitApply(object)) => {
             context.latest_instances.caught_up(object);
-            protect::seen(&Place::of(object), context);
+            let place = Place::of(object);
+            protect::seen(&place, context);
+            if context.options.instance_namespaces.contains(&place.namespace) {
+                context.metrics.instances.of(&place);
+            }
         }
         Ok(Event::InitDone) => {
             let _ = context.listed.instances.set(());
             super::forget_gone(context);
         }
         Ok(Event::Init) => {}
-        Err(error) => tracing::warn!(error = of_watch(error), "watching KratosInstance failed; it is tried again"),
+        Err(error) => context.watches.failed::<InstanceObject>(None, error),
     }
 }

@@ -17,7 +17,7 @@ use crate::backoff::{self, OfWatches};
 use crate::changes::Labels;
 use crate::context::{Context, IdentityObject};
 use crate::decode::Metadata;
-use crate::kube_error::{self, brief, of_watch};
+use crate::kube_error;
 use crate::place::Place;
 use crate::policy::poke;
 use crate::queue::Priority;
@@ -36,7 +36,7 @@ pub(super) async fn watch_all(writer: reflector::store::Writer<Metadata<Namespac
         Some(names) => asked_for(names.clone(), Arc::clone(&context)).boxed(),
         None => watched(&context.client).boxed(),
     };
-    let mut news = std::pin::pin!(news.reflect(writer));
+    let mut news = std::pin::pin!(context.watches.observe(None, news).reflect(writer));
     while let Some(event) = news.next().await {
         match event {
             Ok(event) => {
@@ -48,7 +48,7 @@ pub(super) async fn watch_all(writer: reflector::store::Writer<Metadata<Namespac
                     let _ = context.listed.namespaces.set(());
                 }
             }
-            Err(error) => tracing::warn!(error = of_watch(&error), "watching namespaces failed; it is tried again"),
+            Err(error) => context.watches.failed::<Namespace>(None, &error),
         }
     }
 }
@@ -114,20 +114,19 @@ struct Gone;
 /// A namespace as it is; `None`: it can't be told. The first time an API server that doesn't answer is waited for.
 async fn ask(name: &str, is_first: bool, context: &Context) -> Option<Result<Metadata<Namespace>, Gone>> {
     let api = Api::<Metadata<Namespace>>::all(context.client.clone());
+    let what = format!("reading namespace {name}");
     loop {
         match api.get_opt(name).await {
-            Ok(Some(found)) => return Some(Ok(found)),
-            Ok(None) => return Some(Err(Gone)),
+            Ok(found) => {
+                context.watches.request_succeeded(&what);
+                return Some(found.ok_or(Gone));
+            }
             Err(error) if kube_error::is_forbidden(&error) => {
                 context.note_refused(&error);
                 return None;
             }
             Err(error) => {
-                tracing::warn!(
-                    namespace = name,
-                    error = brief(&error),
-                    "reading a namespace failed; it is tried again"
-                );
+                context.watches.request_failed(&what, &error);
                 if !is_first {
                     return None;
                 }

@@ -13,7 +13,6 @@ use super::watches;
 use crate::access;
 use crate::changes::Changes;
 use crate::context::{Context, PolicyObject};
-use crate::kube_error::of_watch;
 use crate::place::Place;
 use crate::policy::reconcile::reconcile;
 use crate::policy::urgency;
@@ -62,7 +61,7 @@ pub(super) fn look(place: &Place, context: &Arc<Context>) -> Look {
     Box::pin(async move {
         match context.policies.get(&object) {
             Some(object) => access::as_granted(&context, reconcile(object, Arc::clone(&context)).await),
-            None => Ok(Next::WhenAsked),
+            None => Ok(Next::WhenAsked.into()),
         }
     })
 }
@@ -83,6 +82,6 @@ fn seen(event: &watcher::Result<Event<PolicyObject>>, context: &Context) {
             context.latest_policies.retain(|uid| policies.contains(uid));
         }
         Ok(Event::Init) => {}
-        Err(error) => tracing::warn!(error = of_watch(error), "watching KratosSessionPolicy failed; it is tried again"),
+        Err(error) => context.watches.failed::<PolicyObject>(None, error),
     }
 }

@@ -39,13 +39,15 @@ where
 {
     let client = || context.client.clone();
     let Some(namespaces) = &context.options.namespaces else {
-        return one(Api::<K>::all(client()), context).filter_map(|told| async { told.transpose() }).boxed();
+        let watch = one(Api::<K>::all(client()), context).filter_map(|told| async { told.transpose() });
+        return context.watches.observe(None, watch).boxed();
     };
     let each = namespaces.iter().map(|namespace| {
         let name = namespace.clone();
-        one(Api::<K>::namespaced(client(), namespace), context).map(move |told| (name.clone(), told)).boxed()
+        let watch = one(Api::<K>::namespaced(client(), namespace), context);
+        context.watches.beats::<K, _>(Some(namespace), watch).map(move |told| (name.clone(), told)).boxed()
     });
-    join(each.collect(), namespaces, known)
+    context.watches.observe(None, join(each.collect(), namespaces, known)).boxed()
 }
 
 /// A kind's events in one place, with waits between the tries. `Ok(None)`: it is forbidden, which is noted. From then on it is

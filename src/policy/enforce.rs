@@ -7,7 +7,7 @@ use std::sync::Arc;
 use futures::StreamExt;
 use uuid::Uuid;
 
-use super::desired::Desired;
+use super::desired::{Desired, Rule};
 use super::inputs::Inputs;
 use super::judge::{Mask, Opinion, bit};
 use super::observe::{judge_all, opinions};
@@ -18,6 +18,7 @@ use crate::api::session_policy::RuleAction;
 use crate::context::Context;
 use crate::identity::failure::{self, Halt};
 use crate::kratos::{Class, Error, Expand};
+use crate::metrics::sessions::{RuleKind, Sessions};
 
 /// How many sessions are dealt with at the same time.
 pub const CONCURRENCY: usize = 8;
@@ -35,7 +36,7 @@ pub struct Done {
 /// One thing to do.
 enum Work {
     /// A session that the rules hold for, whatever happened since.
-    Revoke(Uuid),
+    Revoke(Uuid, RuleKind),
     /// One that they may not hold for any more.
     Check(Candidate),
     /// Those of one identity whose rank counts.
@@ -48,6 +49,7 @@ struct Enforcement<'a> {
     desired: &'a Arc<Desired>,
     reach: &'a Reach,
     source: Source,
+    counted: &'a Sessions,
 }
 
 /// Runs a plan. Also returns what was done where it ends early.
@@ -58,7 +60,13 @@ pub async fn enforce(
     plan: &Plan,
     context: &Context,
 ) -> (Done, Result<(), Halt>) {
-    let enforcement = Enforcement { inputs, desired, reach, source: Source::new(desired.needs(), reach) };
+    let enforcement = Enforcement {
+        inputs,
+        desired,
+        reach,
+        source: Source::new(desired.needs(), reach),
+        counted: &context.metrics.sessions,
+    };
     let mut done = Done::default();
     let mut last = Ok(());
     let mut work = work(desired, plan).into_iter().peekable();
@@ -106,8 +114,8 @@ fn work(desired: &Desired, plan: &Plan) -> Vec<Work> {
     let mut work = Vec::with_capacity(plan.revoke.len() + plan.extend.len());
     let mut ranked = BTreeMap::<Uuid, Vec<Candidate>>::new();
     for candidate in &plan.revoke {
-        if of(candidate.rules).any(|(_, rule)| !rule.may_change()) {
-            work.push(Work::Revoke(candidate.session));
+        if let Some((_, rule)) = of(candidate.rules).find(|(_, rule)| !rule.may_change()) {
+            work.push(Work::Revoke(candidate.session, kind(rule)));
         } else if of(candidate.rules).any(|(_, rule)| rule.max_concurrent.is_some()) {
             ranked.entry(candidate.identity).or_default().push(*candidate);
         } else {
@@ -119,22 +127,49 @@ fn work(desired: &Desired, plan: &Plan) -> Vec<Work> {
     work
 }
 
+/// What a rule looks at.
+fn kind(rule: &Rule) -> RuleKind {
+    let Rule { name: _, action: _, max_age, max_concurrent, assurance, networks, expression, expires_within } = rule;
+    let conditions = [
+        (max_age.is_some(), RuleKind::MaxAge),
+        (max_concurrent.is_some(), RuleKind::MaxConcurrent),
+        (assurance.is_some(), RuleKind::MinimumAssurance),
+        (networks.is_some(), RuleKind::AllowedNetworks),
+        (expression.is_some(), RuleKind::Expression),
+        (expires_within.is_some(), RuleKind::ExpiresWithin),
+    ];
+    let mut kinds = conditions.into_iter().filter(|(is_there, _)| *is_there).map(|(_, kind)| kind);
+    match (kinds.next(), kinds.next()) {
+        (Some(kind), None) => kind,
+        _ => RuleKind::Several,
+    }
+}
+
 impl Enforcement<'_> {
     async fn run(&self, work: Work) -> Result<Done, Failure> {
         if !self.inputs.instance.shared.gate.is_open() {
             return Err(Failure::Closed);
         }
         match work {
-            Work::Revoke(session) => self.revoke(session).await,
+            Work::Revoke(session, kind) => self.revoke(session, kind).await,
             Work::Check(candidate) => self.check(candidate).await,
             Work::Rank(identity, candidates) => self.rank(identity, &candidates).await,
             Work::Extend(session) => self.extend(session).await,
         }
     }
 
-    async fn revoke(&self, session: Uuid) -> Result<Done, Failure> {
+    /// The kind of the first of some rules.
+    fn kind(&self, rules: Mask) -> RuleKind {
+        let mut named = self.desired.rules.iter().enumerate().filter(|(at, _)| rules & bit(*at) != 0);
+        named.next().map_or(RuleKind::Several, |(_, rule)| kind(rule))
+    }
+
+    async fn revoke(&self, session: Uuid, by: RuleKind) -> Result<Done, Failure> {
         let removal = self.inputs.instance.client.disable_session(&session.to_string()).await?;
         let is_gone = removal == crate::kratos::Removal::WasAbsent;
+        if !is_gone {
+            self.counted.revoked(by);
+        }
         Ok(Done { revoked: usize::from(!is_gone), ..Done::default() })
     }
 
@@ -145,7 +180,7 @@ impl Enforcement<'_> {
         };
         let (sights, _) = judge_all(self.inputs, self.desired, self.reach, candidate.rules, vec![session]).await;
         let is_named = opinions(&sights).iter().any(|opinion| self.names(candidate.rules, opinion, 0));
-        if is_named { self.revoke(candidate.session).await } else { Ok(Done::default()) }
+        if is_named { self.revoke(candidate.session, self.kind(candidate.rules)).await } else { Ok(Done::default()) }
     }
 
     async fn rank(&self, identity: Uuid, candidates: &[Candidate]) -> Result<Done, Failure> {
@@ -158,7 +193,7 @@ impl Enforcement<'_> {
             let opinion = opinions.iter().find(|opinion| opinion.session == candidate.session);
             let (Some(opinion), Some(rank)) = (opinion, rank(candidate.session, &opinions)) else { continue };
             if self.names(candidate.rules, opinion, rank) {
-                done.revoked += self.revoke(candidate.session).await?.revoked;
+                done.revoked += self.revoke(candidate.session, self.kind(candidate.rules)).await?.revoked;
             }
         }
         Ok(done)
@@ -197,6 +232,9 @@ impl Enforcement<'_> {
         };
         // Outside of `earliest_possible_extend` Kratos says yes and does nothing.
         let is_extended = after.is_some_and(|after| after.expires_at > ends);
+        if is_extended {
+            self.counted.extended();
+        }
         Ok(Done { extended: usize::from(is_extended), ..Done::default() })
     }
 }

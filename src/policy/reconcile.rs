@@ -21,7 +21,7 @@ use crate::api::{Reason, Verdict};
 use crate::context::{Context, PolicyObject};
 use crate::identity::failure::Halt;
 use crate::off_runtime;
-use crate::queue::Next;
+use crate::queue::{Looked, Next};
 use crate::trace;
 
 /// What a look left behind, whether or not it came to its end.
@@ -32,7 +32,7 @@ pub struct Left {
 }
 
 /// Runs one policy, where it is this operator that speaks for its instance.
-pub async fn reconcile(object: Arc<PolicyObject>, context: Arc<Context>) -> Result<Next, kube::Error> {
+pub async fn reconcile(object: Arc<PolicyObject>, context: Arc<Context>) -> Result<Looked, kube::Error> {
     let object = context.latest_policies.of(&object);
     trace::note_generation(&*object);
     let Ok(policy) = &object.0 else { return unreadable::reconcile(&object, &context).await };
@@ -46,12 +46,16 @@ pub async fn reconcile(object: Arc<PolicyObject>, context: Arc<Context>) -> Resu
         .leads
         .while_speaking(&place, run_once(policy, beside_instance, &context))
         .await
-        .unwrap_or(Ok(Next::WhenAsked))
+        .unwrap_or(Ok(Next::WhenAsked.into()))
 }
 
-async fn run_once(policy: &KratosSessionPolicy, beside_instance: bool, context: &Context) -> Result<Next, kube::Error> {
+async fn run_once(
+    policy: &KratosSessionPolicy,
+    beside_instance: bool,
+    context: &Context,
+) -> Result<Looked, kube::Error> {
     if policy.metadata.deletion_timestamp.is_some() {
-        return Ok(Next::WhenAsked);
+        return Ok(Next::WhenAsked.into());
     }
     let handling = desired::handling(&policy.spec, beside_instance);
     if handling.suspended {
@@ -59,13 +63,13 @@ async fn run_once(policy: &KratosSessionPolicy, beside_instance: bool, context: 
         let mut status = status::suspended(subject, now);
         status::note_interval(&mut status, handling, subject.generation, now);
         record::write(policy, status, context).await?;
-        return Ok(Next::WhenAsked);
+        return Ok(Next::WhenAsked.into());
     }
     let asked = subject(policy);
     let uid = policy.uid().unwrap_or_default();
     let for_what = (asked.generation, asked.requested_at);
     if let Err(wait) = context.runs.begin(&uid, for_what, handling.interval, Instant::now()) {
-        return Ok(Next::After(wait));
+        return Ok(Next::After(wait).into());
     }
     let mut policy = policy.clone();
     let mut left = Left::default();

@@ -15,15 +15,31 @@ use crate::context::{Context, PolicyObject};
 use crate::events::Happening;
 use crate::identity::failure::Halt;
 use crate::kube_write;
-use crate::queue::Next;
+use crate::queue::{Looked, Next};
 
 const FIRST_RETRY: Duration = Duration::from_secs(1);
 const LAST_RETRY: Duration = Duration::from_mins(1);
 /// How often a policy looks whether what it waits for has happened. That costs nobody a request.
 const WAITING: Duration = Duration::from_secs(1);
 
-/// Status, events, and when to run again.
+/// Status, events, and what the run came to.
 pub async fn finish(
+    policy: &KratosSessionPolicy,
+    handling: Handling,
+    result: Result<Verdict, Halt>,
+    left: Left,
+    context: &Context,
+) -> Result<Looked, kube::Error> {
+    let reason = match &result {
+        Ok(verdict) => Some(verdict.reason),
+        Err(halt) => halt.reason(),
+    };
+    let next = settle(policy, handling, result, left, context).await?;
+    Ok(reason.map_or(next.into(), |reason| next.after_one(reason)))
+}
+
+/// Status, events, and when to run again.
+async fn settle(
     policy: &KratosSessionPolicy,
     handling: Handling,
     result: Result<Verdict, Halt>,

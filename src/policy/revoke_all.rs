@@ -20,8 +20,9 @@ use crate::api::session_policy::{KratosSessionPolicy, PolicyActionStatuses, Revo
 use crate::api::{Reason, Verdict};
 use crate::context::{Context, PolicyObject};
 use crate::identity::failure::{self, Halt};
-use crate::kratos::Error;
+use crate::kratos::{Error, Removal};
 use crate::kube_write;
+use crate::metrics::sessions::RuleKind;
 
 /// How often all sessions are looked at before it is left to the next run whether any is left: logins that were under
 /// way when it began may come late.
@@ -142,7 +143,12 @@ async fn pass(
         let mut ending = futures::stream::iter(ids).map(end).buffer_unordered(CONCURRENCY);
         while let Some(result) = ending.next().await {
             match result {
-                Ok(_) => ended.ended += 1,
+                Ok(removal) => {
+                    ended.ended += 1;
+                    if removal == Removal::Removed {
+                        context.metrics.sessions.revoked(RuleKind::RevokeAll);
+                    }
+                }
                 Err(Some(error)) => match halt(error) {
                     halt if halt.is_everybodys() => return Err(halt),
                     // One session's own trouble keeps none of the others alive.

@@ -9,15 +9,15 @@ use crate::api::{Reason, Verdict};
 use crate::context::{Context, PolicyObject};
 use crate::events::Happening;
 use crate::kube_write;
-use crate::queue::Next;
+use crate::queue::{Looked, Next};
 
 /// Reconciles an object of which little more than the metadata can be read.
-pub async fn reconcile(object: &PolicyObject, context: &Context) -> Result<Next, kube::Error> {
+pub async fn reconcile(object: &PolicyObject, context: &Context) -> Result<Looked, kube::Error> {
     let namespace = object.meta().namespace.clone().unwrap_or_default();
     let api: Api<PolicyObject> = Api::namespaced(context.client.clone(), &namespace);
-    let Some(live) = api.get_opt(&object.name_any()).await? else { return Ok(Next::WhenAsked) };
+    let Some(live) = api.get_opt(&object.name_any()).await? else { return Ok(Next::WhenAsked.into()) };
     // One that can be read by now is brought by the watch.
-    let Err(unreadable) = &live.0 else { return Ok(Next::WhenAsked) };
+    let Err(unreadable) = &live.0 else { return Ok(Next::WhenAsked.into()) };
     let current: Option<KratosSessionPolicyStatus> = unreadable.status();
     let subject = Subject {
         generation: unreadable.metadata.generation.unwrap_or_default(),
@@ -35,5 +35,5 @@ pub async fn reconcile(object: &PolicyObject, context: &Context) -> Result<Next,
         kube_write::status(&api, object, &next).await?;
         context.events.publish(object, Happening::warning(Reason::InvalidSpec.as_str(), "Run", message));
     }
-    Ok(Next::WhenAsked)
+    Ok(Next::WhenAsked.after_one(Reason::InvalidSpec))
 }

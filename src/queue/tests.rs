@@ -11,6 +11,12 @@ fn place(text: &str) -> Place {
     text.parse().expect("a place")
 }
 
+/// Where time is none of a test's business.
+fn some_time() -> Instant {
+    static BEGUN: std::sync::LazyLock<Instant> = std::sync::LazyLock::new(Instant::now);
+    *BEGUN
+}
+
 /// Takes all, as namespace/name.
 fn drain(queue: &mut Queue) -> Vec<String> {
     std::iter::from_fn(|| queue.take(Priority::Routine)).map(|(place, _)| place.to_string()).collect()
@@ -19,9 +25,9 @@ fn drain(queue: &mut Queue) -> Vec<String> {
 #[test]
 fn what_a_person_did_goes_first_then_what_has_come_then_the_rest() {
     let mut queue = Queue::default();
-    queue.ask(&place("a/drifted"), Priority::Routine);
-    queue.ask(&place("a/opened"), Priority::Arrived);
-    queue.ask(&place("a/applied"), Priority::Person);
+    queue.ask(&place("a/drifted"), Priority::Routine, some_time());
+    queue.ask(&place("a/opened"), Priority::Arrived, some_time());
+    queue.ask(&place("a/applied"), Priority::Person, some_time());
     assert_eq!(drain(&mut queue), ["a/applied", "a/opened", "a/drifted"]);
 }
 
@@ -29,7 +35,7 @@ fn what_a_person_did_goes_first_then_what_has_come_then_the_rest() {
 fn namespaces_take_turns() {
     let mut queue = Queue::default();
     for text in ["a/z", "a/y", "a/x", "b/only", "c/2", "c/1"] {
-        queue.ask(&place(text), Priority::Person);
+        queue.ask(&place(text), Priority::Person, some_time());
     }
     assert_eq!(drain(&mut queue), ["a/z", "b/only", "c/2", "a/x", "c/1", "a/y"]);
 }
@@ -38,15 +44,15 @@ fn namespaces_take_turns() {
 fn a_single_one_does_not_wait_for_thousands() {
     let mut queue = Queue::default();
     for number in 0..10_000 {
-        queue.ask(&Place::new("many", format!("number-{number}")), Priority::Person);
+        queue.ask(&Place::new("many", format!("number-{number}")), Priority::Person, some_time());
     }
     for _ in 0..10 {
         queue.take(Priority::Routine);
     }
-    queue.ask(&place("few/ada"), Priority::Person);
+    queue.ask(&place("few/ada"), Priority::Person, some_time());
     assert_eq!(queue.take(Priority::Routine).unwrap().0.to_string(), "few/ada");
     assert_eq!(queue.waiting(), 9_990);
-    queue.ask(&place("many/ada"), Priority::Person);
+    queue.ask(&place("many/ada"), Priority::Person, some_time());
     let next_two = [queue.take(Priority::Routine), queue.take(Priority::Routine)];
     assert!(next_two.iter().flatten().any(|(place, _)| place.name == "ada"), "nor for those of its own");
 }
@@ -55,14 +61,14 @@ fn a_single_one_does_not_wait_for_thousands() {
 fn what_is_kept_for_those_that_are_alone_is_for_people_of_namespaces_without_any_in_work() {
     let mut queue = Queue::default();
     for text in ["many/1", "many/2", "few/ada", "few/grace"] {
-        queue.ask(&place(text), Priority::Person);
+        queue.ask(&place(text), Priority::Person, some_time());
     }
-    queue.ask(&place("other/drifted"), Priority::Arrived);
+    queue.ask(&place("other/drifted"), Priority::Arrived, some_time());
     let (ada, _) = queue.take(Priority::Person).unwrap();
     assert_eq!(ada.to_string(), "few/ada");
     assert_eq!(queue.take_alone().unwrap().to_string(), "many/1");
     assert_eq!(queue.take_alone(), None, "each has one, and drift is no person's");
-    queue.done(&ada, None);
+    queue.done(&ada, None, some_time());
     assert_eq!(queue.take_alone().unwrap().to_string(), "few/grace");
     assert_eq!(drain(&mut queue), ["many/2", "other/drifted"]);
 }
@@ -71,11 +77,11 @@ fn what_is_kept_for_those_that_are_alone_is_for_people_of_namespaces_without_any
 fn who_waits_already_goes_up_but_never_down() {
     let mut queue = Queue::default();
     for text in ["a/first", "a/second"] {
-        queue.ask(&place(text), Priority::Arrived);
+        queue.ask(&place(text), Priority::Arrived, some_time());
     }
-    queue.ask(&place("a/first"), Priority::Routine);
-    queue.ask(&place("a/second"), Priority::Person);
-    queue.ask(&place("a/second"), Priority::Person);
+    queue.ask(&place("a/first"), Priority::Routine, some_time());
+    queue.ask(&place("a/second"), Priority::Person, some_time());
+    queue.ask(&place("a/second"), Priority::Person, some_time());
     assert_eq!(queue.waiting(), 2);
     assert_eq!(drain(&mut queue), ["a/second", "a/first"]);
 }
@@ -84,16 +90,16 @@ fn who_waits_already_goes_up_but_never_down() {
 fn what_is_asked_for_while_in_work_is_done_again_as_urgently_as_was_asked() {
     let mut queue = Queue::default();
     let now = Instant::now();
-    queue.ask(&place("a/ada"), Priority::Routine);
+    queue.ask(&place("a/ada"), Priority::Routine, some_time());
     let (ada, _) = queue.take(Priority::Routine).unwrap();
     for priority in [Priority::Arrived, Priority::Person, Priority::Routine] {
-        queue.ask(&ada, priority);
+        queue.ask(&ada, priority, some_time());
     }
     assert!(queue.take(Priority::Routine).is_none(), "it is in work");
-    queue.done(&ada, Some(now + Duration::from_secs(9)));
+    queue.done(&ada, Some(now + Duration::from_secs(9)), some_time());
     assert_eq!(queue.take(Priority::Routine), Some((Arc::clone(&ada), Priority::Person)));
     assert_eq!(queue.next_due(), None, "the ask came instead");
-    queue.done(&ada, None);
+    queue.done(&ada, None, some_time());
     assert!(queue.states.is_empty(), "nothing is kept of one that is idle");
 }
 
@@ -103,9 +109,9 @@ fn what_is_due_comes_at_its_time_or_when_asked_for_and_then_once() {
     let now = Instant::now();
     let later = |seconds| now + Duration::from_secs(seconds);
     for (name, seconds) in [("ada", 5), ("bob", 2)] {
-        queue.ask(&Place::new("a", name), Priority::Person);
+        queue.ask(&Place::new("a", name), Priority::Person, some_time());
         let (taken, _) = queue.take(Priority::Routine).unwrap();
-        queue.done(&taken, Some(later(seconds)));
+        queue.done(&taken, Some(later(seconds)), some_time());
     }
     assert_eq!(queue.next_due(), Some(later(2)));
     queue.release(later(1));
@@ -115,7 +121,7 @@ fn what_is_due_comes_at_its_time_or_when_asked_for_and_then_once() {
         queue.take(Priority::Routine).map(|(place, by)| (place.name.clone(), by)),
         Some(("bob".into(), Priority::Arrived))
     );
-    queue.ask(&place("a/ada"), Priority::Routine);
+    queue.ask(&place("a/ada"), Priority::Routine, some_time());
     assert_eq!(queue.next_due(), None);
     queue.release(later(9));
     assert_eq!(drain(&mut queue), ["a/ada"]);
@@ -124,11 +130,11 @@ fn what_is_due_comes_at_its_time_or_when_asked_for_and_then_once() {
 #[test]
 fn nobody_starves_while_people_are_busy() {
     let mut queue = Queue::default();
-    queue.ask(&place("a/drifted"), Priority::Routine);
-    queue.ask(&place("a/opened"), Priority::Arrived);
+    queue.ask(&place("a/drifted"), Priority::Routine, some_time());
+    queue.ask(&place("a/opened"), Priority::Arrived, some_time());
     let taken: Vec<_> = (0..40)
         .map(|number| {
-            queue.ask(&Place::new("a", format!("applied-{number}")), Priority::Person);
+            queue.ask(&Place::new("a", format!("applied-{number}")), Priority::Person, some_time());
             queue.take(Priority::Routine).unwrap().1
         })
         .collect();
@@ -140,10 +146,10 @@ fn nobody_starves_while_people_are_busy() {
 #[test]
 fn places_kept_for_people_are_given_to_nobody_else() {
     let mut queue = Queue::default();
-    queue.ask(&place("a/drifted"), Priority::Routine);
-    queue.ask(&place("a/opened"), Priority::Arrived);
+    queue.ask(&place("a/drifted"), Priority::Routine, some_time());
+    queue.ask(&place("a/opened"), Priority::Arrived, some_time());
     assert!(queue.take(Priority::Person).is_none());
-    queue.ask(&place("a/applied"), Priority::Person);
+    queue.ask(&place("a/applied"), Priority::Person, some_time());
     assert_eq!(queue.take(Priority::Person).unwrap().0.name, "applied");
 }
 
@@ -182,7 +188,7 @@ proptest! {
             match act {
                 Act::Ask(namespace, name, number) => {
                     let place = Place::new(format!("n{namespace}"), format!("r{name}"));
-                    queue.ask(&place, priority(number));
+                    queue.ask(&place, priority(number), some_time());
                     due.remove(&place);
                     let owes = owed.entry(place).or_insert(Priority::Routine);
                     *owes = (*owes).max(priority(number));
@@ -203,7 +209,7 @@ proptest! {
                     if !in_work.is_empty() {
                         let place = in_work.swap_remove(usize::from(which) % in_work.len());
                         let at = after.map(|after| now + Duration::from_secs(after.into()));
-                        queue.done(&place, at);
+                        queue.done(&place, at, some_time());
                         if let Some(at) = at && !owed.contains_key(&*place) {
                             due.insert((*place).clone(), at);
                         }
@@ -230,7 +236,7 @@ proptest! {
         let mut queue = Queue::default();
         for (namespace, size) in sizes.iter().enumerate() {
             for name in 0..*size {
-                queue.ask(&Place::new(format!("n{namespace}"), name.to_string()), Priority::Arrived);
+                queue.ask(&Place::new(format!("n{namespace}"), name.to_string()), Priority::Arrived, some_time());
             }
         }
         let order: Vec<_> = std::iter::from_fn(|| queue.take(Priority::Routine)).map(|(place, _)| place.namespace.clone()).collect();
@@ -249,4 +255,25 @@ proptest! {
             }
         }
     }
+}
+
+#[test]
+fn who_goes_up_has_waited_since_it_was_asked_for_first_and_counts_once() {
+    let mut queue = Queue::default();
+    let later = |seconds| some_time() + Duration::from_secs(seconds);
+    let ada = place("a/ada");
+    queue.ask(&ada, Priority::Routine, later(1));
+    queue.ask(&ada, Priority::Person, later(2));
+    assert_eq!((queue.added(), queue.waiting_of(Priority::Person), queue.waiting_of(Priority::Routine)), (1, 1, 0));
+    let (taken, _) = queue.take(Priority::Routine).expect("it waits");
+    assert_eq!(queue.waited_since(&ada), Some(later(1)));
+    queue.ask(&ada, Priority::Routine, later(3));
+    queue.done(&taken, None, later(5));
+    queue.take(Priority::Routine).expect("it waits");
+    assert_eq!((queue.added(), queue.waited_since(&ada)), (2, Some(later(5))), "not while it was in work");
+    queue.done(&taken, Some(later(7)), later(6));
+    assert_eq!((queue.added(), queue.waited_since(&ada)), (2, None));
+    queue.release(later(9));
+    queue.take(Priority::Routine).expect("it is due");
+    assert_eq!((queue.added(), queue.waited_since(&ada)), (3, Some(later(7))), "since it was due");
 }

@@ -3,6 +3,8 @@
 use tokio::sync::{Semaphore, mpsc};
 
 use super::*;
+use crate::metrics::Metrics;
+use crate::supervise::Tasks;
 
 fn place(name: &str) -> Place {
     Place::new("team-a", name)
@@ -18,7 +20,7 @@ struct Stage {
 }
 
 impl Stage {
-    fn with(concurrency: usize, outcome: fn(&Place) -> Result<Next, kube::Error>) -> Self {
+    fn with(concurrency: usize, outcome: fn(&Place) -> Result<Looked, kube::Error>) -> Self {
         let (asks, stop) = (Arc::new(Asks::default()), CancellationToken::new());
         let let_end = Arc::new(Semaphore::new(0));
         let (tell, begun) = mpsc::unbounded_channel();
@@ -33,7 +35,10 @@ impl Stage {
                         outcome(&place)
                     })
                 };
-                run("Test", &asks, Places::of(concurrency), &stop, look).await;
+                let health = Health::new(Tasks::new(stop.clone()));
+                let metrics = Metrics::new().controllers.identities;
+                let controller = Controller { kind: "Test", metrics, places: Places::of(concurrency), health };
+                run(controller, &asks, &stop, look).await;
             }
         });
         Self { asks, stop, let_end, begun, running }
@@ -54,7 +59,7 @@ impl Stage {
 
 #[tokio::test]
 async fn places_are_bounded_and_some_are_kept_for_people() {
-    let mut stage = Stage::with(8, |_| Ok(Next::WhenAsked));
+    let mut stage = Stage::with(8, |_| Ok(Next::WhenAsked.into()));
     let names: Vec<_> = (0..20).map(|number| number.to_string()).collect();
     let names: Vec<_> = names.iter().map(String::as_str).collect();
     stage.ask(&names, Priority::Routine);
@@ -67,7 +72,7 @@ async fn places_are_bounded_and_some_are_kept_for_people() {
 
 #[tokio::test]
 async fn some_are_kept_for_a_namespace_whose_people_have_none() {
-    let mut stage = Stage::with(32, |_| Ok(Next::WhenAsked));
+    let mut stage = Stage::with(32, |_| Ok(Next::WhenAsked.into()));
     let crowd: Vec<_> = (0..50).map(|number| number.to_string()).collect();
     stage.asks.ask(crowd.iter().map(|name| place(name)), Priority::Person);
     assert_eq!(stage.begun().await.len(), 30);
@@ -77,7 +82,7 @@ async fn some_are_kept_for_a_namespace_whose_people_have_none() {
 
 #[tokio::test]
 async fn what_is_asked_for_meanwhile_is_looked_at_again_afterwards() {
-    let mut stage = Stage::with(8, |_| Ok(Next::WhenAsked));
+    let mut stage = Stage::with(8, |_| Ok(Next::WhenAsked.into()));
     stage.ask(&["ada"], Priority::Person);
     assert_eq!(stage.begun().await, ["ada"]);
     stage.ask(&["ada"], Priority::Routine);
@@ -91,7 +96,7 @@ async fn what_is_asked_for_meanwhile_is_looked_at_again_afterwards() {
 async fn a_panic_takes_nothing_along_and_is_tried_again_later() {
     let mut stage = Stage::with(8, |place| match place.name.as_str() {
         "broken" => panic!("on purpose"),
-        _ => Ok(Next::WhenAsked),
+        _ => Ok(Next::WhenAsked.into()),
     });
     stage.let_end.add_permits(100);
     stage.ask(&["broken", "ada"], Priority::Person);
@@ -105,7 +110,7 @@ async fn a_panic_takes_nothing_along_and_is_tried_again_later() {
 
 #[tokio::test]
 async fn one_that_stops_finishes_what_is_under_way_and_begins_nothing() {
-    let mut stage = Stage::with(2, |_| Ok(Next::WhenAsked));
+    let mut stage = Stage::with(2, |_| Ok(Next::WhenAsked.into()));
     stage.ask(&["ada", "bob", "cyd"], Priority::Person);
     assert_eq!(stage.begun().await, ["ada", "cyd"]);
     stage.stop.cancel();

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Builds the real components that tests and the demo run on, into target/testenv/bin:
-# etcd, kube-apiserver, kube-controller-manager, kubectl and Kratos, from the Go modules beside this file.
+# etcd, kube-apiserver, kube-controller-manager, kubectl, Kratos and Prometheus' linter, from the Go modules beside this
+# file.
 #
 # What is there already, built from the same module files with the same flags and the same Go, is kept:
 # a second run costs a few milliseconds. A build that fails or is interrupted leaves nothing behind that
@@ -38,6 +39,7 @@ components=(
 	"etcd|controlplane|go.etcd.io/etcd/server/v3|go.etcd.io/etcd/server/v3|0||1"
 	"kube-apiserver|controlplane|k8s.io/kubernetes/cmd/kube-apiserver|k8s.io/kubernetes|0||10"
 	"kube-controller-manager|controlplane|k8s.io/kubernetes/cmd/kube-controller-manager|k8s.io/kubernetes|0||4"
+	"promlint|promlint|.|github.com/prometheus/client_golang|0||1"
 	"kubectl|controlplane|k8s.io/kubernetes/cmd/kubectl|k8s.io/kubernetes|0||1"
 )
 
@@ -50,6 +52,9 @@ read_component() {
 
 given() { [ -n "${KUBEBUILDER_ASSETS:-}" ] && [ -x "$KUBEBUILDER_ASSETS/$name" ]; }
 
+# The module's own program, if it has one.
+sources() { find "$here/$module" -maxdepth 1 -name '*.go' -exec cat {} +; }
+
 go_version=
 key() {
 	# The Go version is asked for once, and only when something may have to be built.
@@ -57,7 +62,7 @@ key() {
 		command -v go >/dev/null || fail "Go is needed to build $name (https://go.dev/dl), and there is no 'go' in PATH"
 		go_version=$(go version)
 	fi
-	{ printf '%s\n' "$go_version" "$package" "$cgo" "$tags" "$ldflags"; cat "$here/$module/go.mod" "$here/$module/go.sum"; } | digest
+	{ printf '%s\n' "$go_version" "$package" "$cgo" "$tags" "$ldflags"; cat "$here/$module/go.mod" "$here/$module/go.sum"; sources; } | digest
 }
 
 fresh() { [ -x "$out/bin/$name" ] && [ "$(cat "$out/keys/$name" 2>/dev/null)" = "$(key)" ]; }

@@ -38,7 +38,7 @@ fn assert_complaint(output: &Output, code: i32, word: &str) {
 
 #[test]
 fn a_wrong_command_line_is_one_line_of_complaint_and_exit_code_64() {
-    let wrong: [(&[&str], &str); 11] = [
+    let wrong: [(&[&str], &str); 12] = [
         (&[], "subcommand"),
         (&["walk"], "walk"),
         (&["--walk"], "--walk"),
@@ -49,6 +49,7 @@ fn a_wrong_command_line_is_one_line_of_complaint_and_exit_code_64() {
         (&["run", "--concurrency", "many"], "--concurrency"),
         (&["run", "--log-format", "xml"], "--log-format"),
         (&["run", "--metrics-address", "8080"], "--metrics-address"),
+        (&["run", "--health-address", "8081"], "--health-address"),
         (&["crds", "--output"], "--output"),
     ];
     for (arguments, word) in wrong {
@@ -71,24 +72,6 @@ fn without_a_usable_kubeconfig_it_says_so_in_one_line() {
         let output = command(home.path(), &["run"]).env("KUBECONFIG", kubeconfig).output().expect("it runs");
         assert_complaint(&output, 1, "kubeconfig");
     }
-}
-
-#[test]
-fn an_address_for_metrics_that_is_taken_is_said_in_one_line() {
-    let taken = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
-    let address = taken.local_addr().expect("an address").to_string();
-    let home = tempfile::tempdir().expect("a directory");
-    let kubeconfig = home.path().join("kubeconfig");
-    let nowhere = json!({
-        "apiVersion": "v1", "kind": "Config", "current-context": "nowhere",
-        "contexts": [{"name": "nowhere", "context": {"cluster": "nowhere", "user": "nobody"}}],
-        "clusters": [{"name": "nowhere", "cluster": {"server": "http://127.0.0.1:1"}}],
-        "users": [{"name": "nobody", "user": {}}],
-    });
-    std::fs::write(&kubeconfig, nowhere.to_string()).expect("a file");
-    let mut run = command(home.path(), &["run", "--metrics-address", &address]);
-    let output = run.env("KUBECONFIG", kubeconfig).output().expect("it runs");
-    assert_complaint(&output, 1, &address);
 }
 
 #[test]

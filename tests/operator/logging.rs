@@ -52,8 +52,8 @@ async fn no_answer_is_logged_whatever_the_filter() {
     proxy.on("PATCH kratosidentities/status").once().answer(refusal());
     proxy.on("PATCH kratosidentities/status").once().answer(answer(&broken));
     scene.operator().restart_with(|settings| ALL.clone_into(&mut settings.log)).expect("it starts");
-    for watched in ["KratosIdentity", "KratosInstance", "KratosSessionPolicy", "namespaces", "Secrets"] {
-        logged(&scene, &format!("watching {watched} failed")).await;
+    for watched in ["KratosIdentity", "KratosInstance", "KratosSessionPolicy", "Namespace", "Secret"] {
+        logged(&scene, &format!("what=\"watch of {watched}\"")).await;
     }
     scene.identity("ada", spec(2)).await;
     logged(&scene, "the API server answers 422 Invalid").await;

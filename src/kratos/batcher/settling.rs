@@ -79,6 +79,9 @@ pub(super) async fn settle(client: &Client, parcels: Vec<Parcel>) -> Settled {
 async fn send(client: &Client, mut group: Vec<Parcel>, settled: &mut Settled) -> Sifted<Parcel> {
     let count = group.len();
     let begun = Instant::now();
+    if let Some(observer) = client.observer().filter(|_| count > 0) {
+        observer.created_together(count);
+    }
     if count <= 1 {
         let Some(mut parcel) = group.pop() else { return Sifted::default() };
         let create = parcel.create.clone();
