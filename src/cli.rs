@@ -13,6 +13,7 @@ use kube::core::Selector;
 use self::scope::ScopeArgs;
 use crate::admission_policy::Scope;
 use crate::context::Options;
+use crate::log::level;
 use crate::place;
 use crate::rbac::Wanted;
 use crate::selector;
@@ -74,6 +75,14 @@ pub struct RunArgs {
     /// both with ?verbose. Default: port 8081 of every address in a pod, else nowhere.
     #[arg(long, env = "HEALTH_ADDRESS", value_name = "ADDRESS:PORT")]
     pub health_address: Option<SocketAddr>,
+    /// Writes a line of JSON for each write to Kratos there, never with a value: who caused it, what it was about, what
+    /// came of it. "-" is standard output. A file is made anew once it was moved away. Default: nowhere.
+    #[arg(long, env = "AUDIT_LOG", value_name = "FILE|-", allow_hyphen_values = true)]
+    pub audit_log: Option<PathBuf>,
+    /// Serves there, for as long as the operator runs, what changes which log lines are written: /debug/log-level. A loopback
+    /// address only, for example 127.0.0.1:6060; kubectl port-forward reaches it. Default: nowhere.
+    #[arg(long, env = "DEBUG_ADDRESS", value_name = "ADDRESS:PORT", value_parser = level::loopback)]
+    pub debug_address: Option<SocketAddr>,
     /// How log lines look. What is logged is set by RUST_LOG, for example RUST_LOG=kratos_operator=debug.
     #[arg(long, env = "LOG_FORMAT", value_enum, default_value_t = LogFormat::Text)]
     pub log_format: LogFormat,

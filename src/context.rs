@@ -11,6 +11,7 @@ use tokio::sync::{Notify, SetOnce};
 
 use crate::access::Access;
 use crate::api::{KratosIdentity, KratosInstance, KratosSessionPolicy};
+use crate::audit_log::AuditLog;
 use crate::decode::{Decoded, Metadata};
 use crate::events::Events;
 use crate::flow::limit::Limit;
@@ -85,6 +86,8 @@ pub struct Context {
     pub metrics: Arc<Metrics>,
     /// What the watches are at.
     pub watches: Watches,
+    /// What is written to Kratos is noted there.
+    pub audit_log: Option<Arc<AuditLog>>,
     pub options: Options,
     /// Uid of this cluster's kube-system namespace.
     pub cluster_id: String,

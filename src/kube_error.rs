@@ -13,6 +13,10 @@ use kube::runtime::watcher;
 /// The longest name of the API's own that is passed on.
 const LONGEST_NAME: usize = 128;
 
+/// What it means that the API server doesn't know who asks.
+const UNAUTHORIZED: &str = "it doesn't take the operator's token, which has expired or was revoked (its ServiceAccount, or what \
+                            it was bound to, is gone); a token in a file is read again within a minute";
+
 /// A failed request in few words, without a word of what was answered.
 pub fn brief(error: &kube::Error) -> String {
     match error {
@@ -130,6 +134,7 @@ fn refusal(status: &Status) -> String {
         words = format!("{words} {}", status.reason);
     }
     match refusal_of(status) {
+        _ if status.code == 401 => format!("{words}: {UNAUTHORIZED}"),
         Some(Refusal { right, .. }) => format!("{words}: the operator may not {right}"),
         None => words,
     }

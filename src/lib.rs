@@ -3,6 +3,7 @@
 pub mod access;
 pub mod admission_policy;
 pub mod api;
+pub mod audit_log;
 pub mod backoff;
 pub mod changes;
 pub mod cli;

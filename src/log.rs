@@ -2,14 +2,16 @@
 //! [`log_cap`], whatever is asked for.
 
 mod json;
+pub mod level;
 
 use tracing::Subscriber;
 use tracing_subscriber::fmt::format::JsonFields;
 use tracing_subscriber::fmt::{self, MakeWriter};
 use tracing_subscriber::layer::SubscriberExt;
-use tracing_subscriber::{EnvFilter, Layer, registry};
+use tracing_subscriber::{EnvFilter, Layer, registry, reload};
 
 use self::json::Json;
+use self::level::Level;
 use crate::log_cap;
 
 /// How lines look.
@@ -19,8 +21,8 @@ pub enum Format {
     Json,
 }
 
-/// What takes in all that is logged, and writes what `filter` lets through.
-pub fn subscriber<W>(format: Format, filter: EnvFilter, writer: W) -> impl Subscriber + Send + Sync
+/// What takes in all that is logged and writes what `filter` lets through, and what changes that filter.
+pub fn subscriber<W>(format: Format, filter: EnvFilter, writer: W) -> (impl Subscriber + Send + Sync, Level)
 where
     W: for<'a> MakeWriter<'a> + Send + Sync + 'static,
 {
@@ -29,5 +31,6 @@ where
         Format::Text { with_colours } => lines.with_ansi(with_colours).boxed(),
         Format::Json => lines.fmt_fields(JsonFields::new()).event_format(Json).boxed(),
     };
-    registry().with(lines.with_filter(filter)).with(log_cap::layer())
+    let (filter, handle) = reload::Layer::new(filter);
+    (registry().with(lines.with_filter(filter)).with(log_cap::layer()), Level::new(handle))
 }

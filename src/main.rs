@@ -9,10 +9,12 @@ use std::sync::Arc;
 
 use clap::Parser;
 use kratos_operator::admission_policy;
+use kratos_operator::audit_log::AuditLog;
 use kratos_operator::cli::{self, AdmissionPolicyArgs, Cli, Command, CrdsArgs, LogFormat, RbacArgs, RunArgs};
 use kratos_operator::health::{self, Health};
 use kratos_operator::kube_client;
 use kratos_operator::log;
+use kratos_operator::log::level::{self, Level};
 use kratos_operator::metrics::{self, Metrics};
 use kratos_operator::operator;
 use kratos_operator::rbac;
@@ -92,18 +94,37 @@ fn run(args: &RunArgs) -> Result<(), String> {
         LogFormat::Text => log::Format::Text { with_colours: std::io::stderr().is_terminal() },
         LogFormat::Json => log::Format::Json,
     };
-    log::subscriber(format, filter, std::io::stderr).init();
+    let (subscriber, level) = log::subscriber(format, filter, std::io::stderr);
+    subscriber.init();
     supervise::hide_payloads();
+    let audit_log = audit_log(args)?;
     let stop = CancellationToken::new();
     shutdown::on_signals(stop.clone()).map_err(|error| format!("no signals: {error}"))?;
     let runtime = tokio::runtime::Runtime::new().map_err(|error| format!("no runtime: {error}"))?;
-    let result = runtime.block_on(operate(args, Tasks::new(stop)));
+    let result = runtime.block_on(operate(args, (level, audit_log), Tasks::new(stop)));
     // Nothing that is left is waited for: it is in the background, or was given up.
     runtime.shutdown_background();
     result
 }
 
-async fn operate(args: &RunArgs, tasks: Tasks) -> Result<(), String> {
+/// Opens the audit log, if one is wanted.
+fn audit_log(args: &RunArgs) -> Result<Option<Arc<AuditLog>>, String> {
+    let Some(path) = &args.audit_log else { return Ok(None) };
+    if path.as_os_str() == "-" {
+        return Ok(Some(AuditLog::to_stream(stdout())));
+    }
+    let opened = AuditLog::to_file(path).map(Some);
+    opened.map_err(|error| {
+        let path = path.display();
+        format!("the audit log {path} can't be opened: {error}; set --audit-log to a file that can be written, or to -")
+    })
+}
+
+async fn operate(
+    args: &RunArgs,
+    (level, audit_log): (Level, Option<Arc<AuditLog>>),
+    tasks: Tasks,
+) -> Result<(), String> {
     // Before anything is waited for, and until the process has ended.
     let health = Health::new(tasks.clone());
     let addresses = args.health_addresses(cli::is_in_pod());
@@ -116,13 +137,17 @@ async fn operate(args: &RunArgs, tasks: Tasks) -> Result<(), String> {
     {
         tasks.rely_on("metrics", metrics::serve::serve(listener, Arc::clone(&metrics)));
     }
+    let (debug, what) = (args.debug_address.as_slice(), "log levels");
+    if let Some(listener) = listen(debug, what, "under /debug/log-level", "--debug-address").await? {
+        tasks.rely_on("log level", level::serve(listener, level, tasks.stop().clone()));
+    }
     let config = kube::Config::infer().await.map_err(|error| no_cluster(&error))?;
     let options = args.options(&config.default_namespace)?;
     let (client, api_server, heartbeat) = kube_client::new(&config, &health, &metrics)
         .map_err(|error| format!("the kubeconfig can't be used: {error}"))?;
     tasks.rely_on("heartbeat of the API server", heartbeat);
     let watches = Watches::new(health, api_server);
-    let ended = operator::run(client, options, args.concurrency, metrics, (watches, tasks)).await;
+    let ended = operator::run(client, options, args.concurrency, (metrics, audit_log), (watches, tasks)).await;
     ended.map_err(|failure| failure.to_string())
 }
 

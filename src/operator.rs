@@ -22,6 +22,7 @@ use tokio::sync::Notify;
 use self::scrape::Scrape;
 use crate::access::{self, Access};
 use crate::api;
+use crate::audit_log::AuditLog;
 use crate::context::{Context, IdentityObject, InstanceObject, Listed, Options, Pokes, PolicyObject};
 use crate::decode::Metadata;
 use crate::events::Events;
@@ -57,7 +58,7 @@ pub async fn run(
     client: kube::Client,
     options: Options,
     concurrency: u16,
-    metrics: Arc<Metrics>,
+    (metrics, audit_log): (Arc<Metrics>, Option<Arc<AuditLog>>),
     (watches, tasks): (Watches, Tasks),
 ) -> Result<(), Failure> {
     let stop = tasks.stop().clone();
@@ -88,6 +89,7 @@ pub async fn run(
         kubernetes: Arc::new(Limit::new(KUBERNETES_REQUESTS)),
         places: concurrency.into(),
         metrics,
+        audit_log,
         watches: watches.clone(),
         options,
         cluster_id,

@@ -1,6 +1,7 @@
 //! Traces: what one reconcile does has one trace id, in each line that is logged within it, in the audit log and in exported
 //! spans. Decides nothing, and names no person.
 
+use std::cell::Cell;
 use std::fmt;
 
 use kube::Resource;
@@ -9,12 +10,25 @@ use tracing::{Instrument, Span};
 use crate::place::Place;
 
 tokio::task_local! {
-    static CURRENT: TraceId;
+    static CURRENT: Current;
 }
 
 /// The id of a trace, as W3C's Trace Context has it: 16 bytes, shown as 32 hexadecimal digits. Never all zeros.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct TraceId(u128);
+
+/// What a task knows of the trace that it is in.
+struct Current {
+    id: TraceId,
+    /// A span keeps each value that it is given.
+    is_instance_noted: Cell<bool>,
+}
+
+impl Current {
+    const fn new(id: TraceId) -> Self {
+        Self { id, is_instance_noted: Cell::new(false) }
+    }
+}
 
 impl TraceId {
     fn random() -> Self {
@@ -23,7 +37,7 @@ impl TraceId {
 
     /// The trace that this runs in; `None` outside of any.
     pub fn current() -> Option<Self> {
-        CURRENT.try_with(|id| *id).ok()
+        CURRENT.try_with(|current| current.id).ok()
     }
 
     pub const fn bytes(self) -> [u8; 16] {
@@ -50,34 +64,39 @@ impl Trace {
     pub fn of_reconcile(kind: &str, Place { namespace, name }: &Place) -> Self {
         let id = TraceId::random();
         let controller = kind.to_ascii_lowercase();
-        let span = tracing::error_span!(
-            "reconcile",
-            controller,
-            kind,
-            namespace,
-            name,
-            generation = tracing::field::Empty,
-            instance = tracing::field::Empty,
-            trace_id = %id
-        );
-        Self { id, span }
+        Self::begin(id, || {
+            tracing::error_span!(
+                "reconcile",
+                controller,
+                kind,
+                namespace,
+                name,
+                generation = tracing::field::Empty,
+                instance = tracing::field::Empty,
+                trace_id = %id
+            )
+        })
     }
 
     /// Of what is done for an instance in the background.
     pub fn of_background(controller: &'static str, instance: &Place) -> Self {
         let id = TraceId::random();
-        let span = tracing::error_span!("background", controller, %instance, trace_id = %id);
-        Self { id, span }
+        Self::begin(id, || tracing::error_span!("background", controller, %instance, trace_id = %id))
+    }
+
+    /// Whoever exports spans gives this one the id of the trace that it is made, or first entered, in.
+    fn begin(id: TraceId, span: impl FnOnce() -> Span) -> Self {
+        Self { id, span: CURRENT.sync_scope(Current::new(id), span) }
     }
 
     /// Runs within the trace.
     pub fn run<F: Future>(&self, future: F) -> impl Future<Output = F::Output> + use<F> {
-        CURRENT.scope(self.id, future).instrument(self.span.clone())
+        CURRENT.scope(Current::new(self.id), future.instrument(self.span.clone()))
     }
 
     /// Does something within the span: what is logged shows it.
     pub fn within<T>(&self, what: impl FnOnce() -> T) -> T {
-        self.span.in_scope(what)
+        CURRENT.sync_scope(Current::new(self.id), || self.span.in_scope(what))
     }
 }
 
@@ -88,9 +107,12 @@ pub fn note_generation(object: &impl Resource) {
     }
 }
 
-/// Notes which instance it is about, likewise.
+/// Notes which instance it is about, likewise; once.
 pub fn note_instance(instance: &Place) {
-    Span::current().record("instance", tracing::field::display(instance));
+    let is_noted = CURRENT.try_with(|current| current.is_instance_noted.replace(true));
+    if is_noted == Ok(false) {
+        Span::current().record("instance", tracing::field::display(instance));
+    }
 }
 
 #[cfg(test)]

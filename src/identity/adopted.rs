@@ -124,7 +124,8 @@ fn opens(step: &Step) -> Option<&'static str> {
         Step::DeleteCredential { link: None, .. } => Some("the removal of a credential"),
         // No identity that was there is created; a link that goes is one that the manifest gave; and what is patched are
         // metadata, the state, and what else is asked for by name.
-        Step::Create(_)
+        Step::For(_)
+        | Step::Create(_)
         | Step::Patch { .. }
         | Step::DeleteCredential { link: Some(_), .. }
         | Step::EndSessions { .. }

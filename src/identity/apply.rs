@@ -6,11 +6,12 @@ use std::time::Instant;
 use k8s_openapi::jiff::Timestamp;
 use tracing::Instrument;
 
+use super::actions::ActionName;
 use super::inputs::Inputs;
 use super::mark::{Found, Mark};
 use super::plan::Step;
 use super::{addresses, issue};
-use crate::kratos::{Client, Error, Identity, OidcLink, State, Travel};
+use crate::kratos::{Client, Error, Identity, OidcLink, State, Travel, WriteCause, Writer};
 use crate::kube_write::own_secret;
 
 /// Why a plan wasn't run to its end.
@@ -64,12 +65,17 @@ pub async fn apply_by(
     steps: &[Step],
     travel: Travel,
 ) -> Result<Applied, ApplyError> {
-    let Inputs { instance, claimant } = inputs;
+    let Inputs { instance, claimant, initiator } = inputs;
+    let by_spec = client.on_behalf_of(initiator);
+    let mut client = by_spec.clone();
     let mut applied = Applied::default();
     for step in steps {
         match step {
+            Step::For(action) => {
+                client = action.map_or_else(|| by_spec.clone(), |action| by_spec.because(action.into()));
+            }
             Step::Create(create) => {
-                let created = instance.batcher.create(create, travel, &claimant.namespace).await;
+                let created = instance.batcher.create(create, (travel, &claimant.namespace), initiator).await;
                 let identity = created.map_err(|error| ApplyError::Create { error, at: Instant::now() })?;
                 applied = Applied::Written(Box::new(identity));
             }
@@ -91,7 +97,7 @@ pub async fn apply_by(
             Step::EndSessions { id } => {
                 client.delete_identity_sessions(id).await?;
             }
-            Step::EndSessionsBegunBy { id, at } => end_sessions_begun_by(client, id, *at).await?,
+            Step::EndSessionsBegunBy { id, at } => end_sessions_begun_by(&client, id, *at).await?,
             Step::DeleteCredential { id, kind, link } => {
                 let identifier = link.as_ref().map(OidcLink::identifier);
                 client.delete_identity_credentials(id, *kind, identifier.as_deref()).await?;
@@ -110,7 +116,7 @@ pub async fn apply_by(
                 None => applied = Applied::Gone,
             },
             Step::IssueRecovery(issue) => {
-                applied = Applied::Written(Box::new(issue::run(client, kubernetes, issue).await?));
+                applied = Applied::Written(Box::new(issue::run(&client, kubernetes, issue).await?));
             }
             Step::DeleteSecret(secret) => own_secret::delete(kubernetes, secret).await?,
             Step::Delete { id } => {
@@ -121,9 +127,16 @@ pub async fn apply_by(
     Ok(applied)
 }
 
+impl From<ActionName> for WriteCause {
+    fn from(action: ActionName) -> Self {
+        Self::Action(action.as_str())
+    }
+}
+
 /// Ends sessions one by one, so that those which began later stay. Looks again until none is left: a session that ends
 /// while pages are read can hide another.
-async fn end_sessions_begun_by(client: &Client, identity_id: &str, at: Timestamp) -> Result<(), Error> {
+async fn end_sessions_begun_by(client: &Writer, identity_id: &str, at: Timestamp) -> Result<(), Error> {
+    let client = client.of_identity(identity_id);
     let mut ended = HashSet::new();
     loop {
         let before = ended.len();

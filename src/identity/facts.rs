@@ -120,7 +120,8 @@ pub fn merged(before: Option<&View>, plan: &Plan, shapes: &[Arc<Shape>]) -> Opti
                     links.retain(|there| *there != json!(link));
                 }
             }
-            Step::EndSessions { .. }
+            Step::For(_)
+            | Step::EndSessions { .. }
             | Step::EndSessionsBegunBy { .. }
             | Step::ConfirmInactive { .. }
             | Step::ConfirmMark { .. }
@@ -153,7 +154,16 @@ pub fn put_back(before: &View, plan: &Plan, shapes: &[Arc<Shape>]) -> Option<Vie
 
 /// What a PUT leaves: all but what it doesn't carry. Links are appended.
 fn replace(update: &UpdateIdentity, identity: &mut Value) {
-    let UpdateIdentity { schema_id, traits, state, metadata_public, metadata_admin, external_id, credentials } = update;
+    let UpdateIdentity {
+        schema_id,
+        traits,
+        state,
+        metadata_public,
+        metadata_admin,
+        external_id,
+        credentials,
+        changes: _,
+    } = update;
     if let Some(state) = state {
         identity["state"] = json!(state.as_str());
     }

@@ -16,17 +16,32 @@ use crate::api::{Reason, Verdict};
 use crate::context::Context;
 use crate::decode::Metadata;
 use crate::instance::{Entry, Handle, consent, protect, references};
-use crate::kratos::Error;
+use crate::kratos::{Error, Initiator, WriteCause};
 use crate::place::Place;
-use crate::trace;
+use crate::trace::{self, TraceId};
 
 /// What a look stands on.
 pub struct Inputs {
     pub instance: Arc<Handle>,
     pub claimant: Claimant,
+    /// On whose behalf Kratos is written to.
+    pub initiator: Arc<Initiator>,
 }
 
 impl Inputs {
+    pub fn new(resource: &KratosIdentity, instance: Arc<Handle>, claimant: Claimant, cause: WriteCause) -> Self {
+        let initiator = Initiator {
+            kind: "KratosIdentity",
+            namespace: claimant.namespace.clone(),
+            name: claimant.name.clone(),
+            uid: claimant.uid.clone(),
+            generation: resource.metadata.generation,
+            cause,
+            trace_id: TraceId::current().map(|id| id.to_string()),
+        };
+        Self { instance, claimant, initiator: Arc::new(initiator) }
+    }
+
     /// Nothing is sent to an instance that is down.
     pub fn ensure_open(&self) -> Result<(), Halt> {
         if self.instance.shared.gate.is_open() { Ok(()) } else { Err(Halt::Waiting(failure::unavailable())) }
@@ -174,7 +189,7 @@ pub async fn gather(resource: &KratosIdentity, place: &Place, context: &Context)
     if instance.rules.is_err() && !claimant.beside_instance {
         return Err(Halt::Refused(admission::unaskable()));
     }
-    Ok(Inputs { instance, claimant })
+    Ok(Inputs::new(resource, instance, claimant, WriteCause::Spec))
 }
 
 /// Who is asking. The namespace's uid is what tells a namespace from one that was re-created under its name.

@@ -11,7 +11,7 @@ use super::apply::ApplyError;
 use super::plan;
 use super::recovery::Issue;
 use crate::api::recovery::RecoveryType;
-use crate::kratos::{Client, Error, Identity};
+use crate::kratos::{Error, Identity, WriteCause, Writer};
 use crate::kube_write::own_secret;
 
 /// What Kratos made.
@@ -23,8 +23,10 @@ struct Issued {
 
 /// Issues it. Returns the identity, whose mark says so. Where it ends in between it is issued once more; what was issued
 /// before then works until it expires, and nobody has it.
-pub async fn run(client: &Client, kubernetes: &kube::Client, issue: &Issue) -> Result<Identity, ApplyError> {
+pub async fn run(client: &Writer, kubernetes: &kube::Client, issue: &Issue) -> Result<Identity, ApplyError> {
     let Issue { id, kind: _, expires_in: _, secret, replaces, mark: _ } = issue;
+    let is_by_token = issue.mark.recovery.as_ref().is_some_and(|recovery| recovery.token.is_some());
+    let client = if is_by_token { &client.because(WriteCause::Action("recovery")) } else { client };
     // Kratos isn't asked for what couldn't be kept.
     own_secret::write(kubernetes, secret, replaces.as_ref(), BTreeMap::new(), true).await?;
     let issued = ask(client, issue).await?;
@@ -35,7 +37,7 @@ pub async fn run(client: &Client, kubernetes: &kube::Client, issue: &Issue) -> R
     Ok(client.patch_identity(id, &[plan::note(issue, expires_at, now)]).await?)
 }
 
-async fn ask(client: &Client, issue: &Issue) -> Result<Issued, Error> {
+async fn ask(client: &Writer, issue: &Issue) -> Result<Issued, Error> {
     let expires_in = Some(issue.expires_in);
     Ok(match issue.kind {
         RecoveryType::Link => {

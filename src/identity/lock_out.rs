@@ -24,7 +24,7 @@ use crate::api::instance::Mode;
 use crate::api::{IDENTITY_FINALIZER, Reason, Verdict};
 use crate::context::Context;
 use crate::events::Happening;
-use crate::kratos::{Identity, State, Travel};
+use crate::kratos::{Identity, State, Travel, WriteCause};
 use crate::kube_write;
 
 /// After a look that came to nothing: takes from an identity that is this resource's own what its manifest takes away.
@@ -120,7 +120,7 @@ async fn run(
     let instance =
         inputs::instance(&place, resource.metadata.namespace.as_deref().unwrap_or_default(), context).await?;
     let claimant = inputs::claimant(resource, &instance, context).await?;
-    let inputs = Inputs { instance, claimant };
+    let inputs = Inputs::new(resource, instance, claimant, WriteCause::Spec);
     inputs.ensure_open()?;
     if inputs.instance.settings.mode == Mode::Observe {
         return Ok(None);

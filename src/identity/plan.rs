@@ -88,6 +88,8 @@ impl Present {
 /// One step. Each may be repeated without harm, so that a crash between any two is made good by planning again.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Step {
+    /// Says that what follows is done for this action, as the manifest names it, or for none. Nothing is done by it.
+    For(Option<ActionName>),
     Create(Box<CreateIdentity>),
     Patch {
         id: String,

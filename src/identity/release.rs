@@ -23,14 +23,14 @@ use super::record::{Course, api, finish, subject, uid};
 use crate::api::identity::KratosIdentity;
 use crate::api::instance::Mode;
 use crate::api::lifecycle::DeletionPolicy;
-use crate::api::{IDENTITY_FINALIZER, Reason, Verdict};
+use crate::api::{IDENTITY_FINALIZER, Reason, Verdict, condition};
 use crate::context::{Context, IdentityObject, InstanceObject};
 use crate::events::Happening;
 use crate::flow::expected::Expected;
 use crate::instance::protect::{self, Answer};
 use crate::instance::protection::Deletion;
 use crate::instance::{references, standing};
-use crate::kratos::{Identity, Travel};
+use crate::kratos::{Identity, Travel, WriteCause};
 use crate::kube_write;
 use crate::place::Place;
 use crate::queue::{Looked, Next};
@@ -135,7 +135,8 @@ async fn release(resource: &KratosIdentity, expected: Option<Expected>, context:
         return Ok(Release::Kept("the instance is only observed"));
     }
     let claimant = inputs::claimant(resource, &instance, context).await?;
-    let inputs = Inputs { instance, claimant };
+    let cause = if was_held(resource) { WriteCause::ProtectionRelease } else { WriteCause::Deletion };
+    let inputs = Inputs::new(resource, instance, claimant, cause);
     inputs.ensure_open()?;
     inputs.ensure_whole(context)?;
     let search = search(resource, &inputs, context);
@@ -237,6 +238,13 @@ async fn ensure_granted(
     }
 }
 
+/// Whether it was told before that its deletion is held: if it goes now, that is because it was released.
+fn was_held(resource: &KratosIdentity) -> bool {
+    let conditions = resource.status.as_ref().map(|status| &status.conditions);
+    let stalled = conditions.and_then(|conditions| condition::find(conditions, condition::STALLED));
+    stalled.is_some_and(|stalled| stalled.reason == Reason::DeletionHeld.as_str())
+}
+
 fn uncounted() -> Halt {
     let verdict = Verdict::new(Reason::Progressing, "the deletion couldn't be counted yet; it is tried again");
     Halt::Retry { verdict, after: None }
@@ -250,7 +258,7 @@ async fn take_back(resource: &KratosIdentity, context: &Context) -> Result<(), H
         return Ok(());
     }
     let claimant = inputs::claimant(resource, &instance, context).await?;
-    let inputs = Inputs { instance, claimant };
+    let inputs = Inputs::new(resource, instance, claimant, WriteCause::Deletion);
     inputs.ensure_open()?;
     let search = search(resource, &inputs, context);
     let ours = search.ours_so_far().await?;

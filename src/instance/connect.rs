@@ -13,7 +13,7 @@ use super::settings::{Connection, KeyIn, Settings};
 use crate::api::instance::KeyRef;
 use crate::api::{Reason, Verdict};
 use crate::decode::{self, Store, Stored};
-use crate::kratos::{BearerToken, Client, ClientConfig, Observer};
+use crate::kratos::{Auditor, BearerToken, Client, ClientConfig, Observer};
 use crate::off_runtime;
 
 /// What was read from Secrets and `ConfigMap`s.
@@ -84,7 +84,11 @@ fn not_ready(kind: &str, KeyRef { name, key }: &KeyRef, what: &str) -> ReadError
 }
 
 /// Makes the client.
-pub fn client(settings: &Settings, credentials: &Credentials, observer: Arc<dyn Observer>) -> Result<Client, Verdict> {
+pub fn client(
+    settings: &Settings,
+    credentials: &Credentials,
+    (observer, auditor): (Arc<dyn Observer>, Option<Arc<dyn Auditor>>),
+) -> Result<Client, Verdict> {
     let Connection { admin_url, public_url, token, certificate_authority: _, request_timeout, rate_limit } =
         &settings.connection;
     let prefix = token.as_ref().map(|token| token.prefix.clone());
@@ -95,6 +99,7 @@ pub fn client(settings: &Settings, credentials: &Credentials, observer: Arc<dyn 
         ca_pem: credentials.certificate_authority.clone(),
         request_timeout: *request_timeout,
         rate_limit: *rate_limit,
+        auditor,
     };
     let client = Client::new(config).map(|client| client.observed_by(observer));
     client.map_err(|error| Verdict::new(Reason::InvalidSpec, error.to_string()))

@@ -27,10 +27,10 @@ use crate::context::{Context, IdentityObject};
 use crate::decode::Metadata;
 use crate::events::Happening;
 use crate::identity::mark::{Found, Mark};
-use crate::kratos::{Error, Identity, PatchOperation, State};
+use crate::kratos::{Error, Identity, Initiator, PatchOperation, State, WriteCause};
 use crate::kube_error;
 use crate::place::{self, Place};
-use crate::trace::Trace;
+use crate::trace::{Trace, TraceId};
 
 /// How many are dealt with at the same time.
 const CONCURRENCY: usize = 8;
@@ -188,8 +188,9 @@ async fn settle(handle: &Handle, id: &str, context: &Context) -> Result<Option<T
     // A user's request that was under way made it active again.
     let value = State::Inactive.as_str().into();
     let operations = [PatchOperation::Replace { path: "/state".into(), value }];
-    handle.client.patch_whatever_is_there(id, &operations).await?;
-    handle.client.delete_identity_sessions(id).await?;
+    let writer = handle.client.on_behalf_of(&initiator(&mark));
+    writer.patch_whatever_is_there(id, &operations).await?;
+    writer.delete_identity_sessions(id).await?;
     let standing = handle.client.get_identity(id, &[]).await?;
     let is_undone = standing.is_some_and(|identity| identity.state == State::Active);
     Ok(if is_undone { later(AGAIN) } else { Some(delete_after) })
@@ -214,10 +215,23 @@ async fn end(handle: &Handle, id: &str, seen: &Mark, context: &Context) -> Resul
     if is_asked_for(&mark, id, context).await? {
         return Ok(later(backoff::spread(NOT_NOW)));
     }
-    client.delete_identity(id).await?;
+    client.on_behalf_of(&initiator(&mark)).delete_identity(id).await?;
     handle.shared.managed.forget(id);
     publish(handle, &mark, context);
     Ok(None)
+}
+
+/// The resource that is gone: its manifest asked for what is done now.
+fn initiator(mark: &Mark) -> Arc<Initiator> {
+    Arc::new(Initiator {
+        kind: "KratosIdentity",
+        namespace: mark.namespace.clone(),
+        name: mark.name.clone(),
+        uid: mark.uid.clone(),
+        generation: None,
+        cause: WriteCause::GracePeriod,
+        trace_id: TraceId::current().map(|id| id.to_string()),
+    })
 }
 
 /// The mark of an identity whose grace period this operator is to end, and when that is.

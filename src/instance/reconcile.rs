@@ -19,7 +19,7 @@ use crate::backoff;
 use crate::context::{Context, InstanceObject};
 use crate::events::Happening;
 use crate::flow::limit::Limit;
-use crate::kratos::{Error, IdentityFilter};
+use crate::kratos::{Auditor, Error, IdentityFilter, Observer};
 use crate::kube_write;
 use crate::lease;
 use crate::place::Place;
@@ -168,7 +168,7 @@ async fn connect(
         Some(handle) if is_same_server(handle) => {
             (handle.client.clone(), handle.batcher.clone(), handle.reader.clone())
         }
-        _ => match connect::client(&settings, &credentials, context.metrics.instances.of(place)) {
+        _ => match connect::client(&settings, &credentials, told(place, context)) {
             Ok(client) => {
                 let (batcher, reader) = background::collect(&client, hashing.limit(), place, context);
                 (client, batcher, reader)
@@ -388,4 +388,9 @@ async fn write(
 
 fn api(context: &Context, place: &Place) -> Api<InstanceObject> {
     Api::namespaced(context.client.clone(), &place.namespace)
+}
+
+/// Who is told of an instance's requests, and of its writes.
+fn told(place: &Place, context: &Context) -> (Arc<dyn Observer>, Option<Arc<dyn Auditor>>) {
+    (context.metrics.instances.of(place), context.audit_log.as_ref().map(|log| log.of(place)))
 }

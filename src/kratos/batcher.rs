@@ -15,6 +15,7 @@ use tracing::Instrument;
 
 use self::packing::{ALONE, HASHING, LARGE, Queue, TOGETHER, Trip};
 use self::settling::{Parcel, Settled, settle};
+use super::audit::Initiator;
 use super::client::Client;
 use super::error::{Error, Kind};
 use super::types::{CreateIdentity, Identity};
@@ -64,9 +65,15 @@ impl Batcher {
     /// Creates an identity, as [`Client::create_identity`] does, but in company. What the server adds by itself
     /// (credentials, times, addresses that aren't verified) need not be in the answer. One that nobody waits for any
     /// more isn't sent. Groups take turns, and whoever is alone of its `group` doesn't wait for the crowd of another one.
-    pub async fn create(&self, create: &CreateIdentity, travel: Travel, group: &str) -> Result<Identity, Error> {
+    pub async fn create(
+        &self,
+        create: &CreateIdentity,
+        (travel, group): (Travel, &str),
+        initiator: &Arc<Initiator>,
+    ) -> Result<Identity, Error> {
         let (answer, answered) = oneshot::channel();
-        let parcel = Parcel { create: create.clone(), answer };
+        let initiator = Arc::clone(initiator);
+        let parcel = Parcel { create: create.clone(), initiator, entry: None, answer };
         let gone = || Error::new(OPERATION, Kind::Interrupted);
         self.requests.send(Request { parcel, travel, group: group.to_owned() }).map_err(|_| gone())?;
         // The request itself is sent for many.

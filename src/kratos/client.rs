@@ -6,23 +6,21 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use bytes::Bytes;
 use governor::{DefaultDirectRateLimiter, Jitter, Quota, RateLimiter};
 use reqwest::header::HeaderValue;
-use reqwest::{Certificate, Method, StatusCode, redirect};
+use reqwest::{Certificate, Method, redirect};
 use secrecy::ExposeSecret;
-use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tracing::Instrument;
 use tracing::field::Empty;
 use url::Url;
 
+use super::audit::{Auditor, Entry, Write};
 use super::config::{ClientConfig, ConfigError, shown};
 use super::error::Class;
 use super::error::{Error, Kind};
 use super::retry::repeat;
 use super::transport::{Answer, Call, LARGEST_ANSWER, send};
-use super::types::{Identity, Removal};
 
 /// The most that connecting may take.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
@@ -77,6 +75,7 @@ struct Inner {
     authorization: Option<HeaderValue>,
     limiter: Option<DefaultDirectRateLimiter>,
     request_timeout: Duration,
+    auditor: Option<Arc<dyn Auditor>>,
 }
 
 impl Inner {
@@ -97,7 +96,7 @@ impl fmt::Debug for Client {
 impl Client {
     /// Builds a client. Sends nothing.
     pub fn new(config: ClientConfig) -> Result<Self, ConfigError> {
-        let ClientConfig { admin_url, public_url, token, ca_pem, request_timeout, rate_limit } = config;
+        let ClientConfig { admin_url, public_url, token, ca_pem, request_timeout, rate_limit, auditor } = config;
         check_url(&admin_url, "adminURL")?;
         if let Some(public_url) = &public_url {
             check_url(public_url, "publicURL")?;
@@ -125,6 +124,7 @@ impl Client {
             authorization,
             limiter,
             request_timeout,
+            auditor,
         };
         Ok(Self { inner: Arc::new(inner), at_once: None, observer: None })
     }
@@ -160,8 +160,24 @@ impl Client {
         self.inner.public_url.as_ref()
     }
 
-    /// A request to the admin API, with the token.
-    pub(super) fn call(
+    /// A read of the admin API, with the token.
+    pub(super) fn call(&self, operation: &'static str, path: &[&str], query: &[(&str, &str)]) -> Result<Call, Error> {
+        self.with_token(operation, Method::GET, path, query)
+    }
+
+    /// A request that writes: each of `writes` is told to the auditor.
+    pub(super) fn writing(
+        &self,
+        operation: &'static str,
+        method: Method,
+        path: &[&str],
+        query: &[(&str, &str)],
+        writes: Vec<Write>,
+    ) -> Result<Call, Error> {
+        Ok(Call { writes, ..self.with_token(operation, method, path, query)? })
+    }
+
+    fn with_token(
         &self,
         operation: &'static str,
         method: Method,
@@ -175,27 +191,24 @@ impl Client {
             body: None,
             authorization: self.inner.authorization.clone(),
             largest: LARGEST_ANSWER,
+            writes: Vec::new(),
         })
     }
 
-    /// A request to the admin API with a JSON body.
-    pub(super) fn call_with<B: Serialize + ?Sized>(
-        &self,
-        operation: &'static str,
-        method: Method,
-        path: &[&str],
-        body: &B,
-    ) -> Result<Call, Error> {
-        let body = serde_json::to_vec(body)
-            .map_err(|_| Error::new(operation, Kind::Unsendable("the body can't be written as JSON")))?;
-        Ok(Call { body: Some(Bytes::from(body)), ..self.call(operation, method, path, &[])? })
+    /// Whether anybody is told of what is written.
+    pub(super) fn is_audited(&self) -> bool {
+        self.inner.auditor.is_some()
     }
 
     /// Sends a request, repeated where that is harmless. A redirect is an error.
     pub(super) async fn answer(&self, call: &Call) -> Result<Answer, Error> {
         let answer = self.answer_or_redirect(call).await?;
         if answer.status.is_redirection() {
-            return Err(Error::new(call.operation, Kind::Redirected(answer.status)));
+            let error = Error::new(call.operation, Kind::Redirected(answer.status));
+            for entry in answer.entries {
+                entry.fail(&error);
+            }
+            return Err(error);
         }
         Ok(answer)
     }
@@ -213,9 +226,13 @@ impl Client {
         .await
     }
 
-    /// Sends it once, in a span of its own.
+    /// Sends it once, in a span of its own. Each of its writes is told then, or in the answer to be told.
     async fn send(&self, call: &Call, attempt: u64) -> Result<Answer, Error> {
         let span = tracing::debug_span!("kratos", operation = call.operation, attempt, status = Empty, outcome = Empty);
+        let auditor = self.inner.auditor.iter();
+        let entries = auditor.flat_map(|auditor| call.writes.iter().map(move |write| (auditor, write.clone())));
+        let mut entries: Vec<_> =
+            entries.map(|(auditor, write)| Entry::open(auditor, call.operation, write, attempt)).collect();
         // On the heap: whoever waits for many of these would be large.
         let begun = Instant::now();
         let answer = Box::pin(send(&self.inner.http, call)).instrument(span.clone()).await;
@@ -225,7 +242,20 @@ impl Client {
         if let Some(observer) = &self.observer {
             observer.answered(call.operation, answer.as_ref().err().map(Error::class), begun.elapsed());
         }
-        answer
+        match answer {
+            Ok(answer) => {
+                for entry in &mut entries {
+                    entry.answered(answer.status.as_u16());
+                }
+                Ok(Answer { entries, ..answer })
+            }
+            Err(error) => {
+                for entry in entries {
+                    entry.fail(&error);
+                }
+                Err(error)
+            }
+        }
     }
 
     /// The body of the answer.
@@ -238,17 +268,6 @@ impl Client {
         match self.json(call).await {
             Ok(found) => Ok(Some(found)),
             Err(error) if error.class() == Class::NotFound => Ok(None),
-            Err(error) => Err(error),
-        }
-    }
-
-    /// A deletion, for which Kratos' 404 is as good as success.
-    pub(super) async fn remove(&self, call: &Call) -> Result<Removal, Error> {
-        match self.answer(call).await {
-            Ok(answer) if answer.status == StatusCode::NO_CONTENT => Ok(Removal::Removed),
-            // The API document has the identity as one deletion's answer. Anything else isn't Kratos'.
-            Ok(answer) => answer.json::<Identity>(call.operation).map(|_| Removal::Removed),
-            Err(error) if error.class() == Class::NotFound => Ok(Removal::WasAbsent),
             Err(error) => Err(error),
         }
     }

@@ -2,10 +2,13 @@
 
 use std::fmt;
 use std::num::NonZeroU32;
+use std::sync::Arc;
 use std::time::Duration;
 
 use secrecy::{ExposeSecret, SecretString};
 use url::Url;
+
+use super::audit::Auditor;
 
 /// Where a Kratos is and how it is spoken to. Ready to use: validated values only.
 #[derive(Clone)]
@@ -22,6 +25,8 @@ pub struct ClientConfig {
     pub request_timeout: Duration,
     /// How many requests this client may send. Absent: any number.
     pub rate_limit: Option<RateLimit>,
+    /// Who is told of each write. Absent: nobody.
+    pub auditor: Option<Arc<dyn Auditor>>,
 }
 
 impl ClientConfig {
@@ -34,6 +39,7 @@ impl ClientConfig {
             ca_pem: None,
             request_timeout: Duration::from_secs(30),
             rate_limit: None,
+            auditor: None,
         }
     }
 }
@@ -48,6 +54,7 @@ impl fmt::Debug for ClientConfig {
             .field("ca_pem", &self.ca_pem.is_some())
             .field("request_timeout", &self.request_timeout)
             .field("rate_limit", &self.rate_limit)
+            .field("auditor", &self.auditor.is_some())
             .finish()
     }
 }

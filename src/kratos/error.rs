@@ -228,6 +228,11 @@ impl Error {
         self.kind == Kind::Timeout
     }
 
+    /// Whether it never reached the server.
+    pub(super) const fn is_unsent(&self) -> bool {
+        matches!(self.kind, Kind::Unsendable(_) | Kind::KeptBack | Kind::Connect(_) | Kind::Tls(_))
+    }
+
     /// Whether it wasn't even sent, because the one before it found the instance down.
     pub fn is_kept_back(&self) -> bool {
         self.kind == Kind::KeptBack

@@ -1,21 +1,14 @@
-//! The operations on identities. It may not chain them: each method is one operation of the API document.
+//! The operations that read identities. It may not chain them: each method is one operation of the API document.
 
 use std::collections::VecDeque;
 use std::time::Instant;
 
 use futures::stream::{self, Stream};
-use reqwest::Method;
-use serde::Deserialize;
-use serde_json::json;
 
 use super::client::Client;
 use super::error::{Error, Kind};
-use super::fault::ErrorBody;
 use super::page::{Page, next_page_token};
-use super::types::{
-    BatchAnswer, BatchItem, BatchOutcome, CreateIdentity, CredentialType, Identity, Items, PatchOperation, Removal,
-    UpdateIdentity,
-};
+use super::types::{CredentialType, Identity, Items};
 
 /// The most ids in one list request: its URL stays below 8 KiB, which every gateway takes.
 pub const IDS_PER_REQUEST: usize = 150;
@@ -109,49 +102,6 @@ struct Listing {
 }
 
 impl Client {
-    /// Creates identities, each on its own: one failure doesn't hinder the others (but see
-    /// [`BatchOutcome::Created`]). The answers are in the items' order, as many as the items. Never repeated
-    /// here. Stay at 500 items or fewer; cleartext passwords are hashed one after another.
-    pub async fn batch_patch_identities(&self, items: &[BatchItem]) -> Result<Vec<BatchAnswer>, Error> {
-        const OPERATION: &str = "batch_patch_identities";
-        #[derive(Deserialize)]
-        struct Answers {
-            #[serde(default)]
-            identities: Vec<Answer>,
-        }
-        #[derive(Deserialize)]
-        struct Answer {
-            action: String,
-            identity: Option<String>,
-            patch_id: Option<String>,
-            error: Option<ErrorBody>,
-        }
-        let body = json!({"identities": items});
-        let call = self.call_with(OPERATION, Method::PATCH, &["admin", "identities"], &body)?;
-        let answer = self.answer(&call).await?;
-        let unreadable = || Error::new(OPERATION, Kind::Foreign(answer.status));
-        let answers: Answers = answer.json(OPERATION)?;
-        if answers.identities.len() != items.len() {
-            return Err(unreadable());
-        }
-        let outcome = |item: &Answer| match (item.action.as_str(), &item.identity, &item.error) {
-            ("create", Some(id), _) => Ok(BatchOutcome::Created { id: id.clone() }),
-            ("error", _, Some(error)) => Ok(BatchOutcome::Failed(error.to_error(OPERATION))),
-            _ => Err(unreadable()),
-        };
-        answers
-            .identities
-            .into_iter()
-            .map(|item| Ok(BatchAnswer { outcome: outcome(&item)?, patch_id: item.patch_id }))
-            .collect()
-    }
-
-    /// Creates an identity. Never repeated here: where [`Error::outcome_unknown`], it may exist now.
-    pub async fn create_identity(&self, identity: &CreateIdentity) -> Result<Identity, Error> {
-        let path = ["admin", "identities"];
-        self.json(&self.call_with("create_identity", Method::POST, &path, identity)?).await
-    }
-
     /// Reads an identity. `include_credential` brings password hashes, seeds or decrypted tokens with it.
     pub async fn get_identity(
         &self,
@@ -159,7 +109,7 @@ impl Client {
         include_credential: &[CredentialType],
     ) -> Result<Option<Identity>, Error> {
         let query: Vec<_> = include_credential.iter().map(|kind| ("include_credential", kind.as_str())).collect();
-        self.find(&self.call("get_identity", Method::GET, &["admin", "identities", id], &query)?).await
+        self.find(&self.call("get_identity", &["admin", "identities", id], &query)?).await
     }
 
     /// Lists identities page by page, for as long as the stream is read. It ends after the first error.
@@ -174,36 +124,6 @@ impl Client {
         let listing = Listing { client: self.clone(), filter, chunks, page_token: None };
         stream::try_unfold(listing, Listing::next)
     }
-
-    /// Changes parts of an identity. Never repeated here. All operations take effect, or none.
-    pub async fn patch_identity(&self, id: &str, operations: &[PatchOperation]) -> Result<Identity, Error> {
-        let path = ["admin", "identities", id];
-        self.json(&self.call_with("patch_identity", Method::PATCH, &path, operations)?).await
-    }
-
-    /// Replaces an identity, but for what [`UpdateIdentity`] says is kept. Never repeated here.
-    pub async fn update_identity(&self, id: &str, identity: &UpdateIdentity) -> Result<Identity, Error> {
-        let path = ["admin", "identities", id];
-        self.json(&self.call_with("update_identity", Method::PUT, &path, identity)?).await
-    }
-
-    /// Deletes an identity and its sessions.
-    pub async fn delete_identity(&self, id: &str) -> Result<Removal, Error> {
-        self.remove(&self.call("delete_identity", Method::DELETE, &["admin", "identities", id], &[])?).await
-    }
-
-    /// Deletes a credential. [`Removal::WasAbsent`] where the identity, or the credential, isn't there. OIDC and
-    /// SAML links need `identifier`, as `provider:subject`. Servers before v25.4 reject passwords and codes.
-    pub async fn delete_identity_credentials(
-        &self,
-        id: &str,
-        kind: CredentialType,
-        identifier: Option<&str>,
-    ) -> Result<Removal, Error> {
-        let query: Vec<_> = identifier.map(|identifier| ("identifier", identifier)).into_iter().collect();
-        let path = ["admin", "identities", id, "credentials", kind.as_str()];
-        self.remove(&self.call("delete_identity_credentials", Method::DELETE, &path, &query)?).await
-    }
 }
 
 impl Listing {
@@ -217,7 +137,7 @@ impl Listing {
         query.extend(self.page_token.take().map(|token| ("page_token", token)));
         let asked_for = query.last().filter(|(name, _)| *name == "page_token").map(|(_, token)| token.clone());
         let pairs: Vec<_> = query.iter().map(|(name, value)| (*name, value.as_str())).collect();
-        let call = self.client.call(OPERATION, Method::GET, &["admin", "identities"], &pairs)?;
+        let call = self.client.call(OPERATION, &["admin", "identities"], &pairs)?;
         let requested_at = Instant::now();
         let answer = self.client.answer(&call).await?;
         let Items { read: items, unreadable } = answer.json(OPERATION)?;

@@ -1,7 +1,9 @@
 //! The client of Kratos' admin API: one method per operation of the API document, its types, its errors and what
 //! follows from them. It may not know Kubernetes, and may not decide what an identity should be.
 
+mod audit;
 mod batcher;
+mod changes;
 mod client;
 mod config;
 mod error;
@@ -18,7 +20,9 @@ mod tests;
 mod transport;
 pub mod types;
 mod verbatim;
+mod writer;
 
+pub use audit::{Auditor, Initiator, Outcome, Record, WriteCause};
 pub use batcher::{Batcher, Travel};
 pub use client::{Client, OPERATIONS, Observer};
 pub use config::{BearerToken, ClientConfig, ConfigError, RateLimit};
@@ -33,3 +37,4 @@ pub use types::{
     PatchOperation, Readable, RecoveryAddress, RecoveryCode, RecoveryLink, Removal, SchemaContainer, SchemaFault,
     Secret, Session, State, UpdateIdentity, VerifiableAddress, VerifiedAddressImport,
 };
+pub use writer::Writer;

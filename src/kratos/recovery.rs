@@ -5,11 +5,11 @@ use std::time::Duration;
 use reqwest::Method;
 use serde_json::json;
 
-use super::client::Client;
 use super::error::Error;
 use super::types::{RecoveryCode, RecoveryLink};
+use super::writer::Writer;
 
-impl Client {
+impl Writer {
     /// Issues a recovery code. Earlier ones stay valid. `expires_in` absent: as the server is configured; full
     /// seconds count. Errors: [`Error::is_identity_unknown`], [`Error::is_method_disabled`]. Never repeated here.
     pub async fn create_recovery_code_for_identity(
@@ -19,7 +19,8 @@ impl Client {
     ) -> Result<RecoveryCode, Error> {
         let body = body(identity_id, expires_in);
         let path = ["admin", "recovery", "code"];
-        self.json(&self.call_with("create_recovery_code_for_identity", Method::POST, &path, &body)?).await
+        let write = self.about(identity_id);
+        self.json(&self.with("create_recovery_code_for_identity", Method::POST, &path, &body, write)?).await
     }
 
     /// Issues a recovery link, likewise.
@@ -30,7 +31,8 @@ impl Client {
     ) -> Result<RecoveryLink, Error> {
         let body = body(identity_id, expires_in);
         let path = ["admin", "recovery", "link"];
-        self.json(&self.call_with("create_recovery_link_for_identity", Method::POST, &path, &body)?).await
+        let write = self.about(identity_id);
+        self.json(&self.with("create_recovery_link_for_identity", Method::POST, &path, &body, write)?).await
     }
 }
 

@@ -77,7 +77,7 @@ impl Client {
         query: &[(&str, &str)],
     ) -> Result<Answer, Error> {
         let mut call = match self.public_url() {
-            None => Call { largest: LARGEST_LIST, ..self.call(operation, Method::GET, path, query)? },
+            None => Call { largest: LARGEST_LIST, ..self.call(operation, path, query)? },
             Some(public_url) => anonymous(operation, url_of(operation, public_url, path, query)?),
         };
         for _ in 0..=REDIRECTS {
@@ -109,5 +109,13 @@ fn anonymous(operation: &'static str, mut url: Url) -> Call {
     // A redirect could carry credentials of its own in its URL; none are sent. (Neither fails on http or https.)
     let _ = url.set_username("");
     let _ = url.set_password(None);
-    Call { operation, method: Method::GET, url, body: None, authorization: None, largest: LARGEST_LIST }
+    Call {
+        operation,
+        method: Method::GET,
+        url,
+        body: None,
+        authorization: None,
+        largest: LARGEST_LIST,
+        writes: Vec::new(),
+    }
 }

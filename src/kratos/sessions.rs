@@ -9,7 +9,9 @@ use reqwest::{Method, StatusCode};
 use super::client::Client;
 use super::error::{Error, Kind};
 use super::page::{Page, next_page_token, total_count};
+use super::transport::Answer;
 use super::types::{Items, Removal, Session};
+use super::writer::Writer;
 
 /// The page size where a filter names none: the most that servers give.
 const PAGE_SIZE: usize = 1000;
@@ -76,7 +78,7 @@ impl Client {
         query.extend(filter.active.map(|active| ("active", flag(active))));
         query.extend(filter.expand.iter().map(|expand| ("expand", expand.as_str())));
         query.extend(token.map(|token| ("page_token", token)));
-        let call = self.call(OPERATION, Method::GET, &["admin", "sessions"], &query)?;
+        let call = self.call(OPERATION, &["admin", "sessions"], &query)?;
         let requested_at = Instant::now();
         let answer = self.answer(&call).await?;
         let Items { read: items, unreadable } = answer.json(OPERATION)?;
@@ -95,7 +97,7 @@ impl Client {
             let mut query = vec![("per_page", IDENTITY_PAGE_SIZE), ("page", page.as_str())];
             query.extend(active.map(|active| ("active", flag(active))));
             let path = ["admin", "identities", identity_id, "sessions"];
-            let answer = self.answer(&self.call(OPERATION, Method::GET, &path, &query)?).await?;
+            let answer = self.answer(&self.call(OPERATION, &path, &query)?).await?;
             let items: Items<Session> = answer.json(OPERATION)?;
             let before = sessions.len();
             sessions.extend(items.read.into_iter().filter(|item| known.insert(item.id.clone())));
@@ -110,12 +112,15 @@ impl Client {
     /// Reads a session. Only with [`Expand::Identity`] does `active` consider the identity's state.
     pub async fn get_session(&self, id: &str, expand: &[Expand]) -> Result<Option<Session>, Error> {
         let query: Vec<_> = expand.iter().map(|expand| ("expand", expand.as_str())).collect();
-        self.find(&self.call("get_session", Method::GET, &["admin", "sessions", id], &query)?).await
+        self.find(&self.call("get_session", &["admin", "sessions", id], &query)?).await
     }
+}
 
+impl Writer {
     /// Ends a session. [`Removal::Removed`] also where it had ended before.
     pub async fn disable_session(&self, id: &str) -> Result<Removal, Error> {
-        self.remove(&self.call("disable_session", Method::DELETE, &["admin", "sessions", id], &[])?).await
+        let path = ["admin", "sessions", id];
+        self.remove(&self.bare("disable_session", Method::DELETE, &path, &[], self.about_session(id))?).await
     }
 
     /// Extends a session to now plus the server's lifespan. The session where the server gives it. Success says
@@ -123,15 +128,21 @@ impl Client {
     /// look before, and compare `expires_at` afterwards. Never repeated here.
     pub async fn extend_session(&self, id: &str) -> Result<Option<Session>, Error> {
         const OPERATION: &str = "extend_session";
-        let call = self.call(OPERATION, Method::PATCH, &["admin", "sessions", id, "extend"], &[])?;
-        let answer = self.answer(&call).await?;
-        if answer.status == StatusCode::NO_CONTENT { Ok(None) } else { answer.json(OPERATION).map(Some) }
+        let path = ["admin", "sessions", id, "extend"];
+        let call = self.bare(OPERATION, Method::PATCH, &path, &[], self.about_session(id))?;
+        let read = |answer: &Answer| {
+            let is_silent = answer.status == StatusCode::NO_CONTENT;
+            let session = if is_silent { None } else { Some(answer.json(OPERATION)?) };
+            Ok((session, None))
+        };
+        self.settle(&call, read).await
     }
 
     /// Deletes all sessions of an identity. [`Removal::WasAbsent`] where it had none.
     pub async fn delete_identity_sessions(&self, identity_id: &str) -> Result<Removal, Error> {
         let path = ["admin", "identities", identity_id, "sessions"];
-        self.remove(&self.call("delete_identity_sessions", Method::DELETE, &path, &[])?).await
+        let write = self.about(identity_id);
+        self.remove(&self.bare("delete_identity_sessions", Method::DELETE, &path, &[], write)?).await
     }
 }
 

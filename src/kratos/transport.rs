@@ -11,6 +11,7 @@ use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue};
 use reqwest::{Method, Request, Response, StatusCode};
 use url::Url;
 
+use super::audit::{Entry, Write};
 use super::error::{Error, Kind};
 use super::fault::{ErrorBody, Fault, retry_after};
 
@@ -28,6 +29,8 @@ pub(super) struct Call {
     pub(super) authorization: Option<HeaderValue>,
     /// The largest answer that is read, in bytes.
     pub(super) largest: usize,
+    /// What it writes; empty: it only reads.
+    pub(super) writes: Vec<Write>,
 }
 
 /// A 2xx answer, or a redirect.
@@ -36,6 +39,8 @@ pub(super) struct Answer {
     pub(super) headers: HeaderMap,
     /// UTF-8.
     pub(super) body: Bytes,
+    /// What it answers, of what the call writes, in that order.
+    pub(super) entries: Vec<Entry>,
 }
 
 impl Answer {
@@ -86,7 +91,7 @@ pub(super) async fn send(http: &reqwest::Client, call: &Call) -> Result<Answer, 
     let headers = response.headers().clone();
     let body = as_text(read(response, call.largest).await.map_err(failed)?);
     if status.is_success() || status.is_redirection() {
-        return Ok(Answer { status, headers, body });
+        return Ok(Answer { status, headers, body, entries: Vec::new() });
     }
     Err(failed(refusal(status, &headers, &body)))
 }

@@ -7,9 +7,9 @@ use serde::Serialize;
 use serde_json::value::{RawValue, to_raw_value};
 use serde_json::{Value, json};
 
-use super::client::Client;
 use super::error::Error;
 use super::types::{Content, Identity, PatchOperation};
+use super::writer::Writer;
 
 /// A whole identity, its contents as texts.
 #[derive(Serialize)]
@@ -23,7 +23,7 @@ struct Verbatim<'a> {
     external_id: Option<&'a str>,
 }
 
-impl Client {
+impl Writer {
     /// Patches an identity; where the server can't because of what is in it, and the change is one of the state or of a member
     /// of `metadata_admin`, reads it and writes it as a whole. What somebody changes between the two is undone; bytes that
     /// are no text are written as an escape that is none either.
@@ -37,7 +37,8 @@ impl Client {
             return Err(refusal);
         };
         let path = ["admin", "identities", id];
-        self.json(&self.call_with("update_identity", Method::PUT, &path, &changed)?).await
+        let write = self.about(id).to(operations.iter().map(|operation| operation.path().to_owned()));
+        self.identity(&self.with("update_identity", Method::PUT, &path, &changed, write)?).await
     }
 }
 

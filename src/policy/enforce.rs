@@ -17,7 +17,7 @@ use super::tally::{Candidate, Plan, rank};
 use crate::api::session_policy::RuleAction;
 use crate::context::Context;
 use crate::identity::failure::{self, Halt};
-use crate::kratos::{Class, Error, Expand};
+use crate::kratos::{Class, Error, Expand, WriteCause, Writer};
 use crate::metrics::sessions::{RuleKind, Sessions};
 
 /// How many sessions are dealt with at the same time.
@@ -36,7 +36,7 @@ pub struct Done {
 /// One thing to do.
 enum Work {
     /// A session that the rules hold for, whatever happened since.
-    Revoke(Uuid, RuleKind),
+    Revoke(Candidate, RuleKind),
     /// One that they may not hold for any more.
     Check(Candidate),
     /// Those of one identity whose rank counts.
@@ -115,7 +115,7 @@ fn work(desired: &Desired, plan: &Plan) -> Vec<Work> {
     let mut ranked = BTreeMap::<Uuid, Vec<Candidate>>::new();
     for candidate in &plan.revoke {
         if let Some((_, rule)) = of(candidate.rules).find(|(_, rule)| !rule.may_change()) {
-            work.push(Work::Revoke(candidate.session, kind(rule)));
+            work.push(Work::Revoke(*candidate, kind(rule)));
         } else if of(candidate.rules).any(|(_, rule)| rule.max_concurrent.is_some()) {
             ranked.entry(candidate.identity).or_default().push(*candidate);
         } else {
@@ -151,7 +151,7 @@ impl Enforcement<'_> {
             return Err(Failure::Closed);
         }
         match work {
-            Work::Revoke(session, kind) => self.revoke(session, kind).await,
+            Work::Revoke(candidate, kind) => self.revoke(candidate, kind).await,
             Work::Check(candidate) => self.check(candidate).await,
             Work::Rank(identity, candidates) => self.rank(identity, &candidates).await,
             Work::Extend(session) => self.extend(session).await,
@@ -164,13 +164,21 @@ impl Enforcement<'_> {
         named.next().map_or(RuleKind::Several, |(_, rule)| kind(rule))
     }
 
-    async fn revoke(&self, session: Uuid, by: RuleKind) -> Result<Done, Failure> {
-        let removal = self.inputs.instance.client.disable_session(&session.to_string()).await?;
+    async fn revoke(&self, Candidate { session, identity, rules }: Candidate, by: RuleKind) -> Result<Done, Failure> {
+        let writer = self.writer(rules);
+        let writer = if identity.is_nil() { writer } else { writer.of_identity(identity) };
+        let removal = writer.disable_session(&session.to_string()).await?;
         let is_gone = removal == crate::kratos::Removal::WasAbsent;
         if !is_gone {
             self.counted.revoked(by);
         }
         Ok(Done { revoked: usize::from(!is_gone), ..Done::default() })
+    }
+
+    /// The client that writes to Kratos because these rules say so.
+    fn writer(&self, rules: Mask) -> Writer {
+        let named = self.desired.rules.iter().enumerate().filter(|(at, _)| rules & bit(*at) != 0);
+        self.inputs.writer(WriteCause::Rules(named.map(|(_, rule)| rule.name.clone()).collect()))
     }
 
     async fn check(&self, candidate: Candidate) -> Result<Done, Failure> {
@@ -180,7 +188,7 @@ impl Enforcement<'_> {
         };
         let (sights, _) = judge_all(self.inputs, self.desired, self.reach, candidate.rules, vec![session]).await;
         let is_named = opinions(&sights).iter().any(|opinion| self.names(candidate.rules, opinion, 0));
-        if is_named { self.revoke(candidate.session, self.kind(candidate.rules)).await } else { Ok(Done::default()) }
+        if is_named { self.revoke(candidate, self.kind(candidate.rules)).await } else { Ok(Done::default()) }
     }
 
     async fn rank(&self, identity: Uuid, candidates: &[Candidate]) -> Result<Done, Failure> {
@@ -193,7 +201,7 @@ impl Enforcement<'_> {
             let opinion = opinions.iter().find(|opinion| opinion.session == candidate.session);
             let (Some(opinion), Some(rank)) = (opinion, rank(candidate.session, &opinions)) else { continue };
             if self.names(candidate.rules, opinion, rank) {
-                done.revoked += self.revoke(candidate.session, self.kind(candidate.rules)).await?.revoked;
+                done.revoked += self.revoke(*candidate, self.kind(candidate.rules)).await?.revoked;
             }
         }
         Ok(done)
@@ -217,14 +225,18 @@ impl Enforcement<'_> {
         }
         let Some(before) = client.get_session(&id, &expand).await? else { return Ok(Done::default()) };
         let (is_live, ends) = (before.active, before.expires_at);
+        let whose = before.identity.as_ref().map(|identity| identity.id.clone());
         let rules = self.desired.rules.iter().enumerate();
         let extending = rules.filter(|(_, rule)| rule.action == RuleAction::Extend);
         let extending = extending.fold(0, |mask, (at, _)| mask | bit(at));
         let (sights, _) = judge_all(self.inputs, self.desired, self.reach, extending, vec![before]).await;
-        if !is_live || opinions(&sights).iter().all(|opinion| opinion.holds == 0) {
+        let holds = opinions(&sights).iter().fold(0, |mask, opinion| mask | opinion.holds);
+        if !is_live || holds == 0 {
             return Ok(Done::default());
         }
-        let after = match client.extend_session(&id).await {
+        let writer = self.writer(holds & extending);
+        let writer = whose.map_or(writer.clone(), |whose| writer.of_identity(whose));
+        let after = match writer.extend_session(&id).await {
             Ok(Some(after)) => Some(after),
             Ok(None) => client.get_session(&id, &[]).await?,
             Err(error) if error.class() == Class::NotFound => None,

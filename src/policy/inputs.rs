@@ -18,8 +18,9 @@ use crate::decode::Metadata;
 use crate::identity::failure::{self, Halt, Sent};
 use crate::identity::{admission, inputs};
 use crate::instance::Handle;
-use crate::kratos::Error;
+use crate::kratos::{Error, Initiator, WriteCause, Writer};
 use crate::place::Place;
+use crate::trace::TraceId;
 
 /// Where to look again for an instance that is going.
 const GOING: Duration = Duration::from_secs(10);
@@ -38,6 +39,7 @@ pub struct Inputs {
     /// The time of the run: all sessions are judged by the same.
     pub now: Timestamp,
     turns: Turns,
+    initiator: Initiator,
 }
 
 /// Where the instance of a policy stands: named by its spec, else the default one.
@@ -67,10 +69,24 @@ pub async fn gather(policy: &KratosSessionPolicy, context: &Context) -> Result<I
     let turns = Turns::new(&instance.shared.session_turns, urgency::revokes_all(policy), &namespace);
     let (namespace_uid, now) = (String::new(), Timestamp::now());
     let uid = policy.uid().unwrap_or_default();
-    Ok(Inputs { instance, uid, namespace, namespace_uid, beside_instance, now, turns })
+    let initiator = Initiator {
+        kind: "KratosSessionPolicy",
+        namespace: namespace.clone(),
+        name: policy.name_any(),
+        uid: uid.clone(),
+        generation: policy.metadata.generation,
+        cause: WriteCause::Spec,
+        trace_id: TraceId::current().map(|id| id.to_string()),
+    };
+    Ok(Inputs { instance, uid, namespace, namespace_uid, beside_instance, now, turns, initiator })
 }
 
 impl Inputs {
+    /// The client that writes to Kratos for the policy, for this cause.
+    pub fn writer(&self, cause: WriteCause) -> Writer {
+        self.instance.client.on_behalf_of(&Arc::new(Initiator { cause, ..self.initiator.clone() }))
+    }
+
     /// Waits for its turn to ask the instance for something, once others have had theirs. Those may have found it down.
     pub async fn turn(&self) -> Result<(), Halt> {
         self.turns.next().await;

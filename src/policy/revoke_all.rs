@@ -7,6 +7,7 @@ use futures::StreamExt;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{MicroTime, Time};
 use k8s_openapi::jiff::Timestamp;
 use kube::Api;
+use uuid::Uuid;
 
 use super::desired::{Desired, Needs};
 use super::enforce::CONCURRENCY;
@@ -20,7 +21,7 @@ use crate::api::session_policy::{KratosSessionPolicy, PolicyActionStatuses, Revo
 use crate::api::{Reason, Verdict};
 use crate::context::{Context, PolicyObject};
 use crate::identity::failure::{self, Halt};
-use crate::kratos::{Error, Removal};
+use crate::kratos::{Error, Removal, WriteCause};
 use crate::kube_write;
 use crate::metrics::sessions::RuleKind;
 
@@ -123,6 +124,7 @@ async fn pass(
     let halt = |error: Error| inputs.halt(&error, context);
     let needs = Needs { identity: desired.selection.needs_identity(), devices: false };
     let client = &inputs.instance.client;
+    let writer = inputs.writer(WriteCause::Action("revokeAll"));
     let mut batches = Source::new(needs, reach).sessions(client).await.map_err(halt)?;
     ended.failed = 0;
     let mut last = Ok(());
@@ -132,15 +134,18 @@ async fn pass(
         ended.failed += sights.iter().filter(|sight| **sight == Sight::Unknown).count();
         let began_by = |began: Option<i64>| began.is_none_or(|began| began <= started_at.as_microsecond());
         let meant = opinions(&sights).into_iter().filter(|opinion| began_by(opinion.began));
-        let end = |id: String| async move {
-            if inputs.instance.shared.gate.is_open() {
-                client.disable_session(&id).await.map_err(Some)
-            } else {
-                Err(None)
+        let end = |(session, identity): (Uuid, Uuid)| {
+            let writer = if identity.is_nil() { writer.clone() } else { writer.of_identity(identity) };
+            async move {
+                if inputs.instance.shared.gate.is_open() {
+                    writer.disable_session(&session.to_string()).await.map_err(Some)
+                } else {
+                    Err(None)
+                }
             }
         };
-        let ids: Vec<_> = meant.map(|opinion| opinion.session.to_string()).collect();
-        let mut ending = futures::stream::iter(ids).map(end).buffer_unordered(CONCURRENCY);
+        let sessions: Vec<_> = meant.map(|opinion| (opinion.session, opinion.identity)).collect();
+        let mut ending = futures::stream::iter(sessions).map(end).buffer_unordered(CONCURRENCY);
         while let Some(result) = ending.next().await {
             match result {
                 Ok(removal) => {

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use futures::TryStreamExt;
 use kratos_operator::admission_policy::{self, Scope};
 use kratos_operator::api::{IDENTITY_FINALIZER, KratosIdentity};
-use kratos_operator::kratos::{BatchItem, BatchOutcome, Client, CreateIdentity, IdentityFilter, PatchOperation};
+use kratos_operator::kratos::{BatchItem, BatchOutcome, CreateIdentity, IdentityFilter, PatchOperation, Writer};
 use kube::Api;
 use kube::api::{DeleteParams, Patch, PatchParams, PostParams};
 use kube::core::Selector;
@@ -122,7 +122,7 @@ pub async fn install_policy(plane: &ControlPlane) -> Result<()> {
     plane.install_policy(&policy, &people::manifest("sample", 0, NAMESPACE), IDENTITY_FINALIZER).await
 }
 
-async fn best_batch(admin: &Client, n: usize) -> Result<(usize, usize)> {
+async fn best_batch(admin: &Writer, n: usize) -> Result<(usize, usize)> {
     let mut best = None;
     for (round, shape) in BATCHES.into_iter().enumerate() {
         // At least one whole batch for each that may be in flight.
@@ -151,7 +151,7 @@ async fn best_at_once(api: &Api<KratosIdentity>, n: usize) -> Result<usize> {
 }
 
 async fn create(
-    admin: &Client,
+    admin: &Writer,
     identities: Vec<CreateIdentity>,
     (size, in_flight): (usize, usize),
 ) -> Result<Duration> {
@@ -223,7 +223,7 @@ async fn delete_manifests(api: &Api<KratosIdentity>) -> Result<Duration> {
     Ok(begun.elapsed())
 }
 
-pub async fn list(admin: &Client) -> Result<(Vec<String>, Duration)> {
+pub async fn list(admin: &Writer) -> Result<(Vec<String>, Duration)> {
     let begun = Instant::now();
     let filter = IdentityFilter { page_size: Some(500), ..IdentityFilter::default() };
     let mut pages = std::pin::pin!(admin.list_identities(filter));
@@ -234,7 +234,7 @@ pub async fn list(admin: &Client) -> Result<(Vec<String>, Duration)> {
     Ok((ids, begun.elapsed()))
 }
 
-async fn correct(admin: &Client, ids: Vec<String>) -> Result<Duration> {
+async fn correct(admin: &Writer, ids: Vec<String>) -> Result<Duration> {
     let mut best: Option<Duration> = None;
     for at_once in [4, 16] {
         let value = json!(format!("{:08x}", rand::random::<u32>()));
@@ -253,7 +253,7 @@ async fn correct(admin: &Client, ids: Vec<String>) -> Result<Duration> {
     best.ok_or_else(|| "nothing was tried".into())
 }
 
-async fn delete(admin: &Client, ids: Vec<String>) -> Result<Duration> {
+async fn delete(admin: &Writer, ids: Vec<String>) -> Result<Duration> {
     each(ids, 16, |id| {
         let admin = admin.clone();
         async move {
@@ -264,7 +264,7 @@ async fn delete(admin: &Client, ids: Vec<String>) -> Result<Duration> {
     .await
 }
 
-async fn singles(admin: &Client, api: &Api<KratosIdentity>) -> Result<Vec<Duration>> {
+async fn singles(admin: &Writer, api: &Api<KratosIdentity>) -> Result<Vec<Duration>> {
     let mut times = Vec::new();
     for number in 0..SINGLES {
         let manifest: KratosIdentity = serde_json::from_value(people::manifest("single", number, NAMESPACE))?;

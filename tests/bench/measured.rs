@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use futures::TryStreamExt;
 use k8s_openapi::api::core::v1::Namespace;
 use kratos_operator::api::{KratosIdentity, KratosInstance, RECONCILE_REQUESTED_AT, condition};
-use kratos_operator::kratos::{Client, IdentityFilter, PatchOperation};
+use kratos_operator::kratos::{IdentityFilter, PatchOperation, Writer};
 use kube::api::{Api, DeleteParams, ListParams, ObjectMeta, Patch, PatchParams, PostParams};
 use serde_json::{Value, json};
 
@@ -349,7 +349,7 @@ fn names(prefix: &str, numbers: &[usize]) -> HashSet<String> {
 }
 
 /// Those that aren't corrected yet.
-async fn drifted(admin: &Client, ids: Vec<String>) -> Result<Vec<String>> {
+async fn drifted(admin: &Writer, ids: Vec<String>) -> Result<Vec<String>> {
     let mut pages = std::pin::pin!(admin.list_identities(IdentityFilter::by_ids(ids)));
     let mut left = Vec::new();
     while let Some(page) = pages.try_next().await? {

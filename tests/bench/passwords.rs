@@ -14,7 +14,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use kratos_operator::kratos::{
-    Client, CreateIdentity, CredentialImport, PasswordImport, Secret, State, UpdateIdentity,
+    CreateIdentity, CredentialImport, PasswordImport, Secret, State, UpdateIdentity, Writer,
 };
 use serde_json::{Value, json};
 use testenv::kratos::{Kratos, Options};
@@ -65,7 +65,7 @@ async fn run(at_once: &[usize], screen: &mut Screen) -> testenv::Result<()> {
     Ok(())
 }
 
-async fn identities(client: &Client) -> testenv::Result<Vec<String>> {
+async fn identities(client: &Writer) -> testenv::Result<Vec<String>> {
     let mut ids = Vec::new();
     for number in 0..CHANGES {
         let create = CreateIdentity {
@@ -84,7 +84,7 @@ fn traits(number: usize) -> Value {
 }
 
 /// Changes the password of each, so many in flight. Returns what the median one took, and all.
-async fn measure(client: &Arc<Client>, ids: &[String], at_once: usize) -> testenv::Result<(Duration, Duration)> {
+async fn measure(client: &Arc<Writer>, ids: &[String], at_once: usize) -> testenv::Result<(Duration, Duration)> {
     let took = Arc::new(Mutex::new(Vec::new()));
     let changes: Vec<_> = ids.iter().cloned().enumerate().collect();
     let in_all = many::each(changes, at_once, |(number, id)| {
@@ -99,6 +99,7 @@ async fn measure(client: &Arc<Client>, ids: &[String], at_once: usize) -> testen
                 metadata_admin: Value::Null,
                 external_id: None,
                 credentials: CredentialImport { password: Some(password), ..CredentialImport::default() },
+                changes: Vec::new(),
             };
             let began = Instant::now();
             client.update_identity(&id, &update).await?;

@@ -8,7 +8,7 @@ use futures::TryStreamExt;
 use k8s_openapi::api::core::v1::Namespace;
 use kratos_operator::api::condition;
 use kratos_operator::kratos::{
-    BatchItem, Client, CreateIdentity, CredentialImport, Expand, PasswordImport, Secret, SessionFilter,
+    BatchItem, CreateIdentity, CredentialImport, Expand, PasswordImport, Secret, SessionFilter, Writer,
 };
 use kube::api::{Api, ApiResource, DynamicObject, GroupVersionKind, ObjectMeta, Patch, PatchParams, PostParams};
 use serde_json::{Value, json};
@@ -327,7 +327,7 @@ fn person(number: usize) -> CreateIdentity {
     }
 }
 
-async fn list(admin: &Client, expand: &[Expand]) -> Result<Duration> {
+async fn list(admin: &Writer, expand: &[Expand]) -> Result<Duration> {
     let begun = Instant::now();
     let filter = SessionFilter { active: Some(true), expand: expand.to_vec(), ..SessionFilter::default() };
     let mut pages = std::pin::pin!(admin.list_sessions(filter));

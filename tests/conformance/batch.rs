@@ -130,6 +130,7 @@ async fn an_empty_batch_is_answered_emptily() {
 
 #[tokio::test]
 async fn a_thousand_that_arrive_together_travel_in_batches_of_fifty_and_more_and_are_read_back_as_they_were_sent() {
+    use crate::testenv::kratos::somebody;
     use crate::testenv::proxy::Proxy;
     use kratos_operator::flow::limit::Limit;
     use kratos_operator::kratos::{Batcher, Client, ClientConfig, Travel};
@@ -148,8 +149,10 @@ async fn a_thousand_that_arrive_together_travel_in_batches_of_fifty_and_more_and
             ..customer(&email("Together"))
         })
         .collect();
-    let made =
-        futures::future::join_all(creates.iter().map(|create| batcher.create(create, Travel::Together, "team"))).await;
+    let made = futures::future::join_all(
+        creates.iter().map(async |create| batcher.create(create, (Travel::Together, "team"), &somebody()).await),
+    )
+    .await;
     let requests = proxy.counts();
     assert!(requests.values().sum::<usize>() <= COUNT / 50, "{requests:?}");
     let made: Vec<_> = made.into_iter().map(|made| made.unwrap()).collect();

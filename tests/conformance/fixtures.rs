@@ -3,6 +3,7 @@
 use futures::TryStreamExt;
 use kratos_operator::kratos::{
     Client, CreateIdentity, CredentialImport, Error, Identity, IdentityFilter, PasswordImport, PatchOperation, Secret,
+    Writer,
 };
 use serde_json::{Value, json};
 
@@ -15,7 +16,7 @@ pub const NOBODY: &str = "00000000-0000-0000-0000-000000000000";
 pub const PASSWORD: &str = "vX7-correct-horse-battery-staple";
 
 /// The Kratos that all tests share, and a client of this test's runtime.
-pub async fn kratos() -> (&'static Kratos, Client) {
+pub async fn kratos() -> (&'static Kratos, Writer) {
     let kratos = Kratos::shared().await;
     (kratos, kratos.client())
 }

@@ -7,17 +7,18 @@ use futures::future::join_all;
 use kratos_operator::flow::limit::Limit;
 use kratos_operator::kratos::{
     Batcher, Client, CreateIdentity, CredentialImport, Error, Identity, IdentityFilter, PasswordImport, Secret, Travel,
+    Writer,
 };
 use rstest::rstest;
 use serde_json::json;
 
 use crate::fixtures::{customer, email, list, password};
-use crate::testenv::kratos::{Kratos, Options};
+use crate::testenv::kratos::{Kratos, Options, somebody};
 
 const COUNT: usize = 500;
 
 /// One that the server refuses, for this reason.
-async fn refused(kind: &str, client: &Client) -> CreateIdentity {
+async fn refused(kind: &str, client: &Writer) -> CreateIdentity {
     let create = customer(&email(kind));
     match kind {
         "traits" => CreateIdentity { traits: json!({"email": email(kind), "age": -1}), ..create },
@@ -38,7 +39,8 @@ async fn refused(kind: &str, client: &Client) -> CreateIdentity {
 }
 
 async fn create_all(batcher: &Batcher, creates: &[CreateIdentity]) -> Vec<Result<Identity, Error>> {
-    join_all(creates.iter().map(|create| batcher.create(create, Travel::Together, "team"))).await
+    join_all(creates.iter().map(async |create| batcher.create(create, (Travel::Together, "team"), &somebody()).await))
+        .await
 }
 
 /// Each of these is there exactly once: as many with this mark as were made, and they are those.
@@ -62,7 +64,7 @@ async fn each_that_the_server_refuses_is_told_what_it_would_have_been_told_alone
     // Of its own: what hundreds take, others would wait for.
     let kratos = Kratos::start(Options::default()).await.unwrap();
     let client = kratos.client();
-    let (batcher, collects) = Batcher::new(client.clone(), Arc::new(Limit::new(2)));
+    let (batcher, collects) = Batcher::new(Client::clone(&client), Arc::new(Limit::new(2)));
     tokio::spawn(collects);
     // So many of six mebibytes would take as much of this test's memory.
     let guilty = if kind == "size" { guilty.min(3) } else { guilty };
@@ -94,7 +96,7 @@ async fn of_those_with_the_same_identifier_one_is_made_and_all_others_with_it(#[
     // Of its own: what hundreds take, others would wait for.
     let kratos = Kratos::start(Options::default()).await.unwrap();
     let client = kratos.client();
-    let (batcher, collects) = Batcher::new(client.clone(), Arc::new(Limit::new(2)));
+    let (batcher, collects) = Batcher::new(Client::clone(&client), Arc::new(Limit::new(2)));
     tokio::spawn(collects);
     let (mark, shared) = (email("mark"), email("twin"));
     let every = COUNT / twins;

@@ -9,7 +9,7 @@ use crate::testenv::kratos_schemas;
 async fn all_schemas_come_by_redirect_and_from_the_public_url_alike() {
     let (kratos, by_redirect) = kratos().await;
     let config = ClientConfig { public_url: Some(kratos.public_url()), ..ClientConfig::new(kratos.admin_url()) };
-    let direct = Client::new(config).unwrap();
+    let direct = Client::new(config).unwrap().on_behalf_of(&crate::testenv::kratos::somebody());
     let expected = kratos_schemas::all();
     for client in [by_redirect, direct] {
         let listed = client.list_identity_schemas().await.unwrap();

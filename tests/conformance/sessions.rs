@@ -3,14 +3,14 @@
 use std::collections::BTreeSet;
 
 use futures::TryStreamExt;
-use kratos_operator::kratos::{Class, Client, CreateIdentity, Expand, Identity, Removal, Session, SessionFilter};
+use kratos_operator::kratos::{Class, CreateIdentity, Expand, Identity, Removal, Session, SessionFilter, Writer};
 use serde_json::json;
 
 use crate::fixtures::{NOBODY, PASSWORD, customer_with_password, email, kratos, replace};
 use crate::testenv::kratos::Kratos;
 
 /// Somebody with this many sessions, and their tokens.
-async fn logged_in(kratos: &Kratos, client: &Client, sessions: usize) -> (Identity, Vec<String>) {
+async fn logged_in(kratos: &Kratos, client: &Writer, sessions: usize) -> (Identity, Vec<String>) {
     let email = email("session");
     let create = CreateIdentity { metadata_admin: Some(json!({"mark": 1})), ..customer_with_password(&email) };
     let identity = client.create_identity(&create).await.unwrap();
@@ -25,7 +25,7 @@ async fn session_id(kratos: &Kratos, token: &str) -> String {
     kratos.whoami(token).await.unwrap().unwrap()["id"].as_str().unwrap().to_owned()
 }
 
-async fn all(client: &Client, filter: SessionFilter) -> Vec<Session> {
+async fn all(client: &Writer, filter: SessionFilter) -> Vec<Session> {
     let pages: Vec<_> = client.list_sessions(filter).try_collect().await.unwrap();
     pages.into_iter().flat_map(|page| page.items).collect()
 }

@@ -38,7 +38,7 @@ fn assert_complaint(output: &Output, code: i32, word: &str) {
 
 #[test]
 fn a_wrong_command_line_is_one_line_of_complaint_and_exit_code_64() {
-    let wrong: [(&[&str], &str); 12] = [
+    let wrong: [(&[&str], &str); 14] = [
         (&[], "subcommand"),
         (&["walk"], "walk"),
         (&["--walk"], "--walk"),
@@ -50,6 +50,8 @@ fn a_wrong_command_line_is_one_line_of_complaint_and_exit_code_64() {
         (&["run", "--log-format", "xml"], "--log-format"),
         (&["run", "--metrics-address", "8080"], "--metrics-address"),
         (&["run", "--health-address", "8081"], "--health-address"),
+        (&["run", "--debug-address", "0.0.0.0:6060"], "loopback"),
+        (&["run", "--audit-log"], "--audit-log"),
         (&["crds", "--output"], "--output"),
     ];
     for (arguments, word) in wrong {

@@ -62,6 +62,7 @@ async fn link_in_kratos(scene: &Scene, resource: &KratosIdentity, provider: &str
         metadata_admin: there.metadata_admin.read().unwrap().clone(),
         external_id: None,
         credentials: CredentialImport { oidc, ..CredentialImport::default() },
+        changes: Vec::new(),
     };
     scene.admin().update_identity(&there.id, &update).await.expect("it is linked");
 }

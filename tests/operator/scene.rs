@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use futures::TryStreamExt;
 use k8s_openapi::api::core::v1::Namespace;
 use kratos_operator::api::{KratosIdentity, KratosInstance, condition};
-use kratos_operator::kratos::{Client, Identity, IdentityFilter};
+use kratos_operator::kratos::{Identity, IdentityFilter, Writer};
 use kube::api::{Api, ObjectMeta, Patch, PatchParams, PostParams};
 use serde_json::{Value, json};
 use tokio::sync::OnceCell;
@@ -381,7 +381,7 @@ impl Scene {
     }
 
     /// Kratos itself, past the proxy: what is asked here isn't counted.
-    pub fn admin(&self) -> Client {
+    pub fn admin(&self) -> Writer {
         self.kratos.client()
     }
 

@@ -109,5 +109,11 @@ async fn text_has_the_trace_too_and_warnings_alone_have_theirs() {
     });
     let line = line.await.expect("it is logged");
     let (_, id) = line.split_once("trace_id=").expect("a trace");
-    assert!(is_trace_id(&json!(id[..32])) && line.contains("name=\"ada\"") && line.contains("WARN"), "{line}");
+    assert!(
+        is_trace_id(&json!(id[..32]))
+            && line.matches("instance=").count() == 1
+            && line.contains("name=\"ada\"")
+            && line.contains("WARN"),
+        "{line}"
+    );
 }

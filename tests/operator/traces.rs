@@ -70,6 +70,11 @@ impl Traces {
         state.written.push(("a log".to_owned(), operator.log()));
     }
 
+    /// What an operator wrote elsewhere.
+    pub fn written(&self, place: &str, text: String) {
+        self.state().written.push((place.to_owned(), text));
+    }
+
     /// The personal values of a manifest.
     pub fn uses_manifest(&self, spec: &Value) {
         let mut state = self.state();

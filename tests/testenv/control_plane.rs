@@ -136,6 +136,19 @@ impl ControlPlane {
         self.kubeconfig_of(&cluster, &json!({"token": token}))
     }
 
+    /// A kubeconfig of whoever the token in this file belongs to, as a pod has it.
+    pub fn kubeconfig_by_token_file(&self, path: &Path) -> Result<PathBuf> {
+        let ca = self.dir.path().join("ca.crt");
+        let cluster = json!({"server": self.url(), "certificate-authority": ca});
+        self.kubeconfig_of(&cluster, &json!({"tokenFile": path}))
+    }
+
+    /// A token with these claims, signed as the kube-apiserver signs those of service accounts: it makes none that lives less
+    /// than ten minutes.
+    pub fn sign_token(&self, claims: &Value) -> Result<String> {
+        credentials::sign_token(self.dir.path(), claims)
+    }
+
     fn kubeconfig_of(&self, cluster: &Value, user: &Value) -> Result<PathBuf> {
         let name = format!("kubeconfig-{:08x}", rand::random::<u32>());
         let path = self.dir.path().join(name);

@@ -3,6 +3,8 @@
 
 use std::path::Path;
 
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use ring::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, KeyPair};
 use serde_json::json;
 
@@ -30,6 +32,18 @@ pub fn write(dir: &Path, token: &str) -> Result<()> {
     to_file("service-accounts.key", "PRIVATE KEY", key.as_ref())?;
     to_file("service-accounts.pub", "PUBLIC KEY", &public)?;
     Ok(())
+}
+
+/// A token of a service account with these claims.
+pub fn sign_token(dir: &Path, claims: &serde_json::Value) -> Result<String> {
+    let key = pem::parse(std::fs::read(dir.join("service-accounts.key"))?)?;
+    let random = ring::rand::SystemRandom::new();
+    let key = EcdsaKeyPair::from_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, key.contents(), &random)
+        .map_err(|_| "the key of service accounts is of no use")?;
+    let part = |value: &serde_json::Value| URL_SAFE_NO_PAD.encode(value.to_string());
+    let signed = format!("{}.{}", part(&json!({"alg": "ES256", "typ": "JWT"})), part(claims));
+    let signature = key.sign(&random, signed.as_bytes()).map_err(|_| "it can't be signed")?;
+    Ok(format!("{signed}.{}", URL_SAFE_NO_PAD.encode(signature)))
 }
 
 /// The CA that the server has made for itself: it stands last in the file, after the server's own certificate.

@@ -4,10 +4,10 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::process::Command;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use kratos_operator::kratos::{Client, ClientConfig};
+use kratos_operator::kratos::{Client, ClientConfig, Initiator, WriteCause, Writer};
 use reqwest::StatusCode;
 use serde_json::{Value, json};
 use url::Url;
@@ -99,7 +99,7 @@ impl Kratos {
     }
 
     /// A client of the admin API, without a public URL. To be built in the runtime that uses it.
-    pub fn client(&self) -> Client {
+    pub fn client(&self) -> Writer {
         client_of(&self.admin).expect("a loopback URL is usable")
     }
 
@@ -190,13 +190,26 @@ impl Kratos {
     }
 }
 
+/// Whoever uses the admin API beside the operator.
+pub fn somebody() -> Arc<Initiator> {
+    Arc::new(Initiator {
+        kind: "Test",
+        namespace: String::new(),
+        name: String::new(),
+        uid: String::new(),
+        generation: None,
+        cause: WriteCause::Spec,
+        trace_id: None,
+    })
+}
+
 fn url_of(port: &Port) -> Url {
     let url = format!("http://{}/", port.address());
     url.parse().expect("a loopback address makes a URL")
 }
 
-fn client_of(admin: &Port) -> Result<Client> {
-    Ok(Client::new(ClientConfig::new(url_of(admin)))?)
+fn client_of(admin: &Port) -> Result<Writer> {
+    Ok(Client::new(ClientConfig::new(url_of(admin)))?.on_behalf_of(&somebody()))
 }
 
 fn command(dir: &Path) -> Result<Command> {

@@ -9,12 +9,14 @@ use super::{
 };
 use crate::api::GROUP;
 use crate::api::identity::TraitsPolicy;
-use crate::identity::actions::{self, Doing};
+use crate::identity::actions::{self, ActionName, Doing};
 use crate::identity::addresses::{self, VERIFIABLE_ADDRESSES};
 use crate::identity::claim::Claimant;
 use crate::identity::desired::Desired;
 use crate::identity::json::{self, Null};
+use crate::identity::links::Links;
 use crate::identity::mark::{Mark, PasswordMark};
+use crate::identity::password::Password;
 use crate::identity::{pointer, recovery};
 use crate::kratos::{CredentialImport, CredentialType, Identity, PatchOperation, Readable, State, UpdateIdentity};
 
@@ -70,6 +72,8 @@ pub(super) fn plan(
     let is_mark = |operation: &PatchOperation| pointer::is_within(operation.path(), &mark_path());
     let changes = operations.iter().chain(admin_operations.iter().filter(|operation| !is_mark(operation)));
     let mut changes: Vec<_> = changes.map(|operation| operation.path().to_owned()).collect();
+    let mut updated: Vec<_> = is_password_sent.then(|| PASSWORD.to_owned()).into_iter().collect();
+    updated.extend(credentials.added.paths());
     changes.extend(is_password_sent.then(|| PASSWORD.to_owned()));
     changes.extend(credentials.paths);
     let traits_change = operations.iter().any(|operation| pointer::is_within(operation.path(), TRAITS));
@@ -84,6 +88,8 @@ pub(super) fn plan(
         desired.state == Some(State::Inactive) && (identity.state == State::Active || present.has_sessions);
     let mut steps = Vec::new();
     if is_updated {
+        let is_carried = |operation: &&PatchOperation| operation.path() != ORGANIZATION_ID;
+        updated.extend(operations.iter().filter(is_carried).map(|operation| operation.path().to_owned()));
         // The one field that PUT doesn't carry (and keeps).
         operations.retain(|operation| operation.path() == ORGANIZATION_ID);
     }
@@ -95,13 +101,10 @@ pub(super) fn plan(
         steps.push(Step::Patch { id: id.clone(), operations });
     }
     if is_updated {
-        let import = CredentialImport {
-            password: desired.password.as_ref().filter(|_| is_password_sent).map(|password| password.import.clone()),
-            oidc: credentials.added.oidc,
-            saml: credentials.added.saml,
-        };
-        let update = UpdateIdentity { credentials: import, ..update(present, there, desired, (&traits, &mark, state)) };
-        steps.push(Step::Update { id: id.clone(), update: Box::new(update) });
+        let import = import(desired.password.as_ref().filter(|_| is_password_sent), credentials.added);
+        let content = update(present, there, desired, (&traits, &mark, state));
+        let update = UpdateIdentity { credentials: import, changes: updated, ..content };
+        steps.extend(updating(&id, update, is_asked_for));
     }
     if present.is_adoption() {
         steps.push(Step::ConfirmMark { id: id.clone(), uid: claimant.uid.clone() });
@@ -129,6 +132,17 @@ pub(super) fn plan(
     steps.extend(doing::steps(&id, &pending, mark, now));
     let actions = pending.iter().map(|action| action.wanted.doing.name()).collect();
     Plan { steps, changes, actions, owned_paths, traits, refusal, is_partial: false }
+}
+
+fn import(password: Option<&Password>, added: Links) -> CredentialImport {
+    let password = password.map(|password| password.import.clone());
+    CredentialImport { password, oidc: added.oidc, saml: added.saml }
+}
+
+/// Replaces the identity, for the action where that asked for it.
+fn updating(id: &str, update: UpdateIdentity, is_asked_for: bool) -> Vec<Step> {
+    let update = Step::Update { id: id.to_owned(), update: Box::new(update) };
+    if is_asked_for { vec![Step::For(Some(ActionName::SetPassword)), update, Step::For(None)] } else { vec![update] }
 }
 
 /// The identity as a whole, as the manifest and what it doesn't own make it, but for its credentials.
@@ -160,6 +174,7 @@ fn update(
         metadata_admin,
         external_id: external_id.clone(),
         credentials: CredentialImport::default(),
+        changes: Vec::new(),
     }
 }
 

@@ -12,6 +12,7 @@ use crate::kratos::PatchOperation;
 pub(super) fn steps(id: &str, pending: &[Pending<'_>], mut mark: Mark, now: Timestamp) -> Vec<Step> {
     let mut steps = Vec::new();
     for Pending { wanted, started_at } in pending {
+        steps.push(Step::For(Some(wanted.doing.name())));
         match &wanted.doing {
             Doing::ResetSecondFactors(kinds) => {
                 let delete = |kind: &_| Step::DeleteCredential { id: id.to_owned(), kind: *kind, link: None };

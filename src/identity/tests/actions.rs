@@ -50,8 +50,9 @@ fn end_sessions(at: &str) -> Step {
 #[test]
 fn the_intent_is_written_before_and_the_note_after() {
     let plan = plan_for(&revoke("one"), marked(&json!({}), &[]));
-    let [intent, doing, note] = plan.steps.as_slice() else { panic!("{:?}", plan.steps) };
+    let [intent, why, doing, note] = plan.steps.as_slice() else { panic!("{:?}", plan.steps) };
     assert_eq!(written(intent), begun(NOW));
+    assert_eq!(*why, Step::For(Some(ActionName::RevokeSessions)), "the audit log tells");
     assert_eq!(*doing, end_sessions(NOW));
     let noted = json!({"revokeSessions": {"token": "one", "startedAt": NOW, "completedAt": NOW}});
     assert_eq!(written(note), noted);
@@ -62,7 +63,7 @@ fn the_intent_is_written_before_and_the_note_after() {
 #[test]
 fn what_was_begun_is_carried_on_with_from_when_it_was() {
     let plan = plan_for(&revoke("one"), with_actions(&begun(EARLIER)));
-    let [doing, note] = plan.steps.as_slice() else { panic!("{:?}", plan.steps) };
+    let [_, doing, note] = plan.steps.as_slice() else { panic!("{:?}", plan.steps) };
     assert_eq!(*doing, end_sessions(EARLIER));
     assert_eq!(written(note)["revokeSessions"]["startedAt"], EARLIER);
 }
@@ -133,8 +134,8 @@ fn second_factors_go_before_the_sessions(#[case] types: Value, #[case] expected:
     }});
     let plan = plan_for(&spec, marked(&json!({}), &[]));
     let id = || "id-of-ada".to_owned();
-    let mut steps: Vec<_> =
-        expected.iter().map(|kind| Step::DeleteCredential { id: id(), kind: *kind, link: None }).collect();
+    let mut steps = vec![Step::For(Some(ActionName::ResetSecondFactors))];
+    steps.extend(expected.iter().map(|kind| Step::DeleteCredential { id: id(), kind: *kind, link: None }));
     steps.push(Step::EndSessions { id: id() });
     let [intent, middle @ .., second_note] = plan.steps.as_slice() else { panic!("{:?}", plan.steps) };
     assert_eq!(written(intent).as_object().unwrap().len(), 2, "one request begins both");
@@ -142,7 +143,7 @@ fn second_factors_go_before_the_sessions(#[case] types: Value, #[case] expected:
     let note = written(&middle[steps.len()]);
     assert_eq!(note["resetSecondFactors"]["completedAt"], NOW);
     assert_eq!(note["revokeSessions"]["completedAt"], Value::Null, "what comes after isn't done yet");
-    assert_eq!(middle[steps.len() + 1..], [end_sessions(NOW)]);
+    assert_eq!(middle[steps.len() + 1..], [Step::For(Some(ActionName::RevokeSessions)), end_sessions(NOW)]);
     assert_eq!(written(second_note)["revokeSessions"]["completedAt"], NOW);
 }
 

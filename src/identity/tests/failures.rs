@@ -1,5 +1,6 @@
 //! What a failure of Kratos means for a resource, from real answers over a real connection.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use rstest::rstest;
@@ -10,14 +11,23 @@ use wiremock::{Mock, MockServer, ResponseTemplate};
 use crate::api::condition::State;
 use crate::api::{Reason, Verdict};
 use crate::identity::failure::{Halt, Sent, halt, schema_not_found, unsupported};
-use crate::kratos::{Client, ClientConfig, CreateIdentity, CredentialType, Error};
+use crate::kratos::{Client, ClientConfig, CreateIdentity, CredentialType, Error, Initiator, WriteCause, Writer};
 
 /// What the server says, and what nobody else may.
 const MARKER: &str = "S3CRET";
 
-fn client(url: &str) -> Client {
+fn client(url: &str) -> Writer {
     let config = ClientConfig { request_timeout: Duration::from_secs(1), ..ClientConfig::new(url.parse().unwrap()) };
-    Client::new(config).unwrap()
+    let somebody = Initiator {
+        kind: "KratosIdentity",
+        namespace: "team".to_owned(),
+        name: "ada".to_owned(),
+        uid: "uid-of-ada".to_owned(),
+        generation: None,
+        cause: WriteCause::Spec,
+        trace_id: None,
+    };
+    Client::new(config).unwrap().on_behalf_of(&Arc::new(somebody))
 }
 
 /// The error of a create that is answered so.

@@ -18,7 +18,7 @@ fn there(identity: Identity) -> Present {
 
 /// The steps by their names, and the pointers that they write.
 fn told(steps: &[Step]) -> Vec<String> {
-    let told = steps.iter().map(|step| match step {
+    let told = steps.iter().filter(|step| !matches!(step, Step::For(_))).map(|step| match step {
         Step::Patch { id, operations } => {
             assert_eq!(id, "id-of-ada");
             operations.iter().map(PatchOperation::path).collect::<Vec<_>>().join(" ")

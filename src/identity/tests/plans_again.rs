@@ -42,7 +42,8 @@ fn after(desired: &Desired, observed: &Observed) -> Identity {
             Step::DeleteCredential { kind, link: None, .. } => {
                 document["credentials"].as_object_mut().unwrap().remove(kind.as_str());
             }
-            Step::EndSessions { .. }
+            Step::For(_)
+            | Step::EndSessions { .. }
             | Step::EndSessionsBegunBy { .. }
             | Step::ConfirmInactive { .. }
             | Step::ConfirmMark { .. } => {}

@@ -2,11 +2,13 @@
 //! whatever is sent again here is known not to have been carried out.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use futures::future::join_all;
 use tokio::sync::oneshot;
 
+use super::super::audit::{Entry, Initiator, Outcome, Write};
 use super::super::client::Client;
 use super::super::error::{Class, Error, Kind};
 use super::super::reader::read_all;
@@ -16,6 +18,10 @@ use super::sifting::{Item, Sifted, confirm, made, sift};
 /// A create, and whoever waits for its answer.
 pub(super) struct Parcel {
     pub(super) create: CreateIdentity,
+    /// On whose behalf it is created.
+    pub(super) initiator: Arc<Initiator>,
+    /// What is still to be told of it: it is called created, and isn't known to be.
+    pub(super) entry: Option<Entry>,
     pub(super) answer: oneshot::Sender<Result<Identity, Error>>,
 }
 
@@ -26,9 +32,17 @@ impl Item for Parcel {
 }
 
 impl Parcel {
-    fn succeed(self, identity: Identity) {
+    fn succeed(mut self, identity: Identity) {
+        self.told(Outcome::Ok);
         // Whoever waited may be gone.
         let _ = self.answer.send(Ok(identity));
+    }
+
+    /// It is known by now.
+    fn told(&mut self, outcome: Outcome) {
+        if let Some(entry) = self.entry.take() {
+            entry.close(outcome);
+        }
     }
 
     pub(super) fn fail(self, error: Error) {
@@ -84,8 +98,11 @@ async fn send(client: &Client, mut group: Vec<Parcel>, settled: &mut Settled) ->
     }
     if count <= 1 {
         let Some(mut parcel) = group.pop() else { return Sifted::default() };
-        let create = parcel.create.clone();
-        let answer = while_wanted(std::slice::from_mut(&mut parcel), client.create_identity(&create)).await;
+        let (create, initiator) = (parcel.create.clone(), Arc::clone(&parcel.initiator));
+        let answer = {
+            let writer = client.on_behalf_of(&initiator);
+            while_wanted(std::slice::from_mut(&mut parcel), writer.create_identity(&create)).await
+        };
         let Some(answer) = answer else { return Sifted::default() };
         settled.note(1, begun.elapsed(), answer.as_ref().err());
         let answer = answer.map(|mut identity| {
@@ -99,11 +116,19 @@ async fn send(client: &Client, mut group: Vec<Parcel>, settled: &mut Settled) ->
     }
     let items: Vec<_> =
         group.iter().map(|parcel| BatchItem { create: parcel.create.clone(), patch_id: None }).collect();
-    let answer = while_wanted(&mut group, client.batch_patch_identities(&items)).await;
+    let write = |parcel: &Parcel| Write::new(&parcel.initiator).to(client.paths_of(&parcel.create));
+    let writes = group.iter().map(write).collect();
+    let answer = while_wanted(&mut group, client.create_all(&items, writes)).await;
     let Some(answer) = answer else { return Sifted::default() };
     settled.note(count, begun.elapsed(), answer.as_ref().err());
-    let outcomes: Result<Vec<BatchOutcome>, _> =
-        answer.map(|answers| answers.into_iter().map(|answer| answer.outcome).collect());
+    let outcomes: Result<Vec<BatchOutcome>, _> = answer.map(|answers| {
+        let answered = group.iter_mut().zip(answers);
+        let outcome = answered.map(|(parcel, (answer, entry))| {
+            parcel.entry = entry;
+            answer.outcome
+        });
+        outcome.collect()
+    });
     let is_whole = outcomes.is_ok();
     let mut sifted = sift(group, outcomes);
     for (parcel, id) in sifted.created.drain(..) {
@@ -135,7 +160,10 @@ async fn send(client: &Client, mut group: Vec<Parcel>, settled: &mut Settled) ->
 async fn read_back(client: &Client, doubtful: Vec<(Parcel, String)>, settled: &mut Settled) -> Vec<Parcel> {
     match read_all(client, doubtful.iter().map(|(_, id)| id.as_str())).await {
         Ok(there) => {
-            let (found, lost) = confirm(doubtful, there);
+            let (found, mut lost) = confirm(doubtful, there);
+            for parcel in &mut lost {
+                parcel.told(Outcome::RolledBack);
+            }
             for (parcel, identity) in found {
                 parcel.succeed(identity);
             }

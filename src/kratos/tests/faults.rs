@@ -10,11 +10,12 @@ use tokio::net::TcpListener;
 use wiremock::matchers::{any, method};
 use wiremock::{Mock, MockServer, ResponseTemplate};
 
+use super::super::Writer;
 use super::super::{
     Class, Client, ClientConfig, ConfigError, CreateIdentity, IdentityFilter, PatchOperation, RateLimit, Removal,
     UpdateIdentity,
 };
-use super::{ID, client, config, list, requests};
+use super::{ID, client, config, list, requests, somebody};
 
 async fn server(answer: ResponseTemplate) -> MockServer {
     let server = MockServer::start().await;
@@ -27,7 +28,7 @@ fn refusal(status: u16, message: &str) -> ResponseTemplate {
 }
 
 /// A server that reads each request, answers with these bytes and hangs up; how many connections it had.
-async fn hanging_up(answer: &'static [u8]) -> (Client, Arc<AtomicUsize>) {
+async fn hanging_up(answer: &'static [u8]) -> (Writer, Arc<AtomicUsize>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap()).parse().unwrap();
     let count = Arc::new(AtomicUsize::new(0));
@@ -40,7 +41,7 @@ async fn hanging_up(answer: &'static [u8]) -> (Client, Arc<AtomicUsize>) {
             let _ = connection.write_all(answer).await;
         }
     });
-    (Client::new(ClientConfig::new(url)).unwrap(), count)
+    (Client::new(ClientConfig::new(url)).unwrap().on_behalf_of(&somebody()), count)
 }
 
 #[tokio::test]
@@ -48,7 +49,7 @@ async fn whoever_has_waited_for_the_rate_limit_ahead_is_served_at_once_and_once(
     let server = server(refusal(500, "")).await;
     let limit = RateLimit { requests_per_second: 2.try_into().unwrap(), burst: 1.try_into().unwrap() };
     let client = Client::new(ClientConfig { rate_limit: Some(limit), ..config(&server) }).unwrap();
-    let at_once = client.at_once().await;
+    let at_once = client.at_once().await.on_behalf_of(&somebody());
     let begun = Instant::now();
     at_once.delete_identity(ID).await.unwrap_err();
     assert!(begun.elapsed() < Duration::from_millis(500), "{:?}", begun.elapsed());
@@ -124,7 +125,7 @@ async fn a_short_throttle_is_sat_out_and_a_long_one_handed_on() {
 async fn a_server_that_takes_too_long_is_asked_once_and_may_have_done_it() {
     let server = server(ResponseTemplate::new(201).set_delay(Duration::from_secs(30))).await;
     let config = ClientConfig { request_timeout: Duration::from_millis(200), ..config(&server) };
-    let client = Client::new(config).unwrap();
+    let client = Client::new(config).unwrap().on_behalf_of(&somebody());
     let create = client.create_identity(&CreateIdentity::default()).await.unwrap_err();
     let get = client.get_identity(ID, &[]).await.unwrap_err();
     for error in [create, get] {
@@ -139,7 +140,7 @@ async fn a_connection_that_is_refused_is_tried_once_and_nothing_was_sent() {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         format!("http://{}", listener.local_addr().unwrap()).parse().unwrap()
     };
-    let client = Client::new(ClientConfig::new(url)).unwrap();
+    let client = Client::new(ClientConfig::new(url)).unwrap().on_behalf_of(&somebody());
     let error = client.create_identity(&CreateIdentity::default()).await.unwrap_err();
     assert!(error.instance_unavailable() && !error.outcome_unknown());
     assert!(error.to_string().contains("connection refused"), "{error}");
@@ -187,6 +188,7 @@ async fn no_more_requests_are_sent_than_the_limit_allows() {
     let server = server(ResponseTemplate::new(204)).await;
     let limit = RateLimit { requests_per_second: 20.try_into().unwrap(), burst: 2.try_into().unwrap() };
     let client = Client::new(ClientConfig { rate_limit: Some(limit), ..config(&server) }).unwrap();
+    let client = client.on_behalf_of(&somebody());
     let begun = Instant::now();
     for _ in 0..6 {
         client.clone().delete_identity(ID).await.unwrap();
@@ -231,7 +233,8 @@ async fn a_token_is_sent_with_its_prefix_and_without_white_space_around() {
     {
         let server = server(ResponseTemplate::new(204)).await;
         let token = super::super::BearerToken { prefix: prefix.map(str::to_owned), token: token.to_owned().into() };
-        let client = Client::new(ClientConfig { token: Some(token), ..config(&server) }).unwrap();
+        let client =
+            Client::new(ClientConfig { token: Some(token), ..config(&server) }).unwrap().on_behalf_of(&somebody());
         client.delete_identity(ID).await.unwrap();
         let seen = server.received_requests().await.unwrap();
         assert_eq!(seen[0].headers["authorization"], expected);

@@ -10,9 +10,9 @@ use wiremock::{Mock, MockServer, ResponseTemplate};
 use super::super::{
     AddressImport, BatchItem, BearerToken, Client, ClientConfig, CreateIdentity, CredentialImport, CredentialType,
     Error, Identity, IdentityFilter, OidcLink, Page, PasswordImport, PatchOperation, RecoveryCode, RecoveryLink,
-    Secret, Session, UpdateIdentity, VerifiedAddressImport,
+    Secret, Session, UpdateIdentity, VerifiedAddressImport, Writer,
 };
-use super::{ID, MARKER, client, config, list};
+use super::{ID, MARKER, client, config, list, somebody};
 
 fn assert_hidden(what: &(impl Debug + ?Sized)) {
     for shown in [format!("{what:?}"), format!("{what:#?}")] {
@@ -150,7 +150,7 @@ async fn clients_and_configurations_hide_the_token() {
 }
 
 /// Every kind of request, with the marker in its path, query or body.
-async fn errors(client: &Client) -> Vec<Error> {
+async fn errors(client: &Writer) -> Vec<Error> {
     let patch = [PatchOperation::Add { path: "/traits/a".into(), value: marked() }];
     let include = [CredentialType::Oidc];
     vec![
@@ -203,7 +203,7 @@ async fn connections_and_redirects_that_fail_say_nothing_either() {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         format!("http://{}/{MARKER}", listener.local_addr().unwrap())
     };
-    let refused = Client::new(ClientConfig::new(nowhere.parse().unwrap())).unwrap();
+    let refused = Client::new(ClientConfig::new(nowhere.parse().unwrap())).unwrap().on_behalf_of(&somebody());
     for error in errors(&refused).await {
         assert_silent(&error);
     }

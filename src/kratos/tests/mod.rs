@@ -1,6 +1,7 @@
 //! Tests of the client without a Kratos: tables for what is pure, and a scripted server for newer versions, faults
 //! and secrecy. What the real Kratos does is tested elsewhere, against it.
 
+mod audits;
 mod batching;
 mod classes;
 mod faults;
@@ -14,13 +15,14 @@ mod redirects;
 mod sifting;
 mod tls;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures::TryStreamExt;
 use secrecy::SecretString;
 use wiremock::MockServer;
 
-use super::{BearerToken, Client, ClientConfig, Error, Identity, IdentityFilter};
+use super::{BearerToken, Client, ClientConfig, Error, Identity, IdentityFilter, Initiator, WriteCause, Writer};
 
 /// What must never show. It is put wherever a secret or a personal value could be.
 const MARKER: &str = "m4rk3r-of-a-secret";
@@ -36,8 +38,21 @@ fn config(server: &MockServer) -> ClientConfig {
     }
 }
 
-fn client(server: &MockServer) -> Client {
-    Client::new(config(server)).unwrap()
+/// Somebody who causes writes.
+fn somebody() -> Arc<Initiator> {
+    Arc::new(Initiator {
+        kind: "Test",
+        namespace: "team".to_owned(),
+        name: "somebody".to_owned(),
+        uid: "uid".to_owned(),
+        generation: None,
+        cause: WriteCause::Spec,
+        trace_id: None,
+    })
+}
+
+fn client(server: &MockServer) -> Writer {
+    Client::new(config(server)).unwrap().on_behalf_of(&somebody())
 }
 
 async fn list(client: &Client, filter: IdentityFilter) -> Result<Vec<Identity>, Error> {

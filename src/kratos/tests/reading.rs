@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use wiremock::matchers::{method, path, path_regex};
 use wiremock::{Mock, MockServer, Request, ResponseTemplate};
 
-use super::super::{Error, Identity, Reader};
+use super::super::{Client, Error, Identity, Reader};
 use super::client;
 
 fn id(number: usize) -> String {
@@ -44,7 +44,7 @@ fn shown(ids: &[String]) -> ResponseTemplate {
 
 /// All at once, as far as one can tell; the first is on its way before the others come.
 async fn together(server: &MockServer, ids: &[String]) -> Vec<Result<Option<Identity>, Error>> {
-    let (reader, collects) = Reader::new(client(server));
+    let (reader, collects) = Reader::new(Client::clone(&client(server)));
     tokio::spawn(collects);
     let first = async { reader.read(&ids[0]).await };
     let others = async {

@@ -8,7 +8,7 @@ use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair}
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::{ServerConfig, ServerConnection, StreamOwned};
 
-use super::super::{Client, ClientConfig, Removal};
+use super::super::{Client, ClientConfig, Removal, Writer};
 use super::ID;
 
 type Authority = CertifiedIssuer<'static, KeyPair>;
@@ -48,10 +48,10 @@ fn serve(authority: &Authority, name: &str) -> u16 {
     port
 }
 
-fn client(port: u16, ca_pem: Option<String>) -> Client {
+fn client(port: u16, ca_pem: Option<String>) -> Writer {
     let url = format!("https://127.0.0.1:{port}").parse().unwrap();
     let ca_pem = ca_pem.map(String::into_bytes);
-    Client::new(ClientConfig { ca_pem, ..ClientConfig::new(url) }).unwrap()
+    Client::new(ClientConfig { ca_pem, ..ClientConfig::new(url) }).unwrap().on_behalf_of(&super::somebody())
 }
 
 #[tokio::test]

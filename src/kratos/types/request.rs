@@ -204,6 +204,9 @@ pub struct UpdateIdentity {
     /// Credentials to import; empty: all are kept.
     #[serde(skip_serializing_if = "CredentialImport::is_empty")]
     pub credentials: CredentialImport,
+    /// JSON pointers of what this changes, which only the caller knows. Not sent: it is what auditors are told.
+    #[serde(skip)]
+    pub changes: Vec<String>,
 }
 
 impl fmt::Debug for UpdateIdentity {
