@@ -37,7 +37,7 @@ pub async fn after(
     context: &Context,
 ) -> Halt {
     let taking = taking(resource);
-    let is_held = kube_write::carries(resource, IDENTITY_FINALIZER);
+    let is_held = kube_write::carries(resource, IDENTITY_FINALIZER) && !context.memory.is_untouched(&uid(resource));
     let is_wanted = taking.deactivates || is_open(&taking, resource.status.as_ref());
     if !is_wanted || !is_held || handling.mode == Mode::Observe || !is_meant(&halt) {
         return halt;
