@@ -203,6 +203,7 @@ impl RbacArgs {
             instance_namespaces: self.scope.instance_namespaces(&namespace)?,
             namespace,
             watches_secrets: self.scope.watch_secrets,
+            elects: self.scope.elects(true),
             is_shard: !self.scope.watch_selector.selects_all(),
         })
     }
@@ -251,6 +252,7 @@ mod tests {
     #[case::too_small(&["run", "--concurrency", "0"], "1..=1024")]
     #[case::too_large(&["run", "--concurrency", "1025"], "1..=1024")]
     #[case::no_selector(&["run", "--watch-selector", "shard in (a"], "')' is missing")]
+    #[case::neither_true_nor_false(&["run", "--leader-elect=maybe"], "'maybe'")]
     #[case::no_such_format(&["run", "--log-format", "xml"], "'xml'")]
     #[case::twice(&["run", "--namespace", "a", "--namespace", "b"], "--namespace <NAMESPACE>")]
     #[case::no_yes_or_no(&["run", "--watch-secrets=sometimes"], "'sometimes'")]
@@ -300,6 +302,16 @@ mod tests {
             assert!(line.contains("--namespaces") && line.ends_with("see kratos-operator --help"), "{line}");
         }
         assert!(run(arguments).options("ops").is_err());
+    }
+
+    #[rstest]
+    #[case::in_a_pod(&[], true, true)]
+    #[case::elsewhere(&[], false, false)]
+    #[case::asked_for(&["--leader-elect"], false, true)]
+    #[case::asked_for_in_full(&["--leader-elect=true"], false, true)]
+    #[case::switched_off(&["--leader-elect=false"], true, false)]
+    fn a_leader_is_elected(#[case] arguments: &[&str], #[case] is_in_pod: bool, #[case] expected: bool) {
+        assert_eq!(run(arguments).scope.elects(is_in_pod), expected);
     }
 
     #[test]

@@ -14,6 +14,7 @@ use crate::api::{KratosIdentity, KratosInstance, KratosSessionPolicy};
 use crate::audit_log::AuditLog;
 use crate::decode::{Decoded, Metadata};
 use crate::events::Events;
+use crate::flow::leadership::Leadership;
 use crate::flow::limit::Limit;
 use crate::identity::adopt::Turns;
 use crate::identity::birth::Leading;
@@ -119,9 +120,16 @@ pub struct Context {
     pub tasks: Tasks,
     /// For which instances this process speaks.
     pub leads: Leads,
+    /// Whether this process works at all: others may lead.
+    pub leadership: Leadership,
 }
 
 impl Context {
+    /// Whether another process may write about the same resources, or may have done so just before.
+    pub fn has_rivals(&self) -> bool {
+        self.leads.is_shared() || self.leadership.is_elected()
+    }
+
     /// Whether a resource is this operator's to reconcile.
     pub fn is_own(&self, identity: &impl Resource) -> bool {
         selector::selects(&self.options.watch_selector, identity)

@@ -13,6 +13,7 @@
 
 mod answer;
 mod heartbeat;
+mod led;
 
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -34,8 +35,10 @@ use tower::{BoxError, Service, ServiceBuilder, ServiceExt, layer};
 use self::answer::Answer;
 pub use self::heartbeat::ApiServer;
 use self::heartbeat::{BEATS_WITHIN, Lost};
+use self::led::Led;
+use crate::flow::leadership::Leadership;
 use crate::health::Health;
-use crate::metrics::{Metrics, Requests};
+use crate::metrics::Requests;
 
 /// To one address; of several, each has its share.
 const TCP_CONNECTED: Duration = Duration::from_secs(5);
@@ -67,25 +70,37 @@ pub enum Error {
     Kube(#[from] kube::Error),
 }
 
-/// The client, whether the API server is to be reached, and the heartbeat that tells that and which watches are dead: to be
-/// polled for as long as the client is used.
+/// The client, which writes while this process leads, whether the API server is to be reached, and the heartbeat that tells
+/// that and which watches are dead: to be polled for as long as the client is used.
 pub fn new(
     config: &Config,
+    leadership: &Leadership,
+    requests: &Requests,
     health: &Health,
-    metrics: &Metrics,
 ) -> Result<(kube::Client, ApiServer, impl Future<Output = ()> + Send + use<>), Error> {
     let (lost, told) = heartbeat::channel();
-    let requests = metrics.requests_to(host_and_port(&config.cluster_url));
-    let client = build(config, config.default_retry, &told, &requests)?;
+    let client = build(config, config.default_retry, &told, leadership, requests)?;
     // Connections of its own: it must not wait for one that others have found dead. Any answer will do: no retries.
-    let heart = build(config, false, &told, &requests)?;
+    let heart = build(config, false, &told, leadership, requests)?;
     let (api_server, turns) = (ApiServer::default(), health.expect("heartbeat of the API server", BEATS_WITHIN));
     let server = (origin(&config.cluster_url), api_server.clone());
-    Ok((client, api_server, heartbeat::keep_beating(heart, lost, server, turns)))
+    Ok((client, api_server, heartbeat::keep_beating(heart, lost, leadership.clone(), server, turns)))
+}
+
+/// A client for whoever stands for the lead: connections of its own, no retries, whoever leads.
+pub fn plain(config: &Config, requests: &Requests) -> Result<kube::Client, Error> {
+    let (_, told) = heartbeat::channel();
+    build(config, false, &told, &Leadership::unopposed(), requests)
 }
 
 /// kube's own stack, but for the connector, the time-outs, and the traces (they log addresses with their query).
-fn build(config: &Config, retries: bool, lost: &Lost, requests: &Requests) -> Result<kube::Client, Error> {
+fn build(
+    config: &Config,
+    retries: bool,
+    lost: &Lost,
+    leadership: &Leadership,
+    requests: &Requests,
+) -> Result<kube::Client, Error> {
     if config.proxy_url.is_some() {
         return Err(Error::Proxy);
     }
@@ -95,7 +110,7 @@ fn build(config: &Config, retries: bool, lost: &Lost, requests: &Requests) -> Re
         .pool_timer(TokioTimer::new())
         .pool_idle_timeout(IDLE)
         .build::<_, Body>(connector);
-    let (lost, requests) = (lost.clone(), requests.clone());
+    let (lost, leadership, requests) = (lost.clone(), leadership.clone(), requests.clone());
     let service = ServiceBuilder::new()
         .layer(layer::layer_fn(move |inner| Bounded { inner, lost: lost.clone() }))
         .layer(config.base_uri_layer())
@@ -104,6 +119,8 @@ fn build(config: &Config, retries: bool, lost: &Lost, requests: &Requests) -> Re
         .layer(config.extra_headers_layer()?)
         .layer(layer::layer_fn(move |inner| Counted { inner, requests: requests.clone() }))
         .layer(MapFutureLayer::new(|answer| within(ANSWER_BEGINS, "no answer", answer)))
+        // Nothing stands between this and the connection but the wait for one.
+        .layer(layer::layer_fn(move |inner| Led { inner, leadership: leadership.clone() }))
         .service(http);
     Ok(ClientBuilder::new(service, config.default_namespace.as_str()).build())
 }
@@ -113,7 +130,8 @@ fn origin(uri: &Uri) -> String {
     format!("{}://{}", uri.scheme_str().unwrap_or_default(), host_and_port(uri))
 }
 
-fn host_and_port(uri: &Uri) -> String {
+/// Of an address.
+pub fn host_and_port(uri: &Uri) -> String {
     let port = uri.port().map(|port| format!(":{port}")).unwrap_or_default();
     format!("{}{port}", uri.host().unwrap_or_default())
 }

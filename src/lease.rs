@@ -3,33 +3,33 @@
 //!
 //! Where one operator reconciles everything there is no Lease, and it always does.
 
-mod term;
+pub mod candidate;
+pub mod term;
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use k8s_openapi::api::coordination::v1::{Lease, LeaseSpec};
-use k8s_openapi::jiff::Timestamp;
-use kube::api::{ObjectMeta, PostParams};
+use k8s_openapi::api::coordination::v1::Lease;
+use kube::api::ObjectMeta;
 use kube::core::Selector;
 use kube::{Api, Resource, ResourceExt};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-use self::term::{RENEWED_EVERY, Turn};
+use self::candidate::{Candidate, Standing};
+use self::term::{GIVEN_UP_AFTER, RENEWED_EVERY};
 use crate::backoff;
 use crate::context::Context;
+use crate::flow::moment::Moment;
 use crate::kube_error;
 use crate::kube_write::FIELD_MANAGER;
 use crate::place::Place;
 use crate::policy::poke;
 
-/// A request that takes longer is given up.
-const REQUEST_TIMEOUT: Duration = Duration::from_secs(2);
-/// Whoever couldn't renew for so long has stopped before another may begin.
-const GIVEN_UP_AFTER: Duration = Duration::from_secs(10);
+/// A turn that takes longer is given up.
+pub const REQUEST_TIMEOUT: Duration = Duration::from_secs(2);
 /// How often it is tried again where it is forbidden, should nobody tell that it was granted.
 const WHILE_FORBIDDEN: Duration = Duration::from_secs(45);
 /// The longest name of an object.
@@ -47,24 +47,20 @@ pub struct Leads {
 #[derive(Debug)]
 struct Lead {
     /// Until when this process leads, if it does.
-    until: watch::Sender<Option<Instant>>,
+    until: watch::Sender<Option<Moment>>,
     stop: CancellationToken,
 }
 
 impl Lead {
     fn is_held(&self) -> bool {
-        self.until.borrow().is_some_and(|until| Instant::now() < until)
+        self.until.borrow().is_some_and(|until| !until.has_come())
     }
 }
 
 impl Leads {
     /// `selector`: what this operator reconciles; unless that is everything, others are thought to reconcile the rest.
     pub fn new(selector: &Selector) -> Self {
-        let me = || {
-            let host = std::env::var("HOSTNAME").unwrap_or_else(|_| FIELD_MANAGER.to_owned());
-            format!("{host}_{:016x}", rand::random::<u64>())
-        };
-        Self { me: (!selector.selects_all()).then(me), by_place: Mutex::default(), tasks: Mutex::default() }
+        Self { me: (!selector.selects_all()).then(identity), by_place: Mutex::default(), tasks: Mutex::default() }
     }
 
     /// Whether other operators reconcile what this one doesn't.
@@ -91,7 +87,7 @@ impl Leads {
         let Some(lead) = self.lead(place) else { return std::future::pending().await };
         let mut until = lead.until.subscribe();
         // The sender lives as long as the lead does.
-        let _ = until.wait_for(|until| until.is_some_and(|until| Instant::now() < until)).await;
+        let _ = until.wait_for(|until| until.is_some_and(|until| !until.has_come())).await;
     }
 
     /// Works only while this process may speak for an instance; `None`: it may not (any more), and what was under way is
@@ -137,11 +133,17 @@ impl Leads {
     }
 }
 
+/// What a Lease calls this process: unlike any other, and any that it was before.
+pub fn identity() -> String {
+    let host = std::env::var("HOSTNAME").unwrap_or_else(|_| FIELD_MANAGER.to_owned());
+    format!("{host}_{:016x}", rand::random::<u64>())
+}
+
 async fn lost(lead: &Lead) {
     let mut changed = lead.until.subscribe();
-    while let Some(until) = { *changed.borrow_and_update() }.filter(|until| Instant::now() < *until) {
+    while let Some(until) = { *changed.borrow_and_update() }.filter(|until| !until.has_come()) {
         tokio::select! {
-            () = tokio::time::sleep_until(until.into()) => {}
+            () = tokio::time::sleep(until.remaining()) => {}
             _ = changed.changed() => {}
         }
     }
@@ -164,12 +166,9 @@ pub fn stand(instance: &impl Resource<DynamicType = ()>, context: &Arc<Context>)
         owner_references: Some(instance.owner_ref(&()).into_iter().collect()),
         ..ObjectMeta::default()
     };
-    let candidate = Candidate {
-        me: me.clone(),
-        api: Api::namespaced(context.client.clone(), &place.namespace),
-        empty: Lease { metadata, spec: None },
-        seen: None,
-    };
+    let api = Api::namespaced(context.client.clone(), &place.namespace);
+    // An instance that is new has none: nobody has spoken for it.
+    let candidate = Candidate::new(me.clone(), api, Lease { metadata, spec: None }, false);
     let name = format!("Lease of {place}");
     let task = context.tasks.keep(name, keep_standing(place, candidate, lead, Arc::clone(context)));
     let mut tasks = context.leads.tasks();
@@ -186,18 +185,18 @@ fn name(instance: &str, uid: &str) -> String {
 async fn keep_standing(place: Place, mut candidate: Candidate, lead: Arc<Lead>, context: Arc<Context>) {
     let mut is_refused = false;
     while !lead.stop.is_cancelled() {
-        let begun = Instant::now();
-        let answer = tokio::time::timeout(REQUEST_TIMEOUT, candidate.stand()).await;
+        let begun = Moment::now();
+        let answer = tokio::time::timeout(REQUEST_TIMEOUT, candidate.stand(Duration::ZERO)).await;
         let was_held = lead.is_held();
         let forbidden = matches!(&answer, Ok(Err(error)) if kube_error::is_forbidden(error));
         match answer {
-            Ok(Ok(holds)) => {
-                lead.until.send_replace(holds.then_some(begun + GIVEN_UP_AFTER));
+            Ok(Ok(standing)) => {
+                lead.until.send_replace((standing == Standing::Held).then_some(begun + GIVEN_UP_AFTER));
                 is_refused = false;
             }
             // What the Lease says now isn't known: it is read anew. What was held runs out by itself.
             Ok(Err(error)) => {
-                candidate.seen = candidate.seen.map(Seen::doubted);
+                candidate.doubt();
                 context.note_refused(&error);
                 if !std::mem::replace(&mut is_refused, true) {
                     tracing::warn!(
@@ -207,7 +206,7 @@ async fn keep_standing(place: Place, mut candidate: Candidate, lead: Arc<Lead>, 
                     );
                 }
             }
-            Err(_) => candidate.seen = candidate.seen.map(Seen::doubted),
+            Err(_) => candidate.doubt(),
         }
         match (was_held, lead.is_held()) {
             (false, true) => begin(&place, &context),
@@ -227,7 +226,7 @@ async fn keep_standing(place: Place, mut candidate: Candidate, lead: Arc<Lead>, 
         }
     }
     let was_held = lead.until.send_replace(None).is_some();
-    if was_held && let Ok(Err(error)) = tokio::time::timeout(REQUEST_TIMEOUT, candidate.release()).await {
+    if was_held && let Ok(Err(error)) = tokio::time::timeout(REQUEST_TIMEOUT, candidate.release(Duration::ZERO)).await {
         tracing::debug!(instance = %place, error = kube_error::brief(&error), "the Lease wasn't released; it runs out");
     }
 }
@@ -241,90 +240,6 @@ fn begin(place: &Place, context: &Context) {
     }
     context.pokes.instance(place);
     poke::instance_changed(context, place);
-}
-
-/// One that wants to hold a Lease.
-struct Candidate {
-    me: String,
-    api: Api<Lease>,
-    /// The Lease as it is made.
-    empty: Lease,
-    seen: Option<Seen>,
-}
-
-/// The Lease as it was last seen.
-struct Seen {
-    lease: Lease,
-    /// Since when it is as it is, by this process' clock: those of others may differ.
-    since: Instant,
-    is_doubtful: bool,
-}
-
-impl Seen {
-    fn doubted(self) -> Self {
-        Self { is_doubtful: true, ..self }
-    }
-}
-
-impl Candidate {
-    /// One turn: renews, takes, or looks. Returns whether it is held.
-    async fn stand(&mut self) -> Result<bool, kube::Error> {
-        let is_mine = |seen: &Seen| {
-            let spec = seen.lease.spec.as_ref();
-            !seen.is_doubtful && spec.is_some_and(|spec| spec.holder_identity.as_ref() == Some(&self.me))
-        };
-        if !self.seen.as_ref().is_some_and(is_mine) {
-            self.look().await?;
-        }
-        let spec = self.seen.as_ref().and_then(|seen| seen.lease.spec.as_ref());
-        let unchanged_for = self.seen.as_ref().map(|seen| seen.since.elapsed()).unwrap_or_default();
-        match term::turn(spec, &self.me, unchanged_for) {
-            Turn::Wait => Ok(false),
-            Turn::Hold => {
-                let spec = term::held(spec, &self.me, Timestamp::now());
-                self.write(spec).await
-            }
-        }
-    }
-
-    async fn look(&mut self) -> Result<(), kube::Error> {
-        let found = self.api.get_opt(&self.empty.name_any()).await?;
-        let before = self.seen.take();
-        self.seen = found.map(|lease| {
-            let same = before.filter(|before| before.lease.resource_version() == lease.resource_version());
-            let since = same.map_or_else(Instant::now, |same| same.since);
-            Seen { lease, since, is_doubtful: false }
-        });
-        Ok(())
-    }
-
-    /// Writes the Lease in place of exactly the one that was seen. `false`: somebody else was faster.
-    async fn write(&mut self, spec: LeaseSpec) -> Result<bool, kube::Error> {
-        let params = PostParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PostParams::default() };
-        let written = match &self.seen {
-            Some(seen) => {
-                let lease = Lease { spec: Some(spec), ..seen.lease.clone() };
-                self.api.replace(&lease.name_any(), &params, &lease).await
-            }
-            None => self.api.create(&params, &Lease { spec: Some(spec), ..self.empty.clone() }).await,
-        };
-        match written {
-            Ok(lease) => {
-                self.seen = Some(Seen { lease, since: Instant::now(), is_doubtful: false });
-                Ok(true)
-            }
-            Err(kube::Error::Api(status)) if status.code == 409 || (status.code == 404 && self.seen.is_some()) => {
-                self.seen = self.seen.take().map(Seen::doubted);
-                Ok(false)
-            }
-            Err(error) => Err(error),
-        }
-    }
-
-    async fn release(&mut self) -> Result<(), kube::Error> {
-        let Some(spec) = self.seen.as_ref().and_then(|seen| seen.lease.spec.clone()) else { return Ok(()) };
-        self.write(LeaseSpec { holder_identity: None, ..spec }).await.map(drop)
-    }
 }
 
 #[cfg(test)]

@@ -10,6 +10,7 @@ pub mod cli;
 pub mod context;
 pub mod decode;
 pub mod duration;
+pub mod election;
 pub mod events;
 pub mod flow;
 pub mod health;

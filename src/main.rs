@@ -11,12 +11,14 @@ use clap::Parser;
 use kratos_operator::admission_policy;
 use kratos_operator::audit_log::AuditLog;
 use kratos_operator::cli::{self, AdmissionPolicyArgs, Cli, Command, CrdsArgs, LogFormat, RbacArgs, RunArgs};
+use kratos_operator::election::Elector;
+use kratos_operator::flow::leadership::Leadership;
 use kratos_operator::health::{self, Health};
 use kratos_operator::kube_client;
 use kratos_operator::log;
 use kratos_operator::log::level::{self, Level};
 use kratos_operator::metrics::{self, Metrics};
-use kratos_operator::operator;
+use kratos_operator::operator::{self, Operator};
 use kratos_operator::rbac;
 use kratos_operator::shutdown;
 use kratos_operator::supervise::{self, Tasks};
@@ -143,12 +145,22 @@ async fn operate(
     }
     let config = kube::Config::infer().await.map_err(|error| no_cluster(&error))?;
     let options = args.options(&config.default_namespace)?;
-    let (client, api_server, heartbeat) = kube_client::new(&config, &health, &metrics)
+    let requests = metrics.requests_to(kube_client::host_and_port(&config.cluster_url));
+    let elects = args.scope.elects(cli::is_in_pod());
+    let leadership = if elects { Leadership::standby() } else { Leadership::unopposed() };
+    let (client, api_server, heartbeat) = kube_client::new(&config, &leadership, &requests, &health)
         .map_err(|error| format!("the kubeconfig can't be used: {error}"))?;
     tasks.rely_on("heartbeat of the API server", heartbeat);
     let watches = Watches::new(health, api_server);
-    let ended = operator::run(client, options, args.concurrency, (metrics, audit_log), (watches, tasks)).await;
-    ended.map_err(|failure| failure.to_string())
+    // Last: what tells how this process stands is served before it asks for the Lease.
+    let elector = elects.then(|| {
+        let (namespace, selector) = (&options.namespace, &options.watch_selector);
+        Elector::begin((config, requests), namespace, selector, leadership.clone(), &tasks)
+    });
+    let elector = elector.transpose().map_err(|error| format!("no thread for the leader election: {error}"))?;
+    let concurrency = args.concurrency;
+    let operator = Operator { client, options, concurrency, metrics, audit_log, watches, leadership, elector };
+    operator::run(operator, tasks).await.map_err(|failure| failure.to_string())
 }
 
 /// Listens at the first address of a family that the host has; nowhere, if there is none.

@@ -12,6 +12,7 @@ pub(crate) mod watches;
 
 use std::collections::HashSet;
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 use futures::future;
 use k8s_openapi::api::core::v1::Namespace;
@@ -25,7 +26,9 @@ use crate::api;
 use crate::audit_log::AuditLog;
 use crate::context::{Context, IdentityObject, InstanceObject, Listed, Options, Pokes, PolicyObject};
 use crate::decode::Metadata;
+use crate::election::Elector;
 use crate::events::Events;
+use crate::flow::leadership::Leadership;
 use crate::flow::limit::Limit;
 use crate::identity::adopt::Turns;
 use crate::identity::birth::Leading;
@@ -39,7 +42,7 @@ use crate::place::Place;
 use crate::policy::runs::Runs;
 use crate::queue::Priority;
 use crate::rotation::{self, Rotation};
-use crate::shutdown;
+use crate::shutdown::{self, End};
 use crate::supervise::{Failure, Tasks};
 use crate::watches::Watches;
 use crate::workers::{self, Controller, Gauges, Places};
@@ -53,14 +56,28 @@ const POLICY_PLACES: Places = Places::of(256);
 /// have whoever else asks it for something wait.
 const KUBERNETES_REQUESTS: usize = 16;
 
-/// Runs until the process is to stop, or can't go on; reconciles under way are finished in time, or dropped.
-pub async fn run(
-    client: kube::Client,
-    options: Options,
-    concurrency: u16,
-    (metrics, audit_log): (Arc<Metrics>, Option<Arc<AuditLog>>),
-    (watches, tasks): (Watches, Tasks),
-) -> Result<(), Failure> {
+/// How long the last answers are waited for when everything else is over.
+const LAST_ANSWERS: Duration = Duration::from_secs(2);
+
+/// What the operator is made of, before it runs.
+pub struct Operator {
+    pub client: kube::Client,
+    pub options: Options,
+    /// How many identities are in work at the same time.
+    pub concurrency: u16,
+    pub metrics: Arc<Metrics>,
+    /// `None`: none is wanted.
+    pub audit_log: Option<Arc<AuditLog>>,
+    pub watches: Watches,
+    pub leadership: Leadership,
+    /// `None`: nobody else may lead.
+    pub elector: Option<Elector>,
+}
+
+/// Runs until the process is to stop, or can't go on; reconciles under way are finished in time, or dropped. Until this
+/// process leads it watches, and does nothing else.
+pub async fn run(operator: Operator, tasks: Tasks) -> Result<(), Failure> {
+    let Operator { client, options, concurrency, metrics, audit_log, watches, leadership, elector } = operator;
     let stop = tasks.stop().clone();
     let pokes = Pokes::default();
     metrics.collect(queues(&metrics, &pokes));
@@ -71,13 +88,7 @@ pub async fn run(
         failure = tasks.failed() => return Err(failure),
         cluster_id = cluster_id::get(options.cluster_id.as_deref(), &client, &watches) => cluster_id,
     };
-    tracing::info!(
-        default_instance = options.default_instance.as_ref().map(ToString::to_string),
-        namespaces = ?options.namespaces,
-        instance_namespaces = ?options.instance_namespaces,
-        watch_selector = %options.watch_selector,
-        cluster_id, "kratos-operator starts"
-    );
+    say_start(&options, &cluster_id);
     let (identities, identity_writer) = reflector::store();
     let (instances, instance_writer) = reflector::store();
     let (namespaces, namespace_writer) = reflector::store();
@@ -115,21 +126,28 @@ pub async fn run(
         tasks: tasks.clone(),
         client: client.clone(),
         leads,
+        leadership,
     });
     scrape.of(&context);
 
     let Pokes { identities: identity_asks, instances: instance_asks, policies: policy_asks } = pokes;
     let (token, within) = (stop.clone(), Arc::clone(&context));
     let instance_looks = async move {
-        let look = |place: &Place| instances::look(place, &within);
-        let controller = controller("KratosInstance", INSTANCE_PLACES, &within.metrics.controllers.instances, &within);
-        workers::run(controller, &instance_asks, &token, look).await;
+        if token.run_until_cancelled(within.leadership.gained()).await.is_some() {
+            instances::ask_for_all(&within);
+            let look = |place: &Place| instances::look(place, &within);
+            let controller =
+                controller("KratosInstance", INSTANCE_PLACES, &within.metrics.controllers.instances, &within);
+            workers::run(controller, &instance_asks, &token, look).await;
+        }
     };
     let (token, within) = (stop.clone(), Arc::clone(&context));
     let identity_looks = async move {
         // An instance or a namespace that the watch hasn't brought yet must not be taken for one that isn't there.
-        let ready = future::join(within.listed.instances.wait(), within.listed.namespaces.wait());
+        let Listed { instances, namespaces, identities: _ } = &within.listed;
+        let ready = future::join3(instances.wait(), namespaces.wait(), within.leadership.gained());
         if token.run_until_cancelled(ready).await.is_some() {
+            identities::ask_for_all(&within);
             let (look, places) = (|place: &Place| identities::look(place, &within), Places::of(concurrency.into()));
             let controller = controller("KratosIdentity", places, &within.metrics.controllers.identities, &within);
             workers::run(controller, &identity_asks, &token, look).await;
@@ -139,8 +157,9 @@ pub async fn run(
     let policy_looks = async move {
         // Labels and marks are looked up in what the other watches have brought.
         let Listed { identities, instances, namespaces } = &within.listed;
-        let ready = future::join3(instances.wait(), namespaces.wait(), identities.wait());
+        let ready = future::join4(instances.wait(), namespaces.wait(), identities.wait(), within.leadership.gained());
         if token.run_until_cancelled(ready).await.is_some() {
+            policies::ask_for_all(&within);
             let look = |place: &Place| policies::look(place, &within);
             let controller =
                 controller("KratosSessionPolicy", POLICY_PLACES, &within.metrics.controllers.policies, &within);
@@ -154,7 +173,30 @@ pub async fn run(
         tasks.rely_on("reconciles of KratosIdentity", identity_looks),
         tasks.rely_on("reconciles of KratosSessionPolicy", policy_looks),
     ];
-    shutdown::finished(&tasks, controllers, context.leads.release()).await
+    shutdown::finished(&tasks, controllers, |end| release(end, &context, elector.as_ref())).await
+}
+
+fn say_start(options: &Options, cluster_id: &str) {
+    tracing::info!(
+        default_instance = options.default_instance.as_ref().map(ToString::to_string),
+        namespaces = ?options.namespaces,
+        instance_namespaces = ?options.instance_namespaces,
+        watch_selector = %options.watch_selector,
+        cluster_id, "kratos-operator starts"
+    );
+}
+
+/// Lets others begin.
+async fn release(end: End, context: &Context, elector: Option<&Elector>) {
+    if end == End::Finished {
+        context.leads.release().await;
+    }
+    let Some(elector) = elector else { return };
+    if end == End::Finished {
+        // What goes on beside the reconciles: its last answers.
+        let _ = tokio::time::timeout(LAST_ANSWERS, context.leadership.drained()).await;
+    }
+    elector.release(context.leadership.resign().await).await;
 }
 
 /// Watches everything, from now on.

@@ -28,6 +28,8 @@ pub struct Wanted {
     pub instance_namespaces: BTreeSet<String>,
     /// Whether Secrets are listed and watched.
     pub watches_secrets: bool,
+    /// Whether one of several replicas leads (`--leader-elect`).
+    pub elects: bool,
     /// Whether several operators share the resources (`--watch-selector`).
     pub is_shard: bool,
 }
@@ -82,7 +84,7 @@ impl Wanted {
             rights.over_instances(self.is_shard);
         }
         if self.namespace == namespace {
-            rights.over_own_key();
+            rights.over_own_namespace(self.elects);
         }
         rights.without(&self.everywhere())
     }

@@ -3,8 +3,9 @@
 use kube::core::{Expression, Selector, SelectorExt};
 use kube::runtime::watcher::Event;
 use kube::{Resource, ResourceExt};
+use ring::digest::{SHA256, digest};
 
-use crate::api::{KratosIdentity, KratosIdentitySpec, KratosIdentityStatus, condition};
+use crate::api::{GROUP, KratosIdentity, KratosIdentitySpec, KratosIdentityStatus, condition};
 use crate::decode::Decoded;
 use crate::place;
 
@@ -99,6 +100,34 @@ fn is_label(text: &str) -> bool {
             && text.chars().all(|character| is_alphanumeric(character) || "-_.".contains(character)))
 }
 
+/// The one way to write what a selector selects: equal ones, however written, are the same text.
+pub fn normalised(selector: &Selector) -> String {
+    let mut requirements: Vec<_> =
+        selector.clone().into_iter().map(|expression| plain(expression).to_string()).collect();
+    requirements.sort_unstable();
+    requirements.dedup();
+    requirements.join(",")
+}
+
+/// One of a single value is an equality.
+fn plain(expression: Expression) -> Expression {
+    match expression {
+        Expression::In(key, values) if values.len() == 1 => Expression::Equal(key, values.into_iter().collect()),
+        Expression::NotIn(key, values) if values.len() == 1 => Expression::NotEqual(key, values.into_iter().collect()),
+        expression => expression,
+    }
+}
+
+/// What the Lease is called of those who reconcile what a selector selects. No name of a Lease of an instance ends like this.
+pub fn lease_name(selector: &Selector) -> String {
+    if selector.selects_all() {
+        return format!("leader.{GROUP}");
+    }
+    let digest = digest(&SHA256, normalised(selector).as_bytes());
+    let first = digest.as_ref().first_chunk().copied().map_or(0, u64::from_be_bytes);
+    format!("leader-{first:016x}.{GROUP}")
+}
+
 /// Whether an object is among those selected.
 pub fn selects(selector: &Selector, object: &impl Resource) -> bool {
     selector.selects_all() || selector.matches(object.labels())
@@ -176,6 +205,38 @@ mod tests {
         for labels in others {
             assert!(!selects(&selector, &labelled(labels)), "{labels}");
         }
+    }
+
+    #[rstest]
+    #[case::another_order("a=b,c", "c,a=b")]
+    #[case::spaces("shard == a", " shard=a")]
+    #[case::a_set_of_one("shard in (a)", "shard=a")]
+    #[case::a_set_of_one_that_is_not("shard notin (a)", "shard!=a")]
+    #[case::a_set_in_another_order("shard in (b, a,a)", "shard in (a,b)")]
+    #[case::twice("shard,shard", "shard")]
+    fn equal_selectors_are_replicas_however_they_are_written(#[case] one: &str, #[case] other: &str) {
+        let (one, other) = (parse(one).unwrap(), parse(other).unwrap());
+        assert_eq!(normalised(&one), normalised(&other));
+        assert_eq!(lease_name(&one), lease_name(&other));
+    }
+
+    #[test]
+    fn other_selectors_have_other_leases() {
+        let texts = [
+            "",
+            "shard=a",
+            "shard=b",
+            "shard!=a",
+            "shard",
+            "!shard",
+            "shard in (a,b)",
+            "shard notin (a,b)",
+            "x/shard=a",
+        ];
+        let names: std::collections::BTreeSet<_> = texts.iter().map(|text| lease_name(&parse(text).unwrap())).collect();
+        assert_eq!(names.len(), texts.len(), "{names:?}");
+        assert_eq!(lease_name(&parse(" ").unwrap()), "leader.kratos-operator.dev");
+        assert!(names.iter().all(|name| place::is_name(name)), "{names:?}");
     }
 
     #[rstest]

@@ -31,26 +31,38 @@ pub fn on_signals(stop: CancellationToken) -> std::io::Result<()> {
     Ok(())
 }
 
+/// How reconciles came to their end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum End {
+    /// All are finished.
+    Finished,
+    /// The time was up.
+    CutShort,
+}
+
 /// Returns once all `controllers` have ended, as they do when the process is to stop, or when it can't go on. `release` lets
-/// others begin: only where nothing of ours is under way any more, else they wait until our time has run out.
-pub async fn finished(
+/// others begin. Where the process can't go on they wait until our time has run out.
+pub async fn finished<T: Future<Output = ()>>(
     tasks: &Tasks,
     controllers: impl IntoIterator<Item = JoinHandle<()>>,
-    release: impl Future<Output = ()>,
+    release: impl FnOnce(End) -> T,
 ) -> Result<(), Failure> {
     let overdue = async {
         tasks.stop().cancelled().await;
         tokio::time::sleep(UNDER_WAY).await;
     };
-    tokio::select! {
+    let end = tokio::select! {
         // Where both have happened, the failure is why the controllers ended.
         biased;
         failure = tasks.failed() => return Err(failure),
-        _ = join_all(controllers) => {}
-        () = overdue => return Err(Failure::Unfinished { seconds: UNDER_WAY.as_secs() }),
-    }
-    if tokio::time::timeout(REST, release).await.is_err() {
+        _ = join_all(controllers) => End::Finished,
+        () = overdue => End::CutShort,
+    };
+    if tokio::time::timeout(REST, release(end)).await.is_err() {
         tracing::warn!("the Leases weren't released; they run out");
+    }
+    if end == End::CutShort {
+        return Err(Failure::Unfinished { seconds: UNDER_WAY.as_secs() });
     }
     tracing::info!("kratos-operator has stopped");
     Ok(())
@@ -92,7 +104,10 @@ mod tests {
     /// How it ends with one controller that does this, and whether others were let begin.
     async fn ends(tasks: &Tasks, controller: impl Future<Output = ()> + Send + 'static) -> (Result<(), Failure>, bool) {
         let is_released = AtomicBool::new(false);
-        let release = async { is_released.store(true, Ordering::SeqCst) };
+        let release = |end| {
+            is_released.store(end == End::Finished, Ordering::SeqCst);
+            std::future::ready(())
+        };
         let controller = tasks.rely_on("reconciles", controller);
         let ended = tokio::time::timeout(UNDER_WAY, finished(tasks, [controller], release)).await.expect("it ends");
         (ended, is_released.into_inner())

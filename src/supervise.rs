@@ -33,6 +33,8 @@ pub enum Failure {
     Panicked(Name),
     #[error("the background task \"{0}\" ended, which is an error of the operator")]
     Ended(Name),
+    #[error("this process leads no longer, and ends so that another one may: {0}")]
+    Lost(String),
     #[error(
         "what was under way wasn't finished within {seconds} seconds and was dropped, as if the process had been killed"
     )]
@@ -70,6 +72,27 @@ impl Tasks {
                 tasks.fail(Failure::Ended(name));
             }
         })
+    }
+
+    /// The same on a thread and with a runtime of its own: no other work, however much, keeps it waiting.
+    pub fn rely_on_thread<T>(
+        &self,
+        name: &'static str,
+        begin: impl FnOnce() -> T + Send + 'static,
+    ) -> std::io::Result<()>
+    where
+        T: Future<Output = ()>,
+    {
+        let tasks = self.clone();
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        let run = move || {
+            if !runtime.block_on(completes(async { begin().await })) {
+                tasks.fail(Failure::Panicked(name.into()));
+            } else if !tasks.stop.is_cancelled() {
+                tasks.fail(Failure::Ended(name.into()));
+            }
+        };
+        std::thread::Builder::new().name(name.to_owned()).spawn(run).map(drop)
     }
 
     /// Runs what may be begun anew: if it panics that is done, later each time, and all others go on.
@@ -113,7 +136,7 @@ impl Tasks {
     }
 
     /// Notes the first failure: what follows from it fails as well.
-    fn fail(&self, failure: Failure) {
+    pub fn fail(&self, failure: Failure) {
         tracing::error!("{failure}");
         self.failed.send_if_modified(|first| {
             let is_first = first.is_none();

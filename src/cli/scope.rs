@@ -32,6 +32,10 @@ pub struct ScopeArgs {
     /// Secrets that are referred to, and notices a change at the next resync.
     #[arg(long, env = "WATCH_SECRETS", value_name = "BOOL", default_value_t = true, action = clap::ArgAction::Set)]
     pub watch_secrets: bool,
+    /// Whether only one of several replicas works, the one that holds a Lease in the operator's namespace, while the others
+    /// stand by. Default: true in a pod (and for the rights that are printed), false elsewhere.
+    #[arg(long, env = "LEADER_ELECT", value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    pub leader_elect: Option<bool>,
     /// Reconciles only those KratosIdentity resources whose labels are selected, for example shard=a. Other operators
     /// must reconcile the others, each with a selector of its own. Default: all of them.
     #[arg(long, env = "WATCH_SELECTOR", value_name = "SELECTOR", default_value = "", hide_default_value = true, value_parser = selector::parse)]
@@ -39,6 +43,11 @@ pub struct ScopeArgs {
 }
 
 impl ScopeArgs {
+    /// Whether others may lead.
+    pub fn elects(&self, by_default: bool) -> bool {
+        self.leader_elect.unwrap_or(by_default)
+    }
+
     /// The operator's own namespace; `otherwise` where none is named.
     pub fn own_namespace(&self, otherwise: &str) -> String {
         self.namespace.as_deref().unwrap_or(otherwise).to_owned()

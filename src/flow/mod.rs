@@ -4,5 +4,7 @@
 pub mod counts;
 pub mod expected;
 pub mod lane;
+pub mod leadership;
 pub mod limit;
+pub mod moment;
 pub mod turns;

@@ -21,12 +21,10 @@ use super::plan::{self, Observed, Plan, Present};
 use super::sole;
 use crate::api::{Reason, Verdict};
 use crate::context::Context;
-use crate::kratos::IdentityFilter;
+use crate::kratos::{GRACE, IdentityFilter};
 use crate::place::Place;
 use futures::TryStreamExt;
 
-/// A request that wasn't answered may still be carried out for this long after its time-out.
-const GRACE: Duration = Duration::from_secs(5);
 /// With more creates unsettled than this, one listing is cheaper than as many look-ups.
 const FEW: usize = 10;
 
@@ -121,6 +119,8 @@ impl Search<'_> {
     /// From when on no create of this resource's identity can be under way any more; `None` if none can be.
     pub(super) fn settled(&self) -> Option<Instant> {
         let anothers = self.remembered.anothers_create_since().map(|since| since + self.lasts());
+        // A former leader's may have been given more time than the instance gives now.
+        let anothers = anothers.and_then(|settled| Some(settled).max(self.context.leadership.former_settled()));
         anothers.max(self.own_settled())
     }
 

@@ -265,7 +265,7 @@ pub async fn write(
     }
     let api = api(resource, context);
     let permit = context.kubernetes.acquire(&resource.namespace().unwrap_or_default()).await;
-    let written: Result<IdentityObject, _> = if context.leads.is_shared() {
+    let written: Result<IdentityObject, _> = if context.has_rivals() {
         // Guarded, so that of two operators neither writes over what the other has just written.
         let Some(now) = context.own(&uid(resource), &Place::of(resource)) else { return Ok(()) };
         kube_write::guarded_status(&api, &*now, &next).await

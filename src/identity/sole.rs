@@ -11,7 +11,8 @@ use kube::{Api, Resource, ResourceExt};
 
 use super::failure::Halt;
 use super::inputs::Inputs;
-use super::record::api;
+use super::memory::Creators;
+use super::record::{api, uid};
 use crate::api::identity::KratosIdentity;
 use crate::api::{Reason, Verdict};
 use crate::context::{Context, IdentityObject};
@@ -24,9 +25,12 @@ pub fn patience(request_timeout: Duration, context: &Context) -> Duration {
     if context.leads.is_shared() { request_timeout * TIMEOUTS } else { Duration::ZERO }
 }
 
-/// Nothing is created for a resource that is another operator's by now: a live read.
+/// Nothing is created for a resource that is another operator's by now, or gone: a live read. A former leader, which wrote
+/// the finalizer, may have seen it go before the watch of this process did.
 pub async fn ensure_own(resource: &KratosIdentity, context: &Context) -> Result<(), Halt> {
-    if !context.leads.is_shared() {
+    let inherited =
+        || context.leadership.is_elected() && context.memory.recall(&uid(resource)).creators == Creators::Others;
+    if !context.leads.is_shared() && !inherited() {
         return Ok(());
     }
     let api: Api<IdentityObject> = api(resource, context);

@@ -13,6 +13,7 @@ use super::settings::{Connection, KeyIn, Settings};
 use crate::api::instance::KeyRef;
 use crate::api::{Reason, Verdict};
 use crate::decode::{self, Store, Stored};
+use crate::flow::leadership::Leadership;
 use crate::kratos::{Auditor, BearerToken, Client, ClientConfig, Observer};
 use crate::off_runtime;
 
@@ -83,11 +84,12 @@ fn not_ready(kind: &str, KeyRef { name, key }: &KeyRef, what: &str) -> ReadError
     ReadError::NotReady(Verdict::new(Reason::SecretNotReady, message))
 }
 
-/// Makes the client.
+/// Makes the client, which sends while this process leads.
 pub fn client(
     settings: &Settings,
     credentials: &Credentials,
     (observer, auditor): (Arc<dyn Observer>, Option<Arc<dyn Auditor>>),
+    leadership: Leadership,
 ) -> Result<Client, Verdict> {
     let Connection { admin_url, public_url, token, certificate_authority: _, request_timeout, rate_limit } =
         &settings.connection;
@@ -100,6 +102,7 @@ pub fn client(
         request_timeout: *request_timeout,
         rate_limit: *rate_limit,
         auditor,
+        leadership,
     };
     let client = Client::new(config).map(|client| client.observed_by(observer));
     client.map_err(|error| Verdict::new(Reason::InvalidSpec, error.to_string()))

@@ -168,7 +168,7 @@ async fn connect(
         Some(handle) if is_same_server(handle) => {
             (handle.client.clone(), handle.batcher.clone(), handle.reader.clone())
         }
-        _ => match connect::client(&settings, &credentials, told(place, context)) {
+        _ => match connect::client(&settings, &credentials, told(place, context), context.leadership.clone()) {
             Ok(client) => {
                 let (batcher, reader) = background::collect(&client, hashing.limit(), place, context);
                 (client, batcher, reader)

@@ -21,9 +21,13 @@ use super::error::Class;
 use super::error::{Error, Kind};
 use super::retry::repeat;
 use super::transport::{Answer, Call, LARGEST_ANSWER, send};
+use crate::flow::leadership::{Effect, Leadership, NotLeading};
 
 /// The most that connecting may take.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// A request that wasn't answered may still be carried out for this long after its time-out.
+pub const GRACE: Duration = Duration::from_secs(5);
 
 /// How far requests that waited for the rate limit are spread.
 const SPREAD: Duration = Duration::from_millis(5);
@@ -76,9 +80,24 @@ struct Inner {
     limiter: Option<DefaultDirectRateLimiter>,
     request_timeout: Duration,
     auditor: Option<Arc<dyn Auditor>>,
+    leadership: Leadership,
 }
 
 impl Inner {
+    /// Sends a request once, if this process leads.
+    async fn send(&self, call: &Call) -> Result<Answer, Error> {
+        let effect = match call.method {
+            Method::GET => Effect::Reads,
+            _ => Effect::Writes { lasts: Some(self.request_timeout + GRACE) },
+        };
+        let is_answered = |answer: &Result<_, Error>| match answer {
+            Ok(_) => true,
+            Err(error) => error.status().is_some() || !error.outcome_unknown(),
+        };
+        let sent = self.leadership.send(effect, send(&self.http, call), is_answered).await;
+        sent.unwrap_or_else(|NotLeading| Err(Error::new(call.operation, Kind::NotLeading)))
+    }
+
     /// Waits for the rate limit.
     async fn ready(&self) {
         if let Some(limiter) = &self.limiter {
@@ -96,7 +115,8 @@ impl fmt::Debug for Client {
 impl Client {
     /// Builds a client. Sends nothing.
     pub fn new(config: ClientConfig) -> Result<Self, ConfigError> {
-        let ClientConfig { admin_url, public_url, token, ca_pem, request_timeout, rate_limit, auditor } = config;
+        let ClientConfig { admin_url, public_url, token, ca_pem, request_timeout, rate_limit, auditor, leadership } =
+            config;
         check_url(&admin_url, "adminURL")?;
         if let Some(public_url) = &public_url {
             check_url(public_url, "publicURL")?;
@@ -125,6 +145,7 @@ impl Client {
             limiter,
             request_timeout,
             auditor,
+            leadership,
         };
         Ok(Self { inner: Arc::new(inner), at_once: None, observer: None })
     }
@@ -235,7 +256,7 @@ impl Client {
             entries.map(|(auditor, write)| Entry::open(auditor, call.operation, write, attempt)).collect();
         // On the heap: whoever waits for many of these would be large.
         let begun = Instant::now();
-        let answer = Box::pin(send(&self.inner.http, call)).instrument(span.clone()).await;
+        let answer = Box::pin(self.inner.send(call)).instrument(span.clone()).await;
         let status = answer.as_ref().map_or_else(Error::status, |answer| Some(answer.status.as_u16()));
         span.record("status", status);
         span.record("outcome", answer.as_ref().map_or_else(|error| error.class().as_str(), |_| "ok"));

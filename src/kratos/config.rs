@@ -9,6 +9,7 @@ use secrecy::{ExposeSecret, SecretString};
 use url::Url;
 
 use super::audit::Auditor;
+use crate::flow::leadership::Leadership;
 
 /// Where a Kratos is and how it is spoken to. Ready to use: validated values only.
 #[derive(Clone)]
@@ -27,10 +28,12 @@ pub struct ClientConfig {
     pub rate_limit: Option<RateLimit>,
     /// Who is told of each write. Absent: nobody.
     pub auditor: Option<Arc<dyn Auditor>>,
+    /// Asked immediately before each request.
+    pub leadership: Leadership,
 }
 
 impl ClientConfig {
-    /// An open source Kratos without TLS particulars, 30 s per request, no limit.
+    /// An open source Kratos without TLS particulars, 30 s per request, no limit, of a process that is the only one.
     pub fn new(admin_url: Url) -> Self {
         Self {
             admin_url,
@@ -40,6 +43,7 @@ impl ClientConfig {
             request_timeout: Duration::from_secs(30),
             rate_limit: None,
             auditor: None,
+            leadership: Leadership::unopposed(),
         }
     }
 }
@@ -55,7 +59,7 @@ impl fmt::Debug for ClientConfig {
             .field("request_timeout", &self.request_timeout)
             .field("rate_limit", &self.rate_limit)
             .field("auditor", &self.auditor.is_some())
-            .finish()
+            .finish_non_exhaustive()
     }
 }
 

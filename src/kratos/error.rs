@@ -56,6 +56,8 @@ pub(super) enum Kind {
     Unsendable(&'static str),
     /// Kept back, because the request before it got no usable answer.
     KeptBack,
+    /// Not sent, or not waited for: another process may lead.
+    NotLeading,
     /// No connection came about.
     Connect(String),
     /// No trusted connection came about.
@@ -112,6 +114,7 @@ impl Error {
         let (status, fault, retry_after) = match &self.kind {
             Kind::Unsendable(_) | Kind::TooLarge(_) => return Class::Rejected,
             Kind::KeptBack
+            | Kind::NotLeading
             | Kind::Connect(_)
             | Kind::Tls(_)
             | Kind::Timeout
@@ -149,7 +152,7 @@ impl Error {
             Kind::Answer { status, .. } => {
                 matches!(status.as_u16(), 401 | 403 | 407 | 502 | 503 | 504)
             }
-            Kind::Unsendable(_) | Kind::Interrupted | Kind::TooLarge(_) => false,
+            Kind::Unsendable(_) | Kind::NotLeading | Kind::Interrupted | Kind::TooLarge(_) => false,
         }
     }
 
@@ -179,7 +182,7 @@ impl Error {
             return true;
         }
         match &self.kind {
-            Kind::Timeout | Kind::Interrupted => true,
+            Kind::Timeout | Kind::Interrupted | Kind::NotLeading => true,
             Kind::Foreign(status) | Kind::TooLarge(status) => status.is_success(),
             Kind::Answer { status, fault, .. } => {
                 !matches!(fault, Fault::BodyTooLarge | Fault::PasswordRejected)
@@ -266,6 +269,7 @@ impl fmt::Display for Kind {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Unsendable(why) => write!(formatter, "not sent: {why}"),
+            Self::NotLeading => formatter.write_str("not sent, or not waited for: another process may lead by now"),
             Self::KeptBack => formatter.write_str("not sent: Kratos gave no usable answer just before"),
             Self::Connect(detail) => {
                 write!(formatter, "no connection to Kratos ({detail}); check the URL and that the server runs")

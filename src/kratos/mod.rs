@@ -24,7 +24,7 @@ mod writer;
 
 pub use audit::{Auditor, Initiator, Outcome, Record, WriteCause};
 pub use batcher::{Batcher, Travel};
-pub use client::{Client, OPERATIONS, Observer};
+pub use client::{Client, GRACE, OPERATIONS, Observer};
 pub use config::{BearerToken, ClientConfig, ConfigError, RateLimit};
 pub use error::{Class, Error};
 pub use identities::{Consistency, IDS_PER_REQUEST, IdentityFilter};

@@ -12,6 +12,7 @@ use tokio::sync::{Notify, watch};
 use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::ReusableBoxFuture;
 
+use crate::flow::leadership::Leadership;
 use crate::health::Heartbeat;
 use crate::kube_error;
 
@@ -93,17 +94,29 @@ async fn changed(mut receiver: watch::Receiver<Option<Instant>>) -> watch::Recei
     receiver
 }
 
-/// Beats for as long as it is polled. `server`: its address, for the log.
+/// Beats for as long as it is polled. Whoever gains the lead has every watch resumed: one that died without a word is not to
+/// show it what was so before. `server`: its address, for the log.
 pub async fn keep_beating(
     client: kube::Client,
     lost: Sender,
-    (server, api_server): (String, ApiServer),
+    leadership: Leadership,
+    server: (String, ApiServer),
     heartbeat: Heartbeat,
 ) {
+    let resumed = async {
+        if leadership.is_elected() {
+            leadership.gained().await;
+            lost.send_replace(Some(Instant::now()));
+        }
+    };
+    futures::future::join(resumed, beat(&client, &lost, server, heartbeat)).await;
+}
+
+async fn beat(client: &kube::Client, lost: &Sender, (server, api_server): (String, ApiServer), heartbeat: Heartbeat) {
     let mut noticed = None;
     loop {
         heartbeat.beat();
-        let answered = timeout(ANSWERED, answered(&client)).await;
+        let answered = timeout(ANSWERED, answered(client)).await;
         let answered = answered.unwrap_or_else(|_| Err(format!("no answer within {} seconds", ANSWERED.as_secs())));
         api_server.0.is_lost.store(answered.is_err(), Ordering::Relaxed);
         match (noticed, &answered) {

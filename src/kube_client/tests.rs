@@ -111,6 +111,7 @@ fn the_password_of_a_proxy_is_in_no_error() {
     let mut config = Config::new("https://127.0.0.1:6443".parse().unwrap());
     config.proxy_url = Some("http://ada:hunter2@proxy.example".parse().unwrap());
     let health = Health::new(Tasks::new(CancellationToken::new()));
-    let error = new(&config, &health, &Metrics::new()).map(drop).unwrap_err();
+    let requests = Metrics::new().requests_to(host_and_port(&config.cluster_url));
+    let error = new(&config, &Leadership::unopposed(), &requests, &health).map(drop).unwrap_err();
     assert!(!format!("{error} {error:?}").contains("hunter2"), "{error}");
 }

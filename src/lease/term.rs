@@ -8,7 +8,13 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
 use k8s_openapi::jiff::Timestamp;
 
 /// How long a Lease that nobody renews is its holder's.
-const DURATION: Duration = Duration::from_secs(15);
+pub const DURATION: Duration = Duration::from_secs(15);
+/// The most that another's word for it counts: a Lease for a year would be nobody's for a year.
+const LONGEST_DURATION: Duration = Duration::from_mins(1);
+/// The duration of one that was given up, as client-go writes it: the shortest that there is.
+const RELEASED_SECONDS: i32 = 1;
+/// Whoever couldn't renew for so long has stopped before another may begin.
+pub const GIVEN_UP_AFTER: Duration = Duration::from_secs(10);
 /// How often it is renewed.
 pub const RENEWED_EVERY: Duration = Duration::from_secs(2);
 
@@ -17,20 +23,28 @@ pub const RENEWED_EVERY: Duration = Duration::from_secs(2);
 pub enum Turn {
     /// It is its own, or nobody's (any more): written in place of what was seen.
     Hold,
-    /// It is another's.
+    /// It is another's, or may be.
     Wait,
 }
 
-/// See the module. `None`: there is no Lease.
-pub fn turn(lease: Option<&LeaseSpec>, me: &str, unchanged_for: Duration) -> Turn {
+/// See the module. `None`: there is no Lease. `is_noted`: it says what its holder left. Only then, and with the duration of one
+/// that was given up, its holder gave it up: one that lost its holder's name by somebody else's hand has a holder that goes on
+/// until it looks.
+pub fn turn(lease: Option<&LeaseSpec>, is_noted: bool, me: &str, unchanged_for: Duration) -> Turn {
     let Some(lease) = lease else { return Turn::Hold };
     let seconds = lease.lease_duration_seconds.and_then(|seconds| u64::try_from(seconds).ok());
-    let duration = seconds.map_or(DURATION, Duration::from_secs);
-    match lease.holder_identity.as_deref().unwrap_or_default() {
-        "" => Turn::Hold,
-        holder if holder == me || unchanged_for >= duration => Turn::Hold,
+    let duration = seconds.filter(|seconds| *seconds > 0).map_or(DURATION, Duration::from_secs).min(LONGEST_DURATION);
+    match holder(lease) {
+        None if is_noted && lease.lease_duration_seconds == Some(RELEASED_SECONDS) => Turn::Hold,
+        Some(holder) if holder == me => Turn::Hold,
+        _ if unchanged_for >= duration => Turn::Hold,
         _ => Turn::Wait,
     }
+}
+
+/// Who holds a Lease, by its own words.
+pub fn holder(lease: &LeaseSpec) -> Option<&str> {
+    lease.holder_identity.as_deref().filter(|holder| !holder.is_empty())
 }
 
 /// The Lease as its holder writes it.
@@ -46,6 +60,16 @@ pub fn held(before: Option<&LeaseSpec>, me: &str, now: Timestamp) -> LeaseSpec {
         lease_transitions: Some(if is_mine { transitions } else { transitions.saturating_add(1) }),
         preferred_holder: None,
         strategy: None,
+    }
+}
+
+/// The Lease as its holder gives it up.
+pub fn released(before: LeaseSpec, now: Timestamp) -> LeaseSpec {
+    LeaseSpec {
+        holder_identity: None,
+        lease_duration_seconds: Some(RELEASED_SECONDS),
+        renew_time: Some(MicroTime(now)),
+        ..before
     }
 }
 
@@ -68,19 +92,37 @@ mod tests {
 
     #[rstest]
     #[case::there_is_none(None, 0, Turn::Hold)]
-    #[case::nobodys(Some(LeaseSpec::default()), 0, Turn::Hold)]
-    #[case::released(Some(lease("", Some(15))), 0, Turn::Hold)]
+    #[case::nobodys(Some(LeaseSpec::default()), 14, Turn::Wait)]
+    #[case::nobodys_for_long(Some(LeaseSpec::default()), 15, Turn::Hold)]
+    #[case::emptied_by_somebody(Some(lease("", Some(15))), 14, Turn::Wait)]
     #[case::its_own(Some(lease("me", Some(15))), 0, Turn::Hold)]
     #[case::its_own_for_long(Some(lease("me", Some(15))), 60, Turn::Hold)]
     #[case::anothers(Some(lease("you", Some(15))), 0, Turn::Wait)]
     #[case::anothers_to_the_last(Some(lease("you", Some(15))), 14, Turn::Wait)]
     #[case::not_renewed(Some(lease("you", Some(15))), 15, Turn::Hold)]
-    #[case::by_its_own_duration(Some(lease("you", Some(60))), 15, Turn::Wait)]
+    #[case::by_its_own_duration(Some(lease("you", Some(60))), 59, Turn::Wait)]
+    #[case::but_for_a_minute_at_most(Some(lease("you", Some(86_400))), 60, Turn::Hold)]
+    #[case::of_the_shortest_duration(Some(lease("you", Some(1))), 1, Turn::Hold)]
+    #[case::of_zero(Some(lease("you", Some(0))), 14, Turn::Wait)]
     #[case::without_a_duration(Some(lease("you", None)), 14, Turn::Wait)]
     #[case::without_a_duration_and_not_renewed(Some(lease("you", None)), 15, Turn::Hold)]
     #[case::of_no_duration(Some(lease("you", Some(-1))), 14, Turn::Wait)]
     fn whose_turn_it_is(#[case] lease: Option<LeaseSpec>, #[case] unchanged_for: u64, #[case] expected: Turn) {
-        assert_eq!(turn(lease.as_ref(), "me", Duration::from_secs(unchanged_for)), expected);
+        assert_eq!(turn(lease.as_ref(), false, "me", Duration::from_secs(unchanged_for)), expected);
+    }
+
+    #[test]
+    fn a_lease_that_was_given_up_is_to_be_had_at_once_unless_somebody_was_faster() {
+        let given_up = released(lease("you", Some(15)), Timestamp::UNIX_EPOCH);
+        let turn = |lease: &LeaseSpec, is_noted| turn(Some(lease), is_noted, "me", Duration::ZERO);
+        assert_eq!(turn(&given_up, true), Turn::Hold);
+        assert_eq!(turn(&given_up, false), Turn::Wait, "its holder would have said what it left");
+        assert_eq!(
+            turn(&lease("", Some(15)), true),
+            Turn::Wait,
+            "emptied by hand while its holder had noted something"
+        );
+        assert_eq!(turn(&lease("you", Some(15)), true), Turn::Wait);
     }
 
     #[test]
@@ -102,6 +144,6 @@ mod tests {
     /// Whoever stops in time stops before another begins.
     #[test]
     fn nobody_else_begins_before_the_holder_has_given_up() {
-        assert!(DURATION > super::super::GIVEN_UP_AFTER + RENEWED_EVERY);
+        assert!(DURATION > GIVEN_UP_AFTER + RENEWED_EVERY);
     }
 }

@@ -20,9 +20,10 @@ use crate::resource_version::ResourceVersion;
 /// How often it is tried again where it is forbidden, should nobody tell that it was granted.
 const WHILE_FORBIDDEN: Duration = Duration::from_mins(1);
 
-/// Reads a consistent list, to be begun once this process leads: what is created after it is its own. Until then all
+/// Reads a consistent list once this process leads: what is created after it is its own. Until then all
 /// resources that carry the finalizer wait for a listing.
 pub(super) async fn begin(context: Arc<Context>) {
+    context.leadership.gained().await;
     let client = || context.client.clone();
     // Versions of a kind are the same in all namespaces: any that may be listed will do.
     let apis: Vec<Api<IdentityObject>> = match &context.options.namespaces {

@@ -57,16 +57,29 @@ pub(super) async fn ask_for_news(
         let Some(event) = narrow(&context.options.watch_selector, event) else { continue };
         // A list shows what nobody saw happen: the resource itself tells whether somebody waits.
         let is_list = matches!(event, Event::InitDone);
-        for object in changes.news(event) {
-            let priority = match &object.0 {
-                _ if !is_list => Priority::Person,
-                Ok(identity) => urgency::listed(identity),
-                // Whoever waits for one that can't be read waits for a better manifest.
-                Err(_) => Priority::Routine,
-            };
-            context.pokes.identities([Place::of(&object)], priority);
+        let news = changes.news(event);
+        // Who gains the lead asks for all: another process has had the news.
+        if context.leadership.is_leading() {
+            for object in news {
+                let priority = if is_list { listed(&object) } else { Priority::Person };
+                context.pokes.identities([Place::of(&object)], priority);
+            }
         }
     }
+}
+
+/// Asks for a look at all that the watch has brought, where this process was a standby until now.
+pub(super) fn ask_for_all(context: &Context) {
+    if context.leadership.is_elected() {
+        for object in context.identities.state().iter().filter(|object| context.is_own(&***object)) {
+            context.pokes.identities([Place::of(&**object)], listed(object));
+        }
+    }
+}
+
+fn listed(object: &IdentityObject) -> Priority {
+    // Whoever waits for one that can't be read waits for a better manifest.
+    object.0.as_ref().map_or(Priority::Routine, urgency::listed)
 }
 
 /// One look at an identity; one that is gone, or another operator's, is none.

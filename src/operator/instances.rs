@@ -42,7 +42,19 @@ pub(super) async fn ask_for_news(
         // What went wrong has been said.
         let Ok(event) = event else { continue };
         let news = changes.news(event);
+        // Who gains the lead asks for all.
+        if !context.leadership.is_leading() {
+            continue;
+        }
         context.pokes.instances(news.iter().map(Place::of), Priority::Person);
+    }
+}
+
+/// Asks for a look at all that the watch has brought, where this process was a standby until now.
+pub(super) fn ask_for_all(context: &Context) {
+    if context.leadership.is_elected() {
+        let all = context.instances.state();
+        context.pokes.instances(all.iter().map(|object| Place::of(&**object)), Priority::Person);
     }
 }
 

@@ -43,15 +43,28 @@ pub(super) async fn ask_for_news(
         // What went wrong has been said.
         let Ok(event) = event else { continue };
         let is_list = matches!(event, Event::InitDone);
-        for object in changes.news(event) {
-            let priority = match &object.0 {
-                _ if !is_list => Priority::Person,
-                Ok(policy) => urgency::listed(policy),
-                Err(_) => Priority::Routine,
-            };
-            context.pokes.policies([Place::of(&object)], priority);
+        let news = changes.news(event);
+        // Who gains the lead asks for all.
+        if context.leadership.is_leading() {
+            for object in news {
+                let priority = if is_list { listed(&object) } else { Priority::Person };
+                context.pokes.policies([Place::of(&object)], priority);
+            }
         }
     }
+}
+
+/// Asks for a look at all that the watch has brought, where this process was a standby until now.
+pub(super) fn ask_for_all(context: &Context) {
+    if context.leadership.is_elected() {
+        for object in &context.policies.state() {
+            context.pokes.policies([Place::of(&**object)], listed(object));
+        }
+    }
+}
+
+fn listed(object: &PolicyObject) -> Priority {
+    object.0.as_ref().map_or(Priority::Routine, urgency::listed)
 }
 
 /// One look at a policy; one that is gone is none.

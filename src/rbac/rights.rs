@@ -52,9 +52,12 @@ impl Rights {
         }
     }
 
-    /// The key that digests of passwords are made with.
-    pub fn over_own_key(&mut self) {
+    /// The key that digests of passwords are made with, and the Lease that says which replica leads.
+    pub fn over_own_namespace(&mut self, elects: bool) {
         self.add(CORE, "secrets", &["get", "create"]);
+        if elects {
+            self.add(LEASES, "leases", &["get", "create", "update"]);
+        }
     }
 
     /// These rights without those.

@@ -16,6 +16,7 @@ fn wanted(namespaces: Option<&[&str]>) -> Wanted {
         namespaces: namespaces.map(names),
         instance_namespaces: names(&["identity"]),
         watches_secrets: true,
+        elects: false,
         is_shard: false,
     }
 }
@@ -70,6 +71,9 @@ fn what_is_not_used_is_not_granted(#[case] namespaces: Option<&[&str]>) {
     let lines = granted(&Wanted { is_shard: true, ..wanted(namespaces) });
     let leases: Vec<_> = lines.iter().filter(|line| line.contains("leases")).collect();
     assert_eq!(leases, ["identity coordination.k8s.io/leases create,get,update"]);
+    let lines = granted(&Wanted { elects: true, ..wanted(namespaces) });
+    let leases: Vec<_> = lines.iter().filter(|line| line.contains("leases")).collect();
+    assert_eq!(leases, ["ops coordination.k8s.io/leases create,get,update"]);
     assert!(lines.iter().all(|line| !line.contains('*') || line.starts_with("* ")), "no wildcard: {lines:#?}");
 }
 

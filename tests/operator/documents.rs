@@ -59,7 +59,7 @@ async fn every_manifest_and_every_kubectl_command_is_accepted_by_a_real_cluster(
         kubectl.run(&arguments).await.unwrap_or_else(|error| panic!("{command}: {error}"));
         ran += 1;
     }
-    for path in ["README.md", "docs/architecture.md"] {
+    for path in ["README.md", "docs/architecture.md", "docs/high-availability.md"] {
         for manifest in blocks(&read(path), "yaml") {
             kubectl.apply(&manifest).await.unwrap_or_else(|error| panic!("{path}: {error}\n{manifest}"));
             ran += 1;
@@ -68,9 +68,8 @@ async fn every_manifest_and_every_kubectl_command_is_accepted_by_a_real_cluster(
     for example in ["customer.yaml", "employee.yaml", "instance.yaml", "namespace.yaml", "session-policy.yaml"] {
         kubectl.apply(&read(&format!("examples/{example}"))).await.unwrap_or_else(|error| panic!("{example}: {error}"));
     }
-    let others = commands(&readme)
-        .into_iter()
-        .filter(|command| command.starts_with("kubectl ") && !command.starts_with("kubectl apply"));
+    let others = commands(&readme).into_iter().chain(commands(&read("docs/high-availability.md")));
+    let others = others.filter(|command| command.starts_with("kubectl ") && !command.starts_with("kubectl apply"));
     for command in others {
         kubectl.run(&words(&command)[1..]).await.unwrap_or_else(|error| panic!("{command}: {error}"));
         ran += 1;

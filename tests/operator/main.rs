@@ -30,6 +30,7 @@ mod crd_rules;
 mod deletion;
 mod deletions;
 mod documents;
+mod election;
 mod escape;
 mod failures;
 mod field_managers;

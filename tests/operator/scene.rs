@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use futures::TryStreamExt;
+use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::api::core::v1::Namespace;
 use kratos_operator::api::{KratosIdentity, KratosInstance, condition};
 use kratos_operator::kratos::{Identity, IdentityFilter, Writer};
@@ -29,6 +30,18 @@ pub const WITHIN: Duration = Duration::from_mins(1);
 const SPACES: usize = 300;
 /// The same, for tests that have a Kratos of their own.
 const OWN_KRATOS: usize = 60;
+/// The operator's own namespace, by the kubeconfig, and the Lease in it of those without a selector.
+pub const OPERATORS: &str = "default";
+pub const LEASE: &str = "leader.kratos-operator.dev";
+
+/// How many replicas of the operator each test runs with, but for those that start theirs in their own way: the environment
+/// variable `OPERATOR_REPLICAS`, by default 1. With two or more they elect a leader, and the whole suite has to pass just as well
+/// (`OPERATOR_REPLICAS=2 cargo test --test operator`); whoever is killed with all its replicas is taken over from after the
+/// Lease's 15 seconds.
+fn replicas() -> usize {
+    let replicas = std::env::var("OPERATOR_REPLICAS").ok();
+    replicas.map_or(1, |replicas| replicas.parse().expect("OPERATOR_REPLICAS is a number"))
+}
 
 /// A control plane with our definitions, and the proxy that the operator reaches it through.
 pub struct Cluster {
@@ -77,6 +90,15 @@ impl Cluster {
 
     /// For operators that are started with these options.
     pub async fn start_for(options: &[&str]) -> Self {
+        if replicas() > 1 {
+            let cluster = Self::without_a_lease(options).await;
+            cluster.give_up_the_lease().await;
+            return cluster;
+        }
+        Self::without_a_lease(&[options, &["--leader-elect=false"]].concat()).await
+    }
+
+    pub async fn without_a_lease(options: &[&str]) -> Self {
         let plane = ControlPlane::start().await.expect("the control plane starts");
         let crds = Path::new(env!("CARGO_MANIFEST_DIR")).join("crds");
         plane.install_crds(&crds).await.expect("the definitions are accepted");
@@ -89,6 +111,17 @@ impl Cluster {
         let (proxy, kubeconfig) = plane.proxy_for(&rights.token).expect("a proxy");
         proxy.listen(Arc::new(ToKubernetes));
         Self { plane, proxy, kubeconfig, rights, id }
+    }
+
+    /// Makes the Lease as a leader leaves it that gives it up: nobody has to wait whether there is one that goes on.
+    pub async fn give_up_the_lease(&self) {
+        let released = json!({
+            "metadata": {"name": LEASE, "annotations": {"kratos-operator.dev/unsettled": "0s"}},
+            "spec": {"leaseDurationSeconds": 1},
+        });
+        let released: Lease = serde_json::from_value(released).expect("a Lease");
+        let leases = Api::namespaced(self.plane.client().await.expect("a client"), OPERATORS);
+        leases.create(&PostParams::default(), &released).await.expect("the Lease is made");
     }
 
     /// Starts an operator that the whole run reads along with. One that works in namespaces of its own finds them, and its
@@ -133,6 +166,7 @@ impl Cluster {
             settings.environment = vec![("NAMESPACES".to_owned(), all), ("CLUSTER_ID".to_owned(), id.clone())];
         }
         settings.instance_namespaces = instance_namespaces;
+        settings.replicas = replicas();
         settings
     }
 }

@@ -20,6 +20,8 @@ pub struct Settings {
     /// Added at the end of the command line.
     pub arguments: Vec<String>,
     pub environment: Vec<(String, String)>,
+    /// How many processes there are, of which one leads. With one there is no election.
+    pub replicas: usize,
 }
 
 impl Settings {
@@ -32,11 +34,13 @@ impl Settings {
             log: "info,kratos_operator=debug".into(),
             arguments: Vec::new(),
             environment: Vec::new(),
+            replicas: 1,
         }
     }
 
     fn command(&self) -> Command {
-        let Self { binary, kubeconfig, default_instance, instance_namespaces, log, arguments, environment } = self;
+        let Self { binary, kubeconfig, default_instance, instance_namespaces, log, arguments, environment, replicas } =
+            self;
         let mut command = Command::new(binary);
         command.arg("run");
         if let Some(instance) = default_instance {
@@ -44,6 +48,9 @@ impl Settings {
         }
         if !instance_namespaces.is_empty() {
             command.args(["--instance-namespaces", &instance_namespaces.join(",")]);
+        }
+        if *replicas > 1 {
+            command.env("LEADER_ELECT", "true");
         }
         command
             .args(arguments)
@@ -54,11 +61,14 @@ impl Settings {
     }
 }
 
-/// A started operator; killed when dropped.
+/// A started operator; killed when dropped. Its replicas, if there are several, share a fate: what is done to it is done to all,
+/// what it says is what any of them says.
 #[derive(Debug)]
 pub struct Operator {
     settings: Settings,
     process: Process,
+    /// All but the first.
+    others: Vec<Process>,
     dir: WorkDir,
 }
 
@@ -66,8 +76,12 @@ impl Operator {
     /// Starts it; whether it is of use shows in what it does.
     pub fn start(settings: Settings) -> Result<Self> {
         let dir = WorkDir::new("operator-")?;
-        let process = Process::start("kratos-operator", &settings.command(), &log_in(&dir))?;
-        Ok(Self { settings, process, dir })
+        let (process, others) = start(&settings, &dir)?;
+        Ok(Self { settings, process, others, dir })
+    }
+
+    fn processes(&mut self) -> impl Iterator<Item = &mut Process> {
+        std::iter::once(&mut self.process).chain(&mut self.others)
     }
 
     /// Everything it has written, over all its restarts.
@@ -110,40 +124,63 @@ impl Operator {
 
     /// An error with the end of the log if it has ended.
     pub fn still_running(&mut self) -> Result<()> {
-        self.process.still_running()
+        self.processes().try_for_each(Process::still_running)
     }
 
     /// SIGKILL, as a node that loses its power.
     pub fn kill(&mut self) {
-        self.process.kill();
+        self.processes().for_each(Process::kill);
     }
 
     /// SIGTERM, and doesn't wait.
     pub fn terminate(&mut self) {
-        self.process.terminate();
+        self.processes().for_each(Process::terminate);
     }
 
-    /// How it has ended; `None` while it runs.
+    /// SIGSTOP: it stands still, as on a machine that has no time for it.
+    pub fn pause(&mut self) {
+        self.processes().for_each(|process| process.signal("STOP"));
+    }
+
+    /// SIGCONT.
+    pub fn go_on(&mut self) {
+        self.processes().for_each(|process| process.signal("CONT"));
+    }
+
+    /// How it has ended, badly if one of them has; `None` while any runs.
     pub fn exited(&mut self) -> Option<ExitStatus> {
-        self.process.exited()
+        let all: Option<Vec<_>> = self.processes().map(Process::exited).collect();
+        worst(all?)
     }
 
     /// SIGTERM, as a pod that is replaced; waits for the end.
     pub fn stop(&mut self) -> Result<ExitStatus> {
-        self.process.stop()
+        self.terminate();
+        let all: Result<Vec<_>> = self.processes().map(Process::wait).collect();
+        worst(all?).ok_or_else(|| "there is no process".into())
     }
 
     /// Kills it, if it still runs, and starts it anew, with the settings changed where needed.
     pub fn restart_with(&mut self, change: impl FnOnce(&mut Settings)) -> Result<()> {
         self.kill();
         change(&mut self.settings);
-        self.process = Process::start("kratos-operator", &self.settings.command(), &log_in(&self.dir))?;
+        (self.process, self.others) = start(&self.settings, &self.dir)?;
         Ok(())
     }
 
     pub fn restart(&mut self) -> Result<()> {
         self.restart_with(|_| ())
     }
+}
+
+fn start(settings: &Settings, dir: &WorkDir) -> Result<(Process, Vec<Process>)> {
+    let start = || Process::start("kratos-operator", &settings.command(), &log_in(dir));
+    Ok((start()?, (1..settings.replicas).map(|_| start()).collect::<Result<_>>()?))
+}
+
+/// One that isn't success, if there is one.
+fn worst(all: Vec<ExitStatus>) -> Option<ExitStatus> {
+    all.into_iter().max_by_key(|status| !status.success())
 }
 
 fn log_in(dir: &WorkDir) -> PathBuf {

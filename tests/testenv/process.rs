@@ -93,15 +93,25 @@ impl Process {
 
     /// SIGTERM.
     pub fn terminate(&mut self) {
+        self.signal("TERM");
+    }
+
+    /// Any signal, by its name without `SIG`.
+    pub fn signal(&mut self, name: &str) {
         if let Some(signals) = &mut self.signals {
             // Fails only if it has ended already.
-            let _ = signals.write_all(b"TERM\n");
+            let _ = signals.write_all(format!("{name}\n").as_bytes());
         }
     }
 
     /// SIGTERM, and waits for the end.
     pub fn stop(&mut self) -> Result<ExitStatus> {
         self.terminate();
+        self.wait()
+    }
+
+    /// Waits for the end.
+    pub fn wait(&mut self) -> Result<ExitStatus> {
         Ok(self.wrapper.wait()?)
     }
 

@@ -74,6 +74,7 @@ fn each_failure_without_an_answer_has_its_class() {
     for (kind, class, unavailable, unknown) in [
         (Kind::Unsendable("why"), Class::Rejected, false, false),
         (Kind::KeptBack, Class::Transient, true, false),
+        (Kind::NotLeading, Class::Transient, false, true),
         (Kind::Connect("refused".into()), Class::Transient, true, false),
         (Kind::Tls("expired".into()), Class::Transient, true, false),
         (Kind::Timeout, Class::Transient, true, true),

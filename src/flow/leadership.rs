@@ -1,0 +1,319 @@
+//! Whether this process leads, and until when: asked immediately before each request is sent. Holds no Lease and sends
+//! nothing; whoever holds the Lease says so here (`election.rs`).
+//!
+//! Requests that change something are counted, so that the Lease is released after the last answer, and what was never
+//! answered is known to whoever leads next.
+
+use std::future::poll_fn;
+use std::pin::pin;
+use std::sync::Arc;
+use std::task::Poll;
+use std::time::{Duration, Instant};
+
+use tokio::sync::watch;
+
+use super::moment::Moment;
+
+/// Clones are the same.
+#[derive(Clone, Debug)]
+pub struct Leadership {
+    state: Arc<watch::Sender<State>>,
+    is_elected: bool,
+}
+
+#[derive(Debug)]
+struct State {
+    role: Role,
+    /// Writes that were sent and aren't answered.
+    under_way: usize,
+    /// Until when a write of this process that nobody waits for any more may be carried out.
+    unanswered: Option<Moment>,
+    /// The same of former leaders' writes.
+    former: Option<(Moment, Instant)>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Role {
+    /// Nobody else may lead.
+    Unopposed,
+    Standby,
+    Leading {
+        until: Moment,
+    },
+    /// No write begins any more.
+    Draining {
+        until: Moment,
+    },
+    /// It was given up: another process may lead.
+    Resigned,
+}
+
+/// What a request does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Effect {
+    Reads,
+    Writes {
+        /// How long it may still be carried out once nobody waits for its answer any more. `None`: a late one does no harm.
+        lasts: Option<Duration>,
+    },
+}
+
+/// The request wasn't sent, or its answer isn't waited for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("another process may lead by now")]
+pub struct NotLeading;
+
+impl Leadership {
+    /// Of a process that is the only one.
+    pub fn unopposed() -> Self {
+        Self::new(Role::Unopposed)
+    }
+
+    /// Of one that stands by until [`Self::lead`] says otherwise.
+    pub fn standby() -> Self {
+        Self::new(Role::Standby)
+    }
+
+    fn new(role: Role) -> Self {
+        let state = State { role, under_way: 0, unanswered: None, former: None };
+        Self { state: Arc::new(watch::Sender::new(state)), is_elected: role != Role::Unopposed }
+    }
+
+    /// Whether others may lead.
+    pub const fn is_elected(&self) -> bool {
+        self.is_elected
+    }
+
+    pub fn is_leading(&self) -> bool {
+        match self.role() {
+            Role::Unopposed => true,
+            Role::Leading { until } | Role::Draining { until } => !until.has_come(),
+            Role::Standby | Role::Resigned => false,
+        }
+    }
+
+    /// Returns once this process has gained the lead. What began before that may be about what another process did.
+    pub async fn gained(&self) {
+        let has_gained = |state: &State| matches!(state.role, Role::Unopposed | Role::Leading { .. });
+        // The sender is `self`.
+        let _ = self.state.subscribe().wait_for(has_gained).await;
+    }
+
+    /// When no write of a former leader's can be carried out any more, as far as it has said so.
+    pub fn former_settled(&self) -> Option<Instant> {
+        self.state.borrow().former.map(|(_, settled)| settled)
+    }
+
+    /// This process leads until then. `former`: how long writes of former leaders may still be carried out.
+    pub fn lead(&self, until: Moment, former: Duration) {
+        self.state.send_if_modified(|state| {
+            let (role, is_news) = match state.role {
+                Role::Standby => (Role::Leading { until }, true),
+                Role::Leading { .. } => (Role::Leading { until }, false),
+                Role::Draining { .. } => (Role::Draining { until }, false),
+                role @ (Role::Unopposed | Role::Resigned) => (role, false),
+            };
+            state.role = role;
+            if is_news && !former.is_zero() {
+                state.former = Some((Moment::now() + former, Instant::now() + former));
+            }
+            is_news
+        });
+    }
+
+    /// How long writes may still be carried out of which nobody knows the outcome: those under way aren't among them.
+    pub fn unsettled(&self) -> Duration {
+        let state = self.state.borrow();
+        let former = state.former.map(|(until, _)| until);
+        state.unanswered.max(former).map_or(Duration::ZERO, Moment::remaining)
+    }
+
+    /// No write begins from now on; returns when all that have begun are answered.
+    pub async fn drained(&self) {
+        self.state.send_modify(|state| {
+            if let Role::Leading { until } = state.role {
+                state.role = Role::Draining { until };
+            }
+        });
+        let _ = self.state.subscribe().wait_for(|state| state.under_way == 0).await;
+    }
+
+    /// Nothing is written from now on, and nobody waits for what is under way. Returns how long that may still be carried
+    /// out.
+    pub async fn resign(&self) -> Duration {
+        self.state.send_modify(|state| state.role = Role::Resigned);
+        // Each of them learns of it when it is looked at next, and notes what it leaves.
+        let _ = self.state.subscribe().wait_for(|state| state.under_way == 0).await;
+        self.unsettled()
+    }
+
+    /// Sends a request, if it may be sent, and waits for its answer for as long as this process may be believed to lead.
+    /// `is_answered`: whether the outcome tells what became of it.
+    pub async fn send<T>(
+        &self,
+        effect: Effect,
+        request: impl Future<Output = T>,
+        is_answered: impl FnOnce(&T) -> bool,
+    ) -> Result<T, NotLeading> {
+        if !self.may_begin(effect) {
+            return Err(NotLeading);
+        }
+        let mut begun = Begun::new(self, effect);
+        let mut request = pin!(request);
+        let mut resigned = pin!(begun.resigned());
+        // A request waits for a connection, and each time that it is woken it may go out: so each time it is asked.
+        let answer = poll_fn(|context| {
+            if resigned.as_mut().poll(context).is_ready() || !self.may_go_on(effect) {
+                return Poll::Ready(Err(NotLeading));
+            }
+            request.as_mut().poll(context).map(Ok)
+        })
+        .await?;
+        begun.is_answered |= is_answered(&answer);
+        Ok(answer)
+    }
+
+    fn may_begin(&self, effect: Effect) -> bool {
+        match (self.role(), effect) {
+            (Role::Unopposed, _) | (Role::Standby | Role::Resigned, Effect::Reads) => true,
+            (Role::Leading { until }, _) | (Role::Draining { until }, Effect::Reads) => !until.has_come(),
+            (Role::Standby | Role::Draining { .. } | Role::Resigned, Effect::Writes { .. }) => false,
+        }
+    }
+
+    fn may_go_on(&self, effect: Effect) -> bool {
+        match self.role() {
+            Role::Draining { until } => !until.has_come(),
+            _ => self.may_begin(effect),
+        }
+    }
+
+    fn role(&self) -> Role {
+        self.state.borrow().role
+    }
+}
+
+/// A request that was begun, until it is dropped.
+struct Begun<'a> {
+    leadership: &'a Leadership,
+    effect: Effect,
+    is_answered: bool,
+}
+
+impl<'a> Begun<'a> {
+    fn new(leadership: &'a Leadership, effect: Effect) -> Self {
+        if let Effect::Writes { .. } = effect {
+            leadership.state.send_if_modified(|state| {
+                state.under_way += 1;
+                false
+            });
+        }
+        Self { leadership, effect, is_answered: false }
+    }
+
+    /// Returns when a write isn't waited for any more, whoever wakes it.
+    fn resigned(&self) -> impl Future<Output = ()> + use<> {
+        let mut state = self.leadership.state.subscribe();
+        let writes = matches!(self.effect, Effect::Writes { .. }) && self.leadership.is_elected;
+        async move {
+            if !writes || state.wait_for(|state| state.role == Role::Resigned).await.is_err() {
+                std::future::pending::<()>().await;
+            }
+        }
+    }
+}
+
+impl Drop for Begun<'_> {
+    fn drop(&mut self) {
+        let Effect::Writes { lasts } = self.effect else { return };
+        let lasts = lasts.filter(|_| !self.is_answered).map(|lasts| Moment::now() + lasts);
+        self.leadership.state.send_if_modified(|state| {
+            state.under_way -= 1;
+            state.unanswered = state.unanswered.max(lasts);
+            state.under_way == 0
+        });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::{pending, ready};
+
+    use super::*;
+
+    const READS: Effect = Effect::Reads;
+    const WRITES: Effect = Effect::Writes { lasts: Some(LASTS) };
+    const LASTS: Duration = Duration::from_secs(30);
+    const HOUR: Duration = Duration::from_hours(1);
+
+    async fn sends(leadership: &Leadership, effect: Effect) -> bool {
+        leadership.send(effect, ready(()), |()| true).await.is_ok()
+    }
+
+    async fn sent(leadership: &Leadership) -> (bool, bool) {
+        (sends(leadership, READS).await, sends(leadership, WRITES).await)
+    }
+
+    #[tokio::test]
+    async fn what_is_sent_is_a_matter_of_who_leads() {
+        assert_eq!(sent(&Leadership::unopposed()).await, (true, true));
+        let leadership = Leadership::standby();
+        assert_eq!(sent(&leadership).await, (true, false), "a standby only reads");
+        leadership.lead(Moment::now() + HOUR, Duration::ZERO);
+        leadership.gained().await;
+        assert_eq!(sent(&leadership).await, (true, true));
+        leadership.drained().await;
+        assert_eq!(sent(&leadership).await, (true, false), "what is to end begins nothing");
+        assert_eq!(leadership.resign().await, Duration::ZERO);
+        leadership.lead(Moment::now() + HOUR, Duration::ZERO);
+        assert_eq!(sent(&leadership).await, (true, false), "for good");
+    }
+
+    #[tokio::test]
+    async fn whose_time_is_over_sends_nothing_not_even_what_waited_to_be_sent() {
+        let leadership = Leadership::standby();
+        leadership.lead(Moment::now() + Duration::from_millis(50), Duration::ZERO);
+        let late = async {
+            tokio::time::sleep(Duration::from_millis(100)).await;
+            unreachable!("it would be sent now")
+        };
+        let mut late = pin!(late);
+        // Woken by the clock, and asked before it gets to it.
+        let answer = leadership.send(READS, poll_fn(|context| late.as_mut().poll(context)), |()| true).await;
+        assert_eq!(answer, Err(NotLeading));
+        assert_eq!(sent(&leadership).await, (false, false));
+    }
+
+    #[tokio::test]
+    async fn what_is_unanswered_at_the_end_is_known_and_waited_for_no_longer() {
+        let leadership = Leadership::standby();
+        leadership.lead(Moment::now() + HOUR, Duration::ZERO);
+        let under_way = leadership.send(WRITES, pending::<()>(), |()| true);
+        let resigns = async {
+            let drained = tokio::time::timeout(Duration::from_millis(20), leadership.drained()).await;
+            assert!(drained.is_err(), "it isn't answered");
+            leadership.resign().await
+        };
+        let (answer, unsettled) = futures::future::join(under_way, resigns).await;
+        assert_eq!(answer, Err(NotLeading));
+        assert!(unsettled > LASTS / 2 && unsettled <= LASTS, "{unsettled:?}");
+    }
+
+    #[tokio::test]
+    async fn what_a_former_leader_left_is_passed_on() {
+        let leadership = Leadership::standby();
+        assert_eq!(leadership.former_settled(), None);
+        leadership.lead(Moment::now() + HOUR, LASTS);
+        assert!(leadership.former_settled() > Some(Instant::now() + LASTS / 2));
+        let passed_on = leadership.resign().await;
+        assert!(passed_on > LASTS / 2 && passed_on <= LASTS, "{passed_on:?}");
+    }
+
+    #[tokio::test]
+    async fn an_answer_that_says_nothing_is_none() {
+        let leadership = Leadership::standby();
+        leadership.lead(Moment::now() + HOUR, Duration::ZERO);
+        leadership.send(WRITES, ready("timed out"), |_| false).await.unwrap();
+        assert!(leadership.unsettled() > LASTS / 2);
+    }
+}
