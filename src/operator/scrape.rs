@@ -18,6 +18,7 @@ use crate::api::session_policy::KratosSessionPolicy;
 use crate::context::Context;
 use crate::place::Place;
 use crate::policy::inputs::instance_place;
+use crate::selector;
 
 const KINDS: [&str; 3] = ["KratosIdentity", "KratosInstance", "KratosSessionPolicy"];
 /// A word that is none of ours: somebody else's, or another version's.
@@ -53,6 +54,7 @@ impl Collector for Scrape {
         let context = self.0.get().and_then(Weak::upgrade);
         let context = context.as_deref();
         resources(&mut encoder, context)?;
+        leader(&mut encoder, context)?;
         let instances = context.map(instances).unwrap_or_default();
         let mut gauge = |name, help, unit: Option<Unit>, value: fn(&Instance) -> Option<f64>| -> Result<(), Error> {
             let mut family = encoder.encode_descriptor(name, help, unit.as_ref(), MetricType::Gauge)?;
@@ -75,6 +77,16 @@ impl Collector for Scrape {
         let name = "kratos_operator_last_resync_timestamp";
         gauge(name, help, Some(Unit::Seconds), |instance| instance.resynced)
     }
+}
+
+/// As client-go says it; nothing where nobody is elected.
+fn leader(encoder: &mut DescriptorEncoder<'_>, context: Option<&Context>) -> Result<(), Error> {
+    let Some(context) = context.filter(|context| context.leadership.is_elected()) else { return Ok(()) };
+    let (name, is_leading) =
+        (selector::lease_name(&context.options.watch_selector), u32::from(context.leadership.is_leading()));
+    let help = "Whether this process leads: 1, or 0 while it stands by; by the Lease's name";
+    let mut family = encoder.encode_descriptor("leader_election_master_status", help, None, MetricType::Gauge)?;
+    family.encode_family(&[("name", name.as_str())])?.encode_gauge(&is_leading)
 }
 
 fn resources(encoder: &mut DescriptorEncoder<'_>, context: Option<&Context>) -> Result<(), Error> {

@@ -96,7 +96,8 @@ fn every_make_target_that_is_named_exists() {
 
 #[test]
 fn every_file_that_the_documents_name_exists() {
-    let documents = ["architecture", "audit-log", "logging", "metrics", "namespaced-mode", "probes"];
+    let documents =
+        ["architecture", "audit-log", "high-availability", "logging", "metrics", "namespaced-mode", "probes"];
     let documents = documents.map(|name| format!("docs/{name}.md"));
     for path in documents.iter().map(String::as_str).chain(["README.md"]) {
         let named = read(path);

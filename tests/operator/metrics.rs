@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write;
 use std::process::{Command, Stdio};
+use std::sync::Arc;
 
 use kube::api::{DeleteParams, Patch, PatchParams};
 use serde_json::json;
@@ -11,8 +12,11 @@ use serde_json::json;
 use crate::many::{BATCH, all, apply, customer, email, name, reason};
 use crate::policing::about_all;
 use crate::probes::served_at;
-use crate::scene::{Scene, WITHIN};
+use crate::scene::{Cluster, Scene, Server, WITHIN};
+use crate::testenv::kratos::{Kratos, Options};
+use crate::testenv::operator::Operator;
 use crate::testenv::process::{component, eventually};
+use crate::traces;
 
 const TEXT: &str = "text/plain; version=0.0.4; charset=utf-8";
 const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
@@ -83,9 +87,16 @@ fn found_wrong(format: &str, text: &str) -> String {
 
 /// An operator that serves metrics and has had some of everything to do.
 async fn busy() -> Scene {
-    let mut scene = Scene::own().await;
-    let metrics = ["--metrics-address", "127.0.0.1:0"].map(str::to_owned);
-    scene.operator().restart_with(|settings| settings.arguments.extend(metrics)).expect("it starts");
+    const NAMESPACE: &str = "busy";
+    let kratos = Kratos::start(Options::default()).await.expect("Kratos starts");
+    let cluster = Arc::new(Cluster::without_a_lease(&["--leader-elect"]).await);
+    cluster.give_up_the_lease().await;
+    let mut settings = cluster.operator(vec![NAMESPACE.to_owned()]);
+    settings.replicas = 1;
+    settings.arguments = ["--metrics-address", "127.0.0.1:0", "--leader-elect"].map(str::to_owned).to_vec();
+    let operator = Operator::start(settings).expect("the operator starts");
+    traces::of_this_run().follow(&operator);
+    let scene = Scene::set(cluster, Server::Own(Arc::new(kratos)), Some(operator), NAMESPACE.to_owned()).await;
     let scene = scene.with_instance().await;
     apply(&scene, 0..PEOPLE, |number| customer(&scene, number)).await;
     let refused = json!({"schemaID": "customer", "traits": {"email": 4711}});
@@ -188,6 +199,7 @@ async fn what_was_done_is_counted_and_what_there_is_is_right_after_a_restart() {
     assert_eq!(sum(&text, "controller_runtime_max_concurrent_reconciles", &terminal), Some(256.0));
     assert_eq!(sum(&text, "workqueue_depth", &[]), Some(0.0));
     assert_eq!(sum(&text, "workqueue_queue_duration_seconds_count", &terminal), ended, "each has waited");
+    assert_eq!(sum(&text, "leader_election_master_status", &[("name", "leader.kratos-operator.dev")]), Some(1.0));
     assert!(sum(&text, "rest_client_requests_total", &[("method", "PATCH"), ("code", "200")]) > Some(0.0));
 
     scene.operator().restart().expect("it starts");
@@ -196,9 +208,14 @@ async fn what_was_done_is_counted_and_what_there_is_is_right_after_a_restart() {
         (log.matches("metrics are served").count() >= 2).then_some(())
     });
     begun.await.expect("it starts");
+    // It stands by until the Lease of the one before has run out.
     until_sum(&scene, resources, &is("true", "Reconciled"), ready).await;
     until_sum(&scene, resources, &is("false", "TraitsRejected"), 1.0).await;
+    until_sum(&scene, "leader_election_master_status", &[], 0.0).await;
+    until_sum(&scene, "controller_runtime_max_concurrent_reconciles", &[], 0.0).await;
     until_sum(&scene, "kratos_operator_drift_corrected_total", &[], 0.0).await;
+    until_sum(&scene, "leader_election_master_status", &[], 1.0).await;
+    until_sum(&scene, resources, &is("true", "Reconciled"), ready).await;
 
     scene.proxy.on("*").refuse();
     let asked = json!({"metadata": {"annotations": {"kratos-operator.dev/reconcile-requested-at": "now"}}});

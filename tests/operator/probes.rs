@@ -94,6 +94,7 @@ async fn bare_cluster() -> Cluster {
 fn start(cluster: &Cluster) -> Operator {
     let mut settings = cluster.operator(vec!["default".to_owned()]);
     with_probes(&mut settings);
+    settings.replicas = 1;
     let operator = Operator::start(settings).expect("the operator starts");
     traces::of_this_run().follow(&operator);
     operator
@@ -174,13 +175,15 @@ async fn an_api_server_that_is_away_is_said_once_and_kills_nobody() {
     assert!(named.contains(&format!("server=\"{}\"", cluster.proxy.url())) && named.contains("error="), "{named}");
 }
 
-/// The page's manifest and the default in a pod say the same, and it is what is served.
+/// The page's manifest and the default in a pod say the same, and it is what is served; by one that stands by, too: the Lease
+/// that it asks for is none that it may read here.
 #[tokio::test]
 async fn in_a_pod_probes_are_served_where_the_page_has_them() {
     let page = std::fs::read_to_string(std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/probes.md"));
     let page = page.expect("a page");
     let cluster = Cluster::start().await;
     let mut settings = cluster.operator(vec!["default".to_owned()]);
+    settings.replicas = 1;
     settings.environment.push(("KUBERNETES_SERVICE_HOST".to_owned(), "127.0.0.1".to_owned()));
     let operator = Operator::start(settings).expect("the operator starts");
     traces::of_this_run().follow(&operator);
