@@ -105,7 +105,7 @@ impl Protector {
         let mut before = asking();
         while tokio::time::timeout(QUIET, expected.wait_for(is_enough)).await.is_err() {
             let now = asking();
-            if now == before || begun.elapsed() >= PATIENCE {
+            if is_over(before, now, begun.elapsed()) {
                 return;
             }
             before = now;
@@ -127,43 +127,37 @@ impl Protector {
     }
 }
 
+/// Whether those that ask are waited for no longer: nobody came meanwhile, or it has been long enough.
+fn is_over(before: usize, now: usize, waited: Duration) -> bool {
+    now == before || waited >= PATIENCE
+}
+
 #[cfg(test)]
 mod tests {
+    use futures::FutureExt;
+
     use super::*;
 
-    fn asking(uid: usize) -> Asking {
-        let deletion = Deletion {
-            uid: uid.to_string(),
-            namespace: "team".to_owned(),
-            at: k8s_openapi::jiff::Timestamp::UNIX_EPOCH,
-        };
-        Asking { deletion, answer: oneshot::channel().0 }
-    }
-
-    /// How many were gathered of so many that come so far apart, and one that never does.
-    async fn gathered(count: usize, apart: Duration) -> usize {
-        let protector = Protector::default();
-        let _never = protector.expectation.expect("team");
-        let expected: Vec<_> = (0..count).map(|_| protector.expectation.expect("team")).collect();
-        let come = async {
-            for (number, expected) in expected.into_iter().enumerate() {
-                protector.state().asking.push(asking(number));
-                drop(expected);
-                tokio::time::sleep(apart).await;
-            }
-            std::future::pending::<()>().await;
-        };
-        tokio::select! {
-            () = protector.gathered() => {}
-            () = come => {}
-        }
-        protector.take().len()
+    #[test]
+    fn those_that_keep_coming_are_counted_together_for_a_while() {
+        assert!(!is_over(3, 4, QUIET), "another one came");
+        assert!(!is_over(9, 10, PATIENCE - Duration::from_millis(1)), "and another one");
+        assert!(is_over(4, 4, QUIET), "nobody came");
+        assert!(is_over(10, 11, PATIENCE), "not for ever");
     }
 
     #[tokio::test]
-    async fn those_that_keep_coming_are_counted_together_for_a_while() {
-        assert_eq!(gathered(5, Duration::from_millis(200)).await, 5);
-        let many = gathered(20, Duration::from_millis(200)).await;
-        assert!(many < 20, "not for ever: {many}");
+    async fn nobody_is_waited_for_who_is_not_expected() {
+        let protector = Protector::default();
+        let deletion = Deletion {
+            uid: "one".to_owned(),
+            namespace: "team".to_owned(),
+            at: k8s_openapi::jiff::Timestamp::UNIX_EPOCH,
+        };
+        protector.state().asking.push(Asking { deletion, answer: oneshot::channel().0 });
+        assert!(protector.gathered().now_or_never().is_some());
+        assert_eq!(protector.take().len(), 1);
+        let _never = protector.expectation.expect("team");
+        assert!(protector.gathered().now_or_never().is_some(), "nobody asks");
     }
 }
