@@ -26,9 +26,9 @@ fn value() -> impl Strategy<Value = Value> {
     })
 }
 
-/// One of our own, with some of its members exchanged or gone.
+/// One of our own, with a member that a newer version wrote, and some of the others exchanged or gone.
 fn mark() -> impl Strategy<Value = Value> {
-    const MEMBERS: [&str; 16] = [
+    const MEMBERS: [&str; 15] = [
         "owner",
         "cluster",
         "namespace",
@@ -44,12 +44,12 @@ fn mark() -> impl Strategy<Value = Value> {
         "deleteAfter",
         "stateBefore",
         "adopted",
-        "other",
     ];
     let changes = prop::collection::btree_map(proptest::sample::select(&MEMBERS[..]), prop::option::of(value()), 0..4);
-    changes.prop_map(|changes| {
+    (changes, value()).prop_map(|(changes, other)| {
         let mut mark = mark_json(&json!({"deleteAfter": "2026-11-24T12:00:00Z", "stateBefore": "active"}));
         let members = mark.as_object_mut().expect("a mark is an object");
+        members.insert("other".to_owned(), other);
         for (name, value) in changes {
             match value {
                 Some(value) => drop(members.insert(name.to_owned(), value)),
