@@ -297,7 +297,7 @@ async fn what_is_held_shows_until_it_is_let_go() {
     let mut scene = Scene::own().await;
     let metrics = ["--metrics-address", "127.0.0.1:0"].map(str::to_owned);
     scene.operator().restart_with(|settings| settings.arguments.extend(metrics)).expect("it starts");
-    scene.instance(json!({"protection": {"maxDeletions": 1, "maxDeletionsTotal": 1, "maxMissing": 1}})).await;
+    scene.instance(json!({"protection": {"maxDeletions": 0, "maxDeletionsTotal": 0, "maxMissing": 1}})).await;
     apply(&scene, 0..6, |number| customer(&scene, number)).await;
     let resources = all(&scene, "all are Ready", crate::many::is_ready).await;
     let instance = format!("{}/default", scene.namespace);
