@@ -16,6 +16,7 @@ use kratos_operator::flow::leadership::Leadership;
 use kratos_operator::health::{self, Health};
 use kratos_operator::kube_client;
 use kratos_operator::log;
+use kratos_operator::log::export::Export;
 use kratos_operator::log::level::{self, Level};
 use kratos_operator::metrics::{self, Metrics};
 use kratos_operator::operator::{self, Operator};
@@ -91,13 +92,19 @@ fn write_file(directory: &Path, name: &str, text: &str) -> Result<(), String> {
 }
 
 fn run(args: &RunArgs) -> Result<(), String> {
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
+    let asked = EnvFilter::try_from_default_env();
+    let is_filter_odd = asked.is_err() && std::env::var_os(EnvFilter::DEFAULT_ENV).is_some();
+    let filter = asked.unwrap_or_else(|_| EnvFilter::new("info"));
+    let export = Export::from_environment()?;
     let format = match args.log_format {
         LogFormat::Text => log::Format::Text { with_colours: std::io::stderr().is_terminal() },
         LogFormat::Json => log::Format::Json,
     };
-    let (subscriber, level) = log::subscriber(format, filter, std::io::stderr);
+    let (subscriber, level) = log::subscriber(format, filter, export.as_ref(), std::io::stderr);
     subscriber.init();
+    if is_filter_odd {
+        tracing::warn!("RUST_LOG is no filter that can be read; info holds instead");
+    }
     supervise::hide_payloads();
     let audit_log = audit_log(args)?;
     let stop = CancellationToken::new();
@@ -106,6 +113,9 @@ fn run(args: &RunArgs) -> Result<(), String> {
     let result = runtime.block_on(operate(args, (level, audit_log), Tasks::new(stop)));
     // Nothing that is left is waited for: it is in the background, or was given up.
     runtime.shutdown_background();
+    if let Some(export) = export {
+        export.finish();
+    }
     result
 }
 

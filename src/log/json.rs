@@ -134,7 +134,7 @@ mod tests {
     fn logged(format: Format, filter: &str, log: impl Fn()) -> (String, TraceId) {
         let written = Written::default();
         let writer = written.clone();
-        let (subscriber, _) = subscriber(format, EnvFilter::new(filter), move || writer.clone());
+        let (subscriber, _) = subscriber(format, EnvFilter::new(filter), None, move || writer.clone());
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
         let id = tracing::subscriber::with_default(subscriber, || {
             let trace = Trace::of_reconcile("KratosIdentity", &Place::new("team", "ada"));

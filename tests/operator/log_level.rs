@@ -25,6 +25,17 @@ async fn compared(scene: &Scene) {
 }
 
 #[tokio::test]
+async fn a_filter_that_cannot_be_read_is_said_and_info_holds() {
+    let mut scene = Scene::own().await;
+    scene.operator().restart_with(|settings| "kratos_operator=loud".clone_into(&mut settings.log)).expect("it starts");
+    let said = eventually("it is said", WITHIN, async || {
+        let log = scene.whole_log();
+        (log.contains("RUST_LOG is no filter") && log.contains("kratos-operator starts")).then_some(())
+    });
+    said.await.unwrap_or_else(|error| panic!("{error}\n{}", scene.log()));
+}
+
+#[tokio::test]
 async fn the_filter_is_changed_and_set_back_while_libraries_stay_bounded() {
     let mut scene = Scene::own().await;
     let arguments = ["--log-format", "json", "--debug-address", "127.0.0.1:0"].map(str::to_owned).to_vec();

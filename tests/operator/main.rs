@@ -32,6 +32,7 @@ mod deletions;
 mod documents;
 mod election;
 mod escape;
+mod exported;
 mod failures;
 mod field_managers;
 mod fields;

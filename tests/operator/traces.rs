@@ -1,5 +1,5 @@
 //! Reads along with everything that this run's operators write where people read it: statuses, events and all else
-//! that goes to Kubernetes, and their logs. No password, hash, code, link, token or trait value that the run used may
+//! that goes to Kubernetes, their logs and audit logs. No password, hash, code, link, token or trait value that the run used may
 //! be in it. What was used is learnt from what passes: manifests, Secrets that are read, requests to Kratos, recoveries.
 //!
 //! Looked through at the end of a test while no other one is under way, so at the end of the run at the latest.
@@ -59,15 +59,17 @@ impl Traces {
 
     /// An operator's log is looked through too.
     pub fn follow(&self, operator: &Operator) {
-        self.state().logs.push(operator.log_path());
+        self.state().logs.extend([operator.log_path(), operator.audit_log_path()]);
     }
 
     /// An operator is about to end, and its log with it.
     pub fn take_log(&self, operator: &Operator) {
-        let path = operator.log_path();
+        let paths = [operator.log_path(), operator.audit_log_path()];
         let mut state = self.state();
-        state.logs.retain(|other| *other != path);
+        state.logs.retain(|other| !paths.contains(other));
         state.written.push(("a log".to_owned(), operator.log()));
+        let audited = std::fs::read(&paths[1]).unwrap_or_default();
+        state.written.push(("an audit log".to_owned(), String::from_utf8_lossy(&audited).into_owned()));
     }
 
     /// What an operator wrote elsewhere.

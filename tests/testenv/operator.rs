@@ -38,7 +38,7 @@ impl Settings {
         }
     }
 
-    fn command(&self) -> Command {
+    fn command(&self, dir: &WorkDir) -> Command {
         let Self { binary, kubeconfig, default_instance, instance_namespaces, log, arguments, environment, replicas } =
             self;
         let mut command = Command::new(binary);
@@ -56,6 +56,7 @@ impl Settings {
             .args(arguments)
             .env("KUBECONFIG", kubeconfig)
             .env("RUST_LOG", log)
+            .env("AUDIT_LOG", audit_log_in(dir))
             .envs(environment.iter().map(|(name, value)| (name, value)));
         command
     }
@@ -91,6 +92,11 @@ impl Operator {
 
     pub fn log_path(&self) -> PathBuf {
         log_in(&self.dir)
+    }
+
+    /// Its audit log, where the settings don't say otherwise.
+    pub fn audit_log_path(&self) -> PathBuf {
+        audit_log_in(&self.dir)
     }
 
     /// The last lines of the log.
@@ -174,7 +180,7 @@ impl Operator {
 }
 
 fn start(settings: &Settings, dir: &WorkDir) -> Result<(Process, Vec<Process>)> {
-    let start = || Process::start("kratos-operator", &settings.command(), &log_in(dir));
+    let start = || Process::start("kratos-operator", &settings.command(dir), &log_in(dir));
     Ok((start()?, (1..settings.replicas).map(|_| start()).collect::<Result<_>>()?))
 }
 
@@ -185,6 +191,10 @@ fn worst(all: Vec<ExitStatus>) -> Option<ExitStatus> {
 
 fn log_in(dir: &WorkDir) -> PathBuf {
     dir.path().join("operator.log")
+}
+
+fn audit_log_in(dir: &WorkDir) -> PathBuf {
+    dir.path().join("audit.log")
 }
 
 /// The operator's binary beside a running test or example of the same build.
