@@ -141,7 +141,7 @@ mod tests {
     #[test]
     fn those_that_keep_coming_are_counted_together_for_a_while() {
         assert!(!is_over(3, 4, QUIET), "another one came");
-        assert!(!is_over(9, 10, PATIENCE - Duration::from_millis(1)), "and another one");
+        assert!(!is_over(9, 10, PATIENCE / 2), "and another one");
         assert!(is_over(4, 4, QUIET), "nobody came");
         assert!(is_over(10, 11, PATIENCE), "not for ever");
     }
