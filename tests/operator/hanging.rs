@@ -52,7 +52,7 @@ async fn whoever_is_never_answered_is_locked_out_all_the_same_and_nobody_else_wa
     });
     locked_out.await.unwrap_or_else(|error| panic!("{error}: {:?}\n{}", scene.proxy.counts(), scene.log()));
     let is_told = |ada: &KratosIdentity| {
-        let told = message_of(ada, "Reconciling");
+        let told = message_of(ada, "Ready");
         (told.contains("no answer within") && told.contains("inactive all the same")).then_some(())
     };
     scene.until("ada", "it is told so", is_told).await;

@@ -74,9 +74,11 @@ impl ControlPlane {
         .await?;
         std::fs::write(dir.path().join("ca.crt"), ca)?;
         credentials::write_kubeconfig(dir.path(), &format!("https://{}", port.address()), &token)?;
+        let apiserver = Mutex::new(apiserver);
+        ready(&dir.path().join("kubeconfig"), &apiserver).await?;
+        // Only now: they end where the API server isn't healthy within ten seconds.
         let controllers = start_controllers(dir.path())?;
-        let this = Self { controllers, apiserver: Mutex::new(apiserver), etcd, token, etcd_port, port, dir };
-        this.wait_until_ready().await?;
+        let this = Self { controllers, apiserver, etcd, token, etcd_port, port, dir };
         this.wait_for_controllers().await?;
         Ok(this)
     }
@@ -205,7 +207,7 @@ impl ControlPlane {
     pub async fn restart_apiserver(&self) -> Result<()> {
         self.apiserver().kill();
         *self.apiserver() = start_apiserver(self.dir.path(), &self.etcd_port, &self.port)?;
-        self.wait_until_ready().await
+        ready(&self.kubeconfig(), &self.apiserver).await
     }
 
     /// What service accounts of the default namespace have asked the kube-apiserver for, in order: audit events, metadata alone.
@@ -231,19 +233,7 @@ impl ControlPlane {
     }
 
     fn apiserver(&self) -> MutexGuard<'_, Process> {
-        self.apiserver.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    async fn wait_until_ready(&self) -> Result<()> {
-        let client = self.client().await?;
-        eventually("kube-apiserver is ready", START, async || {
-            if let Err(ended) = self.apiserver().still_running() {
-                return Some(Err(ended));
-            }
-            let request = http::Request::get("/readyz").body(Vec::new()).ok()?;
-            client.request_text(request).await.ok().map(|_| Ok(()))
-        })
-        .await?
+        running(&self.apiserver)
     }
 
     /// What they do first for every namespace tells that they are at work.
@@ -256,6 +246,23 @@ impl ControlPlane {
         .map_err(|error| format!("{error}\n{}", self.controllers.tail()))?;
         Ok(())
     }
+}
+
+/// Returns once a kube-apiserver is ready.
+async fn ready(kubeconfig: &Path, apiserver: &Mutex<Process>) -> Result<()> {
+    let client = client(kubeconfig).await?;
+    eventually("kube-apiserver is ready", START, async || {
+        if let Err(ended) = running(apiserver).still_running() {
+            return Some(Err(ended));
+        }
+        let request = http::Request::get("/readyz").body(Vec::new()).ok()?;
+        client.request_text(request).await.ok().map(|_| Ok(()))
+    })
+    .await?
+}
+
+fn running(process: &Mutex<Process>) -> MutexGuard<'_, Process> {
+    process.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// A client by a kubeconfig.
