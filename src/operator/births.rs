@@ -50,8 +50,13 @@ pub(super) async fn begin(context: Arc<Context>) {
                 context.access.granted_within(backoff::spread(WHILE_FORBIDDEN)).await;
                 continue;
             }
+            // The definition lacks, which the watch says. Nothing is born before it is there.
+            Err(kube::Error::Api(status)) if status.code == 404 => {
+                context.listed.identities.wait().await;
+            }
+            // An API server that is away is said by its heartbeat.
             Err(error) => {
-                tracing::warn!(error = brief(&error), "listing one KratosIdentity failed; it is tried again");
+                tracing::debug!(error = brief(&error), "listing one KratosIdentity failed; it is tried again");
             }
         }
         tokio::time::sleep(backoff.wait()).await;

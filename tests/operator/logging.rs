@@ -43,7 +43,8 @@ async fn no_answer_is_logged_whatever_the_filter() {
     let proxy = &scene.cluster.proxy;
     // What can't be parsed, in each way of asking: a list, an event, an object that was written.
     let broken = format!(r#"{{"metadata": {{"name": "{VALUE}"}}, "items": [{{"odd": "{VALUE}"]}}"#);
-    proxy.on("LIST kratosidentities").once().answer(answer(&broken));
+    // Besides the watch, one is listed for its version.
+    proxy.on("LIST kratosidentities").times(2).answer(answer(&broken));
     proxy.on("LIST kratosinstances").once().answer(answer(&format!("<p>{VALUE}</p>")));
     proxy.on("LIST namespaces").once().answer(Answer { body: VALUE.to_owned(), ..Answer::status(500) });
     proxy.on("LIST secrets").once().answer(answer(&format!(r#"{{"items": "{VALUE}"}}"#)));
