@@ -1,6 +1,6 @@
 # Everything a person or a pipeline does with this repository. `make` alone lists it.
 .DEFAULT_GOAL := help
-.PHONY: help testenv test lint crds rbac audit demo bench bench-sessions bench-passwords
+.PHONY: help testenv test lint crds rbac charts audit demo bench bench-sessions bench-passwords
 
 CARGO ?= cargo
 # With PROFILE=dev the benchmark shows that it works, not how fast the operator is.
@@ -9,7 +9,7 @@ PROFILE ?= release
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
-testenv: ## build the real etcd, kube-apiserver, kube-controller-manager, kubectl and Kratos that tests and demo run on (once)
+testenv: ## build the real etcd, kube-apiserver, kube-controller-manager, kubectl, Helm and Kratos that tests and demo run on (once)
 	@tests/components/build.sh
 
 test: testenv ## run all tests, against the real components
@@ -26,6 +26,9 @@ rbac: ## write the roles of an operator to examples/rbac/
 	@mkdir -p examples/rbac
 	$(CARGO) run --quiet --locked -- rbac --instance-namespaces identity > examples/rbac/cluster.yaml
 	$(CARGO) run --quiet --locked -- rbac --namespaces identity,team-a --instance-namespaces identity > examples/rbac/namespaced.yaml
+
+charts: testenv ## write what of the charts is generated, and deploy/install.yaml
+	$(CARGO) run --quiet --locked --example charts
 
 audit: testenv ## run the operator's tests, and check by the audit logs that each right is used and none lacks (OPERATOR_MODE=namespaced)
 	@rm -rf target/audit && mkdir -p target/audit

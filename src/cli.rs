@@ -4,15 +4,18 @@
 
 mod scope;
 
-use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use http::Uri;
 use kube::core::Selector;
 
-use self::scope::ScopeArgs;
+use self::scope::{Addresses, ScopeArgs};
 use crate::admission_policy::Scope;
 use crate::context::Options;
+use crate::duration::GoDuration;
+use crate::health::ask;
 use crate::log::level;
 use crate::place;
 use crate::rbac::Wanted;
@@ -51,6 +54,8 @@ pub enum Command {
     /// with the selection that the operator runs with, and delete it before the operator: otherwise new resources
     /// carry a finalizer that nobody takes away.
     AdmissionPolicy(AdmissionPolicyArgs),
+    /// Asks an operator for one of its probes, and prints the answer. Exit code 0: it is ok.
+    Probe(ProbeArgs),
 }
 
 #[derive(Debug, Args)]
@@ -68,13 +73,14 @@ pub struct RunArgs {
     /// How many identities are reconciled at the same time. New ones are created in batches of a part of them.
     #[arg(long, env = "CONCURRENCY", value_name = "N", default_value_t = 256, value_parser = clap::value_parser!(u16).range(1..=1024))]
     pub concurrency: u16,
-    /// Serves metrics for Prometheus there, under /metrics, for example 0.0.0.0:8080. Default: nowhere.
-    #[arg(long, env = "METRICS_ADDRESS", value_name = "ADDRESS:PORT")]
-    pub metrics_address: Option<SocketAddr>,
+    /// Serves metrics for Prometheus there, under /metrics, for example :8080, which is that port of every address.
+    /// Default: nowhere.
+    #[arg(long, env = "METRICS_ADDRESS", value_name = "[ADDRESS]:PORT", value_parser = scope::parse_addresses)]
+    pub metrics_address: Option<Addresses>,
     /// Answers the kubelet's probes there: /livez while the operator still tries, /readyz once it has seen everything,
     /// both with ?verbose. Default: port 8081 of every address in a pod, else nowhere.
-    #[arg(long, env = "HEALTH_ADDRESS", value_name = "ADDRESS:PORT")]
-    pub health_address: Option<SocketAddr>,
+    #[arg(long, env = "HEALTH_ADDRESS", value_name = "[ADDRESS]:PORT", value_parser = scope::parse_addresses)]
+    pub health_address: Option<Addresses>,
     /// Writes a line of JSON for each write to Kratos there, never with a value: who caused it, what it was about, what
     /// came of it. "-" is standard output. A file is made anew once it was moved away. Default: nowhere.
     #[arg(long, env = "AUDIT_LOG", value_name = "FILE|-", allow_hyphen_values = true)]
@@ -137,6 +143,16 @@ impl AdmissionPolicyArgs {
     }
 }
 
+#[derive(Debug, Args)]
+pub struct ProbeArgs {
+    /// For example http://localhost:8081/readyz?verbose
+    #[arg(value_name = "URL", value_parser = ask::parse_url)]
+    pub url: Uri,
+    /// Asks again and again for so long, until the answer is ok.
+    #[arg(long, value_name = "DURATION", default_value = "0s")]
+    pub within: GoDuration,
+}
+
 fn object_name(text: &str) -> Result<String, &'static str> {
     if place::is_name(text) {
         Ok(text.to_owned())
@@ -153,10 +169,13 @@ pub fn is_in_pod() -> bool {
 impl RunArgs {
     /// Where probes are answered: the first of these that is of a family the host has.
     pub fn health_addresses(&self, is_in_pod: bool) -> Vec<SocketAddr> {
-        // On the first, both families are served, as far as the host has both.
-        let all = || vec![(Ipv6Addr::UNSPECIFIED, HEALTH_PORT).into(), (Ipv4Addr::UNSPECIFIED, HEALTH_PORT).into()];
-        let by_default = if is_in_pod { all() } else { Vec::new() };
-        self.health_address.map_or(by_default, |address| vec![address])
+        let by_default = is_in_pod.then(|| Addresses::every(HEALTH_PORT));
+        self.health_address.clone().or(by_default).map(|Addresses(addresses)| addresses).unwrap_or_default()
+    }
+
+    /// Where metrics are served, likewise.
+    pub fn metrics_addresses(&self) -> &[SocketAddr] {
+        self.metrics_address.as_ref().map(|Addresses(addresses)| addresses.as_slice()).unwrap_or_default()
     }
 
     /// The options. `own_namespace`: where the operator runs, for want of --namespace.
@@ -171,6 +190,7 @@ impl RunArgs {
             cluster_id: self.cluster_id.clone(),
             require_secret_label: self.require_secret_label,
             watches_secrets: self.scope.watch_secrets,
+            writes_recovery_secrets: self.scope.recovery_secrets,
             watch_selector: self.scope.watch_selector.clone(),
         })
     }
@@ -181,7 +201,7 @@ impl Command {
     pub fn check(&self) -> Result<(), String> {
         let scope = match self {
             Self::Run(RunArgs { scope, .. }) | Self::Rbac(RbacArgs { scope, .. }) => scope,
-            Self::Crds(_) | Self::AdmissionPolicy(_) => return Ok(()),
+            Self::Crds(_) | Self::AdmissionPolicy(_) | Self::Probe(_) => return Ok(()),
         };
         // Where the operator stands may be known later; what it counts by default then is no contradiction yet.
         let somewhere = scope.namespaces.iter().find(|name| !name.is_empty());
@@ -203,6 +223,7 @@ impl RbacArgs {
             instance_namespaces: self.scope.instance_namespaces(&namespace)?,
             namespace,
             watches_secrets: self.scope.watch_secrets,
+            writes_recovery_secrets: self.scope.recovery_secrets,
             elects: self.scope.elects(true),
             is_shard: !self.scope.watch_selector.selects_all(),
         })
@@ -256,6 +277,8 @@ mod tests {
     #[case::no_such_format(&["run", "--log-format", "xml"], "'xml'")]
     #[case::twice(&["run", "--namespace", "a", "--namespace", "b"], "--namespace <NAMESPACE>")]
     #[case::no_yes_or_no(&["run", "--watch-secrets=sometimes"], "'sometimes'")]
+    #[case::no_address(&["run", "--metrics-address", "everywhere:8080"], "expected ADDRESS:PORT")]
+    #[case::no_port(&["run", "--health-address", ":"], "expected ADDRESS:PORT")]
     #[case::no_id(&["run", "--cluster-id", "kube system"], "uid of the namespace kube-system")]
     #[case::no_name_of_a_policy(&["admission-policy", "--name", "Its policy"], "expected the name of an object")]
     #[case::no_selector_of_a_policy(&["admission-policy", "--watch-selector", "shard in (a"], "')' is missing")]
@@ -323,6 +346,7 @@ mod tests {
         assert_eq!(addresses(&[], true), ["[::]:8081", "0.0.0.0:8081"]);
         for is_in_pod in [true, false] {
             assert_eq!(addresses(&["--health-address", "127.0.0.1:9"], is_in_pod), ["127.0.0.1:9"]);
+            assert_eq!(addresses(&["--health-address", ":9"], is_in_pod), ["[::]:9", "0.0.0.0:9"]);
         }
     }
 

@@ -58,6 +58,8 @@ pub struct Options {
     pub require_secret_label: bool,
     /// Whether Secrets are listed and watched, or only read where they are referred to.
     pub watches_secrets: bool,
+    /// Whether recoveries are issued into Secrets.
+    pub writes_recovery_secrets: bool,
     /// Which `KratosIdentity` resources are reconciled; other operators reconcile the others.
     pub watch_selector: Selector,
 }

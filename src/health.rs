@@ -2,6 +2,7 @@
 //! away, definitions that lack and a Kratos that is down are no reason to end a process, which could do no more after it had
 //! begun anew: loops that turn are live whatever they meet.
 
+pub mod ask;
 mod report;
 pub mod serve;
 

@@ -10,10 +10,12 @@ use std::sync::Arc;
 use clap::Parser;
 use kratos_operator::admission_policy;
 use kratos_operator::audit_log::AuditLog;
-use kratos_operator::cli::{self, AdmissionPolicyArgs, Cli, Command, CrdsArgs, LogFormat, RbacArgs, RunArgs};
+use kratos_operator::cli::{
+    self, AdmissionPolicyArgs, Cli, Command, CrdsArgs, LogFormat, ProbeArgs, RbacArgs, RunArgs,
+};
 use kratos_operator::election::Elector;
 use kratos_operator::flow::leadership::Leadership;
-use kratos_operator::health::{self, Health};
+use kratos_operator::health::{self, Health, ask};
 use kratos_operator::kube_client;
 use kratos_operator::log;
 use kratos_operator::log::export::Export;
@@ -52,6 +54,7 @@ fn main() -> ExitCode {
         Command::Crds(args) => crds(&args),
         Command::Rbac(args) => rbac(&args),
         Command::AdmissionPolicy(args) => admission_policy(&args),
+        Command::Probe(args) => probe(&args),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,
@@ -82,6 +85,13 @@ fn admission_policy(args: &AdmissionPolicyArgs) -> Result<(), String> {
     let yaml = admission_policy::text(args.scope());
     let yaml = yaml.map_err(|error| format!("the policy can't be written as YAML: {error}"))?;
     stdout().write_all(yaml.as_bytes()).map_err(|error| error.to_string())
+}
+
+fn probe(ProbeArgs { url, within }: &ProbeArgs) -> Result<(), String> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let runtime = runtime.map_err(|error| format!("no runtime: {error}"))?;
+    let answer = runtime.block_on(ask::until_ok(url, (*within).into()))?;
+    writeln!(stdout(), "{answer}").map_err(|error| error.to_string())
 }
 
 fn write_file(directory: &Path, name: &str, text: &str) -> Result<(), String> {
@@ -144,9 +154,7 @@ async fn operate(
         tasks.rely_on("probes", health::serve::serve(listener, health.clone()));
     }
     let metrics = Arc::new(Metrics::new());
-    if let Some(listener) =
-        listen(args.metrics_address.as_slice(), "metrics", "under /metrics", "--metrics-address").await?
-    {
+    if let Some(listener) = listen(args.metrics_addresses(), "metrics", "under /metrics", "--metrics-address").await? {
         tasks.rely_on("metrics", metrics::serve::serve(listener, Arc::clone(&metrics)));
     }
     let (debug, what) = (args.debug_address.as_slice(), "log levels");

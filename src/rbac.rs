@@ -1,5 +1,5 @@
 //! The rights that the operator needs, as Kubernetes objects. Pure: the one source for the files in `examples/rbac/`, for
-//! `kratos-operator rbac`, and for whatever else installs the operator. Grants nothing that no request of the operator needs.
+//! `kratos-operator rbac`, and for the chart. Grants nothing that no request of the operator needs.
 
 mod rights;
 
@@ -10,7 +10,7 @@ use k8s_openapi::api::rbac::v1::{ClusterRole, ClusterRoleBinding, PolicyRule, Ro
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use serde::Serialize;
 
-use self::rights::Rights;
+use self::rights::{Part, Rights};
 
 /// The API group of roles.
 const GROUP: &str = "rbac.authorization.k8s.io";
@@ -19,6 +19,7 @@ const NAME: &str = "kratos-operator";
 
 /// What the operator is started with, as far as its rights depend on it.
 #[derive(Clone, Debug)]
+#[allow(clippy::struct_excessive_bools, reason = "each is an option of its own on the command line")]
 pub struct Wanted {
     /// The operator's own namespace, where its service account is.
     pub namespace: String,
@@ -28,6 +29,8 @@ pub struct Wanted {
     pub instance_namespaces: BTreeSet<String>,
     /// Whether Secrets are listed and watched.
     pub watches_secrets: bool,
+    /// Whether recoveries are issued into Secrets (`--recovery-secrets`).
+    pub writes_recovery_secrets: bool,
     /// Whether one of several replicas leads (`--leader-elect`).
     pub elects: bool,
     /// Whether several operators share the resources (`--watch-selector`).
@@ -62,31 +65,40 @@ pub fn manifests(wanted: &Wanted) -> Result<Vec<String>, serde_saphyr::ser::Erro
     Ok(documents)
 }
 
+/// What rights are for, and which these are: the parts that an installer puts together as [`Wanted`] does.
+pub fn parts() -> Vec<(&'static str, Vec<PolicyRule>)> {
+    Part::ALL.map(|part| (part.name(), Rights::of([part]).into_rules())).to_vec()
+}
+
 impl Wanted {
     /// The rights in the whole cluster: none where namespaces are named.
     fn everywhere(&self) -> Rights {
-        let mut rights = Rights::default();
-        if self.namespaces.is_none() {
-            rights.over_resources(self.watches_secrets);
-            rights.over_all_namespaces();
-        }
-        rights
+        let is_cluster_wide = self.namespaces.is_none();
+        let parts = self.over_resources().chain([Part::AllNamespaces]);
+        Rights::of(parts.filter(|_| is_cluster_wide))
     }
 
     /// The rights in one namespace, but for what is granted in the whole cluster.
     fn within(&self, namespace: &str) -> Rights {
-        let mut rights = Rights::default();
+        let mut parts = Vec::new();
         if self.namespaces.as_ref().is_some_and(|watched| watched.contains(namespace)) {
-            rights.over_resources(self.watches_secrets);
-            rights.over_its_namespace();
+            parts.extend(self.over_resources().chain([Part::ItsNamespace]));
         }
         if self.instance_namespaces.contains(namespace) {
-            rights.over_instances(self.is_shard);
+            parts.push(Part::Instances);
+            parts.extend(self.is_shard.then_some(Part::Shards));
         }
         if self.namespace == namespace {
-            rights.over_own_namespace(self.elects);
+            parts.push(Part::Key);
+            parts.extend(self.elects.then_some(Part::Election));
         }
-        rights.without(&self.everywhere())
+        Rights::of(parts).without(&self.everywhere())
+    }
+
+    fn over_resources(&self) -> impl Iterator<Item = Part> {
+        let secrets = self.watches_secrets.then_some(Part::WatchedSecrets);
+        let recovery = self.writes_recovery_secrets.then_some(Part::RecoverySecrets);
+        std::iter::once(Part::Resources).chain(secrets).chain(recovery)
     }
 
     /// The namespaces in which there may be something to grant.

@@ -1,6 +1,7 @@
 //! Where the operator works, and for whom: what its rights depend on. Shared by the commands that need to know.
 
 use std::collections::BTreeSet;
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use clap::Args;
 use kube::core::Selector;
@@ -32,6 +33,10 @@ pub struct ScopeArgs {
     /// Secrets that are referred to, and notices a change at the next resync.
     #[arg(long, env = "WATCH_SECRETS", value_name = "BOOL", default_value_t = true, action = clap::ArgAction::Set)]
     pub watch_secrets: bool,
+    /// Issues recoveries (spec.recovery) into Secrets, which takes the rights to create, update and delete Secrets. With
+    /// false no recovery is issued, and resources that ask for one say so.
+    #[arg(long, env = "RECOVERY_SECRETS", value_name = "BOOL", default_value_t = true, action = clap::ArgAction::Set)]
+    pub recovery_secrets: bool,
     /// Whether only one of several replicas works, the one that holds a Lease in the operator's namespace, while the others
     /// stand by. Default: true in a pod (and for the rights that are printed), false elsewhere.
     #[arg(long, env = "LEADER_ELECT", value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
@@ -85,6 +90,26 @@ impl ScopeArgs {
             )),
             some => Ok(some),
         }
+    }
+}
+
+/// Where something is served: at the first of these that is of a family the host has.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Addresses(pub Vec<SocketAddr>);
+
+impl Addresses {
+    /// Every address of the host. At the first of these both families are served, as far as the host has both.
+    pub fn every(port: u16) -> Self {
+        Self(vec![(Ipv6Addr::UNSPECIFIED, port).into(), (Ipv4Addr::UNSPECIFIED, port).into()])
+    }
+}
+
+/// An address and a port, or a port of every address.
+pub fn parse_addresses(text: &str) -> Result<Addresses, &'static str> {
+    const EXPECTED: &str = "expected ADDRESS:PORT, or :PORT for every address";
+    match text.strip_prefix(':') {
+        Some(port) => port.parse().map(Addresses::every).map_err(|_| EXPECTED),
+        None => text.parse().map(|address| Addresses(vec![address])).map_err(|_| EXPECTED),
     }
 }
 

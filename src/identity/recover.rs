@@ -37,6 +37,9 @@ pub async fn look(search: &Search<'_>, desired: &Desired, observed: &Observed) -
     if !recovery::is_secret_of_interest(wanted, noted, status, Timestamp::now()) {
         return Ok(SecretSeen::Absent);
     }
+    if !search.context.options.writes_recovery_secrets && wanted.is_due(noted) {
+        return Ok(SecretSeen::Hidden);
+    }
     let secret = OwnSecret::of(&search.inputs.claimant, &wanted.secret_name);
     let seen = own_secret::look(&search.context.client, &secret).await?;
     let refusal = recovery::ensure_writable(Some(wanted), noted, desired.state.unwrap_or(state), &seen);
@@ -89,7 +92,10 @@ pub async fn run(
         if is_there {
             notice_deletion(search, wanted);
         }
-        let unwritable = matches!(secret, SecretSeen::Hidden).then(|| recovery::unwritable(&wanted.secret_name, None));
+        let writes = search.context.options.writes_recovery_secrets;
+        let unwritable =
+            || if writes { recovery::unwritable(&wanted.secret_name, None) } else { recovery::switched_off() };
+        let unwritable = matches!(secret, SecretSeen::Hidden).then(unwritable);
         let refusal = refusal.or(unwritable);
         let (noted, now) = (mark.recovery.as_ref(), Timestamp::now());
         RecoverySeen::Stands(recovery::standing(wanted, noted, identity.state, is_there, refusal, now))

@@ -57,7 +57,7 @@ pub enum SecretSeen {
     Ours(Version),
     /// Somebody else's: never touched.
     Foreign,
-    /// The operator's account may not look.
+    /// The operator's account may not look, or writes no Secrets.
     Hidden,
 }
 
@@ -287,6 +287,14 @@ pub fn disabled(kind: RecoveryType) -> Verdict {
          actions.recovery",
         method(kind)
     );
+    Verdict::new(Reason::RecoveryDisabled, message)
+}
+
+/// Why it isn't issued: the operator was told to write no Secrets.
+pub fn switched_off() -> Verdict {
+    let message = "this operator issues no recoveries (--recovery-secrets=false): set the chart's value \
+                   recoverySecrets.enabled to true, or start it without that option and grant it what `kratos-operator rbac` \
+                   prints";
     Verdict::new(Reason::RecoveryDisabled, message)
 }
 

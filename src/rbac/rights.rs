@@ -14,49 +14,89 @@ const LEASES: &str = "coordination.k8s.io";
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Rights(BTreeMap<(&'static str, &'static str), BTreeSet<&'static str>>);
 
-impl Rights {
+/// What rights are for. Which of these an operator needs depends on its options; [`super::Wanted`] knows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Part {
     /// What users write, and what is done because of it.
-    pub fn over_resources(&mut self, watches_secrets: bool) {
-        // The finalizer is a patch of the resource; nothing else of it is written.
-        for kind in ["kratosidentities", "kratosinstances"] {
-            self.add(OURS, kind, &["get", "list", "watch", "patch"]);
-        }
-        self.add(OURS, "kratossessionpolicies", &["get", "list", "watch"]);
-        for status in ["kratosidentities/status", "kratosinstances/status", "kratossessionpolicies/status"] {
-            self.add(OURS, status, &["patch"]);
-        }
-        // What manifests refer to is read; a recovery's Secret is written, replaced and deleted.
-        self.add(CORE, "secrets", &["get", "create", "update", "delete"]);
-        if watches_secrets {
-            self.add(CORE, "secrets", &["list", "watch"]);
-        }
-        self.add(EVENTS, "events", &["create", "patch"]);
-    }
-
+    Resources,
+    /// A changed Secret is noticed at once.
+    WatchedSecrets,
+    /// A recovery's Secret is written, replaced and deleted.
+    RecoverySecrets,
     /// Labels and uids of namespaces, kube-system's among them.
-    pub fn over_all_namespaces(&mut self) {
-        self.add(CORE, "namespaces", &["get", "list", "watch"]);
-    }
-
+    AllNamespaces,
     /// Labels and uid of the namespace that the role stands in: no role can grant more than `get` on it.
-    pub fn over_its_namespace(&mut self) {
-        self.add(CORE, "namespaces", &["get"]);
-    }
+    ItsNamespace,
+    /// What instances refer to.
+    Instances,
+    /// The Lease beside each instance that says which shard speaks for it.
+    Shards,
+    /// The key that digests of passwords are made with.
+    Key,
+    /// The Lease that says which replica leads.
+    Election,
+}
 
-    /// What instances refer to, and the Lease beside each that says which shard speaks for it.
-    pub fn over_instances(&mut self, is_shard: bool) {
-        self.add(CORE, "secrets", &["get"]);
-        self.add(CORE, "configmaps", &["get"]);
-        if is_shard {
-            self.add(LEASES, "leases", &["get", "create", "update"]);
+impl Part {
+    pub const ALL: [Self; 9] = [
+        Self::Resources,
+        Self::WatchedSecrets,
+        Self::RecoverySecrets,
+        Self::AllNamespaces,
+        Self::ItsNamespace,
+        Self::Instances,
+        Self::Shards,
+        Self::Key,
+        Self::Election,
+    ];
+
+    /// As the chart names it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Resources => "resources",
+            Self::WatchedSecrets => "watchedSecrets",
+            Self::RecoverySecrets => "recoverySecrets",
+            Self::AllNamespaces => "allNamespaces",
+            Self::ItsNamespace => "itsNamespace",
+            Self::Instances => "instances",
+            Self::Shards => "shards",
+            Self::Key => "key",
+            Self::Election => "election",
         }
     }
+}
 
-    /// The key that digests of passwords are made with, and the Lease that says which replica leads.
-    pub fn over_own_namespace(&mut self, elects: bool) {
-        self.add(CORE, "secrets", &["get", "create"]);
-        if elects {
-            self.add(LEASES, "leases", &["get", "create", "update"]);
+impl Rights {
+    pub fn of(parts: impl IntoIterator<Item = Part>) -> Self {
+        let mut rights = Self::default();
+        parts.into_iter().for_each(|part| rights.add_part(part));
+        rights
+    }
+
+    fn add_part(&mut self, part: Part) {
+        match part {
+            Part::Resources => {
+                // The finalizer is a patch of the resource; nothing else of it is written.
+                for kind in ["kratosidentities", "kratosinstances"] {
+                    self.add(OURS, kind, &["get", "list", "watch", "patch"]);
+                }
+                self.add(OURS, "kratossessionpolicies", &["get", "list", "watch"]);
+                for status in ["kratosidentities/status", "kratosinstances/status", "kratossessionpolicies/status"] {
+                    self.add(OURS, status, &["patch"]);
+                }
+                self.add(CORE, "secrets", &["get"]);
+                self.add(EVENTS, "events", &["create", "patch"]);
+            }
+            Part::WatchedSecrets => self.add(CORE, "secrets", &["list", "watch"]),
+            Part::RecoverySecrets => self.add(CORE, "secrets", &["get", "create", "update", "delete"]),
+            Part::AllNamespaces => self.add(CORE, "namespaces", &["get", "list", "watch"]),
+            Part::ItsNamespace => self.add(CORE, "namespaces", &["get"]),
+            Part::Instances => {
+                self.add(CORE, "secrets", &["get"]);
+                self.add(CORE, "configmaps", &["get"]);
+            }
+            Part::Shards | Part::Election => self.add(LEASES, "leases", &["get", "create", "update"]),
+            Part::Key => self.add(CORE, "secrets", &["get", "create"]),
         }
     }
 

@@ -16,6 +16,7 @@ fn wanted(namespaces: Option<&[&str]>) -> Wanted {
         namespaces: namespaces.map(names),
         instance_namespaces: names(&["identity"]),
         watches_secrets: true,
+        writes_recovery_secrets: true,
         elects: false,
         is_shard: false,
     }
@@ -68,6 +69,11 @@ fn what_is_not_used_is_not_granted(#[case] namespaces: Option<&[&str]>) {
     let of_secrets = lines.iter().filter(|line| line.contains(" secrets "));
     assert!(of_secrets.clone().count() > 0 && of_secrets.clone().all(|line| !line.contains("list")), "{lines:#?}");
     assert!(!lines.iter().any(|line| line.contains("leases")), "{lines:#?}");
+    let lines = granted(&Wanted { writes_recovery_secrets: false, ..wanted(namespaces) });
+    let writes = |line: &&String| line.contains(" secrets ") && (line.contains("create") || line.contains("update"));
+    let key: Vec<_> = lines.iter().filter(writes).collect();
+    assert!(key.iter().all(|line| line.starts_with("ops ") && !line.contains("update")), "its key alone: {lines:#?}");
+    assert_eq!(key.len(), 1, "{lines:#?}");
     let lines = granted(&Wanted { is_shard: true, ..wanted(namespaces) });
     let leases: Vec<_> = lines.iter().filter(|line| line.contains("leases")).collect();
     assert_eq!(leases, ["identity coordination.k8s.io/leases create,get,update"]);

@@ -75,6 +75,7 @@ fn granted() -> Result<BTreeSet<String>> {
         namespaces: is_namespaced.then(|| names("identity")),
         instance_namespaces: names("identity"),
         watches_secrets: true,
+        writes_recovery_secrets: true,
         elects: true,
         is_shard: true,
     };

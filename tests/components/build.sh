@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Builds the real components that tests and the demo run on, into target/testenv/bin:
-# etcd, kube-apiserver, kube-controller-manager, kubectl, Kratos and Prometheus' linter, from the Go modules beside this
-# file.
+# etcd, kube-apiserver, kube-controller-manager, kubectl, Helm, Kratos and Prometheus' linter, from the Go modules beside
+# this file.
 #
 # What is there already, built from the same module files with the same flags and the same Go, is kept:
 # a second run costs a few milliseconds. A build that fails or is interrupted leaves nothing behind that
@@ -41,6 +41,7 @@ components=(
 	"kube-controller-manager|controlplane|k8s.io/kubernetes/cmd/kube-controller-manager|k8s.io/kubernetes|0||4"
 	"promlint|promlint|.|github.com/prometheus/client_golang|0||1"
 	"kubectl|controlplane|k8s.io/kubernetes/cmd/kubectl|k8s.io/kubernetes|0||1"
+	"helm|helm|helm.sh/helm/v4/cmd/helm|helm.sh/helm/v4|0||5"
 )
 
 # read_component LINE: sets name, module, package, source, cgo, tags, minutes, ldflags.

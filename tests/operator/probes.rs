@@ -246,3 +246,43 @@ async fn an_address_that_is_taken_is_one_line_that_names_the_flag() {
         }
     }
 }
+
+/// The operator's program as somebody who asks.
+async fn asked(arguments: &[&str]) -> (Option<i32>, String, String) {
+    let mut command = tokio::process::Command::new(env!("CARGO_BIN_EXE_kratos-operator"));
+    let output = command.arg("probe").args(arguments).env_remove("KUBECONFIG").output().await.expect("it runs");
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).trim().to_owned();
+    (output.status.code(), text(&output.stdout), text(&output.stderr))
+}
+
+#[tokio::test]
+async fn the_program_itself_asks_for_probes() {
+    let cluster = bare_cluster().await;
+    let operator = start(&cluster);
+    until_probe(&operator, "/livez", 200).await;
+    let address = served_at(&operator.log(), "probes").expect("an address");
+    let (live, ready) = (format!("http://{address}/livez"), format!("http://{address}/readyz"));
+    assert_eq!(asked(&[&live]).await, (Some(0), "ok".to_owned(), String::new()));
+    let (code, out, complaint) = asked(&[&ready]).await;
+    assert_eq!((code, out.as_str(), complaint.lines().count()), (Some(1), "", 1), "{complaint}");
+    assert!(
+        complaint.contains("/readyz") && complaint.contains("500") && complaint.contains("watch of"),
+        "{complaint}"
+    );
+
+    // It asks until the definitions are there.
+    let patient = ["--within", "60s", &ready];
+    let (waits, ()) = tokio::join!(asked(&patient), async {
+        let crds = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("crds");
+        cluster.plane.install_crds(&crds).await.expect("the definitions are accepted");
+    });
+    assert_eq!(waits, (Some(0), "ok".to_owned(), String::new()));
+
+    drop(operator);
+    let (code, _, complaint) = asked(&[&live]).await;
+    assert!(code == Some(1) && complaint.contains("refused") && complaint.lines().count() == 1, "{complaint}");
+    for wrong in ["https://localhost/readyz", "localhost:8081/readyz", "/readyz"] {
+        let (code, _, complaint) = asked(&[wrong]).await;
+        assert!(code == Some(64) && complaint.contains("http://HOST:PORT/PATH"), "{wrong}: {complaint}");
+    }
+}
