@@ -99,6 +99,7 @@ fn modes() -> Vec<Value> {
             if is_on(2) {
                 values["leaderElection"] = json!({"enabled": false});
                 values["replicas"] = json!(1);
+                values["strategy"] = json!({"type": "Recreate"});
             }
             if is_on(3) {
                 values["shards"] = json!([

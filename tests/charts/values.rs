@@ -65,6 +65,7 @@ async fn a_value_that_is_none_is_named(#[case] values: Value, #[case] words: &[&
 )]
 #[case::two_leaders(json!({"leaderElection": {"enabled": false}}), &["leaderElection.enabled: "])]
 #[case::leaders_of_an_autoscaler(json!({"leaderElection": {"enabled": false}, "replicas": null}), &["leaderElection.enabled: "])]
+#[case::two_during_an_update(json!({"leaderElection": {"enabled": false}, "replicas": 1}), &["leaderElection.enabled: ", "Recreate"])]
 #[case::shards_of_one_name(
     json!({"shards": [{"name": "a", "selector": {"matchLabels": {"s": "a"}}}, {"name": "a", "selector": {"matchLabels": {"s": "b"}}}]}),
     &["shards: two are called a"],

@@ -135,6 +135,9 @@ app.kubernetes.io/instance: {{ .Release.Name }}
 {{- if and (include "kratos-operator.isReplicated" .) (not .Values.leaderElection.enabled) }}
 {{- fail "leaderElection.enabled: with more than one replica one of them has to lead; set it to true, or replicas to 1" }}
 {{- end }}
+{{- if and (not .Values.leaderElection.enabled) (ne .Values.strategy.type "Recreate") }}
+{{- fail "leaderElection.enabled: without it two would work at once during an update; set it to true, or strategy.type to Recreate" }}
+{{- end }}
 {{- $names := list }}
 {{- range .Values.shards }}
 {{- if has .name $names }}{{ fail (printf "shards: two are called %s; give each a name of its own" .name) }}{{ end }}

@@ -200,3 +200,23 @@ async fn where_secrets_may_not_be_written_nothing_is_issued_and_the_identity_is_
     scene.ask("ada").await;
     stands(&scene, "ada", "RecoveryIssued").await;
 }
+
+#[tokio::test]
+async fn an_operator_that_writes_no_secrets_tries_nothing_and_says_what_to_set() {
+    let mut scene = Scene::own().await;
+    let off = |settings: &mut crate::testenv::operator::Settings| {
+        settings.arguments = vec!["--recovery-secrets=false".to_owned()];
+    };
+    scene.operator().restart_with(off).expect("it starts");
+    scene.instance(json!({})).await;
+    scene.identity("ada", customer("ada@switched-off.example", json!({}))).await;
+    scene.ready("ada").await;
+    let ada = stands(&scene, "ada", "RecoveryDisabled").await;
+    let message = message_of(&ada, "RecoveryIssued");
+    assert!(message.contains("recoverySecrets.enabled") && message.contains("--recovery-secrets"), "{message}");
+    assert_eq!((scene.proxy.count(LINK), scene.cluster.proxy.count("POST secrets")), (0, 0));
+
+    let on = |settings: &mut crate::testenv::operator::Settings| settings.arguments.clear();
+    scene.operator().restart_with(on).expect("it starts");
+    stands(&scene, "ada", "RecoveryIssued").await;
+}
