@@ -135,10 +135,12 @@ impl Client {
                 Ok(value)
             })
             .transpose()?;
+        let speaks_tls =
+            [Some(&admin_url), public_url.as_ref()].into_iter().flatten().any(|url| url.scheme() == "https");
         let limiter = rate_limit
             .map(|limit| RateLimiter::direct(Quota::per_second(limit.requests_per_second).allow_burst(limit.burst)));
         let inner = Inner {
-            http: connections(ca_pem.as_deref(), request_timeout)?,
+            http: connections(ca_pem.as_deref(), speaks_tls, request_timeout)?,
             admin_url,
             public_url,
             authorization,
@@ -294,23 +296,35 @@ impl Client {
     }
 }
 
-/// Connections that follow no redirect, trust `ca_pem` alone where given, and keep to the time.
-fn connections(ca_pem: Option<&[u8]>, request_timeout: Duration) -> Result<reqwest::Client, ConfigError> {
+/// Connections that follow no redirect, trust `ca_pem` alone where given (else whom the system trusts), and keep to the time.
+fn connections(
+    ca_pem: Option<&[u8]>,
+    speaks_tls: bool,
+    request_timeout: Duration,
+) -> Result<reqwest::Client, ConfigError> {
     // Some other part of the process may have been first; then its provider is used.
     let _ = rustls::crypto::ring::default_provider().install_default();
-    let mut builder = reqwest::Client::builder()
-        .redirect(redirect::Policy::none())
-        .connect_timeout(CONNECT_TIMEOUT.min(request_timeout))
-        .timeout(request_timeout)
-        .user_agent(concat!("kratos-operator/", env!("CARGO_PKG_VERSION")));
-    if let Some(pem) = ca_pem {
-        let certificates = Certificate::from_pem_bundle(pem).map_err(|_| ConfigError::Ca)?;
-        if certificates.is_empty() {
-            return Err(ConfigError::Ca);
-        }
-        builder = builder.tls_certs_only(certificates);
+    let builder = || {
+        reqwest::Client::builder()
+            .redirect(redirect::Policy::none())
+            .connect_timeout(CONNECT_TIMEOUT.min(request_timeout))
+            .timeout(request_timeout)
+            .user_agent(concat!("kratos-operator/", env!("CARGO_PKG_VERSION")))
+    };
+    let Some(pem) = ca_pem else {
+        let whom_the_system_trusts = builder().build();
+        // A system without certificates has no such client. Where nothing is encrypted it takes none; should Kratos redirect
+        // to https, it is a server that isn't trusted.
+        return match whom_the_system_trusts {
+            Err(_) if !speaks_tls => builder().tls_certs_only([]).build().map_err(|_| ConfigError::Tls),
+            built => built.map_err(|_| ConfigError::Tls),
+        };
+    };
+    let certificates = Certificate::from_pem_bundle(pem).map_err(|_| ConfigError::Ca)?;
+    if certificates.is_empty() {
+        return Err(ConfigError::Ca);
     }
-    builder.build().map_err(|_| if ca_pem.is_some() { ConfigError::Ca } else { ConfigError::Tls })
+    builder().tls_certs_only(certificates).build().map_err(|_| ConfigError::Ca)
 }
 
 fn check_url(url: &Url, which: &'static str) -> Result<(), ConfigError> {

@@ -119,7 +119,10 @@ pub enum ConfigError {
     /// Zero.
     #[error("requestTimeout must be longer than zero")]
     Timeout,
-    /// No trusted certificates on this system, for example.
-    #[error("TLS can't be set up; give a CA, or install the system's certificates")]
+    /// No trusted certificates on this system.
+    #[error(
+        "https needs certificates to trust, and the operator's system has none: name a CA in spec.tls.ca, or give its image \
+         /etc/ssl/certs/ca-certificates.crt"
+    )]
     Tls,
 }
