@@ -1,10 +1,12 @@
 # Everything a person or a pipeline does with this repository. `make` alone lists it.
 .DEFAULT_GOAL := help
-.PHONY: help testenv test lint crds rbac charts audit demo bench bench-sessions bench-passwords
+.PHONY: help testenv test lint image image-twice crds rbac charts audit demo bench bench-sessions bench-passwords
 
 CARGO ?= cargo
 # With PROFILE=dev the benchmark shows that it works, not how fast the operator is.
 PROFILE ?= release
+# For whose processors `make image` builds.
+ARCHITECTURES ?= amd64 arm64
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -13,11 +15,19 @@ testenv: ## build the real etcd, kube-apiserver, kube-controller-manager, kubect
 	@tests/components/build.sh
 
 test: testenv ## run all tests, against the real components
-	$(CARGO) test --locked
+	$(CARGO) test --locked --workspace
 
-lint: ## check formatting, and that clippy has nothing to say
-	$(CARGO) fmt --check
-	$(CARGO) clippy --locked --all-targets -- -D warnings
+lint: ## check formatting, that clippy has nothing to say, and the licences and sources of all crates
+	$(CARGO) fmt --all --check
+	$(CARGO) clippy --locked --workspace --all-targets -- -D warnings
+	@tools/install.sh cargo-deny
+	PATH=$(CURDIR)/target/tools/bin:$$PATH $(CARGO) deny --locked --offline --workspace --log-level warn check bans licenses sources
+
+image: ## pack the operator's image into target/image, without an engine (ARCHITECTURES="amd64 arm64")
+	@image/make.sh $(ARCHITECTURES)
+
+image-twice: ## the same, and once more elsewhere: is it the same, byte by byte?
+	@image/reproduce.sh $(ARCHITECTURES)
 
 crds: ## write the custom resource definitions to crds/
 	$(CARGO) run --quiet --locked -- crds --output crds
