@@ -45,6 +45,13 @@ audit: testenv ## run the operator's tests, and check by the audit logs that eac
 	AUDIT_LOGS=$(CURDIR)/target/audit OPERATOR_MODE='$(OPERATOR_MODE)' $(CARGO) test --locked --test operator $(TESTS)
 	@AUDIT_LOGS=$(CURDIR)/target/audit OPERATOR_MODE='$(OPERATOR_MODE)' $(CARGO) run --quiet --locked --example audit
 
+.PHONY: monitoring
+monitoring: testenv ## check the alerts by promtool, and alerts and dashboard by a Prometheus that scrapes a real operator (Debian: prometheus)
+	@command -v promtool >/dev/null && command -v prometheus >/dev/null || { echo "make monitoring: promtool and prometheus are needed (Debian: apt-get install prometheus)" >&2; exit 1; }
+	promtool check rules charts/kratos-operator/files/alerts.yaml
+	promtool test rules tests/monitoring/*.test.yaml
+	$(CARGO) test --locked --test operator monitoring:: -- --ignored
+
 demo: testenv ## show it all at work on this machine, until Ctrl-C (ONCE=1: end after the tour)
 	$(CARGO) build --locked --bin kratos-operator --example demo
 	@ONCE='$(ONCE)' $(CARGO) run --quiet --locked --example demo

@@ -1,7 +1,8 @@
 //! Conditions and reasons, and how a verdict becomes the three conditions that tools compute health from.
 //!
 //! Pure: time is an argument. `Reconciling` and `Stalled` are present only while true (abnormal-true), `Ready` is
-//! always there after the first look; that is what kstatus, Flux, Argo CD and `kubectl wait` read.
+//! always there after the first look, which a suspended resource never had; that is what kstatus, Flux, Argo CD and
+//! `kubectl wait` read.
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use k8s_openapi::jiff::Timestamp;
@@ -295,6 +296,17 @@ pub fn summarize(conditions: &mut Vec<Condition>, verdict: &Verdict, generation:
             set(conditions, STALLED, true, verdict, generation, now);
             clear(conditions, RECONCILING);
         }
+    }
+}
+
+/// What a suspended resource says: nothing will happen. Whether it is ready stays as it was last seen, for this generation;
+/// where it never was looked at nothing is said of it, so that nobody waits for it. What was being retried isn't any more.
+pub fn suspend(conditions: &mut Vec<Condition>, verdict: &Verdict, generation: i64, now: Timestamp) {
+    set(conditions, SUSPENDED, true, verdict, generation, now);
+    clear(conditions, RECONCILING);
+    if let Some(ready) = find(conditions, READY) {
+        let is_ready = ready.status == "True";
+        set(conditions, READY, is_ready, verdict, generation, now);
     }
 }
 

@@ -6,7 +6,7 @@ use super::actions;
 use super::desired::from_kratos;
 use super::mark::{Found, Mark};
 use super::recovery::{self, Standing};
-use crate::api::condition::{self, DRIFTED, READY, RECOVERY_ISSUED, STALE_IDENTIFIERS, SUSPENDED, State};
+use crate::api::condition::{self, DRIFTED, RECOVERY_ISSUED, STALE_IDENTIFIERS, SUSPENDED, State};
 use crate::api::identity::{InstanceRef, KratosIdentityStatus};
 use crate::api::{Reason, Verdict};
 use crate::kratos::Identity;
@@ -177,13 +177,8 @@ pub fn suspended(subject: Subject<'_>, recovery: RecoverySeen, now: Timestamp) -
     let verdict =
         Verdict::new(Reason::Suspended, "spec.suspend is true: the identity is neither looked at nor changed");
     observe_generation(&mut status, subject, verdict.reason);
-    condition::set(&mut status.conditions, SUSPENDED, true, &verdict, subject.generation, now);
+    condition::suspend(&mut status.conditions, &verdict, subject.generation, now);
     note_recovery(&mut status, recovery, subject.generation, now);
-    // What was being retried isn't any more; whether it is ready stays as it was last seen.
-    condition::clear(&mut status.conditions, condition::RECONCILING);
-    if condition::find(&status.conditions, READY).is_none() {
-        condition::set(&mut status.conditions, READY, false, &verdict, subject.generation, now);
-    }
     status
 }
 

@@ -75,7 +75,9 @@ impl Collector for Scrape {
         gauge("kratos_operator_identities_missing", help, None, |instance| Some(f64::from(instance.missing)))?;
         let help = "When the last resync that is known began, in seconds since 1970";
         let name = "kratos_operator_last_resync_timestamp";
-        gauge(name, help, Some(Unit::Seconds), |instance| instance.resynced)
+        gauge(name, help, Some(Unit::Seconds), |instance| instance.resynced)?;
+        let help = "How often the instance is to be resynced";
+        gauge("kratos_operator_resync_interval", help, Some(Unit::Seconds), |instance| instance.resync_interval)
     }
 }
 
@@ -167,6 +169,8 @@ struct Instance {
     missing: u32,
     revocations_held: f64,
     resynced: Option<f64>,
+    /// `None`: this process doesn't resync it.
+    resync_interval: Option<f64>,
 }
 
 /// Those that count, by namespace and name.
@@ -200,7 +204,8 @@ fn instance(place: &Place, status: Option<&KratosInstanceStatus>, context: &Cont
         handle.as_ref().and_then(|handle| handle.shared.counts.resynced()).map(|resynced| resynced.last.started_at);
     let told = status.and_then(|status| status.last_resync.as_ref()).map(|last| last.started_at.clone());
     Instance {
-        is_open: handle.map(|handle| !handle.shared.gate.is_open()),
+        is_open: handle.as_ref().map(|handle| !handle.shared.gate.is_open()),
+        resync_interval: handle.map(|handle| handle.settings.resync_interval.as_secs_f64()),
         held: protection.map_or(0, |protection| protection.held),
         missing: protection.map_or(0, |protection| protection.missing),
         revocations_held: 0.0,

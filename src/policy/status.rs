@@ -128,12 +128,7 @@ pub fn suspended(subject: Subject<'_>, now: Timestamp) -> KratosSessionPolicySta
     let mut status = subject.current.cloned().unwrap_or_default();
     let verdict = Verdict::new(Reason::Suspended, "spec.suspend is true: sessions are neither looked at nor changed");
     observe_generation(&mut status, subject, verdict.reason);
-    condition::set(&mut status.conditions, SUSPENDED, true, &verdict, subject.generation, now);
-    // What was being retried isn't any more; whether it is ready stays as it was last seen.
-    condition::clear(&mut status.conditions, condition::RECONCILING);
-    if condition::find(&status.conditions, READY).is_none() {
-        condition::set(&mut status.conditions, READY, false, &verdict, subject.generation, now);
-    }
+    condition::suspend(&mut status.conditions, &verdict, subject.generation, now);
     status
 }
 

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Builds the real components that tests and the demo run on, into target/testenv/bin:
-# etcd, kube-apiserver, kube-controller-manager, kubectl, Helm, Kratos and Prometheus' linter, from the Go modules beside
-# this file.
+# etcd, kube-apiserver, kube-controller-manager, kubectl, Helm, Kratos, Prometheus' linter and what GitOps tools judge by, from
+# the Go modules beside this file; and the definitions of Argo CD's and Flux' kinds, into target/testenv/definitions.
 #
 # What is there already, built from the same module files with the same flags and the same Go, is kept:
 # a second run costs a few milliseconds. A build that fails or is interrupted leaves nothing behind that
@@ -40,6 +40,7 @@ components=(
 	"kube-apiserver|controlplane|k8s.io/kubernetes/cmd/kube-apiserver|k8s.io/kubernetes|0||10"
 	"kube-controller-manager|controlplane|k8s.io/kubernetes/cmd/kube-controller-manager|k8s.io/kubernetes|0||4"
 	"promlint|promlint|.|github.com/prometheus/client_golang|0||1"
+	"gitops|gitops|.|github.com/fluxcd/pkg/runtime|0||2"
 	"kubectl|controlplane|k8s.io/kubernetes/cmd/kubectl|k8s.io/kubernetes|0||1"
 	"helm|helm|helm.sh/helm/v4/cmd/helm|helm.sh/helm/v4|0||5"
 )
@@ -138,8 +139,31 @@ build() {
 	say "built $name in $(elapsed $((SECONDS - begin)))"
 }
 
+has_definitions() { cmp -s "$here/gitops/definitions" "$out/definitions/.list"; }
+
+# fetch_definitions: copies what gitops/definitions lists into target/testenv/definitions, out of Go's module cache. Each module
+# is of the checksum that is pinned there, or nothing is copied.
+fetch_definitions() {
+	local list=$here/gitops/definitions into=$out/definitions half=$out/.definitions.half.$$
+	if has_definitions; then return; fi
+	say "fetching the definitions of GitOps tools"
+	rm -rf "$half" && mkdir -p "$half"
+	local path pinned sum files answer dir file
+	while read -r path pinned sum files; do
+		case $path in '#'* | '') continue ;; esac
+		# Outside of any module: nothing there says what else it takes.
+		answer=$(cd "$half" && GOFLAGS=-mod=mod go mod download -json "$path@$pinned") || fail "$path $pinned can't be had: $answer"
+		case $answer in *"\"Sum\": \"$sum\""*) ;; *) fail "$path $pinned isn't what was pinned: $answer" ;; esac
+		dir=$(printf '%s\n' "$answer" | sed -n 's/.*"Dir": "\(.*\)".*/\1/p')
+		for file in $files; do cp "$dir/$file" "$half/"; done
+	done <"$list"
+	chmod -R u+w "$half"
+	cp "$list" "$half/.list"
+	rm -rf "$into" && mv "$half" "$into"
+}
+
 find_missing
-if [ "${#missing[@]}" = 0 ]; then exit 0; fi
+if [ "${#missing[@]}" = 0 ] && has_definitions; then exit 0; fi
 
 # Two at once would only take each other's processors and memory.
 if command -v flock >/dev/null; then
@@ -151,6 +175,7 @@ if command -v flock >/dev/null; then
 	find_missing
 fi
 
+fetch_definitions
 number=0
 for line in ${missing[@]+"${missing[@]}"}; do
 	number=$((number + 1))

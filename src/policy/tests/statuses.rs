@@ -57,6 +57,8 @@ fn a_suspended_policy_says_so_and_keeps_the_rest() {
     assert_eq!(suspended.last_run, before.last_run);
     let resumed = status::next(subject(Some(&suspended)), outcome(Reason::Reconciled, None), now());
     assert_eq!(find(&resumed.conditions, SUSPENDED), None);
+    let never = status::suspended(subject(None), now());
+    assert!(is_true(&never.conditions, SUSPENDED) && find(&never.conditions, READY).is_none());
 }
 
 #[rstest]
