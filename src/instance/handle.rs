@@ -120,6 +120,8 @@ pub struct Shared {
     is_held: AtomicBool,
     /// Whether it is v25.4 or later, once that was asked for.
     newer: Mutex<Option<bool>>,
+    /// The last look that somebody asked for and that was taken: its status may have to wait for something else.
+    looked_for: Mutex<Option<String>>,
     /// Ends the listings.
     pub stopped: CancellationToken,
 }
@@ -164,6 +166,20 @@ impl Shared {
     pub fn may_be_another_server(&self) {
         self.lacking.lock().unwrap_or_else(PoisonError::into_inner).clear();
         *self.newer() = None;
+    }
+
+    /// Whether a look that is asked for is still to be taken.
+    pub fn is_to_be_looked_for(&self, requested_at: &str) -> bool {
+        self.looked_for().as_deref() != Some(requested_at)
+    }
+
+    /// Notes that it was taken.
+    pub fn has_looked_for(&self, requested_at: &str) {
+        *self.looked_for() = Some(requested_at.to_owned());
+    }
+
+    fn looked_for(&self) -> MutexGuard<'_, Option<String>> {
+        self.looked_for.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn newer(&self) -> MutexGuard<'_, Option<bool>> {

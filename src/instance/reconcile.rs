@@ -217,14 +217,16 @@ async fn look(handle: &Handle, instance: &KratosInstance, is_new: bool) -> (Verd
     if !is_new && !is_due(handle, instance) {
         return (if gate.is_open() { usable(handle, instance) } else { unavailable(instance) }, false);
     }
-    if !gate.is_open() || is_asked_for(instance) {
+    let asked_for = asked_for(handle, instance);
+    if !gate.is_open() || asked_for.is_some() {
         handle.shared.may_be_another_server();
     }
     let interval = backoff::spread(handle.settings.resync_interval);
     match probe(handle).await {
         Ok(()) => {
-            if is_asked_for(instance) {
+            if let Some(asked_for) = asked_for {
                 handle.shared.listing.want(Instant::now());
+                handle.shared.has_looked_for(asked_for);
             }
             let opened = gate.probed(true, interval);
             handle.shared.schemas.refresh(opened);
@@ -244,13 +246,15 @@ async fn look(handle: &Handle, instance: &KratosInstance, is_new: bool) -> (Verd
 /// Whether credentials are to be read and Kratos to be probed: regularly, by the back-off while it is down, or on
 /// request.
 fn is_due(handle: &Handle, instance: &KratosInstance) -> bool {
-    is_asked_for(instance) || handle.shared.gate.probe_in() == Duration::ZERO
+    asked_for(handle, instance).is_some() || handle.shared.gate.probe_in() == Duration::ZERO
 }
 
-/// Whether somebody asked for a look, and so for a comparison of all its identities, that wasn't taken yet.
-fn is_asked_for(instance: &KratosInstance) -> bool {
+/// The look, and so the comparison of all its identities, that somebody asked for and that wasn't taken yet. The status notes it
+/// only once nothing is being retried: what is retried meanwhile isn't asked for again by it.
+fn asked_for<'a>(handle: &Handle, instance: &'a KratosInstance) -> Option<&'a str> {
     let served = instance.status.as_ref().and_then(|status| status.last_handled_reconcile_at.as_deref());
-    requested_at(instance.metadata.annotations.as_ref()).is_some_and(|asked| Some(asked) != served)
+    let asked = requested_at(instance.metadata.annotations.as_ref()).filter(|asked| Some(*asked) != served);
+    asked.filter(|asked| handle.shared.is_to_be_looked_for(asked))
 }
 
 async fn probe(handle: &Handle) -> Result<(), Error> {

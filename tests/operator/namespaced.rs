@@ -189,6 +189,32 @@ async fn what_lacks_is_said_once_tried_once_a_minute_and_heals_by_itself() {
     assert!(scene.whole_log().contains(&format!("may {} now", words[0])), "{}", scene.log());
 }
 
+/// No status says that the look was taken, since none may be written.
+#[tokio::test]
+async fn a_look_that_is_asked_for_is_taken_once_where_no_status_may_be_written() {
+    const REQUEST: &str = "kratos-operator.dev/reconcile-requested-at";
+    let scene = namespaced(&[]).await.with_instance().await;
+    let binding = revoke(&scene, &scene.namespace).await;
+    let asked = Patch::Merge(json!({"metadata": {"annotations": {REQUEST: "once"}}}));
+    scene.instances().patch("default", &PatchParams::default(), &asked).await.expect("it is annotated");
+    let told = eventually("it says that it may not say so", WITHIN, async || {
+        scene.whole_log().contains("may not patch kratosinstances/status").then_some(())
+    });
+    told.await.unwrap_or_else(|error| panic!("{error}\n{}", scene.log()));
+    // The time in which nothing may be listed again.
+    scene.count_from_now();
+    tokio::time::sleep(Duration::from_secs(5)).await;
+    let listings = scene.proxy.count("GET /admin/identities");
+    assert!(listings <= 2, "it was listed already: {:?}", scene.proxy.counts());
+
+    give_back(&scene, &scene.namespace, binding).await;
+    scene
+        .instance_until("default", "it says that it was looked at", |instance| {
+            (instance.status.as_ref()?.last_handled_reconcile_at.as_deref() == Some("once")).then_some(())
+        })
+        .await;
+}
+
 #[tokio::test]
 async fn without_watching_secrets_they_are_read_at_the_resync_and_never_listed() {
     let mut scene = namespaced(&["--watch-secrets=false"]).await;
