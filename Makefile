@@ -1,6 +1,6 @@
 # Everything a person or a pipeline does with this repository. `make` alone lists it.
 .DEFAULT_GOAL := help
-.PHONY: help testenv test lint image image-twice crds rbac charts audit demo bench bench-sessions bench-passwords
+.PHONY: help testenv test lint image image-twice crds rbac charts reference docs audit demo bench bench-sessions bench-passwords
 
 CARGO ?= cargo
 # With PROFILE=dev the benchmark shows that it works, not how fast the operator is.
@@ -39,6 +39,17 @@ rbac: ## write the roles of an operator to examples/rbac/
 
 charts: testenv ## write what of the charts is generated, and deploy/install.yaml
 	$(CARGO) run --quiet --locked --example charts
+
+reference: ## write the reference of the kinds' fields to docs/reference/
+	$(CARGO) run --quiet --locked --example reference
+
+# Pinned, and kept beside what is built: the site needs nothing else.
+MDBOOK = target/tools/bin/mdbook
+MDBOOK_VERSION = 0.5.4
+docs: ## make a site of docs/ in target/docs
+	@[ "$$($(MDBOOK) --version 2>/dev/null)" = "mdbook v$(MDBOOK_VERSION)" ] || \
+		$(CARGO) install --quiet --locked --root target/tools --version $(MDBOOK_VERSION) mdbook
+	$(MDBOOK) build
 
 audit: testenv ## run the operator's tests, and check by the audit logs that each right is used and none lacks (OPERATOR_MODE=namespaced)
 	@rm -rf target/audit && mkdir -p target/audit

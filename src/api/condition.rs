@@ -71,7 +71,7 @@ pub enum Reason {
 }
 
 /// Those that the condition Ready can have.
-pub const OF_READY: [Reason; 20] = [
+pub const OF_READY: [Reason; 21] = [
     Reason::Reconciled,
     Reason::Observed,
     Reason::KratosUnavailable,
@@ -79,6 +79,7 @@ pub const OF_READY: [Reason; 20] = [
     Reason::SecretNotReady,
     Reason::InstanceNotReady,
     Reason::Progressing,
+    Reason::Forbidden,
     Reason::InvalidSpec,
     Reason::TraitsRejected,
     Reason::SchemaNotFound,

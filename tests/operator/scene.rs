@@ -79,7 +79,7 @@ const SUFFIXES: [&str; 21] = [
 ];
 
 /// Makes every operator work in namespaces of its own alone.
-fn is_namespaced() -> bool {
+pub fn is_namespaced() -> bool {
     std::env::var("OPERATOR_MODE").is_ok_and(|mode| mode == "namespaced")
 }
 

@@ -207,3 +207,13 @@ fn a_message_is_cut_between_characters_and_once() {
     condition::summarize(&mut conditions, &long, 1, Timestamp::UNIX_EPOCH);
     assert!(conditions.iter().all(|condition| condition.message.len() == condition::LONGEST_MESSAGE));
 }
+
+/// Metrics say each of them from the start.
+#[test]
+fn whoever_is_retried_or_stalled_can_be_so_for_each_of_these_reasons() {
+    let of_others = [Reason::DriftObserved, Reason::IntervalLimited, Reason::StaleIdentifiers];
+    for reason in RETRYING.into_iter().chain(STALLING) {
+        assert!(condition::OF_READY.contains(&reason), "{reason:?}");
+    }
+    assert!(of_others.iter().all(|reason| !condition::OF_READY.contains(reason)));
+}
