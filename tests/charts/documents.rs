@@ -24,7 +24,7 @@ const PUBLISHED: [(&str, &str); 4] = [
     ),
     (concat!(" --version ", env!("CARGO_PKG_VERSION")), ""),
     // There is no node.
-    (" --wait ", " "),
+    (" --wait", ""),
 ];
 
 /// The shell blocks of a page.
@@ -118,11 +118,13 @@ async fn the_commands_of_the_charts_are_accepted() {
     let plane = ControlPlane::start().await.expect("the control plane starts");
     let shell = Shell::new(&plane);
     shell.run("kubectl create namespace identity", &root()).await.expect("a namespace");
-    for chart in ["kratos-operator", "kratos-instance"] {
-        let blocks = blocks(&there(&format!("charts/{chart}/README.md")), "sh");
-        assert_eq!(blocks.len(), 1, "{chart}");
-        for script in blocks {
-            shell.run(&here(&script), &root()).await.unwrap_or_else(|error| panic!("{script}\n{error}"));
+    let uninstall = "helm uninstall kratos-operator --namespace kratos-operator";
+    for page in ["README.md", "charts/kratos-operator/README.md", "charts/kratos-instance/README.md"] {
+        let blocks: Vec<_> = blocks(&there(page), "sh").into_iter().filter(|it| it.starts_with("helm ")).collect();
+        assert_eq!(blocks.len(), 1, "{page}");
+        shell.run(&here(&blocks[0]), &root()).await.unwrap_or_else(|error| panic!("{page}: {}\n{error}", blocks[0]));
+        if page == "README.md" {
+            shell.run(uninstall, &root()).await.expect("it is uninstalled, to be installed again");
         }
     }
 }

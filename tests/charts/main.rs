@@ -13,6 +13,7 @@ mod cluster;
 mod documents;
 mod files;
 mod instance;
+mod monitoring;
 mod operators;
 mod policy;
 mod rendering;

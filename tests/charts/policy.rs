@@ -2,7 +2,7 @@
 //! release starts it, where the cluster has such policies.
 
 use clap::Parser;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, LabelSelectorRequirement};
 use kratos_operator::admission_policy;
 use kratos_operator::cli::{Cli, Command};
 use kube::core::Selector;
@@ -27,7 +27,13 @@ fn printed(name: &str, arguments: &[String]) -> (Value, Value) {
 fn selecting(spec: &Value) -> Value {
     let mut spec = spec.clone();
     if let Some(selector) = spec.pointer_mut("/matchResources/objectSelector") {
-        let labels: LabelSelector = serde_json::from_value(selector.clone()).expect("a selector");
+        let mut labels: LabelSelector = serde_json::from_value(selector.clone()).expect("a selector");
+        let equal = labels.match_labels.take().into_iter().flatten().map(|(key, value)| LabelSelectorRequirement {
+            key,
+            operator: "In".to_owned(),
+            values: Some(vec![value]),
+        });
+        labels.match_expressions.get_or_insert_default().extend(equal.collect::<Vec<_>>());
         *selector = json!(Selector::try_from(labels).expect("a selector").to_string());
     }
     spec

@@ -26,7 +26,7 @@ async fn refused(values: Value, words: &[&str]) {
 #[case::a_map_for_a_list(json!({"tolerations": {"key": "a"}}), &["/tolerations", "object"])]
 #[case::a_number_for_a_label(json!({"commonLabels": {"cost-centre": 42}}), &["/commonLabels/cost-centre", "number"])]
 #[case::too_few(json!({"replicas": -1}), &["/replicas"])]
-#[case::too_many(json!({"concurrency": 1025}), &["/concurrency", "1024"])]
+#[case::too_many(json!({"concurrency": 1025}), &["/concurrency", "1,024"])]
 #[case::no_port(json!({"metrics": {"port": 70000}}), &["/metrics/port"])]
 #[case::no_digest(json!({"image": {"digest": "sha256:abc"}}), &["/image/digest", "sha256:abc"])]
 #[case::a_tag_for_a_digest(json!({"image": {"digest": "v1.0.0"}}), &["/image/digest", "v1.0.0"])]

@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Builds the real components that tests and the demo run on, into target/testenv/bin:
-# etcd, kube-apiserver, kube-controller-manager, kubectl, Helm, Kratos, Prometheus' linter and what GitOps tools judge by, from
-# the Go modules beside this file; and the definitions of Argo CD's and Flux' kinds, into target/testenv/definitions.
+# etcd, kube-apiserver, kube-controller-manager, kubectl, Helm, Kratos, Prometheus' linter, one for the objects of Prometheus
+# Operator, and what GitOps tools judge by, from the Go modules beside this file; and the definitions of Argo CD's and Flux'
+# kinds, into target/testenv/definitions.
 #
 # What is there already, built from the same module files with the same flags and the same Go, is kept:
 # a second run costs a few milliseconds. A build that fails or is interrupted leaves nothing behind that
@@ -42,6 +43,7 @@ components=(
 	"promlint|promlint|.|github.com/prometheus/client_golang|0||1"
 	"gitops|gitops|.|github.com/fluxcd/pkg/runtime|0||2"
 	"kubectl|controlplane|k8s.io/kubernetes/cmd/kubectl|k8s.io/kubernetes|0||1"
+	"monitorlint|monitorlint|.|github.com/prometheus-operator/prometheus-operator/pkg/apis/monitoring|0||1"
 	"helm|helm|helm.sh/helm/v4/cmd/helm|helm.sh/helm/v4|0||5"
 )
 
