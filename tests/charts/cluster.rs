@@ -199,6 +199,60 @@ async fn two_releases_share_a_cluster() {
     assert!(!is_there(&kubectl, &["role", "ops-b-kratos-operator", "-n", "team-b"]).await);
 }
 
+/// Whoever may edit a namespace.
+#[tokio::test]
+async fn who_may_edit_a_namespace_declares_identities_and_writes_neither_instances_nor_statuses() {
+    let plane = ControlPlane::start().await.expect("the control plane starts");
+    let (helm, kubectl) = (Helm::new(plane.kubeconfig()), plane.kubectl());
+    for namespace in ["ops", "team-a"] {
+        make_namespace(&plane, namespace, json!({})).await;
+    }
+    install(&helm, RELEASE, "kratos-operator", "ops", &json!({})).await;
+    for role in ["view", "edit", "admin"] {
+        let (role_of, user) = (format!("--clusterrole={role}"), format!("--user=who-may-{role}"));
+        kubectl.run(["create", "rolebinding", role, &role_of, &user, "-n", "team-a"]).await.expect("it is bound");
+    }
+    let may = async |role: &str, verb: &str, resource: &str| {
+        let (user, resource) = (format!("--as=who-may-{role}"), format!("{resource}.kratos-operator.dev"));
+        let output =
+            kubectl.output(["auth", "can-i", verb, &resource, "-n", "team-a", &user]).await.expect("an answer");
+        output.status.success()
+    };
+    let aggregated = eventually("the roles are aggregated", WITHIN, async || {
+        (may("edit", "create", "kratosidentities").await && may("view", "get", "kratosinstances").await).then_some(())
+    });
+    aggregated.await.expect("the roles are aggregated");
+    for role in ["edit", "admin"] {
+        for kind in ["kratosidentities", "kratossessionpolicies"] {
+            assert!(may(role, "delete", kind).await, "{role}: {kind}");
+        }
+        for verb in ["create", "update", "patch", "delete"] {
+            assert!(!may(role, verb, "kratosinstances").await, "{role}: {verb}");
+        }
+    }
+    assert!(!may("view", "create", "kratosidentities").await);
+    for kind in ["kratosidentities", "kratosinstances", "kratossessionpolicies"] {
+        for role in ["view", "edit", "admin"] {
+            let user = format!("--as=who-may-{role}");
+            let resource = format!("{kind}.kratos-operator.dev");
+            let arguments = ["auth", "can-i", "patch", &resource, "--subresource=status", "-n", "team-a", &user];
+            assert!(!kubectl.output(arguments).await.expect("an answer").status.success(), "{role}: {kind}/status");
+        }
+    }
+}
+
+/// A resource without its definition.
+#[tokio::test]
+async fn an_instance_without_definitions_is_refused_with_its_kind() {
+    let plane = ControlPlane::shared().await;
+    let helm = Helm::new(plane.kubeconfig());
+    let chart = chart("kratos-instance");
+    let arguments = ["install", "main", chart.as_str(), "--namespace", "default"];
+    let values = json!({"spec": {"adminURL": "http://kratos.example", "ownerName": "production"}});
+    let error = helm.run(arguments, &values).await.expect_err("there are no definitions").to_string();
+    assert!(error.contains("KratosInstance") && error.contains("kratos-operator.dev"), "{error}");
+}
+
 /// What the operator's pod is told and what reaches it fit together.
 #[tokio::test]
 async fn the_service_and_the_policy_are_about_the_pods() {

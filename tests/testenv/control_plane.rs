@@ -1,5 +1,5 @@
 //! A real Kubernetes control plane on loopback: etcd, kube-apiserver, kube-controller-manager (garbage collection,
-//! deletion of namespaces, service accounts; no scheduler and no nodes, so no pods). Starts and stops it, and gives
+//! deletion of namespaces, service accounts, aggregated roles; no scheduler and no nodes, so no pods). Starts and stops it, and gives
 //! access to it; what is in it is the tests' business.
 
 use std::collections::BTreeMap;
@@ -337,7 +337,8 @@ fn start_apiserver(dir: &Path, etcd: &Port, port: &Port) -> Result<Process> {
 fn start_controllers(dir: &Path) -> Result<Process> {
     let mut command = Command::new(component("kube-controller-manager"));
     command.arg(format!("--kubeconfig={}", dir.join("kubeconfig").display())).args([
-        "--controllers=garbage-collector-controller,namespace-controller,serviceaccount-controller",
+        "--controllers=garbage-collector-controller,namespace-controller,serviceaccount-controller,\
+         clusterrole-aggregation-controller",
         "--leader-elect=false",
         "--secure-port=0",
         // Its default of 20 a second would make tests wait for it.
