@@ -6,7 +6,7 @@ use std::process::Stdio;
 use serde_json::{Value, json};
 
 use crate::generated::{root, there};
-use crate::helm::{objects, of_kind};
+use crate::helm::{objects, of_kind, rendered};
 use crate::testenv::control_plane::ControlPlane;
 use crate::testenv::process::component;
 use crate::testenv::workdir::WorkDir;
@@ -85,7 +85,8 @@ async fn every_command_of_the_page_works_in_its_order() {
     let overlay = shell.dir.path().join("overlay");
     std::fs::create_dir(&overlay).expect("a directory");
     let base = "https://github.com/kratos-operator/kratos-operator//deploy?ref=v0.1.0";
-    let kustomization = blocks(&page, "yaml").remove(0);
+    let kustomization =
+        blocks(&page, "yaml").into_iter().find(|it| it.contains("kind: Kustomization")).expect("an overlay");
     assert!(kustomization.contains(base), "{kustomization}");
     std::os::unix::fs::symlink(root().join("deploy"), shell.dir.path().join("deploy")).expect("a link");
     std::fs::write(overlay.join("kustomization.yaml"), kustomization.replace(base, "../deploy")).expect("a file");
@@ -117,10 +118,9 @@ async fn every_command_of_the_page_works_in_its_order() {
 async fn the_commands_of_the_charts_are_accepted() {
     let plane = ControlPlane::start().await.expect("the control plane starts");
     let shell = Shell::new(&plane);
-    shell.run("kubectl create namespace identity", &root()).await.expect("a namespace");
     let uninstall = "helm uninstall kratos-operator --namespace kratos-operator";
     for page in ["README.md", "charts/kratos-operator/README.md", "charts/kratos-instance/README.md"] {
-        let blocks: Vec<_> = blocks(&there(page), "sh").into_iter().filter(|it| it.starts_with("helm ")).collect();
+        let blocks: Vec<_> = blocks(&there(page), "sh").into_iter().filter(|it| it.contains("helm install ")).collect();
         assert_eq!(blocks.len(), 1, "{page}");
         shell.run(&here(&blocks[0]), &root()).await.unwrap_or_else(|error| panic!("{page}: {}\n{error}", blocks[0]));
         if page == "README.md" {
@@ -139,6 +139,21 @@ fn the_manifest_knows_nothing_of_helm() {
     assert_eq!((of_kind(&objects, "CustomResourceDefinition").len(), of_kind(&objects, "Deployment").len()), (3, 1));
     let namespaces = objects.iter().filter_map(|object| object["metadata"]["namespace"].as_str());
     assert!(namespaces.into_iter().all(|namespace| namespace == "kratos-operator"));
+}
+
+/// The values on the page are values, and together they select everything once.
+#[tokio::test]
+async fn the_pages_shards_share_the_resources() {
+    let page = there("docs/installation.md");
+    let values = blocks(&page, "yaml").into_iter().find(|it| it.starts_with("shards:")).expect("an example");
+    let values: Value = serde_saphyr::from_str(&values).expect("YAML");
+    let objects = rendered(&values).await;
+    let arguments: Vec<_> = of_kind(&objects, "Deployment")
+        .iter()
+        .flat_map(|it| it["spec"]["template"]["spec"]["containers"][0]["args"].as_array().expect("arguments").clone())
+        .filter(|it| it.as_str().is_some_and(|it| it.starts_with("--watch-selector=")))
+        .collect();
+    assert_eq!(arguments, ["--watch-selector=shard=a", "--watch-selector=shard notin (a)"]);
 }
 
 #[test]
