@@ -20,6 +20,8 @@ use crate::queue::{Looked, Next, Priority};
 
 /// How often it is asked whether what lacks was granted.
 const ASKED_EVERY: Duration = Duration::from_secs(20);
+/// A wait and a review, however long the API server takes for it, are less.
+const TURNS_WITHIN: Duration = Duration::from_mins(2);
 /// How often a look that was refused something is repeated, should nobody tell that it was granted.
 pub const WHILE_REFUSED: Duration = Duration::from_mins(5);
 /// What wasn't refused again for so long isn't needed any more, or nobody can tell.
@@ -113,11 +115,14 @@ pub fn as_granted(context: &Context, look: Result<Looked, kube::Error>) -> Resul
 /// Asks whether what lacks was granted, and has whoever waits for it go on, for as long as it is polled.
 pub async fn keep_asking(context: Arc<Context>) {
     let api = Api::<SelfSubjectAccessReview>::all(context.client.clone());
+    let heartbeat = context.watches.health().expect("rights that lack", TURNS_WITHIN);
     loop {
+        heartbeat.beat();
         tokio::time::sleep(backoff::spread(ASKED_EVERY)).await;
         let lacking = context.access.lock().clone();
         let mut is_news = false;
         for (right, lack) in lacking {
+            heartbeat.beat();
             let is_granted = is_granted(&api, &right, lack.name).await;
             if is_granted || lack.last.elapsed() > FORGOTTEN {
                 context.access.lock().remove(&right);

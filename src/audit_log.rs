@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use k8s_openapi::jiff::Timestamp;
+use prometheus_client::metrics::counter::Counter;
 use serde::Serialize;
 
 use crate::kratos::{Auditor, Initiator, Record, WriteCause};
@@ -18,7 +19,11 @@ use crate::place::Place;
 const MOST_PATHS: usize = 256;
 
 /// Where lines go. Shared by all instances.
-pub struct AuditLog(Mutex<State>);
+pub struct AuditLog {
+    state: Mutex<State>,
+    /// Lines that couldn't be written, ever.
+    lost: Counter,
+}
 
 struct State {
     output: Output,
@@ -38,19 +43,19 @@ impl fmt::Debug for AuditLog {
 }
 
 impl AuditLog {
-    /// Into a stream, which is there for nothing else.
-    pub fn to_stream(stream: impl Write + Send + 'static) -> Arc<Self> {
-        Self::of_output(Output::Stream(Box::new(stream)))
+    /// Into a stream, which is there for nothing else. `lost` counts the lines that can't be written.
+    pub fn to_stream(stream: impl Write + Send + 'static, lost: Counter) -> Arc<Self> {
+        Self::of_output(Output::Stream(Box::new(stream)), lost)
     }
 
     /// Into a file, at its end. It is made where it isn't there, also when it was moved away meanwhile.
-    pub fn to_file(path: &Path) -> io::Result<Arc<Self>> {
+    pub fn to_file(path: &Path, lost: Counter) -> io::Result<Arc<Self>> {
         let file = Rotated { path: path.to_owned(), file: Some(open(path)?), is_torn: false };
-        Ok(Self::of_output(Output::File(file)))
+        Ok(Self::of_output(Output::File(file), lost))
     }
 
-    fn of_output(output: Output) -> Arc<Self> {
-        Arc::new(Self(Mutex::new(State { output, lost: 0 })))
+    fn of_output(output: Output, lost: Counter) -> Arc<Self> {
+        Arc::new(Self { state: Mutex::new(State { output, lost: 0 }), lost })
     }
 
     /// The part of it that is about an instance.
@@ -59,7 +64,7 @@ impl AuditLog {
     }
 
     fn write(&self, line: &[u8]) {
-        let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         let written = match &mut state.output {
             Output::Stream(stream) => stream.write_all(line).and_then(|()| stream.flush()),
             Output::File(file) => file.write(line),
@@ -72,6 +77,7 @@ impl AuditLog {
             }
             (Err(error), lost) => {
                 state.lost += 1;
+                self.lost.inc();
                 if lost == 0 {
                     let error = error.kind().to_string();
                     tracing::error!(

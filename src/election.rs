@@ -15,6 +15,7 @@ use tokio_util::sync::CancellationToken;
 use crate::backoff;
 use crate::flow::leadership::Leadership;
 use crate::flow::moment::Moment;
+use crate::health::{Health, Heartbeat};
 use crate::kube_client;
 use crate::kube_error;
 use crate::lease::candidate::{Candidate, Standing};
@@ -29,6 +30,8 @@ use crate::supervise::{Failure, Tasks};
 const LOOKED_EVERY: Duration = Duration::from_secs(1);
 /// After a failure a leader tries again soon: it has ten seconds.
 const TRIED_AGAIN_AFTER: Duration = Duration::from_millis(500);
+/// A turn, and the wait for the next, take four seconds, a release ten.
+const TURNS_WITHIN: Duration = Duration::from_mins(1);
 /// How long the process has to end in order when it leads no longer; then it is ended.
 const ENDS_WITHIN: Duration = Duration::from_secs(1);
 /// Its exit code then.
@@ -51,7 +54,7 @@ impl Elector {
         (config, requests): (kube::Config, Requests),
         namespace: &str,
         selector: &Selector,
-        leadership: Leadership,
+        (leadership, health): (Leadership, &Health),
         tasks: &Tasks,
     ) -> std::io::Result<Self> {
         let place = Place::new(namespace, selector::lease_name(selector));
@@ -69,6 +72,7 @@ impl Elector {
         let (releases, asked) = mpsc::channel(1);
         let within = tasks.clone();
         let (me, stop) = (lease::identity(), tasks.stop().clone());
+        let heartbeat = health.expect("leader election", TURNS_WITHIN);
         tasks.rely_on_thread("leader election", move || async move {
             // The same configuration has made the operator's own client.
             let Ok(client) = kube_client::plain(&config, &requests) else { return stop.cancelled().await };
@@ -83,6 +87,7 @@ impl Elector {
                 is_refused: false,
                 stop,
                 asked,
+                heartbeat,
             };
             if let Err(why) = campaign.run().await {
                 within.fail(Failure::Lost(why));
@@ -114,6 +119,7 @@ struct Campaign {
     is_refused: bool,
     stop: CancellationToken,
     asked: mpsc::Receiver<Release>,
+    heartbeat: Heartbeat,
 }
 
 /// What the log said last.
@@ -128,6 +134,7 @@ impl Campaign {
     /// Ends when the process is to, or with the reason why it may not go on.
     async fn run(mut self) -> Result<(), String> {
         loop {
+            self.heartbeat.beat();
             let wait = self.turn().await?;
             let until = self.until;
             let over = async {
@@ -211,22 +218,28 @@ impl Campaign {
         Ok(())
     }
 
+    /// Tries for as long as the Lease is held. What is unanswered lasts shorter by then than is noted, which does no harm.
     async fn release(&mut self, unsettled: Duration) {
         if self.until.is_none_or(Moment::has_come) {
             return;
         }
-        match timeout(REQUEST_TIMEOUT, self.candidate.release(unsettled)).await {
-            Ok(Ok(())) => tracing::info!(
-                lease = %self.place, seconds = unsettled.as_secs(),
-                "the Lease is given up; requests without an answer may be carried out for so long"
-            ),
-            Ok(Err(error)) => {
-                tracing::warn!(
-                    lease = %self.place, error = kube_error::brief(&error), "the Lease wasn't released; it runs out"
-                );
+        let mut why = None;
+        while self.until.is_some_and(|until| !until.has_come()) {
+            match timeout(REQUEST_TIMEOUT, self.candidate.release(unsettled)).await {
+                Ok(Ok(true)) => {
+                    return tracing::info!(
+                        lease = %self.place, seconds = unsettled.as_secs(),
+                        "the Lease is given up; requests without an answer may be carried out for so long"
+                    );
+                }
+                Ok(Ok(false)) => continue,
+                Ok(Err(error)) => why = Some(kube_error::brief(&error)),
+                Err(_) => why = Some(format!("no answer within {} seconds", REQUEST_TIMEOUT.as_secs())),
             }
-            Err(_) => tracing::warn!(lease = %self.place, "the Lease wasn't released in time; it runs out"),
+            self.candidate.doubt();
+            sleep(TRIED_AGAIN_AFTER).await;
         }
+        tracing::warn!(lease = %self.place, error = why, "the Lease wasn't released; it runs out");
     }
 
     fn show(&mut self, shown: Shown) {

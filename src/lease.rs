@@ -226,7 +226,11 @@ async fn keep_standing(place: Place, mut candidate: Candidate, lead: Arc<Lead>, 
         }
     }
     let was_held = lead.until.send_replace(None).is_some();
-    if was_held && let Ok(Err(error)) = tokio::time::timeout(REQUEST_TIMEOUT, candidate.release(Duration::ZERO)).await {
+    let released = async {
+        while !candidate.release(Duration::ZERO).await? {}
+        Ok::<_, kube::Error>(())
+    };
+    if was_held && let Ok(Err(error)) = tokio::time::timeout(REQUEST_TIMEOUT, released).await {
         tracing::debug!(instance = %place, error = kube_error::brief(&error), "the Lease wasn't released; it runs out");
     }
 }

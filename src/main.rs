@@ -116,11 +116,12 @@ fn run(args: &RunArgs) -> Result<(), String> {
         tracing::warn!("RUST_LOG is no filter that can be read; info holds instead");
     }
     supervise::hide_payloads();
-    let audit_log = audit_log(args)?;
+    let metrics = Arc::new(Metrics::new());
+    let audit_log = audit_log(args, &metrics)?;
     let stop = CancellationToken::new();
     shutdown::on_signals(stop.clone()).map_err(|error| format!("no signals: {error}"))?;
     let runtime = tokio::runtime::Runtime::new().map_err(|error| format!("no runtime: {error}"))?;
-    let result = runtime.block_on(operate(args, (level, audit_log), Tasks::new(stop)));
+    let result = runtime.block_on(operate(args, (level, audit_log, metrics), Tasks::new(stop)));
     // Nothing that is left is waited for: it is in the background, or was given up.
     runtime.shutdown_background();
     if let Some(export) = export {
@@ -130,12 +131,12 @@ fn run(args: &RunArgs) -> Result<(), String> {
 }
 
 /// Opens the audit log, if one is wanted.
-fn audit_log(args: &RunArgs) -> Result<Option<Arc<AuditLog>>, String> {
+fn audit_log(args: &RunArgs, metrics: &Metrics) -> Result<Option<Arc<AuditLog>>, String> {
     let Some(path) = &args.audit_log else { return Ok(None) };
     if path.as_os_str() == "-" {
-        return Ok(Some(AuditLog::to_stream(stdout())));
+        return Ok(Some(AuditLog::to_stream(stdout(), metrics.audit_lines_lost.clone())));
     }
-    let opened = AuditLog::to_file(path).map(Some);
+    let opened = AuditLog::to_file(path, metrics.audit_lines_lost.clone()).map(Some);
     opened.map_err(|error| {
         let path = path.display();
         format!("the audit log {path} can't be opened: {error}; set --audit-log to a file that can be written, or to -")
@@ -144,7 +145,7 @@ fn audit_log(args: &RunArgs) -> Result<Option<Arc<AuditLog>>, String> {
 
 async fn operate(
     args: &RunArgs,
-    (level, audit_log): (Level, Option<Arc<AuditLog>>),
+    (level, audit_log, metrics): (Level, Option<Arc<AuditLog>>, Arc<Metrics>),
     tasks: Tasks,
 ) -> Result<(), String> {
     // Before anything is waited for, and until the process has ended.
@@ -153,7 +154,6 @@ async fn operate(
     if let Some(listener) = listen(&addresses, "probes", "under /livez and /readyz", "--health-address").await? {
         tasks.rely_on("probes", health::serve::serve(listener, health.clone()));
     }
-    let metrics = Arc::new(Metrics::new());
     if let Some(listener) = listen(args.metrics_addresses(), "metrics", "under /metrics", "--metrics-address").await? {
         tasks.rely_on("metrics", metrics::serve::serve(listener, Arc::clone(&metrics)));
     }
@@ -169,11 +169,11 @@ async fn operate(
     let (client, api_server, heartbeat) = kube_client::new(&config, &leadership, &requests, &health)
         .map_err(|error| format!("the kubeconfig can't be used: {error}"))?;
     tasks.rely_on("heartbeat of the API server", heartbeat);
-    let watches = Watches::new(health, api_server);
+    let watches = Watches::new(health.clone(), api_server);
     // Last: what tells how this process stands is served before it asks for the Lease.
     let elector = elects.then(|| {
         let (namespace, selector) = (&options.namespace, &options.watch_selector);
-        Elector::begin((config, requests), namespace, selector, leadership.clone(), &tasks)
+        Elector::begin((config, requests), namespace, selector, (leadership.clone(), &health), &tasks)
     });
     let elector = elector.transpose().map_err(|error| format!("no thread for the leader election: {error}"))?;
     let concurrency = args.concurrency;

@@ -31,6 +31,8 @@ pub struct Metrics {
     pub instances: Instances,
     pub sessions: Sessions,
     drift_corrected: Counter,
+    /// Lines of the audit log that couldn't be written.
+    pub audit_lines_lost: Counter,
 }
 
 impl Metrics {
@@ -41,11 +43,14 @@ impl Metrics {
         let drift_corrected = Counter::default();
         let help = "Identities that differed from their manifests, or were gone, and were put right";
         registry.register("kratos_operator_drift_corrected", help, drift_corrected.clone());
+        let audit_lines_lost = Counter::default();
+        let help = "Writes to Kratos whose line couldn't be written into the audit log";
+        registry.register("kratos_operator_audit_lines_lost", help, audit_lines_lost.clone());
         let controllers = Controllers::register(&mut registry);
         let instances = Instances::default();
         registry.register_collector(Box::new(instances.clone()));
         let sessions = Sessions::register(&mut registry);
-        Self { registry: Mutex::new(registry), controllers, instances, sessions, drift_corrected }
+        Self { registry: Mutex::new(registry), controllers, instances, sessions, drift_corrected, audit_lines_lost }
     }
 
     /// Counts the requests to the API server at this address.

@@ -86,7 +86,7 @@ fn a_file_that_is_moved_away_or_deleted_is_made_anew_and_lines_stay_whole() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("audit.log");
     std::fs::write(&path, "{\"before\":1}\n").unwrap();
-    let log = AuditLog::to_file(&path).unwrap();
+    let log = AuditLog::to_file(&path, Counter::default()).unwrap();
     let auditor = log.of(&Place::new("identity", "default"));
     let initiator = initiator(WriteCause::Spec);
     let write = || auditor.record(&record(&initiator, &[]));
@@ -114,18 +114,20 @@ fn a_file_that_is_moved_away_or_deleted_is_made_anew_and_lines_stay_whole() {
 fn what_cannot_be_written_is_lost_and_what_comes_after_is_not() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("logs").join("audit.log");
-    assert!(AuditLog::to_file(&path).is_err(), "there is no such directory");
+    assert!(AuditLog::to_file(&path, Counter::default()).is_err(), "there is no such directory");
     std::fs::create_dir(path.parent().unwrap()).unwrap();
-    let log = AuditLog::to_file(&path).unwrap();
+    let lost = Counter::default();
+    let log = AuditLog::to_file(&path, lost.clone()).unwrap();
     let auditor = log.of(&Place::new("identity", "default"));
     let initiator = initiator(WriteCause::Spec);
     std::fs::remove_dir_all(path.parent().unwrap()).unwrap();
     auditor.record(&record(&initiator, &[]));
     auditor.record(&record(&initiator, &[]));
-    assert_eq!(log.0.lock().unwrap().lost, 2);
+    assert_eq!((log.state.lock().unwrap().lost, lost.get()), (2, 2));
     std::fs::create_dir(path.parent().unwrap()).unwrap();
     auditor.record(&record(&initiator, &[]));
-    assert_eq!((read(&path).len(), log.0.lock().unwrap().lost), (1, 0));
+    assert_eq!((read(&path).len(), log.state.lock().unwrap().lost), (1, 0));
+    assert_eq!(lost.get(), 2, "a counter never goes back");
 }
 
 #[test]
@@ -143,14 +145,15 @@ fn a_stream_that_is_full_for_a_while_is_written_to_again() {
             Ok(())
         }
     }
-    let pipe = Pipe::default();
-    let auditor = AuditLog::to_stream(pipe.clone()).of(&Place::new("identity", "default"));
+    let (pipe, lost) = (Pipe::default(), Counter::default());
+    let auditor = AuditLog::to_stream(pipe.clone(), lost.clone()).of(&Place::new("identity", "default"));
     let initiator = initiator(WriteCause::Spec);
     for is_full in [false, true, false] {
         pipe.0.0.store(is_full, Ordering::SeqCst);
         auditor.record(&record(&initiator, &[]));
     }
     assert_eq!(String::from_utf8(pipe.0.1.lock().unwrap().clone()).unwrap().lines().count(), 2);
+    assert_eq!(lost.get(), 1);
 }
 
 #[test]

@@ -109,14 +109,26 @@ impl Candidate {
         }
     }
 
-    /// Gives it up, if it is held. One that is held in waiting runs out: its former holder may go on.
-    pub async fn release(&mut self, unsettled: Duration) -> Result<(), kube::Error> {
-        let Some(spec) = self.seen.as_ref().and_then(|seen| seen.lease.spec.clone()).filter(|_| self.is_held()) else {
-            return Ok(());
+    /// Gives it up, if it is held. One that is held in waiting runs out: its former holder may go on. `false`: it was written at
+    /// the same time (by a renewal that nobody waits for any more), and is still to be given up.
+    pub async fn release(&mut self, unsettled: Duration) -> Result<bool, kube::Error> {
+        if !self.is_held() {
+            return Ok(true);
+        }
+        if !self.is_known_as_mine() {
+            self.look().await?;
+        }
+        let seen = self.seen.as_ref().filter(|_| self.holder() == Some(self.me.as_str()));
+        let Some(spec) = seen.and_then(|seen| seen.lease.spec.clone()) else {
+            self.held_until = None;
+            return Ok(true);
         };
-        self.held_until = None;
         let unsettled = unsettled.max(self.former());
-        self.write(term::released(spec, Timestamp::now()), Some(unsettled)).await.map(drop)
+        let is_released = self.write(term::released(spec, Timestamp::now()), Some(unsettled)).await?;
+        if is_released {
+            self.held_until = None;
+        }
+        Ok(is_released)
     }
 
     fn is_held(&self) -> bool {

@@ -1,6 +1,8 @@
 //! The audit log of a real operator beside what the proxy before Kratos saw: each write is in it once, with its cause, and no
 //! value is.
 
+mod output;
+
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
@@ -372,37 +374,4 @@ async fn each_identity_of_a_batch_has_a_line_also_where_the_server_takes_the_bat
     assert!(refused.clone().any(|line| line["outcome"] == "conflict" && line["status"] == 409), "{lines:#?}");
     let taken_back = lines.iter().filter(|line| line["outcome"] == "rolled_back").count();
     assert!(taken_back > 0, "this server rolls back whatever travels with a conflict: {lines:#?}");
-}
-
-#[tokio::test]
-async fn one_that_cannot_be_opened_is_said_in_one_line_and_dash_is_standard_output() {
-    let mut scene = Scene::own().await;
-    let directory = tempfile::tempdir().expect("a directory");
-    let nowhere = directory.path().join("missing").join("audit.log").display().to_string();
-    scene
-        .operator()
-        .restart_with(|settings| settings.arguments = vec!["--audit-log".to_owned(), nowhere.clone()])
-        .expect("it starts");
-    let ended = eventually("it ends", WITHIN, async || scene.operator.as_mut()?.exited()).await.expect("it ends");
-    let log = scene.whole_log();
-    let complaint = log.lines().last().expect("a line");
-    assert_eq!(ended.code(), Some(1), "{log}");
-    assert!(complaint.contains(&nowhere) && complaint.contains("--audit-log"), "{complaint}");
-
-    scene
-        .operator()
-        .restart_with(|settings| {
-            settings.arguments = Vec::new();
-            settings.environment = vec![("AUDIT_LOG".to_owned(), "-".to_owned())];
-        })
-        .expect("it starts");
-    let scene = scene.with_instance().await;
-    scene.identity("ada", json!({"schemaID": "customer", "traits": {"email": "ada@audited.example"}})).await;
-    scene.ready("ada").await;
-    let told = eventually("it is told", WITHIN, async || {
-        let log = scene.whole_log();
-        let lines = log.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
-        lines.filter(|line| line["initiator"]["name"] == "ada").find(|line| line["outcome"] == "ok")
-    });
-    assert_eq!(told.await.expect("it is told")["instance"], format!("{}/default", scene.namespace));
 }

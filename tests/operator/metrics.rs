@@ -63,7 +63,7 @@ fn sum(text: &str, name: &str, labels: &[(&str, &str)]) -> Option<f64> {
 }
 
 /// Waits until the series of a name that have these labels add up to this.
-async fn until_sum(scene: &Scene, name: &str, labels: &[(&str, &str)], expected: f64) {
+pub async fn until_sum(scene: &Scene, name: &str, labels: &[(&str, &str)], expected: f64) {
     let mut last = None;
     let what = format!("{name}{labels:?} is {expected}");
     let reached = eventually(&what, WITHIN, async || {
@@ -243,6 +243,25 @@ async fn the_series_of_an_instance_are_there_from_its_beginning_and_gone_with_it
     let mut scene = Scene::own().await;
     let metrics = ["--metrics-address", "127.0.0.1:0"].map(str::to_owned);
     scene.operator().restart_with(|settings| settings.arguments.extend(metrics)).expect("it starts");
+    // What there will be is said before anybody knows of whom.
+    let served = eventually("it serves metrics", WITHIN, async || served_at(&scene.whole_log(), "metrics"));
+    served.await.expect("it serves them");
+    let (_, text) = scrape(&scene, "").await;
+    assert!(text.contains("# TYPE kratos_operator_kratos_requests_total counter\n"), "{text}");
+    assert_eq!(sum(&text, "kratos_operator_kratos_requests_total", &[]), None);
+    assert_eq!(sum(&text, "kratos_operator_audit_lines_lost_total", &[]), Some(0.0));
+    // From the first moment, before anything was answered.
+    let held = scene.proxy.on("*").hold();
+    scene.apply_instance(&scene.namespace, "default", scene.instance_spec(json!({}))).await;
+    held.held().await;
+    let of_default = format!("{}/default", scene.namespace);
+    let (_, text) = scrape(&scene, "").await;
+    assert_eq!(
+        sum(&text, "kratos_operator_kratos_requests_total", &[("instance", of_default.as_str())]),
+        Some(0.0),
+        "{text}"
+    );
+    scene.proxy.clear_faults();
     let scene = scene.with_instance().await;
     scene.apply_instance(&scene.namespace, "second", scene.instance_spec(json!({"ownerName": "second"}))).await;
     scene.instance_ready("second").await;

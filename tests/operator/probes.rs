@@ -198,6 +198,8 @@ async fn in_a_pod_probes_are_served_where_the_page_has_them() {
         answered.await.unwrap_or_else(|error| panic!("{error}: {address}\n{}", operator.tail()));
     }
     assert!(["[::]:8081", "0.0.0.0:8081"].contains(&address.as_str()), "{address}");
+    let live = reqwest::get("http://127.0.0.1:8081/livez?verbose").await.expect("it answers").text().await;
+    assert!(live.as_ref().is_ok_and(|live| live.contains("[+]leader election ok\n")), "{live:?}");
 }
 
 #[tokio::test]
@@ -209,7 +211,8 @@ async fn one_that_stops_is_live_and_no_longer_ready() {
     assert_eq!(until_probe(operator, "/readyz", 200).await, "ok");
     let verbose = until_probe(operator, "/livez?verbose", 200).await;
     let checks = ["tasks", "heartbeat of the API server", "events", "watch of KratosIdentity", "watch of Secret"];
-    let checks = checks.into_iter().chain(["queue of KratosIdentity", "places of KratosSessionPolicy"]);
+    let others = ["queue of KratosIdentity", "places of KratosSessionPolicy", "rights that lack"];
+    let checks = checks.into_iter().chain(others);
     for check in checks {
         assert!(verbose.contains(&format!("[+]{check} ok\n")), "{check}: {verbose}");
     }

@@ -66,3 +66,23 @@ async fn what_is_unanswered_when_the_time_is_up_is_noted_and_waited_out() {
     two.scene.ready("box").await;
     assert_eq!(two.one_each().await.len(), 1);
 }
+
+/// What its last renewal came to it doesn't know: it was carried out, or will be.
+#[tokio::test]
+async fn a_renewal_without_an_answer_does_not_keep_the_lease_from_being_given_up() {
+    for is_carried_out in [true, false] {
+        let mut two = Two::start(json!({})).await;
+        let case = two.leader.proxy().on("PUT leases").once();
+        let renewal = if is_carried_out { case.hold_answer() } else { case.carry_out_late() };
+        renewal.held().await;
+        let begun = Instant::now();
+        two.leader.operator.terminate();
+        // It waits two seconds for the answer.
+        two.taken_over(begun, Duration::from_secs(6)).await;
+        assert_eq!(two.leader.ends(HANDED_OVER).await, Some(0), "{}", two.logs());
+        renewal.release();
+        two.scene.identity("ada", customer("ada")).await;
+        two.scene.ready("ada").await;
+        assert!(two.standby.operator.exited().is_none(), "a late renewal is no longer one\n{}", two.logs());
+    }
+}
