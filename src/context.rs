@@ -97,6 +97,8 @@ pub struct Context {
     /// All of them; of those that aren't its own only the outline (see [`selector::outline`]).
     pub identities: Store<IdentityObject>,
     pub listed: Listed,
+    /// Set once this process leads, and what the watches show is no older than that. Until then nothing is reconciled.
+    pub caught_up: SetOnce<()>,
     pub instances: Store<InstanceObject>,
     pub policies: Store<PolicyObject>,
     pub namespaces: Store<Metadata<Namespace>>,
@@ -146,6 +148,16 @@ impl Context {
         let seen = self.identities.get(&ObjectRef::new(&place.name).within(&place.namespace))?;
         let latest = self.latest_identities.of(&seen);
         (latest.meta().uid.as_deref() == Some(uid) && self.is_own(&*seen) && self.is_own(&*latest)).then_some(latest)
+    }
+
+    /// An object as it is now, as far as the watch and our own writes show. `None`: it is gone, or another one is in its place.
+    pub fn newest<K>(&self, store: &Store<K>, latest: &Latest<K>, object: &impl Resource) -> Option<Arc<K>>
+    where
+        K: Resource<DynamicType = ()> + Clone + 'static,
+    {
+        let Place { namespace, name } = Place::of(object);
+        let newest = latest.of(&store.get(&ObjectRef::new(&name).within(&namespace))?);
+        (newest.meta().uid == object.meta().uid).then_some(newest)
     }
 
     /// The namespaces that are being deleted, as far as is known.

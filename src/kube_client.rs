@@ -14,6 +14,7 @@
 mod answer;
 mod heartbeat;
 mod led;
+mod socket;
 
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -23,10 +24,11 @@ use futures::future::BoxFuture;
 use http::{Request, Response, Uri};
 use hyper_util::client::legacy;
 use hyper_util::client::legacy::connect::HttpConnector;
-use hyper_util::rt::{TokioExecutor, TokioTimer};
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use kube::Config;
 use kube::client::retry::RetryPolicy;
 use kube::client::{Body, ClientBuilder, ConfigExt};
+use tokio::net::TcpStream;
 use tokio::time::Instant;
 use tower::retry::RetryLayer;
 use tower::util::MapFutureLayer;
@@ -36,6 +38,7 @@ use self::answer::Answer;
 pub use self::heartbeat::ApiServer;
 use self::heartbeat::{BEATS_WITHIN, Lost};
 use self::led::Led;
+use self::socket::Socket;
 use crate::flow::leadership::Leadership;
 use crate::health::Health;
 use crate::metrics::Requests;
@@ -104,7 +107,11 @@ fn build(
     if config.proxy_url.is_some() {
         return Err(Error::Proxy);
     }
-    let connector = config.rustls_https_connector_with_connector(tcp())?;
+    let led_by = leadership.clone();
+    let sockets = tcp().map_response(move |tcp: TokioIo<TcpStream>| {
+        TokioIo::new(Socket { inner: tcp.into_inner(), leadership: led_by.clone() })
+    });
+    let connector = config.rustls_https_connector_with_connector(sockets)?;
     let connector = connector.map_future(|connection| within(CONNECTED, "no connection", connection).boxed());
     let http = legacy::Client::builder(TokioExecutor::new())
         .pool_timer(TokioTimer::new())

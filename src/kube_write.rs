@@ -24,11 +24,20 @@ fn params() -> PatchParams {
 }
 
 /// Writes a status as a merge patch (a field that is `null` is removed). It carries the uid: a resource that was made
-/// anew under the same name isn't given its predecessor's status.
-pub async fn status<K>(api: &Api<K>, object: &impl Resource, status: &impl Serialize) -> Result<K, kube::Error>
+/// anew under the same name isn't given its predecessor's status. `has_rivals`: other processes may write it, too. Then it is
+/// guarded, so that a late one isn't written over what another process has written since; `object` is the newest that is known.
+pub async fn status<K>(
+    api: &Api<K>,
+    object: &impl Resource,
+    status: &impl Serialize,
+    has_rivals: bool,
+) -> Result<K, kube::Error>
 where
     K: Clone + DeserializeOwned,
 {
+    if has_rivals {
+        return guarded_status(api, object, status).await;
+    }
     let meta = object.meta();
     let patch = json!({"metadata": {"uid": meta.uid}, "status": status});
     let name = meta.name.as_deref().unwrap_or_default();

@@ -1,6 +1,7 @@
 //! The composition root: builds everything once, watches, and stops in order.
 
 mod births;
+mod caught_up;
 mod cluster_id;
 mod identities;
 mod instances;
@@ -18,7 +19,7 @@ use futures::future;
 use k8s_openapi::api::core::v1::Namespace;
 use kube::runtime::reflector::{self, store::Writer};
 use kube::{Resource, ResourceExt};
-use tokio::sync::Notify;
+use tokio::sync::{Notify, SetOnce};
 
 use self::scrape::Scrape;
 use crate::access::{self, Access};
@@ -106,6 +107,7 @@ pub async fn run(operator: Operator, tasks: Tasks) -> Result<(), Failure> {
         cluster_id,
         identities: identities.clone(),
         listed: Listed::default(),
+        caught_up: SetOnce::new(),
         instances: instances.clone(),
         namespaces,
         policies,
@@ -133,7 +135,7 @@ pub async fn run(operator: Operator, tasks: Tasks) -> Result<(), Failure> {
     let Pokes { identities: identity_asks, instances: instance_asks, policies: policy_asks } = pokes;
     let (token, within) = (stop.clone(), Arc::clone(&context));
     let instance_looks = async move {
-        if token.run_until_cancelled(within.leadership.gained()).await.is_some() {
+        if token.run_until_cancelled(within.caught_up.wait()).await.is_some() {
             instances::ask_for_all(&within);
             let look = |place: &Place| instances::look(place, &within);
             let controller =
@@ -145,7 +147,7 @@ pub async fn run(operator: Operator, tasks: Tasks) -> Result<(), Failure> {
     let identity_looks = async move {
         // An instance or a namespace that the watch hasn't brought yet must not be taken for one that isn't there.
         let Listed { instances, namespaces, identities: _ } = &within.listed;
-        let ready = future::join3(instances.wait(), namespaces.wait(), within.leadership.gained());
+        let ready = future::join3(instances.wait(), namespaces.wait(), within.caught_up.wait());
         if token.run_until_cancelled(ready).await.is_some() {
             identities::ask_for_all(&within);
             let (look, places) = (|place: &Place| identities::look(place, &within), Places::of(concurrency.into()));
@@ -157,7 +159,7 @@ pub async fn run(operator: Operator, tasks: Tasks) -> Result<(), Failure> {
     let policy_looks = async move {
         // Labels and marks are looked up in what the other watches have brought.
         let Listed { identities, instances, namespaces } = &within.listed;
-        let ready = future::join4(instances.wait(), namespaces.wait(), identities.wait(), within.leadership.gained());
+        let ready = future::join4(instances.wait(), namespaces.wait(), identities.wait(), within.caught_up.wait());
         if token.run_until_cancelled(ready).await.is_some() {
             policies::ask_for_all(&within);
             let look = |place: &Place| policies::look(place, &within);
@@ -167,6 +169,11 @@ pub async fn run(operator: Operator, tasks: Tasks) -> Result<(), Failure> {
         }
     };
     tasks.keep("beginning to lead", births::begin(Arc::clone(&context)));
+    let within = Arc::clone(&context);
+    tasks.keep("catching up", async move {
+        caught_up::caught_up(&within).await;
+        let _ = within.caught_up.set(());
+    });
     begin_watches((identity_writer, instance_writer, policy_writer, namespace_writer), &context);
     let controllers = [
         tasks.rely_on("reconciles of KratosInstance", instance_looks),

@@ -7,7 +7,7 @@
 use std::cmp::Ordering;
 use std::marker::PhantomData;
 
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::ListMeta;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ListMeta, ObjectMeta};
 use kube::Resource;
 
 /// The version of an object, or of a list, of this kind.
@@ -19,6 +19,11 @@ impl<K> ResourceVersion<K> {
         list.resource_version.as_deref().and_then(Self::parse)
     }
 
+    /// The version of an object of this kind, by its metadata.
+    pub fn of_metadata(metadata: &ObjectMeta) -> Option<Self> {
+        metadata.resource_version.as_deref().and_then(Self::parse)
+    }
+
     fn parse(text: &str) -> Option<Self> {
         let is_number = text.bytes().all(|byte| byte.is_ascii_digit()) && !text.starts_with('0');
         if is_number { text.parse().ok().map(|number| Self(number, PhantomData)) } else { None }
@@ -28,7 +33,7 @@ impl<K> ResourceVersion<K> {
 impl<K: Resource> ResourceVersion<K> {
     /// The version of an object.
     pub fn of(object: &K) -> Option<Self> {
-        object.meta().resource_version.as_deref().and_then(Self::parse)
+        Self::of_metadata(object.meta())
     }
 }
 

@@ -92,6 +92,11 @@ impl Leadership {
         }
     }
 
+    /// Whether this process has led, and another one may by now: it sends nothing more, not even what asks.
+    pub fn is_over(&self) -> bool {
+        matches!(self.role(), Role::Leading { until } | Role::Draining { until } if until.has_come())
+    }
+
     /// Returns once this process has gained the lead. What began before that may be about what another process did.
     pub async fn gained(&self) {
         let has_gained = |state: &State| matches!(state.role, Role::Unopposed | Role::Leading { .. });

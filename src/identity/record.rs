@@ -265,12 +265,12 @@ pub async fn write(
     }
     let api = api(resource, context);
     let permit = context.kubernetes.acquire(&resource.namespace().unwrap_or_default()).await;
-    let written: Result<IdentityObject, _> = if context.has_rivals() {
-        // Guarded, so that of two operators neither writes over what the other has just written.
+    let has_rivals = context.has_rivals();
+    let written: Result<IdentityObject, _> = if has_rivals {
         let Some(now) = context.own(&uid(resource), &Place::of(resource)) else { return Ok(()) };
-        kube_write::guarded_status(&api, &*now, &next).await
+        kube_write::status(&api, &*now, &next, has_rivals).await
     } else {
-        kube_write::status(&api, resource, &next).await
+        kube_write::status(&api, resource, &next, has_rivals).await
     };
     drop(permit);
     match written {

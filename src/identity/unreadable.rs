@@ -35,7 +35,7 @@ pub async fn reconcile(object: &IdentityObject, context: &Context) -> Result<Loo
     let current: Option<KratosIdentityStatus> = unreadable.status();
     let next = next(unreadable, current.as_ref(), is_deleting);
     if current.as_ref() != Some(&next) {
-        kube_write::status(&api, object, &next).await?;
+        kube_write::status(&api, &live, &next, context.has_rivals()).await?;
         let message = next.conditions.first().map(|condition| condition.message.clone()).unwrap_or_default();
         context.events.publish(object, Happening::warning(Reason::InvalidSpec.as_str(), "Reconcile", message));
     }

@@ -322,7 +322,7 @@ async fn unreadable(object: &InstanceObject, place: &Place, context: &Context) -
     let asked = (metadata.generation.unwrap_or_default(), requested_at(metadata.annotations.as_ref()));
     let next = super::status::next(current.as_ref(), &verdict, context.cluster(), None, asked, Timestamp::now());
     if current.as_ref() != Some(&next) && context.leads.may_speak(place) {
-        kube_write::status(&api, object, &next).await?;
+        kube_write::status(&api, &live, &next, context.has_rivals()).await?;
     }
     let is_deleting = object.meta().deletion_timestamp.is_some();
     let next = if is_deleting { Next::After(LOOK_FOR_REFERENCES) } else { Next::WhenAsked };
@@ -362,12 +362,14 @@ async fn write(
     }
     let place = Place::of(instance);
     let api = api(context, &place);
-    let written = context.leads.while_speaking(&place, kube_write::status(&api, instance, &next)).await;
+    // It is gone: nothing to say any more.
+    let Some(now) = context.newest(&context.instances, &context.latest_instances, instance) else { return Ok(()) };
+    let written = kube_write::status(&api, &*now, &next, context.has_rivals());
+    let written = context.leads.while_speaking(&place, written).await;
     // The operator that speaks for the instance says how it stands.
     let Some(written) = written else { return Ok(()) };
     match written {
         Ok(written) => context.latest_instances.note(written),
-        // It is gone: nothing to say any more.
         Err(kube::Error::Api(status)) if status.code == 404 => return Ok(()),
         Err(error) => return Err(error),
     }

@@ -139,7 +139,11 @@ pub async fn write(
     let namespace = policy.metadata.namespace.as_deref().unwrap_or_default();
     let api = Api::<PolicyObject>::namespaced(context.client.clone(), namespace);
     let permit = context.kubernetes.acquire(namespace).await;
-    let written = kube_write::status(&api, policy, &next).await;
+    let written = match context.newest(&context.policies, &context.latest_policies, policy) {
+        Some(now) => kube_write::status(&api, &*now, &next, context.has_rivals()).await,
+        // It is gone: nothing to say any more.
+        None => return Ok(()),
+    };
     drop(permit);
     match written {
         Ok(written) => context.latest_policies.note(written),

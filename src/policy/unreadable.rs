@@ -32,7 +32,7 @@ pub async fn reconcile(object: &PolicyObject, context: &Context) -> Result<Looke
     let verdict = Verdict::new(Reason::InvalidSpec, message.clone());
     let next = status::next(subject, Outcome { verdict, run: None, revoke_all: None }, Timestamp::now());
     if current.as_ref() != Some(&next) {
-        kube_write::status(&api, object, &next).await?;
+        kube_write::status(&api, &live, &next, context.has_rivals()).await?;
         context.events.publish(object, Happening::warning(Reason::InvalidSpec.as_str(), "Run", message));
     }
     Ok(Next::WhenAsked.after_one(Reason::InvalidSpec))

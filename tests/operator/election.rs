@@ -4,6 +4,9 @@
 mod crashes;
 mod hand_over;
 mod lease;
+mod policed;
+mod selected;
+mod stale;
 mod standing_still;
 
 use std::collections::BTreeMap;
@@ -35,15 +38,23 @@ struct Replica {
 
 impl Replica {
     fn start(cluster: &Cluster, namespace: &str) -> Self {
+        Self::of(cluster, namespace, "")
+    }
+
+    /// One of those that reconcile what a selector selects.
+    fn of(cluster: &Cluster, namespace: &str, selector: &str) -> Self {
         let (proxy, kubeconfig) = cluster.plane.proxy_for(&cluster.rights.token).expect("a proxy");
         proxy.listen(Arc::new(ToKubernetes));
         let mut settings = cluster.operator(vec![namespace.to_owned()]);
         settings.kubeconfig = kubeconfig;
+        if !selector.is_empty() {
+            settings.arguments = vec!["--watch-selector".to_owned(), selector.to_owned()];
+        }
         Self::started(settings, Some(proxy))
     }
 
     fn started(mut settings: Settings, proxy: Option<Proxy>) -> Self {
-        settings.arguments = vec!["--leader-elect".to_owned()];
+        settings.arguments.push("--leader-elect".to_owned());
         settings.replicas = 1;
         let operator = Operator::start(settings).expect("the operator starts");
         traces::of_this_run().follow(&operator);

@@ -2,6 +2,8 @@
 
 use super::*;
 
+use k8s_openapi::jiff::{SignedDuration, Timestamp};
+
 use crate::scene::WITHIN;
 
 /// Longer than a standby looks apart, and a leader renews.
@@ -93,14 +95,19 @@ async fn a_lease_that_lost_its_holders_name_was_not_given_up() {
 async fn a_lease_that_is_deleted_or_has_odd_times_has_one_leader_still() {
     let mut two = Two::start(json!({})).await;
     let transitions = async |two: &Two| two.lease().await.spec.and_then(|spec| spec.lease_transitions);
-    // An hour to and fro: nobody believes what another's clock says.
-    for hour in ["2020-01-01T00:00:00.000000Z", "2100-01-01T00:00:00.000000Z"] {
-        tamper(&two.scene.client, json!({"spec": {"renewTime": hour, "acquireTime": hour}})).await;
+    // To and fro: nobody believes what another's clock says.
+    let hour = SignedDuration::from_hours(1);
+    let odd = |time: Timestamp| time.strftime("%Y-%m-%dT%H:%M:%S.000000Z").to_string();
+    let year = |year: &str| format!("{year}-01-01T00:00:00.000000Z");
+    for time in [odd(Timestamp::now() - hour), odd(Timestamp::now() + hour), year("2020"), year("2100")] {
+        tamper(&two.scene.client, json!({"spec": {"renewTime": time, "acquireTime": time}})).await;
         let renewed = eventually("it is renewed", SOON, async || {
             let renewed = two.lease().await.spec?.renew_time?;
-            (!serde_json::to_string(&renewed).ok()?.contains(&hour[..4])).then_some(())
+            (renewed.0.duration_since(Timestamp::now()).abs() < SignedDuration::from_mins(1)).then_some(())
         });
         renewed.await.expect("by the same leader");
+        assert!(two.leader.operator.exited().is_none(), "{}", two.logs());
+        assert!(!two.standby.operator.log().contains(LEADS), "{}", two.logs());
     }
     let before = transitions(&two).await;
     leases(&two.scene.client).delete(LEASE, &kube::api::DeleteParams::default()).await.expect("it can be deleted");
@@ -124,4 +131,19 @@ async fn a_lease_that_is_deleted_or_has_odd_times_has_one_leader_still() {
         assert!(deleted.elapsed() >= Duration::from_secs(12), "{}", two.logs());
     }
     two.scene.ready("ada").await;
+}
+
+/// The leader dies with a time that is an hour off on its Lease: the duration counts from when it was seen.
+#[tokio::test]
+async fn a_renew_time_that_is_an_hour_off_makes_nobody_lead_sooner_or_later() {
+    for hours in [-1, 1] {
+        let mut two = Two::start(json!({})).await;
+        let time = Timestamp::now() + SignedDuration::from_hours(hours);
+        let time = time.strftime("%Y-%m-%dT%H:%M:%S.000000Z").to_string();
+        two.leader.operator.kill();
+        let killed = Instant::now();
+        tamper(&two.scene.client, json!({"spec": {"renewTime": time}})).await;
+        two.taken_over(killed, TAKEN_OVER).await;
+        assert!(killed.elapsed() >= Duration::from_secs(15), "{}", two.logs());
+    }
 }
