@@ -125,7 +125,7 @@ pub struct AdmissionPolicyArgs {
     #[arg(long, value_name = "NAME", default_value = "kratos-operator", value_parser = object_name)]
     pub name: String,
     /// The namespaces that the operator watches, separated by commas. Default: all.
-    #[arg(long, env = "NAMESPACES", value_name = "NAMESPACE,...", value_delimiter = ',')]
+    #[arg(long, env = "NAMESPACES", value_name = "NAMESPACE,...", value_delimiter = ',', value_parser = scope::parse_namespace)]
     pub namespaces: Vec<String>,
     /// The --watch-selector that the operator runs with. Default: none.
     #[arg(long, env = "WATCH_SELECTOR", value_name = "SELECTOR", default_value = "", hide_default_value = true, value_parser = selector::parse)]
@@ -136,9 +136,7 @@ impl AdmissionPolicyArgs {
     /// For whom the policy is.
     pub fn scope(&self) -> Scope {
         let Self { name, namespaces, watch_selector } = self;
-        let mut namespaces: Vec<_> = namespaces.iter().filter(|name| !name.is_empty()).cloned().collect();
-        namespaces.sort();
-        namespaces.dedup();
+        let namespaces = scope::named(namespaces).into_iter().collect();
         Scope { name: name.clone(), namespaces, selector: watch_selector.clone() }
     }
 }
@@ -283,6 +281,7 @@ mod tests {
     #[case::no_name_of_a_policy(&["admission-policy", "--name", "Its policy"], "expected the name of an object")]
     #[case::no_selector_of_a_policy(&["admission-policy", "--watch-selector", "shard in (a"], "')' is missing")]
     #[case::no_namespace(&["run", "--namespaces", "a,B"], "names of namespaces")]
+    #[case::no_namespace_of_a_policy(&["admission-policy", "--namespaces", "a,B"], "names of namespaces")]
     #[case::two_lines(&["run", "--log-format", "a\nb"], "invalid value")]
     fn a_wrong_command_line_is_answered_in_one_line(#[case] arguments: &[&str], #[case] names: &str) {
         let error = Cli::try_parse_from(["kratos-operator"].iter().chain(arguments)).unwrap_err();

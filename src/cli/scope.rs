@@ -114,12 +114,12 @@ pub fn parse_addresses(text: &str) -> Result<Addresses, &'static str> {
 }
 
 /// Names that were separated by commas; an empty one, as templates leave behind, names nothing.
-fn named(names: &[String]) -> BTreeSet<String> {
+pub fn named(names: &[String]) -> BTreeSet<String> {
     names.iter().filter(|name| !name.is_empty()).cloned().collect()
 }
 
 /// The name of a namespace, or nothing.
-fn parse_namespace(text: &str) -> Result<String, &'static str> {
+pub fn parse_namespace(text: &str) -> Result<String, &'static str> {
     let is_namespace =
         text.is_empty() || (text.len() <= LONGEST_NAMESPACE && !text.contains('.') && place::is_name(text));
     if is_namespace { Ok(text.to_owned()) } else { Err("expected names of namespaces, separated by commas") }

@@ -15,6 +15,7 @@
 //!    (the first one, or one after the watch broke) proves nothing, nor does a watch that may have lost an event since its list, since it may show a resource that was created and
 //!    written again meanwhile; nor does what the store had before, as a standby's. An object of a
 //!    later generation, or whose status somebody has written, isn't in its first version whatever brings it.
+//!    Where each namespace has a watch of its own, each has its own gaps.
 //! 5. Where several operators share the resources by their labels, one that comes from another of them is known to the
 //!    store, which all of them fill with everything. Its creation counts only for whom it showed the labels of; and each create
 //!    is preceded by a live read all the same (`sole.rs`), since labels may have changed since the event.
@@ -25,8 +26,8 @@
 //! Everything that is missing, or can't be compared, makes a resource one that wasn't born to this process. It waits for
 //! a listing then (`absence.rs`).
 
-use std::sync::OnceLock;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::collections::BTreeSet;
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 
 use kube::Resource;
 
@@ -61,12 +62,13 @@ pub fn is_born<K: Resource>(object: &K, arrival: Arrival, since: Option<Resource
 #[derive(Debug)]
 pub struct Leading<K> {
     since: OnceLock<ResourceVersion<K>>,
-    is_watch_whole: AtomicBool,
+    /// The namespaces whose watch has shown everything since its list; `None` in it: the one watch of all.
+    whole: Mutex<BTreeSet<Option<String>>>,
 }
 
 impl<K> Default for Leading<K> {
     fn default() -> Self {
-        Self { since: OnceLock::new(), is_watch_whole: AtomicBool::new(false) }
+        Self { since: OnceLock::new(), whole: Mutex::default() }
     }
 }
 
@@ -76,19 +78,30 @@ impl<K> Leading<K> {
         let _ = self.since.set(version);
     }
 
-    /// Notes that a list is complete, which the watch goes on from; or that the watch may have lost an event.
-    pub fn watch_is_whole(&self, is_whole: bool) {
-        self.is_watch_whole.store(is_whole, Ordering::SeqCst);
+    /// Notes that a list is complete, which the watch goes on from; or that the watch may have lost an event. `namespace`: whose
+    /// watch that is; `None`: there is one for all.
+    pub fn watch_is_whole(&self, namespace: Option<&str>, is_whole: bool) {
+        let namespace = namespace.map(str::to_owned);
+        if is_whole {
+            self.whole().insert(namespace);
+        } else {
+            self.whole().remove(&namespace);
+        }
     }
 
     /// How an object came to be seen that the watch brings.
-    pub fn arrival(&self, is_stored: bool, is_reported: bool) -> Arrival {
-        let is_whole = self.is_watch_whole.load(Ordering::SeqCst);
+    pub fn arrival(&self, namespace: &str, is_stored: bool, is_reported: bool) -> Arrival {
+        let whole = self.whole();
+        let is_whole = whole.contains(&None) || whole.contains(&Some(namespace.to_owned()));
         if is_whole { Arrival::Watched { is_stored, is_reported } } else { Arrival::Listed }
     }
 
     /// `None`: it doesn't lead yet, or it isn't known.
     pub fn since(&self) -> Option<ResourceVersion<K>> {
         self.since.get().copied()
+    }
+
+    fn whole(&self) -> MutexGuard<'_, BTreeSet<Option<String>>> {
+        self.whole.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

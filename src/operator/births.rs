@@ -63,26 +63,32 @@ pub(super) async fn begin(context: Arc<Context>) {
     }
 }
 
+/// To be told of all that a watch says, before anybody makes something of it. `namespace`: whose watch it is; `None`: of all.
+pub(super) fn note_gaps(
+    namespace: Option<&str>,
+    told: &watcher::Result<Option<Event<IdentityObject>>>,
+    context: &Context,
+) {
+    match told {
+        Ok(Some(Event::InitDone)) => context.leading.watch_is_whole(namespace, true),
+        // One that was cut goes on where it was. What can't be read is left out, and an error that the server tells isn't an
+        // event; one that is forbidden is begun anew.
+        Ok(None) | Err(Error::WatchFailed(kube::Error::SerdeError(_)) | Error::WatchError(_)) => {
+            context.leading.watch_is_whole(namespace, false);
+        }
+        _ => {}
+    }
+}
+
 /// To be told of each event before the store has it.
 pub(super) fn note(event: &watcher::Result<Event<IdentityObject>>, context: &Context) {
-    let object = match event {
-        Ok(Event::Apply(object)) => object,
-        // Where there are several watches, the list of one doesn't make another one whole.
-        Ok(Event::InitDone) if context.options.namespaces.is_none() || !context.listed.identities.initialized() => {
-            return context.leading.watch_is_whole(true);
-        }
-        // One that was cut goes on where it was. What can't be read is left out, and an error that the server tells isn't an event.
-        Err(Error::WatchFailed(kube::Error::SerdeError(_)) | Error::WatchError(_)) => {
-            return context.leading.watch_is_whole(false);
-        }
-        _ => return,
-    };
+    let Ok(Event::Apply(object)) = event else { return };
     if !context.is_own(object) || !kube_write::carries(object, IDENTITY_FINALIZER) {
         return;
     }
     let Place { namespace, name } = Place::of(object);
     let is_stored = context.identities.get(&ObjectRef::new(&name).within(&namespace)).is_some();
-    let arrival = context.leading.arrival(is_stored, is_reported(object));
+    let arrival = context.leading.arrival(&namespace, is_stored, is_reported(object));
     if is_born(object, arrival, context.leading.since()) {
         context.memory.born(object.meta().uid.as_deref().unwrap_or_default());
     }

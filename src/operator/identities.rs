@@ -30,8 +30,9 @@ pub(super) fn watch_all(
     writer: reflector::store::Writer<IdentityObject>,
     context: &Arc<Context>,
 ) -> impl Stream<Item = watcher::Result<Event<IdentityObject>>> + Send + 'static {
-    let [all, born, before, after] = std::array::from_fn(|_| Arc::clone(context));
-    watches::watch::<IdentityObject>(context, context.identities.clone())
+    let [all, gaps, born, before, after] = std::array::from_fn(|_| Arc::clone(context));
+    let noted = move |namespace: Option<&str>, told: &watcher::Result<_>| births::note_gaps(namespace, told, &gaps);
+    watches::watch::<IdentityObject, _>(context, context.identities.clone(), noted)
         .modify(move |object| {
             if !all.is_own(object) {
                 selector::outline(object);

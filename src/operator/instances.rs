@@ -26,7 +26,7 @@ pub(super) fn watch_all(
 ) -> impl Stream<Item = watcher::Result<Event<InstanceObject>>> + Send + 'static {
     let after = Arc::clone(context);
     // Seen after the store has taken it in.
-    watches::watch::<InstanceObject>(context, context.instances.clone())
+    watches::watch::<InstanceObject, _>(context, context.instances.clone(), |_, _| ())
         .reflect(writer)
         .inspect(move |event| seen(event, &after))
 }

@@ -26,7 +26,7 @@ pub(super) fn watch_all(
 ) -> impl Stream<Item = watcher::Result<Event<PolicyObject>>> + Send + 'static {
     let after = Arc::clone(context);
     // Seen after the store has taken it in.
-    watches::watch::<PolicyObject>(context, context.policies.clone())
+    watches::watch::<PolicyObject, _>(context, context.policies.clone(), |_, _| ())
         .reflect(writer)
         .inspect(move |event| seen(event, &after))
 }

@@ -23,12 +23,15 @@ pub(crate) const PAGE_SIZE: u32 = 500;
 /// How often a watch that is forbidden is tried again, should it not be told that it was granted.
 const WHILE_FORBIDDEN: Duration = Duration::from_mins(1);
 
-/// Watches a kind. `known`: the store that the events end up in. What nobody needs of the objects isn't read.
-pub(super) fn watch<K>(
+/// Watches a kind. `known`: the store that the events end up in. `noted` is told first of what each watch says, with its
+/// namespace where it has one: `Ok(None)` where it is forbidden. What nobody needs of the objects isn't read.
+pub(super) fn watch<K, F>(
     context: &Arc<Context>,
     known: Store<K>,
-) -> impl Stream<Item = watcher::Result<Event<K>>> + Send + use<K>
+    noted: F,
+) -> impl Stream<Item = watcher::Result<Event<K>>> + Send + use<K, F>
 where
+    F: Fn(Option<&str>, &watcher::Result<Option<Event<K>>>) + Clone + Send + 'static,
     K: Resource<DynamicType = (), Scope = NamespaceResourceScope>
         + DeserializeOwned
         + Clone
@@ -39,12 +42,15 @@ where
 {
     let client = || context.client.clone();
     let Some(namespaces) = &context.options.namespaces else {
-        let watch = one(Api::<K>::all(client()), context).filter_map(|told| async { told.transpose() });
+        let watch = one(Api::<K>::all(client()), context).inspect(move |told| noted(None, told));
+        let watch = watch.filter_map(|told| async { told.transpose() });
         return context.watches.observe(None, watch).boxed();
     };
     let each = namespaces.iter().map(|namespace| {
-        let name = namespace.clone();
+        let (name, noted) = (namespace.clone(), noted.clone());
         let watch = one(Api::<K>::namespaced(client(), namespace), context);
+        let of = name.clone();
+        let watch = watch.inspect(move |told| noted(Some(&of), told));
         context.watches.beats::<K, _>(Some(namespace), watch).map(move |told| (name.clone(), told)).boxed()
     });
     context.watches.observe(None, join(each.collect(), namespaces, known)).boxed()

@@ -1,6 +1,8 @@
 //! Resources that are born with the finalizer: one write to Kubernetes each, and whatever is killed, cut or deleted at whatever
 //! moment, nothing is made twice and nothing is lost.
 
+mod namespaced;
+
 use std::time::{Duration, Instant};
 
 use futures::{StreamExt, stream};
@@ -35,7 +37,8 @@ fn listings(scene: &Scene) -> usize {
     scene.proxy.seen().iter().filter(|seen| is_listing(seen)).count()
 }
 
-fn is_listing(seen: &Seen) -> bool {
+/// Whether it is a listing of everything.
+pub fn is_listing(seen: &Seen) -> bool {
     let is_of_some = |name: &String| name == "ids" || name == "credentials_identifier";
     seen.label == LIST && !seen.parameters.iter().any(is_of_some)
 }

@@ -17,11 +17,11 @@ use crate::testenv::kratos::{Kratos, Options};
 use crate::testenv::process::eventually;
 
 /// What is polled every thirty seconds, or tried again every minute.
-const LONG: Duration = Duration::from_mins(3);
+pub const LONG: Duration = Duration::from_mins(3);
 const CREATE: &str = "POST /admin/identities";
 
 /// A scene whose operator works in its namespace and those named after it, with roles there and nowhere else.
-async fn namespaced(options: &[&str]) -> Scene {
+pub async fn namespaced(options: &[&str]) -> Scene {
     let kratos = Kratos::start(Options::default()).await.expect("Kratos starts");
     let options: Vec<_> = ["--namespaces", PLACEHOLDER].iter().chain(options).copied().collect();
     let cluster = Arc::new(Cluster::start_for(&options).await);

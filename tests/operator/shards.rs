@@ -1,6 +1,7 @@
 //! Several operators over one Kratos, each with resources of its own by their labels: nothing twice, nothing lost, and
 //! one of them speaks for all.
 
+mod policed;
 mod protection;
 
 use std::collections::{BTreeMap, BTreeSet};

@@ -60,10 +60,17 @@ fn what_counts_is_the_first_list_since_it_leads() {
 #[test]
 fn only_a_watch_that_is_whole_since_its_list_brings_births() {
     let leading = Leading::<ConfigMap>::default();
-    assert_eq!(leading.arrival(false, false), Arrival::Listed, "there is no list yet");
-    leading.watch_is_whole(true);
-    assert_eq!(leading.arrival(false, false), NEW);
-    assert_eq!((leading.arrival(true, false), leading.arrival(false, true)), (KNOWN, REPORTED));
-    leading.watch_is_whole(false);
-    assert_eq!(leading.arrival(false, false), Arrival::Listed);
+    let arrival = |is_stored, is_reported| leading.arrival("a", is_stored, is_reported);
+    assert_eq!(arrival(false, false), Arrival::Listed, "there is no list yet");
+    leading.watch_is_whole(None, true);
+    assert_eq!(arrival(false, false), NEW);
+    assert_eq!((arrival(true, false), arrival(false, true)), (KNOWN, REPORTED));
+    leading.watch_is_whole(None, false);
+    assert_eq!(arrival(false, false), Arrival::Listed);
+    // Each namespace's watch has gaps of its own.
+    leading.watch_is_whole(Some("b"), true);
+    assert_eq!(arrival(false, false), Arrival::Listed);
+    leading.watch_is_whole(Some("a"), true);
+    leading.watch_is_whole(Some("b"), false);
+    assert_eq!((arrival(false, false), leading.arrival("b", false, false)), (NEW, Arrival::Listed));
 }
