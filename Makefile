@@ -20,6 +20,7 @@ test: testenv ## run all tests, against the real components
 lint: ## check formatting, that clippy has nothing to say, and the licences and sources of all crates
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --locked --workspace --all-targets -- -D warnings
+	$(CARGO) clippy --locked --lib --bins --no-default-features -- -D warnings
 	@tools/install.sh cargo-deny
 	PATH=$(CURDIR)/target/tools/bin:$$PATH $(CARGO) deny --locked --offline --workspace --log-level warn check bans licenses sources
 

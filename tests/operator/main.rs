@@ -5,6 +5,7 @@
 mod testenv;
 
 mod asking;
+mod cluster;
 mod many;
 mod policing;
 mod reading;

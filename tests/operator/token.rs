@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::scene::{Scene, pretty};
 use crate::testenv::process::eventually;
@@ -42,19 +42,67 @@ async fn works(scene: &Scene, name: &str) {
     ready.await.unwrap_or_else(|error| panic!("{error}\n{}\n{}", pretty(&last), scene.log()));
 }
 
+/// A token of the account that works for an hour.
+const FRESH: [&str; 6] = ["create", "token", "another-operator", "-n", "default", "--duration=1h"];
+/// One that works for as long as its Secret is there.
+const BOUND: [&str; 7] =
+    ["create", "token", "another-operator", "-n", "default", "--bound-object-kind=Secret", "--bound-object-name=bound"];
+const MAKE_SECRET: [&str; 6] = ["create", "secret", "generic", "bound", "-n", "default"];
+const DELETE_SECRET: [&str; 5] = ["delete", "secret", "bound", "-n", "default"];
+
+/// An account that may do everything, beside the operator's own.
+async fn another_account(scene: &Scene) {
+    let kubectl = scene.cluster.plane.kubectl();
+    let binding =
+        "clusterrolebinding another-operator --clusterrole=cluster-admin --serviceaccount=default:another-operator";
+    for object in ["serviceaccount another-operator -n default", binding] {
+        kubectl.run(["create"].into_iter().chain(object.split(' '))).await.expect("it is made");
+    }
+}
+
+fn spec(name: &str) -> Value {
+    json!({"schemaID": "customer", "traits": {"email": format!("{name}@token.example")}})
+}
+
+#[tokio::test]
+async fn a_token_whose_secret_alone_is_deleted_is_said_and_the_next_one_is_taken() {
+    let mut scene = Scene::own().await;
+    another_account(&scene).await;
+    let kubectl = scene.cluster.plane.kubectl();
+    kubectl.run(MAKE_SECRET).await.expect("a Secret");
+    let directory = tempfile::tempdir().expect("a directory");
+    let file = directory.path().join("token");
+    put(&file, &kubectl.run(BOUND).await.expect("a token"));
+    let kubeconfig = scene.cluster.plane.kubeconfig_by_token_file(&file).expect("a kubeconfig");
+    scene.operator().restart_with(|settings| settings.kubeconfig = kubeconfig).expect("it starts");
+    let mut scene = scene.with_instance().await;
+    scene.identity("ada", spec("ada")).await;
+    works(&scene, "ada").await;
+    assert!(!scene.whole_log().contains(UNAUTHORIZED), "{}", scene.whole_log());
+    let kubectl = scene.cluster.plane.kubectl();
+    kubectl.run(DELETE_SECRET).await.expect("it is deleted");
+    let from = scene.whole_log().len();
+    // The API server remembers a token for some seconds, in which looks are still answered.
+    let refused = eventually("it is refused", READ_AGAIN, async || {
+        let annotations = json!({"kratos-operator.dev/reconcile-requested-at": rand::random::<u32>().to_string()});
+        scene.patch("ada", json!({"metadata": {"annotations": annotations}})).await;
+        scene.whole_log()[from..].contains(UNAUTHORIZED).then_some(())
+    });
+    refused.await.unwrap_or_else(|error| panic!("{error}\n{}", scene.log()));
+    // The account is what it was: another token of its own is taken.
+    put(&file, &kubectl.run(FRESH).await.expect("a token"));
+    scene.identity("bob", spec("bob")).await;
+    works(&scene, "bob").await;
+    scene.operator().still_running().expect("it has never ended");
+    assert!(!scene.whole_log().contains("eyJ"), "no token is logged");
+}
+
 #[tokio::test]
 async fn a_token_that_expires_or_is_revoked_is_said_and_the_next_one_is_taken() {
     let mut scene = Scene::own().await;
+    another_account(&scene).await;
     let plane = &scene.cluster.plane;
     let kubectl = plane.kubectl();
-    let account = |namespace: &str| format!("--serviceaccount={namespace}:another-operator");
-    let bind = account("default");
-    for command in [
-        vec!["create", "serviceaccount", "another-operator", "-n", "default"],
-        vec!["create", "clusterrolebinding", "another-operator", "--clusterrole=cluster-admin", bind.as_str()],
-    ] {
-        kubectl.run(command).await.expect("it is made");
-    }
     let uid = ["get", "serviceaccount", "another-operator", "-n", "default", "-o", "jsonpath={.metadata.uid}"];
     let uid = kubectl.run(uid).await.expect("its uid");
     let (now, audience) = (seconds(), "https://kubernetes.default.svc");
@@ -69,7 +117,6 @@ async fn a_token_that_expires_or_is_revoked_is_said_and_the_next_one_is_taken() 
     let kubeconfig = plane.kubeconfig_by_token_file(&file).expect("a kubeconfig");
     scene.operator().restart_with(|settings| settings.kubeconfig = kubeconfig).expect("it starts");
     let scene = scene.with_instance().await;
-    let spec = |name: &str| json!({"schemaID": "customer", "traits": {"email": format!("{name}@token.example")}});
     assert!(!scene.whole_log().contains(UNAUTHORIZED), "{}", scene.whole_log());
 
     // It expires.
@@ -79,31 +126,21 @@ async fn a_token_that_expires_or_is_revoked_is_said_and_the_next_one_is_taken() 
     scene.identity("ada", spec("ada")).await;
     logged_since(&scene, from).await;
     // It is replaced, as the kubelet does in time.
-    let fresh = ["create", "token", "another-operator", "-n", "default", "--duration=1h"];
-    put(&file, &scene.cluster.plane.kubectl().run(fresh).await.expect("a token"));
+    put(&file, &scene.cluster.plane.kubectl().run(FRESH).await.expect("a token"));
     works(&scene, "ada").await;
 
     // It is revoked: with the Secret that the next one is bound to.
     let kubectl = scene.cluster.plane.kubectl();
-    kubectl.run(["create", "secret", "generic", "bound", "-n", "default"]).await.expect("a Secret");
-    let bound = [
-        "create",
-        "token",
-        "another-operator",
-        "-n",
-        "default",
-        "--bound-object-kind=Secret",
-        "--bound-object-name=bound",
-    ];
-    put(&file, &kubectl.run(bound).await.expect("a token"));
+    kubectl.run(MAKE_SECRET).await.expect("a Secret");
+    put(&file, &kubectl.run(BOUND).await.expect("a token"));
     // Whichever it uses by now, neither works without the account.
-    kubectl.run(["delete", "secret", "bound", "-n", "default"]).await.expect("it is deleted");
+    kubectl.run(DELETE_SECRET).await.expect("it is deleted");
     kubectl.run(["delete", "serviceaccount", "another-operator", "-n", "default"]).await.expect("it is deleted");
     let from = scene.whole_log().len();
     scene.identity("bob", spec("bob")).await;
     logged_since(&scene, from).await;
     kubectl.run(["create", "serviceaccount", "another-operator", "-n", "default"]).await.expect("it is made");
-    put(&file, &kubectl.run(fresh).await.expect("a token"));
+    put(&file, &kubectl.run(FRESH).await.expect("a token"));
     works(&scene, "bob").await;
     let mut scene = scene;
     scene.operator().still_running().expect("it has never ended");
