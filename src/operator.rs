@@ -169,11 +169,7 @@ pub async fn run(operator: Operator, tasks: Tasks) -> Result<(), Failure> {
         }
     };
     tasks.keep("beginning to lead", births::begin(Arc::clone(&context)));
-    let within = Arc::clone(&context);
-    tasks.keep("catching up", async move {
-        caught_up::caught_up(&within).await;
-        let _ = within.caught_up.set(());
-    });
+    tasks.keep("catching up", caught_up::catch_up(Arc::clone(&context)));
     begin_watches((identity_writer, instance_writer, policy_writer, namespace_writer), &context);
     let controllers = [
         tasks.rely_on("reconciles of KratosInstance", instance_looks),

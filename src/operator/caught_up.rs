@@ -5,6 +5,7 @@
 
 use std::collections::HashSet;
 use std::fmt::Debug;
+use std::sync::Arc;
 use std::time::Duration;
 
 use k8s_openapi::api::core::v1::Namespace;
@@ -27,8 +28,13 @@ use crate::resource_version::ResourceVersion;
 const BROUGHT_WITHIN: Duration = Duration::from_secs(2);
 const LOOKED_EVERY: Duration = Duration::from_millis(50);
 
-/// Returns once all that reconciles look up is as new as it was when this process began to lead.
-pub(super) async fn caught_up(context: &Context) {
+/// Has reconciles begin once all that they look up is as new as it was when this process began to lead.
+pub(super) async fn catch_up(context: Arc<Context>) {
+    caught_up(&context).await;
+    let _ = context.caught_up.set(());
+}
+
+async fn caught_up(context: &Context) {
     context.leadership.gained().await;
     // Where nobody else leads, nobody has done anything before the first list.
     if !context.leadership.is_elected() {
