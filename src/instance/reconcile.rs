@@ -362,12 +362,10 @@ async fn write(
     }
     let place = Place::of(instance);
     let api = api(context, &place);
-    // It is gone: nothing to say any more.
     let Some(now) = context.newest(&context.instances, &context.latest_instances, instance) else { return Ok(()) };
     let written = kube_write::status(&api, &*now, &next, context.has_rivals());
-    let written = context.leads.while_speaking(&place, written).await;
     // The operator that speaks for the instance says how it stands.
-    let Some(written) = written else { return Ok(()) };
+    let Some(written) = context.leads.while_speaking(&place, written).await else { return Ok(()) };
     match written {
         Ok(written) => context.latest_instances.note(written),
         Err(kube::Error::Api(status)) if status.code == 404 => return Ok(()),

@@ -25,6 +25,7 @@ pub const WITHIN: Duration = Duration::from_mins(1);
 const SPACES: usize = 300;
 /// The same, for tests that have a Kratos of their own.
 const OWN_KRATOS: usize = 60;
+
 struct Shared {
     cluster: Arc<Cluster>,
     /// `None`: each test has its own.
