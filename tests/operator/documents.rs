@@ -51,9 +51,9 @@ pub fn commands(document: &str) -> Vec<String> {
 }
 
 /// Whether a block is a shell's on this stage. The demo, the benchmarks and builds are what `.ci/run` runs, an operator in the
-/// foreground is what every other test starts, and charts and pods have stages of their own.
+/// foreground is what every other test starts, and probes, charts and pods have stages of their own.
 fn is_run_here(block: &str) -> bool {
-    let starts = ["make ", "cargo ", "helm ", "kratos-operator run", "docker "];
+    let starts = ["make ", "cargo ", "helm ", "kratos-operator run", "kratos-operator probe", "docker "];
     !block.lines().any(|line| starts.iter().any(|start| line.starts_with(start)))
 }
 
@@ -195,7 +195,7 @@ async fn the_command_that_starts_the_operator_makes_an_instance_ready() {
         return;
     }
     let mut stage = Stage::start().await;
-    let page = read("docs/installation.md");
+    let page = read("README.md");
     let command = commands(&page).into_iter().find(|command| command.starts_with("cargo run")).expect("the command");
     let arguments = command.split_once(" -- run ").expect("the operator's own arguments").1;
     let arguments: Vec<_> = arguments.split_whitespace().map(str::to_owned).collect();
