@@ -25,14 +25,14 @@ const PEOPLE: usize = 40;
 
 /// One series of a scrape.
 #[derive(Clone, Debug, PartialEq)]
-struct Series {
-    name: String,
-    labels: BTreeMap<String, String>,
+pub struct Series {
+    pub name: String,
+    pub labels: BTreeMap<String, String>,
     value: f64,
 }
 
 /// A scrape in this format: what it says it is in, and what it says.
-async fn scrape(scene: &Scene, accept: &str) -> (String, String) {
+pub async fn scrape(scene: &Scene, accept: &str) -> (String, String) {
     let address = served_at(&scene.whole_log(), "metrics").expect("it says where");
     let request = reqwest::Client::new().get(format!("http://{address}/metrics")).header("accept", accept);
     let answer = request.send().await.expect("it answers");
@@ -41,7 +41,7 @@ async fn scrape(scene: &Scene, accept: &str) -> (String, String) {
 }
 
 /// Takes a scrape apart.
-fn series(text: &str) -> Vec<Series> {
+pub fn series(text: &str) -> Vec<Series> {
     let lines = text.lines().filter(|line| !line.starts_with('#') && !line.is_empty());
     let series = lines.map(|line| {
         let (left, value) = line.rsplit_once(' ').expect("a value");
@@ -86,7 +86,7 @@ fn found_wrong(format: &str, text: &str) -> String {
 }
 
 /// An operator that serves metrics and has had some of everything to do.
-async fn busy() -> Scene {
+pub async fn busy() -> Scene {
     const NAMESPACE: &str = "busy";
     let kratos = Kratos::start(Options::default()).await.expect("Kratos starts");
     let cluster = Arc::new(Cluster::without_a_lease(&["--leader-elect"]).await);
