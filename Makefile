@@ -44,13 +44,9 @@ charts: testenv ## write what of the charts is generated, and deploy/install.yam
 reference: ## write the reference of the kinds' fields to docs/reference/
 	$(CARGO) run --quiet --locked --example reference
 
-# Pinned, and kept beside what is built: the site needs nothing else.
-MDBOOK = target/tools/bin/mdbook
-MDBOOK_VERSION = 0.5.4
 docs: ## make a site of docs/ in target/docs
-	@[ "$$($(MDBOOK) --version 2>/dev/null)" = "mdbook v$(MDBOOK_VERSION)" ] || \
-		$(CARGO) install --quiet --locked --root target/tools --version $(MDBOOK_VERSION) mdbook
-	$(MDBOOK) build
+	@tools/install.sh mdbook
+	target/tools/bin/mdbook build
 
 audit: testenv ## run the operator's tests, and check by the audit logs that each right is used and none lacks (OPERATOR_MODE=namespaced)
 	@rm -rf target/audit && mkdir -p target/audit

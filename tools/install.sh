@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Installs cargo's own tools that the Makefile uses into target/tools/bin, each at the version pinned here.
+# Installs the tools that the Makefile uses and that are Rust programs into target/tools/bin, each at the version pinned here.
 #
 # usage: tools/install.sh NAME…
 #
@@ -15,6 +15,7 @@ version() {
 	cargo-auditable) echo 0.7.7 ;;
 	cargo-cyclonedx) echo 0.5.9 ;;
 	cargo-deny) echo 0.20.2 ;;
+	mdbook) echo 0.5.4 ;;
 	*) echo "tools: $1 isn't one of ours" >&2 && return 1 ;;
 	esac
 }

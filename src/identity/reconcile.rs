@@ -76,6 +76,7 @@ async fn look(resource: &KratosIdentity, handling: Handling, context: &Context) 
     let adoption = adoption.as_ref();
     let search = search(resource, &inputs, (&desired.schema_id, &traits, adoption), only_looks, context).await?;
     if let Some(schema) = &search.schema {
+        schema.shape.without_emptied_objects(&mut desired.traits);
         addresses::resolve(&mut desired.verified_addresses, &schema.shape, &traits)?;
     }
     admission::ensure_desired(&search, &desired).await?;

@@ -150,7 +150,10 @@ fn tally(all: impl Iterator<Item = (&'static str, &'static str)>) -> Tally {
 /// By the conditions of its status, if it has one.
 fn stands(conditions: Option<&Vec<Condition>>) -> (&'static str, &'static str) {
     let ready = conditions.and_then(|conditions| condition::find(conditions, condition::READY));
-    let Some(ready) = ready else { return NOT_LOOKED_AT };
+    let Some(ready) = ready else {
+        let is_suspended = conditions.is_some_and(|conditions| condition::is_true(conditions, condition::SUSPENDED));
+        return if is_suspended { ("false", Reason::Suspended.as_str()) } else { NOT_LOOKED_AT };
+    };
     let known = condition::OF_READY.into_iter().map(Reason::as_str).find(|known| *known == ready.reason);
     let status = match ready.status.as_str() {
         "True" => "true",

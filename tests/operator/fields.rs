@@ -41,7 +41,6 @@ async fn traits_are_set_changed_and_removed_at_any_depth() {
 
 #[tokio::test]
 async fn an_empty_object_says_that_nothing_is_named() {
-    // Server-side apply makes null of an object whose last key left the manifest.
     let scene = Scene::settled().await;
     let all =
         |value: Value| json!({"schemaID": "plain", "traits": value, "metadataPublic": value, "metadataAdmin": value});
@@ -53,6 +52,25 @@ async fn an_empty_object_says_that_nothing_is_named() {
     assert_eq!(identity.traits, json!({}));
     assert_eq!(identity.metadata_public, json!({}));
     assert_eq!(identity.metadata_admin.read().unwrap().as_object().map(Map::len), Some(1), "the mark alone");
+}
+
+/// Server-side apply makes a null of an object whose last key left the manifest, wherever it stands.
+#[tokio::test]
+async fn an_object_that_is_emptied_under_server_side_apply_names_nothing_any_more() {
+    let scene = Scene::settled().await;
+    let spec = |name: Value| json!({"schemaID": "customer", "traits": {"email": "ada@emptied.example", "name": name}});
+    scene.identity("ada", spec(json!({"first": "Ada"}))).await;
+    let ada = scene.ready("ada").await;
+    assert_eq!(scene.in_kratos(&ada).await.traits.read().unwrap()["name"], json!({"first": "Ada"}));
+    scene.identity("ada", spec(json!({}))).await;
+    let ada = scene.ready("ada").await;
+    let stored = &ada.spec.traits.members().expect("they are flat")["name"];
+    assert!(stored.is_null(), "the server stores what this is about: {stored}");
+    let there = scene.in_kratos(&ada).await.traits.read().unwrap().clone();
+    assert_eq!(there, json!({"email": "ada@emptied.example", "name": {}}));
+    scene.count_from_now();
+    scene.ask("ada").await;
+    assert_eq!(scene.kratos_writes(), 0, "and stays so");
 }
 
 #[tokio::test]

@@ -10,7 +10,7 @@ use std::collections::{HashMap, HashSet};
 use std::error::Error;
 
 use referencing::{Draft, Registry, Resolver, ResourceRef, Retrieve, Uri, uri};
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 /// What Kratos is told of a value, in a part of the schema.
 pub(super) const EXTENSION: &str = "ory.sh/kratos";
@@ -32,6 +32,8 @@ struct Part {
     members: HashMap<String, usize>,
     /// The part that speaks of an array's elements.
     items: Option<usize>,
+    /// What `type` lets the value be.
+    types: Vec<String>,
 }
 
 impl Shape {
@@ -57,6 +59,27 @@ impl Shape {
     /// Shows each value of the traits together with what Kratos is told of it.
     pub fn visit<'v>(&self, traits: &'v Value, seen: &mut dyn FnMut(&Value, &'v Value)) {
         self.look(&self.traits(), traits, seen);
+    }
+
+    /// Puts an empty object wherever the traits have a null, and the schema wants an object and takes no null. Server-side apply
+    /// makes a null of an object whose last key left the manifest.
+    pub fn without_emptied_objects(&self, traits: &mut Map<String, Value>) {
+        let mut open: Vec<_> =
+            traits.iter_mut().map(|(key, value)| (self.members(&self.traits(), key), value)).collect();
+        while let Some((here, value)) = open.pop() {
+            match value {
+                Value::Null if self.takes(&here, "object") && !self.takes(&here, "null") => *value = json!({}),
+                Value::Object(members) => {
+                    open.extend(members.iter_mut().map(|(key, value)| (self.members(&here, key), value)));
+                }
+                _ => {}
+            }
+        }
+    }
+
+    /// Whether some part names this type.
+    fn takes(&self, here: &[usize], name: &str) -> bool {
+        here.iter().any(|part| self.parts[*part].types.iter().any(|known| known == name))
     }
 
     /// How many of these keys, from the first one on, lead to members of the traits that the schema names.
@@ -167,7 +190,11 @@ impl<'s> Builder<'s> {
         let properties = schema.get("properties").and_then(Value::as_object).into_iter().flatten();
         let members = properties.map(|(key, property)| (key.clone(), self.below(property, resolver))).collect();
         let items = schema.get("items").map(|items| self.below(items, resolver));
-        self.parts[at] = Part { extension: schema.get(EXTENSION).cloned(), also, members, items };
+        let types = match schema.get("type") {
+            Some(Value::Array(types)) => types.iter().filter_map(Value::as_str).map(str::to_owned).collect(),
+            one => one.and_then(Value::as_str).map(str::to_owned).into_iter().collect(),
+        };
+        self.parts[at] = Part { extension: schema.get(EXTENSION).cloned(), also, members, items, types };
     }
 }
 
@@ -226,6 +253,33 @@ mod tests {
             .fold(json!({"mail": "x"}), |inner, n| json!({"mail": "x", format!("child{}", n % children): inner}));
         let (parts, looks) = cost(&schema, &deep);
         assert_eq!((parts, looks), (3 + children + 1 + 3, 91));
+    }
+
+    #[test]
+    fn a_null_is_an_empty_object_where_the_schema_wants_one_and_takes_no_null() {
+        let (object, nothing) = (json!({"type": "object"}), json!({"type": "null"}));
+        let rows = [
+            (object.clone(), json!({})),
+            (json!({"$ref": "#/definitions/name"}), json!({})),
+            (json!({"allOf": [{"title": "a name"}, object]}), json!({})),
+            (json!({"type": ["object"]}), json!({})),
+            (json!({"type": ["object", "null"]}), json!(null)),
+            (json!({"anyOf": [object, nothing]}), json!(null)),
+            (json!({"type": "string"}), json!(null)),
+            (json!({}), json!(null)),
+        ];
+        for (name, expected) in rows {
+            let inner = json!({"type": "object", "properties": {"name": name}});
+            let schema = json!({
+                "definitions": {"name": object},
+                "properties": {"traits": {"properties": {"name": name, "inner": inner}}},
+            });
+            let mut traits =
+                json!({"name": null, "inner": {"name": null}, "other": null}).as_object().cloned().unwrap();
+            Shape::of(&schema).without_emptied_objects(&mut traits);
+            let expected = json!({"name": expected, "inner": {"name": expected}, "other": null});
+            assert_eq!(Value::Object(traits), expected, "{schema}");
+        }
     }
 
     #[test]
