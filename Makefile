@@ -1,6 +1,6 @@
 # Everything a person or a pipeline does with this repository. `make` alone lists it.
 .DEFAULT_GOAL := help
-.PHONY: help testenv test lint image image-twice crds rbac charts reference docs audit demo bench bench-sessions bench-passwords
+.PHONY: help testenv test lint image image-twice crds rbac charts reference docs audit demo bench bench-scale bench-sessions bench-passwords
 
 CARGO ?= cargo
 # With PROFILE=dev the benchmark shows that it works, not how fast the operator is.
@@ -67,6 +67,10 @@ demo: testenv ## show it all at work on this machine, until Ctrl-C (ONCE=1: end 
 bench: testenv ## measure the operator beside what its servers do at best (N=1000: how many identities)
 	$(CARGO) build --locked --profile $(PROFILE) --bin kratos-operator --example bench
 	@N='$(N)' $(CARGO) run --quiet --locked --profile $(PROFILE) --example bench
+
+bench-scale: testenv ## what very many cost one operator, or two that share them (N=100000 SHARDS=1)
+	$(CARGO) build --locked --profile $(PROFILE) --bin kratos-operator --example bench
+	@N='$(N)' SHARDS='$(SHARDS)' $(CARGO) run --quiet --locked --profile $(PROFILE) --example bench -- scale
 
 bench-sessions: testenv ## the same of session policies (SIZES="10000 50000": how many sessions)
 	$(CARGO) build --locked --profile $(PROFILE) --bin kratos-operator --example bench-sessions

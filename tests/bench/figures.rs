@@ -5,21 +5,23 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use crate::floor::Floor;
-use crate::measured::{Measured, in_repository};
+use crate::measured::Measured;
+use crate::servers::in_repository;
 use crate::testenv::Result;
 
-struct Row {
+pub struct Row {
     figure: String,
     value: String,
     against: String,
     ratio: Option<f64>,
+    /// Empty: there is none.
     aim: &'static str,
     is_met: bool,
 }
 
 impl Row {
     /// A time against a time, met where the ratio isn't larger than the aim.
-    fn times(
+    pub fn times(
         figure: &str,
         value: Duration,
         (against, floor): (&str, Duration),
@@ -36,7 +38,12 @@ impl Row {
         }
     }
 
-    fn counts(figure: &str, value: u64, (against, most): (&str, u64)) -> Self {
+    /// Nobody aims at it.
+    pub fn plain(figure: &str, value: String, against: &str) -> Self {
+        Self { figure: figure.to_owned(), value, against: against.to_owned(), ratio: None, aim: "", is_met: true }
+    }
+
+    pub fn counts(figure: &str, value: u64, (against, most): (&str, u64)) -> Self {
         let value_text = value.to_string();
         Self {
             figure: figure.to_owned(),
@@ -56,22 +63,27 @@ pub fn report(n: usize, floor: &Floor, measured: &Measured) -> Result<()> {
         floor.batch.0, floor.batch.1, floor.at_once
     );
     println!("(the best shapes of those tried in this run).\n");
-    let width = rows.iter().map(|row| row.figure.len()).max().unwrap_or_default();
-    let against = rows.iter().map(|row| row.against.len()).max().unwrap_or_default();
-    for row in &rows {
-        let ratio = row.ratio.map(|ratio| format!("{ratio:.2}")).unwrap_or_default();
-        let met = if row.is_met { "met" } else { "missed" };
-        println!(
-            "{:width$}  {:>10}  {:against$}  {ratio:>6}  aim {}: {met}",
-            row.figure, row.value, row.against, row.aim
-        );
-    }
+    print(&rows);
     let file = in_repository("target/bench.json");
-    let figures: Vec<_> = rows.iter().map(row_json).collect();
-    let all = json!({"n": n, "batch": floor.batch, "requestsAtOnce": floor.at_once, "figures": figures});
+    let all = json!({
+        "n": n, "batch": floor.batch, "requestsAtOnce": floor.at_once, "figures": rows.iter().map(row_json).collect::<Vec<_>>(),
+    });
     std::fs::write(&file, serde_json::to_vec_pretty(&all)?)?;
     println!("\nwritten to target/bench.json");
     Ok(())
+}
+
+/// One line each.
+pub fn print(rows: &[Row]) {
+    let width = rows.iter().map(|row| row.figure.len()).max().unwrap_or_default();
+    let against = rows.iter().map(|row| row.against.len()).max().unwrap_or_default();
+    for row in rows {
+        let ratio = row.ratio.map(|ratio| format!("{ratio:.2}")).unwrap_or_default();
+        let met = if row.is_met { "met" } else { "missed" };
+        let aim = if row.aim.is_empty() { String::new() } else { format!("aim {}: {met}", row.aim) };
+        let line = format!("{:width$}  {:>10}  {:against$}  {ratio:>6}  {aim}", row.figure, row.value, row.against);
+        println!("{}", line.trim_end());
+    }
 }
 
 fn rows(n: usize, floor: &Floor, measured: &Measured) -> Vec<Row> {
@@ -154,7 +166,7 @@ fn rows(n: usize, floor: &Floor, measured: &Measured) -> Vec<Row> {
     ]
 }
 
-fn seconds(time: Duration) -> String {
+pub fn seconds(time: Duration) -> String {
     if time < Duration::from_secs(1) {
         format!("{:.1} ms", time.as_secs_f64() * 1000.0)
     } else {
@@ -162,7 +174,7 @@ fn seconds(time: Duration) -> String {
     }
 }
 
-fn row_json(row: &Row) -> Value {
+pub fn row_json(row: &Row) -> Value {
     let Row { figure, value, against, ratio, aim, is_met } = row;
     json!({"figure": figure.trim(), "value": value, "against": against, "ratio": ratio, "aim": aim, "met": is_met})
 }

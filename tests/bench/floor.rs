@@ -10,11 +10,12 @@ use kratos_operator::kratos::{BatchItem, BatchOutcome, CreateIdentity, IdentityF
 use kube::Api;
 use kube::api::{DeleteParams, Patch, PatchParams, PostParams};
 use kube::core::Selector;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::many::each;
 use crate::people::{self, NAMESPACE};
 use crate::screen::Screen;
+use crate::servers::Servers;
 use crate::testenv::Result;
 use crate::testenv::control_plane::ControlPlane;
 use crate::testenv::kratos::{Kratos, Options};
@@ -58,9 +59,9 @@ pub struct Floor {
 
 pub async fn measure(n: usize, screen: &mut Screen) -> Result<Floor> {
     let plane = screen.step("a control plane", ControlPlane::start()).await?;
-    plane.install_crds(&crate::measured::in_repository("crds")).await?;
+    plane.install_crds(&crate::servers::in_repository("crds")).await?;
     let client = plane.client().await?;
-    crate::measured::make_namespace(&client, NAMESPACE).await?;
+    crate::servers::make_namespace(&client, NAMESPACE).await?;
     let api: Api<KratosIdentity> = Api::namespaced(client, NAMESPACE);
     let kratos = screen.step("a Kratos", Kratos::start(Options::default())).await?;
     let admin = kratos.client();
@@ -113,6 +114,27 @@ pub async fn measure(n: usize, screen: &mut Screen) -> Result<Floor> {
         importing,
         singles,
     })
+}
+
+/// What a sample takes the servers, in shapes that are good for most machines.
+pub struct Sample {
+    pub count: usize,
+    pub manifests: Duration,
+    pub creating: Duration,
+    pub finalizers: Duration,
+    pub statuses: Duration,
+}
+
+/// Measures a sample on servers that hold nothing else.
+pub async fn sample(count: usize) -> Result<Sample> {
+    let servers = Servers::start().await?;
+    let numbers: Vec<_> = (0..count).collect();
+    let all = numbers.iter().map(|number| people::identity("floor", *number)).collect();
+    let creating = create(&servers.kratos.client(), all, (100, 2)).await?;
+    let manifests = create_manifests(&servers.api, "floor", &numbers, 32).await?;
+    let finalizers = finalize(&servers.api, &numbers, 16, true).await?;
+    let statuses = write_statuses(&servers.api, "floor", &numbers, 16).await?;
+    Ok(Sample { count, manifests, creating, finalizers, statuses })
 }
 
 /// The policy that `kratos-operator admission-policy` prints.
@@ -178,12 +200,16 @@ pub async fn create_manifests(
         let api = api.clone();
         async move {
             let manifest = people::manifest(prefix, number, api.namespace().unwrap_or_default());
-            let manifest: KratosIdentity = serde_json::from_value(manifest)?;
-            api.create(&PostParams::default(), &manifest).await?;
-            Ok(())
+            create_manifest(&api, manifest).await
         }
     })
     .await
+}
+
+pub async fn create_manifest(api: &Api<KratosIdentity>, manifest: Value) -> Result<()> {
+    let manifest: KratosIdentity = serde_json::from_value(manifest)?;
+    api.create(&PostParams::default(), &manifest).await?;
+    Ok(())
 }
 
 async fn finalize(api: &Api<KratosIdentity>, numbers: &[usize], at_once: usize, on: bool) -> Result<Duration> {

@@ -1,25 +1,23 @@
 //! What the operator does with the same, as a person sees it: from manifests to statuses, through its own binary.
 
 use std::collections::HashSet;
-use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use futures::TryStreamExt;
-use k8s_openapi::api::core::v1::Namespace;
-use kratos_operator::api::{KratosIdentity, KratosInstance, RECONCILE_REQUESTED_AT, condition};
+use kratos_operator::api::KratosIdentity;
 use kratos_operator::kratos::{IdentityFilter, PatchOperation, Writer};
-use kube::api::{Api, DeleteParams, ListParams, ObjectMeta, Patch, PatchParams, PostParams};
-use serde_json::{Value, json};
+use kube::api::{Api, DeleteParams, ListParams, PostParams};
+use serde_json::json;
 
 use crate::floor;
 use crate::many::each;
 use crate::people::{self, NAMESPACE};
 use crate::screen::Screen;
+use crate::servers::{PATIENCE, Servers, field, make_namespace, resync_lines, settled_memory};
 use crate::testenv::Result;
-use crate::testenv::control_plane::ControlPlane;
-use crate::testenv::kratos::{Kratos, Options};
-use crate::testenv::operator::{Operator, Settings, binary_beside};
+use crate::testenv::operator::Operator;
 use crate::testenv::process::eventually;
+use crate::testenv::samples;
 use crate::watched::{Waiting, until_ready};
 
 /// How many manifests are applied at once by those who apply them.
@@ -30,7 +28,6 @@ const SINGLES: usize = 50;
 const BACKLOG: usize = 10_000;
 /// How many resyncs are timed.
 const RESYNCS: usize = 5;
-pub const PATIENCE: Duration = Duration::from_mins(15);
 
 /// As many identities as the floor's.
 pub struct Measured {
@@ -65,36 +62,21 @@ pub struct Resync {
     pub writes: u64,
 }
 
-/// A path in the repository, wherever the benchmark is started from.
-pub fn in_repository(path: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join(path)
-}
-
-pub async fn make_namespace(client: &kube::Client, name: &str) -> Result<()> {
-    let metadata = ObjectMeta { name: Some(name.to_owned()), ..ObjectMeta::default() };
-    let namespace = Namespace { metadata, ..Namespace::default() };
-    Api::all(client.clone()).create(&PostParams::default(), &namespace).await?;
-    Ok(())
-}
-
 /// Everything that is measured on. The operator ends first.
 struct Stage {
     operator: Operator,
-    kratos: Kratos,
-    plane: ControlPlane,
-    client: kube::Client,
-    api: Api<KratosIdentity>,
+    servers: Servers,
 }
 
 pub async fn measure(n: usize, screen: &mut Screen) -> Result<Measured> {
     let mut stage = screen.step("a control plane, a Kratos and the operator", Box::pin(Stage::set())).await?;
-    let empty = stage.settled_memory().await?;
+    let empty = settled_memory(&stage.operator).await?;
     let tenth: Vec<_> = (0..n / 10).collect();
     let rest: Vec<_> = (n / 10..n).collect();
     let tenth_ready = screen.step("a tenth applied, until all are Ready", stage.apply("person", &tenth)).await?;
-    let with_tenth = stage.settled_memory().await?;
+    let with_tenth = settled_memory(&stage.operator).await?;
     let rest_ready = screen.step("the rest applied, until all are Ready", stage.apply("person", &rest)).await?;
-    let memory = [empty, with_tenth, stage.settled_memory().await?];
+    let memory = [empty, with_tenth, settled_memory(&stage.operator).await?];
     let resync = screen.step("a resync with nothing to do", stage.resync()).await?;
     let corrected = screen.step("a tenth changed behind its back, until corrected", stage.drift()).await?;
     let idle = screen.step("single ones, one after another", stage.singles("idle", SINGLES, None)).await?;
@@ -105,7 +87,7 @@ pub async fn measure(n: usize, screen: &mut Screen) -> Result<Measured> {
     let busy = screen.step("single ones while others wait", stage.while_others_wait(backlog)).await?;
     drop(stage);
     let stage = screen.step("all of it anew, with the admission policy", Box::pin(Stage::set())).await?;
-    floor::install_policy(&stage.plane).await?;
+    floor::install_policy(&stage.servers.plane).await?;
     let before = stage.kubernetes_writes().await?;
     let born_ready = screen.step("as many applied, until all are Ready", stage.apply("person", &numbers)).await?;
     // Their creation isn't the operator's.
@@ -128,55 +110,17 @@ pub async fn measure(n: usize, screen: &mut Screen) -> Result<Measured> {
 
 impl Stage {
     async fn set() -> Result<Self> {
-        let plane = ControlPlane::start().await?;
-        plane.install_crds(&in_repository("crds")).await?;
-        let client = plane.client().await?;
-        make_namespace(&client, NAMESPACE).await?;
-        let kratos = Kratos::start(Options::default()).await?;
-        let operator = binary_beside(&std::env::current_exe()?).ok_or("the operator isn't built: run `make bench`")?;
-        let mut settings = Settings::new(operator, plane.kubeconfig());
-        settings.default_instance = Some(format!("{NAMESPACE}/default"));
-        // The words at the end of each resync, and no more: writing takes processor time that nobody else has.
-        settings.log = "info,kratos_operator::instance::scan=debug".into();
-        let operator = Operator::start(settings)?;
-        let api = Api::namespaced(client.clone(), NAMESPACE);
-        let stage = Self { operator, kratos, plane, client, api };
-        let spec = json!({
-            "adminURL": stage.kratos.admin_url(), "publicURL": stage.kratos.public_url(), "ownerName": "bench",
-            "resyncInterval": "1h", "protection": {"maxDeletions": 1_000_000},
-        });
-        stage.instance(&json!({ "spec": spec })).await?;
-        Ok(stage)
-    }
-
-    /// Applies the instance and waits until it is Ready.
-    async fn instance(&self, changes: &Value) -> Result<KratosInstance> {
-        let api = Api::<KratosInstance>::namespaced(self.client.clone(), NAMESPACE);
-        let object = json!({
-            "apiVersion": "kratos-operator.dev/v1alpha1", "kind": "KratosInstance",
-            "metadata": {"name": "default", "namespace": NAMESPACE},
-        });
-        if api.get_opt("default").await?.is_none() {
-            let mut object = object;
-            object["spec"] = changes["spec"].clone();
-            api.create(&PostParams::default(), &serde_json::from_value(object)?).await?;
-        } else {
-            api.patch("default", &PatchParams::default(), &Patch::Merge(changes)).await?;
-        }
-        let ready = eventually("the instance is Ready", PATIENCE, async || {
-            let instance = api.get("default").await.ok()?;
-            let status = instance.status.as_ref()?;
-            let is_current = status.observed_generation == instance.metadata.generation;
-            (is_current && condition::is_true(&status.conditions, "Ready")).then_some(instance)
-        });
-        ready.await
+        let servers = Servers::start().await?;
+        let operator = Operator::start(servers.operator()?)?;
+        servers.make_instance().await?;
+        Ok(Self { operator, servers })
     }
 
     /// Applies manifests and waits until all of them are Ready.
     async fn apply(&self, prefix: &'static str, numbers: &[usize]) -> Result<Duration> {
-        let ready = tokio::spawn(until_ready(self.api.clone(), names(prefix, numbers)));
+        let ready = tokio::spawn(until_ready(self.servers.api.clone(), names(prefix, numbers)));
         let begun = Instant::now();
-        floor::create_manifests(&self.api, prefix, numbers, APPLIERS).await?;
+        floor::create_manifests(&self.servers.api, prefix, numbers, APPLIERS).await?;
         ready.await??;
         Ok(begun.elapsed())
     }
@@ -185,7 +129,7 @@ impl Stage {
     async fn resync(&self) -> Result<Resync> {
         let (mut all, mut raw) = (Vec::new(), Vec::new());
         for _ in 0..RESYNCS {
-            raw.push(floor::list(&self.kratos.client()).await?.1);
+            raw.push(floor::list(&self.servers.kratos.client()).await?.1);
             all.push(self.resync_once().await?);
         }
         raw.sort_unstable();
@@ -200,7 +144,7 @@ impl Stage {
     async fn resync_once(&self) -> Result<(Duration, u64, u64)> {
         let before = self.kubernetes_writes().await?;
         let listed = self.resyncs();
-        self.request_resync().await?;
+        self.servers.request_resync().await?;
         let line = eventually("a resync", PATIENCE, async || {
             let log = self.operator.log();
             resync_lines(&log).nth(listed).map(str::to_owned)
@@ -212,51 +156,22 @@ impl Stage {
         Ok((took, requests, writes))
     }
 
-    /// Asks for a comparison of all identities now, as a person would.
-    async fn request_resync(&self) -> Result<()> {
-        let api = Api::<KratosInstance>::namespaced(self.client.clone(), NAMESPACE);
-        let token = format!("{:?}", Instant::now());
-        let annotations = json!({"metadata": {"annotations": {RECONCILE_REQUESTED_AT: token}}});
-        api.patch("default", &PatchParams::default(), &Patch::Merge(annotations)).await?;
-        Ok(())
-    }
-
-    /// Resident bytes once they have stopped falling: what was only needed for a moment is given back within seconds.
-    async fn settled_memory(&self) -> Result<u64> {
-        let (mut least, mut fell) = (self.operator.memory()?, Instant::now());
-        let settled = eventually("the operator's memory stops falling", PATIENCE, async || {
-            let now = self.operator.memory().ok()?;
-            if now < least {
-                (least, fell) = (now, Instant::now());
-            }
-            (fell.elapsed() >= Duration::from_secs(5)).then_some(least)
-        });
-        settled.await
-    }
-
     fn resyncs(&self) -> usize {
         resync_lines(&self.operator.log()).count()
     }
 
     /// Writes to `KratosIdentity` resources, by the API server's own counters.
     async fn kubernetes_writes(&self) -> Result<u64> {
-        let request = http::Request::get("/metrics").body(Vec::new())?;
-        let metrics = self.client.request_text(request).await?;
-        let writes = metrics.lines().filter(|line| {
-            line.starts_with("apiserver_request_total")
-                && line.contains("resource=\"kratosidentities\"")
-                && ["APPLY", "PATCH", "POST", "PUT", "DELETE"]
-                    .iter()
-                    .any(|verb| line.contains(&format!("verb=\"{verb}\"")))
-        });
-        let counts = writes.filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok());
-        #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a counter, far below 2^53")]
-        Ok(counts.sum::<f64>() as u64)
+        let told = self.servers.told_by_apiserver().await?;
+        let of_identities = [("resource", "kratosidentities")];
+        let mut requests = samples::sums_by(&told, "apiserver_request_total", &of_identities, &["verb"]);
+        requests.retain(|verb, _| ["APPLY", "PATCH", "POST", "PUT", "DELETE"].contains(&verb.as_str()));
+        Ok(requests.values().sum())
     }
 
     /// Changes a tenth in Kratos, has the instance listed, and waits until all are as before.
     async fn drift(&self) -> Result<Duration> {
-        let admin = self.kratos.client();
+        let admin = self.servers.kratos.client();
         let (ids, _) = floor::list(&admin).await?;
         let tenth: Vec<_> = ids.into_iter().step_by(10).collect();
         each(tenth.clone(), 16, |id| {
@@ -269,7 +184,7 @@ impl Stage {
         })
         .await?;
         let begun = Instant::now();
-        self.request_resync().await?;
+        self.servers.request_resync().await?;
         let mut left = tenth;
         while let Some(last) = left.last().cloned() {
             // One is asked for again and again, all of them only when that one is corrected: Kratos has other things to do.
@@ -290,9 +205,9 @@ impl Stage {
         for number in 0..most {
             let manifest: KratosIdentity = serde_json::from_value(people::manifest(prefix, number, NAMESPACE))?;
             let name = people::name(prefix, number);
-            let watch = tokio::spawn(until_ready(self.api.clone(), HashSet::from([name])));
+            let watch = tokio::spawn(until_ready(self.servers.api.clone(), HashSet::from([name])));
             let begun = Instant::now();
-            self.api.create(&PostParams::default(), &manifest).await?;
+            self.servers.api.create(&PostParams::default(), &manifest).await?;
             watch.await??;
             if others.is_some_and(Waiting::is_empty) {
                 break;
@@ -304,22 +219,22 @@ impl Stage {
 
     async fn delete_all(&self) -> Result<Duration> {
         let begun = Instant::now();
-        self.api.delete_collection(&DeleteParams::default(), &ListParams::default()).await?;
+        self.servers.api.delete_collection(&DeleteParams::default(), &ListParams::default()).await?;
         let gone = eventually("all manifests are gone", PATIENCE, async || {
-            let left = self.api.list_metadata(&ListParams::default().limit(1)).await.ok()?;
+            let left = self.servers.api.list_metadata(&ListParams::default().limit(1)).await.ok()?;
             left.items.is_empty().then_some(())
         });
         gone.await?;
         let took = begun.elapsed();
-        let (left, _) = floor::list(&self.kratos.client()).await?;
+        let (left, _) = floor::list(&self.servers.kratos.client()).await?;
         if left.is_empty() { Ok(took) } else { Err(format!("{} identities are left in Kratos", left.len()).into()) }
     }
 
     /// Manifests that are applied while the operator is away, and what it does from its start on.
     async fn start_with(&mut self, numbers: &[usize]) -> Result<Duration> {
         self.operator.stop()?;
-        floor::create_manifests(&self.api, "there", numbers, APPLIERS).await?;
-        let ready = tokio::spawn(until_ready(self.api.clone(), names("there", numbers)));
+        floor::create_manifests(&self.servers.api, "there", numbers, APPLIERS).await?;
+        let ready = tokio::spawn(until_ready(self.servers.api.clone(), names("there", numbers)));
         let begun = Instant::now();
         self.operator.restart()?;
         ready.await??;
@@ -329,10 +244,10 @@ impl Stage {
     /// Single ones of this namespace, while an operator that has just been started works on thousands of another one.
     async fn while_others_wait(&mut self, backlog: usize) -> Result<Vec<Duration>> {
         let other = "others";
-        make_namespace(&self.client, other).await?;
-        self.instance(&json!({"spec": {"allowedNamespaces": {"from": "All"}}})).await?;
+        make_namespace(&self.servers.client, other).await?;
+        self.servers.change_instance(&json!({"spec": {"allowedNamespaces": {"from": "All"}}})).await?;
         self.operator.stop()?;
-        let api = Api::<KratosIdentity>::namespaced(self.client.clone(), other);
+        let api = Api::<KratosIdentity>::namespaced(self.servers.client.clone(), other);
         let numbers: Vec<_> = (0..backlog).collect();
         floor::create_manifests(&api, "other", &numbers, APPLIERS).await?;
         let waiting = Waiting::new(api, backlog);
@@ -358,14 +273,4 @@ async fn drifted(admin: &Writer, ids: Vec<String>) -> Result<Vec<String>> {
         left.extend(drifted.map(|identity| identity.id));
     }
     Ok(left)
-}
-
-/// The operator's own words at the end of each resync.
-fn resync_lines(log: &str) -> impl Iterator<Item = &str> {
-    log.lines().filter(|line| line.contains("identities were compared"))
-}
-
-fn field(line: &str, name: &str) -> Option<u64> {
-    let (_, rest) = line.split_once(&format!("{name}="))?;
-    rest.split(|char: char| !char.is_ascii_digit()).next()?.parse().ok()
 }

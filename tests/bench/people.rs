@@ -9,6 +9,11 @@ pub fn name(prefix: &str, number: usize) -> String {
     format!("{prefix}-{number:06}")
 }
 
+/// Which of so many operators a manifest is for.
+pub fn shard(number: usize, shards: usize) -> usize {
+    number % shards
+}
+
 fn traits(prefix: &str, number: usize) -> Value {
     json!({"email": format!("{}@bench.example", name(prefix, number)), "name": {"first": "Ada", "last": "Lovelace"}})
 }

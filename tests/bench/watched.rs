@@ -9,7 +9,7 @@ use kube::Api;
 use kube::runtime::WatchStreamExt;
 use kube::runtime::watcher::{self, watcher};
 
-use crate::measured::PATIENCE;
+use crate::servers::PATIENCE;
 use crate::testenv::Result;
 
 /// How many of another namespace's resources aren't Ready yet, as a watch sees it.

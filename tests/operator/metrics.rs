@@ -16,20 +16,13 @@ use crate::scene::{Cluster, Scene, Server, WITHIN};
 use crate::testenv::kratos::{Kratos, Options};
 use crate::testenv::operator::Operator;
 use crate::testenv::process::{component, eventually};
+use crate::testenv::samples::{self, Series, series};
 use crate::traces;
 
 const TEXT: &str = "text/plain; version=0.0.4; charset=utf-8";
 const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 /// Of these one can't be created.
 const PEOPLE: usize = 40;
-
-/// One series of a scrape.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Series {
-    pub name: String,
-    pub labels: BTreeMap<String, String>,
-    value: f64,
-}
 
 /// A scrape in this format: what it says it is in, and what it says.
 pub async fn scrape(scene: &Scene, accept: &str) -> (String, String) {
@@ -40,26 +33,9 @@ pub async fn scrape(scene: &Scene, accept: &str) -> (String, String) {
     (format, answer.text().await.expect("a text"))
 }
 
-/// Takes a scrape apart.
-pub fn series(text: &str) -> Vec<Series> {
-    let lines = text.lines().filter(|line| !line.starts_with('#') && !line.is_empty());
-    let series = lines.map(|line| {
-        let (left, value) = line.rsplit_once(' ').expect("a value");
-        let (name, labels) = left.split_once('{').unwrap_or((left, "}"));
-        let labels = labels.trim_end_matches('}').split("\",").filter(|label| !label.is_empty());
-        let labels = labels.map(|label| label.split_once("=\"").expect("a label"));
-        let labels = labels.map(|(name, value)| (name.to_owned(), value.trim_end_matches('"').to_owned()));
-        Series { name: name.to_owned(), labels: labels.collect(), value: value.parse().expect("a number") }
-    });
-    series.collect()
-}
-
 /// The sum of the series of a name that have these labels.
 fn sum(text: &str, name: &str, labels: &[(&str, &str)]) -> Option<f64> {
-    let has =
-        |series: &Series| labels.iter().all(|(name, value)| series.labels.get(*name).is_some_and(|is| is == value));
-    let found: Vec<_> = series(text).into_iter().filter(|series| series.name == name && has(series)).collect();
-    (!found.is_empty()).then(|| found.iter().map(|series| series.value).sum())
+    samples::sum(&series(text), name, labels)
 }
 
 /// Waits until the series of a name that have these labels add up to this.

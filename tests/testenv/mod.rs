@@ -18,6 +18,7 @@ pub mod operator;
 pub mod ports;
 pub mod process;
 pub mod proxy;
+pub mod samples;
 pub mod screen;
 pub mod wire;
 pub mod workdir;

@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus};
+use std::time::Duration;
 
 use super::Result;
 use super::process::Process;
@@ -118,6 +119,18 @@ impl Operator {
     pub fn reset_peak_memory(&self) -> Result<()> {
         let id = self.process.id().ok_or("the operator's process can't be found")?;
         Ok(std::fs::write(format!("/proc/{id}/clear_refs"), "5")?)
+    }
+
+    /// Processor time that it has used since it was started (Linux).
+    pub fn processor_time(&self) -> Result<Duration> {
+        /// What the kernel counts by, wherever Linux runs.
+        const TICKS_A_SECOND: u64 = 100;
+        let id = self.process.id().ok_or("the operator's process can't be found")?;
+        let stat = std::fs::read_to_string(format!("/proc/{id}/stat"))?;
+        // The name may hold anything; what follows it is numbers. In user mode and in the kernel are the 14th and 15th.
+        let (_, numbers) = stat.rsplit_once(')').ok_or("no such field")?;
+        let ticks = numbers.split_whitespace().skip(11).take(2).map(str::parse::<u64>).sum::<Result<u64, _>>()?;
+        Ok(Duration::from_millis(ticks * 1000 / TICKS_A_SECOND))
     }
 
     fn memory_of(&self, field: &str) -> Result<u64> {

@@ -3,10 +3,34 @@
 
 use std::fmt::Display;
 use std::io::{IsTerminal, Write};
+use std::pin::Pin;
 use std::process::ExitCode;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use super::Result;
+
+/// After so many signs of life the number.
+const COUNT_EVERY: u32 = 5;
+
+/// How many are done, to be told by whoever does them.
+#[derive(Clone, Default)]
+pub struct Count(Arc<AtomicUsize>);
+
+impl Count {
+    pub fn set(&self, count: usize) {
+        self.0.store(count, Ordering::Relaxed);
+    }
+
+    pub fn add(&self) {
+        self.0.fetch_add(1, Ordering::Relaxed);
+    }
+
+    fn get(&self) -> usize {
+        self.0.load(Ordering::Relaxed)
+    }
+}
 
 #[derive(Default)]
 pub struct Screen {
@@ -16,18 +40,43 @@ pub struct Screen {
 
 impl Screen {
     /// Says what is being done, a sign of life every two seconds, and how long it took.
-    pub async fn step<T>(&mut self, what: &str, doing: impl Future<Output = Result<T>>) -> Result<T> {
+    pub fn step<T>(&mut self, what: &str, doing: impl Future<Output = Result<T>>) -> impl Future<Output = Result<T>> {
+        self.follow(what, Count::default(), Box::pin(doing))
+    }
+
+    /// The same, and every now and then how far it is.
+    pub fn count<T>(
+        &mut self,
+        what: &str,
+        count: &Count,
+        doing: impl Future<Output = Result<T>>,
+    ) -> impl Future<Output = Result<T>> {
+        self.follow(what, count.clone(), Box::pin(doing))
+    }
+
+    async fn follow<T>(
+        &mut self,
+        what: &str,
+        count: Count,
+        mut doing: Pin<Box<impl Future<Output = Result<T>>>>,
+    ) -> Result<T> {
         self.number += 1;
         what.clone_into(&mut self.step);
         print(format_args!("{:2}. {what} ", self.number));
         let begin = Instant::now();
         let mut ticks = tokio::time::interval(Duration::from_secs(2));
         ticks.tick().await;
-        let mut doing = std::pin::pin!(doing);
+        let mut passed = 0_u32;
         let done = loop {
             tokio::select! {
                 done = &mut doing => break done,
-                _ = ticks.tick() => print(format_args!(".")),
+                _ = ticks.tick() => {
+                    passed += 1;
+                    match count.get() {
+                        so_far if so_far > 0 && passed.is_multiple_of(COUNT_EVERY) => print(format_args!(". {so_far} ")),
+                        _ => print(format_args!(".")),
+                    }
+                }
             }
         };
         let verb = if done.is_ok() { "done" } else { "FAILED" };

@@ -8,7 +8,8 @@ use std::path::Path;
 
 use regex::Regex;
 
-use crate::metrics::{busy, scrape, series};
+use crate::metrics::{busy, scrape};
+use crate::testenv::samples::series;
 
 const ALERTS: &str = "charts/kratos-operator/files/alerts.yaml";
 const DASHBOARD: &str = "charts/kratos-operator/files/dashboard.json";
