@@ -1,6 +1,6 @@
 # Everything a person or a pipeline does with this repository. `make` alone lists it.
 .DEFAULT_GOAL := help
-.PHONY: help testenv test lint image image-twice crds rbac charts reference docs audit demo bench bench-scale bench-sessions bench-passwords
+.PHONY: help testenv test lint image image-twice e2e crds rbac charts reference docs audit demo bench bench-scale bench-sessions bench-passwords
 
 CARGO ?= cargo
 # With PROFILE=dev the benchmark shows that it works, not how fast the operator is.
@@ -47,6 +47,9 @@ reference: ## write the reference of the kinds' fields to docs/reference/
 docs: ## make a site of docs/ in target/docs
 	@tools/install.sh mdbook
 	target/tools/bin/mdbook build
+
+e2e: ## install and run it in real pods, as its users do (root, Linux, containerd and runc from the distribution)
+	@tests/e2e/run.sh
 
 audit: testenv ## run the operator's tests, and check by the audit logs that each right is used and none lacks (OPERATOR_MODE=namespaced)
 	@rm -rf target/audit && mkdir -p target/audit

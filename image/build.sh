@@ -55,7 +55,7 @@ install -m 755 "$binary" "$out/kratos-operator"
 install -m 644 "$authorities" "$out/ca-certificates.crt"
 
 # It writes a list beside the manifest of each crate here, of which one is the operator's.
-lists=(sbom.cdx.json image/sbom.cdx.json)
+lists=(sbom.cdx.json image/sbom.cdx.json tests/e2e/sbom.cdx.json)
 trap 'rm -f "${lists[@]}"' EXIT
 cargo cyclonedx --quiet --no-build-deps --format json --spec-version 1.5 --target "$target" --override-filename sbom.cdx
 # Where the sources lay is nobody's business.

@@ -30,7 +30,7 @@ fn run(arguments: &[String]) -> Result<()> {
     let epoch: u32 = env::var("SOURCE_DATE_EPOCH").map_err(|_| "SOURCE_DATE_EPOCH isn't set")?.parse()?;
     let created = Timestamp::from_second(epoch.into())?.to_string();
     let source = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("../Dockerfile"))?;
-    let given = [("VERSION", version.as_str()), ("REVISION", revision), ("CREATED", &created)];
+    let given = [("VERSION", version.as_str()), ("REVISION", revision.as_str()), ("CREATED", created.as_str())];
 
     let mut images = Vec::new();
     for architecture in architectures {

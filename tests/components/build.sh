@@ -4,6 +4,8 @@
 # Operator, and what GitOps tools judge by, from the Go modules beside this file; and the definitions of Argo CD's and Flux'
 # kinds, into target/testenv/definitions.
 #
+# usage: build.sh [GROUP…], where a group (`e2e`: what else a node with pods takes) is built besides what all need
+#
 # What is there already, built from the same module files with the same flags and the same Go, is kept:
 # a second run costs a few milliseconds. A build that fails or is interrupted leaves nothing behind that
 # looks like a binary. Where KUBEBUILDER_ASSETS is set, what lies there is used and not built.
@@ -35,6 +37,7 @@ kubernetes_version+=" -X k8s.io/component-base/version.gitMajor=1"
 kubernetes_version+=" -X k8s.io/component-base/version.gitMinor=${kubernetes_minor%%.*}"
 
 # name | module beside this file | package | the Go module that its version is read from | cgo | tags | minutes, cold, two cores
+# and, where only a group needs it: | group
 components=(
 	"kratos|kratos|github.com/ory/kratos|github.com/ory/kratos|1|sqlite,json1|3"
 	"etcd|controlplane|go.etcd.io/etcd/server/v3|go.etcd.io/etcd/server/v3|0||1"
@@ -45,11 +48,27 @@ components=(
 	"kubectl|controlplane|k8s.io/kubernetes/cmd/kubectl|k8s.io/kubernetes|0||1"
 	"monitorlint|monitorlint|.|github.com/prometheus-operator/prometheus-operator/pkg/apis/monitoring|0||1"
 	"helm|helm|helm.sh/helm/v4/cmd/helm|helm.sh/helm/v4|0||5"
+	"kubelet|controlplane|k8s.io/kubernetes/cmd/kubelet|k8s.io/kubernetes|0||3|e2e"
+	"kube-scheduler|controlplane|k8s.io/kubernetes/cmd/kube-scheduler|k8s.io/kubernetes|0||1|e2e"
+	"kube-proxy|controlplane|k8s.io/kubernetes/cmd/kube-proxy|k8s.io/kubernetes|0||1|e2e"
+	"coredns|coredns|.|github.com/coredns/coredns|0||2|e2e"
 )
 
-# read_component LINE: sets name, module, package, source, cgo, tags, minutes, ldflags.
+groups=("$@")
+
+# wanted: is the component for all, or of a group that was asked for?
+wanted() {
+	local asked
+	if [ -z "$group" ]; then return 0; fi
+	for asked in ${groups[@]+"${groups[@]}"}; do
+		if [ "$asked" = "$group" ]; then return 0; fi
+	done
+	return 1
+}
+
+# read_component LINE: sets name, module, package, source, cgo, tags, minutes, group, ldflags.
 read_component() {
-	IFS='|' read -r name module package source cgo tags minutes <<<"$1"
+	IFS='|' read -r name module package source cgo tags minutes group <<<"$1"
 	ldflags="-s -w"
 	if [ "$module" = controlplane ]; then ldflags+=" $kubernetes_version"; fi
 }
@@ -78,7 +97,7 @@ find_missing() {
 	for line in "${components[@]}"; do
 		read_component "$line"
 		# Not in one condition with `fresh`: what fails inside of one doesn't end the script.
-		if given; then continue; fi
+		if ! wanted || given; then continue; fi
 		key >/dev/null
 		if ! fresh; then missing+=("$line"); fi
 	done
