@@ -44,7 +44,7 @@ fn protection_of(instance: &KratosInstance) -> ProtectionStatus {
 }
 
 /// Waits until the instance says that so many are missing.
-async fn misses(scene: &Scene, count: u32) -> KratosInstance {
+pub async fn misses(scene: &Scene, count: u32) -> KratosInstance {
     let told = |instance: &KratosInstance| {
         let stalled = condition::find(&instance.status.as_ref()?.conditions, "Stalled")?;
         let is_told =

@@ -1,14 +1,21 @@
-//! The example repositories: the tools read what they are made of, and its values are the chart's.
+//! The example repositories and the examples: what they are made of is what the API server and the tools read, and applying
+//! them again changes nothing.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
+use kratos_operator::api::KratosIdentity;
 use serde_json::{Value, json};
 
 use super::{ARGOCD, FLUX, path, tool};
-use crate::scene::Scene;
+use crate::scene::{Scene, WITHIN};
+use crate::testenv::operator::Settings;
+use crate::testenv::process::eventually;
+
+/// Where the examples have their people and their Kratos.
+const IDENTITY: &str = "identity";
 
 /// All manifests below a folder, each as YAML, in the order of their paths.
-fn manifests(folder: &str) -> Vec<Value> {
+pub fn manifests(folder: &str) -> Vec<Value> {
     let mut found = Vec::new();
     let mut folders = vec![Path::new(&path(folder)).to_owned()];
     while let Some(folder) = folders.pop() {
@@ -32,6 +39,109 @@ fn documents(text: &str) -> Vec<Value> {
 
 fn group(manifest: &Value) -> &str {
     manifest["apiVersion"].as_str().and_then(|version| version.split_once('/')).map_or("", |(group, _)| group)
+}
+
+/// The definitions of Argo CD's and Flux' kinds.
+fn definitions() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("target/testenv/definitions")
+}
+
+/// An operator for the instance of the examples, whose Kratos is this scene's, and the kinds of Argo CD and Flux.
+pub async fn scene() -> Scene {
+    let mut scene = Scene::own().await;
+    scene.make_namespace(IDENTITY, &[]).await;
+    let settings = |settings: &mut Settings| {
+        settings.instance_namespaces = vec![IDENTITY.into()];
+        settings.default_instance = Some(format!("{IDENTITY}/default"));
+    };
+    scene.operator().restart_with(settings).expect("it starts");
+    scene.cluster.plane.install_crds(&definitions()).await.expect("the definitions are accepted");
+    for namespace in ["argocd", "flux-system"] {
+        scene.make_namespace(namespace, &[]).await;
+    }
+    scene
+}
+
+/// The same text for a Kratos of this test.
+pub fn here(scene: &Scene, manifest: &Value) -> Value {
+    let text = manifest.to_string();
+    let text = text.replace("http://kratos-admin.identity.svc:4434", scene.proxy.url().trim_end_matches('/'));
+    let public = scene.kratos.public_url().to_string();
+    let text = text.replace("http://kratos-public.identity.svc:4433", public.trim_end_matches('/'));
+    serde_json::from_str(&text).expect("JSON")
+}
+
+/// Server-side applies, strictly.
+async fn apply(scene: &Scene, manifests: &[Value]) {
+    let list = json!({"apiVersion": "v1", "kind": "List", "items": manifests});
+    let dir = tempfile::tempdir().expect("a directory");
+    let file = dir.path().join("manifests.json");
+    std::fs::write(&file, list.to_string()).expect("a file");
+    let file = file.display().to_string();
+    let arguments = ["apply", "--server-side", "--validate=strict", "--field-manager=gitops", "-f", &file];
+    scene.cluster.plane.kubectl().run(arguments).await.expect("all is accepted");
+}
+
+/// Kind, name and resourceVersion of each.
+async fn versions(scene: &Scene, manifests: &[Value]) -> Vec<(String, String)> {
+    let mut versions = Vec::new();
+    for manifest in manifests {
+        let (kind, group) = (manifest["kind"].as_str().expect("a kind"), group(manifest));
+        let kind = if group.is_empty() { kind.to_owned() } else { format!("{kind}.{group}") };
+        let name = manifest["metadata"]["name"].as_str().expect("a name");
+        let namespace = manifest["metadata"]["namespace"].as_str().unwrap_or("default");
+        let version = "jsonpath={.metadata.resourceVersion}";
+        let arguments = ["get", &kind, name, "-n", namespace, "-o", version];
+        let version = scene.cluster.plane.kubectl().run(arguments).await.expect("it is there");
+        versions.push((format!("{kind} {name}"), version));
+    }
+    versions
+}
+
+/// Applies all of it with the operator at work, until every identity is Ready; then again with the operator standing still.
+async fn applied_twice(scene: &mut Scene, manifests: &[Value]) {
+    let manifests: Vec<_> = manifests.iter().map(|manifest| here(scene, manifest)).collect();
+    let (namespaces, others): (Vec<_>, Vec<_>) =
+        manifests.iter().cloned().partition(|manifest| manifest["kind"] == "Namespace");
+    apply(scene, &namespaces).await;
+    apply(scene, &others).await;
+    for manifest in manifests.iter().filter(|manifest| group(manifest) == "kratos-operator.dev") {
+        settled(scene, manifest).await;
+    }
+    scene.operator().pause();
+    let before = versions(scene, &manifests).await;
+    apply(scene, &manifests).await;
+    assert_eq!(versions(scene, &manifests).await, before, "applied again, and nothing differs");
+    scene.operator().go_on();
+}
+
+/// Waits until Ready, as a pipeline does.
+async fn settled(scene: &Scene, manifest: &Value) {
+    let text = |value: &Value| value.as_str().expect("a text").to_owned();
+    let (kind, name) = (text(&manifest["kind"]), text(&manifest["metadata"]["name"]));
+    let arguments = ["wait", "--for=condition=Ready", "--timeout=60s", "-n", IDENTITY, &kind, &name];
+    scene.cluster.plane.kubectl().run(arguments).await.unwrap_or_else(|error| panic!("{error}\n{}", scene.log()));
+}
+
+#[tokio::test]
+async fn what_is_in_the_example_repositories_is_accepted_and_applied_again_changes_nothing() {
+    let mut scene = scene().await;
+    for (folder, count) in [("gitops/argocd/example", 11), ("gitops/flux/example", 11)] {
+        let all = manifests(folder);
+        let is_served =
+            |manifest: &&Value| !["kustomize.config.k8s.io", "helm.toolkit.fluxcd.io"].contains(&group(manifest));
+        let served: Vec<_> = all.iter().filter(is_served).cloned().collect();
+        assert!(served.len() >= count, "{folder}: {}", served.len());
+        applied_twice(&mut scene, &served).await;
+    }
+    let examples = ["namespace", "instance", "customer", "employee", "session-policy"];
+    let text = |name: &&str| std::fs::read_to_string(path(&format!("examples/{name}.yaml"))).expect("an example");
+    let all: Vec<_> = examples.iter().flat_map(|name| documents(&text(name))).collect();
+    // The example repositories have the same people by other words.
+    let kubectl = scene.cluster.plane.kubectl();
+    kubectl.run(["delete", "kid,ksp", "--all", "-n", IDENTITY]).await.expect("they are deleted");
+    kubectl.run(["delete", "kinst", "--all", "-n", IDENTITY]).await.expect("it is deleted");
+    applied_twice(&mut scene, &all).await;
 }
 
 #[test]
@@ -113,4 +223,16 @@ async fn kustomize_builds_the_patch_for_argo_cd_and_the_folders_for_flux() {
         let there = files.iter().flat_map(|file| documents(&std::fs::read_to_string(file).expect("a file")));
         assert_eq!(built.len(), there.filter(is_listed).count(), "{folder}: all files are listed");
     }
+}
+
+/// The ids of two people in Kratos, once they are Ready.
+pub async fn ids(scene: &Scene) -> Vec<String> {
+    let api = scene.identities_in(IDENTITY);
+    let mut ids = Vec::new();
+    for name in ["ada", "grace"] {
+        let id = |ada: KratosIdentity| ada.status?.identity_id;
+        let found = eventually("it is Ready", WITHIN, async || id(api.get_opt(name).await.ok()??));
+        ids.push(found.await.expect("it is Ready"));
+    }
+    ids
 }

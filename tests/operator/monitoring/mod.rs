@@ -2,6 +2,7 @@
 
 mod alerts;
 mod dashboard;
+mod prometheus;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
