@@ -3,9 +3,10 @@
 use schemars::{Schema, SchemaGenerator, json_schema};
 use serde_json::json;
 
-/// An object of any shape (traits, metadata).
+/// An object of any shape (traits, metadata). Null says the same as an empty one: server-side apply makes it of an
+/// object whose last key left the manifest.
 pub fn free_object(_: &mut SchemaGenerator) -> Schema {
-    json_schema!({"type": "object", "x-kubernetes-preserve-unknown-fields": true})
+    json_schema!({"type": "object", "nullable": true, "x-kubernetes-preserve-unknown-fields": true})
 }
 
 /// A Go duration, longer than nothing.

@@ -3,8 +3,7 @@
 //! Pure. `crds/` is written from here and a test fails when it is stale.
 
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::{
-    CustomResourceColumnDefinition, CustomResourceDefinition, JSON, JSONSchemaProps, JSONSchemaPropsOrArray,
-    JSONSchemaPropsOrBool,
+    CustomResourceColumnDefinition, CustomResourceDefinition, JSON, JSONSchemaProps,
 };
 use kube::CustomResourceExt;
 use serde_json::json;
@@ -102,11 +101,10 @@ fn finish(mut crd: CustomResourceDefinition, columns: &[Column]) -> CustomResour
     for version in &mut crd.spec.versions {
         version.additional_printer_columns = Some(columns.iter().map(Column::definition).collect());
         let root = version.schema.as_mut().and_then(|schema| schema.open_api_v3_schema.as_mut());
-        let Some(root) = root else { continue };
-        without_null(root);
-        let Some(properties) = root.properties.as_mut() else { continue };
+        let Some(properties) = root.and_then(|root| root.properties.as_mut()) else { continue };
         if let Some(status) = properties.get_mut("status") {
             status.default = Some(JSON(json!({"observedGeneration": -1})));
+            status.nullable = None;
             // The server would add those of the parts to it.
             status.properties.iter_mut().flatten().for_each(|(_, property)| without_defaults(property));
             describe(status, "How it stands, written by the operator.");
@@ -116,22 +114,6 @@ fn finish(mut crd: CustomResourceDefinition, columns: &[Column]) -> CustomResour
         }
     }
     crd
-}
-
-/// Null says nothing anywhere: the server drops it where a schema doesn't take it, as if the key weren't there. The derives allow
-/// it for each field that may be left out, and a template that leaves one empty would be refused where its words are listed.
-fn without_null(schema: &mut JSONSchemaProps) {
-    schema.nullable = None;
-    if let Some(words) = &mut schema.enum_ {
-        words.retain(|JSON(word)| !word.is_null());
-    }
-    schema.properties.iter_mut().flatten().for_each(|(_, property)| without_null(property));
-    if let Some(JSONSchemaPropsOrArray::Schema(item)) = &mut schema.items {
-        without_null(item);
-    }
-    if let Some(JSONSchemaPropsOrBool::Schema(value)) = &mut schema.additional_properties {
-        without_null(value);
-    }
 }
 
 fn without_defaults(schema: &mut JSONSchemaProps) {

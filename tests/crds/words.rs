@@ -90,16 +90,6 @@ fn every_number_in_a_spec_is_bounded_and_of_a_format_that_kubernetes_knows() {
     assert_eq!(offenders("spec", is_loose), Vec::<String>::new());
 }
 
-/// The server drops a null then, as if the key weren't there.
-#[rstest]
-fn nothing_may_be_null(#[values("spec", "status")] part: &str) {
-    let takes_null = |_: bool, node: &Value| {
-        let words = node["enum"].as_array();
-        !node["nullable"].is_null() || words.is_some_and(|words| words.iter().any(Value::is_null))
-    };
-    assert_eq!(offenders(part, takes_null), Vec::<String>::new());
-}
-
 #[test]
 fn nothing_in_a_spec_is_filled_in_for_people() {
     assert_eq!(offenders("spec", |_, node| !node["default"].is_null()), Vec::<String>::new());

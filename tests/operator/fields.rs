@@ -41,6 +41,7 @@ async fn traits_are_set_changed_and_removed_at_any_depth() {
 
 #[tokio::test]
 async fn an_empty_object_says_that_nothing_is_named() {
+    // Server-side apply makes null of an object whose last key left the manifest.
     let scene = Scene::settled().await;
     let all =
         |value: Value| json!({"schemaID": "plain", "traits": value, "metadataPublic": value, "metadataAdmin": value});

@@ -33,7 +33,6 @@ mod deletions;
 mod documents;
 mod election;
 mod escape;
-mod explicit_nulls;
 mod exported;
 mod failures;
 mod field_managers;

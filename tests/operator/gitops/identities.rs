@@ -10,7 +10,7 @@ use crate::testenv::faults::Answer;
 
 const CHANGE: &str = "PATCH /admin/identities/{id}";
 /// Other kinds' alone.
-const OF_OTHERS: [&str; 3] = ["RevocationsHeld", "IdentitiesMissing", "ClusterMismatch"];
+const OF_OTHERS: [&str; 4] = ["Forbidden", "RevocationsHeld", "IdentitiesMissing", "ClusterMismatch"];
 
 fn customer(name: &str, changes: Value) -> Value {
     let mut spec = json!({"schemaID": "customer", "traits": {"email": format!("{name}@gitops.example")}});
@@ -112,7 +112,7 @@ async fn retried(run: &mut Run) {
     run.retried("secret", customer("secret", secret("late")), "SecretNotReady").await;
     let forbidden = |label: &str, path: &str| label == "GET secrets" && path.ends_with("/secrets/forbidden");
     run.scene.cluster.proxy.on_where(forbidden).answer(status_object(403, "Forbidden"));
-    run.retried("forbidden", customer("forbidden", secret("forbidden")), "Forbidden").await;
+    run.retried("forbidden", customer("forbidden", secret("forbidden")), "SecretNotReady").await;
 
     fails(run, "throttled", refusal(429).header("Retry-After", "600")).await;
     run.scene.retrying("throttled", "Throttled").await;

@@ -105,7 +105,7 @@ impl Recorded {
 
 /// The reasons that Ready can have, but for those of other kinds.
 pub fn reasons_but(others: &[&str]) -> BTreeSet<&'static str> {
-    let all = condition::OF_READY.iter().map(|reason| reason.as_str()).chain(["Forbidden"]);
+    let all = condition::OF_READY.iter().map(|reason| reason.as_str());
     all.filter(|reason| !others.contains(reason)).collect()
 }
 

@@ -70,7 +70,7 @@ async fn tools_judge_a_session_policy_rightly_in_every_state() {
         "instanceRef": {"name": "unlisted", "namespace": namespace},
         "identities": {"all": null, "selector": {"matchLabels": {"team": "ops"}}},
     });
-    run.stands("unlisted", by_label, State::Retrying, "Progressing").await;
+    run.stands("unlisted", by_label, State::Retrying, "InstanceNotReady").await;
     listing.release();
 
     run.scene.operator().pause();
@@ -88,7 +88,6 @@ async fn tools_judge_a_session_policy_rightly_in_every_state() {
         "Observed",
         "KratosUnavailable",
         "InstanceNotReady",
-        "Progressing",
         "InvalidSpec",
         "NotPermitted",
         "RevocationsHeld",
