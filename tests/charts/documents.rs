@@ -119,6 +119,10 @@ async fn the_commands_of_the_charts_are_accepted() {
     let plane = ControlPlane::start().await.expect("the control plane starts");
     let shell = Shell::new(&plane);
     let uninstall = "helm uninstall kratos-operator --namespace kratos-operator";
+    let before: Vec<_> =
+        blocks(&there("README.md"), "sh").into_iter().filter(|it| it.contains("create namespace")).collect();
+    assert_eq!(before.len(), 1, "README.md");
+    shell.run(&before[0], &root()).await.expect("a namespace");
     for page in ["README.md", "charts/kratos-operator/README.md", "charts/kratos-instance/README.md"] {
         let blocks: Vec<_> = blocks(&there(page), "sh").into_iter().filter(|it| it.contains("helm install ")).collect();
         assert_eq!(blocks.len(), 1, "{page}");

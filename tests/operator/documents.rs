@@ -51,9 +51,9 @@ pub fn commands(document: &str) -> Vec<String> {
 }
 
 /// Whether a block is a shell's on this stage. The demo, the benchmarks and builds are what `.ci/run` runs, an operator in the
-/// foreground is what every other test starts, and probes, charts and pods have stages of their own.
+/// foreground is what every other test starts, and probes, log levels, charts and pods have stages of their own.
 fn is_run_here(block: &str) -> bool {
-    let starts = ["make ", "cargo ", "helm ", "kratos-operator run", "kratos-operator probe", "docker "];
+    let starts = ["curl ", "make ", "cargo ", "helm ", "kratos-operator run", "kratos-operator probe", "docker "];
     !block.lines().any(|line| starts.iter().any(|start| line.starts_with(start)))
 }
 

@@ -45,7 +45,8 @@ async fn replicas_of_a_shard_take_over_its_share_alone() {
     let second = Replica::of(&cluster, &namespace, "shard=a");
     second.says(STANDS_BY, WITHIN).await;
     let scene = Scene::set(cluster, Server::Own(kratos), None, namespace).await;
-    scene.instance(json!({})).await;
+    // Counts are told by a resync.
+    scene.instance(json!({"resyncInterval": "2s"})).await;
     scene.counted().await;
     for (name, shard) in [("ada", "a"), ("bob", "b")] {
         apply(&scene, name, shard).await;
