@@ -269,7 +269,7 @@ async fn the_program_itself_asks_for_probes() {
     let (code, out, complaint) = asked(&[&ready]).await;
     assert_eq!((code, out.as_str(), complaint.lines().count()), (Some(1), "", 1), "{complaint}");
     assert!(
-        complaint.contains("/readyz") && complaint.contains("500") && complaint.contains("watch of"),
+        complaint.contains("/readyz") && complaint.contains("500") && complaint.contains("failed: "),
         "{complaint}"
     );
 

@@ -112,33 +112,6 @@ async fn a_certificate_authority_out_of_a_secret_or_a_config_map_is_trusted_and_
 }
 
 #[tokio::test]
-async fn where_the_system_trusts_nobody_http_works_and_https_says_what_lacks() {
-    let mut scene = Scene::own().await;
-    let nobody = ("SSL_CERT_FILE".to_owned(), "/dev/null".to_owned());
-    scene.operator().restart_with(|settings| settings.environment.push(nobody)).expect("it starts");
-    let apply = async |name: &str, changes: serde_json::Value| {
-        scene.apply_instance(&scene.namespace, name, scene.instance_spec(changes)).await;
-    };
-    apply("plain", json!({})).await;
-    scene.instance_ready("plain").await;
-
-    let ours = authority();
-    let url = format!("https://127.0.0.1:{}", terminate(&ours, scene.proxy.address()));
-    apply("encrypted", json!({"adminURL": url})).await;
-    let refused = scene.instance_until("encrypted", "InvalidSpec", has_reason("Stalled", "InvalidSpec")).await;
-    let said = serde_json::to_string(&refused.status).unwrap();
-    assert!(said.contains("spec.tls.ca") && said.contains("/etc/ssl/certs/ca-certificates.crt"), "{said}");
-
-    let config_map = json!({"metadata": {"name": "ours"}, "data": {"ca.crt": ours.pem()}});
-    let config_map: ConfigMap = serde_json::from_value(config_map).unwrap();
-    let config_maps = Api::<ConfigMap>::namespaced(scene.client.clone(), &scene.namespace);
-    config_maps.create(&PostParams::default(), &config_map).await.expect("a ConfigMap");
-    let ca = json!({"configMapKeyRef": {"name": "ours", "key": "ca.crt"}});
-    apply("encrypted", json!({"adminURL": url, "tls": {"ca": ca}})).await;
-    scene.instance_ready("encrypted").await;
-}
-
-#[tokio::test]
 async fn an_api_server_that_another_authority_vouches_for_is_told_nothing() {
     let scene = Scene::shared().await;
     let plane = &scene.cluster.plane;
