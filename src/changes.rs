@@ -6,7 +6,7 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use kube::runtime::watcher::Event;
 use kube::{Resource, ResourceExt};
 
-use crate::api::{release_token, requested_at};
+use crate::api::{keep_token, release_token, requested_at};
 
 /// What was last seen of each object.
 #[derive(Debug)]
@@ -75,6 +75,7 @@ impl<K: Resource> Changes<K> {
         (meta.generation, others, meta.deletion_timestamp.is_some()).hash(&mut hasher);
         requested_at(meta.annotations.as_ref()).hash(&mut hasher);
         release_token(meta.annotations.as_ref()).hash(&mut hasher);
+        keep_token(meta.annotations.as_ref()).hash(&mut hasher);
         Seen { wanted: hasher.finish(), is_held: !ours.is_empty() }
     }
 }

@@ -1,7 +1,7 @@
 //! What every reconcile is given. Built once, in the composition root.
 
 use std::collections::BTreeSet;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 
 use k8s_openapi::api::core::v1::Namespace;
 use kube::Resource;
@@ -19,13 +19,14 @@ use crate::flow::limit::Limit;
 use crate::identity::adopt::Turns;
 use crate::identity::birth::Leading;
 use crate::identity::memory::Memory;
-use crate::identity::password::DigestKey;
+use crate::identity::successors::Successors;
 use crate::identity::urgency;
 use crate::instance::Registry;
 use crate::instance::status::Cluster;
 use crate::latest::Latest;
 use crate::lease::Leads;
 use crate::metrics::Metrics;
+use crate::operator_key::OperatorKey;
 use crate::place::Place;
 use crate::policy::runs::Runs;
 use crate::queue::Priority;
@@ -116,8 +117,9 @@ pub struct Context {
     pub access: Access,
     /// Has namespaces looked at again now, where they can't be watched.
     pub namespaces_changed: Notify,
-    /// Read when the first password is seen.
-    pub operator_key: OnceLock<Arc<DigestKey>>,
+    pub operator_key: OperatorKey,
+    /// Which resources replace others, as far as the watch shows.
+    pub successors: Successors,
     pub pokes: Pokes,
     pub events: Events,
     /// Runs what goes on in the background.

@@ -12,7 +12,7 @@ mod scrape;
 pub(crate) mod watches;
 
 use std::collections::HashSet;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures::future;
@@ -34,11 +34,13 @@ use crate::flow::limit::Limit;
 use crate::identity::adopt::Turns;
 use crate::identity::birth::Leading;
 use crate::identity::memory::Memory;
+use crate::identity::successors::Successors;
 use crate::instance::{Registry, references};
 use crate::latest::Latest;
 use crate::lease::Leads;
 use crate::metrics::Metrics;
 use crate::metrics::controllers::{self, Controllers};
+use crate::operator_key::OperatorKey;
 use crate::place::Place;
 use crate::policy::runs::Runs;
 use crate::queue::Priority;
@@ -122,7 +124,8 @@ pub async fn run(operator: Operator, tasks: Tasks) -> Result<(), Failure> {
         rotation: Rotation::default(),
         access: Access::default(),
         namespaces_changed: Notify::new(),
-        operator_key: OnceLock::new(),
+        operator_key: OperatorKey::default(),
+        successors: Successors::default(),
         pokes: pokes.clone(),
         events,
         tasks: tasks.clone(),

@@ -1,13 +1,16 @@
 //! The operator's own key: a Secret in its own namespace, made once and never overwritten. Without it the digests in
-//! marks tell nothing; under a new one passwords count as unchanged.
+//! marks tell nothing; under a new one passwords count as unchanged, and nobody can tell whose an identity is whose person
+//! has changed all that they log in with.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use k8s_openapi::ByteString;
 use k8s_openapi::api::core::v1::Secret;
 use kube::Api;
 use kube::api::{ObjectMeta, PostParams};
+use tokio::sync::OnceCell;
 
 use crate::api::{Reason, Verdict};
 use crate::context::Context;
@@ -21,14 +24,52 @@ const KEY: &str = "key";
 const KEY_ID: &str = "keyID";
 const LENGTH: usize = 32;
 
-/// The key; read, or made, when it is first needed. The verdict says why it can't be had.
-pub async fn get(context: &Context) -> Result<Result<Arc<DigestKey>, Verdict>, kube::Error> {
-    if let Some(key) = context.operator_key.get() {
+/// How soon whoever can do without it asks again, after it couldn't be had.
+const AGAIN: Duration = Duration::from_mins(1);
+
+/// The key, once it was read.
+#[derive(Debug, Default)]
+pub struct OperatorKey {
+    key: OnceCell<Arc<DigestKey>>,
+    /// Since when it can't be had, and why.
+    lacks: Mutex<Option<(Instant, Verdict)>>,
+}
+
+impl OperatorKey {
+    fn lacking(&self) -> Option<Verdict> {
+        let lacks = self.lacks.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        lacks.filter(|(since, _)| since.elapsed() < AGAIN).map(|(_, verdict)| verdict)
+    }
+}
+
+/// The key; read, or made, when it is first needed, by one of those that need it. The verdict says why it can't be had: whoever
+/// doesn't `need` it is told what was found a moment ago.
+pub async fn get(context: &Context, need: bool) -> Result<Result<Arc<DigestKey>, Verdict>, kube::Error> {
+    let own = &context.operator_key;
+    if let Some(key) = own.key.get() {
         return Ok(Ok(Arc::clone(key)));
     }
+    let read = async || {
+        if let Some(verdict) = own.lacking().filter(|_| !need) {
+            return Err(Ok(verdict));
+        }
+        read(context).await.map_err(Err)?.map(Arc::new).map_err(|verdict| {
+            let lacks = Some((Instant::now(), verdict.clone()));
+            *own.lacks.lock().unwrap_or_else(PoisonError::into_inner) = lacks;
+            Ok(verdict)
+        })
+    };
+    match own.key.get_or_try_init(read).await {
+        Ok(key) => Ok(Ok(Arc::clone(key))),
+        Err(Ok(verdict)) => Ok(Err(verdict)),
+        Err(Err(error)) => Err(error),
+    }
+}
+
+async fn read(context: &Context) -> Result<Result<DigestKey, Verdict>, kube::Error> {
     let namespace = &context.options.namespace;
     match read_or_make(&context.client, namespace).await {
-        Ok(Some(key)) => Ok(Ok(Arc::clone(context.operator_key.get_or_init(|| Arc::new(key))))),
+        Ok(Some(key)) => Ok(Ok(key)),
         Ok(None) => Ok(Err(not_ready(namespace, "isn't the operator's key; delete it, and a new one is made"))),
         Err(error) if matches!(&error, kube::Error::Api(status) if matches!(status.code, 403 | 404)) => {
             context.note_refused(&error);

@@ -134,7 +134,7 @@ pub fn selects(selector: &Selector, object: &impl Resource) -> bool {
 }
 
 /// Leaves of a resource that another operator reconciles what every one must know: that it is there, whose instance and
-/// identity are its own, and how it stands.
+/// identity are its own, what it replaces, and how it stands.
 pub fn outline(object: &mut Decoded<KratosIdentity>) {
     let meta = object.meta_mut();
     (meta.annotations, meta.owner_references) = (None, None);
@@ -143,6 +143,9 @@ pub fn outline(object: &mut Decoded<KratosIdentity>) {
     *spec = KratosIdentitySpec {
         instance_ref: spec.instance_ref.take(),
         deletion: spec.deletion.take(),
+        replaces: spec.replaces.take(),
+        mode: spec.mode,
+        suspend: spec.suspend,
         ..KratosIdentitySpec::default()
     };
     let Some(status) = &mut resource.status else { return };
@@ -296,7 +299,8 @@ mod tests {
         let mut kept = object(
             json!({
                 "schemaID": "customer", "traits": {"email": "ada@example.com"}, "instanceRef": instance,
-                "deletion": deletion, "mode": "Observe",
+                "deletion": deletion, "mode": "Observe", "suspend": true, "replaces": {"name": "ada-old"},
+                "metadataPublic": {"plan": "gold"},
             }),
             json!({
                 "observedGeneration": 3, "identityID": "i", "instance": instance, "state": "Inactive",
@@ -306,7 +310,10 @@ mod tests {
         );
         outline(&mut kept);
         let expected = object(
-            json!({"schemaID": "", "instanceRef": instance, "deletion": deletion}),
+            json!({
+                "schemaID": "", "instanceRef": instance, "deletion": deletion, "mode": "Observe", "suspend": true,
+                "replaces": {"name": "ada-old"},
+            }),
             json!({"identityID": "i", "instance": instance, "state": "Inactive", "conditions": [condition("Drifted")]}),
             metadata(json!(null)),
         );

@@ -40,6 +40,8 @@ pub enum Reason {
     IdentityConflict,
     /// The identity can't be taken over.
     AdoptionRefused,
+    /// Another resource takes the identity over.
+    Replaced,
     /// The server doesn't know a field that the manifest uses.
     UnsupportedByServer,
     /// Kratos refused for a reason of its own.
@@ -71,7 +73,7 @@ pub enum Reason {
 }
 
 /// Those that the condition Ready can have.
-pub const OF_READY: [Reason; 21] = [
+pub const OF_READY: [Reason; 22] = [
     Reason::Reconciled,
     Reason::Observed,
     Reason::KratosUnavailable,
@@ -86,6 +88,7 @@ pub const OF_READY: [Reason; 21] = [
     Reason::NotPermitted,
     Reason::IdentityConflict,
     Reason::AdoptionRefused,
+    Reason::Replaced,
     Reason::UnsupportedByServer,
     Reason::KratosRejected,
     Reason::RevocationsHeld,
@@ -114,6 +117,7 @@ impl Reason {
             Self::ClusterMismatch => "ClusterMismatch",
             Self::IdentityConflict => "IdentityConflict",
             Self::AdoptionRefused => "AdoptionRefused",
+            Self::Replaced => "Replaced",
             Self::UnsupportedByServer => "UnsupportedByServer",
             Self::KratosRejected => "KratosRejected",
             Self::RevocationsHeld => "RevocationsHeld",
@@ -168,6 +172,7 @@ impl Reason {
             | Self::ClusterMismatch
             | Self::IdentityConflict
             | Self::AdoptionRefused
+            | Self::Replaced
             | Self::UnsupportedByServer
             | Self::KratosRejected
             | Self::RevocationsHeld

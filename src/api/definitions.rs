@@ -3,7 +3,7 @@
 //! Pure. `crds/` is written from here and a test fails when it is stale.
 
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::{
-    CustomResourceColumnDefinition, CustomResourceDefinition, JSON, JSONSchemaProps,
+    CustomResourceColumnDefinition, CustomResourceDefinition, JSON, JSONSchemaProps, ValidationRule,
 };
 use kube::CustomResourceExt;
 use serde_json::json;
@@ -92,7 +92,21 @@ pub fn all() -> Vec<CustomResourceDefinition> {
         (KratosIdentity::crd(), IDENTITY_COLUMNS),
         (KratosSessionPolicy::crd(), POLICY_COLUMNS),
     ];
-    kinds.into_iter().map(|(crd, columns)| finish(crd, columns)).collect()
+    let mut definitions: Vec<_> = kinds.into_iter().map(|(crd, columns)| finish(crd, columns)).collect();
+    definitions.iter_mut().filter(|crd| crd.spec.names.kind == "KratosIdentity").for_each(refuse_itself);
+    definitions
+}
+
+/// Names of resources are known at the root alone, which the derive doesn't reach.
+fn refuse_itself(crd: &mut CustomResourceDefinition) {
+    let rule = ValidationRule {
+        rule: "!has(self.spec.replaces) || self.spec.replaces.name != self.metadata.name".to_owned(),
+        message: Some("replaces names this resource itself: name the one whose identity it takes over".to_owned()),
+        ..ValidationRule::default()
+    };
+    let schemas =
+        crd.spec.versions.iter_mut().filter_map(|version| version.schema.as_mut()?.open_api_v3_schema.as_mut());
+    schemas.for_each(|root| root.x_kubernetes_validations.get_or_insert_default().push(rule.clone()));
 }
 
 /// Defaults `status` to `observedGeneration: -1` (a resource that nobody has looked at must not count as done) and

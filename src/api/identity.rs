@@ -29,10 +29,12 @@ use super::recovery::{Recovery, RecoveryStatus};
     status = "KratosIdentityStatus",
     derive = "PartialEq",
     doc = "One identity in Kratos: created, kept as the manifest says, and deleted with it.",
-    selectable = ".spec.schemaID"
+    selectable = ".spec.schemaID",
+    selectable = ".spec.replaces.name"
 )]
 #[serde(rename_all = "camelCase")]
 #[x_kube(validation = Rule::new("!has(self.verifiedAddresses) || !has(self.adoption) || !has(self.adoption.policy) || self.adoption.policy == 'Never'").message("verifiedAddresses aren't for adopted identities: remove them, or adoption"))]
+#[x_kube(validation = Rule::new("!has(self.replaces) || !has(self.adoption) || !has(self.adoption.policy) || self.adoption.policy == 'Never'").message("replaces and adoption both name an identity to take over: remove one of them"))]
 #[x_kube(validation = Rule::new("!has(self.actions) || !has(self.actions.recovery) || has(self.recovery)").message("actions.recovery needs recovery, which says what is issued and into which Secret"))]
 #[x_kube(validation = Rule::new("!has(oldSelf.instanceRef) || (has(self.instanceRef) && self.instanceRef == oldSelf.instanceRef)").message("instanceRef can't be changed: delete the resource (deletion.policy Orphan keeps the identity) and make a new one"))]
 pub struct KratosIdentitySpec {
@@ -112,7 +114,13 @@ pub struct KratosIdentitySpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub adoption: Option<Adoption>,
 
-    /// What happens to the identity when this resource is deleted.
+    /// The KratosIdentity of this namespace whose identity this one takes over, with password, sessions and factors: a rename
+    /// keeps the person. Apply this resource and delete the other one, in any order or at once. It counts only until this
+    /// resource has an identity: it may stay in the manifest.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub replaces: Option<Replaces>,
+
+    /// What happens to the identity when this resource is deleted. Of one that another resource replaces nothing is touched.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub deletion: Option<Deletion>,
 
@@ -136,6 +144,15 @@ pub struct TraitFrom {
     /// JSON pointer of the trait, within the traits.
     pub path: String,
     pub secret_key_ref: KeyRef,
+}
+
+/// A `KratosIdentity` of the same namespace.
+#[derive(Serialize, Deserialize, Clone, Debug, PartialEq, Eq, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Replaces {
+    /// Name of the KratosIdentity.
+    #[schemars(length(min = 1, max = 253))]
+    pub name: String,
 }
 
 /// A `KratosInstance` by name.

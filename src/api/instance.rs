@@ -89,6 +89,14 @@ pub struct KratosInstanceSpec {
     #[schemars(schema_with = "crd::cluster_ids")]
     pub reclaim_from: Vec<String>,
 
+    /// Uids of namespaces that are gone for good (status.formerNamespaces names them). Identities whose marks carry one of these
+    /// uids are taken back by resources of the same namespace and name in this cluster: a namespace that was deleted and
+    /// restored from a backup gets its identities back. The first namespace that takes one back by an entry has that entry for
+    /// itself (status.reclaimedNamespaces).
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(schema_with = "crd::cluster_ids")]
+    pub reclaim_namespaces: Vec<String>,
+
     /// Which namespaces may refer to this instance. Default: only its own.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub allowed_namespaces: Option<AllowedNamespaces>,
@@ -262,6 +270,15 @@ pub struct KratosInstanceStatus {
     #[serde(default)]
     #[schemars(length(max = 32), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["id"]))]
     pub foreign_clusters: Vec<ForeignCluster>,
+    /// Namespaces of this cluster that are gone, or were made anew under their name, and have left identities: those with the
+    /// most, at most 32. What spec.reclaimNamespaces takes.
+    #[serde(default)]
+    #[schemars(length(max = 32), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["uid"]))]
+    pub former_namespaces: Vec<FormerNamespace>,
+    /// Which namespace took identities back by which entry of spec.reclaimNamespaces. Left out of a write it stays as it is.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 64), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["from"]))]
+    pub reclaimed_namespaces: Vec<ReclaimedNamespace>,
     /// The resync that the counts come from. Later ones that found the same are written once a day.
     #[serde(default)]
     pub last_resync: Option<LastResync>,
@@ -299,6 +316,33 @@ pub struct ForeignCluster {
     /// How many identities carry its marks.
     #[schemars(extend("format" = "int64"))]
     pub identities: u64,
+}
+
+/// A namespace that is gone, or was made anew under its name.
+#[derive(Serialize, Deserialize, Clone, Debug, PartialEq, Eq, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct FormerNamespace {
+    /// The name that it has in the marks.
+    #[schemars(length(max = 63))]
+    pub name: String,
+    /// Its uid, as reclaimNamespaces names it.
+    #[schemars(length(max = 64))]
+    pub uid: String,
+    /// How many identities carry its marks.
+    #[schemars(extend("format" = "int64"))]
+    pub identities: u64,
+}
+
+/// A namespace that took identities back.
+#[derive(Serialize, Deserialize, Clone, Debug, PartialEq, Eq, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ReclaimedNamespace {
+    /// Uid of the namespace that is gone.
+    #[schemars(length(max = 64))]
+    pub from: String,
+    /// Uid of the namespace that took them back.
+    #[schemars(length(max = 64))]
+    pub to: String,
 }
 
 /// A look at all that is the operator's own.

@@ -35,6 +35,14 @@ pub const FLUX_REQUESTED_AT: &str = "reconcile.fluxcd.io/requestedAt";
 /// A new value on a `KratosInstance` releases what its protection holds at that moment.
 pub const RELEASE: &str = "kratos-operator.dev/release";
 
+/// A new value on a `KratosInstance` lets what its protection holds at that moment go, and keeps the identities.
+pub const KEEP: &str = "kratos-operator.dev/keep";
+
+/// The value of the keep annotation.
+pub fn keep_token(annotations: Option<&std::collections::BTreeMap<String, String>>) -> Option<&str> {
+    annotations?.get(KEEP).map(String::as_str)
+}
+
 /// The value of the release annotation.
 pub fn release_token(annotations: Option<&std::collections::BTreeMap<String, String>>) -> Option<&str> {
     annotations?.get(RELEASE).map(String::as_str)

@@ -18,7 +18,8 @@ use crate::duration::GoDuration;
 pub struct Protection {
     /// How many identities of one namespace (by its name) may be deleted or deactivated within the window because their
     /// resources were deleted; all further ones of that namespace are held until the annotation kratos-operator.dev/release
-    /// gets a new value: any, or NAMESPACE=anything to have that namespace's deletions carried out alone. Default 20.
+    /// gets a new value: any, or NAMESPACE=anything to have that namespace's deletions carried out alone. A new value of
+    /// kratos-operator.dev/keep, of either form, lets the resources go and keeps the identities instead. Default 20.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 0, max = 1_000_000), extend("format" = "int32"))]
     pub max_deletions: Option<u32>,
@@ -74,6 +75,13 @@ pub struct ProtectionStatus {
     /// The value of the release annotation that was served last, or that was there when something was held.
     #[serde(default)]
     pub last_release: Option<LastRelease>,
+    /// Namespaces whose held deletions were let go without touching their identities, for as long as those are under way.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 256), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["namespace"]))]
+    pub kept: Vec<Released>,
+    /// The same of the annotation kratos-operator.dev/keep.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_keep: Option<LastRelease>,
 }
 
 /// Deletions that were counted at the same time.
@@ -100,28 +108,28 @@ pub struct Held {
     pub count: u32,
 }
 
-/// A namespace whose deletions were released alone.
+/// A namespace whose deletions were released, or let go, alone.
 #[derive(Serialize, Deserialize, Clone, Debug, PartialEq, JsonSchema)]
 pub struct Released {
     /// The name of the namespace.
     #[schemars(length(max = 63))]
     pub namespace: String,
-    /// Its resources that were deleted by then are released.
+    /// It is about its resources that were deleted by then.
     pub at: Time,
 }
 
-/// What was released last.
+/// What was released, or let go, last.
 #[derive(Serialize, Deserialize, Clone, Debug, Default, PartialEq, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct LastRelease {
     /// The annotation's value; its first 256 characters, which values are told apart by.
     #[serde(default)]
     pub token: Option<String>,
-    /// The values that were served before, the last one first: they release nothing any more, should they come back.
+    /// The values that were served before, the last one first: they do nothing any more, should they come back.
     #[serde(default)]
     #[schemars(length(max = 15), inner(length(max = 1024)), extend("x-kubernetes-list-type" = "atomic"))]
     pub earlier: Vec<String>,
-    /// Resources that were deleted by then are released.
+    /// It is about resources that were deleted by then.
     #[serde(default)]
     pub at: Option<Time>,
 }

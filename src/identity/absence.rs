@@ -126,7 +126,7 @@ impl Search<'_> {
 
     /// How long a create may still be carried out after nobody waits for it any more, or after another process may have
     /// sent it.
-    fn lasts(&self) -> Duration {
+    pub(super) fn lasts(&self) -> Duration {
         let timeout = self.inputs.instance.settings.connection.request_timeout;
         sole::patience(timeout, self.context) + timeout + GRACE
     }

@@ -91,6 +91,7 @@ fn asked_for(desired: &Desired, present: &Present) -> Option<&'static str> {
         phase: _,
         actions,
         recovery,
+        identifiers: _,
     } = desired;
     let identity = &present.identity;
     let was_inactive = present.mark.as_ref().is_none_or(|mark| mark.found_inactive);

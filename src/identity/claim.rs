@@ -16,6 +16,8 @@ pub struct Claimant {
     pub uid: String,
     /// Clusters that are gone for good.
     pub reclaim_from: Vec<String>,
+    /// Uids of namespaces that are gone for good, and whose identities this namespace may take back.
+    pub reclaim_namespaces: Vec<String>,
     /// Whether the resource stands in the instance's own namespace.
     pub beside_instance: bool,
 }
@@ -27,6 +29,11 @@ pub enum Claim {
     Ours(Box<Mark>),
     /// The mark names an earlier resource of the same place: it may be taken back, if it is the same person's.
     Former(Box<Mark>),
+    /// The mark names a resource of the same namespace that took the identity over from this one.
+    Replaced {
+        /// Its name.
+        by: String,
+    },
     /// The mark names another resource, or can't be read. Never touched.
     Foreign {
         /// The other resource's name, where it stands in the claimant's own namespace.
@@ -51,6 +58,8 @@ impl Claimant {
             Claim::Ours(mark)
         } else if self.is_former(&mark) {
             Claim::Former(mark)
+        } else if self.is_same_namespace(&mark) && mark.replaced.as_deref() == Some(&*self.uid) {
+            Claim::Replaced { by: mark.name }
         } else {
             let neighbour = self.is_same_namespace(&mark).then(|| mark.name.clone());
             Claim::Foreign { neighbour }
@@ -63,13 +72,37 @@ impl Claimant {
     }
 
     /// Whether a mark names a resource that stood in this one's place: same namespace (not one re-created under
-    /// its name) and same name, in this cluster or in one that is gone for good.
+    /// its name, unless that is said to be restored) and same name, in this cluster or in one that is gone for good.
     fn is_former(&self, mark: &Mark) -> bool {
         mark.owner == self.owner
             && mark.namespace == self.namespace
             && mark.name == self.name
             && mark.uid != self.uid
-            && (self.is_same_namespace(mark) || self.is_reclaimed(&mark.cluster))
+            && self.inherits(mark)
+    }
+
+    /// Whether what a namespace of this name has left is this one's: its own, that of a cluster that is gone for good, or that of
+    /// the namespace that it was restored from.
+    fn inherits(&self, mark: &Mark) -> bool {
+        self.is_same_namespace(mark) || self.is_reclaimed(&mark.cluster) || self.is_restored(mark)
+    }
+
+    /// Whether a mark names a namespace of this cluster that is gone, and that this one was restored from.
+    pub fn is_restored(&self, mark: &Mark) -> bool {
+        mark.cluster == self.cluster
+            && mark.namespace == self.namespace
+            && mark.namespace_uid != self.namespace_uid
+            && self.reclaim_namespaces.contains(&mark.namespace_uid)
+    }
+
+    /// Whether a mark names the resource of this name that the claimant replaces: in its own namespace, or where that stood in a
+    /// cluster that is gone. `uid`: of that resource, if it is there.
+    pub fn may_replace(&self, mark: &Mark, name: &str, uid: Option<&str>) -> bool {
+        mark.owner == self.owner
+            && mark.namespace == self.namespace
+            && mark.name == name
+            && uid.is_none_or(|uid| mark.uid == uid)
+            && self.inherits(mark)
     }
 
     /// Whether a cluster is gone for good. The own one can't be, whatever the list says.
@@ -102,10 +135,4 @@ impl Claimant {
             ..before
         }
     }
-}
-
-/// Whether an identity of a former resource belongs to the same person: one of its login identifiers is among those
-/// of the manifest. Where its schema has no login identifiers there is nothing to tell persons apart by.
-pub fn is_same_person(theirs: &[String], may_have_identifiers: bool, ours: &[String]) -> bool {
-    !may_have_identifiers || theirs.iter().any(|identifier| ours.contains(identifier))
 }

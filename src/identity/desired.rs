@@ -14,6 +14,7 @@ use super::adoption::{self, Target};
 use super::json;
 use super::links::Links;
 use super::password::Password;
+use super::person::Identifiers;
 use super::recovery::{self, Recovery};
 use super::secrets::Secrets;
 use super::traits_from;
@@ -57,6 +58,8 @@ pub struct Desired {
     pub actions: Vec<Wanted>,
     /// The way into the account that is issued.
     pub recovery: Option<Recovery>,
+    /// The login identifiers that the manifest asks for; filled in once the schema is known.
+    pub identifiers: Identifiers,
 }
 
 /// A digest of what a listing would show of it, so that what the manifest changed is told from what somebody else did.
@@ -141,6 +144,8 @@ pub fn parse(spec: &KratosIdentitySpec, secrets: &Secrets, now: Timestamp) -> Re
         recovery: _,
         validity: _,
         adoption,
+        // Says where the identity comes from, not what it is.
+        replaces: _,
         deletion: _,
         mode: _,
         suspend: _,
@@ -186,6 +191,7 @@ pub fn parse(spec: &KratosIdentitySpec, secrets: &Secrets, now: Timestamp) -> Re
         actions,
         adoption,
         recovery,
+        identifiers: Identifiers::default(),
     };
     Ok(desired)
 }

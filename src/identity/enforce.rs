@@ -15,6 +15,7 @@ use super::planned::planned;
 use super::pointer;
 use super::sole;
 use super::status::Seen;
+use super::succession;
 use super::turn::InTurn;
 use super::watch::Watch;
 use crate::api::{Reason, Verdict};
@@ -92,6 +93,11 @@ async fn attempt(
     let InTurn { observed, plan, permit: _permit } = search.turn(desired, (observed, plan), as_of.read).await?;
     let began = Instant::now();
     let drift = drift(search, desired, &observed, &plan);
+    let taken_over = succession::is_taken_from(&inputs.claimant, &observed).map(|mark| {
+        let note = format!("the identity of KratosIdentity {} was taken over, as spec.replaces says", mark.name);
+        Happening::normal("IdentityTakenOver", "Replace", note)
+    });
+    let changes_traits = plan.changes.iter().any(|path| pointer::is_within(path, "/traits"));
     // What kept the last one from being answered may do so again.
     let is_again = !search.remembered.unanswered.is_empty();
     let travel = if is_again { Travel::Alone } else { Travel::Together };
@@ -136,7 +142,7 @@ async fn attempt(
             context.metrics.drift_corrected();
             Some(happening)
         }
-        None => happening(&plan),
+        None => taken_over.or_else(|| happening(&plan)),
     };
     if plan.is_partial {
         if let Some(happening) = happening {
@@ -151,6 +157,10 @@ async fn attempt(
         return Err(Halt::Retry { verdict, after: None });
     };
     note_standing(search, desired, &plan, &identity, began);
+    if changes_traits && !plan.creates() {
+        // It may have stood in somebody's way.
+        context.ask_waiting(inputs.instance.shared.obstacles.freed(&identity.id));
+    }
     ensure_supported(inputs, desired, &identity)?;
     if let Some(happening) = happening {
         context.events.publish(search.resource, happening);

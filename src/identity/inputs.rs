@@ -15,7 +15,7 @@ use crate::api::identity::{InstanceRef, KratosIdentity};
 use crate::api::{Reason, Verdict};
 use crate::context::Context;
 use crate::decode::Metadata;
-use crate::instance::{Entry, Handle, consent, protect, references};
+use crate::instance::{Entry, Handle, consent, protect, reclaim, references};
 use crate::kratos::{Error, Initiator, WriteCause};
 use crate::place::Place;
 use crate::trace::{self, TraceId};
@@ -203,11 +203,12 @@ pub async fn claimant(resource: &KratosIdentity, instance: &Handle, context: &Co
     Ok(Claimant {
         owner: instance.settings.owner_name.clone(),
         cluster: context.cluster_id.clone(),
-        namespace_uid,
         name: resource.name_any(),
         uid: resource.uid().unwrap_or_default(),
         reclaim_from: instance.settings.reclaim_from.clone(),
+        reclaim_namespaces: reclaim::open_to(instance, &namespace_uid, context),
         beside_instance: instance.place.namespace == namespace,
+        namespace_uid,
         namespace,
     })
 }

@@ -11,6 +11,7 @@ use super::failure::Halt;
 use super::inputs;
 use super::observe::Search;
 use super::record::api;
+use super::succession;
 use crate::api::identity::KratosIdentity;
 use crate::context::IdentityObject;
 use crate::kratos::Identity;
@@ -24,6 +25,8 @@ pub enum Look {
     Taken,
     /// The manifest, the instance or its consent was changed meanwhile. The resource as it is now; `None`: it is gone.
     Changed(Option<Box<KratosIdentity>>),
+    /// This resource is about to take the identity over.
+    Replaced(Box<KratosIdentity>),
 }
 
 /// Looks at what a deletion stands on, and at `ours`, which were found to be the resource's, unless that `is_recent`. The
@@ -44,6 +47,9 @@ pub async fn look(search: &Search<'_>, ours: Vec<Identity>, is_recent: bool) -> 
     }
     search.inputs.ensure_whole(context)?;
     let stands = stands(search).await?;
+    if let Some(by) = succession::live_successor(resource, context).await? {
+        return Ok(Look::Replaced(Box::new(by)));
+    }
     // Bounded by the turns at Kratos, so that it needs none at the API server.
     let api: Api<IdentityObject> = api(resource, context);
     let newest = api.get_opt(&resource.name_any()).await?;

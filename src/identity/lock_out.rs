@@ -133,6 +133,7 @@ async fn run(
         remembered,
         schema: None,
         traits: &Value::Null,
+        key: None,
         adoption: None,
         only_looks: true,
     };

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::links::Links;
+use super::person::IdentifiersMark;
 use crate::api::GROUP;
 use crate::api::recovery::RecoveryType;
 use crate::kratos::{Content, Member, State};
@@ -30,6 +31,10 @@ pub struct Mark {
     /// JSON pointers of what the manifest owns, so that a key that leaves the manifest can be removed.
     #[serde(default)]
     pub owned_paths: Vec<String>,
+    /// Of the login identifiers that the manifest asks for, by which an earlier resource's identity is known to be the same
+    /// person's although that person has changed them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub identifiers: Option<IdentifiersMark>,
     /// Of the password that was sent last, so that a changed Secret is known from one that is as it was.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub password: Option<PasswordMark>,
@@ -57,6 +62,9 @@ pub struct Mark {
     /// Whether it was inactive then.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub found_inactive: bool,
+    /// Uid of the resource that this one took the identity over from, by `spec.replaces`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub replaced: Option<String>,
     /// What a newer version of the operator wrote; kept as it is.
     #[serde(flatten)]
     pub rest: Map<String, Value>,

@@ -24,6 +24,8 @@ pub struct Remembered {
     /// Since when the identity that the resource has had is known to be gone. Another one is made only after a listing
     /// that began later has shown how many are.
     pub gone_since: Option<Instant>,
+    /// Since when the resource that this one replaces is known to do nothing any more.
+    pub told_since: Option<Instant>,
     /// The identity that this process saw marked as ours.
     pub ours: Option<Arc<Ours>>,
     /// Whether the sessions of the identity, inactive, were seen to be gone.
@@ -178,6 +180,7 @@ impl Remembered {
             unanswered: Vec::new(),
             conflict: None,
             gone_since: None,
+            told_since: None,
             ours: None,
             sessions_ended: false,
             desired: None,

@@ -2,7 +2,7 @@
 //!
 //! `inputs → desired → observe → plan → apply → status`, driven by `reconcile`. `desired`, `plan`, `status` and what
 //! they stand on (`absent`, `actions`, `addresses`, `adopted`, `adoption`, `asked`, `birth`, `claim`, `facts`, `json`, `links`, `mark`, `opaque`,
-//! `password`, `pointer`, `recovery`, `schema`, `secrets`, `traits_from`, `urgency`, `validity`, `watch`) are pure: no client, no
+//! `password`, `person`, `pointer`, `recovery`, `schema`, `secrets`, `traits_from`, `urgency`, `validity`, `watch`) are pure: no client, no
 //! runtime, no clock.
 
 pub mod absence;
@@ -32,6 +32,7 @@ pub mod memory;
 pub mod observe;
 pub mod opaque;
 pub mod password;
+pub mod person;
 pub mod plan;
 mod planned;
 pub mod pointer;
@@ -46,6 +47,8 @@ pub mod schemas;
 pub mod secrets;
 pub mod sole;
 pub mod status;
+pub mod succession;
+pub mod successors;
 pub mod traits_from;
 mod turn;
 pub mod unreadable;

@@ -11,13 +11,15 @@ use serde_json::Value;
 use super::absent::Contents;
 use super::actions;
 use super::adoption::Target;
-use super::claim::{Claim, is_same_person};
+use super::claim::Claim;
 use super::desired::Desired;
 use super::facts;
 use super::failure::{Halt, Sent};
 use super::inputs::{self, Inputs};
 use super::mark::Mark;
 use super::memory::{Ours, Remembered};
+use super::password::DigestKey;
+use super::person::{Identifiers, Person};
 use super::plan::{self, Observed, Present};
 use super::recovery;
 use super::schema;
@@ -26,6 +28,7 @@ use crate::api::identity::KratosIdentity;
 use crate::api::{Reason, Verdict};
 use crate::context::Context;
 use crate::instance::listing::Lookup;
+use crate::instance::reclaim;
 use crate::instance::schemas::Schema;
 use crate::kratos::{CredentialType, Error, Identity, State};
 use crate::place::Place;
@@ -47,6 +50,8 @@ pub struct Search<'a> {
     /// The schema and traits of the manifest, where it could be read; they tell persons apart.
     pub schema: Option<Arc<Schema>>,
     pub traits: &'a Value,
+    /// The operator's key, where it could be read.
+    pub key: Option<Arc<DigestKey>>,
     /// The identity that the manifest takes over instead of creating one.
     pub adoption: Option<&'a Target>,
     /// Whether nothing will be created: then nobody's identifiers are looked up.
@@ -56,11 +61,20 @@ pub struct Search<'a> {
 impl Search<'_> {
     /// The identity, or the proof that there is none.
     pub async fn run(&self) -> Result<Observed, Halt> {
-        let gone = match self.known().await? {
-            Known::Present(present) => return Ok(Observed::Present(present)),
-            Known::Gone(since) => Some(since),
-            Known::Nothing => None,
+        self.inputs.instance.shared.obstacles.forget(&Place::of(self.resource));
+        let gone = match self.known().await {
+            Ok(Known::Present(present)) => return Ok(Observed::Present(present)),
+            Ok(Known::Gone(since)) => Some(since),
+            Ok(Known::Nothing) => None,
+            // A late write of the resource that it replaced may have put that one's mark back.
+            Err(Halt::Refused(_)) if self.resource.spec.replaces.is_some() && !self.only_looks => None,
+            Err(halt) => return Err(halt),
         };
+        if let Some(replaces) = self.resource.spec.replaces.as_ref().filter(|_| !self.only_looks)
+            && let Some(present) = self.replacing(&replaces.name).await?
+        {
+            return Ok(Observed::Present(Box::new(present)));
+        }
         let Some(target) = self.adoption else { return self.absence(gone).await };
         // Nothing is created; but what was before the manifest said so is its own, and there is no second one.
         let settled = self.settled().filter(|_| !self.only_looks);
@@ -137,11 +151,18 @@ impl Search<'_> {
 
     pub(super) async fn judge(&self, identity: Identity, restorable: bool) -> Result<Option<Present>, Halt> {
         let claimant = &self.inputs.claimant;
-        let is_former = matches!(claimant.claim(&identity), Claim::Former(_));
-        let is_same_person = is_former
-            && self.is_same_person(&identity).await?
-            && inputs::confirm_namespace(claimant, self.context).await?;
-        let mut present = plan::judge(claimant, identity, restorable, is_same_person)?;
+        let is_same_person = match claimant.claim(&identity) {
+            Claim::Former(mark) => match self.person(&identity, &mark).await? {
+                Person::Same => self.may_inherit(&mark).await?,
+                Person::Another => false,
+                Person::Untold => return Err(Halt::Refused(plan::untold())),
+            },
+            _ => false,
+        };
+        let id = identity.id.clone();
+        let mut present = plan::judge(claimant, identity, restorable, is_same_person).inspect_err(|_| {
+            self.inputs.instance.shared.obstacles.note(&Place::of(self.resource), Some(&id));
+        })?;
         if let Some(present) = &mut present
             && present.mark.is_none()
         {
@@ -171,13 +192,34 @@ impl Search<'_> {
         is_noted.then(|| if adopted { claimant.mark(Vec::new(), Some(&mark)) } else { mark })
     }
 
-    async fn is_same_person(&self, identity: &Identity) -> Result<bool, Halt> {
-        // Without its schema nobody can say whose it is.
-        let Some(theirs) = schemas::of_identity(self.inputs, &identity.schema_id).await? else { return Ok(false) };
+    /// Whether what a mark names may be taken back: the namespace is the one that was seen, and where it was restored no other one
+    /// was first. That is noted before anything is taken.
+    pub(super) async fn may_inherit(&self, mark: &Mark) -> Result<bool, Halt> {
+        let claimant = &self.inputs.claimant;
+        if !inputs::confirm_namespace(claimant, self.context).await? {
+            return Ok(false);
+        }
+        if self.only_looks || !claimant.is_restored(mark) {
+            return Ok(true);
+        }
+        let (from, to) = (&mark.namespace_uid, &claimant.namespace_uid);
+        Ok(reclaim::take(&self.inputs.instance, from, to, self.context).await?)
+    }
+
+    /// Whose the identity of an earlier resource is.
+    async fn person(&self, identity: &Identity, mark: &Mark) -> Result<Person, Halt> {
+        let theirs = schemas::of_identity(self.inputs, &identity.schema_id).await?;
         // Those that can be read beside others tell whose it is as well.
-        let traits = identity.traits.readable_members().cloned().unwrap_or_default();
-        let identifiers = schema::identifiers(std::slice::from_ref(&theirs.shape), &Value::Object(traits));
-        Ok(is_same_person(&identifiers, theirs.may_have_identifiers, &self.identifiers()))
+        let traits = Value::Object(identity.traits.readable_members().cloned().unwrap_or_default());
+        let has = theirs.as_ref().map(|theirs| schema::identifiers(std::slice::from_ref(&theirs.shape), &traits));
+        // Without its schema what was asked for tells, or nothing.
+        let may_have_identifiers = theirs.is_none_or(|theirs| theirs.may_have_identifiers);
+        Ok(self.asks_for().person(mark.identifiers.as_ref(), &has.unwrap_or_default(), may_have_identifiers))
+    }
+
+    /// The login identifiers of the manifest, as the mark notes them.
+    pub fn asks_for(&self) -> Identifiers {
+        Identifiers::new(self.identifiers(), self.key.clone())
     }
 
     /// How many login identifiers an identity of the manifest's schema has that aren't in its traits (any more).
@@ -218,6 +260,8 @@ impl Search<'_> {
             // The listing saw our owner's mark on it: one that was wiped since isn't restored on that account.
             match self.read(&id, false).await {
                 Ok(Some(present)) => return Ok(Some(present)),
+                // It may be the very one, so that no other is made.
+                Err(Halt::Refused(verdict)) if verdict == plan::untold() => return Err(verdict.into()),
                 // Another claimant of the same name (of another cluster, say) has it: that is not ours to touch.
                 Ok(None) | Err(Halt::Refused(_)) => {}
                 Err(halt) => return Err(halt),
@@ -282,7 +326,7 @@ impl Search<'_> {
             Claim::Unmarked | Claim::Unmarkable => {
                 self.remembered.ours.as_deref().is_some_and(|ours| ours.id == identity.id)
             }
-            Claim::Former(_) | Claim::Foreign { .. } => false,
+            Claim::Former(_) | Claim::Replaced { .. } | Claim::Foreign { .. } => false,
         }
     }
 

@@ -65,15 +65,20 @@ impl DigestKey {
         Self { id: id.into(), secret: secret.into() }
     }
 
-    /// HMAC-SHA-256 of salt, format and value, each of its own length.
+    /// Of salt, format and value.
     fn digest(&self, salt: &str, import: &PasswordImport) -> String {
         let (format, value) = match import {
             PasswordImport::Cleartext(value) => ("Cleartext", value),
             PasswordImport::Hashed(value) => ("Hashed", value),
         };
+        self.sign([salt, format, value.expose()])
+    }
+
+    /// HMAC-SHA-256 of these parts, each of its own length.
+    pub(super) fn sign<'a>(&self, parts: impl IntoIterator<Item = &'a str>) -> String {
         let key = hmac::Key::new(hmac::HMAC_SHA256, self.secret.expose_secret());
         let mut context = hmac::Context::with_key(&key);
-        for part in [salt, format, value.expose()] {
+        for part in parts {
             context.update(&(part.len() as u64).to_be_bytes());
             context.update(part.as_bytes());
         }

@@ -14,7 +14,7 @@ mod recovery;
 pub use credentials::{contents_needed, last_first_factor};
 pub use deletion::{Leaving, plan_deletion, plan_keeping};
 use judgement::unmarkable;
-pub use judgement::{conflict, judge};
+pub use judgement::{conflict, judge, replaced, untold};
 pub use outside::{Taking, put_back, take_away};
 pub use recovery::{note, plan_recovery};
 

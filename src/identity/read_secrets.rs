@@ -16,12 +16,17 @@ use crate::kube_error;
 use crate::operator_key;
 use crate::place::{self, Place};
 
-/// Reads what a manifest refers to, each Secret once, and the operator's key where it gives a password.
+/// Reads what a manifest refers to, each Secret once, and the operator's key. Where the manifest gives no password that key may
+/// lack: what it would be used for is left out.
 pub async fn read(resource: &KratosIdentity, context: &Context) -> Result<Secrets, Halt> {
     let references = desired::secret_references(&resource.spec);
     let secrets = read_references(&Place::of(resource), &references, context).await?;
     let has_password = resource.spec.credentials.as_ref().is_some_and(|credentials| credentials.password.is_some());
-    Ok(if has_password { secrets.with_key(operator_key::get(context).await??) } else { secrets })
+    Ok(match operator_key::get(context, has_password).await? {
+        Ok(key) => secrets.with_key(key),
+        Err(verdict) if has_password => return Err(verdict.into()),
+        Err(_) => secrets,
+    })
 }
 
 /// One that isn't there, or may not be read, is waited for.

@@ -14,6 +14,7 @@ use super::failure::{self, Halt, Sent};
 use super::inputs::{self, Inputs};
 use super::memory::Creators;
 use super::observe::Search;
+use super::password::DigestKey;
 use super::plan::{Observed, Plan};
 use super::planned::planned;
 use super::record::{Course, again, api, expiry, finish, subject, uid, write};
@@ -21,8 +22,8 @@ use super::status::{self, Outcome, RecoverySeen, Seen};
 use super::validity::Phase;
 use super::watch::Watch;
 use super::{
-    absent, addresses, admission, adopted, enforce, lock_out, read_secrets, recover, release, schemas, sole, turn,
-    unreadable,
+    absent, addresses, admission, adopted, enforce, lock_out, read_secrets, recover, release, schemas, sole,
+    succession, turn, unreadable,
 };
 use crate::api::identity::KratosIdentity;
 use crate::api::instance::Mode;
@@ -31,7 +32,7 @@ use crate::context::{Context, IdentityObject};
 use crate::kratos::State;
 use crate::kube_write;
 use crate::place::Place;
-use crate::queue::Looked;
+use crate::queue::{Looked, Priority};
 use crate::trace;
 
 /// Reconciles one resource.
@@ -43,6 +44,13 @@ pub async fn reconcile(object: Arc<IdentityObject>, context: Arc<Context>) -> Re
     if resource.metadata.deletion_timestamp.is_some() {
         turn::leave(resource, &context);
         return release::reconcile(resource, &context).await;
+    }
+    if let Some((verdict, successor)) = succession::told(resource, &context) {
+        turn::leave(resource, &context);
+        let looked = finish(resource, Err(Halt::Refused(verdict)), Course::default(), &context).await;
+        // Whoever takes over waits for this to be said.
+        context.pokes.identities([successor], Priority::Arrived);
+        return looked;
     }
     let handling = desired::handling(&resource.spec);
     let mut course = Course { lapse: recover::expire(resource, &context).await, ..Course::default() };
@@ -74,7 +82,9 @@ async fn look(resource: &KratosIdentity, handling: Handling, context: &Context) 
     let traits = Value::Object(desired.traits.clone());
     let adoption = desired.adoption.clone();
     let adoption = adoption.as_ref();
-    let search = search(resource, &inputs, (&desired.schema_id, &traits, adoption), only_looks, context).await?;
+    let key = secrets.key();
+    let search = search(resource, &inputs, (&desired.schema_id, &traits, adoption), (only_looks, key), context).await?;
+    desired.identifiers = search.asks_for();
     if let Some(schema) = &search.schema {
         schema.shape.without_emptied_objects(&mut desired.traits);
         addresses::resolve(&mut desired.verified_addresses, &schema.shape, &traits)?;
@@ -86,6 +96,7 @@ async fn look(resource: &KratosIdentity, handling: Handling, context: &Context) 
         return Err(verdict.clone().into());
     }
     adopted::ensure_manifest(&inputs.claimant, &desired, &observed)?;
+    succession::take_secret(&search, &observed).await?;
     let secret = recover::look(&search, &desired, &observed).await?;
     note_sessions(&search, &desired, &mut observed).await?;
     let plan = planned(&search, &desired, &mut observed).await?;
@@ -160,12 +171,12 @@ async fn search<'a>(
     resource: &'a KratosIdentity,
     inputs: &'a Inputs,
     (schema_id, traits, adoption): (&str, &'a Value, Option<&'a Target>),
-    only_looks: bool,
+    (only_looks, key): (bool, Option<Arc<DigestKey>>),
     context: &'a Context,
 ) -> Result<Search<'a>, Halt> {
     let schema = schemas::of_manifest(inputs, schema_id).await?;
     let remembered = context.memory.recall(&uid(resource));
-    Ok(Search { context, inputs, resource, remembered, schema: Some(schema), traits, adoption, only_looks })
+    Ok(Search { context, inputs, resource, remembered, schema: Some(schema), traits, key, adoption, only_looks })
 }
 
 /// Inactive identities whose sessions weren't seen to be gone: a crash may have come between the two.

@@ -137,6 +137,9 @@ async fn settle(
         Err(Halt::Refused(verdict)) => {
             // Those that are held are looked at when they are released, however many listings there are until then.
             // And what listings compare when it has changed.
+            if verdict.reason == Reason::IdentityConflict {
+                obstructed(resource, context);
+            }
             if verdict.reason != Reason::DeletionHeld && context.memory.recall(&uid).left_to_listings.is_none() {
                 wait(resource, &verdict, context);
             }
@@ -164,6 +167,14 @@ async fn settle(
     let boundary = course.boundary.into_iter().chain(expiry(Some(&next))).min();
     write(resource, next, context).await?;
     Ok(again(after, boundary))
+}
+
+/// Somebody else's identity stands in the resource's way: it is looked at again when that one is gone.
+fn obstructed(resource: &KratosIdentity, context: &Context) {
+    let place = inputs::instance_place(resource, context).ok();
+    if let Some(handle) = place.and_then(|place| context.registry.handle(&place)) {
+        handle.shared.obstacles.note(&Place::of(resource), None);
+    }
 }
 
 /// The verdict for want of a right. Whoever grants it has the resource looked at again.

@@ -20,6 +20,7 @@ use super::memory::{Creators, Ours};
 use super::observe::Search;
 use super::plan::{self, Leaving};
 use super::record::{Course, api, finish, subject, uid};
+use super::succession;
 use crate::api::identity::KratosIdentity;
 use crate::api::instance::Mode;
 use crate::api::lifecycle::DeletionPolicy;
@@ -28,7 +29,6 @@ use crate::context::{Context, IdentityObject, InstanceObject};
 use crate::events::Happening;
 use crate::flow::expected::Expected;
 use crate::instance::protect::{self, Answer};
-use crate::instance::protection::Deletion;
 use crate::instance::{references, standing};
 use crate::kratos::{Identity, Travel, WriteCause};
 use crate::kube_write;
@@ -38,6 +38,7 @@ use crate::queue::{Looked, Next};
 /// Identities that were found less than so long ago aren't read again before they go: of many deletions each costs its share.
 const RECENT: Duration = Duration::from_secs(5);
 const NOT_ITS_OWN: &str = "its mark doesn't say any more that it is this resource's";
+const KEPT: &str = "its deletion was held, and the annotation kratos-operator.dev/keep says that it wasn't meant";
 
 /// What became of the identity.
 enum Release {
@@ -100,6 +101,9 @@ async fn latest<'a>(
 }
 
 async fn release(resource: &KratosIdentity, expected: Option<Expected>, context: &Context) -> Result<Release, Halt> {
+    if let Some(by) = succession::successor(resource, context) {
+        return replaced(resource, &by, context).await;
+    }
     let Handling { deletion, grace_period, spares_adopted, mode, suspended } = desired::handling(&resource.spec);
     if deletion == DeletionPolicy::Orphan {
         if !grace_period.is_zero()
@@ -134,6 +138,9 @@ async fn release(resource: &KratosIdentity, expected: Option<Expected>, context:
     if instance.settings.mode == Mode::Observe {
         return Ok(Release::Kept("the instance is only observed"));
     }
+    if protect::is_kept(&instance, &going, context) {
+        return Ok(Release::Kept(KEPT));
+    }
     let claimant = inputs::claimant(resource, &instance, context).await?;
     let cause = if was_held(resource) { WriteCause::ProtectionRelease } else { WriteCause::Deletion };
     let inputs = Inputs::new(resource, instance, claimant, cause);
@@ -164,7 +171,15 @@ async fn release(resource: &KratosIdentity, expected: Option<Expected>, context:
     if ours.is_empty() {
         return Ok(Release::Deleted(0));
     }
-    ensure_granted(&inputs, going, expected, context).await?;
+    // It is counted before anything is done; beyond the instance's limit it is held.
+    match protect::ask(&inputs.instance, going, expected, context).await {
+        Answer::Granted => {}
+        Answer::Kept => return Ok(Release::Kept(KEPT)),
+        Answer::Held => {
+            return Err(Halt::Refused(standing::held(&inputs.instance.place, &inputs.claimant.namespace)));
+        }
+        Answer::Unknown => return Err(uncounted()),
+    }
     let turn = inputs.turn(&steps).await?;
     let client = inputs.instance.client.at_once().await;
     // The state that is noted for the identity's return is the one of now.
@@ -173,6 +188,7 @@ async fn release(resource: &KratosIdentity, expected: Option<Expected>, context:
         Look::Unchanged(ours) => ours,
         Look::Taken => return Ok(Release::Kept(NOT_ITS_OWN)),
         Look::Changed(resource) => return Ok(Release::Superseded(resource)),
+        Look::Replaced(by) => return replaced(resource, &by, context).await,
     };
     let steps = plan::plan_deletion(leaving, &ours)?;
     let applied = apply::apply_by(&client, &inputs, &context.client, &steps, Travel::Together).await;
@@ -224,18 +240,10 @@ async fn has_nowhere_to_be(resource: &KratosIdentity, context: &Context) -> Resu
     Ok(true)
 }
 
-/// The deletion is counted before anything is done; beyond the instance's limit it is held.
-async fn ensure_granted(
-    inputs: &Inputs,
-    going: Deletion,
-    expected: Option<Expected>,
-    context: &Context,
-) -> Result<(), Halt> {
-    match protect::ask(&inputs.instance, going, expected, context).await {
-        Answer::Granted => Ok(()),
-        Answer::Held => Err(Halt::Refused(standing::held(&inputs.instance.place, &inputs.claimant.namespace))),
-        Answer::Unknown => Err(uncounted()),
-    }
+/// Another resource takes the identity over: nothing of it is touched, and the recovery that was issued goes with it.
+async fn replaced(resource: &KratosIdentity, by: &KratosIdentity, context: &Context) -> Result<Release, Halt> {
+    succession::pass_on_secret(resource, by, context).await?;
+    Ok(Release::Kept("another KratosIdentity takes it over (spec.replaces)"))
 }
 
 /// Whether it was told before that its deletion is held: if it goes now, that is because it was released.
@@ -282,6 +290,7 @@ fn search<'a>(resource: &'a KratosIdentity, inputs: &'a Inputs, context: &'a Con
         remembered,
         schema: None,
         traits: &Value::Null,
+        key: None,
         adoption: None,
         only_looks: false,
     }

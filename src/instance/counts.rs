@@ -10,14 +10,15 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use uuid::Uuid;
 
-use crate::api::instance::{ForeignCluster, IdentityCounts, LastResync};
+use crate::api::instance::{ForeignCluster, FormerNamespace, IdentityCounts, LastResync};
 use crate::identity::mark::{Found, Mark};
 
-/// How many other clusters a status names, and how many are told apart while counting.
-const SHOWN_CLUSTERS: usize = 32;
-const COUNTED_CLUSTERS: usize = 1024;
-/// A longer id is none of a cluster.
-const LONGEST_CLUSTER: usize = 64;
+/// How many other clusters, and former namespaces, a status names, and how many are told apart while counting.
+const SHOWN: usize = 32;
+const COUNTED: usize = 1024;
+/// A longer id is none of a cluster or a namespace.
+const LONGEST_ID: usize = 64;
+const LONGEST_NAMESPACE: usize = 63;
 
 /// What an identity is to this operator.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -55,6 +56,8 @@ pub struct Tally {
     unmanaged: u64,
     orphaned: HashSet<Uuid>,
     foreign: BTreeMap<String, u64>,
+    /// By name and uid.
+    former: BTreeMap<(String, String), u64>,
 }
 
 impl Tally {
@@ -71,8 +74,19 @@ impl Tally {
     fn add_foreign(&mut self, cluster: &str) {
         if let Some(count) = self.foreign.get_mut(cluster) {
             *count += 1;
-        } else if self.foreign.len() < COUNTED_CLUSTERS && (1..=LONGEST_CLUSTER).contains(&cluster.len()) {
+        } else if self.foreign.len() < COUNTED && (1..=LONGEST_ID).contains(&cluster.len()) {
             self.foreign.insert(cluster.to_owned(), 1);
+        }
+    }
+
+    /// An identity whose mark names a namespace of this cluster that is gone, or was made anew.
+    pub fn add_former(&mut self, mark: &Mark) {
+        let is_one = (1..=LONGEST_ID).contains(&mark.namespace_uid.len()) && mark.namespace.len() <= LONGEST_NAMESPACE;
+        let key = (mark.namespace.clone(), mark.namespace_uid.clone());
+        if let Some(count) = self.former.get_mut(&key) {
+            *count += 1;
+        } else if self.former.len() < COUNTED && is_one {
+            self.former.insert(key, 1);
         }
     }
 
@@ -86,9 +100,23 @@ impl Tally {
         let clusters = self.foreign.iter().map(|(id, count)| ForeignCluster { id: id.clone(), identities: *count });
         let mut clusters: Vec<_> = clusters.collect();
         clusters.sort_by_key(|cluster| Reverse(cluster.identities));
-        clusters.truncate(SHOWN_CLUSTERS);
+        clusters.truncate(SHOWN);
         clusters.sort_by(|one, other| one.id.cmp(&other.id));
         clusters
+    }
+
+    /// The former namespaces with the most identities.
+    fn former_namespaces(&self) -> Vec<FormerNamespace> {
+        let former = self.former.iter().map(|((name, uid), count)| FormerNamespace {
+            name: name.clone(),
+            uid: uid.clone(),
+            identities: *count,
+        });
+        let mut former: Vec<_> = former.collect();
+        former.sort_by_key(|namespace| Reverse(namespace.identities));
+        former.truncate(SHOWN);
+        former.sort_by(|one, other| (&one.name, &one.uid).cmp(&(&other.name, &other.uid)));
+        former
     }
 }
 
@@ -97,6 +125,7 @@ impl Tally {
 pub struct Resynced {
     pub identities: IdentityCounts,
     pub foreign_clusters: Vec<ForeignCluster>,
+    pub former_namespaces: Vec<FormerNamespace>,
     pub last: LastResync,
 }
 
@@ -125,13 +154,13 @@ impl Counts {
 
     /// A complete listing ended. `drifted`: how many differ and aren't corrected.
     pub fn listed(&self, tally: Tally, drifted: u64, last: LastResync) {
-        let foreign_clusters = tally.foreign_clusters();
-        let Tally { managed, unmanaged, orphaned, foreign: _ } = tally;
+        let (foreign_clusters, former_namespaces) = (tally.foreign_clusters(), tally.former_namespaces());
+        let Tally { managed, unmanaged, orphaned, foreign: _, former: _ } = tally;
         let mut state = self.state();
         let drifted = drifted + mem::take(&mut state.corrected);
         let identities = IdentityCounts { managed, drifted, orphaned: orphaned.len() as u64, unmanaged };
         state.orphaned = orphaned;
-        state.resynced = Some(Resynced { identities, foreign_clusters, last });
+        state.resynced = Some(Resynced { identities, foreign_clusters, former_namespaces, last });
     }
 
     /// What is ours was read by ids, which says nothing of others.

@@ -12,6 +12,7 @@ use super::counts::Counts;
 use super::gate::Gate;
 use super::listing::Listing;
 use super::managed::Managed;
+use super::obstacles::Obstacles;
 use super::pending::Pending;
 use super::protector::Protector;
 use super::rules::Rules;
@@ -114,6 +115,8 @@ pub struct Shared {
     pub session_turns: SessionTurns,
     /// Resources that wait for the gate to open, for the instance to be held or for a listing to be completed.
     pub waiting: Waiting,
+    /// Resources that another identity stands in the way of.
+    pub obstacles: Obstacles,
     /// Fields that this server turned out not to know, and methods that are switched off.
     pub lacking: Mutex<HashSet<&'static str>>,
     /// Whether the instance carries our finalizer. No identity is created before.
@@ -122,6 +125,8 @@ pub struct Shared {
     newer: Mutex<Option<bool>>,
     /// The last look that somebody asked for and that was taken: its status may have to wait for something else.
     looked_for: Mutex<Option<String>>,
+    /// Held by whoever notes that a namespace takes identities back.
+    pub reclaiming: tokio::sync::Mutex<()>,
     /// Ends the listings.
     pub stopped: CancellationToken,
 }

@@ -18,6 +18,7 @@ use uuid::Uuid;
 
 use super::consent;
 use super::handle::{Handle, Shared};
+use super::replacements;
 use super::scan::current;
 use crate::api::condition;
 use crate::api::identity::KratosIdentity;
@@ -217,6 +218,7 @@ async fn end(handle: &Handle, id: &str, seen: &Mark, context: &Context) -> Resul
     }
     client.on_behalf_of(&initiator(&mark)).delete_identity(id).await?;
     handle.shared.managed.forget(id);
+    context.ask_waiting(handle.shared.obstacles.freed(id));
     publish(handle, &mark, context);
     Ok(None)
 }
@@ -248,6 +250,9 @@ fn running(identity: &Identity, handle: &Handle, context: &Context) -> Option<(B
 /// the answer. One that is done, and has another identity, doesn't.
 async fn is_asked_for(mark: &Mark, id: &str, context: &Context) -> Result<bool, kube::Error> {
     let api = Api::<IdentityObject>::namespaced(context.client.clone(), &mark.namespace);
+    if replacements::is_replaced(&mark.namespace, &mark.name, context).await? {
+        return Ok(true);
+    }
     let Some(found) = api.get_opt(&mark.name).await? else { return Ok(false) };
     let has_another = found.0.is_ok_and(|resource| has_another(&resource, mark, id));
     Ok(!has_another)

@@ -23,7 +23,7 @@ use super::{consent, references, standing};
 use crate::api::identity::KratosIdentity;
 use crate::api::instance::KratosInstance;
 use crate::api::protection::ProtectionStatus;
-use crate::api::{IDENTITY_FINALIZER, release_token};
+use crate::api::{IDENTITY_FINALIZER, keep_token, release_token};
 use crate::backoff;
 use crate::context::{Context, InstanceObject};
 use crate::flow::expected::Expected;
@@ -42,6 +42,17 @@ pub fn is_granted(handle: &Handle, deletion: &Deletion, context: &Context) -> bo
     see(&handle.place, context, |status, _| protection::is_granted(status, deletion))
 }
 
+/// Whether the resource of a deletion is to go without its identity being touched, as far as is known already.
+pub fn is_kept(handle: &Handle, deletion: &Deletion, context: &Context) -> bool {
+    see(&handle.place, context, |status, _| protection::is_kept(status, deletion))
+}
+
+/// What is decided of a deletion already.
+fn decided(status: &ProtectionStatus, deletion: &Deletion) -> Option<Answer> {
+    let granted = protection::is_granted(status, deletion).then_some(Answer::Granted);
+    granted.or_else(|| protection::is_kept(status, deletion).then_some(Answer::Kept))
+}
+
 /// Notes that a resource's deletion is about to ask.
 pub fn expect(handle: &Handle, namespace: &str) -> Expected {
     handle.shared.protector.expectation.expect(namespace)
@@ -50,11 +61,12 @@ pub fn expect(handle: &Handle, namespace: &str) -> Expected {
 /// Asks whether the identity of a resource that is being deleted may be touched. Counts once for each resource. `expected`:
 /// what [`expect`] gave for it.
 pub async fn ask(handle: &Handle, deletion: Deletion, expected: Option<Expected>, context: &Context) -> Answer {
-    let known = see(&handle.place, context, |status, token| {
-        if protection::is_granted(status, &deletion) {
-            return Some(Answer::Granted);
+    let known = see(&handle.place, context, |status, (release, keep)| {
+        if let Some(decided) = decided(status, &deletion) {
+            return Some(decided);
         }
-        (protection::is_held(status, &deletion.namespace) && !protection::is_new(token, status)).then_some(Answer::Held)
+        let is_news = protection::is_new(release, status) || protection::is_keep_new(keep, status);
+        (protection::is_held(status, &deletion.namespace) && !is_news).then_some(Answer::Held)
     });
     if let Some(answer) = known {
         return answer;
@@ -167,8 +179,7 @@ async fn round(handle: &Handle, context: &Context) -> Result<(), kube::Error> {
     // An instance that is gone, or can't be read any more, holds nobody: its handle is about to go.
     let Some(status) = settle(handle, &asked, context).await? else { return Ok(()) };
     for Asking { deletion, answer } in asking {
-        let granted = protection::is_granted(&status, &deletion);
-        let _ = answer.send(if granted { Answer::Granted } else { Answer::Held });
+        let _ = answer.send(decided(&status, &deletion).unwrap_or(Answer::Held));
     }
     Ok(())
 }
@@ -223,6 +234,7 @@ fn decide(handle: &Handle, instance: &KratosInstance, asked: &[Deletion], contex
     let situation = Situation {
         limits: handle.settings.protection,
         token: release_token(instance.metadata.annotations.as_ref()),
+        keep: keep_token(instance.metadata.annotations.as_ref()),
         under_way: &under_way,
         asked,
         census,
@@ -241,7 +253,7 @@ fn follow(
 ) {
     let shown = Shown::of(after);
     handle.shared.protector.state().shown = shown.clone();
-    if let Some(happening) = standing::released(before, after) {
+    for happening in standing::released(before, after).into_iter().chain(standing::kept(before, after)) {
         context.events.publish(instance, happening);
     }
     look_again(&handle.place, &Shown::of(before), &shown, context);
@@ -274,17 +286,22 @@ fn look_again(place: &Place, before: &Shown, after: &Shown, context: &Context) {
     }
 }
 
-/// Shows the protection as it was persisted last, and the release annotation, as far as the watch and our own writes show. It
-/// may be older: what it grants stays granted, and what it holds is looked at again when it is released.
-fn see<R>(place: &Place, context: &Context, see: impl FnOnce(&ProtectionStatus, Option<&str>) -> R) -> R {
+/// Shows the protection as it was persisted last, and the annotations that release and keep, as far as the watch and our own
+/// writes show. It may be older: what it grants stays granted, and what it holds is looked at again when it is released.
+fn see<R>(
+    place: &Place,
+    context: &Context,
+    see: impl FnOnce(&ProtectionStatus, (Option<&str>, Option<&str>)) -> R,
+) -> R {
     let object = object(place, context);
     let Some(instance) = object.as_deref().and_then(|object| object.0.as_ref().ok()) else {
-        return see(&ProtectionStatus::default(), None);
+        return see(&ProtectionStatus::default(), (None, None));
     };
-    let token = release_token(instance.metadata.annotations.as_ref());
+    let annotations = instance.metadata.annotations.as_ref();
+    let tokens = (release_token(annotations), keep_token(annotations));
     match instance.status.as_ref().and_then(|status| status.protection.as_ref()) {
-        Some(persisted) => see(persisted, token),
-        None => see(&ProtectionStatus::default(), token),
+        Some(persisted) => see(persisted, tokens),
+        None => see(&ProtectionStatus::default(), tokens),
     }
 }
 

@@ -3,6 +3,10 @@
 //! What comes out is persisted before anything is done by it. Whatever is uncertain errs on the side of holding. Namespaces
 //! count by their names: one that is made anew begins with what it had.
 
+mod keeping;
+
+pub use keeping::{is_kept, is_new as is_keep_new};
+
 use std::collections::{BTreeMap, HashSet};
 use std::time::Duration;
 
@@ -56,6 +60,8 @@ pub struct Situation<'a> {
     pub limits: Limits,
     /// The release annotation's value.
     pub token: Option<&'a str>,
+    /// The keep annotation's value.
+    pub keep: Option<&'a str>,
     /// All resources of the instance that are being deleted and aren't let go yet; needed where any are held or asked for.
     pub under_way: &'a [Deletion],
     /// Those of them whose identity is to be touched now.
@@ -67,12 +73,20 @@ pub struct Situation<'a> {
     pub now: Timestamp,
 }
 
-/// Whether the identity of a resource that is being deleted may be touched: it was counted, or released.
+/// Whether the identity of a resource that is being deleted may be touched: it was counted, or released, and isn't kept.
 pub fn is_granted(status: &ProtectionStatus, deletion: &Deletion) -> bool {
+    status.granted.contains(&deletion.uid) || is_released(status, deletion) && !is_kept(status, deletion)
+}
+
+fn is_released(status: &ProtectionStatus, deletion: &Deletion) -> bool {
     let released = status.last_release.as_ref().and_then(|last| last.at.as_ref());
     let alone = status.released.iter().find(|released| released.namespace == deletion.namespace);
     released.max(alone.map(|alone| &alone.at)).is_some_and(|released| deletion.at <= released.0)
-        || status.granted.contains(&deletion.uid)
+}
+
+/// Whether nobody has to be asked about it any more.
+fn is_decided(status: &ProtectionStatus, deletion: &Deletion) -> bool {
+    is_granted(status, deletion) || is_kept(status, deletion)
 }
 
 /// Whether what a namespace deletes is held from now on. Where no namespace is named, that of all is.
@@ -92,10 +106,11 @@ pub fn is_too_many(census: Census, released: u32, limits: Limits) -> bool {
     census.missing > limit.saturating_add(released)
 }
 
-/// The status to be persisted before anything is done: [`is_granted`] by it is the answer to those that asked.
+/// The status to be persisted before anything is done: [`is_granted`] and [`is_kept`] by it are the answer to those that
+/// asked.
 ///
 /// One value of the annotation releases one thing: identities that are gone come before deletions that are held. One that
-/// names a namespace never releases identities that are gone.
+/// names a namespace never releases identities that are gone. Where both annotations have new values what is kept is kept.
 pub fn next(before: &ProtectionStatus, situation: &Situation<'_>) -> ProtectionStatus {
     let mut status = before.clone();
     if status.held > 0 && status.holding.is_empty() {
@@ -107,6 +122,7 @@ pub fn next(before: &ProtectionStatus, situation: &Situation<'_>) -> ProtectionS
     if let Some(census) = situation.census {
         count_missing(&mut status, census, (for_everything, situation));
     }
+    keeping::keep(&mut status, situation);
     match release {
         Some(Release::Namespace(namespace)) if is_new(situation.token, &status) => {
             release_namespace(&mut status, namespace, situation);
@@ -194,7 +210,7 @@ fn reserve(status: &mut ProtectionStatus, situation: &Situation<'_>) -> bool {
     let (mut through, mut beyond) = (BTreeMap::<&str, u32>::new(), BTreeMap::<&str, u32>::new());
     for deletion in situation.asked {
         let namespace = deletion.namespace.as_str();
-        if is_granted(status, deletion) || is_held(status, namespace) {
+        if is_decided(status, deletion) || is_held(status, namespace) {
             continue;
         }
         let own = used.by(namespace);
@@ -226,7 +242,7 @@ fn recount(status: &mut ProtectionStatus, situation: &Situation<'_>) {
     let mut seen = HashSet::new();
     let mut held = BTreeMap::<&str, u32>::new();
     for deletion in situation.under_way.iter().chain(situation.asked) {
-        let is_counted = is_held(status, &deletion.namespace) && !is_granted(status, deletion);
+        let is_counted = is_held(status, &deletion.namespace) && !is_decided(status, deletion);
         if is_counted && seen.insert(deletion.uid.as_str()) {
             *held.entry(&deletion.namespace).or_default() += 1;
         }
@@ -248,10 +264,12 @@ fn tidy(status: &mut ProtectionStatus, situation: &Situation<'_>) {
         let going = under_way.iter().chain(asked).filter_map(|deletion| granted.get(&deletion.uid));
         let going: HashSet<_> = going.collect();
         status.granted.retain(|uid| going.contains(uid));
-        status.released.retain(|released| {
+        let is_under_way = |released: &Released| {
             let is_of_it = |going: &Deletion| going.namespace == released.namespace && going.at <= released.at.0;
             under_way.iter().chain(asked).any(is_of_it)
-        });
+        };
+        status.released.retain(is_under_way);
+        status.kept.retain(is_under_way);
     }
     let surplus = status.released.len().saturating_sub(KEPT_RELEASED);
     status.released.drain(..surplus);

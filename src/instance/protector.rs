@@ -25,6 +25,8 @@ pub enum Answer {
     /// It is counted, and that is persisted; or it was released.
     Granted,
     Held,
+    /// Somebody said that it isn't meant: the resource goes, the identity stays as it is.
+    Kept,
     /// It couldn't be counted; ask again.
     Unknown,
 }
@@ -77,7 +79,7 @@ pub(super) struct Asking {
 }
 
 impl Protector {
-    /// Something may have changed: the release annotation, or the limits.
+    /// Something may have changed: the annotations that release and keep, or the limits.
     pub fn reconsider(&self) {
         self.changed.notify_one();
     }

@@ -12,7 +12,7 @@ use super::handle::{self, Handle, NOBODY, Shared};
 use super::registry::Entry;
 use super::settings::{self, Settings};
 use super::standing::{unavailable, usable};
-use super::{background, references};
+use super::{background, reclaim, references};
 use crate::api::instance::{KratosInstance, KratosInstanceStatus};
 use crate::api::{INSTANCE_FINALIZER, Reason, Verdict, condition, requested_at};
 use crate::backoff;
@@ -72,7 +72,7 @@ pub async fn reconcile(object: Arc<InstanceObject>, context: Arc<Context>) -> Re
         // Before the probe: looks that begin once the gate is open have seen the new settings, and aren't repeated.
         context.ask_waiting(references::referring(&context, &place));
     }
-    let (verdict, opened) = look(&handle, instance, is_new).await;
+    let (verdict, opened) = look(&handle, instance, reclaim::alive(&handle, &context).as_deref(), is_new).await;
     let written = write_status(instance, &verdict, &handle, &context).await;
     // Whether or not that can be written: whoever waits for this is looked at.
     if opened {
@@ -212,10 +212,10 @@ async fn connect(
 }
 
 /// Probes the instance where that is due, and says how it stands. Also returns whether the gate was opened.
-async fn look(handle: &Handle, instance: &KratosInstance, is_new: bool) -> (Verdict, bool) {
+async fn look(handle: &Handle, instance: &KratosInstance, alive: Option<&str>, is_new: bool) -> (Verdict, bool) {
     let gate = &handle.shared.gate;
     if !is_new && !is_due(handle, instance) {
-        return (if gate.is_open() { usable(handle, instance) } else { unavailable(instance) }, false);
+        return (if gate.is_open() { usable(handle, instance, alive) } else { unavailable(instance) }, false);
     }
     let asked_for = asked_for(handle, instance);
     if !gate.is_open() || asked_for.is_some() {
@@ -232,7 +232,7 @@ async fn look(handle: &Handle, instance: &KratosInstance, is_new: bool) -> (Verd
             handle.shared.schemas.refresh(opened);
             // A status that tells of none would be written again in a moment.
             handle.shared.schemas.settled().await;
-            (usable(handle, instance), opened)
+            (usable(handle, instance, alive), opened)
         }
         Err(error) => {
             tracing::warn!(%error, "Kratos gives no usable answer");
@@ -317,7 +317,7 @@ async fn unreadable(object: &InstanceObject, place: &Place, context: &Context) -
     // One that can be read by now is brought by the watch.
     let Err(unreadable) = &live.0 else { return Ok(Next::WhenAsked.into()) };
     let current: Option<KratosInstanceStatus> = unreadable.status();
-    let current = current.map(super::status::without_protection);
+    let current = current.map(super::status::without_others);
     let metadata = &unreadable.metadata;
     let asked = (metadata.generation.unwrap_or_default(), requested_at(metadata.annotations.as_ref()));
     let next = super::status::next(current.as_ref(), &verdict, context.cluster(), None, asked, Timestamp::now());
@@ -349,7 +349,7 @@ async fn write(
 ) -> Result<(), kube::Error> {
     let generation = instance.metadata.generation.unwrap_or_default();
     let asked = (generation, requested_at(instance.metadata.annotations.as_ref()));
-    let current = instance.status.clone().map(super::status::without_protection);
+    let current = instance.status.clone().map(super::status::without_others);
     let current = current.as_ref();
     let mut next = super::status::next(current, verdict, context.cluster(), schemas, asked, Timestamp::now());
     let (lacking, leaving) = (context.access.lacking(), context.leaving_namespaces());

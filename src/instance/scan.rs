@@ -150,6 +150,9 @@ async fn scan(
                 && standing != Standing::Unmanaged
             {
                 scan.note(mark, &identity.id);
+                if is_of_former_namespace(mark, context) {
+                    scan.tally.add_former(mark);
+                }
             }
             scan.tally.add(standing, &found, &identity.id);
         }
@@ -177,6 +180,16 @@ pub(super) fn take_in(handle: &Handle, identity: &Identity, context: &Context) -
         handle.shared.pending.seen(mark, identity, cluster);
     }
     (found, standing)
+}
+
+/// Whether a mark of this cluster names a namespace that is gone, or was made anew under its name.
+fn is_of_former_namespace(mark: &Mark, context: &Context) -> bool {
+    let is_known = mark.cluster == context.cluster_id && context.options.works_in(&mark.namespace);
+    let there = || context.namespaces.get(&ObjectRef::new(&mark.namespace));
+    // Namespaces that weren't listed yet aren't gone.
+    is_known
+        && context.listed.namespaces.initialized()
+        && there().and_then(|found| found.uid()).as_ref() != Some(&mark.namespace_uid)
 }
 
 /// Whether the very resource that a mark names is there, whoever reconciles it.

@@ -31,6 +31,7 @@ pub struct Settings {
     pub mode: Mode,
     pub owner_name: String,
     pub reclaim_from: Vec<String>,
+    pub reclaim_namespaces: Vec<String>,
     /// Absent: only the instance's own namespace.
     pub allowed_namespaces: Option<AllowedNamespaces>,
     /// What must hold for resources of other namespaces, as written; the handle has them parsed.
@@ -82,6 +83,7 @@ pub fn parse(spec: &KratosInstanceSpec) -> Result<Settings, Verdict> {
         mode,
         owner_name,
         reclaim_from,
+        reclaim_namespaces,
         allowed_namespaces,
         rules,
         adoption_from,
@@ -108,6 +110,7 @@ pub fn parse(spec: &KratosInstanceSpec) -> Result<Settings, Verdict> {
         mode: mode.unwrap_or_default(),
         owner_name: owner_name.clone(),
         reclaim_from: reclaim_from.clone(),
+        reclaim_namespaces: reclaim_namespaces.clone(),
         allowed_namespaces: allowed_namespaces.clone(),
         rules: rules.clone(),
         adoption_from: adoption_from.unwrap_or_default(),

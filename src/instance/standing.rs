@@ -8,15 +8,15 @@ use super::release_value::{self, Release};
 use super::status::ABOUT_SCHEMAS;
 use crate::api::instance::{KratosInstance, Mode};
 use crate::api::protection::{Held, ProtectionStatus};
-use crate::api::{RELEASE, Reason, Verdict, condition};
+use crate::api::{KEEP, RELEASE, Reason, Verdict, condition};
 use crate::events::Happening;
 use crate::place::Place;
 
 /// How many namespaces a message names.
 const NAMED_HOLDERS: usize = 5;
 
-/// The verdict on an instance that answers.
-pub fn usable(handle: &Handle, instance: &KratosInstance) -> Verdict {
+/// The verdict on an instance that answers. `alive`: the name of a namespace that is there and is said to be gone.
+pub fn usable(handle: &Handle, instance: &KratosInstance, alive: Option<&str>) -> Verdict {
     if let Some(verdict) = protection(handle, instance) {
         return verdict;
     }
@@ -43,6 +43,13 @@ pub fn usable(handle: &Handle, instance: &KratosInstance) -> Verdict {
     }
     if let Err(invalid) = &*handle.rules {
         return invalid.clone();
+    }
+    if let Some(name) = alive {
+        let message = format!(
+            "spec.reclaimNamespaces names the uid of namespace {name}, which is there: nothing of it is taken; name \
+             namespaces that are gone (status.formerNamespaces)"
+        );
+        return Verdict::new(Reason::InvalidSpec, message);
     }
     match handle.settings.mode {
         Mode::Enforce => Verdict::new(Reason::Reconciled, "Kratos answers"),
@@ -74,8 +81,10 @@ fn protection(handle: &Handle, instance: &KratosInstance) -> Option<Verdict> {
         granted: _,
         released: _,
         last_release: _,
+        kept: _,
+        last_keep: _,
     } = status;
-    let release = release(&handle.place, "");
+    let release = annotate(&handle.place, RELEASE, "");
     if *missing > 0 {
         let message = format!(
             "{missing} identities that resources of this instance have had aren't in Kratos any more: it may be the \
@@ -88,8 +97,8 @@ fn protection(handle: &Handle, instance: &KratosInstance) -> Option<Verdict> {
     let message = format!(
         "{held} deletions are held, and so is every further one of {}: more than spec.protection.maxDeletions \
          ({max_deletions}) of a namespace, or maxDeletionsTotal ({max_deletions_total}) in all, were asked for within the \
-         window. To have those carried out that are held now, {release}; those of one namespace alone by a value \
-         NAMESPACE=anything",
+         window. To have those carried out that are held now, {release}; to keep those identities, the same with {KEEP}; \
+         of one namespace alone, a value NAMESPACE=anything",
         holders(holding)
     );
     (*held > 0).then(|| Verdict::new(Reason::DeletionHeld, message))
@@ -125,7 +134,7 @@ pub fn released(before: &ProtectionStatus, after: &ProtectionStatus) -> Option<H
         Release::Everything if before.missing > 0 && after.missing == 0 => {
             format!("{} identities that are gone from Kratos are made again", after.recreating)
         }
-        Release::Everything if before.held > 0 && after.held == 0 => {
+        Release::Everything if before.held > 0 && after.held == 0 && before.last_keep == after.last_keep => {
             format!("{} deletions that were held are carried out", before.held)
         }
         Release::Everything => return None,
@@ -133,18 +142,39 @@ pub fn released(before: &ProtectionStatus, after: &ProtectionStatus) -> Option<H
     Some(Happening::normal("Released", "Release", note))
 }
 
-/// The command that releases what an instance holds: by any value that wasn't there before. `of`: `NAMESPACE=`, or nothing.
-fn release(place: &Place, of: &str) -> String {
+/// What is to be said of deletions that were let go. `None`: the value was only noted.
+pub fn kept(before: &ProtectionStatus, after: &ProtectionStatus) -> Option<Happening> {
+    let last = after.last_keep.as_ref().filter(|last| before.last_keep.as_ref() != Some(*last))?;
+    let note = match release_value::read(last.token.as_deref()?) {
+        Release::Namespace(namespace) if protection::is_held(before, namespace) => {
+            format!("what namespace {namespace} was deleting and was held is let go; its identities stay as they are")
+        }
+        Release::Namespace(namespace) => {
+            let note = format!(
+                "nothing of namespace {namespace} is held, so that this value of the annotation {KEEP} kept nothing"
+            );
+            return Some(Happening::warning("NothingKept", "Keep", note));
+        }
+        Release::Everything if before.held > 0 => {
+            format!("{} resources whose deletion was held are let go; their identities stay as they are", before.held)
+        }
+        Release::Everything => return None,
+    };
+    Some(Happening::normal("Kept", "Keep", note))
+}
+
+/// The command that gives an instance's annotation a value that wasn't there before. `of`: `NAMESPACE=`, or nothing.
+fn annotate(place: &Place, annotation: &str, of: &str) -> String {
     let Place { namespace, name } = place;
-    format!("kubectl annotate kinst {name} -n {namespace} --overwrite {RELEASE}={of}$(date +%s)")
+    format!("kubectl annotate kinst {name} -n {namespace} --overwrite {annotation}={of}$(date +%s)")
 }
 
 /// The verdict on a resource of a namespace whose deletion is held. It says nothing of other namespaces.
 pub fn held(place: &Place, namespace: &str) -> Verdict {
     let message = format!(
         "held, because many identities were to be deleted at once. If that is meant, an administrator of KratosInstance \
-         {place} has those of this namespace deleted: {}",
-        release(place, &format!("{namespace}="))
+         {place} has those of this namespace deleted: {}; or, by the same with {KEEP}, let go and kept",
+        annotate(place, RELEASE, &format!("{namespace}="))
     );
     Verdict::new(Reason::DeletionHeld, message)
 }

@@ -21,9 +21,10 @@ const SHOWN_LENGTH: usize = 1024;
 /// How a message begins that is about schemas.
 pub const ABOUT_SCHEMAS: &str = "identity schemas can't be read";
 
-/// A status as it is compared and written by whoever doesn't keep the protection: it has a writer of its own.
-pub fn without_protection(status: KratosInstanceStatus) -> KratosInstanceStatus {
-    KratosInstanceStatus { protection: None, ..status }
+/// A status as it is compared and written by whoever keeps neither the protection nor who reclaimed what: those have writers of
+/// their own.
+pub fn without_others(status: KratosInstanceStatus) -> KratosInstanceStatus {
+    KratosInstanceStatus { protection: None, reclaimed_namespaces: Vec::new(), ..status }
 }
 
 /// Which cluster this is.
@@ -137,13 +138,16 @@ fn left_behind<'a>(lacking: &'a [Right], leaving: &BTreeSet<String>) -> Vec<&'a 
 /// Takes in what a resync came to, where that is news. What somebody wanted listed in between, sooner than half an
 /// interval after what is told already, waits for the next regular one.
 pub fn note_resync(status: &mut KratosInstanceStatus, resynced: Resynced, interval: Duration) {
-    let Resynced { identities, foreign_clusters, last } = resynced;
+    let Resynced { identities, foreign_clusters, former_namespaces, last } = resynced;
     let since = |shown: &LastResync| last.started_at.0.duration_since(shown.started_at.0);
     let since = status.last_resync.as_ref().map(since);
-    let is_known = status.identities == Some(identities) && status.foreign_clusters == foreign_clusters;
+    let is_known = status.identities == Some(identities)
+        && status.foreign_clusters == foreign_clusters
+        && status.former_namespaces == former_namespaces;
     let soonest = if is_known { TOLD_ANYWAY } else { SignedDuration::try_from(interval / 2).unwrap_or(TOLD_ANYWAY) };
     if since.is_none_or(|since| since >= soonest) {
         (status.identities, status.foreign_clusters) = (Some(identities), foreign_clusters);
+        status.former_namespaces = former_namespaces;
         status.last_resync = Some(last);
     }
 }

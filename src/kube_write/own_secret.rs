@@ -6,9 +6,10 @@ use std::collections::BTreeMap;
 use k8s_openapi::ByteString;
 use k8s_openapi::api::core::v1::Secret;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
-use kube::api::{DeleteParams, ObjectMeta, PostParams, Preconditions};
+use kube::api::{DeleteParams, ObjectMeta, Patch, PatchParams, PostParams, Preconditions};
 use kube::core::request::{self, Request};
 use kube::{Api, Resource, ResourceExt};
+use serde_json::json;
 use tracing::Instrument;
 
 use super::{FIELD_MANAGER, writing};
@@ -43,14 +44,7 @@ pub async fn write(
     is_trial: bool,
 ) -> Result<(), kube::Error> {
     let (name, uid) = secret.owner.clone();
-    let owner = OwnerReference {
-        api_version: KratosIdentity::api_version(&()).into_owned(),
-        kind: KratosIdentity::kind(&()).into_owned(),
-        name,
-        uid,
-        controller: Some(true),
-        block_owner_deletion: None,
-    };
+    let owner = owned_by(name, uid);
     let labels = [("app.kubernetes.io/managed-by", "kratos-operator"), ("app.kubernetes.io/component", "recovery")];
     let metadata = ObjectMeta {
         name: Some(secret.name.clone()),
@@ -89,6 +83,29 @@ pub async fn delete(client: &kube::Client, secret: &OwnSecret) -> Result<(), kub
         Ok(()) => Ok(()),
         Err(kube::Error::Api(status)) if status.code == 404 => Ok(()),
         Err(error) => Err(error),
+    }
+}
+
+/// Has another resource control it, if it is there and this resource's own; 409 where it changed meanwhile.
+pub async fn pass_on(client: &kube::Client, secret: &OwnSecret, (name, uid): (&str, &str)) -> Result<(), kube::Error> {
+    let SecretSeen::Ours(version) = look(client, secret).await? else { return Ok(()) };
+    let patch = json!({"metadata": {
+        "uid": version.uid, "resourceVersion": version.resource_version,
+        "ownerReferences": [owned_by(name.to_owned(), uid.to_owned())],
+    }});
+    let params = PatchParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PatchParams::default() };
+    let request = requests(&secret.namespace).patch(&secret.name, &params, &Patch::Merge(patch));
+    send(client, request).instrument(writing("patch_secret")).await
+}
+
+fn owned_by(name: String, uid: String) -> OwnerReference {
+    OwnerReference {
+        api_version: KratosIdentity::api_version(&()).into_owned(),
+        kind: KratosIdentity::kind(&()).into_owned(),
+        name,
+        uid,
+        controller: Some(true),
+        block_owner_deletion: None,
     }
 }
 

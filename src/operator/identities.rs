@@ -13,7 +13,7 @@ use super::births;
 use super::watches;
 use crate::access;
 use crate::api::IDENTITY_FINALIZER;
-use crate::api::identity::IdentityState;
+use crate::api::identity::{IdentityState, KratosIdentity};
 use crate::changes::Changes;
 use crate::context::{Context, IdentityObject};
 use crate::identity::reconcile::reconcile;
@@ -106,10 +106,14 @@ fn identity_seen(event: &watcher::Result<Event<IdentityObject>>, context: &Conte
             }
             context.rotation.forget(&Place::of(object));
             let default = context.options.default_instance.as_ref();
+            if let Ok(identity) = &object.0 {
+                context.pokes.identities(context.successors.forget(identity), Priority::Arrived);
+            }
             if let Ok(identity) = &object.0
                 && let Some(instance) = references::instance_of(identity, default)
             {
                 context.pokes.instance(&instance);
+                freed(identity, &instance, context);
                 if !context.is_own(object) {
                     pending::gone_elsewhere(identity, &instance, context);
                 }
@@ -117,6 +121,9 @@ fn identity_seen(event: &watcher::Result<Event<IdentityObject>>, context: &Conte
         }
         Ok(Event::Apply(object) | Event::InitApply(object)) => {
             context.latest_identities.caught_up(object);
+            if let Ok(identity) = &object.0 {
+                context.pokes.identities(context.successors.see(identity), Priority::Arrived);
+            }
             if !context.is_own(object) {
                 context.memory.leave(object.meta().uid.as_deref().unwrap_or_default());
                 context.rotation.forget(&Place::of(object));
@@ -131,6 +138,14 @@ fn identity_seen(event: &watcher::Result<Event<IdentityObject>>, context: &Conte
         }
         Ok(Event::Init) => {}
         Err(error) => context.watches.failed::<IdentityObject>(None, error),
+    }
+}
+
+/// A resource is gone, and with it perhaps the identity that stood in others' way.
+fn freed(identity: &KratosIdentity, instance: &Place, context: &Context) {
+    let id = identity.status.as_ref().and_then(|status| status.identity_id.as_deref());
+    if let (Some(id), Some(handle)) = (id, context.registry.handle(instance)) {
+        context.ask_waiting(handle.shared.obstacles.freed(id));
     }
 }
 

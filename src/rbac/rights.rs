@@ -88,7 +88,7 @@ impl Rights {
                 self.add(EVENTS, "events", &["create", "patch"]);
             }
             Part::WatchedSecrets => self.add(CORE, "secrets", &["list", "watch"]),
-            Part::RecoverySecrets => self.add(CORE, "secrets", &["get", "create", "update", "delete"]),
+            Part::RecoverySecrets => self.add(CORE, "secrets", &["get", "create", "update", "patch", "delete"]),
             Part::AllNamespaces => self.add(CORE, "namespaces", &["get", "list", "watch"]),
             Part::ItsNamespace => self.add(CORE, "namespaces", &["get"]),
             Part::Instances => {

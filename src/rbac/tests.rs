@@ -43,7 +43,7 @@ fn granted(wanted: &Wanted) -> Vec<String> {
 fn in_the_whole_cluster_config_maps_are_read_in_namespaces_of_instances_alone() {
     let lines = granted(&wanted(None));
     assert!(lines.contains(&"* namespaces get,list,watch".to_owned()), "{lines:#?}");
-    assert!(lines.contains(&"* secrets create,delete,get,list,update,watch".to_owned()), "{lines:#?}");
+    assert!(lines.contains(&"* secrets create,delete,get,list,patch,update,watch".to_owned()), "{lines:#?}");
     assert!(lines.contains(&"identity configmaps get".to_owned()), "{lines:#?}");
     assert_eq!(lines.iter().filter(|line| !line.starts_with("* ")).count(), 1, "{lines:#?}");
 }
@@ -54,7 +54,10 @@ fn in_namespaces_of_its_own_nothing_is_granted_in_the_cluster() {
     assert!(lines.iter().all(|line| !line.starts_with("* ")), "{lines:#?}");
     for namespace in ["identity", "team-a"] {
         assert!(lines.contains(&format!("{namespace} namespaces get")), "{lines:#?}");
-        assert!(lines.contains(&format!("{namespace} secrets create,delete,get,list,update,watch")), "{lines:#?}");
+        assert!(
+            lines.contains(&format!("{namespace} secrets create,delete,get,list,patch,update,watch")),
+            "{lines:#?}"
+        );
     }
     assert!(lines.contains(&"identity configmaps get".to_owned()), "{lines:#?}");
     let own: Vec<_> = lines.iter().filter(|line| line.starts_with("ops ")).collect();

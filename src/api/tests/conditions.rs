@@ -28,7 +28,7 @@ const RETRYING: [Reason; 6] = [
     Reason::Progressing,
     Reason::Forbidden,
 ];
-const STALLING: [Reason; 12] = [
+const STALLING: [Reason; 13] = [
     Reason::InvalidSpec,
     Reason::TraitsRejected,
     Reason::SchemaNotFound,
@@ -36,6 +36,7 @@ const STALLING: [Reason; 12] = [
     Reason::ClusterMismatch,
     Reason::IdentityConflict,
     Reason::AdoptionRefused,
+    Reason::Replaced,
     Reason::UnsupportedByServer,
     Reason::KratosRejected,
     Reason::RevocationsHeld,

@@ -67,8 +67,17 @@ pub(super) fn plan(
         None => mark.password,
     };
     let is_updated = is_password_sent || !credentials.added.is_empty();
+    if desired.identifiers.have_changed(mark.identifiers.as_ref()) {
+        mark.identifiers = desired.identifiers.note(mark.identifiers.as_ref(), &claimant.uid);
+    }
     let mut admin_operations = Vec::new();
     diff_admin(there.metadata_admin, desired, owned_before, &mark, &mut admin_operations);
+    if is_updated || !operations.is_empty() || !admin_operations.is_empty() {
+        // It is written anyway: one of an earlier version, or made with another key, gains what it lacks.
+        mark.identifiers = desired.identifiers.note(mark.identifiers.as_ref(), &claimant.uid);
+        admin_operations.clear();
+        diff_admin(there.metadata_admin, desired, owned_before, &mark, &mut admin_operations);
+    }
     let is_mark = |operation: &PatchOperation| pointer::is_within(operation.path(), &mark_path());
     let changes = operations.iter().chain(admin_operations.iter().filter(|operation| !is_mark(operation)));
     let mut changes: Vec<_> = changes.map(|operation| operation.path().to_owned()).collect();

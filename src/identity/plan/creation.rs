@@ -21,6 +21,7 @@ pub(super) fn plan(claimant: &Claimant, desired: &Desired, owned_paths: Vec<Stri
     let no_password = desired.absent.contains(&CredentialType::Password).then(PasswordMark::of_none);
     mark.password = desired.password.as_ref().map(|password| password.mark(&claimant.uid)).or(no_password);
     mark.links = desired.links.clone();
+    mark.identifiers = desired.identifiers.note(None, &claimant.uid);
     let state = desired.state.unwrap_or(State::Active);
     recovery::begin(&mut mark, desired.recovery.as_ref(), state, now);
     let public = json::merge(METADATA_PUBLIC, &Value::Null, &desired.metadata_public, &[], Null::Absent);

@@ -10,7 +10,7 @@ use crate::kratos::Identity;
 ///
 /// `restorable`: a mark that is missing may be written again, because this process saw the identity marked as ours, or
 /// because the status of a resource beside the instance names it. `is_same_person`: see
-/// [`crate::identity::claim::is_same_person`].
+/// [`crate::identity::person`].
 pub fn judge(
     claimant: &Claimant,
     identity: Identity,
@@ -25,6 +25,7 @@ pub fn judge(
         Claim::Former(_) => Ok(None),
         Claim::Unmarked if restorable => present(identity, None),
         Claim::Unmarkable if restorable => Err(unmarkable()),
+        Claim::Replaced { by } => Err(replaced(&by)),
         Claim::Foreign { neighbour } => Err(conflict(neighbour.as_deref())),
         Claim::Unmarked | Claim::Unmarkable => Err(conflict(None)),
     }
@@ -41,6 +42,22 @@ pub(super) fn unmarkable() -> Verdict {
     )
 }
 
+/// The verdict on a resource whose identity another one of its namespace takes, or took.
+pub fn replaced(by: &str) -> Verdict {
+    let message = format!("KratosIdentity {by} takes the identity over (its spec.replaces); delete this resource");
+    Verdict::new(Reason::Replaced, message)
+}
+
+/// The verdict on an identity that an earlier resource of this name left, where nobody can tell whose it is.
+pub fn untold() -> Verdict {
+    Verdict::new(
+        Reason::IdentityConflict,
+        "an earlier resource of this name left an identity, and its mark was made with another key than the operator has, so \
+         that nobody can tell whether it is the same person's; restore the Secret kratos-operator-key, or name the identity \
+         by spec.adoption.identityID",
+    )
+}
+
 /// The one message about identities of others; it names a resource only within the same namespace.
 pub fn conflict(neighbour: Option<&str>) -> Verdict {
     let message = match neighbour {
@@ -49,7 +66,8 @@ pub fn conflict(neighbour: Option<&str>) -> Verdict {
              namespace; give each identity one resource"
         ),
         None => "the identity, or an identifier or address of it, is taken by an identity that this resource doesn't \
-                 manage; use another identifier, or have that identity released"
+                 manage; use another identifier, or have that identity released. If this namespace or cluster was \
+                 restored, the instance's administrators let it take its own back (spec.reclaimNamespaces, reclaimFrom)"
             .to_owned(),
     };
     Verdict::new(Reason::IdentityConflict, message)

@@ -29,6 +29,7 @@ pub fn claimant() -> Claimant {
         name: "ada".into(),
         uid: "uid-of-ada".into(),
         reclaim_from: vec!["uid-of-burnt-cluster".into()],
+        reclaim_namespaces: vec!["uid-of-lost-team-a".into()],
         beside_instance: false,
     }
 }

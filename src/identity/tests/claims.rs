@@ -3,8 +3,8 @@
 use rstest::rstest;
 use serde_json::{Value, json};
 
-use super::builders::{GROUP, claimant, identity, mark, mark_json, strings};
-use crate::identity::claim::{Claim, is_same_person};
+use super::builders::{GROUP, claimant, identity, mark, mark_json};
+use crate::identity::claim::Claim;
 
 /// What the mark, with `changes`, says to the claimant.
 fn claim(changes: &Value) -> Claim {
@@ -70,17 +70,37 @@ fn without_a_mark_it_is_nobodys(#[case] metadata_admin: Value, #[case] expected:
 }
 
 #[rstest]
-#[case::one_in_common(&["ada@a.example", "+49"], true, &["ada@a.example", "ada@b.example"], true)]
-#[case::none_in_common(&["ada@a.example"], true, &["grace@a.example"], false)]
-#[case::none_of_theirs(&[], true, &["grace@a.example"], false)]
-#[case::none_of_ours(&["ada@a.example"], true, &[], false)]
-#[case::none_at_all_though_there_should_be(&[], true, &[], false)]
-#[case::nothing_to_tell_them_apart(&[], false, &["ada@a.example"], true)]
-fn a_namesake_is_the_same_person_if_an_identifier_is(
-    #[case] theirs: &[&str],
-    #[case] schema_has_identifiers: bool,
-    #[case] ours: &[&str],
-    #[case] expected: bool,
-) {
-    assert_eq!(is_same_person(&strings(theirs), schema_has_identifiers, &strings(ours)), expected);
+#[case::which_it_was_restored_from(json!({}), true)]
+#[case::not_of_another_name(json!({"name": "grace"}), false)]
+#[case::not_of_another_namespace(json!({"namespace": "team-b"}), false)]
+#[case::not_of_another_owner(json!({"owner": "staging"}), false)]
+#[case::not_of_another_cluster(json!({"cluster": "uid-of-other-cluster"}), false)]
+fn identities_of_a_former_namespace_are_taken_back(#[case] changes: Value, #[case] is_former: bool) {
+    let mut all = json!({"namespaceUID": "uid-of-lost-team-a", "uid": "uid-of-former"});
+    json_patch::merge(&mut all, &changes);
+    assert_eq!(claim(&all), if is_former { former(&all) } else { foreign() });
+}
+
+#[test]
+fn whoever_was_replaced_is_told_by_whom() {
+    let changes = json!({"name": "ada-l", "uid": "uid-of-ada-l", "replaced": "uid-of-ada"});
+    assert_eq!(claim(&changes), Claim::Replaced { by: "ada-l".into() });
+    let mut elsewhere = changes.clone();
+    elsewhere["namespaceUID"] = json!("uid-of-other-team-a");
+    assert_eq!(claim(&elsewhere), foreign());
+}
+
+#[rstest]
+#[case::the_very_one(json!({}), Some("uid-of-old"), true)]
+#[case::one_that_is_gone(json!({}), None, true)]
+#[case::not_another_one_of_that_name(json!({}), Some("uid-of-older"), false)]
+#[case::not_of_another_name(json!({"name": "grace"}), None, false)]
+#[case::not_of_another_namespace(json!({"namespace": "team-b"}), None, false)]
+#[case::not_of_a_namespace_made_again(json!({"namespaceUID": "uid-of-former-team-a"}), None, false)]
+#[case::of_one_that_was_restored(json!({"namespaceUID": "uid-of-lost-team-a"}), None, true)]
+#[case::not_of_another_owner(json!({"owner": "staging"}), None, false)]
+fn what_is_replaced_is_its_own_namespaces(#[case] changes: Value, #[case] uid: Option<&str>, #[case] expected: bool) {
+    let mut all = json!({"name": "old", "uid": "uid-of-old"});
+    json_patch::merge(&mut all, &changes);
+    assert_eq!(claimant().may_replace(&mark(&all), "old", uid), expected);
 }

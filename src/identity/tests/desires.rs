@@ -11,6 +11,7 @@ use crate::api::{Reason, Verdict};
 use crate::identity::adoption::Target;
 use crate::identity::desired::{self, Desired, Handling, from_kratos, to_kratos};
 use crate::identity::links::Links;
+use crate::identity::person::Identifiers;
 use crate::identity::secrets::Secrets;
 use crate::kratos::State;
 
@@ -63,6 +64,7 @@ fn everything_that_a_manifest_says_is_wanted_where_it_belongs() {
         verified_addresses: Vec::new(),
         actions: Vec::new(),
         recovery: None,
+        identifiers: Identifiers::default(),
     };
     assert_eq!(desired, Ok(expected));
 }
@@ -100,6 +102,7 @@ fn what_a_manifest_leaves_out_is_merged_enforced_and_deleted_with_it() {
         verified_addresses: Vec::new(),
         actions: Vec::new(),
         recovery: None,
+        identifiers: Identifiers::default(),
     };
     assert_eq!(desired, Ok(expected));
 }

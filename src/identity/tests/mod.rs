@@ -23,6 +23,7 @@ mod merging_properties;
 mod opaques;
 mod outside;
 mod passwords;
+mod persons;
 mod plans;
 mod plans_again;
 mod recoveries;

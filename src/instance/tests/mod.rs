@@ -8,6 +8,7 @@ mod managing;
 mod protection_properties;
 mod protections;
 mod protections_by_namespace;
+mod protections_kept;
 mod release_values;
 mod reserving;
 mod rules;

@@ -143,6 +143,7 @@ proptest! {
             let situation = Situation {
                 limits,
                 token: world.token.as_deref(),
+                keep: None,
                 under_way: &world.under_way,
                 asked: &asked,
                 census: None,

@@ -27,7 +27,16 @@ fn deleted(numbers: std::ops::Range<usize>, second: i64) -> Vec<Deletion> {
 }
 
 fn quiet(second: i64) -> Situation<'static> {
-    Situation { limits: LIMITS, token: None, under_way: &[], asked: &[], census: None, recount: true, now: at(second) }
+    Situation {
+        limits: LIMITS,
+        token: None,
+        keep: None,
+        under_way: &[],
+        asked: &[],
+        census: None,
+        recount: true,
+        now: at(second),
+    }
 }
 
 /// All of them ask.

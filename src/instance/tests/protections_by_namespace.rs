@@ -27,7 +27,7 @@ fn deleted(namespace: &str, numbers: std::ops::Range<usize>, second: i64) -> Vec
 
 fn quiet(under_way: &[Deletion], second: i64) -> Situation<'_> {
     let now = at(second);
-    Situation { limits: LIMITS, token: None, under_way, asked: &[], census: None, recount: true, now }
+    Situation { limits: LIMITS, token: None, keep: None, under_way, asked: &[], census: None, recount: true, now }
 }
 
 fn asking(asked: &[Deletion], second: i64) -> Situation<'_> {

@@ -41,10 +41,13 @@ fn what_was_seen_is_written_where_it_belongs() {
         ref schemas,
         identities,
         ref foreign_clusters,
+        ref former_namespaces,
+        ref reclaimed_namespaces,
         ref last_resync,
         ref protection,
     } = status;
     assert_eq!((identities, foreign_clusters.len(), last_resync), (None, 0, &None));
+    assert_eq!((former_namespaces.len(), reclaimed_namespaces.len()), (0, 0));
     assert_eq!((observed_generation, last_handled_reconcile_at.as_deref()), (Some(3), Some("asked-now")));
     assert_eq!((cluster_id.as_deref(), schemas.as_slice()), (Some("uid-of-cluster"), &["customer".to_owned()][..]));
     assert!(condition::is_true(conditions, READY) && conditions.len() == 1);
@@ -76,6 +79,7 @@ fn resynced(managed: u64, foreign: u64, hour: i64) -> Resynced {
     Resynced {
         identities: IdentityCounts { managed, drifted: 1, orphaned: 2, unmanaged: 3 },
         foreign_clusters: vec![ForeignCluster { id: "theirs".into(), identities: foreign }],
+        former_namespaces: Vec::new(),
         last: LastResync { started_at: Time(Timestamp::from_second(hour * 3600).unwrap()), requests: 7 },
     }
 }

@@ -13,6 +13,7 @@ use crate::testenv::process::eventually;
 
 const REQUEST: &str = "kratos-operator.dev/reconcile-requested-at";
 const RELEASE: &str = "kratos-operator.dev/release";
+const KEEP: &str = "kratos-operator.dev/keep";
 
 fn plain(label: &str) -> Value {
     json!({"schemaID": "plain", "traits": {"label": label}})
@@ -75,9 +76,30 @@ async fn the_action_reconcile_has_each_kind_looked_at_and_changes_nothing_else()
 
 /// How the action that releases is offered.
 async fn release_of(scene: &Scene) -> (String, bool) {
+    offer_of(scene, "release").await
+}
+
+/// What an action of the instance is called, and whether it is disabled.
+async fn offer_of(scene: &Scene, action: &str) -> (String, bool) {
     let object = live(scene, "KratosInstance", &scene.namespace, "default").await;
-    let found = offered(&object).into_iter().find(|(name, ..)| name == "release").expect("it is offered");
+    let found = offered(&object).into_iter().find(|(name, ..)| name == action).expect("it is offered");
     (found.1, found.2)
+}
+
+#[tokio::test]
+async fn the_action_keep_lets_go_what_is_held_and_keeps_the_identities() {
+    let scene = Scene::shared().await;
+    scene.instance(json!({"protection": {"maxDeletions": 0}})).await;
+    let called = "Keep the identities of held deletions".to_owned();
+    assert_eq!(offer_of(&scene, "keep").await, (called.clone(), true));
+    scene.identity("one", plain("one")).await;
+    scene.ready("one").await;
+    scene.delete("one").await;
+    instance_holds(&scene, 1).await;
+    assert_eq!(offer_of(&scene, "keep").await, (called, false));
+    act(&scene, "KratosInstance", "default", "keep", KEEP).await;
+    scene.gone("one").await;
+    assert_eq!(scene.ours().await.len(), 1);
 }
 
 #[tokio::test]

@@ -79,6 +79,12 @@ async fn refused(run: &mut Run) {
     let taken = json!({"schema_id": "customer", "traits": {"email": "taken@gitops.example"}});
     run.scene.kratos.raw(reqwest::Method::POST, "admin/identities", &taken).await.expect("it is made");
     run.stalled("conflict", customer("taken", json!({})), "IdentityConflict").await;
+    run.scene.identity("renamed", customer("renamed", json!({}))).await;
+    run.scene.ready("renamed").await;
+    run.scene.identity("successor", customer("renamed", json!({"replaces": {"name": "renamed"}}))).await;
+    run.scene.ready("successor").await;
+    run.scene.stalled("renamed", "Replaced").await;
+    run.note("renamed", State::Stalled, "Replaced").await;
 
     let tenant = run.scene.other_namespace("tenant", &[]).await;
     run.scene.identity_in(&tenant, "ada", customer("tenant", json!({}))).await;

@@ -1,0 +1,77 @@
+//! Which resources another identity stands in the way of, so that they are looked at as soon as that one is gone, or other.
+//! Lost with the process: the next resync looks at all of them.
+
+use std::collections::HashMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use crate::place::Place;
+
+/// How many that don't know what stands in their way are looked at whenever an identity goes.
+const UNKNOWING: usize = 16;
+
+/// Each resource with the id of the identity in its way, where that is known.
+#[derive(Debug, Default)]
+pub struct Obstacles(Mutex<HashMap<Place, Option<Box<str>>>>);
+
+impl Obstacles {
+    /// Notes that an identity stands in a resource's way. Without an id, what was noted before stays.
+    pub fn note(&self, place: &Place, id: Option<&str>) {
+        let mut known = self.state();
+        let entry = known.entry(place.clone()).or_default();
+        if let Some(id) = id {
+            *entry = Some(id.into());
+        }
+    }
+
+    /// Nothing is known to stand in its way.
+    pub fn forget(&self, place: &Place) {
+        self.state().remove(place);
+    }
+
+    /// An identity is gone, or has other identifiers: those that it stood in the way of, taken out, and some of those that don't
+    /// know what does.
+    pub fn freed(&self, id: &str) -> Vec<Place> {
+        let mut unknowing = 0;
+        let mut is_meant = |obstacle: &Option<Box<str>>| match obstacle {
+            Some(obstacle) => **obstacle == *id,
+            None => {
+                unknowing += 1;
+                unknowing <= UNKNOWING
+            }
+        };
+        self.state().extract_if(|_, obstacle| is_meant(obstacle)).map(|(place, _)| place).collect()
+    }
+
+    fn state(&self) -> MutexGuard<'_, HashMap<Place, Option<Box<str>>>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn those_that_an_identity_stood_in_the_way_of_are_told_once_when_it_is_gone() {
+        let obstacles = Obstacles::default();
+        let [one, two, three] = ["one", "two", "three"].map(|name| Place::new("team", name));
+        obstacles.note(&one, Some("id-a"));
+        obstacles.note(&one, None);
+        obstacles.note(&two, Some("id-b"));
+        obstacles.note(&three, Some("id-a"));
+        obstacles.forget(&three);
+        assert_eq!(obstacles.freed("id-a"), [one]);
+        assert_eq!(obstacles.freed("id-a"), []);
+        assert_eq!(obstacles.freed("id-b"), [two]);
+    }
+
+    #[test]
+    fn of_those_that_do_not_know_some_are_told() {
+        let obstacles = Obstacles::default();
+        for number in 0..20 {
+            obstacles.note(&Place::new("team", format!("one-{number}").as_str()), None);
+        }
+        assert_eq!(obstacles.freed("any").len(), UNKNOWING);
+        assert_eq!(obstacles.freed("any").len(), 4);
+    }
+}
