@@ -22,6 +22,7 @@ use crate::identity::memory::Memory;
 use crate::identity::successors::Successors;
 use crate::identity::urgency;
 use crate::instance::Registry;
+use crate::instance::replacements::Replacing;
 use crate::instance::status::Cluster;
 use crate::latest::Latest;
 use crate::lease::Leads;
@@ -120,6 +121,7 @@ pub struct Context {
     pub operator_key: OperatorKey,
     /// Which resources replace others, as far as the watch shows.
     pub successors: Successors,
+    pub replacing: Replacing,
     pub pokes: Pokes,
     pub events: Events,
     /// Runs what goes on in the background.

@@ -35,6 +35,7 @@ use crate::identity::adopt::Turns;
 use crate::identity::birth::Leading;
 use crate::identity::memory::Memory;
 use crate::identity::successors::Successors;
+use crate::instance::replacements::Replacing;
 use crate::instance::{Registry, references};
 use crate::latest::Latest;
 use crate::lease::Leads;
@@ -126,6 +127,7 @@ pub async fn run(operator: Operator, tasks: Tasks) -> Result<(), Failure> {
         namespaces_changed: Notify::new(),
         operator_key: OperatorKey::default(),
         successors: Successors::default(),
+        replacing: Replacing::default(),
         pokes: pokes.clone(),
         events,
         tasks: tasks.clone(),

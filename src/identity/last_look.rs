@@ -4,6 +4,7 @@
 //! Kratos has no compare-and-swap: what changes between this look and the write isn't seen.
 
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use kube::{Api, ResourceExt};
 
@@ -16,6 +17,9 @@ use crate::api::identity::KratosIdentity;
 use crate::context::IdentityObject;
 use crate::kratos::Identity;
 use crate::place::Place;
+
+/// Of many deletions each costs its share of a list that is no older than this.
+const RECENT: Duration = Duration::from_secs(2);
 
 /// What a last look shows.
 pub enum Look {
@@ -31,7 +35,10 @@ pub enum Look {
 
 /// Looks at what a deletion stands on, and at `ours`, which were found to be the resource's, unless that `is_recent`. The
 /// resource is read last, since it is what people change.
-pub async fn look(search: &Search<'_>, ours: Vec<Identity>, is_recent: bool) -> Result<Look, Halt> {
+///
+/// `begun`: when this look at the deletion began. Whoever is about to take the identities over by then is seen by a list that began
+/// later, of the last two seconds.
+pub async fn look(search: &Search<'_>, ours: Vec<Identity>, is_recent: bool, begun: Instant) -> Result<Look, Halt> {
     let (resource, context) = (search.resource, search.context);
     let (mut still, mut is_taken) = (Vec::new(), false);
     for identity in ours {
@@ -47,7 +54,8 @@ pub async fn look(search: &Search<'_>, ours: Vec<Identity>, is_recent: bool) -> 
     }
     search.inputs.ensure_whole(context)?;
     let stands = stands(search).await?;
-    if let Some(by) = succession::live_successor(resource, context).await? {
+    let since = Instant::now().checked_sub(RECENT).map_or(begun, |recent| begun.max(recent));
+    if let Some(by) = succession::live_successor(resource, since, context).await? {
         return Ok(Look::Replaced(Box::new(by)));
     }
     // Bounded by the turns at Kratos, so that it needs none at the API server.

@@ -101,6 +101,7 @@ async fn latest<'a>(
 }
 
 async fn release(resource: &KratosIdentity, expected: Option<Expected>, context: &Context) -> Result<Release, Halt> {
+    let begun = Instant::now();
     if let Some(by) = succession::successor(resource, context) {
         return replaced(resource, &by, context).await;
     }
@@ -184,7 +185,7 @@ async fn release(resource: &KratosIdentity, expected: Option<Expected>, context:
     let client = inputs.instance.client.at_once().await;
     // The state that is noted for the identity's return is the one of now.
     let is_recent = found.elapsed() < RECENT && delete_after.is_none();
-    let ours = match last_look::look(&search, ours, is_recent).await? {
+    let ours = match last_look::look(&search, ours, is_recent, begun).await? {
         Look::Unchanged(ours) => ours,
         Look::Taken => return Ok(Release::Kept(NOT_ITS_OWN)),
         Look::Changed(resource) => return Ok(Release::Superseded(resource)),

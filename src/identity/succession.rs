@@ -54,13 +54,14 @@ pub fn successor(resource: &KratosIdentity, context: &Context) -> Option<Box<Kra
     (!leads_back(&place, &successor, context)).then(|| Box::new(successor))
 }
 
-/// The same, read live: an identity may be lost on the answer.
+/// The same by a list that began after `since`: an identity may be lost on the answer.
 pub async fn live_successor(
     resource: &KratosIdentity,
+    since: Instant,
     context: &Context,
 ) -> Result<Option<KratosIdentity>, kube::Error> {
     let place = Place::of(resource);
-    let named = naming(&place.namespace, &place.name, context).await?;
+    let named = naming(&place.namespace, &place.name, since, context).await?;
     Ok(first(named.into_iter().filter(|candidate| is_pending(candidate, &place.name, Some(resource), context))))
 }
 
@@ -135,7 +136,7 @@ impl Search<'_> {
 
     /// Of several resources that name the same one the first takes over.
     async fn ensure_first(&self, name: &str) -> Result<(), Halt> {
-        let named = naming(&self.inputs.claimant.namespace, name, self.context).await?;
+        let named = naming(&self.inputs.claimant.namespace, name, Instant::now(), self.context).await?;
         let pending = named.into_iter().filter(|candidate| is_pending(candidate, name, None, self.context));
         match first(pending).filter(|first| first.uid() != self.resource.uid()) {
             None => Ok(()),

@@ -1,5 +1,6 @@
 //! Which creates travel together, and when. Pure: time is an argument, and what travels is of no interest here.
 
+use std::collections::HashSet;
 use std::time::{Duration, Instant};
 
 use crate::flow::counts::Counts;
@@ -19,6 +20,12 @@ const ENOUGH: usize = 80;
 const QUIET: Duration = Duration::from_millis(500);
 /// How long is gathered at most: what a busy API server takes for the finalizers of [`ENOUGH`].
 const PATIENCE: Duration = Duration::from_secs(5);
+/// Within so long after the last of a crowd, more of its groups are company, though nobody announces them.
+const CROWD: Duration = Duration::from_secs(1);
+/// How long they wait for each other after the last one came…
+const LINGER: Duration = Duration::from_millis(150);
+/// …and in all.
+const LONGEST_LINGER: Duration = Duration::from_millis(500);
 /// With no more groups than so many waiting, whoever is alone of its group doesn't ride with the crowd.
 const FEW: usize = 8;
 /// A request is to take no more than this, so that nobody waits long for others…
@@ -63,6 +70,8 @@ pub struct Queue<T> {
     is_express_in_flight: bool,
     /// How many of each group are in flight.
     under_way: Counts,
+    /// When the last request of several went, and whose they were.
+    crowd: Option<(Instant, HashSet<String>)>,
     /// How long one takes, as far as is known.
     each: Duration,
     /// How long a request may take.
@@ -95,6 +104,7 @@ impl<T> Queue<T> {
             in_flight: 0,
             is_express_in_flight: false,
             under_way: Counts::default(),
+            crowd: None,
             each: terms.each,
             within: (timeout / PART_OF_TIMEOUT).min(LONGEST),
         }
@@ -144,6 +154,9 @@ impl<T> Queue<T> {
             self.is_express_in_flight = true;
         } else {
             self.in_flight += 1;
+            if groups.len() > 1 {
+                self.crowd = Some((now, groups.iter().cloned().collect()));
+            }
         }
         self.gathering = self.gathering.filter(|_| !self.waiting.is_empty()).map(|(_, last)| (now, last));
         Some((items, Trip { groups, is_express }))
@@ -158,8 +171,16 @@ impl<T> Queue<T> {
         if self.in_flight >= self.terms.in_flight {
             return None;
         }
-        let is_waited_for = !expected.is_empty() && self.waiting.len() < ENOUGH.min(self.limit());
-        Some(if is_waited_for { (last_came + QUIET).min(since + PATIENCE) } else { since })
+        let is_enough = self.waiting.len() >= ENOUGH.min(self.limit());
+        Some(if is_enough {
+            since
+        } else if !expected.is_empty() {
+            (last_came + QUIET).min(since + PATIENCE)
+        } else if self.recent_crowd().is_some() {
+            (last_came + LINGER).min(since + LONGEST_LINGER)
+        } else {
+            since
+        })
     }
 
     /// A request is over. `took`: how many it carried, and how long it took; none where that says nothing.
@@ -186,12 +207,24 @@ impl<T> Queue<T> {
         std::iter::from_fn(|| self.waiting.take()).map(|waiting| waiting.item)
     }
 
+    /// The groups of the crowd that went a moment before the last one came.
+    fn recent_crowd(&self) -> Option<&HashSet<String>> {
+        let (_, last_came) = self.gathering?;
+        self.crowd.as_ref().filter(|(went, _)| last_came < *went + CROWD).map(|(_, groups)| groups)
+    }
+
     /// The groups of those who needn't ride with the crowd: nobody of its group is with any of them.
     fn express(&self, expected: &Counts) -> impl Iterator<Item = &str> {
-        let is_crowded = self.in_flight > 0 || !expected.is_empty();
+        let crowd = self.recent_crowd();
+        let is_crowded = self.in_flight > 0 || !expected.is_empty() || crowd.is_some();
         let may_go = is_crowded && !self.is_express_in_flight && self.waiting.namespaces().nth(FEW).is_none();
-        let is_alone =
-            |group: &&str| self.waiting.only(group).is_some() && !self.under_way.has(group) && !expected.has(group);
+        let is_of_crowd = move |group: &str| crowd.is_some_and(|crowd| crowd.contains(group));
+        let is_alone = move |group: &&str| {
+            self.waiting.only(group).is_some()
+                && !self.under_way.has(group)
+                && !expected.has(group)
+                && !is_of_crowd(group)
+        };
         self.waiting.namespaces().filter(move |group| may_go && is_alone(group))
     }
 

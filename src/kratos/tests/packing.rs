@@ -51,6 +51,40 @@ fn one_that_comes_by_itself_goes_at_once_and_who_is_expected_is_waited_for_but_n
 }
 
 #[test]
+fn a_crowd_that_nobody_announces_goes_together_and_whoever_comes_later_or_from_elsewhere_at_once() {
+    let now = Instant::now();
+    let mut queue = queue(TOGETHER, 2, now);
+    let mut trips = Vec::new();
+    let mut went = Vec::new();
+    for step in 0..500 {
+        let at = now + ms(4 * step);
+        while let Some((taken, trip)) = queue.take(at, &Counts::default()) {
+            went.push((4 * step, taken.len()));
+            trips.push(trip);
+        }
+        // The server is faster than they come.
+        for trip in trips.drain(..) {
+            queue.done(&trip, &[]);
+        }
+        queue.add(0, 100, "team", at);
+    }
+    assert_eq!(went, [(0, 2), (320, 80), (640, 80), (960, 80), (1280, 80), (1600, 80), (1920, 80)]);
+    let last = now + ms(4 * 499);
+    assert_eq!(queue.due(&Counts::default()), Some(last + ms(150)), "the rest waits for others, not long");
+    queue.add(7, 100, "other", last + ms(10));
+    let (taken, trip) = queue.take(last + ms(10), &Counts::default()).expect("it doesn't ride with the crowd");
+    assert_eq!(taken, [7]);
+    queue.done(&trip, &[]);
+    assert_eq!(queue.take(last + ms(160), &Counts::default()).map(|(taken, _)| taken.len()), Some(20));
+    queue.add(8, 100, "team", last + ms(2000));
+    assert_eq!(
+        queue.take(last + ms(2000), &Counts::default()).map(|(taken, _)| taken),
+        Some(vec![8]),
+        "no crowd any more"
+    );
+}
+
+#[test]
 fn nobody_waits_for_ever_for_those_that_come_one_by_one() {
     let now = Instant::now();
     let mut queue = Queue::new(TOGETHER, TIMEOUT);
