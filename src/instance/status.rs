@@ -66,8 +66,13 @@ pub fn next(
     {
         status.last_handled_reconcile_at = Some(requested_at.to_owned());
     }
-    forget_another_matter(&mut status.conditions, verdict);
-    condition::summarize(&mut status.conditions, verdict, generation, now);
+    if verdict.reason == Reason::Suspended {
+        condition::suspend(&mut status.conditions, verdict, generation, now);
+    } else {
+        condition::clear(&mut status.conditions, condition::SUSPENDED);
+        forget_another_matter(&mut status.conditions, verdict);
+        condition::summarize(&mut status.conditions, verdict, generation, now);
+    }
     // What was noted is what a claim is checked by.
     if !cluster.is_claimed || status.cluster_id.is_none() {
         status.cluster_id = Some(cluster.id.to_owned());
