@@ -180,3 +180,16 @@ fn a_suspended_instance_stays_as_ready_as_it_was_and_waits_for_nothing() {
     let resumed = next(Some(&suspended), Reason::Reconciled, None, 6, 400);
     assert_eq!((of(&resumed, "Ready"), of(&resumed, "Suspended")), (said("True", "Reconciled"), None));
 }
+
+#[test]
+fn the_next_secret_that_lacks_is_told_of() {
+    let now = Timestamp::from_second(100).unwrap();
+    let lacks = |current: Option<&KratosInstanceStatus>, what: &str| {
+        let verdict = Verdict::new(Reason::SecretNotReady, what);
+        status::next(current, &verdict, CLUSTER, None, (1, None), now)
+    };
+    let first = lacks(None, "Secret own, key tls.crt: it doesn't exist; it is waited for");
+    let second = lacks(Some(&first), "Secret gateway, key key: it doesn't exist; it is waited for");
+    let told = condition::find(&second.conditions, "Reconciling").unwrap();
+    assert!(told.message.starts_with("Secret gateway"), "{}", told.message);
+}
