@@ -39,7 +39,9 @@ pub struct Cli {
 pub enum Command {
     /// Watches KratosInstance and KratosIdentity resources and makes Kratos agree with them.
     ///
-    /// The cluster is found as kubectl finds it (KUBECONFIG, ~/.kube/config), or by the pod's service account.
+    /// The cluster is found as kubectl finds it (KUBECONFIG, ~/.kube/config), or by the pod's service account, and reached
+    /// by the proxy that kubectl would take (proxy-url, HTTPS_PROXY, NO_PROXY). Kratos is called directly, or by the proxy
+    /// that its KratosInstance names.
     Run(RunArgs),
     /// Prints the CustomResourceDefinitions as YAML, to be applied with kubectl.
     Crds(CrdsArgs),
@@ -66,8 +68,8 @@ pub struct RunArgs {
     /// only where the operator may not get that namespace. Default: asked of the API server.
     #[arg(long, env = "CLUSTER_ID", value_name = "UID", value_parser = scope::parse_cluster_id)]
     pub cluster_id: Option<String>,
-    /// Reads only those Secrets for identities that are labelled kratos-operator.dev/use: "true". (What an instance
-    /// refers to is read without.)
+    /// Reads only those Secrets that are labelled kratos-operator.dev/use: "true", for identities, and for headers and the
+    /// client certificate of an instance. (Its token and its certificate authority are read without.)
     #[arg(long, env = "REQUIRE_SECRET_LABEL")]
     pub require_secret_label: bool,
     /// How many identities are reconciled at the same time. New ones are created in batches of a part of them.

@@ -10,10 +10,14 @@
 //! | a request in all, with kube's own retries | 30 s |
 //! | a connection that acknowledges nothing | 25 s, by the kernel |
 //! | a watch | [`heartbeat`], else 95 s without a byte |
+//!
+//! By a proxy all of this holds too: the bounds of connecting are those of the whole way, what the kernel tells is told of the
+//! connection to the proxy, and the heartbeat goes through it.
 
 mod answer;
 mod heartbeat;
 mod led;
+mod proxy;
 mod socket;
 
 use std::task::{Context, Poll};
@@ -22,8 +26,10 @@ use std::time::Duration;
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use http::{Request, Response, Uri};
+use hyper::rt::{Read, Write};
 use hyper_util::client::legacy;
-use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::client::legacy::connect::proxy::{SocksV5, Tunnel};
+use hyper_util::client::legacy::connect::{Connection, HttpConnector};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use kube::Config;
 use kube::client::retry::RetryPolicy;
@@ -38,6 +44,8 @@ use self::answer::Answer;
 pub use self::heartbeat::ApiServer;
 use self::heartbeat::{BEATS_WITHIN, Lost};
 use self::led::Led;
+pub use self::proxy::choose as choose_proxy;
+use self::proxy::{ByProxy, Proxy, Scheme, Unusable};
 use self::socket::Socket;
 use crate::flow::leadership::Leadership;
 use crate::health::Health;
@@ -64,11 +72,8 @@ const SILENT_WATCH: Duration = Duration::from_secs(95);
 /// Why there is no client.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// Its address isn't named: a password may be in it.
-    #[error(
-        "a proxy before the API server (proxy-url, or HTTPS_PROXY where NO_PROXY doesn't except it) isn't supported"
-    )]
-    Proxy,
+    #[error(transparent)]
+    Proxy(#[from] Unusable),
     #[error(transparent)]
     Kube(#[from] kube::Error),
 }
@@ -96,7 +101,15 @@ pub fn plain(config: &Config, requests: &Requests) -> Result<kube::Client, Error
     build(config, false, &told, &Leadership::unopposed(), requests)
 }
 
-/// kube's own stack, but for the connector, the time-outs, and the traces (they log addresses with their query).
+/// What a client is made of, but for its connections.
+struct Stack<'a> {
+    config: &'a Config,
+    retries: bool,
+    lost: &'a Lost,
+    leadership: &'a Leadership,
+    requests: &'a Requests,
+}
+
 fn build(
     config: &Config,
     retries: bool,
@@ -104,32 +117,77 @@ fn build(
     leadership: &Leadership,
     requests: &Requests,
 ) -> Result<kube::Client, Error> {
-    if config.proxy_url.is_some() {
-        return Err(Error::Proxy);
-    }
     let led_by = leadership.clone();
     let sockets = tcp().map_response(move |tcp: TokioIo<TcpStream>| {
         TokioIo::new(Socket { inner: tcp.into_inner(), leadership: led_by.clone() })
     });
-    let connector = config.rustls_https_connector_with_connector(sockets)?;
-    let connector = connector.map_future(|connection| within(CONNECTED, "no connection", connection).boxed());
-    let http = legacy::Client::builder(TokioExecutor::new())
-        .pool_timer(TokioTimer::new())
-        .pool_idle_timeout(IDLE)
-        .build::<_, Body>(connector);
-    let (lost, leadership, requests) = (lost.clone(), leadership.clone(), requests.clone());
-    let service = ServiceBuilder::new()
-        .layer(layer::layer_fn(move |inner| Bounded { inner, lost: lost.clone() }))
-        .layer(config.base_uri_layer())
-        .option_layer(retries.then(|| RetryLayer::new(RetryPolicy::server_retry())))
-        .option_layer(config.auth_layer()?)
-        .layer(config.extra_headers_layer()?)
-        .layer(layer::layer_fn(move |inner| Counted { inner, requests: requests.clone() }))
-        .layer(MapFutureLayer::new(|answer| within(ANSWER_BEGINS, "no answer", answer)))
-        // Nothing stands between this and the connection but the wait for one.
-        .layer(layer::layer_fn(move |inner| Led { inner, leadership: leadership.clone() }))
-        .service(http);
-    Ok(ClientBuilder::new(service, config.default_namespace.as_str()).build())
+    let stack = Stack { config, retries, lost, leadership, requests };
+    let Some(proxy) = Proxy::of(config)? else { return stack.over(sockets) };
+    let uri = proxy.uri.clone();
+    match proxy.scheme {
+        Scheme::Http => {
+            let tunnel = with_authorization(Tunnel::new(uri, sockets), &proxy);
+            stack.over(tunnel.map_err(told_of(&proxy)))
+        }
+        // Whom to trust, and as whom to speak, is the same for it as for the API server: kubectl does so.
+        Scheme::Https => {
+            let to_proxy = config.rustls_https_connector_with_connector(sockets)?;
+            let tunnel = with_authorization(Tunnel::new(uri, to_proxy), &proxy);
+            stack.over(tunnel.map_err(told_of(&proxy)))
+        }
+        Scheme::Socks => {
+            let mut socks = SocksV5::new(uri, sockets);
+            if let Some((user, password)) = proxy.login() {
+                socks = socks.with_auth(user, password);
+            }
+            stack.over(socks.map_err(told_of(&proxy)))
+        }
+    }
+}
+
+fn with_authorization<C>(tunnel: Tunnel<C>, proxy: &Proxy) -> Tunnel<C> {
+    match proxy.authorization() {
+        Some(authorization) => tunnel.with_auth(authorization),
+        None => tunnel,
+    }
+}
+
+/// Says of what went wrong that it was on the way through the proxy.
+fn told_of<E: Into<BoxError>>(proxy: &Proxy) -> impl FnOnce(E) -> ByProxy + Clone + use<E> {
+    let proxy = proxy.to_string();
+    move |error| ByProxy { proxy, source: error.into() }
+}
+
+impl Stack<'_> {
+    /// kube's own stack, but for the connector, the time-outs, and the traces (they log addresses with their query).
+    fn over<C>(self, connector: C) -> Result<kube::Client, Error>
+    where
+        C: Service<Uri> + Clone + Send + Sync + 'static,
+        C::Response: Connection + Read + Write + Send + Unpin + 'static,
+        C::Future: Send + 'static,
+        C::Error: Into<BoxError>,
+    {
+        let Self { config, retries, lost, leadership, requests } = self;
+        let connector = config.rustls_https_connector_with_connector(connector)?;
+        let connector = connector.map_future(|connection| within(CONNECTED, "no connection", connection).boxed());
+        let http = legacy::Client::builder(TokioExecutor::new())
+            .pool_timer(TokioTimer::new())
+            .pool_idle_timeout(IDLE)
+            .build::<_, Body>(connector);
+        let (lost, leadership, requests) = (lost.clone(), leadership.clone(), requests.clone());
+        let service = ServiceBuilder::new()
+            .layer(layer::layer_fn(move |inner| Bounded { inner, lost: lost.clone() }))
+            .layer(config.base_uri_layer())
+            .option_layer(retries.then(|| RetryLayer::new(RetryPolicy::server_retry())))
+            .option_layer(config.auth_layer()?)
+            .layer(config.extra_headers_layer()?)
+            .layer(layer::layer_fn(move |inner| Counted { inner, requests: requests.clone() }))
+            .layer(MapFutureLayer::new(|answer| within(ANSWER_BEGINS, "no answer", answer)))
+            // Nothing stands between this and the connection but the wait for one.
+            .layer(layer::layer_fn(move |inner| Led { inner, leadership: leadership.clone() }))
+            .service(http);
+        Ok(ClientBuilder::new(service, config.default_namespace.as_str()).build())
+    }
 }
 
 /// Scheme, host and port, without whatever else a kubeconfig has there.

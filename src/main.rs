@@ -161,7 +161,11 @@ async fn operate(
     if let Some(listener) = listen(debug, what, "under /debug/log-level", "--debug-address").await? {
         tasks.rely_on("log level", level::serve(listener, level, tasks.stop().clone()));
     }
-    let config = kube::Config::infer().await.map_err(|error| no_cluster(&error))?;
+    let mut config = kube::Config::infer().await.map_err(|error| no_cluster(&error))?;
+    let proxy = kube_client::choose_proxy(&mut config).map_err(|error| error.to_string())?;
+    if let Some(proxy) = proxy {
+        tracing::info!(proxy, "the API server is reached by a proxy");
+    }
     let options = args.options(&config.default_namespace)?;
     let requests = metrics.requests_to(kube_client::host_and_port(&config.cluster_url));
     let elects = args.scope.elects(cli::is_in_pod());

@@ -254,7 +254,7 @@ fn forget_gone(context: &Context) {
     let instances: HashSet<_> = context.instances.state().iter().map(|object| Place::of(&**object)).collect();
     context.metrics.instances.retain(|place| instances.contains(place));
     for place in context.registry.places().into_iter().filter(|place| !instances.contains(place)) {
-        context.registry.remove(&place);
+        context.registry.forget(&place);
         context.leads.forget(&place);
         context.pokes.identities(references::referring(context, &place), Priority::Arrived);
     }

@@ -1,7 +1,9 @@
-//! Notices that a Secret changed which an identity's manifest refers to. Sees metadata of Secrets, never their content.
+//! Notices that a Secret changed which an identity's manifest, or an instance, refers to. Sees metadata of Secrets, never
+//! their content.
 //!
 //! Where watching Secrets is forbidden it says so once and tries again now and then, and where it isn't wanted
-//! (`--watch-secrets=false`) it is never tried; then the identities look at their Secrets by themselves, once per resync.
+//! (`--watch-secrets=false`) it is never tried; then identities and instances look at their Secrets by themselves, once per
+//! resync.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -208,34 +210,33 @@ async fn watch_until_forbidden(namespace: Option<&str>, context: &Context) -> wa
 }
 
 fn take_in(event: Event<Metadata<Secret>>, listed: &mut HashSet<Place>, namespace: Option<&str>, context: &Context) {
-    let rotation = &context.rotation;
     match event {
         Event::Apply(secret) => {
             is_watched(namespace, context);
-            context.pokes.identities(
-                rotation.behind(&Place::of(&secret), secret.resource_version().as_deref()),
-                Priority::Arrived,
-            );
+            has_changed(&Place::of(&secret), secret.resource_version().as_deref(), context);
         }
         Event::Delete(secret) => {
             is_watched(namespace, context);
-            context.pokes.identities(rotation.behind(&Place::of(&secret), None), Priority::Arrived);
+            has_changed(&Place::of(&secret), None, context);
         }
         Event::Init => listed.clear(),
         Event::InitApply(secret) => {
-            context.pokes.identities(
-                rotation.behind(&Place::of(&secret), secret.resource_version().as_deref()),
-                Priority::Arrived,
-            );
+            has_changed(&Place::of(&secret), secret.resource_version().as_deref(), context);
             listed.insert(Place::of(&secret));
         }
         Event::InitDone => {
             let listed = std::mem::take(listed);
-            for gone in rotation.missing(&listed, namespace) {
-                context.pokes.identities(rotation.behind(&gone, None), Priority::Arrived);
+            for gone in context.rotation.missing(&listed, namespace) {
+                has_changed(&gone, None, context);
             }
         }
     }
+}
+
+/// Asks whoever has read another version to look again.
+fn has_changed(secret: &Place, version: Option<&str>, context: &Context) {
+    context.pokes.identities(context.rotation.behind(secret, version), Priority::Arrived);
+    context.pokes.instances(context.registry.outdate(secret, version), Priority::Arrived);
 }
 
 /// An event came: that a list did proves nothing, since listing may be allowed where watching isn't.

@@ -9,6 +9,9 @@ use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+pub use super::connection::{
+    Auth, BearerToken, CertificateAuthority, ClientCertificate, Header, KeyRef, RateLimit, SecretRef, Tls,
+};
 use super::crd;
 use super::protection::{Protection, ProtectionStatus};
 use crate::duration::GoDuration;
@@ -48,9 +51,25 @@ pub struct KratosInstanceSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub auth: Option<Auth>,
 
-    /// What to trust when the URLs are https. Without it the system's certificate authorities.
+    /// Whom to trust when the URLs are https, and who the operator is there. Without it the system's certificate
+    /// authorities are trusted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tls: Option<Tls>,
+
+    /// What a gateway before Kratos wants to see with each request, beside the token. Sent to adminURL's origin alone:
+    /// never to publicURL, and never along a redirect to another origin.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 16), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
+    #[x_kube(validation = Rule::new("self.all(a, self.exists_one(b, a.name.lowerAscii() == b.name.lowerAscii()))").message("a header is named once, whatever its case"))]
+    pub headers: Vec<Header>,
+
+    /// The proxy by which adminURL and publicURL are reached: http, https, socks5 or socks5h (which leaves it to the proxy
+    /// to look up names), without a user or password. Absent: they are called directly. A proxy that the operator's
+    /// environment names is never used for them. Where adminURL is http the proxy reads along: a token, or a header out of
+    /// a Secret, is refused then.
+    #[serde(rename = "proxyURL", default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 8, max = 2048), regex(pattern = r"^(https?|socks5h?)://[^\s/?#@]+/?$"))]
+    pub proxy_url: Option<String>,
 
     /// How long one request may take, as a Go duration. Default 30s.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -76,6 +95,12 @@ pub struct KratosInstanceSpec {
     /// Enforce (default) makes Kratos agree with the manifests. Observe reports what would change and changes nothing.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub mode: Option<Mode>,
+
+    /// True: nothing at all is sent to Kratos, for as long as it is moved or mended. What is to be done there waits,
+    /// deletions and session policies too; whoever was Ready stays so. Once it is false again, or left out, all of it is
+    /// done, and drift is looked for at once. Default false.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub suspend: bool,
 
     /// Written into the mark of every identity that is managed through this instance, and never changed: it keeps two
     /// operators over one Kratos apart. Use another name for each cluster or environment.
@@ -138,72 +163,6 @@ pub struct AdmissionRule {
     pub message: Option<String>,
 }
 
-/// How the operator authenticates to Kratos.
-#[derive(Serialize, Deserialize, Clone, Debug, PartialEq, JsonSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct Auth {
-    /// A token that is sent in the Authorization header.
-    pub bearer_token: BearerToken,
-}
-
-/// Where the token is, and what stands before it in the header.
-#[derive(Serialize, Deserialize, Clone, Debug, PartialEq, JsonSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct BearerToken {
-    /// The word before the token in the Authorization header. Default Bearer; an empty string sends the token alone.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(max = 32), regex(pattern = r"^[A-Za-z0-9_-]*$"))]
-    pub prefix: Option<String>,
-    /// The Secret, in the instance's namespace, and its key that holds the token.
-    pub secret_key_ref: KeyRef,
-}
-
-/// What to trust when the URLs are https.
-#[derive(Serialize, Deserialize, Clone, Debug, PartialEq, JsonSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct Tls {
-    /// The certificate authority that signed Kratos' certificate, in PEM.
-    pub ca: CertificateAuthority,
-}
-
-/// Where the certificate authority is: in a Secret or in a `ConfigMap`.
-#[derive(Serialize, Deserialize, Clone, Debug, PartialEq, KubeSchema)]
-#[serde(rename_all = "camelCase")]
-#[x_kube(validation = Rule::new("has(self.secretKeyRef) != has(self.configMapKeyRef)").message("name either secretKeyRef or configMapKeyRef"))]
-pub struct CertificateAuthority {
-    /// A Secret in the instance's namespace, and its key that holds the PEM.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub secret_key_ref: Option<KeyRef>,
-    /// A ConfigMap in the instance's namespace, and its key that holds the PEM.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub config_map_key_ref: Option<KeyRef>,
-}
-
-/// A key of a Secret or `ConfigMap` in the same namespace.
-#[derive(Serialize, Deserialize, Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, JsonSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct KeyRef {
-    /// Name of the object.
-    #[schemars(length(min = 1, max = 253), regex(pattern = r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$"))]
-    pub name: String,
-    /// Key within its data.
-    #[schemars(length(min = 1, max = 253))]
-    pub key: String,
-}
-
-/// A token bucket.
-#[derive(Serialize, Deserialize, Clone, Copy, Debug, PartialEq, Eq, JsonSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct RateLimit {
-    /// Requests per second over time.
-    #[schemars(range(min = 1, max = 100_000), extend("format" = "int32"))]
-    pub requests_per_second: u32,
-    /// Requests that may be sent at once. Default: as many as requestsPerSecond.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(range(min = 1, max = 100_000), extend("format" = "int32"))]
-    pub burst: Option<u32>,
-}
-
 /// Whether differences are corrected or only reported.
 #[derive(Serialize, Deserialize, Clone, Copy, Debug, Default, PartialEq, Eq, JsonSchema)]
 pub enum Mode {
@@ -251,7 +210,7 @@ pub struct KratosInstanceStatus {
     /// The request annotation's value that was served last.
     #[serde(default)]
     pub last_handled_reconcile_at: Option<String>,
-    /// Ready, and Reconciling or Stalled where true. PermissionsMissing where true: the operator's account lacks rights in
+    /// Ready, and Reconciling, Stalled or Suspended where true. PermissionsMissing where true: the operator's account lacks rights in
     /// Kubernetes, which the message names; what takes them waits, all else goes on.
     #[serde(default)]
     #[schemars(schema_with = "crd::conditions")]

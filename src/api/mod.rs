@@ -3,6 +3,7 @@
 //! Shapes only: nothing here decides anything, and nothing here talks to a server.
 
 pub mod condition;
+pub mod connection;
 pub mod crd;
 pub mod credentials;
 pub mod definitions;
@@ -23,6 +24,8 @@ pub use session_policy::{KratosSessionPolicy, KratosSessionPolicySpec, KratosSes
 
 /// The API group of all kinds, and the key of the mark in an identity's `metadata_admin`.
 pub const GROUP: &str = "kratos-operator.dev";
+/// With `--require-secret-label`, only Secrets labelled so (with the value `true`) are read.
+pub const USE_LABEL: &str = "kratos-operator.dev/use";
 /// Held by a `KratosIdentity` from before its identity is created until it is dealt with.
 pub const IDENTITY_FINALIZER: &str = "kratos-operator.dev/identity";
 /// Held by a `KratosInstance` for as long as resources that carry ours refer to it.

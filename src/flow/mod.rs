@@ -2,6 +2,7 @@
 //! of what they want, nor of the rest of the operator.
 
 pub mod counts;
+pub mod cutoff;
 pub mod expected;
 pub mod lane;
 pub mod leadership;

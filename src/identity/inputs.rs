@@ -97,6 +97,9 @@ pub async fn instance(place: &Place, namespace: &str, context: &Context) -> Resu
         Some(Entry::Unusable(verdict)) if verdict.reason == Reason::NotPermitted => {
             return Err(Halt::Refused(not_permitted(place, namespace)));
         }
+        Some(Entry::Unusable(verdict)) if verdict.reason == Reason::Suspended => {
+            return Err(suspended(place, &labels(namespace, context).await?, namespace, context));
+        }
         // Its own status says why; identities that are Ready aren't rewritten.
         Some(Entry::Unusable(_)) => return Err(Halt::Waiting(not_ready(place, "isn't usable; see its status"))),
         None => return Err(unseen(place, context)),
@@ -110,6 +113,18 @@ pub async fn instance(place: &Place, namespace: &str, context: &Context) -> Resu
         return Err(Halt::Refused(not_permitted(place, namespace)));
     }
     Ok(handle)
+}
+
+/// An instance that is suspended. Whom it doesn't admit isn't told so.
+fn suspended(place: &Place, labels: &BTreeMap<String, String>, namespace: &str, context: &Context) -> Halt {
+    let object = context.instances.get(&ObjectRef::new(&place.name).within(&place.namespace));
+    let spec = object.as_deref().and_then(|object| object.0.as_ref().ok()).map(|instance| &instance.spec);
+    let allowed = spec.and_then(|spec| spec.allowed_namespaces.as_ref());
+    if !consent::admits(allowed, &place.namespace, namespace, labels) {
+        return Halt::Refused(not_permitted(place, namespace));
+    }
+    let what = "is suspended (its spec.suspend is true): nothing is sent to its Kratos, and this waits until that ends";
+    Halt::Waiting(not_ready(place, what))
 }
 
 /// An instance that isn't in the registry: gone, or not looked at yet by a process that just started.

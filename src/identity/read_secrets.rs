@@ -7,7 +7,8 @@ use kube::{Api, ResourceExt};
 
 use super::desired;
 use super::failure::Halt;
-use super::secrets::{Entry, Secrets, USE_LABEL};
+use super::secrets::{Entry, Secrets};
+use crate::api::USE_LABEL;
 use crate::api::identity::KratosIdentity;
 use crate::api::instance::KeyRef;
 use crate::context::Context;

@@ -244,8 +244,12 @@ fn without_a_write(
 /// Has a resource looked at again when the gate opens or a listing is completed. Returns after how long to look
 /// anyway, where what it waits for may have happened already.
 fn wait(resource: &KratosIdentity, verdict: &Verdict, context: &Context) -> Option<Duration> {
-    let handle = inputs::instance_place(resource, context).ok().and_then(|place| context.registry.handle(&place));
-    // Whatever makes the instance usable has those who refer to it looked at.
+    let place = inputs::instance_place(resource, context).ok();
+    // Whatever makes the instance usable has those who refer to it looked at. A suspension may last.
+    if place.as_ref().is_some_and(|place| context.registry.is_suspended(place)) {
+        return None;
+    }
+    let handle = place.and_then(|place| context.registry.handle(&place));
     let Some(handle) = handle else { return Some(backoff::spread(NO_INSTANCE)) };
     handle.shared.waiting.add(&Place::of(resource));
     let is_missed = verdict.reason == Reason::KratosUnavailable && handle.shared.gate.is_open();

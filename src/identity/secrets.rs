@@ -12,8 +12,6 @@ use super::password::DigestKey;
 use crate::api::instance::KeyRef;
 use crate::api::{Reason, Verdict};
 
-/// With `--require-secret-label`, only Secrets labelled so (with the value `true`) are read.
-pub const USE_LABEL: &str = "kratos-operator.dev/use";
 /// A longer value is refused.
 const LONGEST: usize = 64 * 1024;
 

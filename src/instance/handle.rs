@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use futures::TryStreamExt;
 use tokio_util::sync::CancellationToken;
 
-use super::connect::Credentials;
+use super::connect::{Credentials, Versions};
 use super::counts::Counts;
 use super::gate::Gate;
 use super::listing::Listing;
@@ -112,6 +112,7 @@ pub struct Shared {
     pub pending: Pending,
     pub protector: Protector,
     pub schemas: Schemas,
+    pub secrets: ReadSecrets,
     pub session_turns: SessionTurns,
     /// Resources that wait for the gate to open, for the instance to be held or for a listing to be completed.
     pub waiting: Waiting,
@@ -189,6 +190,43 @@ impl Shared {
 
     fn newer(&self) -> MutexGuard<'_, Option<bool>> {
         self.newer.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Which versions of its Secrets an instance has read.
+#[derive(Debug, Default)]
+pub struct ReadSecrets(Mutex<(Versions, bool)>);
+
+impl ReadSecrets {
+    /// A Secret has this version now; `None`: it is gone. Returns whether another one was read, which is to be read again then.
+    pub fn outdate(&self, name: &str, version: Option<&str>) -> bool {
+        let mut state = self.state();
+        let is_another = state.0.get(name).is_some_and(|read| read.as_deref() != version);
+        state.1 |= is_another;
+        is_another
+    }
+
+    /// Whether any is to be read again.
+    pub fn is_outdated(&self) -> bool {
+        self.state().1
+    }
+
+    /// They are about to be read: what changes from now on may be missed by that.
+    pub fn are_being_read(&self) {
+        self.state().1 = false;
+    }
+
+    /// These versions were read; `None`: they couldn't be, and are to be read again.
+    pub fn have_been_read(&self, versions: Option<&Versions>) {
+        let mut state = self.state();
+        match versions {
+            Some(versions) => state.0.clone_from(versions),
+            None => state.1 = true,
+        }
+    }
+
+    fn state(&self) -> MutexGuard<'_, (Versions, bool)> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -1,6 +1,6 @@
 //! `KratosInstance`: where a Kratos is, whether it answers, and who may use it.
 //!
-//! `settings`, `consent`, `counts`, `protection`, `release_value`, `reservations`, `rules` and `status` are pure. `handle` is what other kinds get to see,
+//! `settings`, `headers`, `consent`, `counts`, `protection`, `release_value`, `reservations`, `rules` and `status` are pure. `handle` is what other kinds get to see,
 //! through the `registry`.
 
 mod background;
@@ -10,6 +10,7 @@ pub mod consent;
 pub mod counts;
 pub mod gate;
 pub mod handle;
+pub mod headers;
 pub mod listing;
 pub mod managed;
 pub mod obstacles;
@@ -19,6 +20,7 @@ pub mod protection;
 pub mod protector;
 pub mod reclaim;
 pub mod reconcile;
+mod record;
 pub mod references;
 pub mod registry;
 pub mod release_value;

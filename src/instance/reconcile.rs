@@ -7,17 +7,16 @@ use k8s_openapi::jiff::Timestamp;
 use kube::{Api, Resource};
 
 use super::connect::{self, Credentials, ReadError};
-use super::counts::Resynced;
-use super::handle::{self, Handle, NOBODY, Shared};
+use super::handle::{self, Handle, NOBODY, ReadSecrets, Shared};
+use super::record::{LOOK_FOR_REFERENCES, api, unusable, write_status};
 use super::registry::Entry;
 use super::settings::{self, Settings};
-use super::standing::{unavailable, usable};
+use super::standing::{self, unavailable, usable};
 use super::{background, reclaim, references};
 use crate::api::instance::{KratosInstance, KratosInstanceStatus};
-use crate::api::{INSTANCE_FINALIZER, Reason, Verdict, condition, requested_at};
+use crate::api::{INSTANCE_FINALIZER, Reason, Verdict, requested_at};
 use crate::backoff;
 use crate::context::{Context, InstanceObject};
-use crate::events::Happening;
 use crate::flow::limit::Limit;
 use crate::kratos::{Auditor, Error, IdentityFilter, Observer};
 use crate::kube_write;
@@ -30,10 +29,6 @@ use crate::trace;
 /// How many changes and deletions one instance is asked for at the same time: its database takes one after another, and
 /// many at once only get into each other's way (`make bench`).
 const WRITES: usize = 16;
-/// How often a Secret or `ConfigMap` that isn't there, or of no use, is looked for.
-const LOOK_FOR_SECRETS: Duration = Duration::from_secs(5);
-/// How often an instance that is being deleted looks whether anything still refers to it, should a change be missed.
-const LOOK_FOR_REFERENCES: Duration = Duration::from_secs(10);
 
 /// Reconciles one instance.
 pub async fn reconcile(object: Arc<InstanceObject>, context: Arc<Context>) -> Result<Looked, kube::Error> {
@@ -54,6 +49,9 @@ pub async fn reconcile(object: Arc<InstanceObject>, context: Arc<Context>) -> Re
         return unusable(instance, place, &context, verdict).await;
     }
     let is_held = hold(instance, &place, &context).await?;
+    if instance.spec.suspend {
+        return unusable(instance, place, &context, standing::suspended()).await;
+    }
     let settings = match settings::parse(&instance.spec) {
         Ok(settings) => settings,
         Err(verdict) => return unusable(instance, place, &context, verdict).await,
@@ -140,11 +138,19 @@ async fn connect(
         && handle.settings == settings
         && handle.is_deleting == is_deleting
         && !is_due(handle, instance)
+        && !handle.shared.secrets.is_outdated()
     {
         return Ok(Ok((Arc::clone(handle), false)));
     }
-    let credentials = match connect::read(&context.client, &place.namespace, &settings).await {
+    let known = before.as_ref().map(|handle| &handle.shared.secrets);
+    known.into_iter().for_each(ReadSecrets::are_being_read);
+    let (versions, read) = connect::read(context, &place.namespace, &settings).await;
+    if let Some(known) = known {
+        known.have_been_read((!matches!(read, Err(ReadError::Kube(_)))).then_some(&versions));
+    }
+    let credentials = match read {
         Ok(credentials) => credentials,
+        Err(ReadError::Invalid(verdict)) => return Ok(Err(verdict)),
         Err(ReadError::NotReady(verdict)) => match &before {
             // The last credentials that could be read go on serving.
             Some(handle) if handle.settings.connection == settings.connection => handle.credentials.clone(),
@@ -168,13 +174,16 @@ async fn connect(
         Some(handle) if is_same_server(handle) => {
             (handle.client.clone(), handle.batcher.clone(), handle.reader.clone())
         }
-        _ => match connect::client(&settings, &credentials, told(place, context), context.leadership.clone()) {
-            Ok(client) => {
-                let (batcher, reader) = background::collect(&client, hashing.limit(), place, context);
-                (client, batcher, reader)
+        _ => {
+            let sent_by = (context.leadership.clone(), context.registry.cutoff(place).line().await);
+            match connect::client(&settings, &credentials, told(place, context), sent_by) {
+                Ok(client) => {
+                    let (batcher, reader) = background::collect(&client, hashing.limit(), place, context);
+                    (client, batcher, reader)
+                }
+                Err(verdict) => return Ok(Err(verdict)),
             }
-            Err(verdict) => return Ok(Err(verdict)),
-        },
+        }
     };
     let rules = match &before {
         Some(handle) if handle.settings.rules == settings.rules => Arc::clone(&handle.rules),
@@ -182,6 +191,7 @@ async fn connect(
     };
     let shared = kept.as_ref().map_or_else(Arc::<Shared>::default, |handle| Arc::clone(&handle.shared));
     shared.hold(is_held);
+    shared.secrets.have_been_read(Some(&versions));
     let writes = kept.as_ref().map_or_else(|| Arc::new(Limit::new(WRITES)), |handle| Arc::clone(&handle.writes));
     let handle = Handle {
         place: place.clone(),
@@ -263,28 +273,6 @@ async fn probe(handle: &Handle) -> Result<(), Error> {
     std::pin::pin!(pages).try_next().await.map(drop)
 }
 
-/// An instance that can't be called as it is.
-async fn unusable(
-    instance: &KratosInstance,
-    place: Place,
-    context: &Context,
-    verdict: Verdict,
-) -> Result<Looked, kube::Error> {
-    let is_news = !matches!(context.registry.get(&place), Some(Entry::Unusable(before)) if before == verdict);
-    context.registry.remove(&place);
-    context.registry.set(place.clone(), Entry::Unusable(verdict.clone()));
-    let written = write(instance, &verdict, (None, None), context).await;
-    if is_news {
-        context.ask_waiting(references::referring(context, &place));
-        poke::instance_changed(context, &place);
-    }
-    written?;
-    // A Secret or ConfigMap that comes late, or is corrected, is looked for.
-    let later = Next::After(backoff::spread(LOOK_FOR_SECRETS));
-    let next = if verdict.reason == Reason::NotPermitted { Next::WhenAsked } else { later };
-    Ok(next.after_one(verdict.reason))
-}
-
 async fn not_permitted(instance: &KratosInstance, place: Place, context: &Context) -> Result<Looked, kube::Error> {
     let message = format!(
         "a KratosInstance doesn't count in namespace {}: the operator was started with --instance-namespaces that \
@@ -327,71 +315,6 @@ async fn unreadable(object: &InstanceObject, place: &Place, context: &Context) -
     let is_deleting = object.meta().deletion_timestamp.is_some();
     let next = if is_deleting { Next::After(LOOK_FOR_REFERENCES) } else { Next::WhenAsked };
     Ok(next.after_one(verdict.reason))
-}
-
-async fn write_status(
-    instance: &KratosInstance,
-    verdict: &Verdict,
-    handle: &Handle,
-    context: &Context,
-) -> Result<(), kube::Error> {
-    let shared = &handle.shared;
-    let resynced = shared.counts.resynced().map(|resynced| (resynced, handle.settings.resync_interval));
-    write(instance, verdict, (shared.schemas.ids(), resynced), context).await
-}
-
-/// Writes the status where it changed, and an event where the reason did.
-async fn write(
-    instance: &KratosInstance,
-    verdict: &Verdict,
-    (schemas, resynced): (Option<Vec<String>>, Option<(Resynced, Duration)>),
-    context: &Context,
-) -> Result<(), kube::Error> {
-    let generation = instance.metadata.generation.unwrap_or_default();
-    let asked = (generation, requested_at(instance.metadata.annotations.as_ref()));
-    let current = instance.status.clone().map(super::status::without_others);
-    let current = current.as_ref();
-    let mut next = super::status::next(current, verdict, context.cluster(), schemas, asked, Timestamp::now());
-    let (lacking, leaving) = (context.access.lacking(), context.leaving_namespaces());
-    super::status::note_lacking(&mut next, &lacking, &leaving, generation, Timestamp::now());
-    if let Some((resynced, interval)) = resynced {
-        super::status::note_resync(&mut next, resynced, interval);
-    }
-    if current == Some(&next) {
-        return Ok(());
-    }
-    let place = Place::of(instance);
-    let api = api(context, &place);
-    let Some(now) = context.newest(&context.instances, &context.latest_instances, instance) else { return Ok(()) };
-    let written = kube_write::status(&api, &*now, &next, context.has_rivals());
-    // The operator that speaks for the instance says how it stands.
-    let Some(written) = context.leads.while_speaking(&place, written).await else { return Ok(()) };
-    match written {
-        Ok(written) => context.latest_instances.note(written),
-        Err(kube::Error::Api(status)) if status.code == 404 => return Ok(()),
-        Err(error) => return Err(error),
-    }
-    let reason_before = |status: &KratosInstanceStatus| {
-        condition::find(&status.conditions, condition::STALLED)
-            .or_else(|| condition::find(&status.conditions, condition::RECONCILING))
-            .or_else(|| condition::find(&status.conditions, condition::READY))
-            .map(|condition| condition.reason.clone())
-    };
-    if current.and_then(reason_before).as_deref() != Some(verdict.reason.as_str()) {
-        let (reason, note) = (verdict.reason.as_str(), verdict.message.as_str());
-        let is_done = verdict.reason.state() == condition::State::Done;
-        let happening = if is_done {
-            Happening::normal(reason, "Reconcile", note)
-        } else {
-            Happening::warning(reason, "Reconcile", note)
-        };
-        context.events.publish(instance, happening);
-    }
-    Ok(())
-}
-
-fn api(context: &Context, place: &Place) -> Api<InstanceObject> {
-    Api::namespaced(context.client.clone(), &place.namespace)
 }
 
 /// Who is told of an instance's requests, and of its writes.

@@ -1,10 +1,11 @@
 //! All instances that were looked at by this process, for the kinds that refer to them.
 
 use std::collections::HashMap;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use super::handle::Handle;
-use crate::api::Verdict;
+use crate::api::{Reason, Verdict};
+use crate::flow::cutoff::Cutoff;
 use crate::place::Place;
 
 /// How an instance stands for those who refer to it.
@@ -20,6 +21,8 @@ pub enum Entry {
 #[derive(Debug, Default)]
 pub struct Registry {
     entries: RwLock<HashMap<Place, Entry>>,
+    /// Of each that there is, whatever becomes of its settings.
+    cutoffs: Mutex<HashMap<Place, Cutoff>>,
 }
 
 impl Registry {
@@ -36,6 +39,28 @@ impl Registry {
         }
     }
 
+    /// Whether it is suspended: whoever waits for it is asked for a look when that ends.
+    pub fn is_suspended(&self, place: &Place) -> bool {
+        matches!(self.get(place), Some(Entry::Unusable(verdict)) if verdict.reason == Reason::Suspended)
+    }
+
+    /// Cuts off all that sends to an instance, through whichever of its settings.
+    pub fn cutoff(&self, place: &Place) -> Cutoff {
+        let mut cutoffs = self.cutoffs.lock().unwrap_or_else(PoisonError::into_inner);
+        cutoffs.entry(place.clone()).or_default().clone()
+    }
+
+    /// A Secret has this version now; `None`: it is gone. Returns where the instances stand that have read another one.
+    pub fn outdate(&self, secret: &Place, version: Option<&str>) -> Vec<Place> {
+        let entries = self.entries.read().unwrap_or_else(PoisonError::into_inner);
+        let beside = entries.iter().filter(|(place, _)| place.namespace == secret.namespace);
+        let has_another = |entry: &Entry| match entry {
+            Entry::Usable(handle) => handle.shared.secrets.outdate(&secret.name, version),
+            Entry::Unusable(_) => false,
+        };
+        beside.filter(|(_, entry)| has_another(entry)).map(|(place, _)| place.clone()).collect()
+    }
+
     /// Where the instances stand that were looked at.
     pub fn places(&self) -> Vec<Place> {
         self.entries.read().unwrap_or_else(PoisonError::into_inner).keys().cloned().collect()
@@ -45,7 +70,13 @@ impl Registry {
         self.entries.write().unwrap_or_else(PoisonError::into_inner).insert(place, entry);
     }
 
-    /// Forgets an instance that is gone, and ends its listings.
+    /// Forgets all of an instance that is gone.
+    pub fn forget(&self, place: &Place) {
+        self.remove(place);
+        self.cutoffs.lock().unwrap_or_else(PoisonError::into_inner).remove(place);
+    }
+
+    /// Forgets how an instance stands, and ends its listings.
     pub fn remove(&self, place: &Place) {
         let removed = self.entries.write().unwrap_or_else(PoisonError::into_inner).remove(place);
         if let Some(Entry::Usable(handle)) = removed {

@@ -1,13 +1,17 @@
 //! From a `KratosInstance`'s raw spec to ready-to-use settings. Pure.
 
+use std::collections::BTreeSet;
 use std::num::NonZeroU32;
 use std::time::Duration;
 
+use http::{HeaderName, HeaderValue};
 use url::Url;
 
+use super::headers;
 use super::protection::Limits;
 use crate::api::instance::{
-    AdmissionRule, AdoptionFrom, AllowedNamespaces, Auth, BearerToken, KeyRef, KratosInstanceSpec, Mode, Tls,
+    AdmissionRule, AdoptionFrom, AllowedNamespaces, Auth, BearerToken, CertificateAuthority, KeyRef,
+    KratosInstanceSpec, Mode, Tls,
 };
 use crate::api::protection::Protection;
 use crate::api::{Reason, Verdict};
@@ -49,6 +53,11 @@ pub struct Connection {
     pub public_url: Option<Url>,
     pub token: Option<TokenRef>,
     pub certificate_authority: Option<KeyIn>,
+    /// The Secret that has it.
+    pub client_certificate: Option<String>,
+    pub headers: Vec<Header>,
+    /// Absent: directly.
+    pub proxy_url: Option<Url>,
     pub request_timeout: Duration,
     pub rate_limit: Option<RateLimit>,
 }
@@ -68,6 +77,36 @@ pub enum KeyIn {
     ConfigMap(KeyRef),
 }
 
+/// What is sent along with each request.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Header {
+    pub name: HeaderName,
+    pub value: HeaderSource,
+}
+
+/// Where a header's value is.
+#[derive(Clone, Debug, PartialEq)]
+pub enum HeaderSource {
+    Here(HeaderValue),
+    Secret(KeyRef),
+}
+
+impl Connection {
+    /// The Secrets that it refers to, by name.
+    pub fn secrets(&self) -> BTreeSet<&str> {
+        let token = self.token.iter().map(|token| &*token.secret.name);
+        let authority = self.certificate_authority.iter().filter_map(|authority| match authority {
+            KeyIn::Secret(key) => Some(&*key.name),
+            KeyIn::ConfigMap(_) => None,
+        });
+        let headers = self.headers.iter().filter_map(|header| match &header.value {
+            HeaderSource::Secret(key) => Some(&*key.name),
+            HeaderSource::Here(_) => None,
+        });
+        token.chain(authority).chain(headers).chain(self.client_certificate.as_deref()).collect()
+    }
+}
+
 /// Validates a spec. `InvalidSpec` for what the API server can't see.
 pub fn parse(spec: &KratosInstanceSpec) -> Result<Settings, Verdict> {
     // In full, so that a new field breaks the build instead of being forgotten.
@@ -76,11 +115,15 @@ pub fn parse(spec: &KratosInstanceSpec) -> Result<Settings, Verdict> {
         public_url,
         auth,
         tls,
+        headers,
+        proxy_url,
         request_timeout,
         rate_limit,
         resync_interval,
         full_scan_interval,
         mode,
+        // Whoever is suspended isn't asked for its settings.
+        suspend: _,
         owner_name,
         reclaim_from,
         reclaim_namespaces,
@@ -90,11 +133,16 @@ pub fn parse(spec: &KratosInstanceSpec) -> Result<Settings, Verdict> {
         trust_client_address,
         protection,
     } = spec;
+    let of_tls = |Tls { ca, client_certificate }: &Tls| (ca.clone(), client_certificate.clone());
+    let (ca, client_certificate) = tls.as_ref().map(of_tls).unwrap_or_default();
     let connection = Connection {
         admin_url: url("adminURL", admin_url)?,
         public_url: public_url.as_deref().map(|text| url("publicURL", text)).transpose()?,
         token: auth.as_ref().map(token_ref),
-        certificate_authority: tls.as_ref().map(certificate_authority).transpose()?,
+        certificate_authority: ca.as_ref().map(certificate_authority).transpose()?,
+        client_certificate: client_certificate.map(|certificate| certificate.secret_ref.name),
+        headers: headers::parse(headers)?,
+        proxy_url: proxy_url.as_deref().map(proxy).transpose()?,
         request_timeout: request_timeout.map_or(DEFAULT_REQUEST_TIMEOUT, Into::into),
         rate_limit: rate_limit.and_then(|limit| {
             Some(RateLimit {
@@ -103,6 +151,7 @@ pub fn parse(spec: &KratosInstanceSpec) -> Result<Settings, Verdict> {
             })
         }),
     };
+    ensure_unseen(&connection)?;
     Ok(Settings {
         connection,
         resync_interval: resync_interval.map_or(DEFAULT_RESYNC_INTERVAL, Into::into),
@@ -139,14 +188,41 @@ fn url(field: &str, text: &str) -> Result<Url, Verdict> {
     if is_plain && url.host().is_some() && matches!(url.scheme(), "http" | "https") { Ok(url) } else { Err(invalid()) }
 }
 
+/// A proxy's URL.
+fn proxy(text: &str) -> Result<Url, Verdict> {
+    let invalid = |what: &str| Verdict::new(Reason::InvalidSpec, format!("proxyURL {what}"));
+    let no_url = "is no http, https, socks5 or socks5h URL of a host; correct it";
+    let url = Url::parse(text).map_err(|_| invalid(no_url))?;
+    if !url.username().is_empty() || url.password().is_some() {
+        return Err(invalid(
+            "has a user or a password in it, which would stand in the manifest; remove them, and have the \
+                            proxy admit the operator by its address",
+        ));
+    }
+    let is_proxy = url.has_host() && matches!(url.scheme(), "http" | "https" | "socks5" | "socks5h");
+    if is_proxy { Ok(url) } else { Err(invalid(no_url)) }
+}
+
+/// What is secret isn't said where a proxy reads along.
+fn ensure_unseen(connection: &Connection) -> Result<(), Verdict> {
+    let is_secret = |header: &Header| matches!(header.value, HeaderSource::Secret(_));
+    let has_secrets = connection.token.is_some() || connection.headers.iter().any(is_secret);
+    if connection.proxy_url.is_some() && connection.admin_url.scheme() == "http" && has_secrets {
+        let message = "adminURL is http, so that the proxy of proxyURL would read the token and the headers that come out of \
+                       Secrets: make adminURL https, or remove proxyURL, or remove auth and those headers";
+        return Err(Verdict::new(Reason::InvalidSpec, message));
+    }
+    Ok(())
+}
+
 fn token_ref(auth: &Auth) -> TokenRef {
     let Auth { bearer_token: BearerToken { prefix, secret_key_ref } } = auth;
     let prefix = prefix.clone().unwrap_or_else(|| "Bearer".to_owned());
     TokenRef { prefix, secret: secret_key_ref.clone() }
 }
 
-fn certificate_authority(tls: &Tls) -> Result<KeyIn, Verdict> {
-    match (&tls.ca.secret_key_ref, &tls.ca.config_map_key_ref) {
+fn certificate_authority(ca: &CertificateAuthority) -> Result<KeyIn, Verdict> {
+    match (&ca.secret_key_ref, &ca.config_map_key_ref) {
         (Some(key), None) => Ok(KeyIn::Secret(key.clone())),
         (None, Some(key)) => Ok(KeyIn::ConfigMap(key.clone())),
         _ => Err(Verdict::new(Reason::InvalidSpec, "tls.ca needs either secretKeyRef or configMapKeyRef")),

@@ -59,6 +59,12 @@ pub fn usable(handle: &Handle, instance: &KratosInstance, alive: Option<&str>) -
     }
 }
 
+/// The verdict on an instance that is suspended.
+pub fn suspended() -> Verdict {
+    let message = "spec.suspend is true: nothing is sent to Kratos, and what is to be done there waits until that ends";
+    Verdict::new(Reason::Suspended, message)
+}
+
 /// The verdict while a probe isn't due: as it stands already.
 pub fn unavailable(instance: &KratosInstance) -> Verdict {
     let conditions = instance.status.as_ref().map_or(&[][..], |status| &status.conditions);

@@ -67,8 +67,13 @@ pub fn next(
     {
         status.last_handled_reconcile_at = Some(requested_at.to_owned());
     }
-    forget_another_matter(&mut status.conditions, verdict);
-    condition::summarize(&mut status.conditions, verdict, generation, now);
+    if verdict.reason == Reason::Suspended {
+        condition::suspend(&mut status.conditions, verdict, generation, now);
+    } else {
+        condition::clear(&mut status.conditions, condition::SUSPENDED);
+        forget_another_matter(&mut status.conditions, verdict);
+        condition::summarize(&mut status.conditions, verdict, generation, now);
+    }
     // What was noted is what a claim is checked by.
     if !cluster.is_claimed || status.cluster_id.is_none() {
         status.cluster_id = Some(cluster.id.to_owned());
@@ -86,7 +91,12 @@ pub fn next(
 fn forget_another_matter(conditions: &mut Vec<Condition>, verdict: &Verdict) {
     let is_about_schemas = |message: &str| message.starts_with(ABOUT_SCHEMAS);
     let told = condition::find(conditions, condition::RECONCILING);
-    if told.is_some_and(|told| is_about_schemas(&told.message) != is_about_schemas(&verdict.message)) {
+    let is_another = |told: &Condition| {
+        // One Secret after another may lack: their messages don't vary between tries.
+        let is_another_secret = verdict.reason == Reason::SecretNotReady && told.message != verdict.message;
+        is_another_secret || is_about_schemas(&told.message) != is_about_schemas(&verdict.message)
+    };
+    if told.is_some_and(is_another) {
         condition::clear(conditions, condition::RECONCILING);
     }
 }

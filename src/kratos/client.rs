@@ -7,8 +7,8 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use governor::{DefaultDirectRateLimiter, Jitter, Quota, RateLimiter};
-use reqwest::header::HeaderValue;
-use reqwest::{Certificate, Method, redirect};
+use reqwest::Method;
+use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderValue};
 use secrecy::ExposeSecret;
 use serde::de::DeserializeOwned;
 use tracing::Instrument;
@@ -17,14 +17,13 @@ use url::Url;
 
 use super::audit::{Auditor, Entry, Write};
 use super::config::{ClientConfig, ConfigError, shown};
+use super::connections::{Connections, check_url};
 use super::error::Class;
 use super::error::{Error, Kind};
 use super::retry::repeat;
-use super::transport::{Answer, Call, LARGEST_ANSWER, send};
+use super::transport::{Answer, Call, LARGEST_ANSWER, To, Way, send};
+use crate::flow::cutoff::Line;
 use crate::flow::leadership::{Effect, Leadership, NotLeading};
-
-/// The most that connecting may take.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// A request that wasn't answered may still be carried out for this long after its time-out.
 pub const GRACE: Duration = Duration::from_secs(5);
@@ -73,18 +72,25 @@ pub struct Client {
 }
 
 struct Inner {
-    http: reqwest::Client,
+    /// To the admin URL's own origin.
+    admin: reqwest::Client,
+    /// To anybody else.
+    elsewhere: reqwest::Client,
     admin_url: Url,
     public_url: Option<Url>,
-    authorization: Option<HeaderValue>,
+    proxy_url: Option<Url>,
+    headers: HeaderMap,
+    /// The same, with the token.
+    with_token: HeaderMap,
     limiter: Option<DefaultDirectRateLimiter>,
     request_timeout: Duration,
     auditor: Option<Arc<dyn Auditor>>,
     leadership: Leadership,
+    line: Line,
 }
 
 impl Inner {
-    /// Sends a request once, if this process leads.
+    /// Sends a request once, if this process leads and nobody has cut its line.
     async fn send(&self, call: &Call) -> Result<Answer, Error> {
         let effect = match call.method {
             Method::GET => Effect::Reads,
@@ -94,8 +100,18 @@ impl Inner {
             Ok(_) => true,
             Err(error) => error.status().is_some() || !error.outcome_unknown(),
         };
-        let sent = self.leadership.send(effect, send(&self.http, call), is_answered).await;
-        sent.unwrap_or_else(|NotLeading| Err(Error::new(call.operation, Kind::NotLeading)))
+        let (http, headers) = match call.to {
+            To::Admin => (&self.admin, Some(&self.with_token)),
+            To::OwnOrigin => (&self.admin, Some(&self.headers)),
+            To::Elsewhere => (&self.elsewhere, None),
+        };
+        let way = Way::to(&call.url, self.proxy_url.as_ref());
+        let sending = self.leadership.send(effect, send(http, headers, way, call), is_answered);
+        let failed = |kind| Err(Error::new(call.operation, kind));
+        match self.line.send(sending).await {
+            Some(sent) => sent.unwrap_or_else(|NotLeading| failed(Kind::NotLeading)),
+            None => failed(Kind::CutOff),
+        }
     }
 
     /// Waits for the rate limit.
@@ -115,8 +131,20 @@ impl fmt::Debug for Client {
 impl Client {
     /// Builds a client. Sends nothing.
     pub fn new(config: ClientConfig) -> Result<Self, ConfigError> {
-        let ClientConfig { admin_url, public_url, token, ca_pem, request_timeout, rate_limit, auditor, leadership } =
-            config;
+        let ClientConfig {
+            admin_url,
+            public_url,
+            token,
+            ca_pem,
+            headers,
+            client_certificate,
+            proxy_url,
+            request_timeout,
+            rate_limit,
+            auditor,
+            leadership,
+            line,
+        } = config;
         check_url(&admin_url, "adminURL")?;
         if let Some(public_url) = &public_url {
             check_url(public_url, "publicURL")?;
@@ -139,15 +167,33 @@ impl Client {
             [Some(&admin_url), public_url.as_ref()].into_iter().flatten().any(|url| url.scheme() == "https");
         let limiter = rate_limit
             .map(|limit| RateLimiter::direct(Quota::per_second(limit.requests_per_second).allow_burst(limit.burst)));
+        let connections = Connections {
+            ca_pem: ca_pem.as_deref(),
+            client_certificate: None,
+            proxy_url: proxy_url.as_ref(),
+            speaks_tls,
+            request_timeout,
+        };
+        let elsewhere = connections.build()?;
+        let admin = match &client_certificate {
+            None => elsewhere.clone(),
+            certificate => Connections { client_certificate: certificate.as_ref(), ..connections }.build()?,
+        };
+        let mut with_token = headers.clone();
+        with_token.extend(authorization.map(|authorization| (AUTHORIZATION, authorization)));
         let inner = Inner {
-            http: connections(ca_pem.as_deref(), speaks_tls, request_timeout)?,
+            admin,
+            elsewhere,
             admin_url,
             public_url,
-            authorization,
+            proxy_url,
+            headers,
+            with_token,
             limiter,
             request_timeout,
             auditor,
             leadership,
+            line,
         };
         Ok(Self { inner: Arc::new(inner), at_once: None, observer: None })
     }
@@ -212,7 +258,7 @@ impl Client {
             method,
             url: url_of(operation, &self.inner.admin_url, path, query)?,
             body: None,
-            authorization: self.inner.authorization.clone(),
+            to: To::Admin,
             largest: LARGEST_ANSWER,
             writes: Vec::new(),
         })
@@ -294,47 +340,6 @@ impl Client {
             Err(error) => Err(error),
         }
     }
-}
-
-/// Connections that follow no redirect, trust `ca_pem` alone where given (else whom the system trusts), and keep to the time.
-fn connections(
-    ca_pem: Option<&[u8]>,
-    speaks_tls: bool,
-    request_timeout: Duration,
-) -> Result<reqwest::Client, ConfigError> {
-    // Some other part of the process may have been first; then its provider is used.
-    let _ = rustls::crypto::ring::default_provider().install_default();
-    let builder = || {
-        reqwest::Client::builder()
-            .redirect(redirect::Policy::none())
-            .connect_timeout(CONNECT_TIMEOUT.min(request_timeout))
-            .timeout(request_timeout)
-            .user_agent(concat!("kratos-operator/", env!("CARGO_PKG_VERSION")))
-    };
-    let Some(pem) = ca_pem else {
-        let whom_the_system_trusts = builder().build();
-        // A system without certificates has no such client. Where nothing is encrypted it takes none; should Kratos redirect
-        // to https, it is a server that isn't trusted.
-        return match whom_the_system_trusts {
-            Err(_) if !speaks_tls => builder().tls_certs_only([]).build().map_err(|_| ConfigError::Tls),
-            built => built.map_err(|_| ConfigError::Tls),
-        };
-    };
-    let certificates = Certificate::from_pem_bundle(pem).map_err(|_| ConfigError::Ca)?;
-    if certificates.is_empty() {
-        return Err(ConfigError::Ca);
-    }
-    builder().tls_certs_only(certificates).build().map_err(|_| ConfigError::Ca)
-}
-
-fn check_url(url: &Url, which: &'static str) -> Result<(), ConfigError> {
-    let usable = matches!(url.scheme(), "http" | "https")
-        && url.has_host()
-        && url.username().is_empty()
-        && url.password().is_none()
-        && url.query().is_none()
-        && url.fragment().is_none();
-    if usable { Ok(()) } else { Err(ConfigError::Url { which }) }
 }
 
 /// A URL under a base. Parts of the path are escaped; parts that would change which path it is are refused.

@@ -5,10 +5,13 @@ use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
 
+use reqwest::header::HeaderMap;
 use secrecy::{ExposeSecret, SecretString};
 use url::Url;
 
 use super::audit::Auditor;
+use super::client_certificate::ClientCertificate;
+use crate::flow::cutoff::Line;
 use crate::flow::leadership::Leadership;
 
 /// Where a Kratos is and how it is spoken to. Ready to use: validated values only.
@@ -22,6 +25,12 @@ pub struct ClientConfig {
     pub token: Option<BearerToken>,
     /// The certificates (PEM, one or more) that alone are trusted. Absent: those of the system.
     pub ca_pem: Option<Vec<u8>>,
+    /// What the admin URL's own origin is sent with every request, beside the token. Never sent anywhere else.
+    pub headers: HeaderMap,
+    /// Shown to the admin URL's own origin where that asks for one.
+    pub client_certificate: Option<ClientCertificate>,
+    /// By which proxy all servers are reached: http, https, socks5 or socks5h. Absent: directly, whatever the environment says.
+    pub proxy_url: Option<Url>,
     /// The most that one request may take, from connecting to the last byte.
     pub request_timeout: Duration,
     /// How many requests this client may send. Absent: any number.
@@ -30,6 +39,8 @@ pub struct ClientConfig {
     pub auditor: Option<Arc<dyn Auditor>>,
     /// Asked immediately before each request.
     pub leadership: Leadership,
+    /// What requests are sent along; once it is cut none is.
+    pub line: Line,
 }
 
 impl ClientConfig {
@@ -40,10 +51,14 @@ impl ClientConfig {
             public_url: None,
             token: None,
             ca_pem: None,
+            headers: HeaderMap::new(),
+            client_certificate: None,
+            proxy_url: None,
             request_timeout: Duration::from_secs(30),
             rate_limit: None,
             auditor: None,
             leadership: Leadership::unopposed(),
+            line: Line::default(),
         }
     }
 }
@@ -56,6 +71,9 @@ impl fmt::Debug for ClientConfig {
             .field("public_url", &self.public_url.as_ref().map(shown))
             .field("token", &self.token.is_some())
             .field("ca_pem", &self.ca_pem.is_some())
+            .field("headers", &self.headers.len())
+            .field("client_certificate", &self.client_certificate)
+            .field("proxy_url", &self.proxy_url.as_ref().map(shown))
             .field("request_timeout", &self.request_timeout)
             .field("rate_limit", &self.rate_limit)
             .field("auditor", &self.auditor.is_some())
@@ -116,6 +134,12 @@ pub enum ConfigError {
     /// Not PEM, or no certificate in it.
     #[error("the CA holds no readable PEM certificate; check the Secret or ConfigMap")]
     Ca,
+    /// No certificate with its key.
+    #[error("the client certificate can't be used; check the Secret")]
+    ClientCertificate,
+    /// Another scheme, or no host.
+    #[error("proxyURL must be an http, https, socks5 or socks5h URL with a host")]
+    Proxy,
     /// Zero.
     #[error("requestTimeout must be longer than zero")]
     Timeout,

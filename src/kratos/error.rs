@@ -58,10 +58,22 @@ pub(super) enum Kind {
     KeptBack,
     /// Not sent, or not waited for: another process may lead.
     NotLeading,
+    /// Not sent: nothing is to be sent to this server any more.
+    CutOff,
     /// No connection came about.
     Connect(String),
     /// No trusted connection came about.
     Tls(String),
+    /// The server, or what is before it, ended the handshake over us.
+    TlsRefused(String),
+    /// No connection came about because of the proxy, or by what it says.
+    Proxy(String),
+    /// Something before Kratos says no.
+    Before {
+        status: StatusCode,
+        /// Whether a proxy of ours read along.
+        by_proxy: bool,
+    },
     /// The time was up before the whole answer was there.
     Timeout,
     /// The connection was lost before the whole answer was there.
@@ -102,9 +114,11 @@ impl Error {
     /// The HTTP status, if there was an answer.
     pub const fn status(&self) -> Option<u16> {
         match &self.kind {
-            Kind::Foreign(status) | Kind::TooLarge(status) | Kind::Redirected(status) | Kind::Answer { status, .. } => {
-                Some(status.as_u16())
-            }
+            Kind::Foreign(status)
+            | Kind::TooLarge(status)
+            | Kind::Redirected(status)
+            | Kind::Before { status, .. }
+            | Kind::Answer { status, .. } => Some(status.as_u16()),
             _ => None,
         }
     }
@@ -115,8 +129,12 @@ impl Error {
             Kind::Unsendable(_) | Kind::TooLarge(_) => return Class::Rejected,
             Kind::KeptBack
             | Kind::NotLeading
+            | Kind::CutOff
             | Kind::Connect(_)
             | Kind::Tls(_)
+            | Kind::TlsRefused(_)
+            | Kind::Proxy(_)
+            | Kind::Before { .. }
             | Kind::Timeout
             | Kind::Interrupted
             | Kind::Foreign(_)
@@ -144,8 +162,12 @@ impl Error {
     pub fn instance_unavailable(&self) -> bool {
         match &self.kind {
             Kind::KeptBack
+            | Kind::CutOff
             | Kind::Connect(_)
             | Kind::Tls(_)
+            | Kind::TlsRefused(_)
+            | Kind::Proxy(_)
+            | Kind::Before { .. }
             | Kind::Timeout
             | Kind::Foreign(_)
             | Kind::Redirected(_) => true,
@@ -166,7 +188,7 @@ impl Error {
     /// connection was lost. Where others are served meanwhile, again and again, it is.
     pub fn may_be_its_own(&self) -> bool {
         let is_suspect = self.instance_suspect() || self.server_failed();
-        is_suspect && !matches!(self.kind, Kind::KeptBack | Kind::Connect(_) | Kind::Tls(_))
+        is_suspect && !self.is_unsent()
     }
 
     /// Whether the server itself failed (500): over this request, or over every one, which a probe tells.
@@ -184,11 +206,19 @@ impl Error {
         match &self.kind {
             Kind::Timeout | Kind::Interrupted | Kind::NotLeading => true,
             Kind::Foreign(status) | Kind::TooLarge(status) => status.is_success(),
+            Kind::Before { status, .. } => status.is_server_error(),
             Kind::Answer { status, fault, .. } => {
                 !matches!(fault, Fault::BodyTooLarge | Fault::PasswordRejected)
                     && matches!(status.as_u16(), 408 | 499 | 500..)
             }
-            Kind::Unsendable(_) | Kind::KeptBack | Kind::Connect(_) | Kind::Tls(_) | Kind::Redirected(_) => false,
+            Kind::Unsendable(_)
+            | Kind::KeptBack
+            | Kind::CutOff
+            | Kind::Connect(_)
+            | Kind::Tls(_)
+            | Kind::TlsRefused(_)
+            | Kind::Proxy(_)
+            | Kind::Redirected(_) => false,
         }
     }
 
@@ -233,12 +263,21 @@ impl Error {
 
     /// Whether it never reached the server.
     pub(super) const fn is_unsent(&self) -> bool {
-        matches!(self.kind, Kind::Unsendable(_) | Kind::KeptBack | Kind::Connect(_) | Kind::Tls(_))
+        matches!(
+            self.kind,
+            Kind::Unsendable(_)
+                | Kind::KeptBack
+                | Kind::CutOff
+                | Kind::Connect(_)
+                | Kind::Tls(_)
+                | Kind::TlsRefused(_)
+                | Kind::Proxy(_)
+        )
     }
 
     /// Whether it wasn't even sent, because the one before it found the instance down.
     pub fn is_kept_back(&self) -> bool {
-        self.kind == Kind::KeptBack
+        matches!(self.kind, Kind::KeptBack | Kind::CutOff)
     }
 
     /// Whether the server doesn't take the password in clear text.
@@ -270,6 +309,9 @@ impl fmt::Display for Kind {
         match self {
             Self::Unsendable(why) => write!(formatter, "not sent: {why}"),
             Self::NotLeading => formatter.write_str("not sent, or not waited for: another process may lead by now"),
+            Self::CutOff => {
+                formatter.write_str("not sent: the instance is suspended, or isn't used as it was any more")
+            }
             Self::KeptBack => formatter.write_str("not sent: Kratos gave no usable answer just before"),
             Self::Connect(detail) => {
                 write!(formatter, "no connection to Kratos ({detail}); check the URL and that the server runs")
@@ -277,6 +319,29 @@ impl fmt::Display for Kind {
             Self::Tls(detail) => {
                 write!(formatter, "no trusted connection to Kratos ({detail}); check its certificate and the CA")
             }
+            Self::TlsRefused(detail) => write!(
+                formatter,
+                "Kratos, or what is before it, ended the TLS handshake ({detail}); check spec.tls.clientCertificate, and whom \
+                 the server trusts"
+            ),
+            Self::Proxy(detail) => {
+                write!(
+                    formatter,
+                    "no connection to Kratos by the proxy ({detail}); check spec.proxyURL, and what the proxy allows"
+                )
+            }
+            Self::Before { status, by_proxy: true } => write!(
+                formatter,
+                "HTTP {}, not in Kratos' form: the answer of the proxy, or of a gateway behind it; check spec.proxyURL, and what \
+                 the proxy allows",
+                status.as_u16()
+            ),
+            Self::Before { status, by_proxy: false } => write!(
+                formatter,
+                "HTTP {}, not in Kratos' form: the answer of a gateway before it; check spec.headers, spec.auth and \
+                 spec.tls.clientCertificate",
+                status.as_u16()
+            ),
             Self::Timeout => {
                 formatter.write_str("no answer within the request timeout; check the server's load, or allow more time")
             }

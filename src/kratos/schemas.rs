@@ -1,5 +1,5 @@
 //! The operations on identity schemas. They are public, on Kratos' public port; the admin port redirects there.
-//! It may not take the token anywhere but to the admin URL itself.
+//! It may not take the token anywhere but to the admin URL itself, nor the headers anywhere but to its origin.
 
 use std::borrow::Cow;
 
@@ -15,7 +15,7 @@ use super::client::{Client, url_of};
 use super::config::shown;
 use super::error::{Class, Error, Kind};
 use super::page::total_count;
-use super::transport::{Answer, Call};
+use super::transport::{Answer, Call, To};
 use super::types::{SchemaContainer, SchemaFault, read_schema};
 
 /// How many redirects are followed; older servers need two.
@@ -78,7 +78,7 @@ impl Client {
     ) -> Result<Answer, Error> {
         let mut call = match self.public_url() {
             None => Call { largest: LARGEST_LIST, ..self.call(operation, path, query)? },
-            Some(public_url) => anonymous(operation, url_of(operation, public_url, path, query)?),
+            Some(public_url) => redirected(operation, url_of(operation, public_url, path, query)?, To::Elsewhere),
         };
         for _ in 0..=REDIRECTS {
             let answer = self.answer_or_redirect(&call).await?;
@@ -92,7 +92,9 @@ impl Client {
                 .and_then(|location| call.url.join(location).ok())
                 .filter(|target| matches!(target.scheme(), "http" | "https"))
                 .ok_or_else(|| Error::new(operation, Kind::Redirected(answer.status)))?;
-            call = anonymous(operation, target);
+            // Whoever was led elsewhere stays a stranger, wherever that leads.
+            let is_own = call.to != To::Elsewhere && target.origin() == self.admin_url().origin();
+            call = redirected(operation, target, if is_own { To::OwnOrigin } else { To::Elsewhere });
         }
         Err(Error::new(operation, Kind::Redirected(reqwest::StatusCode::TEMPORARY_REDIRECT)))
     }
@@ -104,18 +106,10 @@ fn in_path(id: &str) -> Cow<'_, str> {
     if id.bytes().all(is_plain) { id.into() } else { URL_SAFE_NO_PAD.encode(id).into() }
 }
 
-/// A request without the token.
-fn anonymous(operation: &'static str, mut url: Url) -> Call {
+/// A request that the token isn't sent with.
+fn redirected(operation: &'static str, mut url: Url, to: To) -> Call {
     // A redirect could carry credentials of its own in its URL; none are sent. (Neither fails on http or https.)
     let _ = url.set_username("");
     let _ = url.set_password(None);
-    Call {
-        operation,
-        method: Method::GET,
-        url,
-        body: None,
-        authorization: None,
-        largest: LARGEST_LIST,
-        writes: Vec::new(),
-    }
+    Call { operation, method: Method::GET, url, body: None, to, largest: LARGEST_LIST, writes: Vec::new() }
 }

@@ -7,7 +7,7 @@ use std::io;
 use std::time::SystemTime;
 
 use bytes::{Bytes, BytesMut};
-use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue};
+use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderValue};
 use reqwest::{Method, Request, Response, StatusCode};
 use url::Url;
 
@@ -25,12 +25,44 @@ pub(super) struct Call {
     pub(super) url: Url,
     /// JSON.
     pub(super) body: Option<Bytes>,
-    /// The `Authorization` header, if this server may have it.
-    pub(super) authorization: Option<HeaderValue>,
+    /// Who is asked.
+    pub(super) to: To,
     /// The largest answer that is read, in bytes.
     pub(super) largest: usize,
     /// What it writes; empty: it only reads.
     pub(super) writes: Vec<Write>,
+}
+
+/// Who is asked, and what they may be told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum To {
+    /// The admin URL itself: the token, the headers, and our certificate.
+    Admin,
+    /// The same origin, along a redirect of its own: all but the token.
+    OwnOrigin,
+    /// Anybody else: nothing.
+    Elsewhere,
+}
+
+/// What is between us and a server, as far as we have put it there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Way {
+    Direct,
+    /// A proxy that passes bytes on: what is answered comes from the other end.
+    Tunnel,
+    /// A proxy that reads along, and may answer itself.
+    Relay,
+}
+
+impl Way {
+    /// To a URL.
+    pub(super) fn to(url: &Url, proxy_url: Option<&Url>) -> Self {
+        match proxy_url {
+            None => Self::Direct,
+            Some(proxy) if url.scheme() == "http" && proxy.scheme().starts_with("http") => Self::Relay,
+            Some(_) => Self::Tunnel,
+        }
+    }
 }
 
 /// A 2xx answer, or a redirect.
@@ -75,30 +107,38 @@ pub(super) fn text(body: &[u8]) -> Cow<'_, str> {
     }))
 }
 
-/// Sends a call once. Redirects are answers here; other statuses than 2xx are errors.
-pub(super) async fn send(http: &reqwest::Client, call: &Call) -> Result<Answer, Error> {
+/// Sends a call once, with these headers. Redirects are answers here; other statuses than 2xx are errors.
+pub(super) async fn send(
+    http: &reqwest::Client,
+    headers: Option<&HeaderMap>,
+    way: Way,
+    call: &Call,
+) -> Result<Answer, Error> {
     let failed = |kind| Error::new(call.operation, kind);
     let mut request = Request::new(call.method.clone(), call.url.clone());
     if let Some(body) = &call.body {
         request.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
         *request.body_mut() = Some(body.clone().into());
     }
-    if let Some(authorization) = &call.authorization {
-        request.headers_mut().insert(AUTHORIZATION, authorization.clone());
+    for (name, value) in headers.into_iter().flatten() {
+        request.headers_mut().insert(name, value.clone());
     }
-    let response = http.execute(request).await.map_err(|error| failed(kind_of(&error)))?;
+    let response = http.execute(request).await.map_err(|error| failed(kind_of(&error, way)))?;
     let status = response.status();
     let headers = response.headers().clone();
-    let body = as_text(read(response, call.largest).await.map_err(failed)?);
+    let body = as_text(read(response, call.largest, way).await.map_err(failed)?);
     if status.is_success() || status.is_redirection() {
         return Ok(Answer { status, headers, body, entries: Vec::new() });
     }
-    Err(failed(refusal(status, &headers, &body)))
+    Err(failed(refusal(status, &headers, &body, way)))
 }
 
 /// An answer that isn't 2xx.
-pub(super) fn refusal(status: StatusCode, headers: &HeaderMap, body: &[u8]) -> Kind {
+pub(super) fn refusal(status: StatusCode, headers: &HeaderMap, body: &[u8], way: Way) -> Kind {
     let error = ErrorBody::parse(body);
+    if error.is_none() && is_of_others(status, way) {
+        return Kind::Before { status, by_proxy: way == Way::Relay };
+    }
     // A stranger's 404 or 409 (a gateway's, a wrong URL's) must never pass for a missing or existing identity.
     if error.is_none() && matches!(status, StatusCode::NOT_FOUND | StatusCode::CONFLICT) {
         return Kind::Foreign(status);
@@ -110,10 +150,19 @@ pub(super) fn refusal(status: StatusCode, headers: &HeaderMap, body: &[u8]) -> K
     }
 }
 
+/// Whether an answer that isn't in Kratos' form is taken for that of something before it.
+fn is_of_others(status: StatusCode, way: Way) -> bool {
+    match status.as_u16() {
+        401 | 403 | 407 => true,
+        404 | 409 | 502 | 503 | 504 => way == Way::Relay,
+        _ => false,
+    }
+}
+
 /// Reads a body that is no larger than this.
-async fn read(mut response: Response, largest: usize) -> Result<Bytes, Kind> {
+async fn read(mut response: Response, largest: usize, way: Way) -> Result<Bytes, Kind> {
     let mut body = BytesMut::new();
-    while let Some(part) = response.chunk().await.map_err(|error| kind_of(&error))? {
+    while let Some(part) = response.chunk().await.map_err(|error| kind_of(&error, way))? {
         if body.len() + part.len() > largest {
             return Err(Kind::TooLarge(response.status()));
         }
@@ -123,11 +172,16 @@ async fn read(mut response: Response, largest: usize) -> Result<Bytes, Kind> {
 }
 
 /// Reduces reqwest's error to its kind. Only texts of the operating system's and of rustls' are kept.
-fn kind_of(error: &reqwest::Error) -> Kind {
-    if let Some(tls) = cause::<rustls::Error>(error) {
-        return Kind::Tls(tls.to_string());
+fn kind_of(error: &reqwest::Error, way: Way) -> Kind {
+    match cause::<rustls::Error>(error) {
+        Some(tls) if is_before_proxy(error, way) => return Kind::Proxy(format!("no trusted connection to it: {tls}")),
+        Some(tls @ rustls::Error::AlertReceived(_)) => return Kind::TlsRefused(tls.to_string()),
+        Some(tls) => return Kind::Tls(tls.to_string()),
+        None => {}
     }
-    if error.is_connect() {
+    if error.is_connect() && way != Way::Direct {
+        Kind::Proxy(said_of_proxy(error))
+    } else if error.is_connect() {
         let detail = cause::<io::Error>(error).map(|io| io.kind().to_string());
         Kind::Connect(detail.unwrap_or_else(|| "no address, or no answer in time".to_owned()))
     } else if error.is_timeout() {
@@ -137,6 +191,48 @@ fn kind_of(error: &reqwest::Error) -> Kind {
     } else {
         Kind::Interrupted
     }
+}
+
+/// What the library says where there is no connection to a proxy by which it would make a tunnel.
+const NO_CONNECTION_TO_PROXY: [&str; 2] =
+    ["tunnel error: failed to create underlying connection", "SOCKS error: failed to create underlying connection"];
+
+/// Whether it went wrong on the way to the proxy.
+fn is_before_proxy(error: &reqwest::Error, way: Way) -> bool {
+    way == Way::Relay || (way == Way::Tunnel && says(error, &NO_CONNECTION_TO_PROXY))
+}
+
+/// Why there is no connection by the proxy. What the library says has no type, and these words.
+fn said_of_proxy(error: &reqwest::Error) -> String {
+    const WORDS: [(&str, &str); 4] = [
+        (
+            "tunnel error: proxy authorization required",
+            "it answers 407: it wants to know who asks, and the operator has no credentials for proxies",
+        ),
+        ("tunnel error: unsuccessful", "it refuses to connect to that host and port (403, 502 or the like)"),
+        ("tunnel error: unexpected end of file", "it hung up"),
+        ("SOCKS error: ", "it doesn't connect to that host and port"),
+    ];
+    let is_reached = !says(error, &NO_CONNECTION_TO_PROXY);
+    let known = WORDS.iter().find(|(library, _)| is_reached && says(error, &[library]));
+    let io = || cause::<io::Error>(error).map(|io| io.kind().to_string());
+    known
+        .map(|(_, words)| (*words).to_owned())
+        .or_else(io)
+        .unwrap_or_else(|| "no connection to it: no address, refused, or no answer in time".to_owned())
+}
+
+/// Whether an error, or what it came from, begins with any of these words.
+fn says(error: &reqwest::Error, words: &[&str]) -> bool {
+    let mut next = Some(error as &(dyn StdError + 'static));
+    while let Some(error) = next {
+        let said = error.to_string();
+        if words.iter().any(|words| said.starts_with(words)) {
+            return true;
+        }
+        next = error.source();
+    }
+    false
 }
 
 /// The deepest cause of a type.

@@ -106,12 +106,24 @@ fn a_watch_is_told_by_its_query() {
     }
 }
 
-#[test]
-fn the_password_of_a_proxy_is_in_no_error() {
+#[tokio::test]
+async fn every_sort_of_proxy_makes_a_client_and_no_error_has_its_password() {
     let mut config = Config::new("https://127.0.0.1:6443".parse().unwrap());
-    config.proxy_url = Some("http://ada:hunter2@proxy.example".parse().unwrap());
     let health = Health::new(Tasks::new(CancellationToken::new()));
     let requests = Metrics::new().requests_to(host_and_port(&config.cluster_url));
-    let error = new(&config, &Leadership::unopposed(), &requests, &health).map(drop).unwrap_err();
-    assert!(!format!("{error} {error:?}").contains("hunter2"), "{error}");
+    for scheme in ["http", "https", "socks5", "ftp"] {
+        config.proxy_url = Some(format!("{scheme}://ada:hunter2@127.0.0.1:1").parse().unwrap());
+        let made = new(&config, &Leadership::unopposed(), &requests, &health);
+        let client = match made {
+            Ok((client, ..)) => client,
+            Err(error) => {
+                assert!(scheme == "ftp" && !format!("{error} {error:?}").contains("hunter2"), "{scheme}: {error}");
+                continue;
+            }
+        };
+        let error = client.request_text(Request::get("/livez").body(Vec::new()).unwrap()).await.unwrap_err();
+        let words = format!("{} {error:?}", crate::kube_error::brief(&error));
+        assert!(words.contains(&format!("by the proxy {scheme}://127.0.0.1:1")), "{words}");
+        assert!(!words.contains("hunter2"), "{words}");
+    }
 }

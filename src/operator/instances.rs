@@ -77,7 +77,7 @@ fn seen(event: &watcher::Result<Event<InstanceObject>>, context: &Context) {
             if let Some(uid) = &object.meta().uid {
                 context.latest_instances.forget(uid);
             }
-            context.registry.remove(&place);
+            context.registry.forget(&place);
             context.metrics.instances.forget(&place);
             context.leads.forget(&place);
             context.pokes.identities(references::referring(context, &place), Priority::Arrived);

@@ -33,11 +33,29 @@ async fn the_instance_is_what_the_values_say() {
     );
 }
 
+#[tokio::test]
+async fn the_way_to_kratos_and_a_suspension_are_said_by_values() {
+    let mut spec = smallest();
+    let more = json!({
+        "adminURL": "https://kratos.example", "proxyURL": "socks5h://proxy.example:1080", "suspend": true,
+        "tls": {"clientCertificate": {"secretRef": {"name": "operator-tls"}}},
+        "headers": [
+            {"name": "X-Gateway", "value": "a"},
+            {"name": "X-Key", "secretKeyRef": {"name": "gateway", "key": "key"}},
+        ],
+    });
+    spec.as_object_mut().expect("a map").extend(more.as_object().expect("a map").clone());
+    let rendered = objects(&template(&json!({ "spec": spec })).await.expect("it renders")).remove(0);
+    assert_eq!(rendered["spec"], spec);
+}
+
 #[rstest]
 #[case::nothing(Value::Null, &["/spec", "adminURL", "ownerName"])]
 #[case::a_typo(json!({"spec": {"adminUrl": "http://a"}}), &["/spec", "adminUrl"])]
 #[case::a_typo_within(json!({"spec": {"protection": {"maxDeletion": 1}}}), &["/spec/protection", "maxDeletion"])]
 #[case::a_wrong_type(json!({"spec": {"trustClientAddress": "no"}}), &["/spec/trustClientAddress", "string"])]
+#[case::a_typo_in_a_list(json!({"spec": {"headers": [{"name": "X-A", "valeu": "a"}]}}), &["/spec/headers/0", "valeu"])]
+#[case::a_word_for_a_switch(json!({"spec": {"suspend": "yes"}}), &["/spec/suspend", "string"])]
 #[case::no_such_word(json!({"spec": {"allowedNamespaces": {"from": "Some"}}}), &["/spec/allowedNamespaces/from"])]
 #[case::beside_the_spec(json!({"adminURL": "http://a"}), &["adminURL"])]
 #[case::no_name(json!({"name": "A b", "spec": {}}), &["/name", "A b"])]

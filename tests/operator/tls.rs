@@ -1,69 +1,17 @@
 //! An instance behind TLS: its certificate authority comes out of a Secret or a `ConfigMap`, and nobody else is trusted.
 
-use std::io::{Read, Write};
-use std::net::{TcpListener, TcpStream};
-use std::sync::Arc;
-
 use k8s_openapi::api::core::v1::{ConfigMap, Secret};
 use kratos_operator::api::{KratosInstance, condition};
 use kube::api::{Api, PostParams};
-use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
-use rustls::{ServerConfig, ServerConnection, StreamOwned};
 use serde_json::json;
 
 use crate::scene::{Scene, WITHIN};
+use crate::testenv::certificates::{Authority, Terminator};
 use crate::testenv::operator::{Operator, Settings};
 use crate::testenv::process::eventually;
 
-type Authority = CertifiedIssuer<'static, KeyPair>;
-
 fn authority() -> Authority {
-    let mut params = CertificateParams::new(Vec::new()).unwrap();
-    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-    CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap()
-}
-
-/// TLS before a plain server, for requests without a body, one a connection. Its port.
-fn terminate(authority: &Authority, upstream: std::net::SocketAddr) -> u16 {
-    let key = KeyPair::generate().unwrap();
-    let params = CertificateParams::new(["127.0.0.1".to_owned()]).unwrap();
-    let certificate: CertificateDer<'static> = params.signed_by(&key, authority).unwrap().into();
-    let config = ServerConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
-        .with_safe_default_protocol_versions()
-        .unwrap()
-        .with_no_client_auth()
-        .with_single_cert(vec![certificate], PrivateKeyDer::Pkcs8(key.serialize_der().into()))
-        .unwrap();
-    let config = Arc::new(config);
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let port = listener.local_addr().unwrap().port();
-    std::thread::spawn(move || {
-        for connection in listener.incoming().flatten() {
-            let tls = ServerConnection::new(Arc::clone(&config)).unwrap();
-            // A client that doesn't trust us hangs up; that is its answer.
-            let _ = pass(StreamOwned::new(tls, connection), upstream);
-        }
-    });
-    port
-}
-
-fn pass(mut client: StreamOwned<ServerConnection, TcpStream>, upstream: std::net::SocketAddr) -> std::io::Result<()> {
-    let mut request = Vec::new();
-    while !request.ends_with(b"\r\n\r\n") {
-        let mut byte = [0];
-        client.read_exact(&mut byte)?;
-        request.push(byte[0]);
-    }
-    request.truncate(request.len() - 2);
-    request.extend_from_slice(b"Connection: close\r\n\r\n");
-    let mut server = TcpStream::connect(upstream)?;
-    server.write_all(&request)?;
-    let mut answer = Vec::new();
-    server.read_to_end(&mut answer)?;
-    client.write_all(&answer)?;
-    client.conn.send_close_notify();
-    client.flush()
+    Authority::new().expect("an authority")
 }
 
 fn has_reason<'a>(type_: &'a str, reason: &'a str) -> impl Fn(&KratosInstance) -> Option<()> + 'a {
@@ -77,9 +25,9 @@ fn has_reason<'a>(type_: &'a str, reason: &'a str) -> impl Fn(&KratosInstance) -
 async fn a_certificate_authority_out_of_a_secret_or_a_config_map_is_trusted_and_no_other() {
     let scene = Scene::shared().await;
     let (ours, other) = (authority(), authority());
-    let port = terminate(&ours, scene.proxy.address());
+    let tls = Terminator::before(scene.proxy.address(), ours.server(None).expect("TLS")).expect("it listens");
     let apply = async |name: &str, ca: serde_json::Value| {
-        let spec = json!({"adminURL": format!("https://127.0.0.1:{port}"), "tls": {"ca": ca}});
+        let spec = json!({"adminURL": tls.url(), "tls": {"ca": ca}});
         scene.apply_instance(&scene.namespace, name, scene.instance_spec(spec)).await;
     };
     let secrets = Api::<Secret>::namespaced(scene.client.clone(), &scene.namespace);

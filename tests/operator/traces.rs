@@ -77,6 +77,11 @@ impl Traces {
         self.state().written.push((place.to_owned(), text));
     }
 
+    /// A secret that a test made.
+    pub fn uses_secret(&self, text: &str) {
+        self.state().use_text(text, true);
+    }
+
     /// The personal values of a manifest.
     pub fn uses_manifest(&self, spec: &Value) {
         let mut state = self.state();

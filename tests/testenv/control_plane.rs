@@ -105,6 +105,14 @@ impl ControlPlane {
         self.kubeconfig_of(&cluster, &json!({"token": self.token}))
     }
 
+    /// A kubeconfig of an administrator with these members of its cluster, beside the certificate authority.
+    pub fn kubeconfig_with(&self, members: &Value) -> Result<PathBuf> {
+        let mut cluster = json!({"server": self.url(), "certificate-authority": self.dir.path().join("ca.crt")});
+        let members = members.as_object().into_iter().flatten();
+        cluster.as_object_mut().ok_or("an object")?.extend(members.map(|(name, value)| (name.clone(), value.clone())));
+        self.kubeconfig_of(&cluster, &json!({"token": self.token}))
+    }
+
     /// A client of an administrator, for the runtime it is asked for in.
     pub async fn client(&self) -> Result<kube::Client> {
         client(&self.kubeconfig()).await

@@ -5,9 +5,11 @@
 #![allow(dead_code, reason = "each test binary, and the demo, uses its own part")]
 #![allow(clippy::missing_panics_doc, reason = "a panic is how a test fails")]
 
+pub mod certificates;
 pub mod control_plane;
 pub mod credentials;
 pub mod faults;
+pub mod forward_proxy;
 pub mod kratos;
 pub mod kratos_people;
 pub mod kratos_recovery;

@@ -56,6 +56,8 @@ pub struct Seen {
     pub path: String,
     /// The query's parameter names, as often as they occur.
     pub parameters: Vec<String>,
+    /// The names of its headers.
+    pub headers: Vec<String>,
     /// Status of the upstream's answer (of the proxy's own, if it gave one), once there was one: also where the
     /// client never got it.
     pub status: Option<u16>,
@@ -80,6 +82,8 @@ struct Shared {
     upstream: Upstream,
     client: reqwest::Client,
     rules: Rules,
+    /// The headers without which a request isn't passed on.
+    wanted: Mutex<Vec<(HeaderName, String)>>,
     entries: Mutex<Vec<Arc<Entry>>>,
     listener: OnceLock<Arc<dyn Listener>>,
 }
@@ -109,6 +113,7 @@ impl Proxy {
                 upstream,
                 client,
                 rules: Rules::default(),
+                wanted: Mutex::default(),
                 entries: Mutex::default(),
                 listener: OnceLock::new(),
             }),
@@ -193,6 +198,12 @@ impl Proxy {
         rules.on_where(move |label, _, query| labels::matches(&pattern, label) && query.contains(&parameter) == has)
     }
 
+    /// From now on it is a gateway, which answers 403 in words of its own to whoever doesn't send these headers.
+    pub fn wants(&self, headers: &[(&'static str, &str)]) {
+        let headers = headers.iter().map(|(name, value)| (HeaderName::from_static(name), (*value).to_owned()));
+        *lock(&self.shared.wanted) = headers.collect();
+    }
+
     /// Ends all faults; what is held goes on.
     pub fn clear_faults(&self) {
         self.shared.rules.clear();
@@ -274,6 +285,10 @@ async fn serve(shared: Arc<Shared>, stream: tokio::net::TcpStream, stop: Cancell
 /// An error here closes the connection without a byte.
 async fn handle(shared: Arc<Shared>, request: Request<Incoming>) -> Result<Response<Body>, Error> {
     let entry = shared.note(&request);
+    if !shared.admits(request.headers()) {
+        let _ = entry.status.set(403);
+        return give(Answer { body: "<html>Not you</html>".into(), ..Answer::status(403) });
+    }
     let fault = shared.rules.take(&entry.seen.label, &entry.seen.path, &entry.seen.parameters);
     let (head, body) = request.into_parts();
     let request = Request::from_parts(head, body.collect().await?.to_bytes());
@@ -338,12 +353,18 @@ impl Shared {
                 label: self.upstream.api.label(request.method().as_str(), path, query),
                 path: path.to_owned(),
                 parameters: labels::parameter_names(query),
+                headers: request.headers().keys().map(ToString::to_string).collect(),
                 status: None,
             },
             status: OnceLock::new(),
         });
         lock(&self.entries).push(Arc::clone(&entry));
         entry
+    }
+
+    fn admits(&self, headers: &HeaderMap) -> bool {
+        let wanted = lock(&self.wanted);
+        wanted.iter().all(|(name, value)| headers.get(name).is_some_and(|found| found.as_bytes() == value.as_bytes()))
     }
 
     /// Passes a request on; the answer's body streams.

@@ -3,17 +3,18 @@
 use std::num::NonZeroU32;
 use std::time::Duration;
 
+use http::HeaderValue;
 use rstest::rstest;
 use serde_json::{Value, json};
 
 use crate::api::instance::{AdmissionRule, AdoptionFrom, KeyRef, KratosInstanceSpec, Mode};
 use crate::api::{Reason, Verdict};
 use crate::instance::protection::Limits;
-use crate::instance::settings::{self, Connection, KeyIn, Settings, TokenRef};
+use crate::instance::settings::{self, Connection, Header, HeaderSource, KeyIn, Settings, TokenRef};
 use crate::kratos::RateLimit;
 
 fn parse(changes: &Value) -> Result<Settings, Verdict> {
-    let mut spec = json!({"adminURL": "http://admin.example:4434", "ownerName": "production"});
+    let mut spec = json!({"adminURL": "https://admin.example:4434", "ownerName": "production"});
     json_patch::merge(&mut spec, changes);
     settings::parse(&serde_json::from_value::<KratosInstanceSpec>(spec).unwrap())
 }
@@ -28,7 +29,12 @@ fn everything_that_a_spec_says_is_set_where_it_belongs() {
     let parsed = parse(&json!({
         "publicURL": "https://public.example/kratos",
         "auth": {"bearerToken": {"prefix": "Token", "secretKeyRef": {"name": "kratos", "key": "token"}}},
-        "tls": {"ca": {"configMapKeyRef": {"name": "trust", "key": "ca.crt"}}},
+        "tls": {
+            "ca": {"configMapKeyRef": {"name": "trust", "key": "ca.crt"}},
+            "clientCertificate": {"secretRef": {"name": "operator-tls"}},
+        },
+        "headers": [{"name": "X-Gateway", "value": "a"}, {"name": "X-Key", "secretKeyRef": {"name": "gateway", "key": "key"}}],
+        "proxyURL": "socks5h://proxy.example:9050",
         "requestTimeout": "1m30s",
         "rateLimit": {"requestsPerSecond": 200, "burst": 400},
         "resyncInterval": "2h",
@@ -42,10 +48,16 @@ fn everything_that_a_spec_says_is_set_where_it_belongs() {
         "protection": {"maxDeletions": 3, "maxDeletionsTotal": 8, "window": "1h", "maxMissing": 7},
     }));
     let connection = Connection {
-        admin_url: "http://admin.example:4434".parse().unwrap(),
+        admin_url: "https://admin.example:4434".parse().unwrap(),
         public_url: Some("https://public.example/kratos".parse().unwrap()),
         token: Some(TokenRef { prefix: "Token".into(), secret: key("kratos", "token") }),
         certificate_authority: Some(KeyIn::ConfigMap(key("trust", "ca.crt"))),
+        client_certificate: Some("operator-tls".into()),
+        headers: vec![
+            header("x-gateway", HeaderSource::Here(HeaderValue::from_static("a"))),
+            header("x-key", HeaderSource::Secret(key("gateway", "key"))),
+        ],
+        proxy_url: Some("socks5h://proxy.example:9050".parse().unwrap()),
         request_timeout: Duration::from_secs(90),
         rate_limit: Some(limit(200, 400)),
     };
@@ -71,6 +83,10 @@ fn everything_that_a_spec_says_is_set_where_it_belongs() {
     assert_eq!(parsed, Ok(expected));
 }
 
+fn header(name: &'static str, value: HeaderSource) -> Header {
+    Header { name: http::HeaderName::from_static(name), value }
+}
+
 fn limit(requests_per_second: u32, burst: u32) -> RateLimit {
     RateLimit {
         requests_per_second: NonZeroU32::new(requests_per_second).unwrap(),
@@ -81,10 +97,13 @@ fn limit(requests_per_second: u32, burst: u32) -> RateLimit {
 #[test]
 fn what_a_spec_leaves_out_is_enforced_every_five_minutes_without_limit_token_or_guests() {
     let connection = Connection {
-        admin_url: "http://admin.example:4434".parse().unwrap(),
+        admin_url: "https://admin.example:4434".parse().unwrap(),
         public_url: None,
         token: None,
         certificate_authority: None,
+        client_certificate: None,
+        headers: Vec::new(),
+        proxy_url: None,
         request_timeout: Duration::from_secs(30),
         rate_limit: None,
     };
@@ -154,4 +173,101 @@ fn a_url_that_is_none_is_refused_without_being_quoted(
     let verdict = parse(&json!({ field: url })).unwrap_err();
     assert_eq!(verdict.reason, Reason::InvalidSpec);
     assert!(verdict.message.contains(field) && !verdict.message.contains("S3CRET"), "{}", verdict.message);
+}
+
+#[test]
+fn every_secret_is_known_by_name() {
+    let key = |name: &str| json!({"name": name, "key": "k"});
+    let settings = parse(&json!({
+        "auth": {"bearerToken": {"secretKeyRef": key("token")}},
+        "tls": {"ca": {"secretKeyRef": key("ca")}, "clientCertificate": {"secretRef": {"name": "certificate"}}},
+        "headers": [{"name": "X-A", "secretKeyRef": key("header")}, {"name": "X-B", "value": "b"}],
+    }));
+    let settings = settings.unwrap();
+    assert_eq!(settings.connection.secrets().into_iter().collect::<Vec<_>>(), ["ca", "certificate", "header", "token"]);
+    let settings = parse(&json!({"tls": {"ca": {"configMapKeyRef": key("ca")}}})).unwrap();
+    assert!(settings.connection.secrets().is_empty(), "a ConfigMap is none");
+}
+
+#[rstest]
+fn a_header_that_is_not_the_manifests_to_set_is_refused(
+    #[values(
+        "Authorization",
+        "Host",
+        "User-Agent",
+        "Accept",
+        "accept-encoding",
+        "Content-Type",
+        "CONTENT-LENGTH",
+        "Expect",
+        "Range",
+        "If-Match",
+        "Connection",
+        "Keep-Alive",
+        "TE",
+        "Trailer",
+        "Transfer-Encoding",
+        "Upgrade",
+        "HTTP2-Settings",
+        "Proxy-Authorization",
+        "proxy-anything",
+        "no name",
+        "",
+        "ä"
+    )]
+    name: &str,
+) {
+    let verdict = parse(&json!({"headers": [{"name": name, "value": "S3CRET"}]})).unwrap_err();
+    assert_eq!(verdict.reason, Reason::InvalidSpec);
+    assert!(verdict.message.contains(&format!("{name:?}")) && !verdict.message.contains("S3CRET"), "{verdict:?}");
+}
+
+#[rstest]
+#[case::twice(json!([{"name": "X-A", "value": "S3CRET"}, {"name": "x-a", "value": "S3CRET"}]), "named twice")]
+#[case::two_lines(json!([{"name": "X-A", "value": "S3CRET\r\nHost: S3CRET"}]), "can't be sent")]
+#[case::not_ascii(json!([{"name": "X-A", "value": "S3CRET ä"}]), "can't be sent")]
+#[case::empty(json!([{"name": "X-A", "value": " "}]), "no value")]
+#[case::neither(json!([{"name": "X-A"}]), "either value or secretKeyRef")]
+#[case::both(json!([{"name": "X-A", "value": "S3CRET", "secretKeyRef": {"name": "a", "key": "b"}}]), "either value or secretKeyRef")]
+fn a_header_of_no_use_is_refused_without_being_quoted(#[case] headers: Value, #[case] words: &str) {
+    let verdict = parse(&json!({ "headers": headers })).unwrap_err();
+    assert_eq!(verdict.reason, Reason::InvalidSpec);
+    assert!(verdict.message.contains(words) && !verdict.message.contains("S3CRET"), "{verdict:?}");
+}
+
+#[rstest]
+#[case("ftp://proxy.example", "correct it")]
+#[case("socks4://proxy.example", "correct it")]
+#[case("http://", "correct it")]
+#[case("proxy.example:3128", "correct it")]
+#[case("http://S3CRET@proxy.example", "remove them")]
+#[case("socks5://S3CRET:S3CRET@proxy.example", "remove them")]
+fn a_proxy_that_is_none_is_refused_without_being_quoted(#[case] url: &str, #[case] words: &str) {
+    let verdict = parse(&json!({ "proxyURL": url })).unwrap_err();
+    assert_eq!(verdict.reason, Reason::InvalidSpec);
+    let said = verdict.message;
+    assert!(said.starts_with("proxyURL") && said.contains(words) && !said.contains("S3CRET"), "{said}");
+}
+
+#[rstest]
+#[case::a_token(json!({"auth": {"bearerToken": {"secretKeyRef": {"name": "a", "key": "b"}}}}), false)]
+#[case::a_secret_header(json!({"headers": [{"name": "X-A", "secretKeyRef": {"name": "a", "key": "b"}}]}), false)]
+#[case::a_header_that_is_no_secret(json!({"headers": [{"name": "X-A", "value": "a"}]}), true)]
+#[case::nothing_secret(json!({}), true)]
+fn nothing_out_of_a_secret_is_said_where_a_proxy_reads_along(
+    #[case] mut changes: Value,
+    #[case] is_fine: bool,
+    #[values("http://proxy.example:3128", "socks5://proxy.example")] proxy: &str,
+) {
+    json_patch::merge(&mut changes, &json!({ "proxyURL": proxy }));
+    assert!(parse(&changes).is_ok(), "TLS goes through");
+    json_patch::merge(&mut changes, &json!({"adminURL": "http://admin.example:4434"}));
+    let parsed = parse(&changes);
+    assert_eq!(parsed.is_ok(), is_fine, "{parsed:?}");
+    if let Err(verdict) = parsed {
+        assert!(
+            verdict.reason == Reason::InvalidSpec && verdict.message.contains("make adminURL https"),
+            "{verdict:?}"
+        );
+    }
 }

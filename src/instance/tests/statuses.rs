@@ -160,3 +160,40 @@ fn rights_that_lack_are_named_beside_ready_and_gone_once_they_are_granted() {
     status::note_lacking(&mut status, &[], &none, 3, Timestamp::UNIX_EPOCH);
     assert_eq!(status, before);
 }
+
+#[test]
+fn a_suspended_instance_stays_as_ready_as_it_was_and_waits_for_nothing() {
+    let ready = next(None, Reason::Reconciled, None, 3, 100);
+    let suspended = next(Some(&ready), Reason::Suspended, None, 4, 200);
+    let of = |status: &KratosInstanceStatus, type_: &str| {
+        condition::find(&status.conditions, type_).map(|found| (found.status.clone(), found.reason.clone()))
+    };
+    let said = |status: &str, reason: &str| Some((status.to_owned(), reason.to_owned()));
+    assert_eq!(of(&suspended, "Ready"), said("True", "Suspended"));
+    assert_eq!(of(&suspended, "Suspended"), said("True", "Suspended"));
+    assert_eq!((suspended.observed_generation, of(&suspended, "Reconciling")), (Some(4), None));
+
+    let away = next(Some(&ready), Reason::KratosUnavailable, None, 4, 200);
+    let suspended = next(Some(&away), Reason::Suspended, None, 5, 300);
+    assert_eq!((of(&suspended, "Ready"), of(&suspended, "Reconciling")), (said("False", "Suspended"), None));
+
+    let born = next(None, Reason::Suspended, None, 1, 100);
+    assert_eq!((of(&born, "Ready"), of(&born, "Suspended")), (None, said("True", "Suspended")));
+    assert!(born.cluster_id.is_some() && born.last_handled_reconcile_at.is_some());
+
+    let resumed = next(Some(&suspended), Reason::Reconciled, None, 6, 400);
+    assert_eq!((of(&resumed, "Ready"), of(&resumed, "Suspended")), (said("True", "Reconciled"), None));
+}
+
+#[test]
+fn the_next_secret_that_lacks_is_told_of() {
+    let now = Timestamp::from_second(100).unwrap();
+    let lacks = |current: Option<&KratosInstanceStatus>, what: &str| {
+        let verdict = Verdict::new(Reason::SecretNotReady, what);
+        status::next(current, &verdict, CLUSTER, None, (1, None), now)
+    };
+    let first = lacks(None, "Secret own, key tls.crt: it doesn't exist; it is waited for");
+    let second = lacks(Some(&first), "Secret gateway, key key: it doesn't exist; it is waited for");
+    let told = condition::find(&second.conditions, "Reconciling").unwrap();
+    assert!(told.message.starts_with("Secret gateway"), "{}", told.message);
+}

@@ -9,11 +9,11 @@ use serde_json::json;
 use super::super::error::{Class, Error, Kind};
 use super::super::fault::retry_after;
 use super::super::retry::is_repeatable;
-use super::super::transport::refusal;
+use super::super::transport::{Way, refusal};
 
 fn answer(status: u16, body: &str) -> Error {
     let status = StatusCode::from_u16(status).unwrap();
-    Error::new("an_operation", refusal(status, &HeaderMap::new(), body.as_bytes()))
+    Error::new("an_operation", refusal(status, &HeaderMap::new(), body.as_bytes(), Way::Direct))
 }
 
 /// Kratos' error answer with this reason and message.

@@ -1,4 +1,4 @@
-//! Redirects: followed for schemas alone, and never with the token.
+//! Redirects: followed for schemas alone, and never with the token; with headers within the admin URL's origin.
 
 use serde_json::json;
 use wiremock::matchers::{any, method, path};
@@ -102,4 +102,42 @@ async fn no_other_operation_follows_a_redirect() {
     }
     assert_eq!(requests(&elsewhere).await, 0);
     assert_eq!(requests(&server).await, 5, "and none is repeated");
+}
+
+/// Which requests had the header, in order.
+async fn had_header(server: &MockServer) -> Vec<bool> {
+    let requests = server.received_requests().await.unwrap();
+    requests.iter().map(|request| request.headers.contains_key("x-gateway")).collect()
+}
+
+fn with_header(config: ClientConfig) -> ClientConfig {
+    let headers = [("x-gateway", MARKER)].map(|(name, value)| (name.parse().unwrap(), value.parse().unwrap()));
+    ClientConfig { headers: headers.into_iter().collect(), ..config }
+}
+
+#[tokio::test]
+async fn headers_go_along_a_redirect_within_the_admin_urls_origin_and_no_further() {
+    let (admin, elsewhere) = (MockServer::start().await, MockServer::start().await);
+    Mock::given(path("/schemas")).respond_with(redirect("/within")).mount(&admin).await;
+    Mock::given(path("/within")).respond_with(redirect(&format!("{}/out", elsewhere.uri()))).mount(&admin).await;
+    Mock::given(path("/out")).respond_with(redirect(&format!("{}/back", admin.uri()))).mount(&elsewhere).await;
+    let schemas = json!([{"id": "customer", "schema": {"type": "object"}}]);
+    let answer = ResponseTemplate::new(200).set_body_json(schemas);
+    Mock::given(path("/back")).respond_with(answer).mount(&admin).await;
+    let client = Client::new(with_header(config(&admin))).unwrap();
+    assert_eq!(client.list_identity_schemas().await.unwrap().len(), 1);
+    assert_eq!(had_header(&admin).await, [true, true, false], "whoever was led elsewhere stays a stranger");
+    assert_eq!(had_header(&elsewhere).await, [false]);
+    assert_eq!(tokens(&admin).await, [Some(format!("Bearer {MARKER}")), None, None]);
+}
+
+#[tokio::test]
+async fn a_public_url_gets_no_headers_even_of_the_same_origin() {
+    let server = MockServer::start().await;
+    Mock::given(any()).respond_with(ResponseTemplate::new(200).set_body_json(json!(null))).mount(&server).await;
+    let public_url = Some(format!("{}/public", server.uri()).parse().unwrap());
+    let client = Client::new(ClientConfig { public_url, ..with_header(config(&server)) }).unwrap();
+    assert!(client.list_identity_schemas().await.unwrap().is_empty());
+    let _ = client.get_identity(ID, &[]).await;
+    assert_eq!(had_header(&server).await, [false, true]);
 }

@@ -7,12 +7,30 @@ use super::{DURATION, Fate, Row, instance, update};
 const OWNER: &str =
     "ownerName can't be changed: it stands in the mark of every identity; make a new KratosInstance instead";
 const ONE_CA: &str = "name either secretKeyRef or configMapKeyRef";
+const SOME_TLS: &str = "name ca, clientCertificate or both";
+const ONE_VALUE: &str = "name either value or secretKeyRef";
+const TOKEN: &str = "the token has a field of its own: spec.auth.bearerToken";
+const OWN: &str = "the operator sets this header itself, or relies on its absence; remove it";
+const OF_THE_CONNECTION: &str = "this header is the connection's or a proxy's own; remove it";
+const ONCE: &str = "a header is named once, whatever its case";
 const SELECTOR: &str = "a selector goes with from: Selector, and only with it";
 const FULL_SCAN: &str = "fullScanInterval can't be shorter than resyncInterval";
 
 /// The rows.
 pub fn rows() -> Vec<Row> {
-    [owners(), authorities(), consents(), durations(), urls(), protections(), others()].concat()
+    [
+        owners(),
+        authorities(),
+        consents(),
+        durations(),
+        urls(),
+        headers(),
+        refused_headers(),
+        proxies(),
+        protections(),
+        others(),
+    ]
+    .concat()
 }
 
 fn owners() -> Vec<Row> {
@@ -36,11 +54,95 @@ fn authorities() -> Vec<Row> {
         instance("an authority in both", &ca(both), Fate::Refused(ONE_CA)),
         instance("an authority in neither", &ca(json!({})), Fate::Refused(ONE_CA)),
         instance(
+            "a certificate of the operator's",
+            &json!({"tls": {"clientCertificate": {"secretRef": {"name": "operator-tls"}}}}),
+            Fate::Accepted,
+        ),
+        instance(
+            "a certificate of the operator's that is nowhere",
+            &json!({"tls": {"clientCertificate": {}}}),
+            Fate::Misshapen("spec.tls.clientCertificate.secretRef"),
+        ),
+        instance("nothing about TLS", &json!({"tls": {}}), Fate::Refused(SOME_TLS)),
+        instance(
             "an authority without a key",
             &ca(json!({"secretKeyRef": {"name": "trust"}})),
             Fate::Misshapen("spec.tls.ca.secretKeyRef.key"),
         ),
     ]
+}
+
+fn headers() -> Vec<Row> {
+    let with = |headers: Value| json!({ "headers": headers });
+    let key = || json!({"name": "gateway", "key": "key"});
+    let one = |name: &str, value: &str| json!([{"name": name, "value": value}]);
+    vec![
+        instance(
+            "headers",
+            &with(json!([{"name": "X-Gateway", "value": "a b"}, {"name": "X-Key", "secretKeyRef": key()}])),
+            Fate::Accepted,
+        ),
+        instance(
+            "a header with two values",
+            &with(json!([{"name": "X-A", "value": "a", "secretKeyRef": key()}])),
+            Fate::Refused(ONE_VALUE),
+        ),
+        instance("a header without a value", &with(json!([{"name": "X-A"}])), Fate::Refused(ONE_VALUE)),
+        instance(
+            "a header twice",
+            &with(json!([{"name": "X-A", "value": "a"}, {"name": "x-a", "value": "b"}])),
+            Fate::Refused(ONCE),
+        ),
+        instance("a header of two words", &with(one("X A", "a")), Fate::Misshapen("spec.headers[0].name")),
+        instance("a header with a colon", &with(one("X-A:", "a")), Fate::Misshapen("spec.headers[0].name")),
+        instance("a header without a name", &with(one("", "a")), Fate::Misshapen("spec.headers[0].name")),
+        instance("a value of two lines", &with(one("X-A", "a\r\nb")), Fate::Misshapen("spec.headers[0].value")),
+        instance("a value with space around it", &with(one("X-A", " a")), Fate::Misshapen("spec.headers[0].value")),
+        instance("an empty value", &with(one("X-A", "")), Fate::Misshapen("spec.headers[0].value")),
+        instance("a value that isn't ASCII", &with(one("X-A", "ä")), Fate::Misshapen("spec.headers[0].value")),
+    ]
+}
+
+fn refused_headers() -> Vec<Row> {
+    let own =
+        ["Host", "User-Agent", "Accept", "accept-encoding", "Content-Type", "CONTENT-LENGTH", "Expect", "If-Match"];
+    let of_the_connection = [
+        "Connection",
+        "Keep-Alive",
+        "TE",
+        "Trailer",
+        "Transfer-Encoding",
+        "upgrade",
+        "HTTP2-Settings",
+        "Proxy-Authorization",
+        "proxy-anything",
+    ];
+    let row = |name: &'static str, message: &'static str| {
+        instance(name, &json!({"headers": [{"name": name, "value": "a"}]}), Fate::Refused(message))
+    };
+    let mut rows = vec![row("Authorization", TOKEN), row("authorization", TOKEN)];
+    rows.extend(own.map(|name| row(name, OWN)));
+    rows.extend(of_the_connection.map(|name| row(name, OF_THE_CONNECTION)));
+    rows
+}
+
+fn proxies() -> Vec<Row> {
+    let accepted =
+        ["http://proxy.example:3128", "https://proxy.example/", "socks5://[::1]:1080", "socks5h://proxy.example"];
+    let misshapen = [
+        "proxy.example:3128",
+        "ftp://proxy.example",
+        "socks4://proxy.example",
+        "http://",
+        "http://user:password@proxy.example",
+        "http://proxy.example/path",
+        "http://proxy.example?a=b",
+        "",
+    ];
+    let mut rows = Vec::new();
+    rows.extend(accepted.map(|url| instance(url, &json!({ "proxyURL": url }), Fate::Accepted)));
+    rows.extend(misshapen.map(|url| instance(url, &json!({ "proxyURL": url }), Fate::Misshapen("spec.proxyURL"))));
+    rows
 }
 
 fn consents() -> Vec<Row> {
@@ -181,6 +283,8 @@ fn others() -> Vec<Row> {
             Fate::Misshapen("spec.auth.bearerToken.prefix"),
         ),
         instance("no token", &token(json!({})), Fate::Misshapen("spec.auth.bearerToken.secretKeyRef")),
+        instance("a suspended one", &json!({"suspend": true}), Fate::Accepted),
+        instance("one that is perhaps suspended", &json!({"suspend": "yes"}), Fate::Misshapen("spec.suspend")),
         instance("a rate", &limit(json!({"requestsPerSecond": 200, "burst": 400})), Fate::Accepted),
         instance(
             "no rate at all",

@@ -1,7 +1,7 @@
 //! Every state of a `KratosInstance`, and what tools make of it.
 
 use kratos_operator::api::{KratosInstance, condition};
-use kube::api::DeleteParams;
+use kube::api::{DeleteParams, Patch, PatchParams};
 use serde_json::{Value, json};
 
 use super::{Recorded, State};
@@ -31,6 +31,7 @@ impl Run {
     async fn until(&mut self, name: &str, state: State, reason: &str) {
         let type_ = match state {
             State::Stalled => "Stalled",
+            State::Suspended | State::SuspendedInTheMiddle | State::SuspendedWhileStalled => "Suspended",
             State::Retrying | State::Deleting => "Reconciling",
             _ => "Ready",
         };
@@ -64,6 +65,18 @@ async fn by_their_specs(run: &mut Run) {
     run.stands("late", late, State::Retrying, "SecretNotReady").await;
     let invalid = json!({"rules": [{"expression": "identifiers.all("}]});
     run.stands("invalid", invalid, State::Stalled, "InvalidSpec").await;
+
+    let suspend = json!({"suspend": true});
+    run.stands("born-suspended", suspend.clone(), State::Suspended, "Suspended").await;
+    for (name, state) in [
+        ("observing", State::Suspended),
+        ("away", State::SuspendedInTheMiddle),
+        ("invalid", State::SuspendedWhileStalled),
+    ] {
+        let patch = Patch::Merge(json!({ "spec": suspend }));
+        run.scene.instances().patch(name, &PatchParams::default(), &patch).await.expect("the patch is accepted");
+        run.until(name, state, "Suspended").await;
+    }
 
     let tenant = run.scene.other_namespace("tenant", &[]).await;
     run.scene.apply_instance(&tenant, "theirs", run.scene.instance_spec(json!({}))).await;
@@ -134,6 +147,7 @@ async fn tools_judge_an_instance_rightly_in_every_state() {
         "DeletionHeld",
         "IdentitiesMissing",
         "ClusterMismatch",
+        "Suspended",
     ];
     assert_eq!(run.recorded.reasons(), expected.into(), "each reason was met");
 }

@@ -1,0 +1,75 @@
+//! The connections of a client: whom they trust, as whom they speak, by which proxy they go. They follow no redirect, keep to
+//! the time, and never go by a proxy that the environment names: passwords and tokens are said along them.
+
+use std::time::Duration;
+
+use reqwest::{Certificate, ClientBuilder, Identity, Proxy, redirect};
+use secrecy::ExposeSecret;
+use url::Url;
+
+use super::client_certificate::ClientCertificate;
+use super::config::ConfigError;
+
+/// The most that connecting may take.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// What connections are made from.
+pub(super) struct Connections<'a> {
+    /// PEM; these alone are trusted. `None`: whom the system trusts.
+    pub(super) ca_pem: Option<&'a [u8]>,
+    pub(super) client_certificate: Option<&'a ClientCertificate>,
+    pub(super) proxy_url: Option<&'a Url>,
+    /// Whether any server of the client's speaks TLS.
+    pub(super) speaks_tls: bool,
+    pub(super) request_timeout: Duration,
+}
+
+impl Connections<'_> {
+    /// Makes them. Connects nothing yet.
+    pub(super) fn build(&self) -> Result<reqwest::Client, ConfigError> {
+        // Some other part of the process may have been first; then its provider is used.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let Some(pem) = self.ca_pem else {
+            let whom_the_system_trusts = self.builder()?.build();
+            // A system without certificates has no such client. Where nothing is encrypted it takes none; should Kratos redirect
+            // to https, it is a server that isn't trusted.
+            return match whom_the_system_trusts {
+                Err(_) if !self.speaks_tls => self.builder()?.tls_certs_only([]).build().map_err(|_| ConfigError::Tls),
+                built => built.map_err(|_| ConfigError::Tls),
+            };
+        };
+        let certificates = Certificate::from_pem_bundle(pem).map_err(|_| ConfigError::Ca)?;
+        if certificates.is_empty() {
+            return Err(ConfigError::Ca);
+        }
+        self.builder()?.tls_certs_only(certificates).build().map_err(|_| ConfigError::Ca)
+    }
+
+    fn builder(&self) -> Result<ClientBuilder, ConfigError> {
+        let mut builder = reqwest::Client::builder()
+            .no_proxy()
+            .redirect(redirect::Policy::none())
+            .connect_timeout(CONNECT_TIMEOUT.min(self.request_timeout))
+            .timeout(self.request_timeout)
+            .user_agent(concat!("kratos-operator/", env!("CARGO_PKG_VERSION")));
+        if let Some(url) = self.proxy_url {
+            builder = builder.proxy(Proxy::all(url.as_str()).map_err(|_| ConfigError::Proxy)?);
+        }
+        if let Some(certificate) = self.client_certificate {
+            let pem = certificate.pem().expose_secret();
+            builder = builder.identity(Identity::from_pem(pem).map_err(|_| ConfigError::ClientCertificate)?);
+        }
+        Ok(builder)
+    }
+}
+
+/// A URL of http or https, with a host and nothing secret in it.
+pub(super) fn check_url(url: &Url, which: &'static str) -> Result<(), ConfigError> {
+    let usable = matches!(url.scheme(), "http" | "https")
+        && url.has_host()
+        && url.username().is_empty()
+        && url.password().is_none()
+        && url.query().is_none()
+        && url.fragment().is_none();
+    if usable { Ok(()) } else { Err(ConfigError::Url { which }) }
+}
