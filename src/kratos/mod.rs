@@ -8,6 +8,7 @@ mod client;
 mod config;
 mod error;
 mod fault;
+pub mod identifier;
 mod identities;
 mod page;
 mod reader;

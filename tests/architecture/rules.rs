@@ -47,6 +47,7 @@ const PURE: &[&str] = &[
     "crate::instance::status",
     "crate::kratos::batcher::packing",
     "crate::kratos::batcher::sifting",
+    "crate::kratos::identifier",
     "crate::kratos::types",
     "crate::kube_error",
     "crate::lease::term",
@@ -91,6 +92,7 @@ const WIRE: &[&str] = &[
     "UpdateIdentity",
     "VerifiedAddressImport",
     "error",
+    "identifier",
 ];
 
 const IMPURE: [&str; 10] = [
