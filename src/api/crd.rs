@@ -16,8 +16,8 @@ pub fn duration(_: &mut SchemaGenerator) -> Schema {
         "maxLength": 32,
         "pattern": r"^([0-9]+(\.[0-9]+)?(ms|s|m|h))+$",
         "x-kubernetes-validations": [{
-            "rule": "duration(self) >= duration('100ms') && duration(self) <= duration('8760h')",
-            "message": "must be a Go duration between 100ms and 8760h",
+            "rule": "duration(self) >= duration('100ms') && duration(self) <= duration('87600h')",
+            "message": "must be a Go duration between 100ms and 87600h",
         }],
     })
 }
@@ -173,8 +173,8 @@ pub fn period(_: &mut SchemaGenerator) -> Schema {
         "maxLength": 32,
         "pattern": r"^([0-9]+(\.[0-9]+)?(ms|s|m|h))+$",
         "x-kubernetes-validations": [{
-            "rule": "duration(self) <= duration('8760h')",
-            "message": "must be a Go duration of at most 8760h",
+            "rule": "duration(self) <= duration('87600h')",
+            "message": "must be a Go duration of at most 87600h",
         }],
     })
 }
@@ -186,8 +186,8 @@ pub fn expiry(_: &mut SchemaGenerator) -> Schema {
         "maxLength": 32,
         "pattern": r"^([0-9]+(\.[0-9]+)?(ms|s|m|h))+$",
         "x-kubernetes-validations": [{
-            "rule": "duration(self) >= duration('1m') && duration(self) <= duration('8760h')",
-            "message": "must be a Go duration between 1m and 8760h",
+            "rule": "duration(self) >= duration('1m') && duration(self) <= duration('87600h')",
+            "message": "must be a Go duration between 1m and 87600h",
         }],
     })
 }
@@ -213,7 +213,7 @@ pub fn addresses(_: &mut SchemaGenerator) -> Schema {
         "type": "array",
         "maxItems": 32,
         "x-kubernetes-list-type": "set",
-        "items": {"type": "string", "minLength": 1, "maxLength": 320},
+        "items": {"type": "string", "minLength": 1, "maxLength": 400},
     })
 }
 
@@ -237,7 +237,7 @@ pub fn absent_credentials(_: &mut SchemaGenerator) -> Schema {
     })
 }
 
-/// Links to providers. Two for one provider are told by a condition, so that the list is no map.
+/// Links to SAML providers. One provider may know a person by several subjects, so that the list is no map.
 pub fn links(_: &mut SchemaGenerator) -> Schema {
     json_schema!({
         "type": "array",
@@ -246,22 +246,64 @@ pub fn links(_: &mut SchemaGenerator) -> Schema {
         "items": {
             "type": "object",
             "required": ["provider", "subject"],
+            "properties": {"provider": provider(), "subject": subject()},
+            "x-kubernetes-validations": [fits()],
+        },
+    })
+}
+
+/// Links to OIDC providers, of which some make themselves.
+pub fn oidc_links(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({
+        "type": "array",
+        "maxItems": 16,
+        "x-kubernetes-list-type": "atomic",
+        "items": {
+            "type": "object",
+            "required": ["provider"],
             "properties": {
-                "provider": {
-                    "type": "string",
-                    "minLength": 1,
-                    "maxLength": 255,
-                    "pattern": r"^[^:\s]+$",
-                    "description": "The provider's id in Kratos' configuration, for example google. One link for each.",
-                },
-                "subject": {
-                    "type": "string",
-                    "minLength": 1,
-                    "maxLength": 255,
-                    "description": "Who the person is at the provider: the claim sub of its tokens, for example.",
+                "provider": provider(),
+                "subject": subject(),
+                "useAutoLink": {
+                    "type": "boolean",
+                    "description": "In place of subject: the first login at the provider with an address of the identity makes the link. Needs Kratos v25.4, hosted by Ory: open source Kratos keeps the flag and does nothing about it. What becomes of the link is Kratos' and the person's: it isn't compared or restored.",
                 },
             },
+            "x-kubernetes-validations": [
+                {
+                    "rule": "has(self.subject) != (has(self.useAutoLink) && self.useAutoLink)",
+                    "message": "give either subject, or useAutoLink: true, where the first login makes the link",
+                },
+                fits(),
+            ],
         },
+    })
+}
+
+fn provider() -> serde_json::Value {
+    json!({
+        "type": "string",
+        "minLength": 1,
+        "maxLength": 218,
+        "pattern": r"^[^:\s]+$",
+        "description": "The provider's id in Kratos' configuration, for example google.",
+    })
+}
+
+fn subject() -> serde_json::Value {
+    json!({
+        "type": "string",
+        "minLength": 1,
+        "maxLength": 253,
+        "description": "Who the person is at the provider: the claim sub of its tokens, for example. Another entry names another subject at the same provider.",
+    })
+}
+
+/// Kratos keeps `provider:subject` in a column of this width.
+fn fits() -> serde_json::Value {
+    json!({
+        "rule": "!has(self.subject) || size(self.provider) + size(self.subject) <= 254",
+        "message": "provider and subject are too long together: Kratos keeps 254 characters of both",
     })
 }
 

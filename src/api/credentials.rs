@@ -24,7 +24,7 @@ pub struct Credentials {
 
     /// Links to OIDC providers: added where missing, removed when they leave the manifest. Others are left alone.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(schema_with = "crd::links")]
+    #[schemars(schema_with = "crd::oidc_links")]
     pub oidc: Vec<Link>,
 
     /// Links to SAML providers, likewise. Kratos v25.4 and later.
@@ -43,14 +43,18 @@ pub struct Credentials {
     pub revoke_sessions: Option<bool>,
 }
 
-/// A link to a provider that people sign in with. The schema stands in `crd::links`.
+/// A link to a provider that people sign in with. The schema stands in `crd::links` and `crd::oidc_links`.
 #[derive(Serialize, Deserialize, Clone, PartialEq, Eq)]
 #[serde(rename_all = "camelCase")]
 pub struct Link {
     /// The provider's id in Kratos' configuration.
     pub provider: String,
     /// Who the person is at the provider.
-    pub subject: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub subject: Option<String>,
+    /// The first login makes the link. OIDC alone.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub use_auto_link: bool,
 }
 
 impl fmt::Debug for Link {
@@ -59,13 +63,20 @@ impl fmt::Debug for Link {
     }
 }
 
-/// A password out of a Secret.
-#[derive(Serialize, Deserialize, Clone, Debug, PartialEq, JsonSchema)]
+/// A password out of a Secret, or one that another system still knows.
+#[derive(Serialize, Deserialize, Clone, Debug, PartialEq, KubeSchema)]
 #[serde(rename_all = "camelCase")]
+#[x_kube(validation = Rule::new("has(self.secretKeyRef) || (has(self.format) && self.format == 'MigrationHook')").message("secretKeyRef is required: name the Secret, and its key, that holds the password (only the format MigrationHook takes none)"))]
+#[x_kube(validation = Rule::new("!has(self.secretKeyRef) || !has(self.format) || self.format != 'MigrationHook'").message("with the format MigrationHook nothing is read from a Secret: remove secretKeyRef"))]
 pub struct Password {
-    /// The Secret, in this namespace, and its key that holds the password or its hash.
-    pub secret_key_ref: KeyRef,
-    /// Cleartext (default), or Hashed: in a format that Kratos imports, such as bcrypt, argon2 or PBKDF2.
+    /// The Secret, in this namespace, and its key that holds the password or its hash. Required, except with the format
+    /// MigrationHook.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub secret_key_ref: Option<KeyRef>,
+    /// Cleartext (default), or Hashed: in a format that Kratos imports, such as bcrypt, argon2 or PBKDF2. MigrationHook: at
+    /// the first login Kratos asks its password migration hook, and keeps the password if that knows it. It erases a stored
+    /// hash, so that it is sent when the identity is created, and later by actions.setPassword alone; that a login has
+    /// replaced it is no drift.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub format: Option<PasswordFormat>,
     /// OnSecretChange (default) sends the password when the Secret's content changed. CreateOnly sends it at creation;
@@ -77,12 +88,13 @@ pub struct Password {
     pub revoke_sessions: Option<bool>,
 }
 
-/// Cleartext | Hashed.
+/// Cleartext | Hashed | `MigrationHook`.
 #[derive(Serialize, Deserialize, Clone, Copy, Debug, Default, PartialEq, Eq, JsonSchema)]
 pub enum PasswordFormat {
     #[default]
     Cleartext,
     Hashed,
+    MigrationHook,
 }
 
 /// `OnSecretChange` | `CreateOnly`.

@@ -79,9 +79,9 @@ pub struct KratosIdentitySpec {
     #[schemars(schema_with = "crd::free_object")]
     pub metadata_admin: FreeObject,
 
-    /// The identity's id in another system. Kratos v25.4 and later.
+    /// The identity's id in another system, which no other identity has; at most 64 characters. Kratos v25.4 and later.
     #[serde(rename = "externalID", default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(min = 1, max = 255))]
+    #[schemars(length(min = 1, max = 64))]
     pub external_id: Option<String>,
 
     /// The organization that the identity belongs to, a UUID. Kratos v25.4 and later.
@@ -89,7 +89,8 @@ pub struct KratosIdentitySpec {
     #[schemars(length(max = 36), regex(pattern = r"^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$"))]
     pub organization_id: Option<String>,
 
-    /// Addresses among the traits that are marked as verified, at creation and later. Not for adopted identities.
+    /// Addresses among the traits that are marked as verified, at creation and later. Not for adopted identities. Nothing
+    /// else here verifies an address: a recovery that the operator issues doesn't. No mail is sent.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(schema_with = "crd::addresses")]
     pub verified_addresses: Vec<String>,

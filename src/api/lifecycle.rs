@@ -30,20 +30,30 @@ pub struct Validity {
 /// Whether an identity that is there already is taken over.
 #[derive(Serialize, Deserialize, Clone, Debug, Default, PartialEq, KubeSchema)]
 #[serde(rename_all = "camelCase")]
-#[x_kube(validation = Rule::new("!has(self.policy) || self.policy != 'IfUnowned' || has(self.identifier) != has(self.identityID)").message("IfUnowned needs either identifier or identityID"))]
+#[x_kube(validation = Rule::new("!has(self.policy) || self.policy != 'IfUnowned' || [has(self.identifier), has(self.identityID), has(self.externalID)].exists_one(given, given)").message("IfUnowned needs one of identifier, identityID and externalID"))]
+#[x_kube(validation = Rule::new("!has(self.acceptUnverified) || !self.acceptUnverified || has(self.identifier)").message("acceptUnverified goes with identifier: remove it"))]
 pub struct Adoption {
     /// Never (default), or IfUnowned: the identity named here is taken over if it is nobody's. What the manifest doesn't
     /// name stays as it is, and deletion.policy is Orphan unless it says otherwise.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub policy: Option<AdoptionPolicy>,
-    /// A login identifier of the identity, a verified address.
+    /// A login identifier of the identity: a verified address, or with acceptUnverified a name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(min = 1, max = 320))]
+    #[schemars(length(min = 1, max = 400))]
     pub identifier: Option<String>,
     /// The identity's id in Kratos.
     #[serde(rename = "identityID", default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 36), regex(pattern = r"^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$"))]
     pub identity_id: Option<String>,
+    /// The id that the identity has in another system, as Kratos holds it. Kratos v25.4 and later.
+    #[serde(rename = "externalID", default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 64))]
+    pub external_id: Option<String>,
+    /// True: identifier may be a name that nobody can verify, such as a user name. Only beside the KratosInstance. Whoever
+    /// registered it first keeps their way into the account, so make sure that it is the person meant. An address must be
+    /// verified all the same.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub accept_unverified: bool,
 }
 
 /// Never | `IfUnowned`.
@@ -90,12 +100,16 @@ pub struct Actions {
     /// Deletes second factors, as for somebody who lost their phone, and ends the sessions.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reset_second_factors: Option<ResetSecondFactors>,
-    /// Sends the Secret's password although nothing changed.
+    /// Sends the password although nothing changed: the Secret's, or the mark of the format MigrationHook.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub set_password: Option<Action>,
     /// Issues another recovery into the Secret that spec.recovery names. Earlier ones work until they expire.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub recovery: Option<Action>,
+    /// Writes the identity again as it is, so that Kratos makes its login identifiers, addresses and credentials anew: after
+    /// its schema gained one of these, identities from before have them only then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rewrite: Option<Action>,
 }
 
 /// Something that is done once per token.
@@ -136,6 +150,9 @@ pub struct ActionStatuses {
     /// How recovery stands.
     #[serde(default)]
     pub recovery: Option<ActionStatus>,
+    /// How rewrite stands.
+    #[serde(default)]
+    pub rewrite: Option<ActionStatus>,
 }
 
 /// How one action stands.

@@ -9,8 +9,8 @@ pub fn interval(_: &mut SchemaGenerator) -> Schema {
         "maxLength": 32,
         "pattern": r"^([0-9]+(\.[0-9]+)?(ms|s|m|h))+$",
         "x-kubernetes-validations": [{
-            "rule": "duration(self) >= duration('1s') && duration(self) <= duration('8760h')",
-            "message": "must be a Go duration between 1s and 8760h",
+            "rule": "duration(self) >= duration('1s') && duration(self) <= duration('87600h')",
+            "message": "must be a Go duration between 1s and 87600h",
         }],
     })
 }

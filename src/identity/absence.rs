@@ -198,6 +198,7 @@ impl Search<'_> {
         if let Some(present) = self.by_identifiers(&self.identifiers()).await? {
             return Ok(present);
         }
-        self.listed(Some(conflict)).await?.ok_or_else(|| Halt::Refused(plan::conflict(None)))
+        let has_external_id = self.resource.spec.external_id.is_some();
+        self.listed(Some(conflict)).await?.ok_or_else(|| Halt::Refused(plan::taken(has_external_id)))
     }
 }

@@ -19,6 +19,7 @@ use crate::kratos::CredentialType;
 pub enum ActionName {
     ResetSecondFactors,
     SetPassword,
+    Rewrite,
     RevokeSessions,
 }
 
@@ -28,6 +29,7 @@ impl ActionName {
         match self {
             Self::ResetSecondFactors => "resetSecondFactors",
             Self::SetPassword => "setPassword",
+            Self::Rewrite => "rewrite",
             Self::RevokeSessions => "revokeSessions",
         }
     }
@@ -40,6 +42,8 @@ pub enum Doing {
     ResetSecondFactors(Vec<CredentialType>),
     /// Sends the password although nothing changed.
     SetPassword,
+    /// Writes the identity again as it is.
+    Rewrite,
     /// Ends the sessions that began before the action did.
     RevokeSessions,
 }
@@ -49,6 +53,7 @@ impl Doing {
         match self {
             Self::ResetSecondFactors(_) => ActionName::ResetSecondFactors,
             Self::SetPassword => ActionName::SetPassword,
+            Self::Rewrite => ActionName::Rewrite,
             Self::RevokeSessions => ActionName::RevokeSessions,
         }
     }
@@ -72,14 +77,15 @@ pub struct Pending<'a> {
 /// The actions that a manifest names, in the order in which they are done.
 pub fn wanted(actions: &Actions) -> Vec<Wanted> {
     // A recovery has a life of its own: see `recovery`.
-    let Actions { revoke_sessions, reset_second_factors, set_password, recovery: _ } = actions;
+    let Actions { revoke_sessions, reset_second_factors, set_password, recovery: _, rewrite } = actions;
     let reset = reset_second_factors
         .as_ref()
         .map(|reset| Wanted { doing: Doing::ResetSecondFactors(second_factors(reset)), token: reset.token.clone() });
     let revoke =
         revoke_sessions.as_ref().map(|revoke| Wanted { doing: Doing::RevokeSessions, token: revoke.token.clone() });
     let set = set_password.as_ref().map(|set| Wanted { doing: Doing::SetPassword, token: set.token.clone() });
-    reset.into_iter().chain(set).chain(revoke).collect()
+    let rewrite = rewrite.as_ref().map(|rewrite| Wanted { doing: Doing::Rewrite, token: rewrite.token.clone() });
+    reset.into_iter().chain(set).chain(rewrite).chain(revoke).collect()
 }
 
 fn second_factors(reset: &ResetSecondFactors) -> Vec<CredentialType> {
@@ -132,11 +138,12 @@ pub fn at_creation(wanted: &[Wanted], now: Timestamp) -> BTreeMap<String, Action
 
 /// What a status says was done, as marks: where a mark is restored, so that its actions aren't done again.
 pub fn from_status(statuses: &ActionStatuses) -> BTreeMap<String, ActionMark> {
-    let ActionStatuses { revoke_sessions, reset_second_factors, set_password, recovery: _ } = statuses;
+    let ActionStatuses { revoke_sessions, reset_second_factors, set_password, recovery: _, rewrite } = statuses;
     let all = [
         (ActionName::RevokeSessions, revoke_sessions),
         (ActionName::ResetSecondFactors, reset_second_factors),
         (ActionName::SetPassword, set_password),
+        (ActionName::Rewrite, rewrite),
     ];
     let done = all.into_iter().filter_map(|(name, status)| {
         let ActionStatus { token, completed_at, message: _ } = status.as_ref()?;
@@ -162,6 +169,7 @@ pub fn statuses(marks: &BTreeMap<String, ActionMark>, recovery: Option<ActionSta
         reset_second_factors: status(ActionName::ResetSecondFactors),
         set_password: status(ActionName::SetPassword),
         recovery,
+        rewrite: status(ActionName::Rewrite),
     };
     (statuses != ActionStatuses::default()).then_some(statuses)
 }
@@ -177,7 +185,8 @@ fn message(name: ActionName, mark: &ActionMark) -> String {
         ActionName::ResetSecondFactors => {
             format!("no second factor asked for, and no session, is left of before {started_at}")
         }
-        ActionName::SetPassword => "the Secret's password was sent".to_owned(),
+        ActionName::SetPassword => "the password was sent".to_owned(),
+        ActionName::Rewrite => format!("the identity was written again after {started_at}"),
     }
 }
 

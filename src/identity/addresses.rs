@@ -6,6 +6,7 @@ use serde_json::Value;
 
 use super::schema::{self, shape::Shape};
 use crate::api::{Reason, Verdict};
+use crate::kratos::identifier::{self, Taken};
 use crate::kratos::{Identity, PatchOperation, VerifiedAddressImport};
 
 /// Where an identity keeps them.
@@ -15,7 +16,7 @@ pub const VERIFIABLE_ADDRESSES: &str = "/verifiable_addresses";
 pub fn named(addresses: &[String]) -> Vec<VerifiedAddressImport> {
     let named = addresses.iter().map(|address| VerifiedAddressImport {
         via: String::new(),
-        ..VerifiedAddressImport::verified_email(address.trim().to_lowercase())
+        ..VerifiedAddressImport::verified_email(address.trim())
     });
     named.collect()
 }
@@ -24,14 +25,16 @@ pub fn named(addresses: &[String]) -> Vec<VerifiedAddressImport> {
 pub fn resolve(addresses: &mut [VerifiedAddressImport], shape: &Shape, traits: &Value) -> Result<(), Verdict> {
     let known = if addresses.is_empty() { Vec::new() } else { schema::verifiable_addresses(shape, traits) };
     for (position, address) in addresses.iter_mut().enumerate() {
-        let Some((_, via)) = known.iter().find(|(value, _)| *value == address.value) else {
+        let asked = Value::from(address.value.as_str());
+        let is_it = |value: &str, via| identifier::normalised(&asked, Taken::Address { via }).as_deref() == Some(value);
+        let Some((value, via)) = known.iter().find(|(value, via)| is_it(value, via)) else {
             let message = format!(
                 "spec.verifiedAddresses[{position}] is none of the addresses that the schema takes from the \
                  manifest's traits to be verified; correct it, or remove it"
             );
             return Err(Verdict::new(Reason::InvalidSpec, message));
         };
-        address.via.clone_from(via);
+        (address.value, address.via) = (value.clone(), via.clone());
     }
     Ok(())
 }
@@ -48,10 +51,14 @@ pub fn is_due(identity: &Identity, wanted: &[VerifiedAddressImport], traits_chan
 /// What marks the addresses as verified: whole elements are replaced, since the server merges them by value.
 pub fn operations(identity: &Identity, wanted: &[VerifiedAddressImport]) -> Vec<PatchOperation> {
     let there = identity.verifiable_addresses.iter().enumerate();
-    let due = there
-        .filter(|(_, there)| !there.verified && wanted.iter().any(|wanted| is_same(&there.value, &there.via, wanted)));
-    due.map(|(position, there)| {
+    let due = there.filter(|(_, there)| !there.verified).filter_map(|(position, there)| {
+        let wanted = wanted.iter().find(|wanted| is_same(&there.value, &there.via, wanted))?;
+        Some((position, there, wanted))
+    });
+    due.map(|(position, there, wanted)| {
         let mut address = there.clone();
+        // As Kratos finds it in the traits: it keeps it in lower case, and wouldn't know it again.
+        address.value.clone_from(&wanted.value);
         address.verified = true;
         address.status = "completed".into();
         let value = serde_json::to_value(&address).unwrap_or(Value::Null);
@@ -61,5 +68,5 @@ pub fn operations(identity: &Identity, wanted: &[VerifiedAddressImport]) -> Vec<
 }
 
 fn is_same(value: &str, via: &str, wanted: &VerifiedAddressImport) -> bool {
-    value.trim().to_lowercase() == wanted.value && via == wanted.via
+    identifier::lower_case(value) == identifier::lower_case(&wanted.value) && via == wanted.via
 }

@@ -6,7 +6,7 @@ use std::sync::{Mutex, PoisonError};
 use futures::TryStreamExt;
 
 use super::adoption::{self, Finding, Left, Refusal, Target};
-use super::failure::Halt;
+use super::failure::{self, Halt};
 use super::inputs;
 use super::mark::Mark;
 use super::observe::Search;
@@ -14,7 +14,7 @@ use super::plan::{Observed, Present};
 use crate::api::identity::KratosIdentity;
 use crate::api::{Reason, Verdict};
 use crate::context::IdentityObject;
-use crate::kratos::{Identity, IdentityFilter, State};
+use crate::kratos::{Identity, IdentityFilter, State, identifier};
 use crate::place;
 use kube::{Api, ResourceExt};
 
@@ -53,7 +53,8 @@ impl Search<'_> {
         }
         let mut found = match target {
             Target::Identity(id) => self.get(id).await?.into_iter().collect(),
-            Target::Identifier(identifier) => self.all_of(identifier).await?,
+            Target::Identifier(identifier) | Target::Name(identifier) => self.all_of(identifier).await?,
+            Target::External(id) => self.by_external_id(id).await?.into_iter().collect(),
         };
         match (found.pop(), found.is_empty()) {
             (None, _) => Err(self.refused(&Refusal::Missing)),
@@ -79,14 +80,28 @@ impl Search<'_> {
         Ok((Observed::Present(Box::new(present)), Some(turn)))
     }
 
+    /// All identities that somebody logs in to with this, in whichever form Kratos keeps it: each once.
     async fn all_of(&self, identifier: &str) -> Result<Vec<Identity>, Halt> {
-        let pages = self.inputs.instance.client.list_identities(IdentityFilter::by_identifier(identifier));
-        let mut pages = std::pin::pin!(pages);
         let mut found: Vec<Identity> = Vec::new();
-        while let Some(page) = pages.try_next().await.map_err(|error| self.halt(&error))? {
-            found.extend(page.items);
+        for form in identifier::forms(identifier) {
+            let pages = self.inputs.instance.client.list_identities(IdentityFilter::by_identifier(form));
+            let mut pages = std::pin::pin!(pages);
+            while let Some(page) = pages.try_next().await.map_err(|error| self.halt(&error))? {
+                found.extend(page.items);
+            }
         }
+        let mut known = HashSet::new();
+        found.retain(|identity| known.insert(identity.id.clone()));
         Ok(found)
+    }
+
+    async fn by_external_id(&self, id: &str) -> Result<Option<Identity>, Halt> {
+        let instance = &self.inputs.instance;
+        // Earlier servers don't have the page at all, which is no answer of Kratos'.
+        if !instance.removes_first_factors().await.map_err(|error| self.halt(&error))? {
+            return Err(Halt::Refused(failure::unsupported("external_id")));
+        }
+        instance.client.get_identity_by_external_id(id).await.map_err(|error| self.halt(&error))
     }
 
     async fn examined(&self, target: &Target, identity: Identity) -> Result<Present, Halt> {

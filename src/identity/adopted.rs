@@ -83,6 +83,8 @@ fn asked_for(desired: &Desired, present: &Present) -> Option<&'static str> {
         state,
         password,
         links,
+        auto_links,
+        auto_subject: _,
         absent,
         removal_ends_sessions: _,
         // Of creation alone: but what is lacking is a password's Secret.
@@ -99,11 +101,12 @@ fn asked_for(desired: &Desired, present: &Present) -> Option<&'static str> {
     let resets = |wanted: &Wanted| match wanted.doing {
         Doing::ResetSecondFactors(_) => Some("spec.actions.resetSecondFactors"),
         Doing::SetPassword => Some("spec.actions.setPassword"),
+        Doing::Rewrite => Some("spec.actions.rewrite"),
         Doing::RevokeSessions => None,
     };
     let first = [
         (password.is_some() || lacks.is_some(), "spec.credentials.password"),
-        (!links.oidc.is_empty(), "spec.credentials.oidc"),
+        (!links.oidc.is_empty() || !auto_links.is_empty(), "spec.credentials.oidc"),
         (!links.saml.is_empty(), "spec.credentials.saml"),
         (!absent.is_empty(), "spec.credentials.absent"),
         (recovery.is_some(), "spec.recovery"),

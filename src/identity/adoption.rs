@@ -9,16 +9,20 @@ use super::plan;
 use crate::api::instance::AdoptionFrom;
 use crate::api::lifecycle::{Adoption, AdoptionPolicy};
 use crate::api::{GROUP, Reason, Verdict};
-use crate::kratos::Identity;
+use crate::kratos::{Identity, identifier};
 use crate::place::Place;
 
 /// The identity that a manifest takes over.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Target {
-    /// By a login identifier, as Kratos normalises it.
+    /// By a login identifier in lower case, which has to be a verified address.
     Identifier(String),
+    /// By a login identifier that is no address, as it was written.
+    Name(String),
     /// By its id.
     Identity(String),
+    /// By its id in another system.
+    External(String),
 }
 
 /// What an identity that was found is to a resource that would take it over.
@@ -69,13 +73,27 @@ pub enum Refusal {
 
 /// The identity that a manifest takes over, if it does.
 pub fn parse(adoption: Option<&Adoption>) -> Result<Option<Target>, Verdict> {
-    let Some(Adoption { policy: Some(AdoptionPolicy::IfUnowned), identifier, identity_id }) = adoption else {
+    let Some(Adoption {
+        policy: Some(AdoptionPolicy::IfUnowned),
+        identifier,
+        identity_id,
+        external_id,
+        accept_unverified,
+    }) = adoption
+    else {
         return Ok(None);
     };
-    match (identifier, identity_id) {
-        (Some(identifier), None) => Ok(Some(Target::Identifier(identifier.trim().to_lowercase()))),
-        (None, Some(id)) => Ok(Some(Target::Identity(id.clone()))),
-        _ => Err(Verdict::new(Reason::InvalidSpec, "adoption needs either identifier or identityID")),
+    match (identifier.as_deref().map(str::trim), identity_id, external_id) {
+        (Some(name), None, None) if *accept_unverified && !identifier::is_address(name) => {
+            Ok(Some(Target::Name(name.to_owned())))
+        }
+        (Some(identifier), None, None) => Ok(Some(Target::Identifier(identifier::lower_case(identifier)))),
+        (None, Some(id), None) => Ok(Some(Target::Identity(id.clone()))),
+        (None, None, Some(id)) => Ok(Some(Target::External(id.clone()))),
+        _ => {
+            let message = "adoption needs one of identifier, identityID and externalID; name one of them";
+            Err(Verdict::new(Reason::InvalidSpec, message))
+        }
     }
 }
 
@@ -87,7 +105,7 @@ pub fn examine(claimant: &Claimant, from: AdoptionFrom, target: &Target, identit
         Found::Unreadable => return Finding::Refused(Refusal::Taken(None)),
         Found::NoObject => return Finding::Refused(Refusal::Unmarkable),
         Found::Nothing if !(is_allowed || claimant.beside_instance) => return Finding::Refused(Refusal::NotAllowed),
-        Found::Nothing if !is_verified(target, identity) => return Finding::Refused(Refusal::Unverified),
+        Found::Nothing if !is_proven(claimant, target, identity) => return Finding::Refused(Refusal::Unverified),
         Found::Nothing if identity.readable().is_err() => return Finding::Refused(Refusal::Unreadable),
         Found::Nothing => return Finding::Unowned,
     };
@@ -107,7 +125,7 @@ pub fn examine(claimant: &Claimant, from: AdoptionFrom, target: &Target, identit
     } else if identity.readable().is_err() {
         Some(Refusal::Unreadable)
     } else {
-        (!is_verified(target, identity)).then_some(Refusal::Unverified)
+        (!is_proven(claimant, target, identity)).then_some(Refusal::Unverified)
     };
     Finding::Left(Box::new(Left {
         place: Place::new(mark.namespace.as_str(), mark.name.as_str()),
@@ -118,15 +136,24 @@ pub fn examine(claimant: &Claimant, from: AdoptionFrom, target: &Target, identit
     }))
 }
 
-/// Whether an identity may be taken over as far as proof goes: one that is named by its id needs none. Whoever
-/// registers a newcomer's address first has not shown that it is theirs.
-fn is_verified(target: &Target, identity: &Identity) -> bool {
+/// Whether an identity may be taken over as far as proof goes: one that is named by an id needs none. Whoever
+/// registers a newcomer's address first has not shown that it is theirs. Of a name nobody can show that; beside the instance
+/// its administrators may say so, if it isn't an address of the identity.
+fn is_proven(claimant: &Claimant, target: &Target, identity: &Identity) -> bool {
+    let Identity { verifiable_addresses, recovery_addresses, .. } = identity;
+    let is_verified = |named: &str| {
+        verifiable_addresses.iter().any(|address| address.verified && identifier::is_same(&address.value, named))
+    };
     match target {
-        Target::Identity(_) => true,
-        Target::Identifier(identifier) => identity
-            .verifiable_addresses
-            .iter()
-            .any(|address| address.verified && address.value.trim().to_lowercase() == *identifier),
+        Target::Identity(_) | Target::External(_) => true,
+        Target::Identifier(named) => is_verified(named),
+        Target::Name(named) => {
+            let mut addresses = verifiable_addresses.iter().map(|address| address.value.as_str());
+            let mut recovery_addresses = recovery_addresses.iter().map(|address| address.value.as_str());
+            let is_it = |address: &str| identifier::is_same(address, named);
+            let is_address = addresses.any(is_it) || recovery_addresses.any(is_it);
+            is_verified(named) || (claimant.beside_instance && !is_address)
+        }
     }
 }
 
@@ -139,7 +166,8 @@ impl Refusal {
             _ if !claimant.beside_instance && from == AdoptionFrom::Same => not_allowed(),
             _ if !claimant.beside_instance => refused(
                 "spec.adoption names no identity that this resource may take over: it has to be there, to be nobody's, \
-                 and to be named by its id or by a verified address; it is looked for again at every resync"
+                 and to be named by its id, its external id or a verified address; it is looked for again at every \
+                 resync"
                     .to_owned(),
             ),
             Self::Taken(None) => plan::conflict(None),
@@ -154,7 +182,8 @@ impl Refusal {
             }
             Self::Unverified => refused(
                 "the identifier in spec.adoption is no verified address of the identity, which may be anybody's then; \
-                 have it verified, or name the identity by identityID"
+                 have it verified, or name the identity by identityID or externalID (a login identifier that is no address \
+                 can be taken with acceptUnverified)"
                     .to_owned(),
             ),
             Self::Unmarkable => refused(format!(

@@ -44,6 +44,10 @@ pub struct Desired {
     pub password: Option<Password>,
     /// Links to providers.
     pub links: Links,
+    /// OIDC providers at which the first login makes the link.
+    pub auto_links: Vec<String>,
+    /// What is sent as the subject of such a link: of this look alone, and nobody's.
+    pub auto_subject: String,
     /// Kinds of credentials that must not exist.
     pub absent: Vec<CredentialType>,
     /// Whether a link or credential that is removed ends the sessions.
@@ -118,7 +122,7 @@ pub fn state(spec: &KratosIdentitySpec, now: Timestamp) -> Option<State> {
 /// The keys of Secrets that a manifest refers to, each once.
 pub fn secret_references(spec: &KratosIdentitySpec) -> Vec<KeyRef> {
     let password = spec.credentials.iter().filter_map(|credentials| credentials.password.as_ref());
-    let password = password.map(|password| password.secret_key_ref.clone());
+    let password = password.filter_map(|password| password.secret_key_ref.clone());
     let traits = spec.traits_from.iter().map(|from| from.secret_key_ref.clone());
     let references: BTreeSet<_> = password.chain(traits).collect();
     references.into_iter().collect()
@@ -157,7 +161,7 @@ pub fn parse(spec: &KratosIdentitySpec, secrets: &Secrets, now: Timestamp) -> Re
         return Err(Verdict::new(Reason::InvalidSpec, message));
     }
     let credentials = credentials.clone().unwrap_or_default();
-    let links = Links::parse(&credentials)?;
+    let (links, auto_links) = Links::parse(&credentials)?;
     let absent = absent::parse(&credentials)?;
     let credentials::Credentials { password, oidc: _, saml: _, absent: _, revoke_sessions } = credentials;
     let (password, lacks) = parse_password(password.as_ref(), secrets)?;
@@ -185,6 +189,8 @@ pub fn parse(spec: &KratosIdentitySpec, secrets: &Secrets, now: Timestamp) -> Re
         phase,
         password,
         links,
+        auto_links,
+        auto_subject: String::new(),
         absent,
         removal_ends_sessions: revoke_sessions.unwrap_or(true),
         lacks,

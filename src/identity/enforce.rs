@@ -64,7 +64,7 @@ pub async fn run(
     let plan = planned(search, desired, &mut observed).await?;
     match attempt(search, desired, observed, plan, as_of).await? {
         Attempt::Done(seen) => Ok(seen),
-        Attempt::Conflict(_) => Err(Halt::Refused(plan::conflict(None))),
+        Attempt::Conflict(_) => Err(Halt::Refused(plan::taken(desired.external_id.is_some()))),
         Attempt::PutBack { .. } => {
             let verdict = Verdict::new(Reason::Progressing, "the identity was changed again while it was put right");
             Err(Halt::Retry { verdict, after: None })
@@ -240,6 +240,7 @@ fn sent<'a>(search: &'a Search<'_>, desired: &'a Desired, plan: &'a Plan) -> Sen
         schema_id: &desired.schema_id,
         schema: search.schema.as_ref().map(|schema| &schema.document),
         traits: Some(&plan.traits),
+        external_id: desired.external_id.is_some(),
     }
 }
 

@@ -1,18 +1,24 @@
 //! An identity as rules see it: as it is, as it would be created, as a plan leaves it. Pure.
 //!
 //! No credential's content and no mark of ours gets in. `credentials` holds the links to providers, as lists of
-//! `{provider, subject}`; lists and metadata are there even where they are empty.
+//! `{provider, subject}`; lists and metadata are there even where they are empty. A link that the first login makes has
+//! `use_auto_link: true` beside them, and `password` is `{use_password_migration_hook: true}` where that is sent.
 
 use std::sync::Arc;
 
 use serde_json::{Map, Value, json};
 
 use super::claim::{Claim, Claimant};
+use super::mark::{Found, Mark};
 use super::plan::{Plan, Present, Step};
 use super::schema::shape::Shape;
 use super::{pointer, schema};
 use crate::api::GROUP;
-use crate::kratos::{CreateIdentity, Identity, PatchOperation, Readable, UpdateIdentity, VerifiedAddressImport};
+use crate::kratos::identifier::{self, lower_case};
+use crate::kratos::{
+    CreateIdentity, CredentialImport, Identity, OidcLink, PasswordImport, PatchOperation, Readable, UpdateIdentity,
+    VerifiedAddressImport,
+};
 
 /// An identity as rules see it, and what logs in with it.
 #[derive(Clone, PartialEq)]
@@ -34,9 +40,13 @@ pub fn observed(identity: &Identity, shapes: &[Arc<Shape>]) -> Option<View> {
     let Readable { traits, metadata_public, metadata_admin } = identity.readable().ok()?;
     let links = |kind: &str| {
         let identifiers = identity.credentials.get(kind).into_iter().flat_map(|credential| &credential.identifiers);
-        let links = identifiers.filter_map(|identifier| identifier.split_once(':'));
-        links.map(|(provider, subject)| json!({"provider": provider, "subject": subject})).collect::<Vec<_>>()
+        identifiers.filter_map(|identifier| OidcLink::from_identifier(identifier)).collect::<Vec<_>>()
     };
+    let automatic = match Mark::read(&identity.metadata_admin) {
+        Found::Mark(mark) => mark.auto_links,
+        Found::Nothing | Found::Unreadable | Found::NoObject => Vec::new(),
+    };
+    let (automatic, oidc): (Vec<_>, Vec<_>) = links("oidc").into_iter().partition(|link| automatic.contains(link));
     let addresses = identity.verifiable_addresses.iter();
     let addresses: Vec<_> = addresses
         .map(|address| json!({"value": address.value, "via": address.via, "verified": address.verified}))
@@ -45,7 +55,7 @@ pub fn observed(identity: &Identity, shapes: &[Arc<Shape>]) -> Option<View> {
         "id": identity.id, "schema_id": identity.schema_id, "state": identity.state.as_str(),
         "traits": traits, "metadata_public": metadata_public, "metadata_admin": metadata_admin,
         "external_id": identity.external_id, "organization_id": identity.organization_id,
-        "verifiable_addresses": addresses, "credentials": {"oidc": links("oidc"), "saml": links("saml")},
+        "verifiable_addresses": addresses, "credentials": {"oidc": shown_links(&oidc, &automatic), "saml": links("saml")},
     });
     Some(finish(view, stored(identity), shapes))
 }
@@ -56,7 +66,8 @@ fn stored(identity: &Identity) -> Vec<String> {
     let kinds = identity.credentials.iter();
     let kinds = kinds.filter(|(kind, _)| ["password", "code", "webauthn"].contains(&kind.as_str()));
     let identifiers = kinds.flat_map(|(_, credential)| credential.identifiers.iter());
-    identifiers.filter(|identifier| **identifier != identity.id).cloned().collect()
+    // The answer to a write shows some of them as they were before Kratos trims them.
+    identifiers.filter(|identifier| **identifier != identity.id).map(|it| lower_case(it.trim())).collect()
 }
 
 /// How many login identifiers Kratos keeps although they left the traits: people still log in with them. `shapes`:
@@ -75,17 +86,34 @@ pub fn stale_identifiers(identity: &Identity, shapes: &[Arc<Shape>]) -> usize {
 /// An identity as it would be created.
 pub fn created(create: &CreateIdentity, shapes: &[Arc<Shape>]) -> View {
     let addresses: Vec<_> = create.verifiable_addresses.iter().map(shown).collect();
-    let view = json!({
+    let CredentialImport { password, oidc, auto_links, saml } = &create.credentials;
+    let mut view = json!({
         "id": "", "schema_id": create.schema_id, "state": create.state.unwrap_or_default().as_str(),
         "traits": create.traits, "metadata_public": create.metadata_public, "metadata_admin": create.metadata_admin,
         "external_id": create.external_id, "organization_id": create.organization_id,
-        "verifiable_addresses": addresses, "credentials": {"oidc": create.credentials.oidc, "saml": create.credentials.saml},
+        "verifiable_addresses": addresses, "credentials": {"oidc": shown_links(oidc, auto_links), "saml": saml},
     });
+    note_hook(password.as_ref(), &mut view);
     finish(view, Vec::new(), shapes)
 }
 
 fn shown(address: &VerifiedAddressImport) -> Value {
-    json!({"value": address.value, "via": address.via, "verified": address.verified})
+    json!({"value": lower_case(&address.value), "via": address.via, "verified": address.verified})
+}
+
+/// Links as rules see them. `automatic`: those that the first login makes.
+fn shown_links(links: &[OidcLink], automatic: &[OidcLink]) -> Vec<Value> {
+    links.iter().map(|link| json!(link)).chain(automatic.iter().map(OidcLink::automatic)).collect()
+}
+
+/// Whether another system decides who logs in.
+fn note_hook(password: Option<&PasswordImport>, identity: &mut Value) {
+    match password {
+        Some(PasswordImport::MigrationHook) => {
+            identity["credentials"]["password"] = json!({"use_password_migration_hook": true});
+        }
+        Some(PasswordImport::Cleartext(_) | PasswordImport::Hashed(_)) | None => {}
+    }
 }
 
 /// The identity as a plan leaves it. `before`: as it is, if it is there.
@@ -109,15 +137,16 @@ pub fn merged(before: Option<&View>, plan: &Plan, shapes: &[Arc<Shape>]) -> Opti
             Step::VerifyAddresses { id: _, addresses } => {
                 if let Some(found) = view.as_mut().and_then(|view| view.identity["verifiable_addresses"].as_array_mut())
                 {
-                    let values: Vec<_> = addresses.iter().map(|address| address.value.as_str()).collect();
-                    found.retain(|address| !address["value"].as_str().is_some_and(|value| values.contains(&value)));
+                    let values: Vec<_> = addresses.iter().map(|address| lower_case(&address.value)).collect();
+                    let is_among = |value: &str| values.contains(&lower_case(value));
+                    found.retain(|address| !address["value"].as_str().is_some_and(is_among));
                     found.extend(addresses.iter().map(shown));
                 }
             }
             Step::DeleteCredential { id: _, kind, link } => {
                 let links = view.as_mut().map(|view| &mut view.identity["credentials"][kind.as_str()]);
                 if let (Some(link), Some(Value::Array(links))) = (link, links) {
-                    links.retain(|there| *there != json!(link));
+                    links.retain(|there| *there != json!(link) && *there != link.automatic());
                 }
             }
             Step::For(_)
@@ -147,7 +176,8 @@ pub fn put_back(before: &View, plan: &Plan, shapes: &[Arc<Shape>]) -> Option<Vie
     };
     identifiers.retain(|identifier| !is_gone(identifier));
     if let Some(addresses) = identity["verifiable_addresses"].as_array_mut() {
-        addresses.retain(|address| !address["value"].as_str().is_some_and(is_gone));
+        let forms = |address: &Value| address["value"].as_str().map(identifier::forms).unwrap_or_default();
+        addresses.retain(|address| !forms(address).iter().any(|form| is_gone(form)));
     }
     Some(View { identity, identifiers })
 }
@@ -172,11 +202,13 @@ fn replace(update: &UpdateIdentity, identity: &mut Value) {
     identity["metadata_public"] = metadata_public.clone();
     identity["metadata_admin"] = metadata_admin.clone();
     identity["external_id"] = json!(external_id);
-    for (kind, added) in [("oidc", &credentials.oidc), ("saml", &credentials.saml)] {
+    let CredentialImport { password, oidc, auto_links, saml } = credentials;
+    for (kind, added) in [("oidc", shown_links(oidc, auto_links)), ("saml", shown_links(saml, &[]))] {
         if let Some(links) = identity["credentials"][kind].as_array_mut() {
-            links.extend(added.iter().map(|link| json!(link)));
+            links.extend(added);
         }
     }
+    note_hook(password.as_ref(), identity);
 }
 
 /// The shape that rules can rely on.

@@ -106,6 +106,8 @@ pub struct Sent<'a> {
     pub schema_id: &'a str,
     pub schema: Option<&'a Value>,
     pub traits: Option<&'a Value>,
+    /// Whether an external id was, which no other identity may have.
+    pub external_id: bool,
 }
 
 /// From so many failures of the same one's requests on, each while Kratos served others, it is that one's own. A server may
@@ -149,7 +151,7 @@ pub fn halt(error: &Error, sent: Sent<'_>, times: u32) -> Halt {
             let verdict = Verdict::new(Reason::KratosUnavailable, format!("{error}; it is tried again"));
             Halt::Retry { verdict, after: None }
         }
-        Class::Conflict => Halt::Refused(plan::conflict(None)),
+        Class::Conflict => Halt::Refused(plan::taken(sent.external_id)),
         // It was there a moment ago, or looked different: look again.
         Class::NotFound => Halt::Retry { verdict: moved(), after: None },
         Class::Rejected if error.is_patch_inapplicable() => Halt::Retry { verdict: moved(), after: None },

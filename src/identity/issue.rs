@@ -9,8 +9,7 @@ use secrecy::{ExposeSecret, SecretString};
 
 use super::apply::ApplyError;
 use super::plan;
-use super::recovery::Issue;
-use crate::api::recovery::RecoveryType;
+use super::recovery::{Issue, Way};
 use crate::kratos::{Error, Identity, WriteCause, Writer};
 use crate::kube_write::own_secret;
 
@@ -24,7 +23,7 @@ struct Issued {
 /// Issues it. Returns the identity, whose mark says so. Where it ends in between it is issued once more; what was issued
 /// before then works until it expires, and nobody has it.
 pub async fn run(client: &Writer, kubernetes: &kube::Client, issue: &Issue) -> Result<Identity, ApplyError> {
-    let Issue { id, kind: _, expires_in: _, secret, replaces, mark: _ } = issue;
+    let Issue { id, way: _, expires_in: _, secret, replaces, mark: _ } = issue;
     let is_by_token = issue.mark.recovery.as_ref().is_some_and(|recovery| recovery.token.is_some());
     let client = if is_by_token { &client.because(WriteCause::Action("recovery")) } else { client };
     // Kratos isn't asked for what couldn't be kept.
@@ -39,13 +38,13 @@ pub async fn run(client: &Writer, kubernetes: &kube::Client, issue: &Issue) -> R
 
 async fn ask(client: &Writer, issue: &Issue) -> Result<Issued, Error> {
     let expires_in = Some(issue.expires_in);
-    Ok(match issue.kind {
-        RecoveryType::Link => {
-            let made = client.create_recovery_link_for_identity(&issue.id, expires_in).await?;
+    Ok(match &issue.way {
+        Way::Link { return_to } => {
+            let made = client.create_recovery_link_for_identity(&issue.id, expires_in, return_to.as_deref()).await?;
             Issued { link: made.recovery_link, code: None, expires_at: made.expires_at }
         }
-        RecoveryType::Code => {
-            let made = client.create_recovery_code_for_identity(&issue.id, expires_in).await?;
+        Way::Code { is_api } => {
+            let made = client.create_recovery_code_for_identity(&issue.id, expires_in, *is_api).await?;
             Issued { link: made.recovery_link, code: Some(made.recovery_code), expires_at: made.expires_at }
         }
     })

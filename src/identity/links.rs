@@ -19,9 +19,15 @@ pub struct Links {
 }
 
 impl Links {
-    /// Those of a manifest. `InvalidSpec` for two of one provider, which Kratos would take.
-    pub fn parse(credentials: &Credentials) -> Result<Self, Verdict> {
-        Ok(Self { oidc: parse("oidc", &credentials.oidc)?, saml: parse("saml", &credentials.saml)? })
+    /// Those of a manifest, and the providers at which the first login makes one. `InvalidSpec` for the same entry twice,
+    /// which Kratos takes for a conflict.
+    pub fn parse(credentials: &Credentials) -> Result<(Self, Vec<String>), Verdict> {
+        let (oidc, automatic) = parse("oidc", &credentials.oidc)?;
+        let (saml, other) = parse("saml", &credentials.saml)?;
+        if !other.is_empty() {
+            return Err(neither("saml"));
+        }
+        Ok((Self { oidc, saml }, automatic))
     }
 
     /// Those that an identity has.
@@ -86,18 +92,39 @@ impl Links {
     }
 }
 
-fn parse(field: &str, links: &[Link]) -> Result<Vec<OidcLink>, Verdict> {
-    let mut parsed: Vec<OidcLink> = Vec::new();
-    for Link { provider, subject } in links {
-        if parsed.iter().any(|link| link.provider == *provider) {
-            let message = format!(
-                "spec.credentials.{field} has two entries for the provider {provider}: an identity has one link for \
-                 each; remove one of them"
-            );
+fn parse(field: &str, links: &[Link]) -> Result<(Vec<OidcLink>, Vec<String>), Verdict> {
+    let (mut parsed, mut automatic): (Vec<OidcLink>, Vec<String>) = (Vec::new(), Vec::new());
+    for Link { provider, subject, use_auto_link } in links {
+        let is_known = match (subject, use_auto_link) {
+            (Some(subject), false) => {
+                parsed.push(OidcLink { provider: provider.clone(), subject: subject.clone() });
+                parsed.iter().rev().skip(1).any(|link| Some(link) == parsed.last())
+            }
+            (None, true) => {
+                automatic.push(provider.clone());
+                automatic.iter().rev().skip(1).any(|other| other == provider)
+            }
+            (Some(_), true) | (None, false) => return Err(neither(field)),
+        };
+        if is_known {
+            let message = format!("spec.credentials.{field} has an entry of the provider {provider} twice; remove one");
             return Err(Verdict::new(Reason::InvalidSpec, message));
         }
-        parsed.push(OidcLink { provider: provider.clone(), subject: subject.clone() });
     }
     parsed.sort_unstable();
-    Ok(parsed)
+    automatic.sort_unstable();
+    Ok((parsed, automatic))
+}
+
+fn neither(field: &str) -> Verdict {
+    let what = if field == "oidc" { "either a subject or useAutoLink: true" } else { "a subject" };
+    Verdict::new(Reason::InvalidSpec, format!("an entry of spec.credentials.{field} needs {what}"))
+}
+
+/// Links that the first login makes: those that are asked for and weren't sent yet, as the mark knows. `subject`: what is
+/// sent for each in place of one, nobody's.
+pub fn automatic(wanted: &[String], noted: &[OidcLink], subject: &str) -> Vec<OidcLink> {
+    let is_new = |provider: &&String| !noted.iter().any(|link| link.provider == **provider);
+    let link = |provider: &String| OidcLink { provider: provider.clone(), subject: subject.to_owned() };
+    wanted.iter().filter(is_new).map(link).collect()
 }

@@ -12,7 +12,7 @@ use super::links::Links;
 use super::person::IdentifiersMark;
 use crate::api::GROUP;
 use crate::api::recovery::RecoveryType;
-use crate::kratos::{Content, Member, State};
+use crate::kratos::{Content, Member, OidcLink, State};
 
 /// The mark, `metadata_admin["kratos-operator.dev"]`.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -41,6 +41,9 @@ pub struct Mark {
     /// Links to providers that the manifest gave, each until it is known to be removed.
     #[serde(default, skip_serializing_if = "Links::is_empty")]
     pub links: Links,
+    /// Links that the manifest had the first login make, each with the subject that it was sent with, which nobody is.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub auto_links: Vec<OidcLink>,
     /// What people logged in with is changed or removed, and the sessions from before that are to be ended yet.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub sessions_pending: bool,

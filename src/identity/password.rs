@@ -14,6 +14,7 @@ use secrecy::{ExposeSecret, SecretSlice};
 use super::mark::PasswordMark;
 use super::secrets::{self, Secrets};
 use crate::api::credentials::{Password as Spec, PasswordFormat, PasswordUpdatePolicy};
+use crate::api::instance::KeyRef;
 use crate::api::{Reason, Verdict};
 use crate::kratos::{PasswordImport, Secret};
 
@@ -70,6 +71,8 @@ impl DigestKey {
         let (format, value) = match import {
             PasswordImport::Cleartext(value) => ("Cleartext", value),
             PasswordImport::Hashed(value) => ("Hashed", value),
+            // Nothing of it is secret, and nothing of it is compared.
+            PasswordImport::MigrationHook => return String::new(),
         };
         self.sign([salt, format, value.expose()])
     }
@@ -121,17 +124,21 @@ impl Password {
     /// Reads and validates what a manifest says. `InvalidSpec` where it can't be imported, without showing it.
     pub fn parse(spec: &Spec, secrets: &Secrets) -> Result<Self, Verdict> {
         let Spec { secret_key_ref, format, update_policy, revoke_sessions } = spec;
-        let text = secrets.text(secret_key_ref)?.expose_secret();
-        let import = match format.unwrap_or_default() {
-            PasswordFormat::Cleartext if text.len() > LONGEST_PASSWORD => {
-                return Err(secrets::invalid(secret_key_ref, "is longer than 1024 bytes, too long for a password"));
+        let format = format.unwrap_or_default();
+        let import = match (secret_key_ref, format) {
+            (None, PasswordFormat::MigrationHook) => PasswordImport::MigrationHook,
+            (Some(secret_key_ref), PasswordFormat::Cleartext | PasswordFormat::Hashed) => {
+                import(secret_key_ref, format, secrets)?
             }
-            PasswordFormat::Cleartext => PasswordImport::Cleartext(Secret::new(text)),
-            PasswordFormat::Hashed if !is_known_hash(text) => {
-                let what = "is no password hash of a format that Kratos imports (see spec.credentials.password.format)";
-                return Err(secrets::invalid(secret_key_ref, what));
+            (None, _) => {
+                let message = "credentials.password.secretKeyRef is missing: name the Secret that holds the password";
+                return Err(Verdict::new(Reason::InvalidSpec, message));
             }
-            PasswordFormat::Hashed => PasswordImport::Hashed(Secret::new(text)),
+            (Some(_), PasswordFormat::MigrationHook) => {
+                let message = "with the format MigrationHook nothing is read from a Secret: remove \
+                               credentials.password.secretKeyRef";
+                return Err(Verdict::new(Reason::InvalidSpec, message));
+            }
         };
         let key =
             secrets.key().ok_or_else(|| Verdict::new(Reason::SecretNotReady, "the operator's key wasn't read"))?;
@@ -143,8 +150,17 @@ impl Password {
         })
     }
 
+    /// Whether Kratos is to ask its migration hook.
+    fn is_by_hook(&self) -> bool {
+        self.import == PasswordImport::MigrationHook
+    }
+
     /// What the mark says of a password that is sent for the first time. `salt`: anything that no other identity has.
     pub fn mark(&self, salt: &str) -> PasswordMark {
+        if self.is_by_hook() {
+            // One that the manifest gives later is another one.
+            return PasswordMark::of_none();
+        }
         PasswordMark { digest: self.key.digest(salt, &self.import), key_id: self.key.id.clone(), salt: salt.to_owned() }
     }
 
@@ -154,15 +170,36 @@ impl Password {
     }
 
     /// Whether it is to be sent to an identity whose mark says `before`. Without a digest of this key nobody knows
-    /// whether it changed: it is noted, and the identity keeps the password that it has.
+    /// whether it changed: it is noted, and the identity keeps the password that it has. A hook isn't sent to an identity
+    /// that is there: it would erase the password that a login has put in its place.
     pub fn decide(&self, before: Option<&PasswordMark>, salt: &str) -> Decision {
         let kept = |mark| Decision { mark, is_sent: false, ends_sessions: false };
+        if self.is_by_hook() {
+            return kept(before.cloned().unwrap_or_else(PasswordMark::of_none));
+        }
         match before.filter(|before| before.key_id == self.key.id || before.is_of_none()) {
             Some(before) if before.digest == self.key.digest(&before.salt, &self.import) => kept(before.clone()),
             Some(_) if self.update_policy == PasswordUpdatePolicy::OnSecretChange => self.send(salt),
             Some(_) | None => kept(self.mark(salt)),
         }
     }
+}
+
+/// What is imported of a Secret's value. `InvalidSpec` where it can't be, without showing it.
+fn import(secret_key_ref: &KeyRef, format: PasswordFormat, secrets: &Secrets) -> Result<PasswordImport, Verdict> {
+    let text = secrets.text(secret_key_ref)?.expose_secret();
+    Ok(match format {
+        PasswordFormat::Cleartext if text.len() > LONGEST_PASSWORD => {
+            return Err(secrets::invalid(secret_key_ref, "is longer than 1024 bytes, too long for a password"));
+        }
+        PasswordFormat::Cleartext => PasswordImport::Cleartext(Secret::new(text)),
+        PasswordFormat::Hashed if !is_known_hash(text) => {
+            let what = "is no password hash of a format that Kratos imports (see spec.credentials.password.format)";
+            return Err(secrets::invalid(secret_key_ref, what));
+        }
+        PasswordFormat::Hashed => PasswordImport::Hashed(Secret::new(text)),
+        PasswordFormat::MigrationHook => PasswordImport::MigrationHook,
+    })
 }
 
 /// Whether Kratos takes a text for a password hash.

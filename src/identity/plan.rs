@@ -14,7 +14,7 @@ mod recovery;
 pub use credentials::{contents_needed, last_first_factor};
 pub use deletion::{Leaving, plan_deletion, plan_keeping};
 use judgement::unmarkable;
-pub use judgement::{conflict, judge, replaced, untold};
+pub use judgement::{conflict, judge, replaced, taken, untold};
 pub use outside::{Taking, put_back, take_away};
 pub use recovery::{note, plan_recovery};
 
@@ -43,6 +43,7 @@ const SCHEMA_ID: &str = "/schema_id";
 const STATE: &str = "/state";
 pub(super) const CREDENTIALS: &str = "/credentials";
 pub(super) const PASSWORD: &str = "/credentials/password";
+const OIDC: &str = "/credentials/oidc";
 const EXTERNAL_ID: &str = "/external_id";
 const ORGANIZATION_ID: &str = "/organization_id";
 const RECOVERY: &str = "/recovery";
@@ -196,7 +197,9 @@ pub fn owned_paths(desired: &Desired) -> Vec<String> {
     paths.extend(desired.external_id.is_some().then(|| EXTERNAL_ID.to_owned()));
     paths.extend(desired.organization_id.is_some().then(|| ORGANIZATION_ID.to_owned()));
     paths.extend(desired.links.paths());
+    paths.extend(desired.auto_links.iter().map(|provider| pointer::join(OIDC, provider)));
     paths.sort_unstable();
+    paths.dedup();
     paths
 }
 

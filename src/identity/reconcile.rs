@@ -77,6 +77,8 @@ async fn look(resource: &KratosIdentity, handling: Handling, context: &Context) 
     let inputs = inputs::gather(resource, &place, context).await?;
     let secrets = read_secrets::read(resource, context).await?;
     let mut desired = desired::parse(&resource.spec, &secrets, Timestamp::now())?;
+    // Nobody is it, and nobody knows it.
+    desired.auto_subject = format!("{:032x}", rand::random::<u128>());
     ensure_callable(&inputs, &desired, context).await?;
     let only_looks = handling.mode == Mode::Observe || inputs.instance.settings.mode == Mode::Observe;
     let traits = Value::Object(desired.traits.clone());
@@ -125,7 +127,8 @@ async fn ensure_callable(inputs: &Inputs, desired: &Desired, context: &Context) 
     let first_factor = desired.absent.iter().find(|kind| absent::is_first_factor(**kind));
     let newer = match first_factor {
         Some(kind) => Some(format!("the deletion of credentials of type {}", kind.as_str())),
-        None => (!desired.links.saml.is_empty()).then(|| "SAML links".to_owned()),
+        None if !desired.links.saml.is_empty() => Some("SAML links".to_owned()),
+        None => (!desired.auto_links.is_empty()).then(|| "useAutoLink".to_owned()),
     };
     if let Some(newer) = newer {
         let is_supported = inputs.instance.removes_first_factors().await;

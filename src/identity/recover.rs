@@ -124,16 +124,16 @@ async fn attempt(search: &Search<'_>, wanted: Option<&Recovery>, plan: &Plan) ->
     let mut tried = Tried { written, ..Tried::default() };
     let Some(wanted) = wanted.filter(|_| !issue.is_empty()) else { return Ok(tried) };
     let shared = &search.inputs.instance.shared;
-    if shared.is_lacking(lacking(wanted.kind)) && !is_asked_for(search.resource) {
+    if shared.is_lacking(lacking(wanted.way.kind())) && !is_asked_for(search.resource) {
         // It was said already, of this identity or another.
-        tried.refusal = Some(recovery::disabled(wanted.kind));
+        tried.refusal = Some(recovery::disabled(wanted.way.kind()));
         return Ok(tried);
     }
     match apply(search, &issue).await {
         Ok(written) => {
             tried.written = written?.or(tried.written);
             tried.is_issued = true;
-            shared.has(lacking(wanted.kind));
+            shared.has(lacking(wanted.way.kind()));
             let note = "a recovery was issued into the Secret that the manifest names";
             search.context.events.publish(search.resource, Happening::normal("RecoveryIssued", "Recover", note));
         }
@@ -155,8 +155,8 @@ async fn apply(search: &Search<'_>, steps: &[Step]) -> Result<Result<Option<Box<
 fn refusal(error: &ApplyError, wanted: &Recovery, search: &Search<'_>) -> Option<Verdict> {
     match error {
         ApplyError::Other(error) if error.is_method_disabled() => {
-            search.inputs.instance.shared.lacks(lacking(wanted.kind));
-            Some(recovery::disabled(wanted.kind))
+            search.inputs.instance.shared.lacks(lacking(wanted.way.kind()));
+            Some(recovery::disabled(wanted.way.kind()))
         }
         ApplyError::Other(error) => {
             let is_about_the_identity = error.is_identity_unknown() || error.is_patch_inapplicable();

@@ -12,7 +12,7 @@ use super::claim::Claimant;
 use super::mark::{Mark, RecoveryMark};
 use crate::api::identity::{KratosIdentitySpec, KratosIdentityStatus};
 use crate::api::lifecycle::ActionStatus;
-use crate::api::recovery::{Recovery as Spec, RecoveryStatus, RecoveryType};
+use crate::api::recovery::{Recovery as Spec, RecoveryFlowType, RecoveryStatus, RecoveryType};
 use crate::api::{Reason, Verdict, condition};
 use crate::kratos::State;
 use crate::place;
@@ -20,10 +20,32 @@ use crate::place;
 /// How long a recovery works where the manifest doesn't say.
 const DEFAULT_EXPIRY: Duration = Duration::from_hours(1);
 
+/// In which way a recovery is given.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Way {
+    Link {
+        /// Where the browser goes in the end.
+        return_to: Option<String>,
+    },
+    Code {
+        /// It is entered in an application that speaks to Kratos itself, not on Kratos' page.
+        is_api: bool,
+    },
+}
+
+impl Way {
+    pub const fn kind(&self) -> RecoveryType {
+        match self {
+            Self::Link { .. } => RecoveryType::Link,
+            Self::Code { .. } => RecoveryType::Code,
+        }
+    }
+}
+
 /// What a manifest asks for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Recovery {
-    pub kind: RecoveryType,
+    pub way: Way,
     pub expires_in: Duration,
     pub secret_name: String,
     /// Another token asks for another recovery.
@@ -73,7 +95,7 @@ pub struct Version {
 pub struct Issue {
     /// The identity.
     pub id: String,
-    pub kind: RecoveryType,
+    pub way: Way,
     pub expires_in: Duration,
     pub secret: OwnSecret,
     /// The version of the Secret that is replaced; `None`: there is none.
@@ -115,7 +137,15 @@ pub fn parse<'a>(
     spec: &KratosIdentitySpec,
     mut read_secrets: impl Iterator<Item = &'a str>,
 ) -> Result<Option<Recovery>, Verdict> {
-    let Some(Spec { kind, expires_in, secret_name }) = &spec.recovery else { return Ok(None) };
+    let Some(Spec { kind, expires_in, secret_name, flow_type, return_to }) = &spec.recovery else { return Ok(None) };
+    let way = match (kind, flow_type, return_to) {
+        (RecoveryType::Link, None, return_to) => Way::Link { return_to: return_to.clone() },
+        (RecoveryType::Code, flow_type, None) => Way::Code { is_api: *flow_type == Some(RecoveryFlowType::Api) },
+        (RecoveryType::Link, Some(_), _) | (RecoveryType::Code, _, Some(_)) => {
+            let message = "recovery.flowType goes with type Code, and recovery.returnTo with type Link; remove it";
+            return Err(Verdict::new(Reason::InvalidSpec, message));
+        }
+    };
     if !place::is_name(secret_name) {
         return Err(Verdict::new(Reason::InvalidSpec, "recovery.secretName is no name of a Secret; correct it"));
     }
@@ -128,7 +158,7 @@ pub fn parse<'a>(
     }
     let action = spec.actions.as_ref().and_then(|actions| actions.recovery.as_ref());
     Ok(Some(Recovery {
-        kind: *kind,
+        way,
         expires_in: expires_in.map_or(DEFAULT_EXPIRY, Into::into),
         secret_name: secret_name.clone(),
         token: action.map(|action| action.token.clone()),
@@ -139,7 +169,7 @@ impl Recovery {
     /// Whether a mark is about this one: what was issued in another way, into another Secret or for another token is
     /// another one. A token that left the manifest asks for nothing.
     fn is_this(&self, noted: &RecoveryMark) -> bool {
-        noted.kind.is_none_or(|kind| kind == self.kind)
+        noted.kind.is_none_or(|kind| kind == self.way.kind())
             && noted.secret_name == self.secret_name
             && self.token.as_ref().is_none_or(|token| noted.token.as_ref() == Some(token))
     }
@@ -155,7 +185,7 @@ impl Recovery {
             Some(begun) => begun.clone(),
             None => RecoveryMark {
                 token: self.token.clone(),
-                kind: Some(self.kind),
+                kind: Some(self.way.kind()),
                 secret_name: self.secret_name.clone(),
                 started_at: Time(whole_second(now)),
                 issued_at: None,

@@ -10,6 +10,7 @@ use serde_json::Value;
 
 use self::shape::{EXTENSION, Shape};
 use super::pointer;
+use crate::kratos::identifier::{Taken, normalised};
 
 /// How many violations a message names.
 const SHOWN: usize = 5;
@@ -104,16 +105,9 @@ fn is_identifier(kind: &Value) -> bool {
 }
 
 /// The login identifiers that traits hold by these schemas (`ory.sh/kratos` → `credentials` → any type →
-/// `identifier: true`), as Kratos normalises them: trimmed and lower-cased, each once.
+/// `identifier: true`), as Kratos writes them down, each once: a phone number in one way for each kind that takes it.
 pub fn identifiers(shapes: &[Arc<Shape>], traits: &Value) -> Vec<String> {
-    let mut found = Vec::new();
-    for shape in shapes {
-        shape.visit(traits, &mut |extension, value| {
-            if has_identifier(extension) {
-                found.extend(normalised(value));
-            }
-        });
-    }
+    let mut found: Vec<_> = identifiers_by_kind(shapes, traits).into_iter().map(|(_, identifier)| identifier).collect();
     found.sort_unstable();
     found.dedup();
     found
@@ -126,7 +120,10 @@ pub fn identifiers_by_kind(shapes: &[Arc<Shape>], traits: &Value) -> Vec<(String
         shape.visit(traits, &mut |extension, value| {
             let kinds = extension.get("credentials").and_then(Value::as_object);
             let kinds = kinds.into_iter().flatten().filter(|(_, kind)| is_identifier(kind));
-            found.extend(kinds.filter_map(|(name, _)| Some((name.clone(), normalised(value)?))));
+            found.extend(kinds.filter_map(|(name, kind)| {
+                let via = kind.get("via").and_then(Value::as_str);
+                Some((name.clone(), normalised(value, Taken::Identifier { kind: name, via })?))
+            }));
         });
     }
     found.sort_unstable();
@@ -135,20 +132,15 @@ pub fn identifiers_by_kind(shapes: &[Arc<Shape>], traits: &Value) -> Vec<(String
 }
 
 /// The addresses that traits hold and that their schema lets be verified (`ory.sh/kratos` → `verification` → `via`),
-/// normalised as above, and how each is reached.
+/// as Kratos finds them there, and how each is reached.
 pub fn verifiable_addresses(shape: &Shape, traits: &Value) -> Vec<(String, String)> {
     let mut found = Vec::new();
     shape.visit(traits, &mut |extension, value| {
         if let Some(via) = extension.pointer("/verification/via").and_then(Value::as_str) {
-            found.extend(normalised(value).map(|value| (value, via.to_owned())));
+            found.extend(normalised(value, Taken::Address { via }).map(|value| (value, via.to_owned())));
         }
     });
     found
-}
-
-/// A value as Kratos compares it. What is no text, or blank, is none.
-fn normalised(value: &Value) -> Option<String> {
-    value.as_str().map(str::trim).filter(|text| !text.is_empty()).map(str::to_lowercase)
 }
 
 /// Where traits break their schema: pointers and keywords. Empty if nothing is found, or if the schema can't be

@@ -32,7 +32,7 @@ pub const GRACE: Duration = Duration::from_secs(5);
 const SPREAD: Duration = Duration::from_millis(5);
 
 /// The operations that a client has, as the API document names them.
-pub const OPERATIONS: [&str; 18] = [
+pub const OPERATIONS: [&str; 19] = [
     "batch_patch_identities",
     "create_identity",
     "create_recovery_code_for_identity",
@@ -43,6 +43,7 @@ pub const OPERATIONS: [&str; 18] = [
     "disable_session",
     "extend_session",
     "get_identity",
+    "get_identity_by_external_id",
     "get_identity_schema",
     "get_session",
     "list_identities",

@@ -19,6 +19,7 @@ pub(super) enum Fault {
     SchemaUnknown,
     IdentityUnknown,
     MethodDisabled,
+    ReturnToRejected,
     HashRejected,
     PasswordRejected,
     PatchInapplicable,
@@ -82,6 +83,8 @@ impl ErrorBody {
             Fault::IdentityUnknown
         } else if says("This endpoint was disabled") {
             Fault::MethodDisabled
+        } else if says("Requested return_to URL") {
+            Fault::ReturnToRejected
         } else if says("The imported password does not match any known hash") {
             Fault::HashRejected
         } else if says("An error occured when applying the JSON patch")
@@ -109,6 +112,10 @@ impl Fault {
             Self::SchemaUnknown => "the server has no identity schema of that id",
             Self::IdentityUnknown => "the identity doesn't exist",
             Self::MethodDisabled => "the recovery method is disabled in Kratos' configuration; enable it there",
+            Self::ReturnToRejected => {
+                "Kratos doesn't lead to the URL in recovery.returnTo; correct it, or add it to \
+                 selfservice.allowed_return_urls in Kratos' configuration"
+            }
             Self::HashRejected => "the imported password hash is of no known kind",
             Self::PasswordRejected => {
                 "the server doesn't take the password; where it hashes by bcrypt, one longer than 72 bytes is refused"
@@ -121,7 +128,11 @@ impl Fault {
                 409 => "a value of the identity exists already in another one",
                 413 => "the request is too large for the server",
                 429 => "the server limits the rate of requests",
-                500.. => "the server failed; see its log",
+                500 => {
+                    "the server failed; see its log (its database may have no room for a text: a login identifier has 255 \
+                     characters at most, an address 400)"
+                }
+                501.. => "the server failed; see its log",
                 _ => "the server refuses the request; see its log",
             },
         }

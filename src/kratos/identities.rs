@@ -112,6 +112,12 @@ impl Client {
         self.find(&self.call("get_identity", &["admin", "identities", id], &query)?).await
     }
 
+    /// Reads the identity that has this external id. v25.4 and later: earlier servers have no such page.
+    pub async fn get_identity_by_external_id(&self, external_id: &str) -> Result<Option<Identity>, Error> {
+        let path = ["admin", "identities", "by", "external", external_id];
+        self.find(&self.call("get_identity_by_external_id", &path, &[])?).await
+    }
+
     /// Lists identities page by page, for as long as the stream is read. It ends after the first error.
     pub fn list_identities(
         &self,

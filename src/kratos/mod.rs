@@ -10,6 +10,7 @@ mod config;
 mod connections;
 mod error;
 mod fault;
+pub mod identifier;
 mod identities;
 mod page;
 mod reader;

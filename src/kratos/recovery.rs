@@ -10,29 +10,39 @@ use super::types::{RecoveryCode, RecoveryLink};
 use super::writer::Writer;
 
 impl Writer {
-    /// Issues a recovery code. Earlier ones stay valid. `expires_in` absent: as the server is configured; full
+    /// Issues a recovery code, for a browser or for an application that speaks to Kratos itself (`is_api`). Earlier ones stay valid. `expires_in` absent: as the server is configured; full
     /// seconds count. Errors: [`Error::is_identity_unknown`], [`Error::is_method_disabled`]. Never repeated here.
     pub async fn create_recovery_code_for_identity(
         &self,
         identity_id: &str,
         expires_in: Option<Duration>,
+        is_api: bool,
     ) -> Result<RecoveryCode, Error> {
-        let body = body(identity_id, expires_in);
+        let mut body = body(identity_id, expires_in);
+        if is_api {
+            body["flow_type"] = json!("api");
+        }
         let path = ["admin", "recovery", "code"];
         let write = self.about(identity_id);
         self.json(&self.with("create_recovery_code_for_identity", Method::POST, &path, &body, write)?).await
     }
 
-    /// Issues a recovery link, likewise.
+    /// Issues a recovery link, likewise. `return_to`: where the browser goes in the end, which the server's configuration
+    /// has to allow.
     pub async fn create_recovery_link_for_identity(
         &self,
         identity_id: &str,
         expires_in: Option<Duration>,
+        return_to: Option<&str>,
     ) -> Result<RecoveryLink, Error> {
         let body = body(identity_id, expires_in);
         let path = ["admin", "recovery", "link"];
         let write = self.about(identity_id);
-        self.json(&self.with("create_recovery_link_for_identity", Method::POST, &path, &body, write)?).await
+        let mut call = self.with("create_recovery_link_for_identity", Method::POST, &path, &body, write)?;
+        if let Some(return_to) = return_to {
+            call.url.query_pairs_mut().append_pair("return_to", return_to);
+        }
+        self.json(&call).await
     }
 }
 

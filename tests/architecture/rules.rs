@@ -50,6 +50,7 @@ const PURE: &[&str] = &[
     "crate::kratos::batcher::packing",
     "crate::kratos::batcher::sifting",
     "crate::kratos::client_certificate",
+    "crate::kratos::identifier",
     "crate::kratos::types",
     "crate::kube_error",
     "crate::lease::term",
@@ -94,6 +95,7 @@ const WIRE: &[&str] = &[
     "UpdateIdentity",
     "VerifiedAddressImport",
     "error",
+    "identifier",
 ];
 
 const IMPURE: [&str; 10] = [

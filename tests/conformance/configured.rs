@@ -29,8 +29,8 @@ async fn a_disabled_recovery_method_is_told_apart_from_an_unknown_identity() {
     let kratos = Kratos::start(Options { recovery: false, ..Options::default() }).await.unwrap();
     let client = kratos.client();
     let created = client.create_identity(&plain(json!({}))).await.unwrap();
-    let code = client.create_recovery_code_for_identity(&created.id, None).await.unwrap_err();
-    let link = client.create_recovery_link_for_identity(&created.id, None).await.unwrap_err();
+    let code = client.create_recovery_code_for_identity(&created.id, None, false).await.unwrap_err();
+    let link = client.create_recovery_link_for_identity(&created.id, None, None).await.unwrap_err();
     for error in [code, link] {
         assert!(error.is_method_disabled() && !error.is_identity_unknown());
         assert_eq!((error.class(), error.status()), (Class::NotFound, Some(404)));

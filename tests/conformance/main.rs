@@ -10,6 +10,7 @@ mod create;
 mod credentials;
 mod fixtures;
 mod guilty;
+mod identifiers;
 mod odd;
 mod patch;
 mod pointers;

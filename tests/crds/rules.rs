@@ -32,7 +32,7 @@ pub struct Row {
     pub fate: Fate,
 }
 
-const DURATION: &str = "must be a Go duration between 100ms and 8760h";
+const DURATION: &str = "must be a Go duration between 100ms and 87600h";
 
 fn row(what: &'static str, kind: &'static str, changes: &Value, fate: Fate) -> Row {
     let mut spec = match kind {

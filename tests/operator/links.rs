@@ -207,11 +207,11 @@ async fn an_instances_rules_see_links_as_they_would_be_left() {
 }
 
 #[tokio::test]
-async fn two_entries_for_one_provider_are_told_and_nothing_is_sent() {
+async fn an_entry_that_is_there_twice_is_told_and_nothing_is_sent() {
     let scene = Scene::settled().await;
-    let ada = scene.identity("ada", linked(&scene, "ada", &[("google", "ada"), ("google", "ada-again")])).await;
+    let ada = scene.identity("ada", linked(&scene, "ada", &[("google", "ada"), ("google", "ada")])).await;
     let message = scene.stalled("ada", "InvalidSpec").await;
-    assert!(message.contains("two entries for the provider google"), "{message}");
+    assert!(message.contains("an entry of the provider google twice"), "{message}");
     scene.settle_again("beside").await;
     assert_eq!(scene.proxy.count(CREATE), 1, "only the one beside it");
     scene.shows_nowhere(&ada, "subject-of-ada").await;
@@ -352,4 +352,17 @@ async fn what_needs_a_newer_server_is_told_before_anything_is_written(#[case] cr
     scene.stays_refused("ada", "UnsupportedByServer").await;
     assert_eq!(links(&scene, &ada).await, ["gitlab:ada"]);
     assert_eq!(scene.proxy.count(PUT) + scene.proxy.count(UNLINK), 0);
+}
+
+#[tokio::test]
+async fn one_provider_may_know_a_person_by_several_subjects_of_which_each_comes_and_goes_by_itself() {
+    let scene = Scene::settled().await;
+    scene.identity("ada", linked(&scene, "ada", &[("google", "ada"), ("google", "work")])).await;
+    let ada = scene.ready("ada").await;
+    assert_eq!(links(&scene, &ada).await, ["google:ada", "google:work"]);
+    assert_eq!(owned(&ada), ["/credentials/oidc/google"]);
+    link_in_kratos(&scene, &ada, "google", "home").await;
+    scene.identity("ada", linked(&scene, "ada", &[("google", "work"), ("google", "leave")])).await;
+    scene.ready("ada").await;
+    assert_eq!(links(&scene, &ada).await, ["google:home", "google:leave", "google:work"]);
 }

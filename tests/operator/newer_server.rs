@@ -157,3 +157,94 @@ async fn an_external_id_is_given_changed_and_taken_away_where_the_server_knows_i
     let writes = requests.iter().filter(|request| ["POST", "PATCH", "PUT"].contains(&request.method.as_str()));
     assert_eq!(writes.count(), 3, "one for each change");
 }
+
+#[tokio::test]
+async fn a_link_that_the_first_login_makes_is_sent_once_and_is_the_persons_from_then_on() {
+    let scene = Scene::shared().await;
+    let (server, kept) = newer_server().await;
+    ready_ada(&scene, &server, json!({"oidc": [{"provider": "google", "useAutoLink": true}]})).await;
+    let sent = kept.lock().unwrap()["credentials"]["oidc"]["config"]["providers"].clone();
+    let subject = sent[0]["subject"].as_str().expect("one is given").to_owned();
+    assert_eq!(sent, json!([{"provider": "google", "subject": subject, "use_auto_link": true}]));
+    assert!(subject.len() == 32 && subject.bytes().all(|digit| digit.is_ascii_hexdigit()), "{subject}");
+    let noted = || kept.lock().unwrap()["metadata_admin"]["kratos-operator.dev"]["autoLinks"].clone();
+    assert_eq!(noted(), json!([{"provider": "google", "subject": subject}]));
+    let waiting = json!({"oidc": {"identifiers": [format!("google:{subject}"), "github:theirs"]}});
+    kept.lock().unwrap()["credentials"] = waiting.clone();
+    let ada = scene.ask("ada").await;
+    scene.shows_nowhere(&ada, &subject).await;
+    // A login makes it, and its person removes it: neither is drift, and nothing comes back.
+    for links in [json!(["google:theirs", "github:theirs"]), json!(["github:theirs"])] {
+        kept.lock().unwrap()["credentials"] = json!({"oidc": { "identifiers": links }});
+        scene.ask("ada").await;
+        scene.ready("ada").await;
+    }
+    let writes = |requests: Vec<Request>| {
+        requests.iter().filter(|request| ["POST", "PATCH", "PUT", "DELETE"].contains(&request.method.as_str())).count()
+    };
+    assert_eq!(writes(server.received_requests().await.unwrap()), 1, "its creation");
+    // One that nobody made goes with the manifest.
+    kept.lock().unwrap()["credentials"] = waiting;
+    scene.patch("ada", json!({"spec": {"credentials": {"oidc": null}}})).await;
+    scene.ready("ada").await;
+    assert_eq!(deleted(&server).await[0], format!("oidcidentifier=google%3A{subject}"));
+    assert_eq!(noted(), Value::Null);
+}
+
+#[tokio::test]
+async fn an_identity_is_taken_over_by_its_external_id_and_none_is_made_where_there_is_none() {
+    let scene = Scene::shared().await;
+    let (server, kept) = newer_server().await;
+    *kept.lock().unwrap() = json!({
+        "id": ID, "schema_id": "customer", "state": "active", "external_id": "crm-4711",
+        "traits": {"email": "ada@newer.example"}, "metadata_admin": {"kratos-operator.dev": null},
+    });
+    let not_found = json!({"error": {"code": 404, "status": "Not Found", "message": "Unable to locate the resource"}});
+    let none = ResponseTemplate::new(404).set_body_json(not_found);
+    let nobody = path("/admin/identities/by/external/crm-4712");
+    Mock::given(method("GET")).and(nobody).respond_with(none).with_priority(1).mount(&server).await;
+    scene.instance(json!({"adminURL": server.uri(), "publicURL": server.uri()})).await;
+    let by = |external: &str| {
+        let adoption = json!({"policy": "IfUnowned", "externalID": external});
+        json!({"schemaID": "customer", "metadataPublic": {"plan": "gold"}, "adoption": adoption})
+    };
+    scene.identity("bob", by("crm-4712")).await;
+    let told = scene.stalled("bob", "AdoptionRefused").await;
+    assert!(told.contains("isn't there"), "{told}");
+    scene.identity("ada", by("crm-4711")).await;
+    assert_eq!(id_of(&scene.ready("ada").await), ID);
+    let there = kept.lock().unwrap().clone();
+    assert_eq!((&there["external_id"], &there["metadata_public"]), (&json!("crm-4711"), &json!({"plan": "gold"})));
+}
+
+#[tokio::test]
+async fn an_external_id_that_another_identity_has_is_named_first() {
+    let scene = Scene::shared().await;
+    let (server, _) = newer_server().await;
+    let taken = json!({"error": {"code": 409, "status": "Conflict", "message": "a resource with that value exists"}});
+    let conflict = || ResponseTemplate::new(409).set_body_json(&taken);
+    let create = Mock::given(method("POST")).and(path("/admin/identities"));
+    create.respond_with(conflict()).with_priority(1).mount(&server).await;
+    scene.instance(json!({"adminURL": server.uri(), "publicURL": server.uri()})).await;
+    let spec = |external: &str| json!({"schemaID": "customer", "traits": {"email": "ada@newer.example"}, "externalID": external});
+    scene.identity("ada", spec("crm-4711")).await;
+    let told = scene.stalled("ada", "IdentityConflict").await;
+    assert!(told.starts_with("spec.externalID is another identity's already, or"), "{told}");
+    assert!(!told.contains("crm-4711"), "{told}");
+}
+
+#[tokio::test]
+async fn what_only_newer_servers_know_is_unsupported_by_others() {
+    let scene = Scene::settled().await;
+    scene.count_from_now();
+    let email = |name: &str| json!({"email": format!("{name}@{}.example", scene.namespace)});
+    let automatic = json!({"oidc": [{"provider": "google", "useAutoLink": true}]});
+    scene.identity("ada", json!({"schemaID": "customer", "traits": email("ada"), "credentials": automatic})).await;
+    let told = scene.stalled("ada", "UnsupportedByServer").await;
+    assert!(told.contains("useAutoLink"), "{told}");
+    let adoption = json!({"policy": "IfUnowned", "externalID": "crm-4711"});
+    scene.identity("bob", json!({"schemaID": "customer", "adoption": adoption})).await;
+    let told = scene.stalled("bob", "UnsupportedByServer").await;
+    assert!(told.contains("externalID"), "{told}");
+    assert_eq!(scene.kratos_writes(), 0, "{:?}", scene.proxy.counts());
+}

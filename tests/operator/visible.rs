@@ -165,7 +165,7 @@ async fn an_instance_shows_its_cluster_and_schemas() {
     let status = instance.status.expect("it has one");
     let system = Api::<Namespace>::all(scene.client.clone()).get("kube-system").await.unwrap();
     assert_eq!(status.cluster_id, system.metadata.uid);
-    assert_eq!(status.schemas, ["contact", "customer", "employee", "plain"]);
+    assert_eq!(status.schemas, ["contact", "customer", "employee", "phone", "plain"]);
     assert_eq!(instance.metadata.finalizers, None, "nothing refers to it yet");
 }
 

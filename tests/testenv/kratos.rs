@@ -263,6 +263,7 @@ fn write_config(dir: &WorkDir, admin: &Port, public: &Port, options: &Options) -
         "serve": {"public": server(public), "admin": server(admin)},
         "selfservice": {
             "default_browser_return_url": url_of(public),
+            "allowed_return_urls": ["https://app.example.com"],
             "methods": {
                 "password": {"enabled": true, "config": {"haveibeenpwned_enabled": false}},
                 "totp": {"enabled": true, "config": {"issuer": "test"}},

@@ -40,6 +40,26 @@ impl Kratos {
         self.set_password_on(to, &mut cookies, password).await
     }
 
+    /// Opens a recovery link. Returns the flow of the settings that it leads to.
+    pub async fn opened(&self, link: &str) -> Result<Value> {
+        let mut cookies = Cookies::default();
+        let answer = self.http.get(link).send().await?;
+        cookies.keep(&answer);
+        let to = answer.headers().get(LOCATION).and_then(|to| to.to_str().ok()).unwrap_or_default();
+        let url = self.public_url().join(&format!("self-service/settings/flows?id={}", flow_of(to)?))?;
+        Ok(self.visit(Method::GET, url, &mut cookies, &Value::Null).await?.1)
+    }
+
+    /// The flow in which a recovery code is entered, as an application sees it that speaks to Kratos itself. An error where
+    /// it is a browser's.
+    pub async fn api_flow(&self, link: &str) -> Result<Value> {
+        let url = self.public_url().join(&format!("self-service/recovery/flows?id={}", flow_of(link)?))?;
+        match self.visit(Method::GET, url, &mut Cookies::default(), &Value::Null).await? {
+            (StatusCode::OK, flow) => Ok(flow),
+            (status, answer) => Err(format!("no flow of an application: {status} {answer}").into()),
+        }
+    }
+
     /// Enters a recovery code at the page that the link leads to, and sets a password.
     pub async fn recover_by_code(&self, link: &str, code: &str, password: &str) -> Result<()> {
         let mut cookies = Cookies::default();

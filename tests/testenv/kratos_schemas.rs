@@ -4,9 +4,15 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
-/// All of them by id: `customer`, `employee`, `plain` and `contact`.
+/// All of them by id: `customer`, `employee`, `plain`, `contact` and `phone`.
 pub fn all() -> BTreeMap<String, Value> {
-    let schemas = [("customer", customer()), ("employee", employee()), ("plain", plain()), ("contact", contact())];
+    let schemas = [
+        ("customer", customer()),
+        ("employee", employee()),
+        ("plain", plain()),
+        ("contact", contact()),
+        ("phone", phone()),
+    ];
     schemas.into_iter().map(|(id, schema)| (id.to_owned(), schema)).collect()
 }
 
@@ -53,6 +59,21 @@ pub fn contact() -> Value {
         "ory.sh/kratos": {"verification": {"via": "email"}, "recovery": {"via": "email"}},
     });
     schema("Contact", &json!({"email": email, "note": {"type": "string"}}), &["email"], false)
+}
+
+/// Logs in with what Kratos writes down in several ways: a phone number, which also gets codes by SMS and is verifiable, and a
+/// name that may be of any type.
+pub fn phone() -> Value {
+    let number = json!({
+        "type": "string",
+        "format": "tel",
+        "ory.sh/kratos": {
+            "credentials": {"password": {"identifier": true}, "code": {"identifier": true, "via": "sms"}},
+            "verification": {"via": "sms"},
+        },
+    });
+    let name = json!({"ory.sh/kratos": {"credentials": {"password": {"identifier": true}}}});
+    schema("Phone", &json!({"phone": number, "name": name, "email": login_email()}), &[], false)
 }
 
 fn login_email() -> Value {

@@ -4,8 +4,8 @@ use k8s_openapi::jiff::Timestamp;
 use serde_json::{Map, Value};
 
 use super::{
-    EXTERNAL_ID, METADATA_ADMIN, METADATA_PUBLIC, ORGANIZATION_ID, PASSWORD, Plan, Present, SCHEMA_ID, STATE, Step,
-    TRAITS, credentials, doing, mark_path,
+    EXTERNAL_ID, METADATA_ADMIN, METADATA_PUBLIC, OIDC, ORGANIZATION_ID, PASSWORD, Plan, Present, SCHEMA_ID, STATE,
+    Step, TRAITS, credentials, doing, mark_path,
 };
 use crate::api::GROUP;
 use crate::api::identity::TraitsPolicy;
@@ -18,7 +18,9 @@ use crate::identity::links::Links;
 use crate::identity::mark::{Mark, PasswordMark};
 use crate::identity::password::Password;
 use crate::identity::{pointer, recovery};
-use crate::kratos::{CredentialImport, CredentialType, Identity, PatchOperation, Readable, State, UpdateIdentity};
+use crate::kratos::{
+    CredentialImport, CredentialType, Identity, OidcLink, PatchOperation, Readable, State, UpdateIdentity,
+};
 
 /// The plan for an identity that is there. `there`: what people shape in it.
 pub(super) fn plan(
@@ -50,7 +52,9 @@ pub(super) fn plan(
         actions::begin(&mut mark, action);
     }
     recovery::begin(&mut mark, desired.recovery.as_ref(), state.unwrap_or(identity.state), now);
-    let is_asked_for = pending.iter().any(|action| action.wanted.doing == Doing::SetPassword);
+    let asked_for = |doing| pending.iter().any(|action| action.wanted.doing == doing);
+    let is_asked_for = asked_for(Doing::SetPassword);
+    let rewrites = asked_for(Doing::Rewrite);
     let decision = desired.password.as_ref().map(|password| {
         let before = mark.password.as_ref();
         if is_asked_for { password.send(&claimant.uid) } else { password.decide(before, &claimant.uid) }
@@ -61,12 +65,14 @@ pub(super) fn plan(
     let is_removal_noted = !credentials.removals.is_empty() && desired.removal_ends_sessions;
     mark.sessions_pending |= is_removal_noted || decision.as_ref().is_some_and(|decision| decision.ends_sessions);
     mark.links = credentials.noted.clone();
+    mark.auto_links.clone_from(&credentials.noted_automatic);
     mark.password = match decision {
         Some(decision) => Some(decision.mark),
         None if desired.absent.contains(&CredentialType::Password) => Some(PasswordMark::of_none()),
         None => mark.password,
     };
-    let is_updated = is_password_sent || !credentials.added.is_empty();
+    let is_updated =
+        rewrites || is_password_sent || !credentials.added.is_empty() || !credentials.added_automatic.is_empty();
     if desired.identifiers.have_changed(mark.identifiers.as_ref()) {
         mark.identifiers = desired.identifiers.note(mark.identifiers.as_ref(), &claimant.uid);
     }
@@ -83,6 +89,7 @@ pub(super) fn plan(
     let mut changes: Vec<_> = changes.map(|operation| operation.path().to_owned()).collect();
     let mut updated: Vec<_> = is_password_sent.then(|| PASSWORD.to_owned()).into_iter().collect();
     updated.extend(credentials.added.paths());
+    updated.extend(credentials.added_automatic.iter().map(|link| pointer::join(OIDC, &link.provider)));
     changes.extend(is_password_sent.then(|| PASSWORD.to_owned()));
     changes.extend(credentials.paths);
     let traits_change = operations.iter().any(|operation| pointer::is_within(operation.path(), TRAITS));
@@ -110,10 +117,12 @@ pub(super) fn plan(
         steps.push(Step::Patch { id: id.clone(), operations });
     }
     if is_updated {
-        let import = import(desired.password.as_ref().filter(|_| is_password_sent), credentials.added);
+        let password = desired.password.as_ref().filter(|_| is_password_sent);
+        let import = import(password, credentials.added, credentials.added_automatic);
         let content = update(present, there, desired, (&traits, &mark, state));
         let update = UpdateIdentity { credentials: import, changes: updated, ..content };
-        steps.extend(updating(&id, update, is_asked_for));
+        let action = is_asked_for.then_some(ActionName::SetPassword).or(rewrites.then_some(ActionName::Rewrite));
+        steps.extend(updating(&id, update, action));
     }
     if present.is_adoption() {
         steps.push(Step::ConfirmMark { id: id.clone(), uid: claimant.uid.clone() });
@@ -126,9 +135,11 @@ pub(super) fn plan(
     if deactivates || mark.sessions_pending {
         steps.push(Step::EndSessions { id: id.clone() });
     }
-    if mark.sessions_pending || mark.links != desired.links {
+    let is_wanted = |link: &OidcLink| desired.auto_links.contains(&link.provider);
+    if mark.sessions_pending || mark.links != desired.links || !mark.auto_links.iter().all(is_wanted) {
         // Only now: what a crash leaves undone is done by the next look.
         (mark.sessions_pending, mark.links) = (false, desired.links.clone());
+        mark.auto_links.retain(is_wanted);
         let value = mark.to_value();
         steps.push(Step::Patch {
             id: id.clone(),
@@ -143,15 +154,15 @@ pub(super) fn plan(
     Plan { steps, changes, actions, owned_paths, traits, refusal, is_partial: false }
 }
 
-fn import(password: Option<&Password>, added: Links) -> CredentialImport {
+fn import(password: Option<&Password>, added: Links, auto_links: Vec<OidcLink>) -> CredentialImport {
     let password = password.map(|password| password.import.clone());
-    CredentialImport { password, oidc: added.oidc, saml: added.saml }
+    CredentialImport { password, oidc: added.oidc, auto_links, saml: added.saml }
 }
 
-/// Replaces the identity, for the action where that asked for it.
-fn updating(id: &str, update: UpdateIdentity, is_asked_for: bool) -> Vec<Step> {
+/// Replaces the identity, for the action where one asked for it.
+fn updating(id: &str, update: UpdateIdentity, action: Option<ActionName>) -> Vec<Step> {
     let update = Step::Update { id: id.to_owned(), update: Box::new(update) };
-    if is_asked_for { vec![Step::For(Some(ActionName::SetPassword)), update, Step::For(None)] } else { vec![update] }
+    if action.is_some() { vec![Step::For(action), update, Step::For(None)] } else { vec![update] }
 }
 
 /// The identity as a whole, as the manifest and what it doesn't own make it, but for its credentials.

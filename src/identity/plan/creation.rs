@@ -11,7 +11,7 @@ use crate::identity::claim::Claimant;
 use crate::identity::desired::Desired;
 use crate::identity::json::{self, Null};
 use crate::identity::mark::PasswordMark;
-use crate::identity::{pointer, recovery};
+use crate::identity::{links, pointer, recovery};
 use crate::kratos::{CreateIdentity, CredentialImport, CredentialType, State};
 
 /// The plan where there is no identity.
@@ -22,6 +22,7 @@ pub(super) fn plan(claimant: &Claimant, desired: &Desired, owned_paths: Vec<Stri
     mark.password = desired.password.as_ref().map(|password| password.mark(&claimant.uid)).or(no_password);
     mark.links = desired.links.clone();
     mark.identifiers = desired.identifiers.note(None, &claimant.uid);
+    mark.auto_links = links::automatic(&desired.auto_links, &[], &desired.auto_subject);
     let state = desired.state.unwrap_or(State::Active);
     recovery::begin(&mut mark, desired.recovery.as_ref(), state, now);
     let public = json::merge(METADATA_PUBLIC, &Value::Null, &desired.metadata_public, &[], Null::Absent);
@@ -38,6 +39,7 @@ pub(super) fn plan(claimant: &Claimant, desired: &Desired, owned_paths: Vec<Stri
         credentials: CredentialImport {
             password: desired.password.as_ref().map(|password| password.import.clone()),
             oidc: desired.links.oidc.clone(),
+            auto_links: mark.auto_links.clone(),
             saml: desired.links.saml.clone(),
         },
         verifiable_addresses: desired.verified_addresses.clone(),

@@ -2,19 +2,24 @@
 //!
 //! Links are added before anything is removed, and nothing is removed that would leave nothing to log in with.
 
-use super::Present;
+use super::{OIDC, Present};
 use crate::api::{Reason, Verdict};
 use crate::identity::absent::{self, Contents};
 use crate::identity::desired::Desired;
-use crate::identity::links::Links;
+use crate::identity::links::{self, Links};
+use crate::identity::pointer;
 use crate::kratos::{CredentialType, OidcLink};
 
 /// What is to change.
 pub(super) struct Change {
     pub added: Links,
+    /// Links that the first login is to make.
+    pub added_automatic: Vec<OidcLink>,
     pub removals: Vec<(CredentialType, Option<OidcLink>)>,
     /// What the mark says until the removals are done: the manifest's links, and those of it that are to go.
     pub noted: Links,
+    /// The same of links that the first login makes, or has made.
+    pub noted_automatic: Vec<OidcLink>,
     /// Pointers of all that changes.
     pub paths: Vec<String>,
 }
@@ -28,6 +33,16 @@ pub(super) fn change(desired: &Desired, present: &Present, contents: Contents) -
     let added = desired.links.without(&there);
     let mut removals: Vec<_> = leaving.each().map(|(kind, link)| (kind, Some(link.clone()))).collect();
     let mut paths = added.and(&leaving).paths();
+    let sent = automatic(present);
+    let added_automatic = links::automatic(&desired.auto_links, sent, &desired.auto_subject);
+    let is_wanted = |link: &&OidcLink| desired.auto_links.contains(&link.provider);
+    // One that a login has made is the person's: what was sent in its place isn't there any more.
+    let waiting = sent.iter().filter(|link| !is_wanted(link) && there.oidc.contains(link));
+    let (waiting, kept): (Vec<_>, Vec<_>) =
+        (waiting.cloned().collect(), sent.iter().filter(is_wanted).cloned().collect());
+    paths.extend(added_automatic.iter().chain(&waiting).map(|link| pointer::join(OIDC, &link.provider)));
+    let noted_automatic = [kept, added_automatic.clone(), waiting.clone()].concat();
+    removals.extend(waiting.into_iter().map(|link| (CredentialType::Oidc, Some(link))));
     for kind in desired.absent.iter().copied().filter(|kind| absent::is_there(identity, *kind, contents)) {
         paths.push(absent::path(kind));
         let links = there.each().filter(|(of, _)| *of == kind).map(|(kind, link)| (kind, Some(link.clone())));
@@ -37,7 +52,7 @@ pub(super) fn change(desired: &Desired, present: &Present, contents: Contents) -
             of_kind.into_iter().filter(|removal| !leaving.each().any(|(_, link)| Some(link) == removal.1.as_ref())),
         );
     }
-    Change { noted: desired.links.and(&leaving), added, removals, paths }
+    Change { noted: desired.links.and(&leaving), noted_automatic, added, added_automatic, removals, paths }
 }
 
 impl Change {
@@ -55,8 +70,15 @@ impl Change {
         let is_kept = |(kind, link): (CredentialType, &OidcLink)| {
             !self.removals.iter().any(|(of, removed)| *of == kind && removed.as_ref() == Some(link))
         };
-        Links::of(&present.identity).and(&self.added).each().any(is_kept)
+        // One that no login has made yet lets nobody in.
+        let waiting = Links { oidc: automatic(present).to_vec(), saml: Vec::new() };
+        Links::of(&present.identity).without(&waiting).and(&self.added).each().any(is_kept)
     }
+}
+
+/// Links that the first login makes, as they were sent.
+fn automatic(present: &Present) -> &[OidcLink] {
+    present.mark.as_ref().map_or(&[], |mark| &mark.auto_links)
 }
 
 /// Which credentials' contents must be known before it can be said what is to change: none, but for what only contents

@@ -20,7 +20,7 @@ pub(super) fn steps(id: &str, pending: &[Pending<'_>], mut mark: Mark, now: Time
                 steps.push(Step::EndSessions { id: id.to_owned() });
             }
             // With the change itself, and its sessions after it.
-            Doing::SetPassword => {}
+            Doing::SetPassword | Doing::Rewrite => {}
             Doing::RevokeSessions => {
                 steps.push(Step::EndSessionsBegunBy { id: id.to_owned(), at: *started_at });
             }

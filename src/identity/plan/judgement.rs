@@ -58,6 +58,17 @@ pub fn untold() -> Verdict {
     )
 }
 
+/// The verdict on a value that Kratos holds for another identity already. It doesn't say which: whatever the manifest has that
+/// may be meant is named.
+pub fn taken(has_external_id: bool) -> Verdict {
+    let verdict = conflict(None);
+    if !has_external_id {
+        return verdict;
+    }
+    let message = format!("spec.externalID is another identity's already, or {}", verdict.message);
+    Verdict::new(Reason::IdentityConflict, message)
+}
+
 /// The one message about identities of others; it names a resource only within the same namespace.
 pub fn conflict(neighbour: Option<&str>) -> Verdict {
     let message = match neighbour {

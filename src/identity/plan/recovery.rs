@@ -62,8 +62,8 @@ pub fn plan_recovery(
     if begun.recovery.as_ref() != noted {
         plan.steps.push(write(&begun));
     }
-    let Recovery { kind, expires_in, secret_name: _, token: _ } = wanted;
-    let issue = Issue { id: id.clone(), kind: *kind, expires_in: *expires_in, secret, replaces, mark: begun };
+    let Recovery { way, expires_in, secret_name: _, token: _ } = wanted;
+    let issue = Issue { id: id.clone(), way: way.clone(), expires_in: *expires_in, secret, replaces, mark: begun };
     plan.steps.push(Step::IssueRecovery(Box::new(issue)));
     plan.changes.push(RECOVERY.to_owned());
     plan

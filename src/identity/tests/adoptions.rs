@@ -26,6 +26,10 @@ fn by_address() -> Target {
     Target::Identifier("ada@a.example".into())
 }
 
+fn by_name() -> Target {
+    Target::Name("Ada".into())
+}
+
 fn with_mark(changes: &Value) -> Value {
     json!({"metadata_admin": {GROUP: mark_json(changes)}})
 }
@@ -40,13 +44,27 @@ fn address(value: &str, verified: bool) -> Value {
 #[case::unsaid(json!({"identifier": "ada@a.example"}), None)]
 #[case::by_address(json!({"policy": "IfUnowned", "identifier": " Ada@A.example "}), Some(by_address()))]
 #[case::by_id(json!({"policy": "IfUnowned", "identityID": "id-of-ada"}), Some(by_id()))]
+#[case::by_external_id(json!({"policy": "IfUnowned", "externalID": "crm-1"}), Some(Target::External("crm-1".into())))]
+#[case::by_a_name(json!({"policy": "IfUnowned", "identifier": " Ada ", "acceptUnverified": true}), Some(by_name()))]
+#[case::by_an_address_all_the_same(
+    json!({"policy": "IfUnowned", "identifier": "Ada@a.example", "acceptUnverified": true}), Some(by_address())
+)]
+#[case::by_a_phone_number_all_the_same(
+    json!({"policy": "IfUnowned", "identifier": "+1 415 555 2671", "acceptUnverified": true}),
+    Some(Target::Identifier("+1 415 555 2671".into()))
+)]
 fn a_manifest_names_what_it_takes_over(#[case] adoption: Value, #[case] expected: Option<Target>) {
     assert_eq!(parse(Some(&serde_json::from_value(adoption).unwrap())), Ok(expected));
 }
 
 #[rstest]
 fn an_adoption_of_two_or_of_none_is_invalid(
-    #[values(json!({"policy": "IfUnowned"}), json!({"policy": "IfUnowned", "identifier": "a", "identityID": "b"}))]
+    #[values(
+        json!({"policy": "IfUnowned"}),
+        json!({"policy": "IfUnowned", "identifier": "a", "identityID": "b"}),
+        json!({"policy": "IfUnowned", "externalID": "a", "identityID": "b"}),
+        json!({"policy": "IfUnowned", "externalID": "a", "identifier": "b", "acceptUnverified": true})
+    )]
     adoption: Value,
 ) {
     let verdict = parse(Some(&serde_json::from_value(adoption).unwrap())).unwrap_err();
@@ -195,4 +213,44 @@ fn taking_over_writes_the_mark_with_the_changes_keeps_what_isnt_named_and_reads_
         value.as_array().unwrap().iter().map(|o| (o["path"].clone(), o["value"].clone())).collect::<Vec<_>>()
     };
     assert_eq!(ops(&operations), ops(&written));
+}
+
+#[rstest]
+#[case::beside_the_instance(beside(), json!({}), Finding::Unowned)]
+#[case::elsewhere(claimant(), json!({}), Finding::Refused(Refusal::Unverified))]
+#[case::that_is_an_address_of_it(beside(), address("ADA", false), Finding::Refused(Refusal::Unverified))]
+#[case::that_it_is_recovered_by(
+    beside(), json!({"recovery_addresses": [{"id": "a", "value": "ada", "via": "email"}]}), Finding::Refused(Refusal::Unverified)
+)]
+#[case::that_is_a_verified_address(claimant(), address("ada", true), Finding::Unowned)]
+fn an_identity_is_taken_by_a_name_beside_the_instance_alone(
+    #[case] who: Claimant,
+    #[case] changes: Value,
+    #[case] expected: Finding,
+) {
+    assert_eq!(examine(&who, AdoptionFrom::Allowed, &by_name(), &identity(&changes)), expected);
+}
+
+#[test]
+fn a_verified_phone_number_is_one_in_whichever_way_it_is_written() {
+    let mut there = address("+1 (415) 555-2671", true);
+    there["verifiable_addresses"][0]["via"] = json!("sms");
+    let there = identity(&there);
+    for (named, expected) in [
+        ("+14155552671", Finding::Unowned),
+        ("+1 415 555 2671", Finding::Unowned),
+        ("+14155552672", Finding::Refused(Refusal::Unverified)),
+    ] {
+        assert_eq!(
+            examine(&beside(), AdoptionFrom::Same, &Target::Identifier(named.into()), &there),
+            expected,
+            "{named}"
+        );
+    }
+}
+
+#[test]
+fn one_that_is_named_by_its_external_id_needs_no_proof() {
+    let target = Target::External("crm-1".into());
+    assert_eq!(examine(&beside(), AdoptionFrom::Same, &target, &identity(&json!({}))), Finding::Unowned);
 }

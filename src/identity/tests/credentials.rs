@@ -22,6 +22,10 @@ fn oidc(links: &[(&str, &str)]) -> Value {
     json!({"credentials": {"oidc": links}})
 }
 
+fn auto(provider: &str) -> Value {
+    json!({"provider": provider, "useAutoLink": true})
+}
+
 fn absent(kinds: &[&str]) -> Value {
     json!({"credentials": {"absent": kinds}})
 }
@@ -270,8 +274,12 @@ fn contents_are_reduced_to_yes_and_no(#[case] credentials: Value, #[case] expect
 }
 
 #[rstest]
-#[case::two_of_one_provider(json!({"oidc": [link("google", "g1"), link("google", "g2")]}), "two entries for the provider google")]
-#[case::of_saml(json!({"saml": [link("okta", "g1"), link("okta", "g1")]}), "spec.credentials.saml has two entries")]
+#[case::twice(json!({"oidc": [link("google", "g1"), link("google", "g2"), link("google", "g1")]}), "an entry of the provider google twice")]
+#[case::of_saml(json!({"saml": [link("okta", "g1"), link("okta", "g1")]}), "spec.credentials.saml has an entry")]
+#[case::automatic_twice(json!({"oidc": [auto("google"), auto("google")]}), "an entry of the provider google twice")]
+#[case::of_nobody(json!({"oidc": [{"provider": "google"}]}), "either a subject or useAutoLink: true")]
+#[case::of_both(json!({"oidc": [{"provider": "google", "subject": "g1", "useAutoLink": true}]}), "either a subject")]
+#[case::of_nobody_by_saml(json!({"saml": [auto("okta")]}), "spec.credentials.saml needs a subject")]
 #[case::given_and_absent(json!({"oidc": [link("google", "g1")], "absent": ["OIDC"]}), "remove one of the two")]
 fn contradictions_are_told_without_subjects(#[case] credentials: Value, #[case] words: &str) {
     let spec = json!({"schemaID": "customer", "credentials": credentials});
@@ -279,4 +287,80 @@ fn contradictions_are_told_without_subjects(#[case] credentials: Value, #[case] 
     let verdict = desired::parse(&spec, &Secrets::default(), now()).unwrap_err();
     assert_eq!(verdict.reason, Reason::InvalidSpec);
     assert!(verdict.message.contains(words) && !verdict.message.contains("g1"), "{}", verdict.message);
+}
+
+#[test]
+fn one_provider_may_know_a_person_by_several_subjects() {
+    let wanted = oidc(&[("google", "g1"), ("google", "g2")]);
+    let plan = plan_for(&wanted, ada(&["google:g1"], &[("google", "g1")], &json!({})), Contents::default());
+    let updates = plan.steps.iter().filter_map(|step| match step {
+        Step::Update { update, .. } => Some(update.credentials.oidc.iter().map(|link| link.subject.as_str()).collect()),
+        _ => None,
+    });
+    assert_eq!(updates.collect::<Vec<Vec<_>>>(), [["g2"]]);
+    assert_eq!(plan.changes, ["/credentials/oidc/google"]);
+}
+
+/// The plan for a manifest with these entries, of an identity with these links, whose mark notes these as sent.
+fn automatic(entries: &Value, there: &[&str], noted: &[(&str, &str)]) -> Plan {
+    let sent: Value = noted.iter().map(|(provider, subject)| link(provider, subject)).collect();
+    let mut identity = ada(there, &[], &json!({}));
+    admin(&mut identity)[GROUP]["autoLinks"] = sent;
+    plan_for(&json!({"credentials": {"oidc": entries}}), identity, Contents { password: true, ..Contents::default() })
+}
+
+fn noted_automatic(plan: &Plan) -> Vec<Value> {
+    let notes = plan.steps.iter().filter_map(|step| match step {
+        Step::Update { update, .. } => Some(update.metadata_admin[GROUP]["autoLinks"].clone()),
+        Step::Patch { operations, .. } => {
+            let value = serde_json::to_value(operations).unwrap();
+            Some(value.as_array()?.last()?["value"]["autoLinks"].clone())
+        }
+        _ => None,
+    });
+    notes.collect()
+}
+
+#[test]
+fn a_link_that_the_first_login_makes_is_sent_once_and_noted() {
+    let plan = automatic(&json!([auto("google")]), &[], &[]);
+    let [Step::Update { update, .. }] = &plan.steps[..] else { panic!("{:?}", plan.steps) };
+    let sent =
+        json!({"oidc": {"config": {"providers": [{"provider": "google", "subject": "", "use_auto_link": true}]}}});
+    assert_eq!(serde_json::to_value(&update.credentials).unwrap(), sent, "the subject is the look's");
+    assert_eq!(noted_automatic(&plan), [json!([link("google", "")])]);
+    assert_eq!(plan.changes, ["/credentials/oidc/google"]);
+    assert_eq!(plan.owned_paths, ["/credentials/oidc/google"]);
+}
+
+#[rstest]
+#[case::which_waits(&["google:nobody"])]
+#[case::which_a_login_has_made(&["google:real"])]
+#[case::which_its_person_has_removed(&[])]
+fn what_becomes_of_it_is_no_drift(#[case] there: &[&str]) {
+    let plan = automatic(&json!([auto("google")]), there, &[("google", "nobody")]);
+    assert_eq!(plan.changes, [""; 0]);
+    assert!(!plan.steps.iter().any(|step| matches!(step, Step::Update { .. } | Step::DeleteCredential { .. })));
+}
+
+#[test]
+fn one_that_leaves_the_manifest_goes_as_long_as_nobody_made_it() {
+    let waits = automatic(&json!([]), &["google:nobody"], &[("google", "nobody")]);
+    let removed =
+        |step: &Step| matches!(step, Step::DeleteCredential { link: Some(link), .. } if link.subject == "nobody");
+    assert!(waits.steps.iter().any(removed), "{:?}", waits.steps);
+    let noted = [json!([link("google", "nobody")]), json!(null)];
+    assert_eq!(noted_automatic(&waits), noted, "noted until it is gone, then not any more");
+    let made = automatic(&json!([]), &["google:real"], &[("google", "nobody")]);
+    assert!(!made.steps.iter().any(|step| matches!(step, Step::DeleteCredential { .. })), "{:?}", made.steps);
+    assert_eq!(noted_automatic(&made), [json!(null)]);
+}
+
+#[test]
+fn one_that_nobody_made_lets_nobody_in() {
+    let entries = json!({"credentials": {"oidc": [auto("google")], "absent": ["SAML"]}});
+    let mut identity = ada(&["google:nobody"], &[], &json!({"saml": {"identifiers": ["okta:theirs"]}}));
+    admin(&mut identity)[GROUP]["autoLinks"] = json!([link("google", "nobody")]);
+    let plan = plan_for(&entries, identity, Contents::default());
+    assert_eq!(plan.refusal.map(|refusal| refusal.reason), Some(Reason::InvalidSpec));
 }

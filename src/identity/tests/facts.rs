@@ -1,11 +1,16 @@
 //! Identities as rules see them.
 
+use std::sync::Arc;
+
 use serde_json::{Value, json};
 
-use super::builders::{admin, claimant, desired, identity, marked, now, present, shapes};
+use super::builders::{GROUP, admin, claimant, desired, identity, marked, now, present, shapes};
+use crate::identity::desired as desires;
 use crate::identity::facts::{self, View};
+use crate::identity::password::DigestKey;
 use crate::identity::plan::{self, Observed};
 use crate::identity::schema::hides_identifiers;
+use crate::identity::secrets::Secrets;
 
 fn seen_and_left(spec: &Value, observed: &Observed) -> (View, View) {
     let plan = plan::plan(&claimant(), &desired(spec), observed, now());
@@ -129,4 +134,34 @@ fn identifiers_in_places_that_arent_followed_are_noticed() {
     for (schema, expected) in rows {
         assert_eq!(hides_identifiers(&schema), expected, "{schema}");
     }
+}
+
+#[test]
+fn links_that_the_first_login_makes_and_a_migration_show_as_what_they_are() {
+    let spec = json!({"credentials": {
+        "oidc": [{"provider": "google", "useAutoLink": true}, {"provider": "okta", "subject": "o1"}],
+        "password": {"format": "MigrationHook"},
+    }});
+    let mut spec = json!({"schemaID": "customer", "credentials": spec["credentials"]});
+    let secrets = Secrets::default().with_key(Arc::new(DigestKey::new("k1", vec![7; 32])));
+    let parse =
+        |spec: &Value| desires::parse(&serde_json::from_value(spec.clone()).unwrap(), &secrets, now()).expect("a spec");
+    let automatic = json!({"provider": "google", "subject": "", "use_auto_link": true});
+    let okta = json!({"provider": "okta", "subject": "o1"});
+    let plan = plan::plan(&claimant(), &parse(&spec), &Observed::Absent, now());
+    let view = facts::merged(None, &plan, &shapes("email")).expect("an identity");
+    let hook = json!({"use_password_migration_hook": true});
+    assert_eq!(view.identity["credentials"], json!({"oidc": [okta, automatic], "saml": [], "password": hook}));
+
+    // Later it is told by the mark, which says what was sent.
+    let mut there = marked(&json!({"credentials": {"oidc": {"identifiers": ["google:nobody", "okta:o1"]}}}), &[]);
+    admin(&mut there)[GROUP]["autoLinks"] = json!([{"provider": "google", "subject": "nobody"}]);
+    let view = facts::observed(&there, &shapes("email")).expect("it can be read");
+    let waiting = json!({"provider": "google", "subject": "nobody", "use_auto_link": true});
+    assert_eq!(view.identity["credentials"]["oidc"], json!([okta, waiting]));
+    // And what a plan takes away is gone.
+    spec["credentials"]["oidc"] = json!([okta]);
+    let plan = plan::plan(&claimant(), &parse(&spec), &present(there), now());
+    let after = facts::merged(Some(&view), &plan, &shapes("email")).expect("an identity");
+    assert_eq!(after.identity["credentials"]["oidc"], json!([okta]));
 }

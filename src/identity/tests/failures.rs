@@ -43,7 +43,7 @@ fn kratos(status: u16, reason: &str) -> ResponseTemplate {
 }
 
 fn sent<'a>(schema: Option<&'a Value>, traits: &'a Value) -> Sent<'a> {
-    Sent { schema_id: "customer", schema, traits: Some(traits) }
+    Sent { schema_id: "customer", schema, traits: Some(traits), external_id: false }
 }
 
 /// A halt without its message, and the message.

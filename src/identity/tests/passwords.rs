@@ -188,3 +188,41 @@ fn a_password_that_nobody_types_is_refused() {
     assert_eq!(verdict.reason, Reason::InvalidSpec);
     assert!(verdict.message.contains("1024 bytes"), "{}", verdict.message);
 }
+
+fn by_hook() -> Desired {
+    let spec = json!({"schemaID": "customer", "credentials": {"password": {"format": "MigrationHook"}}});
+    let secrets = Secrets::default().with_key(Arc::new(DigestKey::new("k1", vec![7; 32])));
+    desired::parse(&serde_json::from_value(spec).unwrap(), &secrets, now()).expect("a spec without contradictions")
+}
+
+#[test]
+fn a_hook_is_sent_with_the_create_and_notes_no_password() {
+    let plan = plan(&claimant(), &by_hook(), &Observed::Absent, now());
+    let [Step::Create(create)] = plan.steps.as_slice() else { panic!("{:?}", plan.steps) };
+    let sent = serde_json::to_value(create).unwrap();
+    assert_eq!(sent["credentials"], json!({"password": {"config": {"use_password_migration_hook": true}}}));
+    assert!(!create.credentials.is_hashed(), "nobody waits for a hash");
+    let later = desired(&json!({}), "s3cret-of-ada", "k1");
+    let noted = &sent["metadata_admin"][GROUP]["password"];
+    assert!(plan_for(&later, noted).changes.contains(&"/credentials/password".to_owned()), "one given later is sent");
+}
+
+#[rstest]
+#[case::of_none(json!({"digest": "", "keyID": ""}))]
+#[case::of_one_that_was_given(noted("s3cret-of-ada", "k1"))]
+#[case::of_nothing(Value::Null)]
+fn a_hook_is_not_sent_to_an_identity_that_is_there(#[case] noted: Value) {
+    let plan = plan_for(&by_hook(), &noted);
+    assert!(!plan.steps.iter().any(|step| matches!(step, Step::Update { .. })), "{:?}", plan.steps);
+}
+
+#[rstest]
+#[case::no_secret(json!({"format": "Cleartext"}), "secretKeyRef is missing")]
+#[case::no_secret_for_a_hash(json!({"format": "Hashed"}), "secretKeyRef is missing")]
+#[case::a_secret_for_a_hook(json!({"format": "MigrationHook", "secretKeyRef": {"name": "ada", "key": "password"}}), "remove")]
+fn a_password_and_its_format_go_together(#[case] password: Value, #[case] words: &str) {
+    let spec = json!({"schemaID": "customer", "credentials": {"password": password}});
+    let verdict = desired::parse(&serde_json::from_value(spec).unwrap(), &Secrets::default(), now()).unwrap_err();
+    assert_eq!(verdict.reason, Reason::InvalidSpec);
+    assert!(verdict.message.contains(words), "{}", verdict.message);
+}

@@ -13,7 +13,7 @@ use crate::api::identity::KratosIdentityStatus;
 use crate::api::recovery::{RecoveryStatus, RecoveryType};
 use crate::identity::mark::{Mark, RecoveryMark};
 use crate::identity::plan::{self, Observed, Plan, Step, plan};
-use crate::identity::recovery::{self, OwnSecret, SecretSeen, Standing, Version};
+use crate::identity::recovery::{self, OwnSecret, SecretSeen, Standing, Version, Way};
 use crate::identity::status::{self, Outcome, RecoverySeen, Seen, Subject};
 use crate::identity::{desired as desires, plan::plan_recovery};
 use crate::kratos::{Identity, PatchOperation, State};
@@ -118,7 +118,7 @@ fn what_is_begun_is_issued_into_its_secret_by_the_identity_and_the_resource() {
         plan_for(&wants(&json!({"recovery": {"expiresIn": "90m"}})), &noted(&begun(), &json!({})), &SecretSeen::Absent);
     let [Step::IssueRecovery(issue)] = plan.steps.as_slice() else { panic!("{:?}", plan.steps) };
     assert_eq!(
-        (issue.id.as_str(), issue.kind, issue.expires_in),
+        (issue.id.as_str(), issue.way.kind(), issue.expires_in),
         ("id-of-ada", RecoveryType::Link, Duration::from_mins(90))
     );
     assert_eq!((issue.secret.namespace.as_str(), issue.secret.name.as_str()), ("team-a", "way-in"));
@@ -362,4 +362,25 @@ fn a_mark_keeps_what_it_notes() {
     let noted = issued(&json!({"token": "one"}));
     let read: Mark = mark(&json!({ "recovery": noted }));
     assert_eq!(read.to_value()["recovery"], noted);
+}
+
+#[rstest]
+#[case::a_link(json!({}), Way::Link { return_to: None })]
+#[case::that_leads_on(json!({"returnTo": "https://a.example/"}), Way::Link { return_to: Some("https://a.example/".into()) })]
+#[case::a_code(json!({"type": "Code"}), Way::Code { is_api: false })]
+#[case::for_a_browser(json!({"type": "Code", "flowType": "Browser"}), Way::Code { is_api: false })]
+#[case::for_an_application(json!({"type": "Code", "flowType": "API"}), Way::Code { is_api: true })]
+fn it_is_given_in_the_way_that_the_manifest_says(#[case] changes: Value, #[case] expected: Way) {
+    let wanted = desired(&wants(&json!({ "recovery": changes })));
+    assert_eq!(wanted.recovery.map(|recovery| recovery.way), Some(expected));
+}
+
+#[rstest]
+#[case::a_link_for_an_application(json!({"flowType": "API"}))]
+#[case::a_code_that_leads_on(json!({"type": "Code", "returnTo": "https://a.example/"}))]
+fn what_goes_with_the_other_type_is_refused(#[case] changes: Value) {
+    let mut spec = wants(&json!({ "recovery": changes }));
+    spec["schemaID"] = json!("customer");
+    let refused = recovery::parse(&serde_json::from_value(spec).unwrap(), std::iter::empty()).unwrap_err();
+    assert_eq!(refused.reason, Reason::InvalidSpec);
 }

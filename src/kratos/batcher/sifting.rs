@@ -8,6 +8,7 @@
 use std::collections::HashMap;
 
 use super::super::error::{Class, Error};
+use super::super::identifier::lower_case;
 use super::super::types::{
     BatchOutcome, CreateIdentity, Identity, PasswordImport, VerifiableAddress, VerifiedAddressImport,
 };
@@ -156,7 +157,7 @@ pub fn made(create: &CreateIdentity, id: String) -> Identity {
 fn address(given: &VerifiedAddressImport) -> VerifiableAddress {
     let VerifiedAddressImport { value, via, verified, status } = given;
     VerifiableAddress {
-        value: value.trim().to_lowercase(),
+        value: lower_case(value.trim()),
         via: via.clone(),
         verified: *verified,
         status: status.clone(),

@@ -72,8 +72,8 @@ async fn a_failing_server_is_asked_three_times_for_reads_and_deletions_and_once_
     client.update_identity(ID, &UpdateIdentity::default()).await.unwrap_err();
     client.patch_identity(ID, &[PatchOperation::Remove { path: "/x".into() }]).await.unwrap_err();
     client.batch_patch_identities(&[]).await.unwrap_err();
-    client.create_recovery_code_for_identity(ID, None).await.unwrap_err();
-    client.create_recovery_link_for_identity(ID, None).await.unwrap_err();
+    client.create_recovery_code_for_identity(ID, None, false).await.unwrap_err();
+    client.create_recovery_link_for_identity(ID, None, None).await.unwrap_err();
     client.extend_session(ID).await.unwrap_err();
     assert_eq!(requests(&server).await, 13);
 }

@@ -33,6 +33,7 @@ fn credentials(password: fn(Secret) -> PasswordImport) -> CredentialImport {
     CredentialImport {
         password: Some(password(Secret::new(MARKER))),
         oidc: vec![OidcLink { provider: "google".into(), subject: MARKER.into() }],
+        auto_links: vec![OidcLink { provider: "okta".into(), subject: MARKER.into() }],
         saml: vec![OidcLink { provider: "okta".into(), subject: MARKER.into() }],
     }
 }
@@ -124,9 +125,10 @@ fn an_identity_written_again_has_no_contents_of_credentials() {
 fn a_request_carries_its_secrets_all_the_same() {
     let written = serde_json::to_value(create()).unwrap();
     assert_eq!(written["credentials"]["password"], json!({"config": {"password": MARKER}}));
+    let automatic = json!({"provider": "okta", "subject": MARKER, "use_auto_link": true});
     assert_eq!(
         written["credentials"]["oidc"],
-        json!({"config": {"providers": [{"provider": "google", "subject": MARKER}]}})
+        json!({"config": {"providers": [{"provider": "google", "subject": MARKER}, automatic]}})
     );
     let hashed = serde_json::to_value(credentials(PasswordImport::Hashed)).unwrap();
     assert_eq!(hashed["password"], json!({"config": {"hashed_password": MARKER}}));
@@ -161,7 +163,7 @@ async fn errors(client: &Writer) -> Vec<Error> {
         client.get_identity(MARKER, &include).await.unwrap_err(),
         list(client, IdentityFilter::by_identifier(MARKER)).await.unwrap_err(),
         client.delete_identity_credentials(ID, CredentialType::Oidc, Some(MARKER)).await.unwrap_err(),
-        client.create_recovery_link_for_identity(MARKER, None).await.unwrap_err(),
+        client.create_recovery_link_for_identity(MARKER, None, None).await.unwrap_err(),
         client.list_identity_schemas().await.unwrap_err(),
     ]
 }

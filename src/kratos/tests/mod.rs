@@ -6,6 +6,7 @@ mod batching;
 mod classes;
 mod faults;
 mod foreign;
+mod identifiers;
 mod leaks;
 mod newer_server;
 mod odd;

@@ -6,8 +6,8 @@ use wiremock::matchers::{body_json, method, path, query_param, query_param_is_mi
 use wiremock::{Mock, MockServer, ResponseTemplate};
 
 use super::super::{
-    BatchItem, BatchOutcome, Class, CreateIdentity, CredentialType, IDS_PER_REQUEST, IdentityFilter, Removal,
-    SessionFilter, State,
+    BatchItem, BatchOutcome, Class, CreateIdentity, CredentialImport, CredentialType, IDS_PER_REQUEST, IdentityFilter,
+    OidcLink, Removal, SessionFilter, State,
 };
 use super::{ID, client, list, requests};
 
@@ -237,4 +237,28 @@ async fn sessions_of_one_identity_are_counted_through_their_pages() {
     let sessions = client(&server).list_identity_sessions(ID, Some(true)).await.unwrap();
     assert_eq!(sessions.iter().map(|session| &*session.id).collect::<Vec<_>>(), ["a", "b", "c"]);
     assert_eq!(requests(&server).await, 2);
+}
+
+#[tokio::test]
+async fn an_identity_is_read_by_its_external_id() {
+    let server = MockServer::start().await;
+    let at = path("/admin/identities/by/external/crm%204711");
+    let found = ResponseTemplate::new(200).set_body_json(identity(ID));
+    Mock::given(method("GET")).and(at).respond_with(found).mount(&server).await;
+    let client = client(&server);
+    let found = client.get_identity_by_external_id("crm 4711").await.unwrap();
+    assert_eq!(found.map(|identity| identity.id).as_deref(), Some(ID));
+    assert!(client.get_identity_by_external_id("crm/4711").await.is_err(), "it would be another path");
+}
+
+#[test]
+fn what_the_first_login_links_goes_beside_other_links() {
+    let link = |subject: &str| OidcLink { provider: "google".into(), subject: subject.into() };
+    let import =
+        CredentialImport { oidc: vec![link("g1")], auto_links: vec![link("nobody")], ..CredentialImport::default() };
+    let expected = json!({"oidc": {"config": {"providers": [
+        {"provider": "google", "subject": "g1"},
+        {"provider": "google", "subject": "nobody", "use_auto_link": true},
+    ]}}});
+    assert_eq!(serde_json::to_value(import).unwrap(), expected);
 }

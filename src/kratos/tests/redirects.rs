@@ -95,7 +95,7 @@ async fn no_other_operation_follows_a_redirect() {
         client.delete_identity(ID).await.unwrap_err(),
         client.patch_identity(ID, &patch).await.unwrap_err(),
         client.get_session(ID, &[]).await.unwrap_err(),
-        client.create_recovery_link_for_identity(ID, None).await.unwrap_err(),
+        client.create_recovery_link_for_identity(ID, None, None).await.unwrap_err(),
     ] {
         assert_eq!(error.status(), Some(307));
         assert!(error.instance_unavailable() && !error.outcome_unknown());

@@ -17,6 +17,8 @@ pub enum PasswordImport {
     Cleartext(Secret),
     /// In one of the hash formats that Kratos knows.
     Hashed(Secret),
+    /// None: at the first login the server's migration hook is asked. It erases a stored hash.
+    MigrationHook,
 }
 
 /// A link to an OIDC provider, or to one of SAML, which is of the same shape.
@@ -32,6 +34,11 @@ impl OidcLink {
     /// As Kratos writes it among the identifiers: `provider:subject`.
     pub fn identifier(&self) -> String {
         format!("{}:{}", self.provider, self.subject)
+    }
+
+    /// As one that the first login makes.
+    pub fn automatic(&self) -> Value {
+        json!({"provider": self.provider, "subject": self.subject, "use_auto_link": true})
     }
 
     /// Reads what [`Self::identifier`] writes.
@@ -55,6 +62,9 @@ pub struct CredentialImport {
     pub password: Option<PasswordImport>,
     /// OIDC links; left out where empty.
     pub oidc: Vec<OidcLink>,
+    /// OIDC links that the first login makes: each has a subject that nobody is. v25.4 and later; earlier servers answer
+    /// 400.
+    pub auto_links: Vec<OidcLink>,
     /// SAML links; left out where empty. v25.4 and later: earlier servers refuse them at creation, and ignore them
     /// without a word on update.
     pub saml: Vec<OidcLink>,
@@ -68,7 +78,8 @@ impl CredentialImport {
 
     /// Whether there is nothing in it.
     pub fn is_empty(&self) -> bool {
-        self.password.is_none() && self.oidc.is_empty() && self.saml.is_empty()
+        let Self { password, oidc, auto_links, saml } = self;
+        password.is_none() && oidc.is_empty() && auto_links.is_empty() && saml.is_empty()
     }
 }
 
@@ -79,10 +90,14 @@ impl Serialize for CredentialImport {
             let config = match password {
                 PasswordImport::Cleartext(text) => json!({"password": text}),
                 PasswordImport::Hashed(hash) => json!({"hashed_password": hash}),
+                PasswordImport::MigrationHook => json!({"use_password_migration_hook": true}),
             };
             body.insert("password".into(), json!({"config": config}));
         }
-        for (kind, links) in [("oidc", &self.oidc), ("saml", &self.saml)] {
+        let oidc = self.oidc.iter().map(|link| json!(link)).chain(self.auto_links.iter().map(OidcLink::automatic));
+        for (kind, links) in
+            [("oidc", oidc.collect::<Vec<_>>()), ("saml", self.saml.iter().map(|link| json!(link)).collect())]
+        {
             if !links.is_empty() {
                 body.insert(kind.into(), json!({"config": {"providers": links}}));
             }

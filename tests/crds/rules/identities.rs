@@ -7,7 +7,7 @@ use super::{Fate, Row, identity, update};
 const PINNED: &str = "instanceRef can't be changed: delete the resource (deletion.policy Orphan keeps the identity) and \
                       make a new one";
 const WINDOW: &str = "notBefore must lie before notAfter";
-const EXPIRY: &str = "must be a Go duration between 1m and 8760h";
+const EXPIRY: &str = "must be a Go duration between 1m and 87600h";
 const NO_RECOVERY: &str = "actions.recovery needs recovery, which says what is issued and into which Secret";
 
 /// The rows.
@@ -92,6 +92,8 @@ fn identities() -> Vec<Row> {
         identity("only observed", &json!({"mode": "Observe"}), Fate::Accepted),
         identity("a mode that doesn't exist", &json!({"mode": "DryRun"}), Fate::Misshapen("spec.mode")),
         identity("an empty external id", &json!({"externalID": ""}), Fate::Misshapen("spec.externalID")),
+        identity("an external id as long as may be", &json!({"externalID": "ü".repeat(64)}), Fate::Accepted),
+        identity("a longer one", &json!({"externalID": "x".repeat(65)}), Fate::Misshapen("spec.externalID")),
         identity("an organization", &json!({"organizationID": "0a0b0c0d-1111-2222-3333-444455556666"}), Fate::Accepted),
         identity("an organization by name", &json!({"organizationID": "acme"}), Fate::Misshapen("spec.organizationID")),
         identity("suspended by a word", &json!({"suspend": "yes"}), Fate::Misshapen("spec.suspend")),
@@ -105,7 +107,7 @@ fn adoptions() -> Vec<Row> {
         json!({ "adoption": adoption })
     };
     let id = "0a0b0c0d-1111-2222-3333-444455556666";
-    let one = Fate::Refused("IfUnowned needs either identifier or identityID");
+    let one = Fate::Refused("IfUnowned needs one of identifier, identityID and externalID");
     let verified = Fate::Refused("verifiedAddresses aren't for adopted identities: remove them, or adoption");
     let mut with_addresses = adoption(json!({"identityID": id}));
     with_addresses["verifiedAddresses"] = json!(["ada@example.com"]);
@@ -114,6 +116,14 @@ fn adoptions() -> Vec<Row> {
         identity("an adoption by id", &adoption(json!({ "identityID": id })), Fate::Accepted),
         identity("an adoption of whom?", &adoption(json!({})), one),
         identity("an adoption by two names", &adoption(json!({"identifier": "ada", "identityID": id})), one),
+        identity("an adoption by external id", &adoption(json!({"externalID": "crm-4711"})), Fate::Accepted),
+        identity("an adoption by all", &adoption(json!({"identifier": "a", "identityID": id, "externalID": "c"})), one),
+        identity("by a name", &adoption(json!({"identifier": "ada", "acceptUnverified": true})), Fate::Accepted),
+        identity(
+            "by an id that is unverified",
+            &adoption(json!({"identityID": id, "acceptUnverified": true})),
+            Fate::Refused("acceptUnverified goes with identifier: remove it"),
+        ),
         identity("an adoption with addresses that are said to be verified", &with_addresses, verified),
     ]
 }
@@ -122,10 +132,21 @@ fn secrets() -> Vec<Row> {
     let password =
         |name: &str| json!({"credentials": {"password": {"secretKeyRef": {"name": name, "key": "password"}}}});
     let elsewhere = Fate::Misshapen("spec.credentials.password.secretKeyRef.name");
+    let required = Fate::Refused(
+        "secretKeyRef is required: name the Secret, and its key, that holds the password (only the format MigrationHook \
+         takes none)",
+    );
+    let superfluous = Fate::Refused("with the format MigrationHook nothing is read from a Secret: remove secretKeyRef");
+    let mut migrated = password("ada");
+    migrated["credentials"]["password"]["format"] = json!("MigrationHook");
     vec![
         identity("a password in a Secret", &password("ada.v2"), Fate::Accepted),
         identity("a Secret whose name leads elsewhere", &password("../identity/ada"), elsewhere),
         identity("a Secret of another namespace", &password("identity/ada"), elsewhere),
+        identity("a password out of nowhere", &json!({"credentials": {"password": {}}}), required),
+        identity("a hash out of nowhere", &json!({"credentials": {"password": {"format": "Hashed"}}}), required),
+        identity("a migration", &json!({"credentials": {"password": {"format": "MigrationHook"}}}), Fate::Accepted),
+        identity("a migration of a Secret", &migrated, superfluous),
     ]
 }
 
@@ -140,6 +161,10 @@ fn credentials() -> Vec<Row> {
             _ => "SAML links are given and must be absent: remove saml, or SAML from absent",
         })
     };
+    let either = Fate::Refused("give either subject, or useAutoLink: true, where the first login makes the link");
+    let too_long = Fate::Refused("provider and subject are too long together: Kratos keeps 254 characters of both");
+    let long =
+        |provider: usize, subject: usize| json!({"provider": "p".repeat(provider), "subject": "s".repeat(subject)});
     let all = json!(["TOTP", "WebAuthn", "LookupSecret", "Password", "OIDC", "SAML"]);
     vec![
         identity("links", &credentials(json!({"oidc": link(), "saml": link()})), Fate::Accepted),
@@ -167,9 +192,29 @@ fn credentials() -> Vec<Row> {
         ),
         identity(
             "a link to whom?",
-            &credentials(json!({"oidc": [{"provider": "google"}]})),
-            Fate::Misshapen("spec.credentials.oidc[0].subject"),
+            &credentials(json!({"saml": [{"provider": "okta"}]})),
+            Fate::Misshapen("spec.credentials.saml[0].subject"),
         ),
+        identity("a link to whom, then?", &credentials(json!({"oidc": [{"provider": "google"}]})), either),
+        identity(
+            "a link to whoever comes first",
+            &credentials(json!({"oidc": [{"provider": "google", "useAutoLink": true}]})),
+            Fate::Accepted,
+        ),
+        identity(
+            "a link to somebody and to whoever comes first",
+            &credentials(json!({"oidc": [{"provider": "google", "subject": "1", "useAutoLink": true}]})),
+            either,
+        ),
+        identity(
+            "two links to one provider",
+            &credentials(
+                json!({"oidc": [{"provider": "google", "subject": "1"}, {"provider": "google", "subject": "2"}]}),
+            ),
+            Fate::Accepted,
+        ),
+        identity("a link as long as may be", &credentials(json!({ "oidc": [long(6, 248)] })), Fate::Accepted),
+        identity("a longer link", &credentials(json!({ "saml": [long(7, 248)] })), too_long),
         identity(
             "a provider that isn't one",
             &credentials(json!({"oidc": [{"provider": "goo:gle", "subject": "1"}]})),
@@ -198,6 +243,10 @@ fn recoveries() -> Vec<Row> {
     let action = json!({"recovery": {"token": "1"}});
     let mut with_action = recovery(json!({}));
     with_action["actions"] = action.clone();
+    let flow_type = Fate::Misshapen("spec.recovery.flowType");
+    let no_flow_type = Fate::Refused("flowType goes with type Code: remove it");
+    let no_return = Fate::Refused("returnTo goes with type Link: remove it");
+    let no_url = Fate::Refused("returnTo must be a whole URL, as in https://app.example.com/welcome");
     let mut rows = vec![
         identity("a recovery by link", &recovery(json!({})), Fate::Accepted),
         identity("a recovery by code", &recovery(json!({"type": "Code"})), Fate::Accepted),
@@ -207,7 +256,24 @@ fn recoveries() -> Vec<Row> {
         identity("a token for no recovery", &json!({ "actions": action }), Fate::Refused(NO_RECOVERY)),
         identity("no time at all", &expires_in("0s"), Fate::Refused(EXPIRY)),
         identity("less than a minute", &expires_in("59s"), Fate::Refused(EXPIRY)),
-        identity("years", &expires_in("8761h"), Fate::Refused(EXPIRY)),
+        identity("years", &expires_in("26280h"), Fate::Accepted),
+        identity("more than ten years", &expires_in("87601h"), Fate::Refused(EXPIRY)),
+        identity("a code for an application", &recovery(json!({"type": "Code", "flowType": "API"})), Fate::Accepted),
+        identity("a code for a browser", &recovery(json!({"type": "Code", "flowType": "Browser"})), Fate::Accepted),
+        identity("a code for a phone", &recovery(json!({"type": "Code", "flowType": "Phone"})), flow_type),
+        identity("a link for an application", &recovery(json!({"flowType": "API"})), no_flow_type),
+        identity(
+            "a link that leads on",
+            &recovery(json!({"returnTo": "https://app.example.com/in?a=b"})),
+            Fate::Accepted,
+        ),
+        identity(
+            "a code that leads on",
+            &recovery(json!({"type": "Code", "returnTo": "https://a.example"})),
+            no_return,
+        ),
+        identity("a link that leads to a path", &recovery(json!({"returnTo": "/welcome"})), no_url),
+        identity("a link that leads to a script", &recovery(json!({"returnTo": "javascript:alert(1)"})), no_url),
         identity("a minute", &expires_in("1m"), Fate::Accepted),
         identity("a week in days", &expires_in("7d"), Fate::Misshapen("spec.recovery.expiresIn")),
     ];

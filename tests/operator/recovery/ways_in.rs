@@ -175,3 +175,38 @@ async fn a_secret_that_somebody_deleted_is_missed_at_once_and_not_silently_issue
     stands(&scene, "ada", "RecoveryIssued").await;
     assert_eq!(scene.proxy.count(LINK), 1);
 }
+
+#[tokio::test]
+async fn a_link_leads_on_where_kratos_allows_it_and_is_refused_elsewhere() {
+    let scene = Scene::settled().await;
+    let leading = |to: &str| customer("ada@leads-on.example", json!({"recovery": {"returnTo": to}}));
+    scene.identity("ada", leading("https://elsewhere.example/in")).await;
+    let ada = stands(&scene, "ada", "KratosRejected").await;
+    let told = message_of(&ada, "RecoveryIssued");
+    assert!(told.contains("selfservice.allowed_return_urls") && !told.contains("elsewhere"), "{told}");
+    let welcome = "https://app.example.com/welcome?from=mail";
+    scene.identity("ada", leading(welcome)).await;
+    stands(&scene, "ada", "RecoveryIssued").await;
+    let settings = scene.kratos.opened(&content(&scene, "way-in").await["link"]).await.expect("the link is of use");
+    assert_eq!(settings["return_to"], welcome);
+}
+
+#[tokio::test]
+async fn a_code_is_for_a_browser_or_for_an_application() {
+    let scene = Scene::settled().await;
+    let code = |flow_type: &str| {
+        let secret_name = flow_type.to_lowercase();
+        let recovery = json!({"type": "Code", "flowType": flow_type, "secretName": secret_name});
+        customer("ada@applications.example", json!({ "recovery": recovery }))
+    };
+    scene.identity("ada", code("API")).await;
+    stands(&scene, "ada", "RecoveryIssued").await;
+    let flow = scene.kratos.api_flow(&content(&scene, "api").await["link"]).await.expect("an application sees it");
+    assert_eq!(flow["type"], "api");
+    scene.identity("ada", code("Browser")).await;
+    stands(&scene, "ada", "RecoveryIssued").await;
+    let browsers = content(&scene, "browser").await;
+    let flow = scene.kratos.api_flow(&browsers["link"]).await;
+    assert!(flow.is_err() || flow.is_ok_and(|flow| flow["type"] == "browser"));
+    scene.kratos.recover_by_code(&browsers["link"], &browsers["code"], OWN).await.expect("the code is of use");
+}
