@@ -27,7 +27,7 @@ lint: ## check formatting, that clippy has nothing to say, and the licences and 
 image: ## pack the operator's image into target/image, without an engine (ARCHITECTURES="amd64 arm64")
 	@image/make.sh $(ARCHITECTURES)
 
-image-twice: ## the same, and once more elsewhere: is it the same, byte by byte?
+image-twice: ## the same, and once more elsewhere: is it the same, byte by byte? (DEPENDENCIES=kept: compile only ours again)
 	@image/reproduce.sh $(ARCHITECTURES)
 
 crds: ## write the custom resource definitions to crds/

@@ -5,7 +5,8 @@
 # usage: image/build.sh amd64|arm64 OUT
 #
 # The same sources give the same bytes, wherever they lie: paths don't get into the binary. SOURCE_DATE_EPOCH is what time
-# it is. CARGO_TARGET_DIR may say where to compile.
+# it is. CARGO_TARGET_DIR may say where to compile, and REMAPPED where the sources lay when what is in there was compiled: it is
+# taken as it is if the flags are the same.
 set -euo pipefail
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
@@ -38,7 +39,7 @@ cargo_home=${CARGO_HOME:-$HOME/.cargo}
 build=$(mkdir -p "${CARGO_TARGET_DIR:-target}" && cd "${CARGO_TARGET_DIR:-target}" && pwd)
 variable=${target//-/_}
 # With --target these flags don't reach build scripts and procedural macros, which can't be static.
-export RUSTFLAGS="-C target-feature=+crt-static --remap-path-prefix=$root=/src --remap-path-prefix=$build=/build --remap-path-prefix=$cargo_home=/cargo"
+export RUSTFLAGS="-C target-feature=+crt-static --remap-path-prefix=${REMAPPED:-$root}=/src --remap-path-prefix=$build=/build --remap-path-prefix=$cargo_home=/cargo"
 # For what is written in C.
 export "CFLAGS_$variable=-ffile-prefix-map=$build=/build -ffile-prefix-map=$cargo_home=/cargo"
 export "CC_$variable=$gnu-gcc"
@@ -51,6 +52,9 @@ binary=$build/$target/release/kratos-operator
 if LC_ALL=C readelf --wide --program-headers --dynamic "$binary" | grep -E 'INTERP|NEEDED'; then
 	fail "$binary needs other files to run: it isn't static"
 fi
+for path in "$root/src/" "$build/" "$cargo_home/"; do
+	if grep -qF "$path" "$binary"; then fail "$binary has $path in it: elsewhere it would be another one"; fi
+done
 install -m 755 "$binary" "$out/kratos-operator"
 install -m 644 "$authorities" "$out/ca-certificates.crt"
 

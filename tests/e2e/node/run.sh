@@ -36,15 +36,17 @@ make_cgroups() {
 	for file in cpuset.cpus cpuset.mems; do cat "/sys/fs/cgroup/cpuset/$file" >"/sys/fs/cgroup/cpuset/$cgroup/$file"; done
 }
 remove_cgroups() {
-	local hierarchy
+	local folder folders=()
+	# runc makes one in the hierarchy without controllers too.
+	for folder in "/sys/fs/cgroup/$cgroup" /sys/fs/cgroup/*/"$cgroup"; do
+		if [ -d "$folder" ]; then folders+=("$folder"); fi
+	done
 	# The kernel is still ending what was in them.
 	for _ in $(seq 100); do
-		if [ -z "$(hierarchies | sed "s|$|/$cgroup|" | xargs -I{} find {} -name cgroup.procs -exec cat {} + 2>/dev/null)" ]; then break; fi
+		if [ -z "$(find "${folders[@]}" -name cgroup.procs -exec cat {} + 2>/dev/null)" ]; then break; fi
 		sleep 0.1
 	done
-	for hierarchy in $(hierarchies); do
-		find "$hierarchy/$cgroup" -depth -type d -exec rmdir {} + || true
-	done
+	find "${folders[@]}" -depth -type d -exec rmdir {} + || true
 }
 
 work=$(mktemp -d)

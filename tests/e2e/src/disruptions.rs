@@ -3,7 +3,7 @@
 use std::process::Command;
 
 use crate::cluster::{
-    OPERATORS, Pod, apply_identity, leader, nothing_twice_or_lost, pods, process_of, ready, ready_pods,
+    OPERATORS, Pod, WITHIN, apply_identity, leader, nothing_twice_or_lost, pods, process_of, ready, ready_pods,
 };
 use crate::images::NEXT;
 use crate::install::upgrade;
@@ -29,10 +29,10 @@ fn killed() -> Result<()> {
     // Applied while nobody leads.
     apply_identity("after-a-kill")?;
     ready("kid/after-a-kill")?;
-    let pods = ready_pods(2)?;
-    if !pods.iter().any(|pod| pod.name == victim.name && pod.restarts > victim.restarts) {
-        return Err(format!("pod {} wasn't started again", victim.name).into());
-    }
+    eventually(&format!("pod {} was started again", victim.name), WITHIN, || {
+        let is_back = |pod: &Pod| pod.name == victim.name && pod.restarts > victim.restarts && pod.is_ready;
+        Ok(pods()?.iter().any(is_back).then_some(()))
+    })?;
     nothing_twice_or_lost()
 }
 
@@ -57,7 +57,7 @@ fn evict(pod: &Pod) -> Result<()> {
         r#"{{"apiVersion":"policy/v1","kind":"Eviction","metadata":{{"name":"{}","namespace":"{OPERATORS}"}}}}"#,
         pod.name
     );
-    eventually("the disruption budget allows the eviction", crate::cluster::WITHIN, || {
+    eventually("the disruption budget allows the eviction", WITHIN, || {
         kubectl_given(&format!("create --raw {path} -f -"), &eviction).map(Some)
     })
     .map(drop)

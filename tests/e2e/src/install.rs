@@ -1,7 +1,7 @@
 //! Kratos, the charts, and the examples of the README.
 
-use crate::cluster::{IDENTITIES, OPERATORS, nothing_twice_or_lost, ready, ready_pods};
-use crate::shell::{Result, helm, kubectl};
+use crate::cluster::{IDENTITIES, OPERATORS, WITHIN, nothing_twice_or_lost, ready, ready_pods};
+use crate::shell::{Result, eventually, helm, kubectl};
 use crate::story::Story;
 
 /// How the operator's chart is installed throughout.
@@ -11,7 +11,17 @@ pub const OPTIONS: &str = "-n kratos-operator --set defaultInstance=identity/def
 pub fn kratos(story: Story) -> Result<()> {
     story.step("namespaces that enforce the restricted level", || {
         kubectl("apply -f examples/namespace.yaml")?;
-        kubectl(&format!("label namespace {IDENTITIES} {OPERATORS} pod-security.kubernetes.io/enforce=restricted"))
+        kubectl(&format!("label namespace {IDENTITIES} {OPERATORS} pod-security.kubernetes.io/enforce=restricted"))?;
+        // Before its service account is there, a pod is refused for another reason.
+        eventually("pods that aren't restricted are refused", WITHIN, || {
+            for namespace in [IDENTITIES, OPERATORS] {
+                match kubectl(&format!("run any -n {namespace} --image=any --dry-run=server")) {
+                    Err(error) if error.to_string().contains("violates PodSecurity") => {}
+                    other => return Err(format!("{namespace}: {other:?}").into()),
+                }
+            }
+            Ok(Some(()))
+        })
     })?;
     story.step("Kratos runs in a pod", || {
         kubectl("apply -f tests/e2e/manifests/kratos.yaml")?;

@@ -2,7 +2,11 @@
 
 use std::time::Duration;
 
-use crate::cluster::{IDENTITIES, OPERATORS, WITHIN, apply, apply_identity, pods, ready, ready_pods};
+use serde_json::Value;
+
+use crate::cluster::{
+    IDENTITIES, OPERATORS, WITHIN, apply, apply_identity, nothing_twice_or_lost, pods, ready, ready_pods,
+};
 use crate::images::BARE;
 use crate::install::{OPTIONS, upgrade};
 use crate::shell::{Result, eventually, helm, kubectl, object};
@@ -10,6 +14,8 @@ use crate::story::Story;
 
 /// An option that no template can judge.
 const WRONG: &str = "--no-such-option";
+/// What the image lacks, as the operator names it.
+const AUTHORITIES: &str = "/etc/ssl/certs/ca-certificates.crt";
 
 pub fn all(story: Story) -> Result<()> {
     story.step("a wrong value is said in the pod's log, and the former pods go on", wrong_value)?;
@@ -29,7 +35,8 @@ fn wrong_value() -> Result<()> {
     apply_identity("beside-a-mistake")?;
     ready("kid/beside-a-mistake")?;
     helm(&format!("rollback kratos-operator -n {OPERATORS} --wait --timeout 120s"))?;
-    ready_pods(2).map(drop)
+    ready_pods(2)?;
+    nothing_twice_or_lost()
 }
 
 fn without_authorities() -> Result<()> {
@@ -45,9 +52,15 @@ fn without_authorities() -> Result<()> {
     ))?;
     eventually("the instance says what lacks", Duration::from_secs(30), || {
         let instance = object(&format!("get kinst encrypted -n {IDENTITIES}"))?;
-        Ok(instance["status"].to_string().contains("/etc/ssl/certs/ca-certificates.crt").then_some(()))
+        let conditions = instance["status"]["conditions"].as_array().cloned().unwrap_or_default();
+        let says_so = |condition: &Value| {
+            let message = condition["message"].as_str().unwrap_or_default();
+            condition["status"] == "False" && condition["reason"] == "InvalidSpec" && message.contains(AUTHORITIES)
+        };
+        if conditions.iter().any(says_so) { Ok(Some(())) } else { Err(format!("it says: {conditions:?}").into()) }
     })?;
     kubectl(&format!("delete kinst encrypted -n {IDENTITIES} --timeout=30s"))?;
     upgrade("")?;
-    ready_pods(2).map(drop)
+    ready_pods(2)?;
+    nothing_twice_or_lost()
 }

@@ -4,7 +4,7 @@ use crate::cluster::{
     IDENTITIES, OPERATORS, apply_identity, in_kratos, in_status, nothing_twice_or_lost, pods, ready, ready_pods,
 };
 use crate::install::{OPTIONS, upgrade};
-use crate::shell::{Result, eventually, helm, kubectl};
+use crate::shell::{Result, eventually, helm, kubectl, objects};
 use crate::story::Story;
 
 /// The chart as it first was.
@@ -53,11 +53,23 @@ fn namespaced() -> Result<()> {
         "install kratos-operator charts/kratos-operator {OPTIONS} --set namespaces={{{IDENTITIES}}} --set clusterID={id}"
     ))?;
     ready_pods(2)?;
+    holds_no_rights_of_the_whole_cluster()?;
+    new_identity("with-roles-alone")
+}
+
+/// Neither does the release have any, nor is its service account bound to any.
+fn holds_no_rights_of_the_whole_cluster() -> Result<()> {
     let whole_cluster = "get clusterroles,clusterrolebindings,mutatingadmissionpolicies,mutatingadmissionpolicybindings \
                          -l app.kubernetes.io/name=kratos-operator -o name";
     let found = kubectl(whole_cluster)?;
     if !found.trim().is_empty() {
         return Err(format!("the release holds rights of the whole cluster: {found}").into());
     }
-    new_identity("with-roles-alone")
+    for binding in objects("get clusterrolebindings")? {
+        let subjects = binding["subjects"].as_array().into_iter().flatten();
+        if subjects.into_iter().any(|subject| subject["namespace"] == OPERATORS) {
+            return Err(format!("the service account is bound by {}", binding["metadata"]["name"]).into());
+        }
+    }
+    Ok(())
 }
