@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use reqwest::{Certificate, ClientBuilder, Identity, Proxy, redirect};
+use reqwest::{Certificate, Identity, Proxy, redirect};
 use secrecy::ExposeSecret;
 use url::Url;
 
@@ -29,12 +29,31 @@ impl Connections<'_> {
     pub(super) fn build(&self) -> Result<reqwest::Client, ConfigError> {
         // Some other part of the process may have been first; then its provider is used.
         let _ = rustls::crypto::ring::default_provider().install_default();
+        let proxy = self.proxy_url.map(|url| Proxy::all(url.as_str())).transpose().map_err(|_| ConfigError::Proxy)?;
+        let certificate =
+            self.client_certificate.map(|certificate| Identity::from_pem(certificate.pem().expose_secret()));
+        let certificate = certificate.transpose().map_err(|_| ConfigError::ClientCertificate)?;
+        let builder = || {
+            let mut builder = reqwest::Client::builder()
+                .no_proxy()
+                .redirect(redirect::Policy::none())
+                .connect_timeout(CONNECT_TIMEOUT.min(self.request_timeout))
+                .timeout(self.request_timeout)
+                .user_agent(concat!("kratos-operator/", env!("CARGO_PKG_VERSION")));
+            if let Some(proxy) = &proxy {
+                builder = builder.proxy(proxy.clone());
+            }
+            if let Some(certificate) = &certificate {
+                builder = builder.identity(certificate.clone());
+            }
+            builder
+        };
         let Some(pem) = self.ca_pem else {
-            let whom_the_system_trusts = self.builder()?.build();
+            let whom_the_system_trusts = builder().build();
             // A system without certificates has no such client. Where nothing is encrypted it takes none; should Kratos redirect
             // to https, it is a server that isn't trusted.
             return match whom_the_system_trusts {
-                Err(_) if !self.speaks_tls => self.builder()?.tls_certs_only([]).build().map_err(|_| ConfigError::Tls),
+                Err(_) if !self.speaks_tls => builder().tls_certs_only([]).build().map_err(|_| ConfigError::Tls),
                 built => built.map_err(|_| ConfigError::Tls),
             };
         };
@@ -42,24 +61,7 @@ impl Connections<'_> {
         if certificates.is_empty() {
             return Err(ConfigError::Ca);
         }
-        self.builder()?.tls_certs_only(certificates).build().map_err(|_| ConfigError::Ca)
-    }
-
-    fn builder(&self) -> Result<ClientBuilder, ConfigError> {
-        let mut builder = reqwest::Client::builder()
-            .no_proxy()
-            .redirect(redirect::Policy::none())
-            .connect_timeout(CONNECT_TIMEOUT.min(self.request_timeout))
-            .timeout(self.request_timeout)
-            .user_agent(concat!("kratos-operator/", env!("CARGO_PKG_VERSION")));
-        if let Some(url) = self.proxy_url {
-            builder = builder.proxy(Proxy::all(url.as_str()).map_err(|_| ConfigError::Proxy)?);
-        }
-        if let Some(certificate) = self.client_certificate {
-            let pem = certificate.pem().expose_secret();
-            builder = builder.identity(Identity::from_pem(pem).map_err(|_| ConfigError::ClientCertificate)?);
-        }
-        Ok(builder)
+        builder().tls_certs_only(certificates).build().map_err(|_| ConfigError::Ca)
     }
 }
 
