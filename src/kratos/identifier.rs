@@ -64,7 +64,10 @@ fn e164(text: &str) -> Option<String> {
     if text.len() > LONGEST_PHONE_NUMBER {
         return None;
     }
-    let number = phonenumber::parse(None, text).ok().filter(phonenumber::is_valid)?;
+    // Kratos' library cares for digits alone, wherever brackets and dots stand; this one doesn't.
+    let is_plain = text.chars().all(|it| it.is_ascii_digit() || "+ ()./-".contains(it));
+    let digits = text.chars().filter(|it| !is_plain || it.is_ascii_digit() || *it == '+').collect::<String>();
+    let number = phonenumber::parse(None, digits).ok().filter(phonenumber::is_valid)?;
     Some(number.format().mode(phonenumber::Mode::E164).to_string())
 }
 

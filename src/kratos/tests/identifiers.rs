@@ -23,6 +23,7 @@ const BY_MAIL: Taken<'static> = Taken::Identifier { kind: "code", via: Some("ema
 #[case::a_code_by_mail(BY_MAIL, json!(" Ada@A.example"), Some("ada@a.example"))]
 #[case::a_code_by_sms(BY_SMS, json!(" +1 (415) 555-2671 "), Some("+14155552671"))]
 #[case::with_a_trunk_prefix(BY_SMS, json!("+44 (0) 20 7031 3000"), Some("+442070313000"))]
+#[case::with_brackets_anywhere(BY_SMS, json!("+1 4(15 555.2671"), Some("+14155552671"))]
 #[case::that_keeps_its_zero(BY_SMS, json!("+39 06 6982 0000"), Some("+390669820000"))]
 #[case::with_an_extension(BY_SMS, json!("+1 415 555 2671 ext. 12"), Some("+14155552671"))]
 #[case::of_no_country(BY_SMS, json!("030 901820"), None)]
