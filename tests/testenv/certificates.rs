@@ -78,8 +78,11 @@ pub struct Terminator {
 
 impl Terminator {
     pub fn before(upstream: SocketAddr, tls: Arc<ServerConfig>) -> Result<Self> {
-        let runtime = tokio::runtime::Builder::new_multi_thread();
-        let runtime = { runtime }.worker_threads(1).thread_name("terminator").enable_all().build()?;
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(1)
+            .thread_name("terminator")
+            .enable_all()
+            .build()?;
         let port = Port::reserve()?;
         let listener = {
             let _within = runtime.enter();

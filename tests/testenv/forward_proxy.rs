@@ -45,8 +45,11 @@ impl ForwardProxy {
 
     /// One that is spoken to by TLS.
     pub fn start_with(tls: Option<Arc<rustls::ServerConfig>>) -> Result<Self> {
-        let runtime = tokio::runtime::Builder::new_multi_thread();
-        let runtime = { runtime }.worker_threads(1).thread_name("forward-proxy").enable_all().build()?;
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(1)
+            .thread_name("forward-proxy")
+            .enable_all()
+            .build()?;
         let port = Port::reserve()?;
         let state = Arc::new(Mutex::new(State::default()));
         let listener = {
