@@ -135,23 +135,26 @@ pub(super) fn plan(
     if deactivates || mark.sessions_pending {
         steps.push(Step::EndSessions { id: id.clone() });
     }
-    let is_wanted = |link: &OidcLink| desired.auto_links.contains(&link.provider);
-    if mark.sessions_pending || mark.links != desired.links || !mark.auto_links.iter().all(is_wanted) {
-        // Only now: what a crash leaves undone is done by the next look.
-        (mark.sessions_pending, mark.links) = (false, desired.links.clone());
-        mark.auto_links.retain(is_wanted);
-        let value = mark.to_value();
-        steps.push(Step::Patch {
-            id: id.clone(),
-            operations: vec![PatchOperation::Replace { path: mark_path(), value }],
-        });
-    }
+    steps.extend(settled(&id, &mut mark, desired));
     if deactivates {
         steps.push(Step::ConfirmInactive { id: id.clone() });
     }
     steps.extend(doing::steps(&id, &pending, mark, now));
     let actions = pending.iter().map(|action| action.wanted.doing.name()).collect();
     Plan { steps, changes, actions, owned_paths, traits, refusal, is_partial: false }
+}
+
+/// The note that what the mark owed is done: the end of sessions, and of links that left the manifest.
+fn settled(id: &str, mark: &mut Mark, desired: &Desired) -> Option<Step> {
+    let is_wanted = |link: &OidcLink| desired.auto_links.contains(&link.provider);
+    if !mark.sessions_pending && mark.links == desired.links && mark.auto_links.iter().all(is_wanted) {
+        return None;
+    }
+    // Only now: what a crash leaves undone is done by the next look.
+    (mark.sessions_pending, mark.links) = (false, desired.links.clone());
+    mark.auto_links.retain(is_wanted);
+    let operations = vec![PatchOperation::Replace { path: mark_path(), value: mark.to_value() }];
+    Some(Step::Patch { id: id.to_owned(), operations })
 }
 
 fn import(password: Option<&Password>, added: Links, auto_links: Vec<OidcLink>) -> CredentialImport {
