@@ -16,6 +16,8 @@ pub const IDENTITIES: &str = "identity";
 const PODS: &str = "get pods -n kratos-operator -l app.kubernetes.io/name=kratos-operator";
 /// A lead that was lost without a word is taken over after 15 seconds; on a busy machine a pod takes as long to start.
 pub const WITHIN: Duration = Duration::from_secs(90);
+/// How many identities Kratos is asked for at a time.
+const PER_PAGE: usize = 500;
 
 /// A pod of the operator's.
 #[derive(Clone, Debug)]
@@ -109,14 +111,16 @@ pub fn ready(resource: &str) -> Result<()> {
 
 /// The ids of all identities in Kratos.
 pub fn in_kratos() -> Result<BTreeSet<String>> {
-    let path = "/api/v1/namespaces/identity/services/kratos-admin:4434/proxy/admin/identities?per_page=500&page=";
+    let path = "/api/v1/namespaces/identity/services/kratos-admin:4434/proxy/admin/identities";
     let mut ids = BTreeSet::new();
     for page in 0.. {
-        let identities: Vec<Value> = serde_json::from_str(&kubectl(&format!("get --raw {path}{page}"))?)?;
-        if identities.is_empty() {
+        let query = format!("per_page={PER_PAGE}&page={page}");
+        let identities: Vec<Value> = serde_json::from_str(&kubectl(&format!("get --raw {path}?{query}"))?)?;
+        ids.extend(identities.iter().map(|identity| text(&identity["id"])));
+        // Kratos was seen to refuse a page far behind the last one.
+        if identities.len() < PER_PAGE {
             break;
         }
-        ids.extend(identities.iter().map(|identity| text(&identity["id"])));
     }
     Ok(ids)
 }
