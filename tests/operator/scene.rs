@@ -22,7 +22,7 @@ use crate::traces::{self, ToKratos};
 
 pub const WITHIN: Duration = Duration::from_mins(1);
 /// Namespaces in which the shared operator lets instances count; each test takes the next one.
-const SPACES: usize = 300;
+const SPACES: usize = 400;
 /// The same, for tests that have a Kratos of their own.
 const OWN_KRATOS: usize = 60;
 
