@@ -70,7 +70,7 @@ pub struct Queue<T> {
     is_express_in_flight: bool,
     /// How many of each group are in flight.
     under_way: Counts,
-    /// When the last request of several went, and whose they were.
+    /// When the last request of several went that nobody had announced, and whose they were.
     crowd: Option<(Instant, HashSet<String>)>,
     /// How long one takes, as far as is known.
     each: Duration,
@@ -154,7 +154,7 @@ impl<T> Queue<T> {
             self.is_express_in_flight = true;
         } else {
             self.in_flight += 1;
-            if groups.len() > 1 {
+            if groups.len() > 1 && expected.is_empty() {
                 self.crowd = Some((now, groups.iter().cloned().collect()));
             }
         }
