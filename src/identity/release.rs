@@ -29,6 +29,7 @@ use crate::context::{Context, IdentityObject, InstanceObject};
 use crate::events::Happening;
 use crate::flow::expected::Expected;
 use crate::instance::protect::{self, Answer};
+use crate::instance::protection::Deletion;
 use crate::instance::{references, standing};
 use crate::kratos::{Identity, Travel, WriteCause};
 use crate::kube_write;
@@ -172,14 +173,8 @@ async fn release(resource: &KratosIdentity, expected: Option<Expected>, context:
     if ours.is_empty() {
         return Ok(Release::Deleted(0));
     }
-    // It is counted before anything is done; beyond the instance's limit it is held.
-    match protect::ask(&inputs.instance, going, expected, context).await {
-        Answer::Granted => {}
-        Answer::Kept => return Ok(Release::Kept(KEPT)),
-        Answer::Held => {
-            return Err(Halt::Refused(standing::held(&inputs.instance.place, &inputs.claimant.namespace)));
-        }
-        Answer::Unknown => return Err(uncounted()),
+    if !is_granted_now(&inputs, going, expected, context).await? {
+        return Ok(Release::Kept(KEPT));
     }
     let turn = inputs.turn(&steps).await?;
     let client = inputs.instance.client.at_once().await;
@@ -194,17 +189,7 @@ async fn release(resource: &KratosIdentity, expected: Option<Expected>, context:
     let steps = plan::plan_deletion(leaving, &ours)?;
     let applied = apply::apply_by(&client, &inputs, &context.client, &steps, Travel::Together).await;
     drop(turn);
-    match applied {
-        Ok(_) => {}
-        Err(ApplyError::Create { error, .. } | ApplyError::Other(error)) => {
-            return Err(inputs.halt(&error, Sent::default(), context));
-        }
-        Err(ApplyError::Kubernetes(error)) => return Err(error.into()),
-        Err(error @ (ApplyError::Undone | ApplyError::Taken)) => {
-            let verdict = Verdict::new(Reason::Progressing, format!("{error}; it is deactivated again"));
-            return Err(Halt::Retry { verdict, after: None });
-        }
-    }
+    applied.map_err(|error| undone(error, &inputs, context))?;
     let shared = &inputs.instance.shared;
     for identity in &ours {
         shared.managed.forget(&identity.id);
@@ -239,6 +224,34 @@ async fn has_nowhere_to_be(resource: &KratosIdentity, context: &Context) -> Resu
         }
     }
     Ok(true)
+}
+
+/// Whether the deletion is carried out, or its identity kept. It is counted before anything is done; beyond the instance's limit
+/// it is held.
+async fn is_granted_now(
+    inputs: &Inputs,
+    going: Deletion,
+    expected: Option<Expected>,
+    context: &Context,
+) -> Result<bool, Halt> {
+    match protect::ask(&inputs.instance, going, expected, context).await {
+        Answer::Granted => Ok(true),
+        Answer::Kept => Ok(false),
+        Answer::Held => Err(Halt::Refused(standing::held(&inputs.instance.place, &inputs.claimant.namespace))),
+        Answer::Unknown => Err(uncounted()),
+    }
+}
+
+/// What was to be done to the identity wasn't, or not for sure.
+fn undone(error: ApplyError, inputs: &Inputs, context: &Context) -> Halt {
+    match error {
+        ApplyError::Create { error, .. } | ApplyError::Other(error) => inputs.halt(&error, Sent::default(), context),
+        ApplyError::Kubernetes(error) => error.into(),
+        error @ (ApplyError::Undone | ApplyError::Taken) => {
+            let verdict = Verdict::new(Reason::Progressing, format!("{error}; it is deactivated again"));
+            Halt::Retry { verdict, after: None }
+        }
+    }
 }
 
 /// Another resource takes the identity over: nothing of it is touched, and the recovery that was issued goes with it.

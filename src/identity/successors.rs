@@ -22,9 +22,8 @@ struct Standing {
 impl Successors {
     /// Takes in a resource as it is now. Returns the one that it replaces, where that is to learn of it.
     pub fn see(&self, resource: &KratosIdentity) -> Option<Place> {
-        let replaces = resource.spec.replaces.as_ref()?;
         let place = Place::of(resource);
-        let replaced = Place::new(place.namespace.as_str(), replaces.name.as_str());
+        let replaced = Place::new(place.namespace.as_str(), resource.spec.replaces.as_ref()?.name.as_str());
         let standing = Standing {
             generation: resource.metadata.generation,
             has_identity: resource.status.as_ref().is_some_and(|status| status.identity_id.is_some()),

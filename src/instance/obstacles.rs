@@ -32,14 +32,11 @@ impl Obstacles {
     /// know what does.
     pub fn freed(&self, id: &str) -> Vec<Place> {
         let mut unknowing = 0;
-        let mut is_meant = |obstacle: &Option<Box<str>>| match obstacle {
-            Some(obstacle) => **obstacle == *id,
-            None => {
-                unknowing += 1;
-                unknowing <= UNKNOWING
-            }
+        let is_meant = |_: &Place, obstacle: &mut Option<Box<str>>| {
+            unknowing += usize::from(obstacle.is_none());
+            obstacle.as_deref().map_or(unknowing <= UNKNOWING, |obstacle| obstacle == id)
         };
-        self.state().extract_if(|_, obstacle| is_meant(obstacle)).map(|(place, _)| place).collect()
+        self.state().extract_if(is_meant).map(|(place, _)| place).collect()
     }
 
     fn state(&self) -> MutexGuard<'_, HashMap<Place, Option<Box<str>>>> {

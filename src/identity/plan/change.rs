@@ -73,17 +73,8 @@ pub(super) fn plan(
     };
     let is_updated =
         rewrites || is_password_sent || !credentials.added.is_empty() || !credentials.added_automatic.is_empty();
-    if desired.identifiers.have_changed(mark.identifiers.as_ref()) {
-        mark.identifiers = desired.identifiers.note(mark.identifiers.as_ref(), &claimant.uid);
-    }
-    let mut admin_operations = Vec::new();
-    diff_admin(there.metadata_admin, desired, owned_before, &mark, &mut admin_operations);
-    if is_updated || !operations.is_empty() || !admin_operations.is_empty() {
-        // It is written anyway: one of an earlier version, or made with another key, gains what it lacks.
-        mark.identifiers = desired.identifiers.note(mark.identifiers.as_ref(), &claimant.uid);
-        admin_operations.clear();
-        diff_admin(there.metadata_admin, desired, owned_before, &mark, &mut admin_operations);
-    }
+    let is_written = is_updated || !operations.is_empty();
+    let admin_operations = change_admin(there.metadata_admin, desired, owned_before, &mut mark, is_written);
     let is_mark = |operation: &PatchOperation| pointer::is_within(operation.path(), &mark_path());
     let changes = operations.iter().chain(admin_operations.iter().filter(|operation| !is_mark(operation)));
     let mut changes: Vec<_> = changes.map(|operation| operation.path().to_owned()).collect();
@@ -236,6 +227,26 @@ fn diff_metadata(
     if touches && !(is_empty(&merged) && is_empty(there)) {
         json::diff(root, there, &merged, operations);
     }
+}
+
+/// What changes in `metadata_admin`, where other fields are written or not, with the mark as it is written then.
+fn change_admin(
+    there: &Value,
+    desired: &Desired,
+    owned_before: &[String],
+    mark: &mut Mark,
+    is_written: bool,
+) -> Vec<PatchOperation> {
+    let asks_for_others = desired.identifiers.have_changed(mark.identifiers.as_ref());
+    let mut operations = Vec::new();
+    diff_admin(there, desired, owned_before, mark, &mut operations);
+    if asks_for_others || is_written || !operations.is_empty() {
+        // Where it is written anyway, one of an earlier version, or made with another key, gains what it lacks.
+        mark.identifiers = desired.identifiers.note(mark.identifiers.as_ref(), &mark.uid);
+        operations.clear();
+        diff_admin(there, desired, owned_before, mark, &mut operations);
+    }
+    operations
 }
 
 fn diff_admin(
