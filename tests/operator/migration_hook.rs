@@ -14,7 +14,7 @@ fn email(scene: &Scene) -> String {
     format!("ada@{}.example", scene.namespace)
 }
 
-fn ada(scene: &Scene, credentials: Value) -> Value {
+fn ada(scene: &Scene, credentials: &Value) -> Value {
     json!({"schemaID": "customer", "traits": {"email": email(scene)}, "credentials": credentials})
 }
 
@@ -43,7 +43,7 @@ async fn done(scene: &Scene, token: &str) -> KratosIdentity {
 #[tokio::test]
 async fn it_is_sent_at_creation_and_by_the_action_and_what_a_login_makes_of_it_stays() {
     let scene = Scene::settled().await;
-    scene.identity("ada", ada(&scene, migrated())).await;
+    scene.identity("ada", ada(&scene, &migrated())).await;
     let resource = scene.ready("ada").await;
     assert_eq!(held(&scene, &resource).await, (true, false));
     // As a login does it, once the other system knew the password.
@@ -71,13 +71,13 @@ async fn it_is_not_sent_to_who_has_a_password_and_a_password_given_later_takes_i
     let scene = Scene::settled().await;
     crate::passwords::put_secret(&scene, &[("password", crate::passwords::FIRST.as_bytes())]).await;
     let given = json!({"password": {"secretKeyRef": {"name": "ada", "key": "password"}}});
-    scene.identity("ada", ada(&scene, given.clone())).await;
+    scene.identity("ada", ada(&scene, &given)).await;
     let resource = scene.ready("ada").await;
-    scene.identity("ada", ada(&scene, migrated())).await;
+    scene.identity("ada", ada(&scene, &migrated())).await;
     scene.ready("ada").await;
     assert_eq!(held(&scene, &resource).await, (false, true), "it would be erased");
     // Whose password the manifest never gave.
-    let mut bob = ada(&scene, migrated());
+    let mut bob = ada(&scene, &migrated());
     bob["traits"]["email"] = json!(format!("bob@{}.example", scene.namespace));
     scene.identity("bob", bob.clone()).await;
     let resource = scene.ready("bob").await;
@@ -90,7 +90,7 @@ async fn it_is_not_sent_to_who_has_a_password_and_a_password_given_later_takes_i
 #[tokio::test]
 async fn a_hook_that_others_set_outlives_whatever_else_is_written() {
     let scene = Scene::settled().await;
-    scene.identity("ada", ada(&scene, json!({}))).await;
+    scene.identity("ada", ada(&scene, &json!({}))).await;
     let resource = scene.ready("ada").await;
     let there = scene.in_kratos(&resource).await;
     let body = json!({
@@ -101,7 +101,7 @@ async fn a_hook_that_others_set_outlives_whatever_else_is_written() {
     let (status, answer) = scene.kratos.raw(reqwest::Method::PUT, &path, &body).await.unwrap();
     assert!(status.is_success(), "{answer}");
     let links = json!({"oidc": [{"provider": "google", "subject": format!("ada-{}", scene.namespace)}]});
-    scene.identity("ada", ada(&scene, links)).await;
+    scene.identity("ada", ada(&scene, &links)).await;
     scene.ready("ada").await;
     assert_eq!(scene.proxy.count(PUT), 1, "{:?}", scene.proxy.counts());
     scene.patch("ada", json!({"spec": {"actions": {"rewrite": {"token": "one"}}, "traits": {"age": 36}}})).await;

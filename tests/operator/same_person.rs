@@ -2,7 +2,7 @@
 
 use k8s_openapi::api::core::v1::Secret;
 use kratos_operator::api::KratosIdentity;
-use kube::api::{Api, DeleteParams};
+use kube::api::{Api, DeleteParams, PostParams};
 use serde_json::{Value, json};
 
 use crate::scene::{Scene, id_of};
@@ -96,7 +96,7 @@ async fn where_the_key_is_another_one_nobody_is_made_twice_and_the_message_says_
         data: key.data,
         ..Secret::default()
     };
-    keys.create(&Default::default(), &backup).await.expect("it is restored");
+    keys.create(&PostParams::default(), &backup).await.expect("it is restored");
     scene.operator().restart().expect("it starts");
     assert_eq!(id_of(&scene.ready("ada").await), id_of(&before));
 }
