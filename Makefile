@@ -22,6 +22,7 @@ lint: ## check formatting, that clippy has nothing to say, and the licences and 
 	$(CARGO) clippy --locked --workspace --all-targets -- -D warnings
 	$(CARGO) clippy --locked --lib --bins --no-default-features -- -D warnings
 	@tools/install.sh cargo-deny
+	$(CARGO) fetch --locked
 	PATH=$(CURDIR)/target/tools/bin:$$PATH $(CARGO) deny --locked --offline --workspace --log-level warn check bans licenses sources
 
 image: ## pack the operator's image into target/image, without an engine (ARCHITECTURES="amd64 arm64")

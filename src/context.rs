@@ -22,7 +22,7 @@ use crate::identity::memory::Memory;
 use crate::identity::successors::Successors;
 use crate::identity::urgency;
 use crate::instance::Registry;
-use crate::instance::replacements::Replacing;
+use crate::instance::replacing::Replacing;
 use crate::instance::status::Cluster;
 use crate::latest::Latest;
 use crate::lease::Leads;

@@ -35,7 +35,7 @@ use crate::identity::adopt::Turns;
 use crate::identity::birth::Leading;
 use crate::identity::memory::Memory;
 use crate::identity::successors::Successors;
-use crate::instance::replacements::Replacing;
+use crate::instance::replacing::Replacing;
 use crate::instance::{Registry, references};
 use crate::latest::Latest;
 use crate::lease::Leads;

@@ -13,9 +13,8 @@ use kube::api::{ObjectMeta, PostParams};
 use tokio::sync::OnceCell;
 
 use crate::api::{Reason, Verdict};
-use crate::context::Context;
 use crate::decode::{self, Stored};
-use crate::identity::password::DigestKey;
+use crate::identity::digest_key::DigestKey;
 use crate::kube_write;
 
 /// The Secret's name.
@@ -36,43 +35,47 @@ pub struct OperatorKey {
 }
 
 impl OperatorKey {
+    /// The key; read, or made, when it is first needed, by one of those that need it. The verdict says why it can't be had:
+    /// whoever doesn't `need` it is told what was found a moment ago. `refused` is told of a right that lacks.
+    pub async fn get(
+        &self,
+        (client, namespace): (&kube::Client, &str),
+        need: bool,
+        refused: impl Fn(&kube::Error),
+    ) -> Result<Result<Arc<DigestKey>, Verdict>, kube::Error> {
+        let read = async || {
+            if let Some(verdict) = self.lacking().filter(|_| !need) {
+                return Err(Ok(verdict));
+            }
+            let key = read(client, namespace, &refused).await.map_err(Err)?;
+            key.map(Arc::new).map_err(|verdict| {
+                *self.lacks.lock().unwrap_or_else(PoisonError::into_inner) = Some((Instant::now(), verdict.clone()));
+                Ok(verdict)
+            })
+        };
+        match self.key.get_or_try_init(read).await {
+            Ok(key) => Ok(Ok(Arc::clone(key))),
+            Err(Ok(verdict)) => Ok(Err(verdict)),
+            Err(Err(error)) => Err(error),
+        }
+    }
+
     fn lacking(&self) -> Option<Verdict> {
         let lacks = self.lacks.lock().unwrap_or_else(PoisonError::into_inner).clone();
         lacks.filter(|(since, _)| since.elapsed() < AGAIN).map(|(_, verdict)| verdict)
     }
 }
 
-/// The key; read, or made, when it is first needed, by one of those that need it. The verdict says why it can't be had: whoever
-/// doesn't `need` it is told what was found a moment ago.
-pub async fn get(context: &Context, need: bool) -> Result<Result<Arc<DigestKey>, Verdict>, kube::Error> {
-    let own = &context.operator_key;
-    if let Some(key) = own.key.get() {
-        return Ok(Ok(Arc::clone(key)));
-    }
-    let read = async || {
-        if let Some(verdict) = own.lacking().filter(|_| !need) {
-            return Err(Ok(verdict));
-        }
-        read(context).await.map_err(Err)?.map(Arc::new).map_err(|verdict| {
-            let lacks = Some((Instant::now(), verdict.clone()));
-            *own.lacks.lock().unwrap_or_else(PoisonError::into_inner) = lacks;
-            Ok(verdict)
-        })
-    };
-    match own.key.get_or_try_init(read).await {
-        Ok(key) => Ok(Ok(Arc::clone(key))),
-        Err(Ok(verdict)) => Ok(Err(verdict)),
-        Err(Err(error)) => Err(error),
-    }
-}
-
-async fn read(context: &Context) -> Result<Result<DigestKey, Verdict>, kube::Error> {
-    let namespace = &context.options.namespace;
-    match read_or_make(&context.client, namespace).await {
+async fn read(
+    client: &kube::Client,
+    namespace: &str,
+    refused: &impl Fn(&kube::Error),
+) -> Result<Result<DigestKey, Verdict>, kube::Error> {
+    match read_or_make(client, namespace).await {
         Ok(Some(key)) => Ok(Ok(key)),
         Ok(None) => Ok(Err(not_ready(namespace, "isn't the operator's key; delete it, and a new one is made"))),
         Err(error) if matches!(&error, kube::Error::Api(status) if matches!(status.code, 403 | 404)) => {
-            context.note_refused(&error);
+            refused(&error);
             Ok(Err(not_ready(namespace, "can't be read or made; grant the operator get and create on secrets there")))
         }
         Err(error) if decode::is_unreadable(&error) => Ok(Err(not_ready(namespace, decode::UNREADABLE))),

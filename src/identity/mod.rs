@@ -1,7 +1,7 @@
 //! `KratosIdentity`: one way from manifest to status.
 //!
 //! `inputs → desired → observe → plan → apply → status`, driven by `reconcile`. `desired`, `plan`, `status` and what
-//! they stand on (`absent`, `actions`, `addresses`, `adopted`, `adoption`, `asked`, `birth`, `claim`, `facts`, `json`, `links`, `mark`, `opaque`,
+//! they stand on (`absent`, `actions`, `addresses`, `adopted`, `adoption`, `asked`, `birth`, `claim`, `digest_key`, `facts`, `json`, `links`, `mark`, `opaque`,
 //! `password`, `person`, `pointer`, `recovery`, `schema`, `secrets`, `traits_from`, `urgency`, `validity`, `watch`) are pure: no client, no
 //! runtime, no clock.
 
@@ -18,6 +18,7 @@ pub mod asked;
 pub mod birth;
 pub mod claim;
 pub mod desired;
+pub mod digest_key;
 pub mod enforce;
 pub mod facts;
 pub mod failure;

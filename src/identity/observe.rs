@@ -13,12 +13,12 @@ use super::actions;
 use super::adoption::Target;
 use super::claim::Claim;
 use super::desired::Desired;
+use super::digest_key::DigestKey;
 use super::facts;
 use super::failure::{Halt, Sent};
 use super::inputs::{self, Inputs};
 use super::mark::Mark;
 use super::memory::{Ours, Remembered};
-use super::password::DigestKey;
 use super::person::{Identifiers, Person};
 use super::plan::{self, Observed, Present};
 use super::recovery;
@@ -78,7 +78,11 @@ impl Search<'_> {
         let Some(target) = self.adoption else { return self.absence(gone).await };
         // Nothing is created; but what was before the manifest said so is its own, and there is no second one.
         let settled = self.settled().filter(|_| !self.only_looks);
-        let found = self.listed(settled.max(gone)).await?;
+        let found = match self.listed(settled.max(gone)).await {
+            // Where nobody can tell whose it is the manifest may say so, by its id.
+            Err(Halt::Refused(verdict)) if verdict == plan::untold() => None,
+            found => found?,
+        };
         self.ensure_whole_if(gone)?;
         if let Some(present) = found {
             return Ok(Observed::Present(Box::new(present)));
@@ -203,7 +207,15 @@ impl Search<'_> {
             return Ok(true);
         }
         let (from, to) = (&mark.namespace_uid, &claimant.namespace_uid);
-        Ok(reclaim::take(&self.inputs.instance, from, to, self.context).await?)
+        match reclaim::take(&self.inputs.instance, from, to, self.context).await? {
+            Some(taken_by) if taken_by == *to => Ok(true),
+            // Another one was first: it isn't this one's, nor is another one made in its place.
+            Some(_) => Err(Halt::Refused(plan::conflict(None))),
+            None => {
+                let message = "that the namespace takes its identities back couldn't be noted yet; it is tried again";
+                Err(Halt::Retry { verdict: Verdict::new(Reason::Progressing, message), after: None })
+            }
+        }
     }
 
     /// Whose the identity of an earlier resource is.

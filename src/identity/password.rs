@@ -3,14 +3,11 @@
 //! It is sent at creation and when the Secret's content changed since; never again on its own, because the user may have
 //! chosen another one meanwhile. What tells is a digest in the mark.
 
-use std::fmt;
 use std::sync::Arc;
 
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD_NO_PAD;
-use ring::hmac;
-use secrecy::{ExposeSecret, SecretSlice};
+use secrecy::ExposeSecret;
 
+use super::digest_key::DigestKey;
 use super::mark::PasswordMark;
 use super::secrets::{self, Secrets};
 use crate::api::credentials::{Password as Spec, PasswordFormat, PasswordUpdatePolicy};
@@ -54,51 +51,15 @@ const HASHES: [&str; 29] = [
 ];
 const FURTHER_HASHES: [&str; 2] = ["$hmac-sha224$", "$hmac-sha384$"];
 
-/// The operator's key, without which a digest tells nothing about the password.
-pub struct DigestKey {
-    /// Tells keys apart: under another one a digest can't be compared.
-    pub id: String,
-    secret: SecretSlice<u8>,
-}
-
-impl DigestKey {
-    pub fn new(id: impl Into<String>, secret: Vec<u8>) -> Self {
-        Self { id: id.into(), secret: secret.into() }
-    }
-
-    /// Of salt, format and value.
-    fn digest(&self, salt: &str, import: &PasswordImport) -> String {
-        let (format, value) = match import {
-            PasswordImport::Cleartext(value) => ("Cleartext", value),
-            PasswordImport::Hashed(value) => ("Hashed", value),
-            // Nothing of it is secret, and nothing of it is compared.
-            PasswordImport::MigrationHook => return String::new(),
-        };
-        self.sign([salt, format, value.expose()])
-    }
-
-    /// HMAC-SHA-256 of these parts, each of its own length.
-    pub(super) fn sign<'a>(&self, parts: impl IntoIterator<Item = &'a str>) -> String {
-        let key = hmac::Key::new(hmac::HMAC_SHA256, self.secret.expose_secret());
-        let mut context = hmac::Context::with_key(&key);
-        for part in parts {
-            context.update(&(part.len() as u64).to_be_bytes());
-            context.update(part.as_bytes());
-        }
-        STANDARD_NO_PAD.encode(context.sign())
-    }
-}
-
-impl PartialEq for DigestKey {
-    fn eq(&self, other: &Self) -> bool {
-        self.id == other.id
-    }
-}
-
-impl fmt::Debug for DigestKey {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.debug_struct("DigestKey").field("id", &self.id).finish_non_exhaustive()
-    }
+/// A digest of salt, format and value.
+fn digest(key: &DigestKey, salt: &str, import: &PasswordImport) -> String {
+    let (format, value) = match import {
+        PasswordImport::Cleartext(value) => ("Cleartext", value),
+        PasswordImport::Hashed(value) => ("Hashed", value),
+        // Nothing of it is secret, and nothing of it is compared.
+        PasswordImport::MigrationHook => return String::new(),
+    };
+    key.sign([salt, format, value.expose()])
 }
 
 /// The password that a manifest gives.
@@ -161,7 +122,11 @@ impl Password {
             // One that the manifest gives later is another one.
             return PasswordMark::of_none();
         }
-        PasswordMark { digest: self.key.digest(salt, &self.import), key_id: self.key.id.clone(), salt: salt.to_owned() }
+        PasswordMark {
+            digest: digest(&self.key, salt, &self.import),
+            key_id: self.key.id.clone(),
+            salt: salt.to_owned(),
+        }
     }
 
     /// It is sent, whatever the mark says.
@@ -178,7 +143,7 @@ impl Password {
             return kept(before.cloned().unwrap_or_else(PasswordMark::of_none));
         }
         match before.filter(|before| before.key_id == self.key.id || before.is_of_none()) {
-            Some(before) if before.digest == self.key.digest(&before.salt, &self.import) => kept(before.clone()),
+            Some(before) if before.digest == digest(&self.key, &before.salt, &self.import) => kept(before.clone()),
             Some(_) if self.update_policy == PasswordUpdatePolicy::OnSecretChange => self.send(salt),
             Some(_) | None => kept(self.mark(salt)),
         }

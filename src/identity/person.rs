@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::password::DigestKey;
+use super::digest_key::DigestKey;
 
 /// What the mark notes of the login identifiers that a manifest asked for.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]

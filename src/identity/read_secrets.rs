@@ -14,7 +14,6 @@ use crate::api::instance::KeyRef;
 use crate::context::Context;
 use crate::decode::{self, Stored};
 use crate::kube_error;
-use crate::operator_key;
 use crate::place::{self, Place};
 
 /// Reads what a manifest refers to, each Secret once, and the operator's key. Where the manifest gives no password that key may
@@ -23,7 +22,9 @@ pub async fn read(resource: &KratosIdentity, context: &Context) -> Result<Secret
     let references = desired::secret_references(&resource.spec);
     let secrets = read_references(&Place::of(resource), &references, context).await?;
     let has_password = resource.spec.credentials.as_ref().is_some_and(|credentials| credentials.password.is_some());
-    Ok(match operator_key::get(context, has_password).await? {
+    let own = (&context.client, context.options.namespace.as_str());
+    let key = context.operator_key.get(own, has_password, |error| context.note_refused(error)).await?;
+    Ok(match key {
         Ok(key) => secrets.with_key(key),
         Err(verdict) if has_password => return Err(verdict.into()),
         Err(_) => secrets,

@@ -9,12 +9,12 @@ use tracing::Instrument;
 
 use super::adoption::Target;
 use super::desired::{self, Desired, Handling};
+use super::digest_key::DigestKey;
 use super::enforce::AsOf;
 use super::failure::{self, Halt, Sent};
 use super::inputs::{self, Inputs};
 use super::memory::Creators;
 use super::observe::Search;
-use super::password::DigestKey;
 use super::plan::{Observed, Plan};
 use super::planned::planned;
 use super::record::{Course, again, api, expiry, finish, subject, uid, write};

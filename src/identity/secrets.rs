@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use secrecy::{ExposeSecret, SecretString};
 
-use super::password::DigestKey;
+use super::digest_key::DigestKey;
 use crate::api::instance::KeyRef;
 use crate::api::{Reason, Verdict};
 

@@ -17,6 +17,7 @@ use super::plan::{self, Observed, Present};
 use super::record::api;
 use super::recovery::OwnSecret;
 use crate::api::identity::KratosIdentity;
+use crate::api::instance::Mode;
 use crate::api::{IDENTITY_FINALIZER, Reason, Verdict, condition};
 use crate::context::{Context, IdentityObject};
 use crate::instance::listing::Lookup;
@@ -39,6 +40,9 @@ pub fn told(resource: &KratosIdentity, context: &Context) -> Option<(Verdict, Pl
         return None;
     }
     let successor = successor(resource, context)?;
+    // Where nothing is changed, or sent, nobody takes over.
+    let instance = references::instance_of(resource, context.options.default_instance.as_ref())?;
+    context.registry.handle(&instance).filter(|handle| handle.settings.mode == Mode::Enforce)?;
     Some((plan::replaced(&successor.name_any()), Place::of(&*successor)))
 }
 

@@ -10,9 +10,9 @@ use kube::Api;
 use kube::core::NamespaceResourceScope;
 use secrecy::{ExposeSecret, SecretString};
 
-use super::headers;
+use super::headers::{self, Header, HeaderSource};
 use super::rules::{self, Rules};
-use super::settings::{Connection, Header, HeaderSource, KeyIn, Settings};
+use super::settings::{Connection, KeyIn, Settings};
 use crate::api::instance::KeyRef;
 use crate::api::{Reason, USE_LABEL, Verdict};
 use crate::context::Context;

@@ -2,8 +2,7 @@
 
 use http::{HeaderName, HeaderValue};
 
-use super::settings::{Header, HeaderSource};
-use crate::api::instance;
+use crate::api::instance::{self, KeyRef};
 use crate::api::{Reason, Verdict};
 
 /// What the operator sets itself, or relies on the absence of.
@@ -12,6 +11,20 @@ const OWN_SORTS: [&str; 3] = ["accept-", "content-", "if-"];
 /// What is said from hop to hop.
 const OF_THE_CONNECTION: [&str; 7] =
     ["connection", "keep-alive", "te", "trailer", "transfer-encoding", "upgrade", "http2-settings"];
+
+/// What is sent along with each request.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Header {
+    pub name: HeaderName,
+    pub value: HeaderSource,
+}
+
+/// Where a header's value is.
+#[derive(Clone, Debug, PartialEq)]
+pub enum HeaderSource {
+    Here(HeaderValue),
+    Secret(KeyRef),
+}
 
 /// Validates the headers of a spec. What the definition refuses is refused here too: it may be an older one.
 pub fn parse(headers: &[instance::Header]) -> Result<Vec<Header>, Verdict> {

@@ -25,6 +25,7 @@ pub mod references;
 pub mod registry;
 pub mod release_value;
 pub mod replacements;
+pub mod replacing;
 pub mod reservations;
 pub mod rules;
 pub mod scan;

@@ -28,17 +28,18 @@ pub fn open_to(handle: &Handle, uid: &str, context: &Context) -> Vec<String> {
     wanted.iter().filter(is_open).cloned().collect()
 }
 
-/// Notes that the namespace `to` takes back what `from` has left. Returns whether it may: another one may have been first.
-pub async fn take(handle: &Handle, from: &str, to: &str, context: &Context) -> Result<bool, kube::Error> {
+/// Notes that the namespace `to` takes back what `from` has left. Returns which namespace does, since another one may have been
+/// first; `None`: it couldn't be noted.
+pub async fn take(handle: &Handle, from: &str, to: &str, context: &Context) -> Result<Option<String>, kube::Error> {
     // Many resources of a namespace ask at the same time: the first one writes.
     let _turn = handle.shared.reclaiming.lock().await;
     let api: Api<InstanceObject> = Api::namespaced(context.client.clone(), &handle.place.namespace);
     let mut seen = object(handle, context);
     for _ in 0..TRIES {
-        let Some(instance) = seen.as_deref().and_then(|object| object.0.as_ref().ok()) else { return Ok(false) };
+        let Some(instance) = seen.as_deref().and_then(|object| object.0.as_ref().ok()) else { return Ok(None) };
         let mut all = taken(instance);
         if let Some(entry) = all.iter().find(|entry| entry.from == from) {
-            return Ok(entry.to == to);
+            return Ok(Some(entry.to.clone()));
         }
         // What isn't in the spec any more has been served.
         all.retain(|entry| instance.spec.reclaim_namespaces.contains(&entry.from));
@@ -46,7 +47,7 @@ pub async fn take(handle: &Handle, from: &str, to: &str, context: &Context) -> R
         match kube_write::guarded_status(&api, instance, &json!({ "reclaimedNamespaces": all })).await {
             Ok(written) => {
                 context.latest_instances.note(written);
-                return Ok(true);
+                return Ok(Some(to.to_owned()));
             }
             Err(error) if kube_write::is_outdated(&error) => {
                 seen = api.get_opt(&handle.place.name).await?.map(Arc::new);
@@ -54,7 +55,7 @@ pub async fn take(handle: &Handle, from: &str, to: &str, context: &Context) -> R
             Err(error) => return Err(error),
         }
     }
-    Ok(false)
+    Ok(None)
 }
 
 /// The name of a namespace that is there although the spec says that it is gone.

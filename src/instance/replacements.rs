@@ -1,16 +1,13 @@
 //! Which resources are about to take over the identity of another one of their namespace (`spec.replaces`). Reads only.
 
-use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
-use kube::api::ListParams;
-use kube::{Api, ResourceExt};
+use kube::ResourceExt;
 
 use super::references;
 use crate::api::identity::KratosIdentity;
 use crate::api::instance::Mode;
-use crate::context::{Context, IdentityObject};
+use crate::context::Context;
 
 /// Whether a resource is about to take over the identity that one left which is gone: a live read.
 pub async fn is_replaced(namespace: &str, name: &str, context: &Context) -> Result<bool, kube::Error> {
@@ -25,41 +22,9 @@ pub async fn naming(
     since: Instant,
     context: &Context,
 ) -> Result<Vec<KratosIdentity>, kube::Error> {
-    let named = context.replacing.list(namespace, since, context).await?;
+    let named = context.replacing.list(namespace, since, &context.client).await?;
     let is_named = |it: &&KratosIdentity| it.spec.replaces.as_ref().is_some_and(|replaces| replaces.name == name);
     Ok(named.iter().filter(is_named).cloned().collect())
-}
-
-/// Lists of the resources that replace others, by namespace: many that are deleted at the same time share one.
-#[derive(Debug, Default)]
-pub struct Replacing(Mutex<HashMap<String, Arc<Last>>>);
-
-/// The last list of a namespace, and when it began.
-type Last = tokio::sync::Mutex<Option<(Instant, Arc<Vec<KratosIdentity>>)>>;
-
-impl Replacing {
-    async fn list(
-        &self,
-        namespace: &str,
-        since: Instant,
-        context: &Context,
-    ) -> Result<Arc<Vec<KratosIdentity>>, kube::Error> {
-        let last = {
-            let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-            Arc::clone(all.entry(namespace.to_owned()).or_default())
-        };
-        let mut last = last.lock().await;
-        if let Some((_, named)) = last.as_ref().filter(|(begun, _)| *begun >= since) {
-            return Ok(Arc::clone(named));
-        }
-        let begun = Instant::now();
-        let api = Api::<IdentityObject>::namespaced(context.client.clone(), namespace);
-        // Those that have the field.
-        let listed = api.list(&ListParams::default().fields("spec.replaces.name!=")).await?;
-        let named = Arc::new(listed.items.into_iter().filter_map(|object| object.0.ok()).collect());
-        *last = Some((begun, Arc::clone(&named)));
-        Ok(named)
-    }
 }
 
 /// Of several the one that was there first.

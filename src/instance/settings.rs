@@ -4,10 +4,9 @@ use std::collections::BTreeSet;
 use std::num::NonZeroU32;
 use std::time::Duration;
 
-use http::{HeaderName, HeaderValue};
 use url::Url;
 
-use super::headers;
+use super::headers::{self, Header, HeaderSource};
 use super::protection::Limits;
 use crate::api::instance::{
     AdmissionRule, AdoptionFrom, AllowedNamespaces, Auth, BearerToken, CertificateAuthority, KeyRef,
@@ -75,20 +74,6 @@ pub struct TokenRef {
 pub enum KeyIn {
     Secret(KeyRef),
     ConfigMap(KeyRef),
-}
-
-/// What is sent along with each request.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Header {
-    pub name: HeaderName,
-    pub value: HeaderSource,
-}
-
-/// Where a header's value is.
-#[derive(Clone, Debug, PartialEq)]
-pub enum HeaderSource {
-    Here(HeaderValue),
-    Secret(KeyRef),
 }
 
 impl Connection {

@@ -10,8 +10,8 @@ use super::types::{RecoveryCode, RecoveryLink};
 use super::writer::Writer;
 
 impl Writer {
-    /// Issues a recovery code, for a browser or for an application that speaks to Kratos itself (`is_api`). Earlier ones stay valid. `expires_in` absent: as the server is configured; full
-    /// seconds count. Errors: [`Error::is_identity_unknown`], [`Error::is_method_disabled`]. Never repeated here.
+    /// Issues a recovery code, for a browser or for an application that speaks to Kratos itself (`is_api`). Earlier ones stay
+    /// valid. `expires_in` absent: as the server is configured; full seconds count. Errors: [`Error::is_identity_unknown`], [`Error::is_method_disabled`]. Never repeated here.
     pub async fn create_recovery_code_for_identity(
         &self,
         identity_id: &str,

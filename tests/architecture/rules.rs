@@ -21,6 +21,7 @@ const PURE: &[&str] = &[
     "crate::identity::birth",
     "crate::identity::claim",
     "crate::identity::desired",
+    "crate::identity::digest_key",
     "crate::identity::facts",
     "crate::identity::json",
     "crate::identity::links",

@@ -21,7 +21,7 @@ fn revoke(token: &str) -> Value {
 }
 
 /// Waits until an action is noted as done with this token.
-async fn done(scene: &Scene, name: &str, action: &str, token: &str) -> KratosIdentity {
+pub async fn done(scene: &Scene, name: &str, action: &str, token: &str) -> KratosIdentity {
     let is_done = |resource: &KratosIdentity| {
         let actions = serde_json::to_value(&resource.status.as_ref()?.actions).ok()?;
         (actions[action]["token"] == token && actions[action]["completedAt"].is_string()).then_some(())

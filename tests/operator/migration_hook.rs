@@ -5,6 +5,7 @@ use kratos_operator::api::KratosIdentity;
 use kratos_operator::kratos::CredentialType;
 use serde_json::{Value, json};
 
+use crate::actions::done;
 use crate::scene::{Scene, id_of};
 
 const PUT: &str = "PUT /admin/identities/{id}";
@@ -32,14 +33,6 @@ async fn held(scene: &Scene, resource: &KratosIdentity) -> (bool, bool) {
     (config["use_password_migration_hook"] == json!(true), has_hash)
 }
 
-async fn done(scene: &Scene, token: &str) -> KratosIdentity {
-    let is_done = |resource: &KratosIdentity| {
-        let action = resource.status.as_ref()?.actions.as_ref()?.set_password.as_ref()?;
-        (action.token.as_deref() == Some(token) && action.completed_at.is_some()).then_some(())
-    };
-    scene.until("ada", token, is_done).await
-}
-
 #[tokio::test]
 async fn it_is_sent_at_creation_and_by_the_action_and_what_a_login_makes_of_it_stays() {
     let scene = Scene::settled().await;
@@ -58,7 +51,7 @@ async fn it_is_sent_at_creation_and_by_the_action_and_what_a_login_makes_of_it_s
     let session = scene.kratos.login(&email(&scene), OWN).await.unwrap().expect("the password holds");
 
     scene.patch("ada", json!({"spec": {"actions": {"setPassword": {"token": "again"}}}})).await;
-    let resource = done(&scene, "again").await;
+    let resource = done(&scene, "ada", "setPassword", "again").await;
     assert_eq!(held(&scene, &resource).await, (true, false));
     assert!(!scene.is_logged_in(&session).await, "a changed way in ends the sessions");
     scene.give_password(&resource, OWN).await;

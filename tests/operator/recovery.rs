@@ -12,6 +12,7 @@ use kratos_operator::kratos::Identity;
 use kube::api::{Api, DeleteParams, Patch, PatchParams};
 use serde_json::{Value, json};
 
+use crate::actions;
 use crate::scene::{Scene, WITHIN, merge};
 use crate::testenv::process::eventually;
 
@@ -78,11 +79,7 @@ async fn stands(scene: &Scene, name: &str, reason: &str) -> KratosIdentity {
 
 /// Waits until an action is noted as done with this token.
 pub async fn done(scene: &Scene, name: &str, token: &str) -> KratosIdentity {
-    let is_done = |resource: &KratosIdentity| {
-        let action = resource.status.as_ref()?.actions.as_ref()?.recovery.as_ref()?;
-        (action.token.as_deref() == Some(token) && action.completed_at.is_some()).then_some(())
-    };
-    scene.until(name, &format!("recovery {token} is done"), is_done).await
+    actions::done(scene, name, "recovery", token).await
 }
 
 fn noted(identity: &Identity) -> Value {

@@ -244,6 +244,23 @@ async fn one_that_only_looks_on_takes_nothing_and_the_old_one_goes_on() {
 }
 
 #[tokio::test]
+async fn through_an_instance_that_is_only_observed_nobody_lets_go() {
+    let scene = Scene::settled().await;
+    scene.identity("ada", customer("ada@observed-rename.example", json!({}))).await;
+    let before = scene.ready("ada").await;
+    scene.instance(json!({"mode": "Observe"})).await;
+    scene.count_from_now();
+    scene.identity("ada-l", replacing("ada@observed-rename.example", "ada")).await;
+    scene.ready("ada-l").await;
+    scene.ask("ada").await;
+    scene.ready("ada").await;
+    assert_eq!(scene.kratos_writes(), 0, "{:?}", scene.proxy.counts());
+    scene.instance(json!({})).await;
+    assert_eq!(id_of(&scene.until("ada-l", "has it", id_if_any).await), id_of(&before));
+    scene.stalled("ada", "Replaced").await;
+}
+
+#[tokio::test]
 async fn without_the_field_a_renamed_resource_is_looked_at_as_soon_as_the_old_one_is_gone() {
     // A resync is an hour away.
     let scene = Scene::settled().await;

@@ -4,6 +4,7 @@ use kratos_operator::api::KratosIdentity;
 use kratos_operator::kratos::Identity;
 use serde_json::json;
 
+use crate::actions::done;
 use crate::scene::Scene;
 use crate::testenv::kratos::Options;
 use crate::testenv::kratos_schemas;
@@ -13,14 +14,6 @@ const PASSWORD: &str = "correct-horse-battery-4711";
 
 fn codes(identity: &Identity) -> &[String] {
     identity.credentials.get("code").map_or(&[], |code| &code.identifiers)
-}
-
-async fn done(scene: &Scene, token: &str) -> KratosIdentity {
-    let is_done = |resource: &KratosIdentity| {
-        let action = resource.status.as_ref()?.actions.as_ref()?.rewrite.as_ref()?;
-        (action.token.as_deref() == Some(token) && action.completed_at.is_some()).then_some(())
-    };
-    scene.until("ada", token, is_done).await
 }
 
 #[tokio::test]
@@ -46,7 +39,7 @@ async fn what_a_schema_has_gained_comes_to_an_identity_that_is_written_again() {
 
     scene.count_from_now();
     scene.patch("ada", json!({"spec": {"actions": {"rewrite": {"token": "codes"}}}})).await;
-    let ada = done(&scene, "codes").await;
+    let ada = done(&scene, "ada", "rewrite", "codes").await;
     let after = scene.in_kratos(&ada).await;
     assert_eq!(codes(&after), [email]);
     assert_eq!(scene.proxy.count(PUT), 1);
@@ -58,6 +51,6 @@ async fn what_a_schema_has_gained_comes_to_an_identity_that_is_written_again() {
     scene.ask("ada").await;
     assert_eq!(scene.proxy.count(PUT), 1);
     scene.patch("ada", json!({"spec": {"actions": {"rewrite": {"token": "again"}}}})).await;
-    done(&scene, "again").await;
+    done(&scene, "ada", "rewrite", "again").await;
     assert_eq!(scene.proxy.count(PUT), 2);
 }

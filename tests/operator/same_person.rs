@@ -81,15 +81,34 @@ async fn where_the_key_is_another_one_nobody_is_made_twice_and_the_message_says_
     scene.delete("ada").await;
     scene.gone("ada").await;
     let keys = Api::<Secret>::namespaced(scene.client.clone(), crate::scene::OPERATORS);
-    let key = keys.get("kratos-operator-key").await.expect("the key is there");
     keys.delete("kratos-operator-key", &DeleteParams::default()).await.expect("it can be deleted");
     scene.operator().restart().expect("it starts");
-    scene.identity("ada", manifest).await;
+    scene.identity("ada", manifest.clone()).await;
     let message = scene.stalled("ada", "IdentityConflict").await;
     assert!(message.contains("kratos-operator-key") && !message.contains("example"), "{message}");
     assert_eq!(scene.ours().await.len(), 1, "none is made");
 
-    // With the key that was backed up she is known.
+    // Whoever knows whose it is may say so.
+    let mut by_id = manifest.clone();
+    crate::scene::merge(&mut by_id, json!({"adoption": {"policy": "IfUnowned", "identityID": id_of(&before)}}));
+    scene.identity("ada", by_id).await;
+    assert_eq!(id_of(&scene.ready("ada").await), id_of(&before));
+    assert_eq!(scene.ours().await.len(), 1);
+}
+
+#[tokio::test]
+async fn with_the_key_that_was_backed_up_she_is_known() {
+    let mut scene = Scene::own().await.with_instance().await;
+    let manifest = customer("ada@backup.example", json!({"deletion": {"policy": "Orphan"}}));
+    let before = changed(&scene, "ada", &manifest, "ada@her-choice.example").await;
+    scene.delete("ada").await;
+    scene.gone("ada").await;
+    let keys = Api::<Secret>::namespaced(scene.client.clone(), crate::scene::OPERATORS);
+    let key = keys.get("kratos-operator-key").await.expect("the key is there");
+    keys.delete("kratos-operator-key", &DeleteParams::default()).await.expect("it can be deleted");
+    scene.operator().restart().expect("it starts");
+    scene.identity("ada", manifest).await;
+    scene.stalled("ada", "IdentityConflict").await;
     keys.delete("kratos-operator-key", &DeleteParams::default()).await.expect("it can be deleted");
     let backup = Secret {
         metadata: kube::api::ObjectMeta { name: key.metadata.name, ..Default::default() },

@@ -22,6 +22,7 @@ pub mod process;
 pub mod proxy;
 pub mod samples;
 pub mod screen;
+pub mod upstream;
 pub mod wire;
 pub mod workdir;
 

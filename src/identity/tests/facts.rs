@@ -6,8 +6,8 @@ use serde_json::{Value, json};
 
 use super::builders::{GROUP, admin, claimant, desired, identity, marked, now, present, shapes};
 use crate::identity::desired as desires;
+use crate::identity::digest_key::DigestKey;
 use crate::identity::facts::{self, View};
-use crate::identity::password::DigestKey;
 use crate::identity::plan::{self, Observed};
 use crate::identity::schema::hides_identifiers;
 use crate::identity::secrets::Secrets;

@@ -10,7 +10,7 @@ use crate::api::identity::KratosIdentitySpec;
 use crate::api::instance::KeyRef;
 use crate::api::{Reason, Verdict};
 use crate::identity::desired::{self, Desired};
-use crate::identity::password::DigestKey;
+use crate::identity::digest_key::DigestKey;
 use crate::identity::plan::{Observed, Plan, Step, plan};
 use crate::identity::secrets::{Entry, Secrets};
 use crate::kratos::State;

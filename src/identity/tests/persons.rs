@@ -6,7 +6,7 @@ use rstest::rstest;
 use serde_json::{Value, json};
 
 use super::builders::{GROUP, claimant, desired, identity, mark_json, now, present, strings};
-use crate::identity::password::DigestKey;
+use crate::identity::digest_key::DigestKey;
 use crate::identity::person::{Identifiers, IdentifiersMark, Person};
 use crate::identity::plan::{Observed, Step, plan};
 

@@ -9,8 +9,9 @@ use serde_json::{Value, json};
 
 use crate::api::instance::{AdmissionRule, AdoptionFrom, KeyRef, KratosInstanceSpec, Mode};
 use crate::api::{Reason, Verdict};
+use crate::instance::headers::{Header, HeaderSource};
 use crate::instance::protection::Limits;
-use crate::instance::settings::{self, Connection, Header, HeaderSource, KeyIn, Settings, TokenRef};
+use crate::instance::settings::{self, Connection, KeyIn, Settings, TokenRef};
 use crate::kratos::RateLimit;
 
 fn parse(changes: &Value) -> Result<Settings, Verdict> {
