@@ -17,6 +17,12 @@ testenv: ## build the real etcd, kube-apiserver, kube-controller-manager, kubect
 test: testenv ## run all tests, against the real components
 	$(CARGO) test --locked --workspace
 
+# What of the operator's tests a database can decide; any filters of `cargo test` do.
+POSTGRESQL_TESTS ?= postgresql:: identifiers:: rejected:: lifecycle:: links:: missing:: batches::
+.PHONY: test-postgresql
+test-postgresql: testenv ## the tests whose answer a database can change, on PostgreSQL (Debian: postgresql)
+	KRATOS_DATABASE=postgresql $(CARGO) test --locked --test operator -- --include-ignored $(POSTGRESQL_TESTS)
+
 lint: ## check formatting, that clippy has nothing to say, and the licences and sources of all crates
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --locked --workspace --all-targets -- -D warnings

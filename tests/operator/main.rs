@@ -65,6 +65,7 @@ mod order;
 mod outage;
 mod ownership;
 mod passwords;
+mod postgresql;
 mod probes;
 mod protection;
 mod proxies;

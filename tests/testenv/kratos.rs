@@ -13,6 +13,7 @@ use serde_json::{Value, json};
 use url::Url;
 
 use super::Result;
+use super::databases::Databases;
 use super::kratos_schemas;
 use super::ports::Port;
 use super::process::{Process, component, eventually, require};
@@ -20,9 +21,6 @@ use super::workdir::WorkDir;
 
 /// A cold start on a busy machine takes longer than the second that it takes alone.
 const START: Duration = Duration::from_mins(1);
-
-/// The file of its database.
-const DATABASE: &str = "kratos.sqlite";
 
 /// How a Kratos is configured. The default suits most tests.
 #[derive(Clone, Debug)]
@@ -59,6 +57,7 @@ pub struct Kratos {
     process: Mutex<Process>,
     pub(super) http: reqwest::Client,
     options: Mutex<Options>,
+    databases: Mutex<Databases>,
     admin: Port,
     public: Port,
     dir: WorkDir,
@@ -69,7 +68,8 @@ impl Kratos {
     pub async fn start(options: Options) -> Result<Self> {
         let dir = WorkDir::new("kratos-")?;
         let (admin, public) = (Port::reserve()?, Port::reserve()?);
-        write_config(&dir, &admin, &public, &options)?;
+        let databases = Databases::new(dir.path()).await?;
+        write_config(&dir, &admin, &public, &options, databases.dsn())?;
         migrate(dir.path()).await?;
         // Building any client installs what reqwest needs for TLS.
         drop(client_of(&admin)?);
@@ -77,7 +77,8 @@ impl Kratos {
         let http =
             reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).pool_max_idle_per_host(0).build()?;
         let process = Mutex::new(serve(dir.path())?);
-        let this = Self { process, http, options: Mutex::new(options), admin, public, dir };
+        let (options, databases) = (Mutex::new(options), Mutex::new(databases));
+        let this = Self { process, http, options, databases, admin, public, dir };
         this.wait_until_ready().await?;
         Ok(this)
     }
@@ -124,30 +125,24 @@ impl Kratos {
     /// Stops it and starts it with other options, on the same database and ports.
     pub async fn restart_with(&self, change: impl FnOnce(&mut Options)) -> Result<()> {
         self.stop()?;
-        let options = {
-            let mut options = self.options.lock().unwrap_or_else(PoisonError::into_inner);
-            change(&mut options);
-            options.clone()
-        };
-        write_config(&self.dir, &self.admin, &self.public, &options)?;
+        change(&mut self.options.lock().unwrap_or_else(PoisonError::into_inner));
+        self.configure()?;
         self.start_again().await
     }
 
     /// Stops it and starts it on another database: an empty one the first time, and the one of before the next time.
     pub async fn exchange_database(&self) -> Result<()> {
         self.stop()?;
-        let dir = self.dir.path();
-        for suffix in ["", "-wal", "-shm"] {
-            let (here, aside) = (dir.join(format!("{DATABASE}{suffix}")), dir.join(format!("aside{suffix}")));
-            let between = dir.join("between");
-            for (from, to) in [(&here, &between), (&aside, &here), (&between, &aside)] {
-                if from.exists() {
-                    std::fs::rename(from, to)?;
-                }
-            }
-        }
-        migrate(dir).await?;
+        self.databases.lock().unwrap_or_else(PoisonError::into_inner).exchange();
+        self.configure()?;
+        migrate(self.dir.path()).await?;
         self.start_again().await
+    }
+
+    fn configure(&self) -> Result<()> {
+        let options = self.options.lock().unwrap_or_else(PoisonError::into_inner);
+        let databases = self.databases.lock().unwrap_or_else(PoisonError::into_inner);
+        write_config(&self.dir, &self.admin, &self.public, &options, databases.dsn())
     }
 
     /// What it has logged so far.
@@ -236,7 +231,7 @@ fn serve(dir: &Path) -> Result<Process> {
     Process::start("kratos", &command, &dir.join("kratos.log"))
 }
 
-fn write_config(dir: &WorkDir, admin: &Port, public: &Port, options: &Options) -> Result<()> {
+fn write_config(dir: &WorkDir, admin: &Port, public: &Port, options: &Options, dsn: &str) -> Result<()> {
     let Options { schemas, session_lifespan, earliest_possible_extend, recovery, whoami_aal, bcrypt_cost } = options;
     let dir = dir.path();
     let mut schema_list = Vec::new();
@@ -246,20 +241,14 @@ fn write_config(dir: &WorkDir, admin: &Port, public: &Port, options: &Options) -
         schema_list.push(json!({"id": id, "url": format!("file://{}", path.display())}));
     }
     let server = |port: &Port| json!({"base_url": url_of(port), "host": "127.0.0.1", "port": port.number()});
-    let database = dir.join(DATABASE);
     let mut session = json!({"lifespan": session_lifespan, "whoami": {"required_aal": whoami_aal}});
     if let Some(time) = earliest_possible_extend {
         session["earliest_possible_extend"] = json!(time);
     }
     let on = json!({"enabled": true});
-    // `lock=false`: the database layer's own mutex and SQLite's lock, taken in either order by two requests, would wait
-    // for each other until the busy time-out ("database is locked").
     let config = json!({
         "version": "v1.3.1",
-        "dsn": format!(
-            "sqlite://{}?_fk=true&_journal_mode=WAL&_synchronous=OFF&_busy_timeout=30000&_txlock=immediate&lock=false",
-            database.display()
-        ),
+        "dsn": dsn,
         "serve": {"public": server(public), "admin": server(admin)},
         "selfservice": {
             "default_browser_return_url": url_of(public),

@@ -8,6 +8,7 @@
 pub mod certificates;
 pub mod control_plane;
 pub mod credentials;
+pub mod databases;
 pub mod faults;
 pub mod forward_proxy;
 pub mod kratos;
