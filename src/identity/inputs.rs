@@ -137,8 +137,8 @@ async fn unseen(place: &Place, namespace: &str, context: &Context) -> Halt {
     } else {
         let meant = meant(place, namespace, context).await;
         let hint =
-            meant.map(|meant| format!("; did you mean {meant} (spec.instanceRef.namespace)?")).unwrap_or_default();
-        later(not_ready(place, &format!("doesn't exist{hint}; it is waited for")))
+            meant.map(|meant| format!(". Did you mean {meant} (spec.instanceRef.namespace)?")).unwrap_or_default();
+        later(not_ready(place, &format!("doesn't exist; it is waited for{hint}")))
     }
 }
 
