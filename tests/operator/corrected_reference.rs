@@ -46,7 +46,7 @@ async fn a_mistaken_reference_is_corrected_until_something_can_have_been_made() 
     for namespace in [&tenant, &stranger] {
         scene.identity_in(namespace, "ada", customer(&scene, "ada", &json!({"name": "only-here"}))).await;
         let waits =
-            |ada: &KratosIdentity| reason_of(ada, "Ready", "False").filter(|reason| reason == "InstanceNotReady");
+            |ada: &KratosIdentity| reason_of(ada, "Reconciling", "True").filter(|reason| reason == "InstanceNotReady");
         let ada = scene.until_in(namespace, "ada", "it waits for an instance", waits).await;
         let message = message_of(&ada, "Ready");
         let hint = format!("Did you mean {}/only-here", scene.namespace);

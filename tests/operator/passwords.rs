@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use k8s_openapi::ByteString;
 use k8s_openapi::api::core::v1::Secret;
-use kratos_operator::api::KratosIdentity;
+use kratos_operator::api::{KratosIdentity, condition};
 use kratos_operator::kratos::State;
 use kube::api::{Api, DeleteParams, Patch, PatchParams};
 use rstest::rstest;
@@ -337,19 +337,25 @@ async fn that_a_secret_or_the_instance_is_gone_shows_at_once_on_whoever_stays_re
     let sent = ada.status.as_ref().and_then(|status| status.password_sent_at.clone());
     assert!(sent.is_some());
     scene.count_from_now();
-    let stands = |reason: &'static str| {
-        move |ada: &KratosIdentity| reason_of(ada, "Ready", "True").filter(|found| found == reason)
+    // Ready, while it is retried.
+    let lacks = |reason: &'static str| {
+        move |ada: &KratosIdentity| {
+            reason_of(ada, "Reconciling", "True").filter(|found| found == reason)?;
+            let ready = condition::find(&ada.status.as_ref()?.conditions, "Ready")?;
+            (ready.status == "True" && ready.reason == reason).then_some(())
+        }
     };
     secrets(&scene).delete("ada", &DeleteParams::default()).await.expect("it can be deleted");
-    let told = scene.until("ada", "Ready, and told what lacks", stands("SecretNotReady")).await;
+    let told = scene.until("ada", "Ready, and told what lacks", lacks("SecretNotReady")).await;
     assert!(message_of(&told, "Ready").contains("Secret ada, key password"), "{}", message_of(&told, "Ready"));
     put_secret(&scene, &[("password", FIRST.as_bytes())]).await;
-    let ada = scene.until("ada", "all is well", stands("Reconciled")).await;
+    let is_well = |ada: &KratosIdentity| reason_of(ada, "Ready", "True").filter(|reason| reason == "Reconciled");
+    let ada = scene.until("ada", "all is well", is_well).await;
     assert_eq!(scene.kratos_writes(), 0, "{:?}", scene.proxy.counts());
     assert_eq!(ada.status.and_then(|status| status.password_sent_at), sent);
 
     scene.instances().delete("default", &DeleteParams::default()).await.expect("it can be deleted");
-    let told = scene.until("ada", "Ready, and told what lacks", stands("InstanceNotReady")).await;
+    let told = scene.until("ada", "Ready, and told what lacks", lacks("InstanceNotReady")).await;
     assert!(message_of(&told, "Ready").contains("is being deleted"), "{}", message_of(&told, "Ready"));
 }
 
