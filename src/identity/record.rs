@@ -183,14 +183,16 @@ async fn settle(
 }
 
 /// Whether nobody can have asked Kratos for anything on behalf of a resource: it doesn't carry our finalizer, which comes before
-/// that, or carries it since its birth and nothing was done yet, or its status lets people name another instance still.
+/// that, or carries it since its birth and nothing was done yet, or its status lets people name another instance still. Where the
+/// status names an instance, somebody may have, whatever became of the finalizer since.
 fn is_unasked(resource: &KratosIdentity, context: &Context) -> bool {
     let uid = uid(resource);
     let Some(newest) = context.own(&uid, &Place::of(resource)) else { return false };
     let status = newest.0.as_ref().ok().and_then(|newest| newest.status.as_ref());
-    !kube_write::carries(&*newest, IDENTITY_FINALIZER)
-        || context.memory.is_untouched(&uid)
-        || status.is_some_and(status::is_open)
+    let is_begun = kube_write::carries(&*newest, IDENTITY_FINALIZER)
+        && !context.memory.is_untouched(&uid)
+        && !status.is_some_and(status::is_open);
+    !is_begun && status.is_none_or(|status| status.instance.is_none())
 }
 
 /// Somebody else's identity stands in the resource's way: it is looked at again when that one is gone.
