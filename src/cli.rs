@@ -72,6 +72,10 @@ pub struct RunArgs {
     /// client certificate of an instance. (Its token and its certificate authority are read without.)
     #[arg(long, env = "REQUIRE_SECRET_LABEL")]
     pub require_secret_label: bool,
+    /// Refuses to send passwords in clear text that are shorter than so many characters: Kratos asks none of its own policy of
+    /// a password that an administrator sets. One that was sent already stays. Default: any length.
+    #[arg(long, env = "MIN_PASSWORD_LENGTH", value_name = "N", default_value_t = 0, hide_default_value = true, value_parser = clap::value_parser!(u16).range(..=256))]
+    pub min_password_length: u16,
     /// How many identities are reconciled at the same time. New ones are created in batches of a part of them.
     #[arg(long, env = "CONCURRENCY", value_name = "N", default_value_t = 256, value_parser = clap::value_parser!(u16).range(1..=1024))]
     pub concurrency: u16,
@@ -189,6 +193,7 @@ impl RunArgs {
             namespace: own,
             cluster_id: self.cluster_id.clone(),
             require_secret_label: self.require_secret_label,
+            min_password_length: self.min_password_length,
             watches_secrets: self.scope.watch_secrets,
             writes_recovery_secrets: self.scope.recovery_secrets,
             watch_selector: self.scope.watch_selector.clone(),

@@ -58,6 +58,8 @@ pub struct Options {
     pub cluster_id: Option<String>,
     /// Whether only Secrets that carry the label are read for identities.
     pub require_secret_label: bool,
+    /// How many characters a password in clear text has at least that is sent to Kratos.
+    pub min_password_length: u16,
     /// Whether Secrets are listed and watched, or only read where they are referred to.
     pub watches_secrets: bool,
     /// Whether recoveries are issued into Secrets.

@@ -45,7 +45,8 @@ const IDENTITY_COLUMNS: &[Column] = &[
     Column::new("Schema", ".spec.schemaID"),
     Column::new("State", ".status.state"),
     Column::new("Identity", ".status.identityID"),
-    Column::new("Instance", ".status.instance.name").wide(),
+    Column::new("Drift", ".status.driftCount").integer(),
+    Column::new("Instance", ".status.instanceNamespacedName").wide(),
     MESSAGE,
     AGE,
 ];
@@ -93,20 +94,36 @@ pub fn all() -> Vec<CustomResourceDefinition> {
         (KratosSessionPolicy::crd(), POLICY_COLUMNS),
     ];
     let mut definitions: Vec<_> = kinds.into_iter().map(|(crd, columns)| finish(crd, columns)).collect();
-    definitions.iter_mut().filter(|crd| crd.spec.names.kind == "KratosIdentity").for_each(refuse_itself);
+    definitions.iter_mut().filter(|crd| crd.spec.names.kind == "KratosIdentity").for_each(add_rules_of_the_root);
     definitions
 }
 
-/// Names of resources are known at the root alone, which the derive doesn't reach.
-fn refuse_itself(crd: &mut CustomResourceDefinition) {
-    let rule = ValidationRule {
-        rule: "!has(self.spec.replaces) || self.spec.replaces.name != self.metadata.name".to_owned(),
-        message: Some("replaces names this resource itself: name the one whose identity it takes over".to_owned()),
+/// `replaces` names another resource.
+const ANOTHER: (&str, &str) = (
+    "!has(self.spec.replaces) || self.spec.replaces.name != self.metadata.name",
+    "replaces names this resource itself: name the one whose identity it takes over",
+);
+/// The instance stays, once anything may have been made in it. Until then the status says so, by what
+/// `identity::status::is_open` reads: both must say the same.
+const PINNED: (&str, &str) = (
+    "!has(oldSelf.spec.instanceRef) \
+     || (has(self.spec.instanceRef) && self.spec.instanceRef == oldSelf.spec.instanceRef) \
+     || (has(oldSelf.status) && !has(oldSelf.status.identityID) && !has(oldSelf.status.instance) \
+     && has(oldSelf.status.conditions) && oldSelf.status.conditions.exists(c, c.type == 'Ready' \
+     && c.status == 'False' && c.reason in ['InstanceNotReady', 'NotPermitted']))",
+    "instanceRef can't be changed: delete the resource (deletion.policy Orphan keeps the identity) and make a new one",
+);
+
+/// Names of resources, and statuses, are known at the root alone, which the derive doesn't reach.
+fn add_rules_of_the_root(crd: &mut CustomResourceDefinition) {
+    let rules = [ANOTHER, PINNED].map(|(rule, message)| ValidationRule {
+        rule: rule.to_owned(),
+        message: Some(message.to_owned()),
         ..ValidationRule::default()
-    };
+    });
     let schemas =
         crd.spec.versions.iter_mut().filter_map(|version| version.schema.as_mut()?.open_api_v3_schema.as_mut());
-    schemas.for_each(|root| root.x_kubernetes_validations.get_or_insert_default().push(rule.clone()));
+    schemas.for_each(|root| root.x_kubernetes_validations.get_or_insert_default().extend_from_slice(&rules));
 }
 
 /// Defaults `status` to `observedGeneration: -1` (a resource that nobody has looked at must not count as done) and

@@ -4,10 +4,10 @@
 
 #![allow(clippy::doc_markdown, reason = "descriptions are read in `kubectl explain`, where backticks are noise")]
 
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, Serializer};
 
 use super::crd;
 use super::credentials::Credentials;
@@ -30,16 +30,17 @@ use super::recovery::{Recovery, RecoveryStatus};
     derive = "PartialEq",
     doc = "One identity in Kratos: created, kept as the manifest says, and deleted with it.",
     selectable = ".spec.schemaID",
-    selectable = ".spec.replaces.name"
+    selectable = ".spec.replaces.name",
+    selectable = ".status.identityID"
 )]
 #[serde(rename_all = "camelCase")]
 #[x_kube(validation = Rule::new("!has(self.verifiedAddresses) || !has(self.adoption) || !has(self.adoption.policy) || self.adoption.policy == 'Never'").message("verifiedAddresses aren't for adopted identities: remove them, or adoption"))]
 #[x_kube(validation = Rule::new("!has(self.replaces) || !has(self.adoption) || !has(self.adoption.policy) || self.adoption.policy == 'Never'").message("replaces and adoption both name an identity to take over: remove one of them"))]
 #[x_kube(validation = Rule::new("!has(self.actions) || !has(self.actions.recovery) || has(self.recovery)").message("actions.recovery needs recovery, which says what is issued and into which Secret"))]
-#[x_kube(validation = Rule::new("!has(oldSelf.instanceRef) || (has(self.instanceRef) && self.instanceRef == oldSelf.instanceRef)").message("instanceRef can't be changed: delete the resource (deletion.policy Orphan keeps the identity) and make a new one"))]
 pub struct KratosIdentitySpec {
     /// The KratosInstance that this identity lives in. Omitted: the operator's default instance, noted in
-    /// status.instance once chosen. It can't be changed.
+    /// status.instance once chosen. It may be corrected while Ready says that the instance isn't ready or doesn't permit it and
+    /// nothing was made yet (status.instance is absent then); after that it can't be changed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub instance_ref: Option<InstanceRef>,
 
@@ -198,9 +199,12 @@ pub struct KratosIdentityStatus {
     /// Id of the identity in Kratos.
     #[serde(default, rename = "identityID")]
     pub identity_id: Option<String>,
-    /// The instance that was chosen.
+    /// The instance that was chosen. Absent while spec.instanceRef may still be corrected.
     #[serde(default)]
     pub instance: Option<InstanceRef>,
+    /// The instance that the resource refers to, as namespace/name.
+    #[serde(default)]
+    pub instance_namespaced_name: Option<String>,
     /// The identity schema that the identity has.
     #[serde(default, rename = "schemaID")]
     pub schema_id: Option<String>,
@@ -215,17 +219,32 @@ pub struct KratosIdentityStatus {
     #[schemars(schema_with = "crd::conditions")]
     pub conditions: Vec<Condition>,
     /// JSON pointers of the fields that the manifest owns; paths, never values. For show: at most 256.
-    #[serde(default)]
+    #[serde(default, serialize_with = "null_where_empty")]
     #[schemars(schema_with = "crd::paths")]
     pub owned_paths: Vec<String>,
     /// In mode Observe: JSON pointers of what would change; at most 256.
-    #[serde(default)]
+    #[serde(default, serialize_with = "null_where_empty")]
     #[schemars(schema_with = "crd::paths")]
     pub drift: Vec<String>,
+    /// In mode Observe: how many fields would change. Absent in mode Enforce.
+    #[serde(default)]
+    pub drift_count: Option<i32>,
+    /// When the operator last sent the password that the manifest gives. Kept in the mark, so that it outlives a crash.
+    #[serde(default)]
+    pub password_sent_at: Option<Time>,
+    /// When the operator last changed the identity as the manifest newly says. That drift was put right isn't noted here: an
+    /// event tells of it.
+    #[serde(default)]
+    pub last_changed_at: Option<Time>,
     /// The recovery that was issued last, unless it left the manifest. What it is stands in the Secret alone.
     #[serde(default)]
     pub recovery: Option<RecoveryStatus>,
     /// The actions that were done, each by its token.
     #[serde(default)]
     pub actions: Option<ActionStatuses>,
+}
+
+/// A list of which nothing shows where it is empty: in a merge patch that takes away what stood there before.
+fn null_where_empty<S: Serializer>(list: &[String], serializer: S) -> Result<S::Ok, S::Error> {
+    if list.is_empty() { serializer.serialize_none() } else { list.serialize(serializer) }
 }

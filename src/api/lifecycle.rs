@@ -103,7 +103,8 @@ pub struct Actions {
     /// Sends the password although nothing changed: the Secret's, or the mark of the format MigrationHook.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub set_password: Option<Action>,
-    /// Issues another recovery into the Secret that spec.recovery names. Earlier ones work until they expire.
+    /// Issues another recovery into the Secret that spec.recovery names. Earlier ones can be used, once each, until they
+    /// expire.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub recovery: Option<Action>,
     /// Writes the identity again as it is, so that Kratos makes its login identifiers, addresses and credentials anew: after

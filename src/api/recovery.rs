@@ -21,7 +21,7 @@ pub struct Recovery {
     /// configuration decides which of the two it issues. Neither verifies an address: see verifiedAddresses.
     #[serde(rename = "type")]
     pub kind: RecoveryType,
-    /// How long it works, as a Go duration between 1m and 87600h. Default 1h. What was issued already keeps its end.
+    /// How long it can be used, once, as a Go duration between 1m and 87600h. Default 1h. What was issued already keeps its end.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "crd::expiry")]
     pub expires_in: Option<GoDuration>,
@@ -62,7 +62,7 @@ pub struct RecoveryStatus {
     /// The Secret that it was written into.
     #[serde(default)]
     pub secret_name: Option<String>,
-    /// Until when it works; the Secret is deleted then.
+    /// Until when it can be used, once; the Secret is deleted then. Kratos doesn't show whether it was.
     #[serde(default)]
     pub expires_at: Option<Time>,
 }

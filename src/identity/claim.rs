@@ -1,5 +1,7 @@
 //! Whose identity is it? Decides from the mark alone whether a resource may touch an identity. Pure.
 
+use k8s_openapi::jiff::Timestamp;
+
 use super::mark::{Found, Mark};
 use crate::kratos::Identity;
 
@@ -39,6 +41,12 @@ pub enum Claim {
         /// The other resource's name, where it stands in the claimant's own namespace.
         neighbour: Option<String>,
     },
+    /// The mark names a resource of the same namespace that was deleted: the identity is kept until then.
+    Leaving {
+        /// Its name.
+        neighbour: String,
+        until: Timestamp,
+    },
     /// There is no mark.
     Unmarked,
     /// There is no mark, and none can be written, because `metadata_admin` is no object.
@@ -60,6 +68,10 @@ impl Claimant {
             Claim::Former(mark)
         } else if self.is_same_namespace(&mark) && mark.replaced.as_deref() == Some(&*self.uid) {
             Claim::Replaced { by: mark.name }
+        } else if self.is_same_namespace(&mark)
+            && let Some(until) = &mark.delete_after
+        {
+            Claim::Leaving { until: until.0, neighbour: mark.name }
         } else {
             let neighbour = self.is_same_namespace(&mark).then(|| mark.name.clone());
             Claim::Foreign { neighbour }

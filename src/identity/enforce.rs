@@ -165,7 +165,9 @@ async fn attempt(
     if let Some(happening) = happening {
         context.events.publish(search.resource, happening);
     }
+    let is_adopted = plan.steps.iter().any(|step| matches!(step, Step::ConfirmMark { .. }));
     let seen = Seen::Present {
+        is_changed: plan.creates() || is_adopted || !plan.changes.is_empty(),
         stale_identifiers: search.stale_identifiers(&identity),
         identity: Box::new(identity),
         owned_paths: plan.owned_paths,

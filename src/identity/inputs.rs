@@ -102,7 +102,7 @@ pub async fn instance(place: &Place, namespace: &str, context: &Context) -> Resu
         }
         // Its own status says why; identities that are Ready aren't rewritten.
         Some(Entry::Unusable(_)) => return Err(Halt::Waiting(not_ready(place, "isn't usable; see its status"))),
-        None => return Err(unseen(place, context)),
+        None => return Err(unseen(place, namespace, context).await),
     };
     if !consent::admits(
         handle.settings.allowed_namespaces.as_ref(),
@@ -128,15 +128,39 @@ fn suspended(place: &Place, labels: &BTreeMap<String, String>, namespace: &str, 
 }
 
 /// An instance that isn't in the registry: gone, or not looked at yet by a process that just started.
-fn unseen(place: &Place, context: &Context) -> Halt {
+async fn unseen(place: &Place, namespace: &str, context: &Context) -> Halt {
     let object = ObjectRef::new(&place.name).within(&place.namespace);
     if !context.options.works_in(&place.namespace) {
         later(not_ready(place, "is in a namespace that the operator doesn't work in (--namespaces)"))
     } else if context.instances.get(&object).is_some() {
         Halt::Waiting(not_ready(place, "hasn't been looked at yet"))
     } else {
-        later(not_ready(place, "doesn't exist; it is waited for"))
+        let meant = meant(place, namespace, context).await;
+        let hint =
+            meant.map(|meant| format!(". Did you mean {meant} (spec.instanceRef.namespace)?")).unwrap_or_default();
+        later(not_ready(place, &format!("doesn't exist; it is waited for{hint}")))
     }
+}
+
+/// The instance of that name in another namespace that may be meant: the operator's default one, or one that admits the resource's
+/// namespace. Of others nothing is said.
+async fn meant(place: &Place, namespace: &str, context: &Context) -> Option<Place> {
+    let default = context.options.default_instance.clone().filter(|default| default.name == place.name);
+    if default.is_some() {
+        return default.filter(|default| default != place);
+    }
+    let namesakes: Vec<_> = context.registry.places().into_iter().filter(|other| other.name == place.name).collect();
+    if namesakes.is_empty() {
+        return None;
+    }
+    let labels = labels(namespace, context).await.ok()?;
+    let admits = |other: &Place| {
+        let handle = context.registry.handle(other);
+        handle.is_some_and(|handle| {
+            consent::admits(handle.settings.allowed_namespaces.as_ref(), &other.namespace, namespace, &labels)
+        })
+    };
+    namesakes.into_iter().filter(admits).min()
 }
 
 /// Waits for the instance, whose every change makes those who refer to it be looked at again.

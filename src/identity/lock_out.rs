@@ -5,6 +5,8 @@
 //! Nothing at all where nothing may be changed (Observe, suspended, a namespace that isn't admitted), and nothing but what is
 //! marked as this very resource's.
 
+use std::time::Instant;
+
 use k8s_openapi::jiff::Timestamp;
 use serde_json::Value;
 
@@ -16,16 +18,23 @@ use super::failure::{Halt, Sent};
 use super::inputs::{self, Inputs};
 use super::mark::Mark;
 use super::observe::Search;
-use super::plan::{self, Observed, Present, Step, Taking};
+use super::plan::{self, Observed, Present, Taking};
 use super::record::{Course, uid};
 use super::recovery::{self, OwnSecret};
 use crate::api::identity::{KratosIdentity, KratosIdentityStatus};
 use crate::api::instance::Mode;
-use crate::api::{IDENTITY_FINALIZER, Reason, Verdict};
+use crate::api::{IDENTITY_FINALIZER, Reason, Verdict, condition};
 use crate::context::Context;
 use crate::events::Happening;
 use crate::kratos::{Identity, State, Travel, WriteCause};
-use crate::kube_write;
+use crate::kube_error;
+use crate::kube_write::{self, own_secret};
+use crate::place::Place;
+
+/// What is said of what was done nevertheless.
+const LOCKED_OUT: &str =
+    "; the identity is inactive all the same, its sessions have ended; the rest is still to be done";
+const SESSIONS_ENDED: &str = "; actions.revokeSessions is done all the same; the rest is still to be done";
 
 /// After a look that came to nothing: takes from an identity that is this resource's own what its manifest takes away.
 /// Returns the halt, which says so then; what there is to tell besides goes into the course.
@@ -40,25 +49,38 @@ pub async fn after(
     let is_held = kube_write::carries(resource, IDENTITY_FINALIZER) && !context.memory.is_untouched(&uid(resource));
     let is_wanted = taking.deactivates || is_open(&taking, resource.status.as_ref());
     if !is_wanted || !is_held || handling.mode == Mode::Observe || !is_meant(&halt) {
-        return halt;
+        return if is_told(resource, SESSIONS_ENDED) { told(halt, SESSIONS_ENDED) } else { halt };
     }
     match run(&halt, &taking, resource, context).await {
-        Ok(Some(LockedOut { was_active, recovery, identity })) => {
+        Ok(Some(LockedOut { was_active, ended_sessions, recovery, identity })) => {
             course.lapse = recovery.or(course.lapse.take());
             course.touched = Some(identity);
             if was_active {
                 let note =
                     "the identity was deactivated and its sessions ended; the rest of the manifest is still to be done";
                 context.events.publish(resource, Happening::normal("IdentityDeactivated", "Change", note));
+            } else if ended_sessions {
+                let note = "done: revokeSessions; the rest of the manifest is still to be done";
+                context.events.publish(resource, Happening::normal("ActionsDone", "Act", note));
             }
-            if taking.deactivates { told(halt) } else { halt }
+            if taking.deactivates {
+                told(halt, LOCKED_OUT)
+            } else if ended_sessions || is_told(resource, SESSIONS_ENDED) {
+                told(halt, SESSIONS_ENDED)
+            } else {
+                halt
+            }
         }
         // Nothing of its own is there; or it waits, or isn't admitted, as the look was.
         Ok(None) | Err(Halt::Waiting(_) | Halt::Refused(_)) => halt,
         Err(failed) => {
             let error = failed.words();
             tracing::warn!(error, "what a manifest takes from an identity couldn't be taken; it is tried again");
-            halt
+            // Soon, whatever the rest waits for.
+            match halt {
+                Halt::Refused(verdict) => Halt::Retry { verdict, after: None },
+                halt => halt,
+            }
         }
     }
 }
@@ -91,17 +113,26 @@ fn is_meant(halt: &Halt) -> bool {
     }
 }
 
-/// The halt, saying that the identity is inactive nevertheless.
-fn told(halt: Halt) -> Halt {
-    halt.told(|verdict| Verdict {
-        message: format!("{}; the identity is inactive all the same, and its sessions have ended", verdict.message),
-        ..verdict
+/// The halt, saying what was done nevertheless.
+fn told(halt: Halt, done: &str) -> Halt {
+    halt.told(|verdict| Verdict { message: format!("{}{done}", verdict.message), ..verdict })
+}
+
+/// Whether that is said already, of this generation: what is said doesn't change from look to look.
+fn is_told(resource: &KratosIdentity, done: &str) -> bool {
+    let ready = resource.status.as_ref().and_then(|status| condition::find(&status.conditions, condition::READY));
+    ready.is_some_and(|ready| {
+        ready.status == "False"
+            && ready.observed_generation == resource.metadata.generation
+            && ready.message.ends_with(done)
     })
 }
 
 /// What was done.
 struct LockedOut {
     was_active: bool,
+    /// Whether an action that does nothing else was done.
+    ended_sessions: bool,
     /// What is said of a recovery, if one was issued.
     recovery: Option<Verdict>,
     /// As it is now.
@@ -142,10 +173,10 @@ async fn run(
     let was_active = taking.deactivates && present.identity.state == State::Active;
     // Unless they were seen to be gone: they would come back to life.
     present.has_sessions = !search.remembered.sessions_ended;
-    let mut steps = plan::take_away(taking, &present, &mark, Timestamp::now());
+    let ended_sessions = !actions::pending(&taking.ends_sessions, Some(&mark), Timestamp::now()).is_empty();
+    let steps = plan::take_away(taking, &present, &mark, Timestamp::now());
     let issued = mark.recovery.as_ref().filter(|_| taking.deactivates && !steps.is_empty());
     let issued = issued.map(|issued| OwnSecret::of(&inputs.claimant, &issued.secret_name));
-    steps.extend(issued.clone().map(Step::DeleteSecret));
     let identity = match apply::apply(&inputs, &context.client, &steps, Travel::Together).await {
         Ok(Applied::Written(identity)) => identity,
         Ok(Applied::Unchanged) => Box::new(present.identity),
@@ -159,10 +190,25 @@ async fn run(
             return Err(Halt::Retry { verdict, after: None });
         }
     };
-    if taking.deactivates {
+    if !steps.is_empty() {
+        // Whoever undoes it by another manifest corrects no drift; whoever undoes it in Kratos is seen by the listings.
+        inputs.instance.shared.managed.note(&Place::of(resource), &identity, Instant::now());
+        context.memory.update(&uid(resource), |remembered| remembered.desired = None);
+    }
+    let mut is_gone = true;
+    if let Some(secret) = &issued
+        && let Err(error) = own_secret::delete(&context.client, secret).await
+    {
+        // That it can't be deleted hides nothing of what was done; what is in it doesn't work.
+        let error = kube_error::brief(&error);
+        tracing::warn!(error, secret = secret.name, "the Secret of a recovery couldn't be deleted; it is tried again");
+        is_gone = false;
+    }
+    if taking.deactivates && is_gone {
         context.memory.update(&uid(resource), |remembered| remembered.sessions_ended = true);
     }
-    Ok(Some(LockedOut { was_active, recovery: issued.map(|_| recovery::locked_out()), identity }))
+    let recovery = issued.filter(|_| is_gone).map(|_| recovery::locked_out());
+    Ok(Some(LockedOut { was_active, ended_sessions, recovery, identity }))
 }
 
 /// The mark of an identity that is this resource's to lock: not one that is another's, or still to be taken over. Where the

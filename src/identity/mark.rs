@@ -85,6 +85,9 @@ pub struct PasswordMark {
     /// Makes equal passwords of two identities differ: the uid of the resource that it was noted for.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub salt: String,
+    /// When it was sent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sent_at: Option<Time>,
 }
 
 impl PasswordMark {

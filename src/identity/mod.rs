@@ -2,7 +2,7 @@
 //!
 //! `inputs → desired → observe → plan → apply → status`, driven by `reconcile`. `desired`, `plan`, `status` and what
 //! they stand on (`absent`, `actions`, `addresses`, `adopted`, `adoption`, `asked`, `birth`, `claim`, `digest_key`, `facts`, `json`, `links`, `mark`, `opaque`,
-//! `password`, `person`, `pointer`, `recovery`, `schema`, `secrets`, `traits_from`, `urgency`, `validity`, `watch`) are pure: no client, no
+//! `password`, `person`, `pointer`, `recovery`, `remark`, `schema`, `secrets`, `traits_from`, `urgency`, `validity`, `watch`) are pure: no client, no
 //! runtime, no clock.
 
 pub mod absence;
@@ -43,6 +43,7 @@ pub mod record;
 pub mod recover;
 pub mod recovery;
 pub mod release;
+mod remark;
 pub mod schema;
 pub mod schemas;
 pub mod secrets;

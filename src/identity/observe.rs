@@ -338,7 +338,7 @@ impl Search<'_> {
             Claim::Unmarked | Claim::Unmarkable => {
                 self.remembered.ours.as_deref().is_some_and(|ours| ours.id == identity.id)
             }
-            Claim::Former(_) | Claim::Replaced { .. } | Claim::Foreign { .. } => false,
+            Claim::Former(_) | Claim::Replaced { .. } | Claim::Leaving { .. } | Claim::Foreign { .. } => false,
         }
     }
 

@@ -5,6 +5,7 @@
 
 use std::sync::Arc;
 
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use secrecy::ExposeSecret;
 
 use super::digest_key::DigestKey;
@@ -66,6 +67,8 @@ fn digest(key: &DigestKey, salt: &str, import: &PasswordImport) -> String {
 #[derive(Clone, Debug, PartialEq)]
 pub struct Password {
     pub import: PasswordImport,
+    /// One that was sent already stays, however short it is.
+    too_short: Option<Verdict>,
     key: Arc<DigestKey>,
     update_policy: PasswordUpdatePolicy,
     revoke_sessions: bool,
@@ -79,6 +82,8 @@ pub struct Decision {
     pub is_sent: bool,
     /// Whether the sessions from before it are to end.
     pub ends_sessions: bool,
+    /// Why it may not be sent.
+    pub refusal: Option<Verdict>,
 }
 
 impl Password {
@@ -101,10 +106,12 @@ impl Password {
                 return Err(Verdict::new(Reason::InvalidSpec, message));
             }
         };
+        let too_short = secret_key_ref.as_ref().and_then(|reference| too_short(reference, &import, secrets.least()));
         let key =
             secrets.key().ok_or_else(|| Verdict::new(Reason::SecretNotReady, "the operator's key wasn't read"))?;
         Ok(Self {
             import,
+            too_short,
             key,
             update_policy: update_policy.unwrap_or_default(),
             revoke_sessions: revoke_sessions.unwrap_or(true),
@@ -116,8 +123,13 @@ impl Password {
         self.import == PasswordImport::MigrationHook
     }
 
-    /// What the mark says of a password that is sent for the first time. `salt`: anything that no other identity has.
-    pub fn mark(&self, salt: &str) -> PasswordMark {
+    /// What the mark says of a password that is sent at this time. `salt`: anything that no other identity has.
+    pub fn sent(&self, salt: &str, at: &Time) -> PasswordMark {
+        let mark = self.mark(salt);
+        if mark.is_of_none() { mark } else { PasswordMark { sent_at: Some(at.clone()), ..mark } }
+    }
+
+    fn mark(&self, salt: &str) -> PasswordMark {
         if self.is_by_hook() {
             // One that the manifest gives later is another one.
             return PasswordMark::of_none();
@@ -126,28 +138,46 @@ impl Password {
             digest: digest(&self.key, salt, &self.import),
             key_id: self.key.id.clone(),
             salt: salt.to_owned(),
+            sent_at: None,
         }
     }
 
+    /// Why it may not be sent, where it may not: it is shorter than the operator was told to let through.
+    pub fn refusal(&self) -> Option<&Verdict> {
+        self.too_short.as_ref()
+    }
+
     /// It is sent, whatever the mark says.
-    pub fn send(&self, salt: &str) -> Decision {
-        Decision { mark: self.mark(salt), is_sent: true, ends_sessions: self.revoke_sessions }
+    pub fn send(&self, salt: &str, at: &Time) -> Decision {
+        let mark = self.sent(salt, at);
+        Decision { mark, is_sent: true, ends_sessions: self.revoke_sessions, refusal: self.too_short.clone() }
     }
 
     /// Whether it is to be sent to an identity whose mark says `before`. Without a digest of this key nobody knows
     /// whether it changed: it is noted, and the identity keeps the password that it has. A hook isn't sent to an identity
     /// that is there: it would erase the password that a login has put in its place.
-    pub fn decide(&self, before: Option<&PasswordMark>, salt: &str) -> Decision {
-        let kept = |mark| Decision { mark, is_sent: false, ends_sessions: false };
+    pub fn decide(&self, before: Option<&PasswordMark>, salt: &str, at: &Time) -> Decision {
+        let kept = |mark| Decision { mark, is_sent: false, ends_sessions: false, refusal: None };
         if self.is_by_hook() {
             return kept(before.cloned().unwrap_or_else(PasswordMark::of_none));
         }
         match before.filter(|before| before.key_id == self.key.id || before.is_of_none()) {
             Some(before) if before.digest == digest(&self.key, &before.salt, &self.import) => kept(before.clone()),
-            Some(_) if self.update_policy == PasswordUpdatePolicy::OnSecretChange => self.send(salt),
-            Some(_) | None => kept(self.mark(salt)),
+            Some(_) if self.update_policy == PasswordUpdatePolicy::OnSecretChange => self.send(salt, at),
+            Some(_) | None => {
+                let sent_at = before.and_then(|before| before.sent_at.clone());
+                kept(PasswordMark { sent_at, ..self.mark(salt) })
+            }
         }
     }
+}
+
+/// The verdict on a password in clear text that is shorter than `least` characters. Of a hash nobody can tell.
+fn too_short(secret_key_ref: &KeyRef, import: &PasswordImport, least: usize) -> Option<Verdict> {
+    let PasswordImport::Cleartext(value) = import else { return None };
+    let is_short = value.expose().chars().take(least).count() < least;
+    let what = format!("is shorter than the {least} characters that the operator asks for (--min-password-length)");
+    is_short.then(|| secrets::invalid(secret_key_ref, &what))
 }
 
 /// What is imported of a Secret's value. `InvalidSpec` where it can't be, without showing it.

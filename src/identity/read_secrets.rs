@@ -21,6 +21,7 @@ use crate::place::{self, Place};
 pub async fn read(resource: &KratosIdentity, context: &Context) -> Result<Secrets, Halt> {
     let references = desired::secret_references(&resource.spec);
     let secrets = read_references(&Place::of(resource), &references, context).await?;
+    let secrets = secrets.with_least(context.options.min_password_length.into());
     let has_password = resource.spec.credentials.as_ref().is_some_and(|credentials| credentials.password.is_some());
     let own = (&context.client, context.options.namespace.as_str());
     let key = context.operator_key.get(own, has_password, |error| context.note_refused(error)).await?;

@@ -18,6 +18,7 @@ use super::observe::Search;
 use super::plan::{Observed, Plan};
 use super::planned::planned;
 use super::record::{Course, again, api, expiry, finish, subject, uid, write};
+use super::remark::{self, Would};
 use super::status::{self, Outcome, RecoverySeen, Seen};
 use super::validity::Phase;
 use super::watch::Watch;
@@ -102,10 +103,12 @@ async fn look(resource: &KratosIdentity, handling: Handling, context: &Context) 
     let secret = recover::look(&search, &desired, &observed).await?;
     note_sessions(&search, &desired, &mut observed).await?;
     let plan = planned(&search, &desired, &mut observed).await?;
-    let (seen, recovery) = if only_looks {
+    let (verdict, seen, recovery) = if only_looks {
         let changes = recover::plan(&search, &desired, &observed, &secret).changes;
-        let drift = plan.drift().into_iter().chain(changes).collect();
-        (report(&inputs, &desired, observed, plan, drift), RecoverySeen::Unknown)
+        let drift: Vec<_> = plan.drift().into_iter().chain(changes).collect();
+        let replaces = resource.spec.replaces.as_ref().map(|replaces| replaces.name.as_str());
+        let would = Would::of(&observed, &desired, replaces, drift.len());
+        (would.verdict(), report(&inputs, &desired, observed, plan, drift), RecoverySeen::Unknown)
     } else {
         let turn = inputs.creating_turn(&plan)?;
         let held = Instant::now();
@@ -115,10 +118,11 @@ async fn look(resource: &KratosIdentity, handling: Handling, context: &Context) 
         drop(expected);
         let seen = enforce::run(&search, &desired, observed, plan, AsOf { read, held }).await?;
         drop(turn);
-        recover::run(&search, &desired, seen, secret).await?
+        let (seen, recovery) = recover::run(&search, &desired, seen, secret).await?;
+        (remark::reconciled(&desired, &seen), seen, recovery)
     };
     inputs.instance.shared.gate.served(&inputs.claimant.uid);
-    Ok(Outcome { verdict: done(only_looks, &desired), instance: Some(inputs::reference(&place)), seen, recovery })
+    Ok(Outcome { verdict, instance: Some(inputs::reference(&place)), seen, recovery })
 }
 
 /// No request while the instance is down, or for a field that the server is known not to have.
@@ -155,6 +159,7 @@ async fn hold(resource: &KratosIdentity, inputs: &Inputs, plan: &Plan, context: 
     if plan.creates() {
         inputs::ensure_admitted(inputs, context).await?;
     }
+    let pinned = pin(resource, inputs, context).await?;
     if kube_write::carries(resource, IDENTITY_FINALIZER) {
         context.memory.hold(&uid(resource));
         // Writing the finalizer shows that nobody else has taken over; here only a read does.
@@ -162,11 +167,27 @@ async fn hold(resource: &KratosIdentity, inputs: &Inputs, plan: &Plan, context: 
     }
     let api = api(resource, context);
     let permit = context.kubernetes.acquire(&inputs.claimant.namespace).await;
-    let written: IdentityObject = kube_write::add_finalizer(&api, resource, IDENTITY_FINALIZER).await?;
+    let written: IdentityObject = match &pinned {
+        Some(pinned) => kube_write::add_finalizer(&api, pinned, IDENTITY_FINALIZER).await?,
+        None => kube_write::add_finalizer(&api, resource, IDENTITY_FINALIZER).await?,
+    };
     drop(permit);
     context.latest_identities.note(written);
     context.memory.update(&uid(resource), |remembered| remembered.creators = Creators::Us);
     Ok(())
+}
+
+/// Where the status lets people name another instance it says first that they may not any more: whoever does so at the same time
+/// has this refused, or is refused. Returns the resource as it is then.
+async fn pin(resource: &KratosIdentity, inputs: &Inputs, context: &Context) -> Result<Option<IdentityObject>, Halt> {
+    let Some(open) = resource.status.as_ref().filter(|status| status::is_open(status)) else { return Ok(None) };
+    let mut pinned = open.clone();
+    pinned.instance = Some(inputs::reference(&inputs.instance.place));
+    let permit = context.kubernetes.acquire(&inputs.claimant.namespace).await;
+    let written: IdentityObject = kube_write::guarded_status(&api(resource, context), resource, &pinned).await?;
+    drop(permit);
+    context.latest_identities.note(written.clone());
+    Ok(Some(written))
 }
 
 /// Makes the search; refused where Kratos doesn't serve the schema.
@@ -214,16 +235,8 @@ fn report(inputs: &Inputs, desired: &Desired, observed: Observed, plan: Plan, dr
                 owned_paths: plan.owned_paths,
                 drift,
                 stale_identifiers: 0,
+                is_changed: false,
             }
         }
-    }
-}
-
-fn done(only_looks: bool, desired: &Desired) -> Verdict {
-    if only_looks {
-        Verdict::new(Reason::Observed, "looked at; mode Observe changes nothing")
-    } else {
-        let remark = desired.phase.and_then(Phase::remark).map(|remark| format!("; {remark}")).unwrap_or_default();
-        Verdict::new(Reason::Reconciled, format!("Kratos holds what the manifest says{remark}"))
     }
 }

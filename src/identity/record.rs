@@ -13,7 +13,7 @@ use super::status::{self, Outcome, RecoverySeen, Seen, Subject};
 use super::validity;
 use crate::access;
 use crate::api::identity::{IdentityState, InstanceRef, KratosIdentity, KratosIdentityStatus};
-use crate::api::{Reason, Verdict, condition, requested_at};
+use crate::api::{IDENTITY_FINALIZER, Reason, Verdict, condition, requested_at};
 use crate::backoff;
 use crate::context::{Context, IdentityObject};
 use crate::events::Happening;
@@ -151,7 +151,13 @@ async fn settle(
             (outcome(verdict), Some(after))
         }
         Err(Halt::Kubernetes(error)) => {
-            let Some(refusal) = kube_error::refused(&error) else { return Err(error) };
+            let Some(refusal) = kube_error::refused(&error) else {
+                if let Some(identity) = course.touched.as_deref().filter(|_| course.has_news(resource.status.as_ref()))
+                {
+                    write(resource, status::touched(resource.status.as_ref(), identity), context).await?;
+                }
+                return Err(error);
+            };
             context.note_refused(&error);
             let verdict = forbidden(&refusal);
             let after = Some(backoff::spread(access::WHILE_REFUSED));
@@ -163,10 +169,30 @@ async fn settle(
             (outcome(verdict), after)
         }
     };
-    let next = status::next(subject, outcome, Timestamp::now());
+    let (verdict, now) = (outcome.verdict.clone(), Timestamp::now());
+    let mut next = status::next(subject, outcome, now);
+    if verdict.reason == Reason::SecretNotReady && context.memory.recall(&uid).gone_since.is_some() {
+        status::unready(&mut next, &verdict, subject.generation, now);
+    }
+    if is_unasked(resource, context) {
+        status::open(&mut next);
+    }
     let boundary = course.boundary.into_iter().chain(expiry(Some(&next))).min();
     write(resource, next, context).await?;
     Ok(again(after, boundary))
+}
+
+/// Whether nobody can have asked Kratos for anything on behalf of a resource: it doesn't carry our finalizer, which comes before
+/// that, or carries it since its birth and nothing was done yet, or its status lets people name another instance still. Where the
+/// status names an instance, somebody may have, whatever became of the finalizer since.
+fn is_unasked(resource: &KratosIdentity, context: &Context) -> bool {
+    let uid = uid(resource);
+    let Some(newest) = context.own(&uid, &Place::of(resource)) else { return false };
+    let status = newest.0.as_ref().ok().and_then(|newest| newest.status.as_ref());
+    let is_begun = kube_write::carries(&*newest, IDENTITY_FINALIZER)
+        && !context.memory.is_untouched(&uid)
+        && !status.is_some_and(status::is_open);
+    !is_begun && status.is_none_or(|status| status.instance.is_none())
 }
 
 /// Somebody else's identity stands in the resource's way: it is looked at again when that one is gone.
@@ -280,12 +306,13 @@ pub async fn write(
     }
     let api = api(resource, context);
     let permit = context.kubernetes.acquire(&resource.namespace().unwrap_or_default()).await;
-    let has_rivals = context.has_rivals();
-    let written: Result<IdentityObject, _> = if has_rivals {
+    // What lets people name another instance holds of what was seen alone.
+    let is_guarded = context.has_rivals() || status::is_open(&next);
+    let written: Result<IdentityObject, _> = if is_guarded {
         let Some(now) = context.own(&uid(resource), &Place::of(resource)) else { return Ok(()) };
-        kube_write::status(&api, &*now, &next, has_rivals).await
+        kube_write::status(&api, &*now, &next, is_guarded).await
     } else {
-        kube_write::status(&api, resource, &next, has_rivals).await
+        kube_write::status(&api, resource, &next, is_guarded).await
     };
     drop(permit);
     match written {

@@ -65,7 +65,7 @@ pub async fn run(
     seen: Seen,
     secret: SecretSeen,
 ) -> Result<(Seen, RecoverySeen), Halt> {
-    let Seen::Present { identity, owned_paths, drift, stale_identifiers } = seen else {
+    let Seen::Present { identity, owned_paths, drift, stale_identifiers, is_changed } = seen else {
         return Ok((seen, RecoverySeen::Nothing));
     };
     let wanted = desired.recovery.as_ref();
@@ -100,7 +100,7 @@ pub async fn run(
         let (noted, now) = (mark.recovery.as_ref(), Timestamp::now());
         RecoverySeen::Stands(recovery::standing(wanted, noted, identity.state, is_there, refusal, now))
     });
-    Ok((Seen::Present { identity, owned_paths, drift, stale_identifiers }, recovery))
+    Ok((Seen::Present { identity, owned_paths, drift, stale_identifiers, is_changed }, recovery))
 }
 
 /// Once its Secret is gone, the resource is looked at again.

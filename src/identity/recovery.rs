@@ -287,7 +287,8 @@ pub fn standing(
         );
         return standing(false, Verdict::new(Reason::RecoverySecretGone, message));
     }
-    let until = issued.expires_at.as_ref().map(|at| format!("; it works until {}", at.0)).unwrap_or_default();
+    let until =
+        issued.expires_at.as_ref().map(|at| format!("; it can be used once, until {}", at.0)).unwrap_or_default();
     standing(true, Verdict::new(Reason::RecoveryIssued, format!("issued into Secret {name}{until}")))
 }
 
@@ -386,6 +387,6 @@ pub fn shown(status: Option<&KratosIdentityStatus>) -> Option<(String, Timestamp
 }
 
 /// Marks keep whole seconds; a recovery that is told to end earlier than it does does no harm.
-fn whole_second(at: Timestamp) -> Timestamp {
+pub(super) fn whole_second(at: Timestamp) -> Timestamp {
     Timestamp::from_second(at.as_second()).unwrap_or(at)
 }

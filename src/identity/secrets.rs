@@ -27,6 +27,8 @@ pub enum Entry {
 pub struct Secrets {
     values: BTreeMap<KeyRef, Result<SecretString, Verdict>>,
     key: Option<Arc<DigestKey>>,
+    /// How many characters a password has at least that is sent.
+    least: usize,
 }
 
 impl Secrets {
@@ -43,6 +45,17 @@ impl Secrets {
     #[must_use]
     pub fn with_key(self, key: Arc<DigestKey>) -> Self {
         Self { key: Some(key), ..self }
+    }
+
+    /// Takes in how long a password must be.
+    #[must_use]
+    pub fn with_least(self, least: usize) -> Self {
+        Self { least, ..self }
+    }
+
+    /// How many characters a password must have; none where nobody asks for any.
+    pub fn least(&self) -> usize {
+        self.least
     }
 
     pub fn key(&self) -> Option<Arc<DigestKey>> {

@@ -1,12 +1,13 @@
 //! From an outcome to the status that is written. Pure: built from success and failure alike.
 
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use k8s_openapi::jiff::Timestamp;
 
 use super::actions;
 use super::desired::from_kratos;
 use super::mark::{Found, Mark};
-use super::recovery::{self, Standing};
-use crate::api::condition::{self, DRIFTED, RECOVERY_ISSUED, STALE_IDENTIFIERS, SUSPENDED, State};
+use super::recovery::{self, Standing, whole_second};
+use crate::api::condition::{self, DRIFTED, READY, RECONCILING, RECOVERY_ISSUED, STALE_IDENTIFIERS, SUSPENDED, State};
 use crate::api::identity::{InstanceRef, KratosIdentityStatus};
 use crate::api::{Reason, Verdict};
 use crate::kratos::Identity;
@@ -58,6 +59,8 @@ pub enum Seen {
         drift: Vec<String>,
         /// Login identifiers that Kratos keeps although they left the traits.
         stale_identifiers: usize,
+        /// Whether the look changed it, or made it.
+        is_changed: bool,
     },
 }
 
@@ -81,14 +84,28 @@ pub fn next(subject: Subject<'_>, outcome: Outcome, now: Timestamp) -> KratosIde
     let mut status = subject.current.cloned().unwrap_or_default();
     let Outcome { verdict, instance, seen, recovery } = outcome;
     observe_generation(&mut status, subject, verdict.reason);
+    let full_name = |InstanceRef { name, namespace }: &InstanceRef| match namespace {
+        Some(namespace) => format!("{namespace}/{name}"),
+        None => name.clone(),
+    };
+    status.instance_namespaced_name = instance.as_ref().map(full_name).or(status.instance_namespaced_name);
     status.instance = instance.or(status.instance);
     condition::clear(&mut status.conditions, SUSPENDED);
     condition::summarize(&mut status.conditions, &verdict, subject.generation, now);
+    if matches!(verdict.reason, Reason::SecretNotReady | Reason::InstanceNotReady) {
+        tell_what_lacks(&mut status, verdict.reason, subject.generation, now);
+    }
     note_recovery(&mut status, recovery, subject.generation, now);
-    match seen {
+    let is_observed = verdict.reason == Reason::Observed;
+    let is_changed = match seen {
         Seen::Unknown => return status,
         Seen::Touched(identity) => {
+            let before = status.clone();
             note_identity(&mut status, *identity);
+            if status != before {
+                status.last_changed_at = Some(Time(whole_second(now)));
+                retell(&mut status, &verdict, subject.generation, now);
+            }
             return status;
         }
         Seen::Absent { drift } => {
@@ -96,16 +113,20 @@ pub fn next(subject: Subject<'_>, outcome: Outcome, now: Timestamp) -> KratosIde
             status.adopted = None;
             status.owned_paths.clear();
             condition::clear(&mut status.conditions, STALE_IDENTIFIERS);
+            (status.password_sent_at, status.last_changed_at) = (None, None);
             note_recovery(&mut status, RecoverySeen::Nothing, subject.generation, now);
             status.drift = drift;
+            false
         }
-        Seen::Present { identity, owned_paths, drift, stale_identifiers } => {
+        Seen::Present { identity, owned_paths, drift, stale_identifiers, is_changed } => {
             note_stale_identifiers(&mut status, stale_identifiers, subject.generation, now);
             note_identity(&mut status, *identity);
             status.owned_paths = owned_paths;
             status.drift = drift;
+            is_changed
         }
-    }
+    };
+    status.drift_count = is_observed.then(|| i32::try_from(status.drift.len()).unwrap_or(i32::MAX));
     for paths in [&mut status.owned_paths, &mut status.drift] {
         paths.retain(|path| path.len() <= LONGEST_PATH);
         paths.truncate(SHOWN_PATHS);
@@ -117,15 +138,67 @@ pub fn next(subject: Subject<'_>, outcome: Outcome, now: Timestamp) -> KratosIde
         let verdict = Verdict::new(Reason::DriftObserved, message);
         condition::set(&mut status.conditions, DRIFTED, true, &verdict, subject.generation, now);
     }
+    // No status is written for the sake of a time alone.
+    if is_changed && subject.current != Some(&status) {
+        status.last_changed_at = Some(Time(whole_second(now)));
+    }
+    status
+}
+
+/// That a part was done is news, although the rest waits for the same as before.
+fn retell(status: &mut KratosIdentityStatus, verdict: &Verdict, generation: i64, now: Timestamp) {
+    for type_ in [READY, RECONCILING] {
+        let told = condition::find(&status.conditions, type_).filter(|told| told.reason == verdict.reason.as_str());
+        if let Some(is_true) = told.map(|told| told.status == "True") {
+            condition::set(&mut status.conditions, type_, is_true, verdict, generation, now);
+        }
+    }
+}
+
+/// A resource that stays Ready, as nothing is to be sent, says at once what lacks: what it said before isn't known to hold.
+fn tell_what_lacks(status: &mut KratosIdentityStatus, reason: Reason, generation: i64, now: Timestamp) {
+    if let Some(told) = condition::find(&status.conditions, RECONCILING)
+        && condition::is_true(&status.conditions, READY)
+    {
+        let verdict = Verdict::new(reason, told.message.clone());
+        condition::set(&mut status.conditions, READY, true, &verdict, generation, now);
+    }
+}
+
+/// Says that a resource isn't Ready, of one that was: its identity is gone, and what it takes to make it again lacks.
+pub fn unready(status: &mut KratosIdentityStatus, verdict: &Verdict, generation: i64, now: Timestamp) {
+    condition::set(&mut status.conditions, READY, false, verdict, generation, now);
+}
+
+/// Lets people name another instance: to be called only where nothing can have been asked of the one that is named. A resource
+/// that was Ready, or has an identity, keeps its instance; so does one that waits for anything but its instance, or its consent.
+pub fn open(status: &mut KratosIdentityStatus) {
+    let instance = status.instance.take();
+    if !is_open(status) {
+        status.instance = instance;
+    }
+}
+
+/// Whether a status says that nothing was made yet, so that the API server lets people name another instance. The definition's
+/// rule (`api::definitions`) reads the same.
+pub fn is_open(status: &KratosIdentityStatus) -> bool {
+    let waits = [Reason::InstanceNotReady, Reason::NotPermitted].map(Reason::as_str);
+    let ready = condition::find(&status.conditions, READY);
+    status.identity_id.is_none()
+        && status.instance.is_none()
+        && ready.is_some_and(|ready| ready.status == "False" && waits.contains(&ready.reason.as_str()))
+}
+
+/// What is written of an identity that was locked out where nothing else can be said of the look.
+pub fn touched(current: Option<&KratosIdentityStatus>, identity: &Identity) -> KratosIdentityStatus {
+    let mut status = current.cloned().unwrap_or_default();
+    note_identity(&mut status, identity.clone());
     status
 }
 
 /// Whether a status shows something else of an identity than what it is.
 pub fn is_news(status: Option<&KratosIdentityStatus>, identity: &Identity) -> bool {
-    let before = status.cloned().unwrap_or_default();
-    let mut after = before.clone();
-    note_identity(&mut after, identity.clone());
-    after != before
+    status.cloned().unwrap_or_default() != touched(status, identity)
 }
 
 /// What is shown of an identity that is this resource's.
@@ -134,6 +207,7 @@ fn note_identity(status: &mut KratosIdentityStatus, identity: Identity) {
     if let Found::Mark(mark) = Mark::read(&identity.metadata_admin) {
         status.actions = actions::statuses(&mark.actions, recovery::action_status(&mark));
         status.adopted = mark.adopted.then_some(true);
+        status.password_sent_at = mark.password.and_then(|password| password.sent_at);
     }
     status.identity_id = Some(identity.id);
     status.schema_id = Some(identity.schema_id);

@@ -110,7 +110,8 @@ fn resources(encoder: &mut DescriptorEncoder<'_>, context: Option<&Context>) -> 
 fn known() -> impl Iterator<Item = (&'static str, &'static str)> {
     let of_reason = |reason: Reason| {
         let ready: &'static [&'static str] = match (reason, reason.state()) {
-            (Reason::Suspended, _) => &["true", "false"],
+            // Whoever stays Ready says so, too.
+            (Reason::Suspended | Reason::SecretNotReady | Reason::InstanceNotReady, _) => &["true", "false"],
             (_, State::Done) => &["true"],
             (_, State::Retrying | State::Stalled) => &["false"],
         };

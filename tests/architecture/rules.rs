@@ -32,6 +32,7 @@ const PURE: &[&str] = &[
     "crate::identity::plan",
     "crate::identity::pointer",
     "crate::identity::recovery",
+    "crate::identity::remark",
     "crate::identity::schema",
     "crate::identity::secrets",
     "crate::identity::status",

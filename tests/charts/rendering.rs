@@ -92,7 +92,7 @@ async fn what_a_pod_may_have_it_gets() {
         "extraVolumes": [{"name": "ca", "configMap": {"name": "ca"}}], "extraVolumeMounts": [{"name": "ca", "mountPath": "/ca"}],
         "podLabels": {"sidecar.example/inject": "false"}, "podAnnotations": {"a": "b"}, "annotations": {"c": "d"},
         "log": {"format": "Json", "filter": "info,kratos_operator=debug"}, "auditLog": {"enabled": true},
-        "requireSecretLabel": true, "concurrency": 8, "terminationGracePeriodSeconds": 60,
+        "requireSecretLabel": true, "minPasswordLength": 12, "concurrency": 8, "terminationGracePeriodSeconds": 60,
         "strategy": {"type": "Recreate"}, "resources": {"limits": {"cpu": "1"}},
         "livenessProbe": {"failureThreshold": 5}, "health": {"port": 9001}, "metrics": {"port": 9002},
     });
@@ -136,6 +136,7 @@ async fn what_a_pod_may_have_it_gets() {
         "--log-format=json",
         "--audit-log=-",
         "--require-secret-label",
+        "--min-password-length=12",
         "--concurrency=8",
         "--health-address=:9001",
         "--metrics-address=:9002",

@@ -60,3 +60,43 @@ fn the_definitions_accept_and_refuse_what_they_should() {
     let failed: Vec<_> = table().iter().filter_map(fails).collect();
     assert!(failed.is_empty(), "{}", failed.join("\n"));
 }
+
+/// What the rules say to an update by which another instance is named.
+fn renaming(before: &Value, to: &Value) -> Vec<String> {
+    let schema = schema("KratosIdentity");
+    let (mut old, mut new) = (object("KratosIdentity", &json!({})), object("KratosIdentity", &json!({})));
+    for (object, reference) in [(&mut old, &json!({"name": "mistaken"})), (&mut new, to)] {
+        object["spec"] = json!({"schemaID": "customer", "instanceRef": reference});
+        object["status"] = before.clone();
+    }
+    match Validator::new().validate(&schema, &new, Some(&old)) {
+        Ok(()) => Vec::new(),
+        Err(errors) => errors.into_vec().into_iter().map(|error| error.message).collect(),
+    }
+}
+
+#[test]
+fn another_instance_may_be_named_while_the_status_says_that_nothing_was_made() {
+    let ready = |status: &str, reason: &str| json!({"type": "Ready", "status": status, "reason": reason, "message": "", "lastTransitionTime": "2026-11-24T12:00:00Z"});
+    let other = json!({"name": "right", "namespace": "identity"});
+    for reason in ["InstanceNotReady", "NotPermitted"] {
+        let open = json!({"observedGeneration": 1, "conditions": [ready("False", reason)]});
+        assert_eq!(renaming(&open, &other), Vec::<String>::new(), "{reason}");
+        for (what, changes) in [
+            ("an instance was chosen", json!({"instance": {"name": "mistaken"}})),
+            ("there is an identity", json!({"identityID": "0a0b0c0d-1111-2222-3333-444455556666"})),
+            ("it was ready", json!({"conditions": [ready("True", reason)]})),
+            ("it waits for something else", json!({"conditions": [ready("False", "Progressing")]})),
+            ("nobody has looked", json!({"observedGeneration": -1, "conditions": []})),
+        ] {
+            let mut status = open.clone();
+            status.as_object_mut().expect("an object").extend(changes.as_object().expect("an object").clone());
+            let refused = renaming(&status, &other);
+            assert!(
+                refused.len() == 1 && refused[0].starts_with("instanceRef can't be changed"),
+                "{what}: {refused:?}"
+            );
+            assert_eq!(renaming(&status, &json!({"name": "mistaken"})), Vec::<String>::new(), "{what}");
+        }
+    }
+}

@@ -228,6 +228,9 @@ async fn observing_takes_nothing_over_and_shows_drift_beside_the_instance_alone(
     let (here, there) = (scene.ready("ada").await, scene.ready_in(&tenant, "ada").await);
     assert_eq!(here.status.as_ref().unwrap().drift, ["/metadata_public/plan"]);
     assert!(shows_no_identity(&there), "{there:?}");
+    let [here_told, there_told] = [&here, &there].map(|ada| crate::scene::message_of(ada, "Ready"));
+    assert!(here_told.starts_with(&format!("identity {} would be taken over", theirs.id)), "{here_told}");
+    assert!(there_told.contains("if that may be") && !there_told.contains(&theirs.id), "{there_told}");
     assert_eq!(scene.kratos_writes(), 0, "{:?}", scene.proxy.counts());
     // What was only looked at isn't taken by the status that the look wrote.
     assert_eq!(here.status.as_ref().unwrap().identity_id, None);

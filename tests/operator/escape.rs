@@ -9,7 +9,7 @@ use kratos_operator::api::identity::IdentityState;
 use kratos_operator::kratos::{Identity, State};
 use serde_json::{Value, json};
 
-use crate::scene::{Scene, WITHIN, merge, reason_of};
+use crate::scene::{Scene, WITHIN, merge, message_of, reason_of};
 use crate::testenv::process::eventually;
 
 const DOMAIN: &str = "identifiers.all(i, i.endsWith('@team-a.example'))";
@@ -312,4 +312,54 @@ async fn a_secret_that_may_not_be_read_or_a_write_that_always_fails_keeps_nobody
         (scene.in_kratos(&ada).await.state == State::Inactive && !scene.is_logged_in(&token).await).then_some(())
     });
     locked_out.await.unwrap_or_else(|error| panic!("{error}\n{}", scene.log()));
+}
+
+#[tokio::test]
+async fn what_is_done_although_the_rest_can_not_be_shows_and_undoing_it_corrects_no_drift() {
+    let scene = Scene::settled().await;
+    let email = format!("ada@{}.example", scene.namespace);
+    let sound = json!({"schemaID": "customer", "traits": {"email": email}, "state": "Active"});
+    let with = |changes: Value| {
+        let mut spec = sound.clone();
+        merge(&mut spec, changes);
+        spec
+    };
+    scene.identity("ada", sound.clone()).await;
+    let ada = scene.ready("ada").await;
+    let token = scene.logged_in(&ada, &email).await;
+    let wrong = json!({"traits": {"age": -1}, "actions": {"revokeSessions": {"token": "one"}}});
+    scene.identity("ada", with(wrong.clone())).await;
+    let message = scene.stalled("ada", "TraitsRejected").await;
+    assert!(message.contains("revokeSessions is done all the same"), "{message}");
+    assert!(!scene.is_logged_in(&token).await);
+    let again = scene.ask("ada").await;
+    let actions = again.status.as_ref().and_then(|status| status.actions.clone()).unwrap_or_default();
+    assert!(actions.revoke_sessions.is_some_and(|done| done.completed_at.is_some()));
+    assert_eq!(message_of(&again, "Ready"), message, "it doesn't change from look to look");
+    scene.event(&ada, "ActionsDone").await;
+
+    let mut locked = wrong;
+    merge(&mut locked, json!({"state": "Inactive"}));
+    scene.identity("ada", with(locked)).await;
+    let message = scene.stalled("ada", "TraitsRejected").await;
+    assert!(message.contains("inactive all the same") && message.contains("still to be done"), "{message}");
+    let locked = scene.ask("ada").await;
+    assert_eq!(locked.status.as_ref().and_then(|status| status.state), Some(IdentityState::Inactive));
+
+    // As it was before: what the lock-out did is undone by whoever did it.
+    scene.identity("ada", sound.clone()).await;
+    let ada = scene.ready("ada").await;
+    assert_eq!(scene.in_kratos(&ada).await.state, State::Active);
+    scene.event(&ada, "IdentityChanged").await;
+    let reasons: Vec<_> = scene.events(&ada).await.into_iter().map(|(reason, _)| reason).collect();
+    assert!(!reasons.iter().any(|reason| reason == "DriftCorrected"), "{reasons:?}");
+    // Whoever is let be inactive by a manifest that doesn't say so any more is told.
+    scene.identity("ada", with(json!({"state": "Inactive"}))).await;
+    scene.ready("ada").await;
+    let mut silent = sound.clone();
+    silent.as_object_mut().expect("a spec").remove("state");
+    scene.identity("ada", silent).await;
+    let ada = scene.ready("ada").await;
+    assert!(message_of(&ada, "Ready").contains("the state is nobody's now: Inactive"), "{}", message_of(&ada, "Ready"));
+    assert_eq!(scene.in_kratos(&ada).await.state, State::Inactive);
 }

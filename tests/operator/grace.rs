@@ -253,3 +253,19 @@ async fn another_person_of_the_same_name_neither_inherits_the_identity_nor_keeps
     until(&scene, &id_of(&ada), "the earlier identity goes", |found| found.is_none()).await;
     assert_eq!(scene.in_kratos(&other).await.state, State::Active);
 }
+
+#[tokio::test]
+async fn whoever_meets_an_identity_that_waits_for_its_deletion_is_told_whose_it_was_and_until_when() {
+    let scene = Scene::settled().await;
+    let ada = deleted(&scene, "ada", "ada@still-kept.example", "1h").await;
+    scene.identity("grace", customer("ada@still-kept.example", "0s")).await;
+    let message = scene.stalled("grace", "IdentityConflict").await;
+    let waiting = by_id(&scene, &id_of(&ada)).await.expect("it is there yet");
+    let until = mark(&waiting)["deleteAfter"].as_str().expect("a time").to_owned();
+    assert!(message.contains("KratosIdentity ada's, which was deleted") && message.contains(&until), "{message}");
+    scene.identity("ada", customer("ada@still-kept.example", "1h")).await;
+    scene.ready("ada").await;
+    scene.ask("grace").await;
+    let message = scene.stalled("grace", "IdentityConflict").await;
+    assert!(message.contains("belongs to the KratosIdentity ada"), "{message}");
+}

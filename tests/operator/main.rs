@@ -28,6 +28,7 @@ mod clusters;
 mod command_line;
 mod consent;
 mod corrected;
+mod corrected_reference;
 mod crd_rules;
 mod deletion;
 mod deletions;

@@ -4,7 +4,7 @@ use kratos_operator::api::{KratosIdentity, condition};
 use kratos_operator::kratos::State;
 use serde_json::{Value, json};
 
-use crate::scene::{Scene, id_of, reason_of};
+use crate::scene::{Scene, id_of, message_of, reason_of};
 
 fn customer(email: &str) -> Value {
     json!({"schemaID": "customer", "traits": {"email": email}, "metadataPublic": {"plan": "gold"}})
@@ -31,6 +31,8 @@ async fn an_observing_resource_reports_what_would_be_created_and_creates_nothing
     let mut found = drift(&ada);
     found.sort();
     assert_eq!(found, ["/metadata_public/plan", "/schema_id", "/traits/email"]);
+    assert!(message_of(&ada, "Ready").starts_with("the identity would be created"), "{}", message_of(&ada, "Ready"));
+    assert_eq!(ada.status.as_ref().and_then(|status| status.drift_count), Some(3));
     assert_eq!(ada.status.as_ref().and_then(|status| status.identity_id.clone()), None);
     assert_eq!(ada.metadata.finalizers, None, "it may go at any time");
     assert_eq!(scene.kratos_writes(), 0);
@@ -39,6 +41,8 @@ async fn an_observing_resource_reports_what_would_be_created_and_creates_nothing
     let ada = scene.ready("ada").await;
     assert_eq!(reason_of(&ada, "Ready", "True").as_deref(), Some("Reconciled"));
     assert_eq!((drift(&ada), condition_of(&ada, "Drifted")), (vec![], None));
+    let status = ada.status.as_ref().expect("it has one");
+    assert!(status.drift_count.is_none() && status.last_changed_at.is_some(), "{status:?}");
     assert_eq!(scene.in_kratos(&ada).await.traits, json!({"email": "ada@observe-new.example"}));
 }
 
@@ -50,6 +54,8 @@ async fn an_observing_resource_reports_drift_and_corrects_none() {
     scene.patch("ada", json!({"spec": {"mode": "Observe"}})).await;
     let ada = scene.ready("ada").await;
     assert_eq!((drift(&ada), condition_of(&ada, "Drifted")), (vec![], None), "nothing differs yet");
+    assert_eq!(ada.status.as_ref().and_then(|status| status.drift_count), Some(0));
+    assert!(message_of(&ada, "Ready").starts_with("nothing would change"), "{}", message_of(&ada, "Ready"));
 
     scene.change_in_kratos(&ada, "/metadata_public/plan", json!("marker-silver")).await;
     scene.change_in_kratos(&ada, "/metadata_public/other", json!("theirs")).await;
@@ -59,6 +65,7 @@ async fn an_observing_resource_reports_drift_and_corrects_none() {
     let mut found = drift(&ada);
     found.sort();
     assert_eq!(found, ["/metadata_public/plan", "/state", "/traits/age"]);
+    assert!(message_of(&ada, "Ready").starts_with("3 field(s) would change"), "{}", message_of(&ada, "Ready"));
     assert_eq!(condition_of(&ada, "Drifted"), Some("DriftObserved"));
     assert_eq!(scene.kratos_writes(), 0, "{:?}", scene.proxy.counts());
     scene.shows_nowhere(&ada, "marker-silver").await;

@@ -4,13 +4,13 @@ use std::collections::BTreeMap;
 
 use k8s_openapi::ByteString;
 use k8s_openapi::api::core::v1::Secret;
-use kratos_operator::api::KratosIdentity;
+use kratos_operator::api::{KratosIdentity, condition};
 use kratos_operator::kratos::State;
 use kube::api::{Api, DeleteParams, Patch, PatchParams};
 use rstest::rstest;
 use serde_json::{Value, json};
 
-use crate::scene::{Scene, WITHIN};
+use crate::scene::{Scene, WITHIN, message_of, reason_of};
 use crate::testenv::process::eventually;
 
 pub const FIRST: &str = "first-horse-battery-4711";
@@ -328,4 +328,53 @@ async fn a_person_logs_in_with_a_password_whose_hash_was_imported(#[case] passwo
     let resource = scene.ready("ada").await;
     assert!(logs_in(&scene, password).await.is_some(), "{hash}");
     scene.shows_nowhere(&resource, hash).await;
+}
+
+#[tokio::test]
+async fn that_a_secret_or_the_instance_is_gone_shows_at_once_on_whoever_stays_ready() {
+    let scene = Scene::settled().await;
+    let ada = with_ada(&scene, json!({})).await;
+    let sent = ada.status.as_ref().and_then(|status| status.password_sent_at.clone());
+    assert!(sent.is_some());
+    scene.count_from_now();
+    // Ready, while it is retried.
+    let lacks = |reason: &'static str| {
+        move |ada: &KratosIdentity| {
+            reason_of(ada, "Reconciling", "True").filter(|found| found == reason)?;
+            let ready = condition::find(&ada.status.as_ref()?.conditions, "Ready")?;
+            (ready.status == "True" && ready.reason == reason).then_some(())
+        }
+    };
+    secrets(&scene).delete("ada", &DeleteParams::default()).await.expect("it can be deleted");
+    let told = scene.until("ada", "Ready, and told what lacks", lacks("SecretNotReady")).await;
+    assert!(message_of(&told, "Ready").contains("Secret ada, key password"), "{}", message_of(&told, "Ready"));
+    put_secret(&scene, &[("password", FIRST.as_bytes())]).await;
+    let is_well = |ada: &KratosIdentity| reason_of(ada, "Ready", "True").filter(|reason| reason == "Reconciled");
+    let ada = scene.until("ada", "all is well", is_well).await;
+    assert_eq!(scene.kratos_writes(), 0, "{:?}", scene.proxy.counts());
+    assert_eq!(ada.status.and_then(|status| status.password_sent_at), sent);
+
+    scene.instances().delete("default", &DeleteParams::default()).await.expect("it can be deleted");
+    let told = scene.until("ada", "Ready, and told what lacks", lacks("InstanceNotReady")).await;
+    assert!(message_of(&told, "Ready").contains("is being deleted"), "{}", message_of(&told, "Ready"));
+}
+
+#[tokio::test]
+async fn no_password_is_sent_that_is_shorter_than_the_operator_was_told() {
+    let mut scene = Scene::own().await.with_instance().await;
+    with_ada(&scene, json!({})).await;
+    let least = ["--min-password-length".to_owned(), "40".to_owned()];
+    scene.operator().restart_with(|settings| settings.arguments.extend(least)).expect("it starts");
+    // What was sent already stays.
+    scene.ask("ada").await;
+    scene.ready("ada").await;
+    scene.count_from_now();
+    put_secret(&scene, &[("password", SECOND.as_bytes())]).await;
+    let message = scene.stalled("ada", "InvalidSpec").await;
+    assert!(message.contains("Secret ada, key password") && message.contains("40 characters"), "{message}");
+    assert!(logs_in(&scene, FIRST).await.is_some());
+    assert_eq!(scene.kratos_writes(), 0, "{:?}", scene.proxy.counts());
+    put_secret(&scene, &[("password", format!("{SECOND}-{SECOND}").as_bytes())]).await;
+    until_it_logs_in(&scene, &format!("{SECOND}-{SECOND}")).await;
+    scene.ready("ada").await;
 }

@@ -70,6 +70,7 @@ async fn an_identifier_of_another_identity_is_refused_and_nobody_is_named() {
     scene.identity("ada", customer("Taken@conflict.example")).await;
     let message = scene.stalled("ada", "IdentityConflict").await;
     assert!(message.contains("use another identifier"), "{message}");
+    assert!(message.contains("nobody manages it") && message.contains("spec.adoption"), "{message}");
     scene.stays_refused("ada", "IdentityConflict").await;
     let ada = scene.identities().get("ada").await.unwrap();
     for value in ["taken@conflict.example", theirs["id"].as_str().unwrap()] {

@@ -137,13 +137,14 @@ async fn kubectl_prints_what_a_person_looks_for() {
         found.split_whitespace().map(str::to_owned).collect()
     };
     let table = get(&["kid"]).await;
-    assert_eq!(line(&table, "NAME"), ["NAME", "READY", "REASON", "SCHEMA", "STATE", "IDENTITY", "AGE"]);
+    assert_eq!(line(&table, "NAME"), ["NAME", "READY", "REASON", "SCHEMA", "STATE", "IDENTITY", "DRIFT", "AGE"]);
     let identity = ada.status.and_then(|status| status.identity_id).unwrap();
     assert_eq!(line(&table, "ada")[..6], ["ada", "True", "Reconciled", "customer", "Active", identity.as_str()]);
     assert_eq!(line(&table, "wrong")[..4], ["wrong", "False", "SchemaNotFound", "nowhere"]);
     let wide = get(&["kid", "-o", "wide"]).await;
     assert!(line(&wide, "NAME").join(" ").contains("INSTANCE MESSAGE"), "{wide}");
-    assert!(wide.contains("Kratos holds what the manifest says") && wide.contains(" default "), "{wide}");
+    let instance = format!(" {}/default ", scene.namespace);
+    assert!(wide.contains("Kratos holds what the manifest says") && wide.contains(&instance), "{wide}");
 
     let table = get(&["kinst"]).await;
     assert_eq!(line(&table, "NAME"), ["NAME", "READY", "REASON", "OWNER", "MANAGED", "DRIFTED", "AGE"]);

@@ -23,6 +23,9 @@
 {{- if .Values.requireSecretLabel }}
 - --require-secret-label
 {{- end }}
+{{- with .Values.minPasswordLength }}
+- --min-password-length={{ . }}
+{{- end }}
 - --concurrency={{ .Values.concurrency }}
 - --health-address=:{{ .Values.health.port }}
 {{- if .Values.metrics.enabled }}

@@ -1,5 +1,6 @@
 //! The plan for an identity that is there: what differs, in as few requests as may be. Pure.
 
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use k8s_openapi::jiff::Timestamp;
 use serde_json::{Map, Value};
 
@@ -31,8 +32,7 @@ pub(super) fn plan(
     owned_paths: Vec<String>,
     now: Timestamp,
 ) -> Plan {
-    let identity = &present.identity;
-    let owned_before = present.owned_before();
+    let (identity, owned_before) = (&present.identity, present.owned_before());
     let mut operations = Vec::new();
     if identity.schema_id != desired.schema_id {
         operations.push(PatchOperation::Replace { path: SCHEMA_ID.into(), value: desired.schema_id.clone().into() });
@@ -53,15 +53,16 @@ pub(super) fn plan(
     }
     recovery::begin(&mut mark, desired.recovery.as_ref(), state.unwrap_or(identity.state), now);
     let asked_for = |doing| pending.iter().any(|action| action.wanted.doing == doing);
-    let is_asked_for = asked_for(Doing::SetPassword);
-    let rewrites = asked_for(Doing::Rewrite);
+    let (is_asked_for, rewrites) = (asked_for(Doing::SetPassword), asked_for(Doing::Rewrite));
+    let at = Time(recovery::whole_second(now));
     let decision = desired.password.as_ref().map(|password| {
         let before = mark.password.as_ref();
-        if is_asked_for { password.send(&claimant.uid) } else { password.decide(before, &claimant.uid) }
+        if is_asked_for { password.send(&claimant.uid, &at) } else { password.decide(before, &claimant.uid, &at) }
     });
     let is_password_sent = decision.as_ref().is_some_and(|decision| decision.is_sent);
     let credentials = credentials::change(desired, present, present.contents.unwrap_or_default());
-    let refusal = credentials.refusal(present, is_password_sent);
+    let refusal = decision.as_ref().and_then(|decision| decision.refusal.clone());
+    let refusal = refusal.or_else(|| credentials.refusal(present, is_password_sent));
     let is_removal_noted = !credentials.removals.is_empty() && desired.removal_ends_sessions;
     mark.sessions_pending |= is_removal_noted || decision.as_ref().is_some_and(|decision| decision.ends_sessions);
     mark.links = credentials.noted.clone();

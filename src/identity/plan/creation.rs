@@ -1,5 +1,6 @@
 //! The plan where there is no identity: one request that creates it whole. Pure.
 
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use k8s_openapi::jiff::Timestamp;
 use serde_json::Value;
 
@@ -19,7 +20,9 @@ pub(super) fn plan(claimant: &Claimant, desired: &Desired, owned_paths: Vec<Stri
     let mut mark = claimant.mark(owned_paths.clone(), None);
     mark.actions = actions::at_creation(&desired.actions, now);
     let no_password = desired.absent.contains(&CredentialType::Password).then(PasswordMark::of_none);
-    mark.password = desired.password.as_ref().map(|password| password.mark(&claimant.uid)).or(no_password);
+    let at = Time(recovery::whole_second(now));
+    let noted = desired.password.as_ref().map(|password| password.sent(&claimant.uid, &at));
+    mark.password = noted.or(no_password);
     mark.links = desired.links.clone();
     mark.identifiers = desired.identifiers.note(None, &claimant.uid);
     mark.auto_links = links::automatic(&desired.auto_links, &[], &desired.auto_subject);
@@ -54,5 +57,6 @@ pub(super) fn plan(claimant: &Claimant, desired: &Desired, owned_paths: Vec<Stri
     }
     changes.extend(mark.recovery.as_ref().map(|_| RECOVERY.to_owned()));
     let traits = create.traits.clone();
-    Plan { steps: vec![Step::Create(Box::new(create))], changes, owned_paths, traits, ..Plan::default() }
+    let refusal = desired.password.as_ref().and_then(|password| password.refusal().cloned());
+    Plan { steps: vec![Step::Create(Box::new(create))], changes, owned_paths, traits, refusal, ..Plan::default() }
 }

@@ -1,5 +1,7 @@
 //! What an identity that was found means for a resource. Pure.
 
+use k8s_openapi::jiff::Timestamp;
+
 use super::Present;
 use crate::api::{GROUP, Reason, Verdict};
 use crate::identity::claim::{Claim, Claimant};
@@ -26,7 +28,10 @@ pub fn judge(
         Claim::Unmarked if restorable => present(identity, None),
         Claim::Unmarkable if restorable => Err(unmarkable()),
         Claim::Replaced { by } => Err(replaced(&by)),
+        Claim::Leaving { neighbour, until } => Err(leaving(&neighbour, until)),
         Claim::Foreign { neighbour } => Err(conflict(neighbour.as_deref())),
+        // Its administrators own whatever is there, and may know it.
+        Claim::Unmarked if claimant.beside_instance => Err(unmanaged()),
         Claim::Unmarked | Claim::Unmarkable => Err(conflict(None)),
     }
 }
@@ -66,6 +71,22 @@ pub fn taken(has_external_id: bool) -> Verdict {
         return verdict;
     }
     let message = format!("spec.externalID is another identity's already, or {}", verdict.message);
+    Verdict::new(Reason::IdentityConflict, message)
+}
+
+/// The verdict on an identity of a resource of the same namespace that was deleted, while its grace period runs.
+fn leaving(neighbour: &str, until: Timestamp) -> Verdict {
+    let message = format!(
+        "the identity, or an identifier or address of it, was KratosIdentity {neighbour}'s, which was deleted: it is kept \
+         until {until}; apply {neighbour} again, or wait until then"
+    );
+    Verdict::new(Reason::IdentityConflict, message)
+}
+
+/// The verdict on an identity that nobody manages, beside the instance.
+fn unmanaged() -> Verdict {
+    let message = "the identity, or an identifier or address of it, is there already, and nobody manages it: take it over \
+                   with spec.adoption, or use another identifier";
     Verdict::new(Reason::IdentityConflict, message)
 }
 

@@ -82,6 +82,19 @@ fn identities_of_a_former_namespace_are_taken_back(#[case] changes: Value, #[cas
 }
 
 #[test]
+fn whose_grace_period_runs_is_told_within_the_namespace() {
+    let until = "2026-12-31T00:00:00Z";
+    let changes = json!({"name": "grace", "uid": "uid-of-grace", "deleteAfter": until});
+    let until = until.parse().expect("a time");
+    assert_eq!(claim(&changes), Claim::Leaving { neighbour: "grace".into(), until });
+    for elsewhere in [json!({"namespaceUID": "uid-of-other-team-a"}), json!({"cluster": "uid-of-other-cluster"})] {
+        let mut changes = changes.clone();
+        json_patch::merge(&mut changes, &elsewhere);
+        assert_eq!(claim(&changes), foreign());
+    }
+}
+
+#[test]
 fn whoever_was_replaced_is_told_by_whom() {
     let changes = json!({"name": "ada-l", "uid": "uid-of-ada-l", "replaced": "uid-of-ada"});
     assert_eq!(claim(&changes), Claim::Replaced { by: "ada-l".into() });

@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 
 use super::builders::{GROUP, claimant, identity, mark, mark_json};
 use crate::api::{Reason, Verdict};
+use crate::identity::claim::Claimant;
 use crate::identity::plan::{Present, conflict, judge};
 
 /// The judgement on an identity with this `metadata_admin`.
@@ -58,6 +59,27 @@ fn whatever_else_it_is_it_is_a_conflict_in_the_same_words(#[case] metadata_admin
     for told in ["grace", "team-b", "staging", "uid-of"] {
         assert!(!verdict.message.contains(told), "{}", verdict.message);
     }
+}
+
+#[test]
+fn a_neighbour_that_was_deleted_is_named_with_the_day_until_which_its_identity_is_kept() {
+    let leaving = json!({"name": "grace", "uid": "uid-of-grace", "deleteAfter": "2026-12-31T00:00:00Z"});
+    let verdict = judged(with_mark(&leaving), true, true).unwrap_err();
+    assert_eq!(verdict.reason, Reason::IdentityConflict);
+    for told in ["grace", "was deleted", "2026-12-31T00:00:00Z", "wait"] {
+        assert!(verdict.message.contains(told), "{}", verdict.message);
+    }
+}
+
+#[test]
+fn beside_the_instance_what_nobody_manages_may_be_adopted() {
+    let claimant = Claimant { beside_instance: true, ..claimant() };
+    let verdict = judge(&claimant, identity(&json!({})), false, false).unwrap_err();
+    assert_eq!(verdict.reason, Reason::IdentityConflict);
+    assert!(verdict.message.contains("nobody manages it") && verdict.message.contains("spec.adoption"));
+    let mut others = identity(&json!({}));
+    others.metadata_admin = with_mark(&json!({"owner": "staging"})).into();
+    assert_eq!(judge(&claimant, others, false, false), Err(conflict(None)), "somebody's is nobody's to adopt");
 }
 
 #[test]

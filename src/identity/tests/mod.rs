@@ -27,6 +27,7 @@ mod persons;
 mod plans;
 mod plans_again;
 mod recoveries;
+mod remarks;
 mod remembering;
 mod schemas;
 mod secrets;

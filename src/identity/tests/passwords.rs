@@ -16,13 +16,18 @@ use crate::identity::secrets::{Entry, Secrets};
 use crate::kratos::State;
 
 fn parse(password: &Value, value: &str, key_id: &str) -> Result<Desired, Verdict> {
+    parse_of(password, value, key_id, 0)
+}
+
+/// The same, of an operator that sends no shorter one than `least` characters.
+fn parse_of(password: &Value, value: &str, key_id: &str, least: usize) -> Result<Desired, Verdict> {
     let mut spec = json!({
         "schemaID": "customer", "traits": {"email": "ada@a.example"}, "metadataPublic": {"plan": "gold"},
         "credentials": {"password": {"secretKeyRef": {"name": "ada", "key": "password"}}},
     });
     json_patch::merge(&mut spec["credentials"]["password"], password);
     let spec: KratosIdentitySpec = serde_json::from_value(spec).unwrap();
-    let mut secrets = Secrets::default().with_key(Arc::new(DigestKey::new(key_id, vec![7; 32])));
+    let mut secrets = Secrets::default().with_key(Arc::new(DigestKey::new(key_id, vec![7; 32]))).with_least(least);
     let reference = KeyRef { name: "ada".into(), key: "password".into() };
     secrets.insert(&reference, Entry::Value(value.as_bytes().to_vec()));
     desired::parse(&spec, &secrets, now())
@@ -100,6 +105,41 @@ fn changed_content_is_sent_in_one_request_that_keeps_everything_else_and_ends_th
 }
 
 #[test]
+fn when_it_was_sent_is_noted_with_it() {
+    let mut before = noted("one", "k1");
+    assert_eq!(before["sentAt"], "2026-12-24T18:00:00Z");
+    before["sentAt"] = json!("2026-11-24T12:00:00Z");
+    let kept = plan_for(&desired(&json!({}), "one", "k1"), &before);
+    assert_eq!(kept.steps, [], "nothing is written for the sake of a time");
+    let plan = plan_for(&desired(&json!({}), "two", "k1"), &before);
+    let [Step::Update { update, .. }, ..] = plan.steps.as_slice() else { panic!("{:?}", plan.steps) };
+    assert_eq!(update.metadata_admin[GROUP]["password"]["sentAt"], "2026-12-24T18:00:00Z");
+}
+
+#[rstest]
+#[case::as_long(12, true)]
+#[case::one_less(13, false)]
+fn one_that_is_shorter_than_the_operator_asks_for_is_not_sent(#[case] least: usize, #[case] is_sent: bool) {
+    // Twelve characters, of more bytes.
+    let short = parse_of(&json!({}), "пароль-парол", "k1", least).expect("a spec");
+    let before = noted("one", "k1");
+    for plan in [plan(&claimant(), &short, &Observed::Absent, now()), plan_for(&short, &before)] {
+        assert_eq!(plan.refusal.is_none(), is_sent, "{:?}", plan.refusal);
+        let message = plan.refusal.map(|verdict| verdict.message).unwrap_or_default();
+        assert!(
+            is_sent || message.contains("Secret ada, key password") && message.contains("13 characters"),
+            "{message}"
+        );
+        assert!(!message.contains("12") && !message.contains("пароль"), "{message}");
+    }
+    let sent = plan_for(&short, &noted("пароль-парол", "k1"));
+    assert_eq!((sent.refusal, sent.steps.len()), (None, 0), "what was sent already stays");
+    let hash = "$2b$04$eeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeee";
+    let hashed = parse_of(&json!({"format": "Hashed"}), hash, "k1", 100).expect("a spec");
+    assert_eq!(plan(&claimant(), &hashed, &Observed::Absent, now()).refusal, None, "of a hash nobody can tell");
+}
+
+#[test]
 fn sessions_that_a_crash_left_are_ended_without_sending_the_password_again() {
     // As marks had it when nothing but a password could bring it about.
     let mut pending = noted("two", "k1");
@@ -142,7 +182,12 @@ fn what_nobody_can_compare_is_noted_and_not_sent(#[case] password: Value, #[case
     let plan = plan_for(&desired(&password, "two", "k1"), &before);
     let [Step::Patch { operations, .. }] = plan.steps.as_slice() else { panic!("{:?}", plan.steps) };
     let operations = serde_json::to_value(operations).unwrap();
-    assert_eq!(operations[0]["value"]["password"], noted("two", "k1"));
+    let mut expected = noted("two", "k1");
+    match before.get("sentAt") {
+        Some(sent_at) => expected["sentAt"] = sent_at.clone(),
+        None => drop(expected.as_object_mut().expect("a mark").remove("sentAt")),
+    }
+    assert_eq!(operations[0]["value"]["password"], expected);
     assert_eq!((operations.as_array().unwrap().len(), plan.changes.len()), (1, 0));
 }
 

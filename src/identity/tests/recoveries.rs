@@ -275,6 +275,7 @@ fn status_of(standing: Standing) -> KratosIdentityStatus {
         owned_paths: Vec::new(),
         drift: Vec::new(),
         stale_identifiers: 0,
+        is_changed: false,
     };
     let outcome = Outcome { verdict, instance: None, seen, recovery: RecoverySeen::Stands(standing) };
     status::next(Subject { generation: 1, requested_at: None, current: None }, outcome, now())
@@ -338,6 +339,7 @@ fn none_is_shown_where_none_is_wanted() {
         owned_paths: Vec::new(),
         drift: Vec::new(),
         stale_identifiers: 0,
+        is_changed: false,
     };
     let next = status::next(subject, Outcome { verdict, instance: None, seen, recovery: RecoverySeen::Nothing }, now());
     assert_eq!((next.recovery, condition::find(&next.conditions, RECOVERY_ISSUED)), (None::<RecoveryStatus>, None));

@@ -35,6 +35,7 @@ fn seen(drift: &[&str]) -> Seen {
         owned_paths: strings(&["/traits/mail"]),
         drift: strings(drift),
         stale_identifiers: 0,
+        is_changed: false,
     }
 }
 
@@ -56,15 +57,21 @@ fn what_was_seen_is_written_where_it_belongs() {
         last_handled_reconcile_at,
         identity_id,
         instance,
+        instance_namespaced_name,
         schema_id,
         state,
         adopted,
         conditions,
         owned_paths,
         drift,
+        drift_count,
+        password_sent_at,
+        last_changed_at,
         recovery,
         actions,
     } = status;
+    assert_eq!((drift_count, password_sent_at, last_changed_at), (None, None, None));
+    assert_eq!(instance_namespaced_name.as_deref(), Some("identity/default"));
     assert_eq!((actions, recovery, adopted), (None, None, None));
     assert_eq!(observed_generation, Some(3));
     assert_eq!(last_handled_reconcile_at, None);
@@ -134,10 +141,115 @@ fn drift_is_a_condition_for_as_long_as_it_is_there() {
 }
 
 #[test]
+fn what_would_change_is_counted_in_mode_observe_alone() {
+    let many: Vec<_> = (0..300).map(|number| format!("/traits/{number}")).collect();
+    let of =
+        |reason, drift| status::next(subject(3, None), outcome(reason, Seen::Absent { drift }), at(100)).drift_count;
+    assert_eq!(of(Reason::Observed, many), Some(300), "more than are shown");
+    assert_eq!((of(Reason::Observed, vec![]), of(Reason::Reconciled, vec![])), (Some(0), None));
+}
+
+#[test]
+fn nothing_shows_of_a_list_that_is_empty() {
+    let written = serde_json::to_value(reconciled(3)).unwrap();
+    assert_eq!((&written["ownedPaths"], &written["drift"]), (&json!(["/traits/mail"]), &json!(null)));
+    let mut none = reconciled(3);
+    none.owned_paths.clear();
+    // In a merge patch that takes away what stood there.
+    assert_eq!(serde_json::to_value(none).unwrap().get("ownedPaths"), Some(&json!(null)));
+}
+
+#[test]
+fn a_change_is_dated_where_the_status_tells_of_it_and_never_for_its_own_sake() {
+    let changed = |drift: &[&str]| match seen(drift) {
+        Seen::Present { identity, owned_paths, drift, stale_identifiers, .. } => {
+            Seen::Present { identity, owned_paths, drift, stale_identifiers, is_changed: true }
+        }
+        other => other,
+    };
+    let made = status::next(subject(3, None), outcome(Reason::Reconciled, changed(&[])), at(100));
+    assert_eq!(made.last_changed_at.as_ref().map(|at| at.0), Some(at(100)));
+    let corrected = status::next(subject(3, Some(&made)), outcome(Reason::Reconciled, changed(&[])), at(200));
+    assert_eq!(corrected, made, "drift that is put right is told by an event");
+    let looked_at = status::next(subject(4, Some(&made)), outcome(Reason::Reconciled, seen(&[])), at(300));
+    assert_eq!(looked_at.last_changed_at, made.last_changed_at);
+    let again = status::next(subject(4, Some(&made)), outcome(Reason::Reconciled, changed(&[])), at(300));
+    assert_eq!(again.last_changed_at.map(|at| at.0), Some(at(300)));
+}
+
+#[rstest]
+#[case::a_secret(Reason::SecretNotReady)]
+#[case::the_instance(Reason::InstanceNotReady)]
+fn what_lacks_shows_at_once_on_a_resource_that_stays_ready(#[case] reason: Reason) {
+    let before = reconciled(3);
+    let after = status::next(subject(3, Some(&before)), outcome(reason, Seen::Unknown), at(200));
+    let [was, ready] = [&before, &after].map(|status| condition::find(&status.conditions, READY).expect("so"));
+    assert_eq!((&ready.status, &ready.last_transition_time), (&was.status, &was.last_transition_time));
+    assert_eq!((ready.reason.as_str(), &ready.message), (reason.as_str(), &format!("because {}", reason.as_str())));
+    assert_eq!(status::next(subject(3, Some(&after)), outcome(reason, Seen::Unknown), at(300)), after);
+    let done = status::next(subject(3, Some(&after)), outcome(Reason::Reconciled, seen(&[])), at(300));
+    assert_eq!(done, before, "and not any longer");
+    let mut gone = after;
+    status::unready(&mut gone, &Verdict::new(reason, "it is gone"), 3, at(400));
+    assert_eq!(has(&gone, READY), Some(false));
+    let changed = status::next(subject(4, Some(&before)), outcome(reason, Seen::Unknown), at(200));
+    assert_eq!(has(&changed, READY), Some(false), "another manifest may ask for more");
+}
+
+#[test]
+fn what_is_done_although_the_rest_waits_is_told_once_it_is() {
+    let with = |message: &str, seen| Outcome {
+        verdict: Verdict::new(Reason::SecretNotReady, message),
+        ..outcome(Reason::SecretNotReady, seen)
+    };
+    let mut active = reconciled(2);
+    active.state = Some(IdentityState::Active);
+    let waiting = status::next(subject(3, Some(&active)), with("it waits", Seen::Unknown), at(200));
+    let touched = || Seen::Touched(Box::new(identity(&json!({"id": "id-of-ada", "state": "inactive"}))));
+    let locked = status::next(subject(3, Some(&waiting)), with("it waits; inactive", touched()), at(300));
+    assert_eq!((locked.state, has(&locked, READY)), (Some(IdentityState::Inactive), Some(false)));
+    for type_ in [READY, RECONCILING] {
+        assert_eq!(condition::find(&locked.conditions, type_).unwrap().message, "it waits; inactive");
+    }
+    assert_eq!(locked.last_changed_at.as_ref().map(|at| at.0), Some(at(300)));
+    let again = status::next(subject(3, Some(&locked)), with("it waits still; inactive", touched()), at(400));
+    assert_eq!(again, locked, "what varies from try to try is no news");
+}
+
+#[rstest]
+#[case::no_instance(Reason::InstanceNotReady, None, true)]
+#[case::no_consent(Reason::NotPermitted, None, true)]
+#[case::something_else(Reason::TraitsRejected, None, false)]
+#[case::kratos_is_down(Reason::KratosUnavailable, None, false)]
+#[case::it_has_an_identity(Reason::NotPermitted, Some(reconciled(1)), false)]
+#[case::it_was_ready(Reason::InstanceNotReady, Some(reconciled(2)), false)]
+fn another_instance_may_be_named_before_anything_was_made(
+    #[case] reason: Reason,
+    #[case] current: Option<KratosIdentityStatus>,
+    #[case] expected: bool,
+) {
+    let instance = Some(InstanceRef { name: "mistaken".into(), namespace: Some("identity".into()) });
+    let outcome = Outcome { instance: instance.clone(), ..outcome(reason, Seen::Unknown) };
+    let mut next = status::next(subject(2, current.as_ref()), outcome, at(200));
+    assert!(!status::is_open(&next), "nobody said yet that nothing can have been made");
+    status::open(&mut next);
+    assert_eq!((status::is_open(&next), next.instance.is_none()), (expected, expected));
+    assert_eq!(next.instance_namespaced_name.as_deref(), Some("identity/mistaken"), "it is shown all the same");
+    next.instance = instance;
+    assert!(!status::is_open(&next));
+}
+
+#[test]
 fn at_most_256_paths_are_shown() {
     let many: Vec<_> = (0..300).map(|number| format!("/traits/{number}")).collect();
     let Seen::Present { identity, .. } = seen(&[]) else { unreachable!() };
-    let seen = Seen::Present { identity, owned_paths: many.clone(), drift: many.clone(), stale_identifiers: 0 };
+    let seen = Seen::Present {
+        identity,
+        owned_paths: many.clone(),
+        drift: many.clone(),
+        stale_identifiers: 0,
+        is_changed: false,
+    };
     let status = status::next(subject(1, None), outcome(Reason::Observed, seen), at(1));
     assert_eq!((status.owned_paths.as_slice(), status.drift.as_slice()), (&many[..256], &many[..256]));
     let absent = Seen::Absent { drift: many.clone() };
@@ -243,6 +355,7 @@ fn identifiers_that_left_the_traits_are_counted_while_there_are_any() {
             owned_paths: Vec::new(),
             drift: Vec::new(),
             stale_identifiers,
+            is_changed: false,
         },
         recovery: RecoverySeen::Unknown,
     };

@@ -1,0 +1,65 @@
+//! What Ready says of a look that came to its end: that all is as the manifest says, or what would be done. Pure.
+//!
+//! Outside the instance's namespace nothing shows of an identity that isn't the resource's own yet.
+
+use super::desired::Desired;
+use super::plan::{Observed, Present};
+use super::status::Seen;
+use super::validity::Phase;
+use crate::api::{Reason, Verdict};
+use crate::kratos::State;
+
+/// What mode Observe would have done.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Would {
+    Create,
+    /// What `spec.adoption` names, if that is there and may be taken.
+    Adopt,
+    /// This identity, beside the instance.
+    TakeOver(String),
+    /// That of this resource of the same namespace, if it has one.
+    Replace(String),
+    /// So many fields.
+    Change(usize),
+}
+
+impl Would {
+    /// `drift`: how many fields of the identity would change. `replaces`: the resource that this one would replace.
+    pub fn of(observed: &Observed, desired: &Desired, replaces: Option<&str>, drift: usize) -> Self {
+        match observed {
+            Observed::Present(present) if present.is_adoption() => Self::TakeOver(id(present)),
+            Observed::Present(_) => Self::Change(drift),
+            Observed::Absent if desired.adoption.is_some() => Self::Adopt,
+            Observed::Absent => replaces.map_or(Self::Create, |name| Self::Replace(name.to_owned())),
+        }
+    }
+
+    /// What Ready says of it.
+    pub fn verdict(&self) -> Verdict {
+        let would = match self {
+            Self::Create => "the identity would be created".to_owned(),
+            Self::Adopt => "an identity would be taken over as spec.adoption says, if that may be".to_owned(),
+            Self::TakeOver(id) => format!("identity {id} would be taken over"),
+            Self::Replace(name) => {
+                format!("the identity of KratosIdentity {name} would be taken over, or one created if it has none")
+            }
+            Self::Change(0) => "nothing would change".to_owned(),
+            Self::Change(count) => format!("{count} field(s) would change, see status.drift"),
+        };
+        Verdict::new(Reason::Observed, format!("{would}; mode Observe changes nothing"))
+    }
+}
+
+fn id(present: &Present) -> String {
+    present.identity.id.clone()
+}
+
+/// What Ready says where the manifest was carried out.
+pub fn reconciled(desired: &Desired, seen: &Seen) -> Verdict {
+    let is_inactive =
+        matches!(seen, Seen::Present { identity, .. } if desired.state.is_none() && identity.state == State::Inactive);
+    let nobodys = || "spec.state is omitted, so that the state is nobody's now: Inactive".to_owned();
+    let remark = desired.phase.and_then(Phase::remark).or_else(|| is_inactive.then(nobodys));
+    let remark = remark.map(|remark| format!("; {remark}")).unwrap_or_default();
+    Verdict::new(Reason::Reconciled, format!("Kratos holds what the manifest says{remark}"))
+}
