@@ -8,11 +8,12 @@
 use k8s_openapi::jiff::Timestamp;
 use serde_json::Value;
 
-use super::actions::{self, Doing, Wanted};
+use super::actions::{self, ActionName, Doing, Wanted};
 use super::apply::{self, Applied, ApplyError};
 use super::claim::Claim;
 use super::desired::{self, Handling};
 use super::failure::{Halt, Sent};
+use super::happenings;
 use super::inputs::{self, Inputs};
 use super::mark::Mark;
 use super::observe::Search;
@@ -43,13 +44,16 @@ pub async fn after(
         return halt;
     }
     match run(&halt, &taking, resource, context).await {
-        Ok(Some(LockedOut { was_active, recovery, identity })) => {
+        Ok(Some(LockedOut { was_active, done, recovery, identity })) => {
             course.lapse = recovery.or(course.lapse.take());
             course.touched = Some(identity);
             if was_active {
                 let note =
                     "the identity was deactivated and its sessions ended; the rest of the manifest is still to be done";
                 context.events.publish(resource, Happening::normal("IdentityDeactivated", "Change", note));
+            }
+            for action in done {
+                context.events.publish(resource, happenings::of_action(action, &mut false));
             }
             if taking.deactivates { told(halt) } else { halt }
         }
@@ -102,6 +106,8 @@ fn told(halt: Halt) -> Halt {
 /// What was done.
 struct LockedOut {
     was_active: bool,
+    /// Actions that were done.
+    done: Vec<ActionName>,
     /// What is said of a recovery, if one was issued.
     recovery: Option<Verdict>,
     /// As it is now.
@@ -143,6 +149,7 @@ async fn run(
     // Unless they were seen to be gone: they would come back to life.
     present.has_sessions = !search.remembered.sessions_ended;
     let mut steps = plan::take_away(taking, &present, &mark, Timestamp::now());
+    let done = steps.iter().filter_map(|step| if let Step::For(action) = step { *action } else { None }).collect();
     let issued = mark.recovery.as_ref().filter(|_| taking.deactivates && !steps.is_empty());
     let issued = issued.map(|issued| OwnSecret::of(&inputs.claimant, &issued.secret_name));
     steps.extend(issued.clone().map(Step::DeleteSecret));
@@ -162,7 +169,7 @@ async fn run(
     if taking.deactivates {
         context.memory.update(&uid(resource), |remembered| remembered.sessions_ended = true);
     }
-    Ok(Some(LockedOut { was_active, recovery: issued.map(|_| recovery::locked_out()), identity }))
+    Ok(Some(LockedOut { was_active, done, recovery: issued.map(|_| recovery::locked_out()), identity }))
 }
 
 /// The mark of an identity that is this resource's to lock: not one that is another's, or still to be taken over. Where the

@@ -15,6 +15,7 @@ mod desires;
 mod digests;
 mod facts;
 mod failures;
+mod happenings;
 mod judgements;
 mod mark_properties;
 mod marks;
