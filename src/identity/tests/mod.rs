@@ -21,6 +21,7 @@ mod mark_properties;
 mod marks;
 mod merging;
 mod merging_properties;
+mod messages;
 mod opaques;
 mod outside;
 mod passwords;
