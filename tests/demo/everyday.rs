@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use k8s_openapi::api::core::v1::Secret;
 use kube::api::Api;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::screen::{self, Screen};
 use crate::stage::Set;
@@ -19,7 +19,7 @@ const EMAIL: &str = "linus@example.com";
 const SECRET: &str = "linus-invitation";
 
 /// A manifest of linus.
-fn linus(traits: &serde_json::Value, more: serde_json::Value) -> String {
+fn linus(traits: &Value, more: &Value) -> String {
     let mut spec = json!({"schemaID": "customer", "traits": traits});
     spec.as_object_mut().expect("an object").extend(more.as_object().cloned().unwrap_or_default());
     json!({
@@ -31,7 +31,7 @@ fn linus(traits: &serde_json::Value, more: serde_json::Value) -> String {
 
 pub async fn a_mistake(set: &mut Set<'_>, kubectl: &Kubectl, screen: &mut Screen) -> Result<()> {
     screen::heading("A manifest with a mistake in it.");
-    let wrong = linus(&json!({"emial": EMAIL}), json!({}));
+    let wrong = linus(&json!({"emial": EMAIL}), &json!({}));
     screen.step("applying linus, whose traits have `emial` in them", kubectl.apply(&wrong)).await?;
     let said = until(set, "KratosIdentity", "linus", "it is Stalled", |object| {
         let stalled = condition(object, "Stalled").filter(|stalled| stalled["reason"] == "TraitsRejected")?;
@@ -48,7 +48,7 @@ pub async fn an_invitation(set: &mut Set<'_>, kubectl: &Kubectl, screen: &mut Sc
     const PASSWORD: &str = "chosen-by-linus-himself-4711";
     screen::heading("An invitation.");
     let recovery = json!({"recovery": {"type": "Link", "expiresIn": "72h", "secretName": SECRET}});
-    let right = linus(&json!({ "email": EMAIL }), recovery);
+    let right = linus(&json!({ "email": EMAIL }), &recovery);
     let what =
         format!("applying linus once more, corrected, with a recovery link for three days in the Secret {SECRET}");
     screen.step(&what, kubectl.apply(&right)).await?;
