@@ -81,7 +81,7 @@ pub struct GoDuration(Duration);
 
 /// Why a text is no duration of a manifest. It doesn't quote the text.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
-#[error("no Go duration, as in 1h30m, or less than nothing, or more than 64 bits of nanoseconds")]
+#[error("no duration such as 72h or 1h30m, or less than nothing, or more than 64 bits of nanoseconds")]
 pub struct NoDuration;
 
 impl FromStr for GoDuration {

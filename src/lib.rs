@@ -24,6 +24,8 @@ pub mod latest;
 pub mod lease;
 pub mod log;
 pub mod log_cap;
+#[cfg(test)]
+mod messages;
 pub mod metrics;
 pub mod off_runtime;
 pub mod operator;

@@ -9,17 +9,27 @@ pub fn free_object(_: &mut SchemaGenerator) -> Schema {
     json_schema!({"type": "object", "nullable": true, "x-kubernetes-preserve-unknown-fields": true})
 }
 
-/// A Go duration, longer than nothing.
-pub fn duration(_: &mut SchemaGenerator) -> Schema {
+/// What a duration looks like. None of this form is beyond what CEL can hold: its own words for that speak of protobuf, and a
+/// pattern's show nobody what to write.
+const DURATION: &str =
+    "^(0*([0-9]{1,5}([.][0-9]+)?h|[0-9]{1,7}([.][0-9]+)?m|[0-9]{1,9}([.][0-9]+)?s|[0-9]{1,12}([.][0-9]+)?ms))+$";
+
+/// A duration of at least `least`, as Go writes one. What isn't one, and what is too short or too long, gets the same words.
+pub(super) fn duration_from(least: &str) -> Schema {
+    let rule = format!(
+        "self.matches('{DURATION}') && duration(self) >= duration('{least}') && duration(self) <= duration('87600h')"
+    );
+    let message = format!("must be a duration such as 72h or 1h30m, at least {least} and at most 87600h");
     json_schema!({
         "type": "string",
         "maxLength": 32,
-        "pattern": r"^([0-9]+(\.[0-9]+)?(ms|s|m|h))+$",
-        "x-kubernetes-validations": [{
-            "rule": "duration(self) >= duration('100ms') && duration(self) <= duration('87600h')",
-            "message": "must be a Go duration between 100ms and 87600h",
-        }],
+        "x-kubernetes-validations": [{"rule": rule, "message": message}],
     })
+}
+
+/// A Go duration, longer than nothing.
+pub fn duration(_: &mut SchemaGenerator) -> Schema {
+    duration_from("100ms")
 }
 
 /// Conditions, a list map keyed by type.
@@ -168,28 +178,12 @@ pub fn label_selector(_: &mut SchemaGenerator) -> Schema {
 
 /// A Go duration that may be nothing.
 pub fn period(_: &mut SchemaGenerator) -> Schema {
-    json_schema!({
-        "type": "string",
-        "maxLength": 32,
-        "pattern": r"^([0-9]+(\.[0-9]+)?(ms|s|m|h))+$",
-        "x-kubernetes-validations": [{
-            "rule": "duration(self) <= duration('87600h')",
-            "message": "must be a Go duration of at most 87600h",
-        }],
-    })
+    duration_from("0s")
 }
 
 /// A Go duration for which a recovery works.
 pub fn expiry(_: &mut SchemaGenerator) -> Schema {
-    json_schema!({
-        "type": "string",
-        "maxLength": 32,
-        "pattern": r"^([0-9]+(\.[0-9]+)?(ms|s|m|h))+$",
-        "x-kubernetes-validations": [{
-            "rule": "duration(self) >= duration('1m') && duration(self) <= duration('87600h')",
-            "message": "must be a Go duration between 1m and 87600h",
-        }],
-    })
+    duration_from("1m")
 }
 
 /// Name of an object of the cluster (RFC 1123).

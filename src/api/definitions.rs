@@ -56,10 +56,30 @@ const POLICY_COLUMNS: &[Column] = &[
     REASON,
     Column::new("Mode", ".spec.mode"),
     Column::new("Matched", ".status.lastRun.matched").integer(),
-    Column::new("Revoked", ".status.lastRun.revoked").integer(),
+    Column::new("Failed", ".status.lastRun.failed").integer(),
+    Column::new("Revoked", ".status.revokedTotal").integer(),
     Column { kind: "date", ..Column::new("Last run", ".status.lastRun.startedAt") },
     MESSAGE,
     AGE,
+];
+
+/// What a field is where a manifest says nothing: told by the definition, so that `kubectl explain`, columns and refusals show
+/// it, only where it hangs on nothing else. What another field, the instance or the mark decides is left to the operator: the
+/// policy of a deletion, intervals that bound each other, a field that only goes with another one.
+///
+/// The values are those that the operator takes for an absent field: objects from before these defaults are as they were.
+const DEFAULTS: &[(&str, &[&str], &str)] = &[
+    ("KratosIdentity", &["traitsPolicy"], "Merge"),
+    ("KratosIdentity", &["mode"], "Enforce"),
+    ("KratosIdentity", &["adoption", "policy"], "Never"),
+    ("KratosIdentity", &["credentials", "password", "format"], "Cleartext"),
+    ("KratosIdentity", &["credentials", "password", "updatePolicy"], "OnSecretChange"),
+    ("KratosIdentity", &["recovery", "expiresIn"], "1h"),
+    ("KratosInstance", &["mode"], "Enforce"),
+    ("KratosInstance", &["adoptionFrom"], "Same"),
+    ("KratosInstance", &["requestTimeout"], "30s"),
+    ("KratosSessionPolicy", &["mode"], "Enforce"),
+    ("KratosSessionPolicy", &["interval"], "5m"),
 ];
 
 impl Column {
@@ -95,7 +115,24 @@ pub fn all() -> Vec<CustomResourceDefinition> {
     ];
     let mut definitions: Vec<_> = kinds.into_iter().map(|(crd, columns)| finish(crd, columns)).collect();
     definitions.iter_mut().filter(|crd| crd.spec.names.kind == "KratosIdentity").for_each(add_rules_of_the_root);
+    definitions.iter_mut().for_each(fill_in);
     definitions
+}
+
+/// Writes the defaults into a kind's definition.
+fn fill_in(crd: &mut CustomResourceDefinition) {
+    let kind = crd.spec.names.kind.clone();
+    let schemas =
+        crd.spec.versions.iter_mut().filter_map(|version| version.schema.as_mut()?.open_api_v3_schema.as_mut());
+    for root in schemas {
+        for (_, path, value) in DEFAULTS.iter().filter(|(of, ..)| *of == kind) {
+            let mut path = std::iter::once(&"spec").chain(*path);
+            let field = path.try_fold(&mut *root, |at, name| at.properties.as_mut()?.get_mut(*name));
+            if let Some(field) = field {
+                field.default = Some(JSON(json!(value)));
+            }
+        }
+    }
 }
 
 /// `replaces` names another resource.
@@ -154,4 +191,18 @@ fn without_defaults(schema: &mut JSONSchemaProps) {
 
 fn describe(schema: &mut JSONSchemaProps, words: &str) {
     schema.description.get_or_insert_with(|| words.to_owned());
+}
+
+/// A spec as the API server stores it: with the defaults of the fields that are left out, where what they stand in is there.
+#[cfg(test)]
+pub fn filled(kind: &str, spec: &serde_json::Value) -> serde_json::Value {
+    let mut spec = spec.clone();
+    for (_, path, value) in DEFAULTS.iter().filter(|(of, ..)| *of == kind) {
+        let Some((name, parents)) = path.split_last() else { continue };
+        let parent = parents.iter().try_fold(&mut spec, |at, name| at.get_mut(*name));
+        if let Some(parent) = parent.and_then(serde_json::Value::as_object_mut) {
+            parent.entry(*name).or_insert_with(|| json!(value));
+        }
+    }
+    spec
 }

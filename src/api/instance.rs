@@ -34,7 +34,7 @@ use crate::duration::GoDuration;
     doc = "Where a Kratos is, who may use it, and how it is to be called. It counts only in the namespaces that the operator was started with (--instance-namespaces)."
 )]
 #[serde(rename_all = "camelCase")]
-#[x_kube(validation = Rule::new("!has(self.fullScanInterval) || !has(self.resyncInterval) || duration(self.fullScanInterval) >= duration(self.resyncInterval)").message("fullScanInterval can't be shorter than resyncInterval"))]
+#[x_kube(validation = Rule::new("!has(self.fullScanInterval) || !has(self.resyncInterval) || ![self.fullScanInterval, self.resyncInterval].all(each, each.matches('^(0*([0-9]{1,5}([.][0-9]+)?h|[0-9]{1,7}([.][0-9]+)?m|[0-9]{1,9}([.][0-9]+)?s|[0-9]{1,12}([.][0-9]+)?ms))+$')) || duration(self.fullScanInterval) >= duration(self.resyncInterval)").message("fullScanInterval can't be shorter than resyncInterval"))]
 pub struct KratosInstanceSpec {
     /// Base URL of Kratos' admin API, for example http://kratos-admin.identity.svc:4434.
     #[serde(rename = "adminURL")]

@@ -16,6 +16,7 @@ pub mod protection;
 pub mod recovery;
 pub mod session_policy;
 mod session_schemas;
+pub mod words;
 
 pub use condition::{Reason, Verdict};
 pub use identity::{KratosIdentity, KratosIdentitySpec, KratosIdentityStatus};

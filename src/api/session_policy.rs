@@ -230,6 +230,16 @@ pub struct KratosSessionPolicyStatus {
     #[serde(default)]
     #[schemars(length(max = 16), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
     pub rules: Vec<RuleStatus>,
+    /// In mode Observe: identities whose sessions rules with Revoke named in the last run, by their ids in Kratos. At most
+    /// 20, those with the most such sessions first. Outside of the KratosInstance's namespace only identities that
+    /// KratosIdentity resources of this namespace manage.
+    #[serde(default)]
+    #[schemars(length(max = 20), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["id"]))]
+    pub identities: Vec<IdentitySessions>,
+    /// How many sessions the policy has ended since it was made. No run counts what another has; one whose status couldn't be
+    /// written, because the operator ended meanwhile, is missing. So the audit log shows at least as many.
+    #[serde(default)]
+    pub revoked_total: Option<i64>,
     /// The actions that were begun or done, each by its token.
     #[serde(default)]
     pub actions: Option<PolicyActionStatuses>,
@@ -262,6 +272,20 @@ pub struct RuleStatus {
     pub name: String,
     /// How many sessions it named in the last run.
     pub matched: i64,
+    /// Of how many sessions nobody could tell whether it names them; they were left alone.
+    #[serde(default)]
+    pub failed: i64,
+}
+
+/// How many sessions of an identity rules named.
+#[derive(Serialize, Deserialize, Clone, Debug, Default, PartialEq, Eq, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct IdentitySessions {
+    /// The identity's id in Kratos.
+    #[schemars(length(max = 64))]
+    pub id: String,
+    /// How many of its sessions rules with Revoke named.
+    pub sessions: i64,
 }
 
 /// The actions that were begun or done.

@@ -2,17 +2,11 @@
 
 use schemars::{Schema, SchemaGenerator, json_schema};
 
+use super::crd;
+
 /// A Go duration between runs.
 pub fn interval(_: &mut SchemaGenerator) -> Schema {
-    json_schema!({
-        "type": "string",
-        "maxLength": 32,
-        "pattern": r"^([0-9]+(\.[0-9]+)?(ms|s|m|h))+$",
-        "x-kubernetes-validations": [{
-            "rule": "duration(self) >= duration('1s') && duration(self) <= duration('87600h')",
-            "message": "must be a Go duration between 1s and 87600h",
-        }],
-    })
+    crd::duration_from("1s")
 }
 
 /// Networks, as addresses with the length of a prefix.

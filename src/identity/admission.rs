@@ -14,6 +14,7 @@ use super::observe::Search;
 use super::plan::{self, Observed, Plan, Present, Taking};
 use super::schema::shape::Shape;
 use super::schemas;
+use crate::api::words::{NAME, shown};
 use crate::api::{Reason, Verdict};
 use crate::instance::rules::Facts;
 use crate::instance::schemas::Schema;
@@ -26,9 +27,9 @@ pub async fn ensure_desired(search: &Search<'_>, desired: &Desired) -> Result<()
     }
     if search.schema.as_ref().is_some_and(|schema| schema.hides_identifiers) {
         let message = format!(
-            "the rules of the KratosInstance can't be asked: schema {} may declare login identifiers in places that \
-             the operator doesn't follow (conditions, patterns, other documents)",
-            desired.schema_id
+            "the rules of the KratosInstance can't be asked: schema {} may declare login identifiers in conditions, \
+             patterns or other documents; use another one, or have it changed",
+            shown(&desired.schema_id, NAME)
         );
         return Err(Halt::Refused(Verdict::new(Reason::NotPermitted, message)));
     }
@@ -123,9 +124,8 @@ async fn ask(search: &Search<'_>, view: View, adopts: bool) -> Result<(), Halt> 
 
 /// The verdict where an identity's schema doesn't show what logs in with it. Says nothing of whose it is, nor which schema.
 fn unaskable_of_identity() -> Verdict {
-    let message = "the rules of the KratosInstance can't be asked about the identity as it is in Kratos: its own identity \
-                   schema isn't served any more, can't be read, or may declare login identifiers in places that the \
-                   operator doesn't follow";
+    let message = "the rules of the KratosInstance can't be asked about the identity as it is in Kratos: its own schema isn't \
+                   served, or may hide login identifiers; ask the instance's administrators";
     Verdict::new(Reason::NotPermitted, message)
 }
 

@@ -12,8 +12,12 @@ use super::desired::Desired;
 use super::plan::{Observed, Plan, Present, Step};
 use super::pointer;
 use super::schema::{self, shape::Shape};
+use crate::api::words::shown;
 use crate::api::{Reason, Verdict};
 use crate::kratos::{Identity, State};
+
+/// How much of a place is shown, in characters.
+const PLACE: usize = 40;
 
 /// Refused where the manifest asks for a way in, whatever there is to be done. The field is named.
 pub fn ensure_manifest(claimant: &Claimant, desired: &Desired, observed: &Observed) -> Result<(), Verdict> {
@@ -52,12 +56,10 @@ pub fn ensure_plan(
     }
     match changed_way_in(&present.identity, plan, schema) {
         Some(WayIn::At(path)) => {
-            Err(refused(&format!("a change of /traits{path}, which people log in with or are reached by,")))
+            let place = shown(&format!("/traits{path}"), PLACE);
+            Err(refused(&format!("a change of {place}, a way in,")))
         }
-        Some(WayIn::Hidden) => Err(refused(
-            "a change of traits, any of which may be what people log in with, since the schema may say so in places that \
-             the operator doesn't follow (conditions, patterns, other documents),",
-        )),
+        Some(WayIn::Hidden) => Err(refused("a change of traits, which may hide a way in,")),
         None => Ok(()),
     }
 }
@@ -182,8 +184,8 @@ fn changed_way_in(identity: &Identity, plan: &Plan, schema: Option<(&Value, &Sha
 /// The verdict: which field, and why.
 fn refused(what: &str) -> Verdict {
     let message = format!(
-        "{what} isn't for an identity that was adopted from outside the namespace of its KratosInstance: it could let \
-         somebody else into the account; leave all that as it is in Kratos, or ask the instance's administrators"
+        "{what} isn't for an identity adopted outside its KratosInstance's namespace: it could let somebody else in; leave \
+         it out, or ask the instance's administrators"
     );
     Verdict::new(Reason::InvalidSpec, message)
 }

@@ -165,9 +165,8 @@ impl Refusal {
             Self::Taken(Some(neighbour)) => plan::conflict(Some(neighbour)),
             _ if !claimant.beside_instance && from == AdoptionFrom::Same => not_allowed(),
             _ if !claimant.beside_instance => refused(
-                "spec.adoption names no identity that this resource may take over: it has to be there, to be nobody's, \
-                 and to be named by its id, its external id or a verified address; it is looked for again at every \
-                 resync"
+                "spec.adoption names no identity that this resource may take over: name one that is there and nobody's, by \
+                 its id, external id or a verified address; it is looked for at every resync"
                     .to_owned(),
             ),
             Self::Taken(None) => plan::conflict(None),
@@ -181,18 +180,17 @@ impl Refusal {
                 refused("several identities have the identifier in spec.adoption; name one by identityID".to_owned())
             }
             Self::Unverified => refused(
-                "the identifier in spec.adoption is no verified address of the identity, which may be anybody's then; \
-                 have it verified, or name the identity by identityID or externalID (a login identifier that is no address \
-                 can be taken with acceptUnverified)"
+                "the identifier in spec.adoption is no verified address, and may be anybody's; have it verified, or use \
+                 identityID or externalID (a name that is no address: acceptUnverified)"
                     .to_owned(),
             ),
             Self::Unmarkable => refused(format!(
-                "metadata_admin of the identity is not an object, so that the operator's mark ({GROUP}) can't be \
-                 written into it; set it to null or to an object in Kratos"
+                "metadata_admin of the identity is no object, so that the operator's mark ({GROUP}) doesn't fit in; set it \
+                 to null or to an object in Kratos"
             )),
             Self::Unreadable => refused(
-                "there is something in the identity that can't be read (a number beyond the range of a double, a text that \
-                 is no Unicode, values nested very deep), so that nothing can be merged into it; correct that in Kratos"
+                "something in the identity can't be read (a number beyond a double, a text that is no Unicode, very deep \
+                 nesting); correct that in Kratos"
                     .to_owned(),
             ),
             Self::Leaving => refused(

@@ -6,11 +6,12 @@ use std::time::Instant;
 use super::apply::{self, Applied, ApplyError};
 use super::desired::{self, Desired};
 use super::failure::{self, Halt, Sent};
+use super::happenings::{self, Drift};
 use super::inputs::Inputs;
 use super::mark::{Found, Mark};
 use super::memory::{Creators, Ours};
 use super::observe::Search;
-use super::plan::{self, Observed, Plan, Step};
+use super::plan::{self, Observed, Plan};
 use super::planned::planned;
 use super::pointer;
 use super::sole;
@@ -66,7 +67,10 @@ pub async fn run(
         Attempt::Done(seen) => Ok(seen),
         Attempt::Conflict(_) => Err(Halt::Refused(plan::taken(desired.external_id.is_some()))),
         Attempt::PutBack { .. } => {
-            let verdict = Verdict::new(Reason::Progressing, "the identity was changed again while it was put right");
+            let verdict = Verdict::new(
+                Reason::Progressing,
+                "the identity was changed while it was put right; it is looked at again",
+            );
             Err(Halt::Retry { verdict, after: None })
         }
     }
@@ -93,10 +97,13 @@ async fn attempt(
     let InTurn { observed, plan, permit: _permit } = search.turn(desired, (observed, plan), as_of.read).await?;
     let began = Instant::now();
     let drift = drift(search, desired, &observed, &plan);
-    let taken_over = succession::is_taken_from(&inputs.claimant, &observed).map(|mark| {
-        let note = format!("the identity of KratosIdentity {} was taken over, as spec.replaces says", mark.name);
-        Happening::normal("IdentityTakenOver", "Replace", note)
-    });
+    let happenings = match &observed {
+        Observed::Absent => vec![happenings::of_creation(drift.as_ref())],
+        Observed::Present(present) => {
+            let taken_from = succession::is_taken_from(&inputs.claimant, &observed).map(|mark| mark.name.as_str());
+            happenings::of_change(&plan, present, drift.as_ref(), taken_from)
+        }
+    };
     let changes_traits = plan.changes.iter().any(|path| pointer::is_within(path, "/traits"));
     // What kept the last one from being answered may do so again.
     let is_again = !search.remembered.unanswered.is_empty();
@@ -136,24 +143,19 @@ async fn attempt(
             return Err(Halt::Retry { verdict, after: None });
         }
     };
-    let happening = match drift {
-        Some(happening) => {
-            inputs.instance.shared.counts.corrected();
-            context.metrics.drift_corrected();
-            Some(happening)
-        }
-        None => taken_over.or_else(|| happening(&plan)),
-    };
+    if drift.is_some() {
+        inputs.instance.shared.counts.corrected();
+        context.metrics.drift_corrected();
+    }
     if plan.is_partial {
-        if let Some(happening) = happening {
-            context.events.publish(search.resource, happening);
-        }
+        publish(search, happenings);
         let has_sessions = matches!(&observed, Observed::Present(present) if present.has_sessions);
         return Ok(Attempt::PutBack { has_sessions });
     }
     let identity = standing(observed, applied);
     let Some(identity) = identity else {
-        let verdict = Verdict::new(Reason::Progressing, "the identity was deleted while it was looked at");
+        let verdict =
+            Verdict::new(Reason::Progressing, "the identity was deleted while it was looked at; it is looked at again");
         return Err(Halt::Retry { verdict, after: None });
     };
     note_standing(search, desired, &plan, &identity, began);
@@ -162,9 +164,7 @@ async fn attempt(
         context.ask_waiting(inputs.instance.shared.obstacles.freed(&identity.id));
     }
     ensure_supported(inputs, desired, &identity)?;
-    if let Some(happening) = happening {
-        context.events.publish(search.resource, happening);
-    }
+    publish(search, happenings);
     let is_adopted = plan.steps.iter().any(|step| matches!(step, Step::ConfirmMark { .. }));
     let seen = Seen::Present {
         is_changed: plan.creates() || is_adopted || !plan.changes.is_empty(),
@@ -246,59 +246,23 @@ fn sent<'a>(search: &'a Search<'_>, desired: &'a Desired, plan: &'a Plan) -> Sen
     }
 }
 
-/// What is said where somebody changed what the manifest owns: the identity isn't any more as it was left, and nothing else
-/// is wanted of it than then.
-fn drift(search: &Search<'_>, desired: &Desired, observed: &Observed, plan: &Plan) -> Option<Happening> {
-    let note = match observed {
-        Observed::Absent => {
-            search.resource.status.as_ref()?.identity_id.as_ref()?;
-            "the identity was gone from Kratos; it was created again".to_owned()
-        }
-        Observed::Present(present) => {
-            let is_wanted_as_before = search.remembered.desired == Some(desired::digest(desired));
-            let is_changed = search.inputs.instance.shared.managed.differs(&present.identity);
-            // Credentials aren't part of what is compared there. A password that is set is sent, not compared.
-            let is_sent = |path: &str| desired.password.is_some() && path == plan::PASSWORD;
-            let is_credential = |path: &str| pointer::is_within(path, plan::CREDENTIALS) && !is_sent(path);
-            let count = plan.changes.iter().filter(|path| is_changed || is_credential(path)).count();
-            if !is_wanted_as_before || count == 0 {
-                return None;
-            }
-            format!("{count} field(s) that the manifest owns had been changed in Kratos; they are as it says again")
-        }
-    };
-    Some(Happening::normal("DriftCorrected", "Correct", note))
+fn publish(search: &Search<'_>, happenings: Vec<Happening>) {
+    for happening in happenings {
+        search.context.events.publish(search.resource, happening);
+    }
 }
 
-fn happening(plan: &Plan) -> Option<Happening> {
-    let is_among = |is: fn(&Step) -> bool| plan.steps.iter().any(is);
-    if plan.creates() {
-        return Some(Happening::normal("IdentityCreated", "Create", "the identity was created in Kratos"));
-    }
-    if is_among(|step| matches!(step, Step::ConfirmMark { .. })) {
-        let note = "the identity that was there was taken over; what the manifest doesn't name stays as it was";
-        return Some(Happening::normal("IdentityAdopted", "Adopt", note));
-    }
-    if !plan.actions.is_empty() {
-        let names: Vec<_> = plan.actions.iter().map(|action| action.as_str()).collect();
-        return Some(Happening::normal("ActionsDone", "Act", format!("done: {}", names.join(", "))));
-    }
-    if plan.changes.iter().any(|path| path == plan::PASSWORD) && is_among(|step| matches!(step, Step::Update { .. })) {
-        let note = "the password was changed in Kratos, as the Secret says";
-        return Some(Happening::normal("PasswordChanged", "Change", note));
-    }
-    let is_write = |step: &Step| {
-        matches!(
-            step,
-            Step::Patch { .. } | Step::Update { .. } | Step::VerifyAddresses { .. } | Step::DeleteCredential { .. }
-        )
+/// Where somebody changed what the manifest owns: the identity isn't any more as it was left, and nothing else is wanted of it
+/// than then.
+fn drift(search: &Search<'_>, desired: &Desired, observed: &Observed, plan: &Plan) -> Option<Drift> {
+    let Observed::Present(present) = observed else {
+        return search.resource.status.as_ref()?.identity_id.as_ref().map(|_| Drift::Gone);
     };
-    if !is_among(is_write) {
-        return None;
-    }
-    let note = match plan.changes.len() {
-        0 => "the operator's mark was written".to_owned(),
-        count => format!("{count} field(s) of the identity were changed in Kratos"),
-    };
-    Some(Happening::normal("IdentityChanged", "Change", note))
+    let is_wanted_as_before = search.remembered.desired == Some(desired::digest(desired));
+    let is_changed = search.inputs.instance.shared.managed.differs(&present.identity);
+    // Credentials aren't part of what is compared there. A password that is set is sent, not compared.
+    let is_sent = |path: &str| desired.password.is_some() && path == plan::PASSWORD;
+    let is_credential = |path: &str| pointer::is_within(path, plan::CREDENTIALS) && !is_sent(path);
+    let paths = plan.changes.iter().filter(|path| is_changed || is_credential(path)).cloned().collect::<Vec<_>>();
+    (is_wanted_as_before && !paths.is_empty()).then_some(Drift::Changed(paths))
 }

@@ -7,6 +7,7 @@ use serde_json::Value;
 use super::plan;
 use super::schema;
 use crate::api::condition::State;
+use crate::api::words::{NAME, shown};
 use crate::api::{Reason, Verdict};
 use crate::kratos::{Class, Error, SchemaFault};
 use crate::kube_error;
@@ -121,8 +122,7 @@ pub fn halt(error: &Error, sent: Sent<'_>, times: u32) -> Halt {
         return Halt::Waiting(unavailable());
     }
     if times >= ITS_OWN {
-        let message =
-            format!("{error}; so it goes again and again while Kratos serves others; it is tried ever less often");
+        let message = format!("{error}; so each time, while others are served");
         return Halt::Retry { verdict: Verdict::new(Reason::KratosRejected, message), after: None };
     }
     if error.instance_suspect() && times > 0 {
@@ -144,7 +144,7 @@ pub fn halt(error: &Error, sent: Sent<'_>, times: u32) -> Halt {
     }
     match error.class() {
         Class::Throttled { retry_after } => {
-            let verdict = Verdict::new(Reason::Throttled, "Kratos asked to be called later");
+            let verdict = Verdict::new(Reason::Throttled, "Kratos asked to be called later; it is tried again then");
             Halt::Retry { verdict, after: Some(retry_after) }
         }
         Class::Transient => {
@@ -159,7 +159,10 @@ pub fn halt(error: &Error, sent: Sent<'_>, times: u32) -> Halt {
         Class::Rejected if error.operation() == "delete_identity_credentials" => {
             Halt::Refused(plan::last_first_factor())
         }
-        Class::Rejected => Halt::Refused(Verdict::new(Reason::KratosRejected, error.to_string())),
+        Class::Rejected => {
+            let message = format!("{error}; change the manifest accordingly");
+            Halt::Refused(Verdict::new(Reason::KratosRejected, message))
+        }
     }
 }
 
@@ -175,8 +178,9 @@ pub fn unavailable() -> Verdict {
 /// The verdict on a schema that Kratos doesn't serve.
 pub fn schema_not_found(schema_id: &str) -> Verdict {
     let message = format!(
-        "Kratos serves no identity schema {schema_id:?}; correct spec.schemaID, or add the schema to Kratos' \
-         configuration (the KratosInstance lists those served in status.schemas)"
+        "Kratos serves no identity schema {:?}; correct spec.schemaID, or add the schema to Kratos (the KratosInstance lists \
+         them in status.schemas)",
+        shown(schema_id, NAME)
     );
     Verdict::new(Reason::SchemaNotFound, message)
 }
@@ -184,8 +188,8 @@ pub fn schema_not_found(schema_id: &str) -> Verdict {
 /// The verdict on a schema that Kratos serves, and that is none.
 pub fn schema_of_no_use(schema_id: &str, fault: SchemaFault) -> Verdict {
     let message = format!(
-        "identity schema {schema_id:?} is of no use: {fault}; correct it in Kratos' configuration, or correct \
-         spec.schemaID"
+        "identity schema {:?} is of no use: {fault}; correct it in Kratos' configuration, or correct spec.schemaID",
+        shown(schema_id, NAME)
     );
     Verdict::new(Reason::SchemaNotFound, message)
 }
@@ -197,6 +201,7 @@ pub fn unsupported(field: &str) -> Verdict {
         "organization_id" => "organizationID",
         other => other,
     };
+    let field = shown(field, NAME);
     let message = format!("this Kratos doesn't know {field} (v25.4 and later do); remove it, or upgrade Kratos");
     Verdict::new(Reason::UnsupportedByServer, message)
 }

@@ -12,6 +12,7 @@ use super::admission;
 use super::claim::Claimant;
 use super::failure::{self, Halt, Sent};
 use crate::api::identity::{InstanceRef, KratosIdentity};
+use crate::api::words::{NAME, shown};
 use crate::api::{Reason, Verdict};
 use crate::context::Context;
 use crate::decode::Metadata;
@@ -19,6 +20,10 @@ use crate::instance::{Entry, Handle, consent, protect, reclaim, references};
 use crate::kratos::{Error, Initiator, WriteCause};
 use crate::place::Place;
 use crate::trace::{self, TraceId};
+
+/// How much is shown of where an instance stands, beside a namespace, in characters; and of that.
+const PLACE: usize = 44;
+const NAMESPACE: usize = 40;
 
 /// What a look stands on.
 pub struct Inputs {
@@ -83,7 +88,11 @@ pub fn instance_place(resource: &KratosIdentity, context: &Context) -> Result<Pl
     match pinned {
         Some(pinned) if pinned != reference(&place) => {
             let chosen = format!("{}/{}", pinned.namespace.unwrap_or_default(), pinned.name);
-            let message = format!("the identity lives in KratosInstance {chosen}; instanceRef can't name another one");
+            let chosen = shown(&chosen, NAME);
+            let message = format!(
+                "the identity lives in KratosInstance {chosen}; instanceRef can't name another one: name that, or make a new \
+                 resource"
+            );
             Err(Verdict::new(Reason::InvalidSpec, message))
         }
         _ => Ok(place),
@@ -133,7 +142,7 @@ async fn unseen(place: &Place, namespace: &str, context: &Context) -> Halt {
     if !context.options.works_in(&place.namespace) {
         later(not_ready(place, "is in a namespace that the operator doesn't work in (--namespaces)"))
     } else if context.instances.get(&object).is_some() {
-        Halt::Waiting(not_ready(place, "hasn't been looked at yet"))
+        Halt::Waiting(not_ready(place, "hasn't been looked at yet; it is waited for"))
     } else {
         let meant = meant(place, namespace, context).await;
         let hint =
@@ -168,14 +177,17 @@ fn later(verdict: Verdict) -> Halt {
     Halt::Retry { verdict, after: Some(Duration::from_mins(5)) }
 }
 
-fn not_ready(place: &Place, what: &str) -> Verdict {
+pub(super) fn not_ready(place: &Place, what: &str) -> Verdict {
+    let place = shown(&place.to_string(), NAME);
     Verdict::new(Reason::InstanceNotReady, format!("KratosInstance {place} {what}"))
 }
 
-fn not_permitted(place: &Place, namespace: &str) -> Verdict {
+pub(super) fn not_permitted(place: &Place, namespace: &str) -> Verdict {
     let message = format!(
-        "KratosInstance {place} doesn't admit namespace {namespace}, or may not stand where it does; ask its \
-         administrators for spec.allowedNamespaces"
+        "KratosInstance {} doesn't admit namespace {}, or may not stand there; ask its administrators for \
+         spec.allowedNamespaces",
+        shown(&place.to_string(), PLACE),
+        shown(namespace, NAMESPACE)
     );
     Verdict::new(Reason::NotPermitted, message)
 }

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::pointer;
 use crate::api::credentials::{Credentials, Link};
+use crate::api::words::{NAME, shown};
 use crate::api::{Reason, Verdict};
 use crate::kratos::{CredentialType, Identity, OidcLink};
 
@@ -107,6 +108,7 @@ fn parse(field: &str, links: &[Link]) -> Result<(Vec<OidcLink>, Vec<String>), Ve
             (Some(_), true) | (None, false) => return Err(neither(field)),
         };
         if is_known {
+            let provider = shown(provider, NAME);
             let message = format!("spec.credentials.{field} has an entry of the provider {provider} twice; remove one");
             return Err(Verdict::new(Reason::InvalidSpec, message));
         }
@@ -118,7 +120,7 @@ fn parse(field: &str, links: &[Link]) -> Result<(Vec<OidcLink>, Vec<String>), Ve
 
 fn neither(field: &str) -> Verdict {
     let what = if field == "oidc" { "either a subject or useAutoLink: true" } else { "a subject" };
-    Verdict::new(Reason::InvalidSpec, format!("an entry of spec.credentials.{field} needs {what}"))
+    Verdict::new(Reason::InvalidSpec, format!("an entry of spec.credentials.{field} needs {what}; correct it"))
 }
 
 /// Links that the first login makes: those that are asked for and weren't sent yet, as the mark knows. `subject`: what is

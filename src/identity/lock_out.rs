@@ -10,11 +10,12 @@ use std::time::Instant;
 use k8s_openapi::jiff::Timestamp;
 use serde_json::Value;
 
-use super::actions::{self, Doing, Wanted};
+use super::actions::{self, ActionName, Doing, Wanted};
 use super::apply::{self, Applied, ApplyError};
 use super::claim::Claim;
 use super::desired::{self, Handling};
 use super::failure::{Halt, Sent};
+use super::happenings;
 use super::inputs::{self, Inputs};
 use super::mark::Mark;
 use super::observe::Search;
@@ -52,20 +53,21 @@ pub async fn after(
         return if is_told(resource, SESSIONS_ENDED) { told(halt, SESSIONS_ENDED) } else { halt };
     }
     match run(&halt, &taking, resource, context).await {
-        Ok(Some(LockedOut { was_active, ended_sessions, recovery, identity })) => {
+        Ok(Some(LockedOut { was_active, done, recovery, identity })) => {
             course.lapse = recovery.or(course.lapse.take());
             course.touched = Some(identity);
             if was_active {
                 let note =
                     "the identity was deactivated and its sessions ended; the rest of the manifest is still to be done";
                 context.events.publish(resource, Happening::normal("IdentityDeactivated", "Change", note));
-            } else if ended_sessions {
-                let note = "done: revokeSessions; the rest of the manifest is still to be done";
-                context.events.publish(resource, Happening::normal("ActionsDone", "Act", note));
+            }
+            let ended_sessions = !done.is_empty() || is_told(resource, SESSIONS_ENDED);
+            for action in done {
+                context.events.publish(resource, happenings::of_action(action, &mut false));
             }
             if taking.deactivates {
                 told(halt, LOCKED_OUT)
-            } else if ended_sessions || is_told(resource, SESSIONS_ENDED) {
+            } else if ended_sessions {
                 told(halt, SESSIONS_ENDED)
             } else {
                 halt
@@ -131,8 +133,8 @@ fn is_told(resource: &KratosIdentity, done: &str) -> bool {
 /// What was done.
 struct LockedOut {
     was_active: bool,
-    /// Whether an action that does nothing else was done.
-    ended_sessions: bool,
+    /// Actions that were done.
+    done: Vec<ActionName>,
     /// What is said of a recovery, if one was issued.
     recovery: Option<Verdict>,
     /// As it is now.
@@ -173,8 +175,8 @@ async fn run(
     let was_active = taking.deactivates && present.identity.state == State::Active;
     // Unless they were seen to be gone: they would come back to life.
     present.has_sessions = !search.remembered.sessions_ended;
-    let ended_sessions = !actions::pending(&taking.ends_sessions, Some(&mark), Timestamp::now()).is_empty();
     let steps = plan::take_away(taking, &present, &mark, Timestamp::now());
+    let done = steps.iter().filter_map(|step| if let Step::For(action) = step { *action } else { None }).collect();
     let issued = mark.recovery.as_ref().filter(|_| taking.deactivates && !steps.is_empty());
     let issued = issued.map(|issued| OwnSecret::of(&inputs.claimant, &issued.secret_name));
     let identity = match apply::apply(&inputs, &context.client, &steps, Travel::Together).await {
@@ -208,7 +210,7 @@ async fn run(
         context.memory.update(&uid(resource), |remembered| remembered.sessions_ended = true);
     }
     let recovery = issued.filter(|_| is_gone).map(|_| recovery::locked_out());
-    Ok(Some(LockedOut { was_active, ended_sessions, recovery, identity }))
+    Ok(Some(LockedOut { was_active, done, recovery, identity }))
 }
 
 /// The mark of an identity that is this resource's to lock: not one that is another's, or still to be taken over. Where the

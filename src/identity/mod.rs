@@ -1,7 +1,7 @@
 //! `KratosIdentity`: one way from manifest to status.
 //!
 //! `inputs → desired → observe → plan → apply → status`, driven by `reconcile`. `desired`, `plan`, `status` and what
-//! they stand on (`absent`, `actions`, `addresses`, `adopted`, `adoption`, `asked`, `birth`, `claim`, `digest_key`, `facts`, `json`, `links`, `mark`, `opaque`,
+//! they stand on (`absent`, `actions`, `addresses`, `adopted`, `adoption`, `asked`, `birth`, `claim`, `digest_key`, `facts`, `happenings`, `json`, `links`, `mark`, `opaque`,
 //! `password`, `person`, `pointer`, `recovery`, `remark`, `schema`, `secrets`, `traits_from`, `urgency`, `validity`, `watch`) are pure: no client, no
 //! runtime, no clock.
 
@@ -22,6 +22,7 @@ pub mod digest_key;
 pub mod enforce;
 pub mod facts;
 pub mod failure;
+mod happenings;
 pub mod inputs;
 pub mod issue;
 pub mod json;

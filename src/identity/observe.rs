@@ -365,7 +365,10 @@ impl Search<'_> {
             is_about_the_last && instance.removes_first_factors().await.map_err(|error| self.halt(&error))?;
         let found = instance.client.get_identity(&present.identity.id, &kinds).await;
         let Some(identity) = found.map_err(|error| self.halt(&error))? else {
-            let verdict = Verdict::new(Reason::Progressing, "the identity was deleted while it was looked at");
+            let verdict = Verdict::new(
+                Reason::Progressing,
+                "the identity was deleted while it was looked at; it is looked at again",
+            );
             return Err(Halt::Retry { verdict, after: None });
         };
         present.contents = Some(Contents::of(&identity, keeps_the_last));

@@ -4,19 +4,22 @@
 
 use super::pointer;
 use super::schema::shape::Shape;
+use crate::api::words::shown;
 use crate::api::{Reason, Verdict};
 use crate::kratos::Opaque;
+
+/// How much of a place is shown, in characters.
+const PLACE: usize = 24;
 
 /// The verdict on an identity of which something can't be read. `root`: the pointer of what holds it. `owned`: pointers of
 /// what the manifest owns. `shape`: what the schema says of traits.
 pub fn verdict((root, opaque): (&str, &Opaque), owned: &[String], shape: Option<&Shape>) -> Verdict {
     let place = nearest(root, opaque.place(), owned, shape);
     let message = format!(
-        "the identity can't be read: there is {} at {place} or below it, so that nothing is merged into it or written over \
-         it; replace the identity without that through Kratos' admin API (PUT); until then only what takes away is carried \
-         out: spec.state: Inactive (or the end of spec.validity), actions.revokeSessions, and the deletion of the resource; \
-         nobody is activated whose traits can't be checked",
-        opaque.cause().as_str()
+        "{} at {} can't be read: replace the identity in Kratos without it; until then only what takes away is done, and \
+         nobody is activated",
+        opaque.cause().as_str(),
+        shown(&place, PLACE)
     );
     Verdict::new(Reason::KratosRejected, message)
 }
@@ -75,7 +78,7 @@ mod tests {
         let identity: Identity = serde_json::from_str(identity).unwrap();
         let unreadable = identity.readable().unwrap_err();
         let message = verdict(unreadable, &["/metadata_public/plan".to_owned()], Some(&shape())).message;
-        assert!(message.contains(" at /metadata_public/plan or"), "{message}");
+        assert!(message.contains(" at /metadata_public/plan can't"), "{message}");
         assert!(!message.contains("hush") && !message.contains("1e400"), "{message}");
         assert!(matches!(identity.metadata_public, Content::Opaque(_)));
     }

@@ -7,6 +7,7 @@ use k8s_openapi::jiff::{SignedDuration, Timestamp};
 use kube::{Api, Resource, ResourceExt};
 
 use super::failure::Halt;
+use super::happenings;
 use super::inputs;
 use super::recovery;
 use super::status::{self, Outcome, RecoverySeen, Seen, Subject};
@@ -333,15 +334,17 @@ pub async fn write(
         condition::find(&status.conditions, condition::STALLED)
             .map(|stalled| (stalled.reason.clone(), stalled.message.clone()))
     };
-    let before = resource.status.as_ref().and_then(stalled);
-    if let Some((reason, message)) = stalled(&next)
-        && before.as_ref().map(|(reason, _)| reason) != Some(&reason)
+    let (before, now) = (resource.status.as_ref().and_then(stalled), stalled(&next));
+    // Another cause of the same reason is news as well.
+    if before != now
+        && let Some((reason, message)) = now
     {
         context.events.publish(resource, Happening::warning(&reason, "Reconcile", message));
     }
     let has_drifted = |status: &KratosIdentityStatus| condition::is_true(&status.conditions, condition::DRIFTED);
     if has_drifted(&next) && !resource.status.as_ref().is_some_and(has_drifted) {
-        let note = format!("Kratos differs from the manifest in {} field(s), see status.drift", next.drift.len());
+        let (count, places) = (next.drift.len(), happenings::places(&next.drift));
+        let note = format!("Kratos differs from the manifest in {count} field(s), see status.drift: {places}");
         context.events.publish(resource, Happening::warning(Reason::DriftObserved.as_str(), "Observe", note));
     }
     Ok(())

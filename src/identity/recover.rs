@@ -70,7 +70,8 @@ pub async fn run(
     };
     let wanted = desired.recovery.as_ref();
     let Found::Mark(mark) = Mark::read(&identity.metadata_admin) else {
-        let verdict = Verdict::new(Reason::Progressing, "the operator's mark was wiped a moment ago; it is looked for");
+        let verdict =
+            Verdict::new(Reason::Progressing, "the operator's mark was wiped a moment ago; it is looked at again");
         return Err(Halt::Retry { verdict, after: None });
     };
     recovery::ensure_writable(wanted, mark.recovery.as_ref(), identity.state, &secret)?;
@@ -134,7 +135,8 @@ async fn attempt(search: &Search<'_>, wanted: Option<&Recovery>, plan: &Plan) ->
             tried.written = written?.or(tried.written);
             tried.is_issued = true;
             shared.has(lacking(wanted.way.kind()));
-            let note = "a recovery was issued into the Secret that the manifest names";
+            let (kind, secret) = (wanted.way.kind(), &wanted.secret_name);
+            let note = format!("a recovery of type {kind:?} was issued into the Secret {secret}");
             search.context.events.publish(search.resource, Happening::normal("RecoveryIssued", "Recover", note));
         }
         Err(error) => tried.refusal = Some(refusal(&error, wanted, search).ok_or_else(|| halted(error, search))?),
@@ -184,7 +186,8 @@ fn halted(error: ApplyError, search: &Search<'_>) -> Halt {
 }
 
 fn gone() -> Halt {
-    let verdict = Verdict::new(Reason::Progressing, "the identity was deleted while it was looked at");
+    let verdict =
+        Verdict::new(Reason::Progressing, "the identity was deleted while it was looked at; it is looked at again");
     Halt::Retry { verdict, after: None }
 }
 

@@ -13,6 +13,7 @@ use super::mark::{Mark, RecoveryMark};
 use crate::api::identity::{KratosIdentitySpec, KratosIdentityStatus};
 use crate::api::lifecycle::ActionStatus;
 use crate::api::recovery::{Recovery as Spec, RecoveryFlowType, RecoveryStatus, RecoveryType};
+use crate::api::words::{self, NAME};
 use crate::api::{Reason, Verdict, condition};
 use crate::kratos::State;
 use crate::place;
@@ -151,8 +152,8 @@ pub fn parse<'a>(
     }
     if read_secrets.any(|name| name == secret_name) {
         let message = format!(
-            "recovery.secretName names Secret {secret_name}, which the manifest reads from: it would be overwritten; \
-             name another one"
+            "recovery.secretName names Secret {}, which the manifest reads from: it would be overwritten; name another one",
+            words::shown(secret_name, NAME)
         );
         return Err(Verdict::new(Reason::InvalidSpec, message));
     }
@@ -221,9 +222,9 @@ pub fn ensure_writable(
         return Ok(());
     }
     let message = format!(
-        "recovery.secretName: Secret {} is there already and isn't the operator's for this resource, so it is left as \
-         it is and nothing is issued; delete it, or name another one",
-        wanted.secret_name
+        "recovery.secretName: Secret {} is there and isn't the operator's for this resource: nothing is issued; delete it, \
+         or name another one",
+        words::shown(&wanted.secret_name, NAME)
     );
     Err(Verdict::new(Reason::InvalidSpec, message))
 }
@@ -282,13 +283,15 @@ pub fn standing(
     }
     if !is_there {
         let message = format!(
-            "a recovery was issued, but Secret {name} isn't there any more: somebody deleted it, the identity was \
-             inactive meanwhile, or the cluster is another; a new token in actions.recovery issues another"
+            "Secret {} of the recovery is gone: somebody deleted it, or the identity was inactive; a new token in \
+             actions.recovery issues another",
+            words::shown(name, NAME)
         );
         return standing(false, Verdict::new(Reason::RecoverySecretGone, message));
     }
     let until =
         issued.expires_at.as_ref().map(|at| format!("; it can be used once, until {}", at.0)).unwrap_or_default();
+    let name = words::shown(name, NAME);
     standing(true, Verdict::new(Reason::RecoveryIssued, format!("issued into Secret {name}{until}")))
 }
 
@@ -300,8 +303,8 @@ pub fn lapsed(at: Timestamp) -> Verdict {
 }
 
 fn inactive() -> String {
-    "the identity is inactive, so that no recovery works, and the Secret was deleted; once it is active again a new token \
-     in actions.recovery issues another"
+    "the identity is inactive: no recovery works, and the Secret was deleted; once it is active give a new token in \
+     actions.recovery"
         .to_owned()
 }
 
@@ -313,9 +316,8 @@ pub fn locked_out() -> Verdict {
 /// Why it couldn't be issued: Kratos doesn't do that.
 pub fn disabled(kind: RecoveryType) -> Verdict {
     let message = format!(
-        "Kratos doesn't issue a recovery {}: the method is disabled in its configuration; enable it there, then ask the \
-         instance or this resource for a look (or restart Kratos, which is noticed), or give a new token in \
-         actions.recovery",
+        "Kratos doesn't issue a recovery {}: the method is disabled in its configuration; enable it there, then ask this \
+         resource for a look, or give a new token in actions.recovery",
         method(kind)
     );
     Verdict::new(Reason::RecoveryDisabled, message)
@@ -324,8 +326,7 @@ pub fn disabled(kind: RecoveryType) -> Verdict {
 /// Why it isn't issued: the operator was told to write no Secrets.
 pub fn switched_off() -> Verdict {
     let message = "this operator issues no recoveries (--recovery-secrets=false): set the chart's value \
-                   recoverySecrets.enabled to true, or start it without that option and grant it what `kratos-operator rbac` \
-                   prints";
+                   recoverySecrets.enabled to true, or start it without that option";
     Verdict::new(Reason::RecoveryDisabled, message)
 }
 
@@ -341,9 +342,9 @@ pub const fn method(kind: RecoveryType) -> &'static str {
 pub fn unwritable(name: &str, code: Option<u16>) -> Verdict {
     let answer = code.map(|code| format!(" (HTTP {code})")).unwrap_or_default();
     let message = format!(
-        "Secret {name} can't be written{answer}, so nothing is issued: grant the operator get, create, update and delete \
-         on secrets in this namespace, and see that neither a quota nor an admission rule, nor the Secret's being \
-         immutable, stands against it; it is tried again at the next resync"
+        "Secret {} can't be written{answer}: grant the operator get, create, update and delete on secrets here, or see what \
+         quota or admission refuses",
+        words::shown(name, NAME)
     );
     Verdict::new(Reason::SecretNotReady, message)
 }

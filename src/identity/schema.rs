@@ -1,19 +1,26 @@
 //! What an identity schema says: its login identifiers, and why traits don't fit. Pure.
 //!
-//! Kratos stays the judge: nothing is refused here. Violations are named by place and keyword, never by value.
+//! Kratos stays the judge: nothing is refused here. Violations are named by place, key and keyword, never by value.
 
 pub mod shape;
 
 use std::sync::Arc;
 
+use jsonschema::ValidationError;
+use jsonschema::error::ValidationErrorKind;
 use serde_json::Value;
 
 use self::shape::{EXTENSION, Shape};
 use super::pointer;
+use crate::api::words::{LONGEST_STATEMENT, listed, shown};
 use crate::kratos::identifier::{Taken, normalised};
 
-/// How many violations a message names.
-const SHOWN: usize = 5;
+/// How many violations are looked for. A message names those that fit.
+const MOST: usize = 1000;
+/// How much is shown of a place, a keyword and a schema's id, in characters.
+const PLACE: usize = 80;
+const KEYWORD: usize = 30;
+const ID: usize = 40;
 
 /// Whether a schema may declare login identifiers, in places that [`identifiers`] finds or doesn't: a condition,
 /// a pattern, another document. Where it may, identities of one name are told apart by them.
@@ -143,34 +150,49 @@ pub fn verifiable_addresses(shape: &Shape, traits: &Value) -> Vec<(String, Strin
     found
 }
 
-/// Where traits break their schema: pointers and keywords. Empty if nothing is found, or if the schema can't be
-/// compiled without fetching something.
+/// Where traits break their schema: pointers, and what is wrong there. A key that isn't known, or is missing, is named by its
+/// own pointer; everything else by the schema's keyword. Empty if nothing is found, or if the schema can't be compiled without
+/// fetching something.
 pub fn violations(schema: &Value, traits: &Value) -> Vec<String> {
     let Ok(validator) = jsonschema::validator_for(schema) else { return Vec::new() };
     let document = serde_json::json!({ "traits": traits });
     let mut found: Vec<String> = Vec::new();
     for error in validator.iter_errors(&document) {
-        let place = error.instance_path().as_str().to_owned();
-        let place = if place.is_empty() { "/traits".to_owned() } else { place };
-        let keyword = error.schema_path().as_str().rsplit('/').find(|part| part.parse::<usize>().is_err());
-        let line = format!("{place} ({})", keyword.unwrap_or("schema"));
-        if !found.contains(&line) {
-            found.push(line);
+        let place = error.instance_path().as_str();
+        for line in lines(if place.is_empty() { "/traits" } else { place }, &error) {
+            if !found.contains(&line) && found.len() < MOST {
+                found.push(line);
+            }
         }
     }
     found
 }
 
+/// What is said of one violation. Keys are no values: whoever wrote the manifest, or the schema, chose them.
+fn lines(place: &str, error: &ValidationError<'_>) -> Vec<String> {
+    let below = |key: &str| shown(&pointer::join(place, key), PLACE);
+    let unknown = |keys: &[String]| keys.iter().map(|key| format!("{} isn't in the schema", below(key))).collect();
+    match error.kind() {
+        ValidationErrorKind::AdditionalProperties { unexpected }
+        | ValidationErrorKind::UnevaluatedProperties { unexpected } => unknown(unexpected),
+        ValidationErrorKind::Required { property: Value::String(key) } => vec![format!("{} is required", below(key))],
+        _ => {
+            let keyword = error.schema_path().as_str().rsplit('/').find(|part| part.parse::<usize>().is_err());
+            vec![format!("{} ({})", shown(place, PLACE), shown(keyword.unwrap_or("schema"), KEYWORD))]
+        }
+    }
+}
+
 /// A message for a person about traits that don't fit.
 pub fn explain(schema_id: &str, schema: Option<&Value>, traits: &Value) -> String {
     let found = schema.map(|schema| violations(schema, traits)).unwrap_or_default();
+    let schema_id = shown(schema_id, ID);
     if found.is_empty() {
         return format!(
             "Kratos rejects the traits under schema {schema_id}; compare them with the schema, Kratos' log says more"
         );
     }
-    let more = found.len().saturating_sub(SHOWN);
-    let shown = found[..found.len() - more].join(", ");
-    let and_more = if more > 0 { format!(" and {more} more") } else { String::new() };
-    format!("traits don't fit schema {schema_id}: {shown}{and_more}; correct them in the manifest")
+    let (before, after) = (format!("traits don't fit schema {schema_id}: "), "; correct them in the manifest");
+    let room = LONGEST_STATEMENT.saturating_sub(before.chars().count() + after.chars().count());
+    format!("{before}{}{after}", listed(&found, room))
 }

@@ -10,6 +10,7 @@ use secrecy::{ExposeSecret, SecretString};
 
 use super::digest_key::DigestKey;
 use crate::api::instance::KeyRef;
+use crate::api::words::{NAME, shown};
 use crate::api::{Reason, Verdict};
 
 /// A longer value is refused.
@@ -99,11 +100,13 @@ fn without_line_break(text: &SecretString) -> &str {
 }
 
 fn not_ready(KeyRef { name, key }: &KeyRef, what: &str) -> Verdict {
+    let (name, key) = (shown(name, NAME), shown(key, NAME));
     Verdict::new(Reason::SecretNotReady, format!("Secret {name}, key {key}: {what}; it is waited for"))
 }
 
 /// The verdict on a value that is there and of no use.
 pub fn invalid(KeyRef { name, key }: &KeyRef, what: &str) -> Verdict {
+    let (name, key) = (shown(name, NAME), shown(key, NAME));
     let message = format!("Secret {name}, key {key}: the value {what}; correct the Secret, which is noticed");
     Verdict::new(Reason::InvalidSpec, message)
 }

@@ -38,7 +38,8 @@ pub async fn ensure_own(resource: &KratosIdentity, context: &Context) -> Result<
     if live.is_some_and(|live| live.meta().uid == resource.meta().uid && context.is_own(&live)) {
         return Ok(());
     }
-    let verdict = Verdict::new(Reason::Progressing, "the resource is gone, or another operator's by now");
+    let verdict =
+        Verdict::new(Reason::Progressing, "the resource is gone, or another operator's by now; it is looked at again");
     Err(Halt::Retry { verdict, after: None })
 }
 

@@ -238,8 +238,8 @@ fn note_stale_identifiers(status: &mut KratosIdentityStatus, count: usize, gener
         return;
     }
     let message = format!(
-        "Kratos keeps {count} login identifier(s) that left the traits, and lets people log in with them: give the \
-         identity another identifier, which takes their place, or delete the credential in Kratos"
+        "Kratos keeps {count} login identifier(s) that left the traits, and people log in with them: give the identity \
+         another in their place, or delete the credential in Kratos"
     );
     let verdict = Verdict::new(Reason::StaleIdentifiers, message);
     condition::set(&mut status.conditions, STALE_IDENTIFIERS, true, &verdict, generation, now);

@@ -18,6 +18,7 @@ use super::record::api;
 use super::recovery::OwnSecret;
 use crate::api::identity::KratosIdentity;
 use crate::api::instance::Mode;
+use crate::api::words::{NAME, shown};
 use crate::api::{IDENTITY_FINALIZER, Reason, Verdict, condition};
 use crate::context::{Context, IdentityObject};
 use crate::instance::listing::Lookup;
@@ -146,8 +147,9 @@ impl Search<'_> {
             None => Ok(()),
             Some(first) => {
                 let message = format!(
-                    "KratosIdentity {} replaces {name} as well, and was there first; remove spec.replaces from one of them",
-                    first.name_any()
+                    "KratosIdentity {} replaces {} as well, and was there first; remove spec.replaces from one of them",
+                    shown(&first.name_any(), NAME / 2),
+                    shown(name, NAME / 2)
                 );
                 Err(Halt::Refused(Verdict::new(Reason::IdentityConflict, message)))
             }

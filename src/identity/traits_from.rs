@@ -7,6 +7,7 @@ use super::pointer;
 use super::secrets::Secrets;
 use crate::api::depth::MAX_DEPTH;
 use crate::api::identity::TraitFrom;
+use crate::api::words::{NAME, shown};
 use crate::api::{Reason, Verdict};
 
 /// The traits of a manifest with those from Secrets among them. `InvalidSpec` where a pointer leads nowhere or meets
@@ -17,7 +18,7 @@ pub fn fill(traits: &Map<String, Value>, from: &[TraitFrom], secrets: &Secrets) 
     for TraitFrom { path, .. } in from {
         let meets = |other: &&&str| pointer::is_within(path, other) || pointer::is_within(other, path);
         if let Some(other) = places.iter().find(meets) {
-            return Err(invalid(path, &format!("meets {other}; name each place once")));
+            return Err(invalid(path, &format!("meets {}; name each place once", shown(other, NAME))));
         }
         places.push(path);
         set(&mut filled, path, Value::Null, traits)?;
@@ -53,5 +54,6 @@ fn set(traits: &mut Map<String, Value>, path: &str, value: Value, taken: &Map<St
 }
 
 fn invalid(path: &str, what: &str) -> Verdict {
+    let path = shown(path, NAME);
     Verdict::new(Reason::InvalidSpec, format!("the path {path} of spec.traitsFrom {what}"))
 }

@@ -4,9 +4,35 @@ use serde_json::{Value, json};
 
 use crate::api::instance::AdmissionRule;
 use crate::api::{Reason, Verdict};
-use crate::rules::{Budget, Expression, Problem};
+use crate::rules::{Budget, Expression, Known, Problem, Variable};
 
-const VARIABLES: &[&str] = &["identity", "identifiers", "namespace", "adopts"];
+/// As `identity::facts` makes them.
+const VARIABLES: &[Variable] = &[
+    Variable { name: "identity", known: IDENTITY },
+    Variable { name: "identifiers", known: Known::List(&Known::Plain) },
+    Variable { name: "namespace", known: Known::Fields(&[("name", Known::Plain), ("labels", Known::Any)]) },
+    Variable { name: "adopts", known: Known::Plain },
+];
+const IDENTITY: Known = Known::Fields(&[
+    ("id", Known::Plain),
+    ("schema_id", Known::Plain),
+    ("state", Known::Plain),
+    ("traits", Known::Any),
+    ("metadata_public", Known::Any),
+    ("metadata_admin", Known::Any),
+    ("external_id", Known::Plain),
+    ("organization_id", Known::Plain),
+    ("verifiable_addresses", Known::List(&ADDRESS)),
+    ("credentials", CREDENTIALS),
+]);
+const ADDRESS: Known = Known::Fields(&[("value", Known::Plain), ("via", Known::Plain), ("verified", Known::Plain)]);
+const CREDENTIALS: Known = Known::Fields(&[
+    ("oidc", Known::List(&LINK)),
+    ("saml", Known::List(&LINK)),
+    ("password", Known::Fields(&[("use_password_migration_hook", Known::Plain)])),
+]);
+const LINK: Known =
+    Known::Fields(&[("provider", Known::Plain), ("subject", Known::Plain), ("use_auto_link", Known::Plain)]);
 /// Work that all rules of an instance together may take for one identity, which in an unoptimised build is done
 /// within a second or two.
 const BUDGET: usize = 1_000_000;

@@ -129,8 +129,8 @@ impl Fault {
                 413 => "the request is too large for the server",
                 429 => "the server limits the rate of requests",
                 500 => {
-                    "the server failed; see its log (its database may have no room for a text: a login identifier has 255 \
-                     characters at most, an address 400)"
+                    "the server failed; see its log (perhaps its database has no room for a text: an identifier has 255 \
+                     characters at most)"
                 }
                 501.. => "the server failed; see its log",
                 _ => "the server refuses the request; see its log",

@@ -11,6 +11,7 @@ use crate::api::instance::Mode;
 use crate::api::session_policy::{
     Assurance, KratosSessionPolicySpec, PolicyIdentities, RevokeAll, RuleAction, SessionRule, Unenrolled,
 };
+use crate::api::words::shown;
 use crate::api::{Reason, Verdict};
 use crate::place::Place;
 use crate::rules::Expression;
@@ -21,6 +22,9 @@ const DEFAULT_INTERVAL: Duration = Duration::from_mins(5);
 pub const SHORTEST_ELSEWHERE: Duration = Duration::from_secs(30);
 /// How many revocations a run may make, if nothing else is said.
 const DEFAULT_LIMIT: usize = 100;
+
+/// How much is shown of a rule's name, and of where the instance stands, in characters.
+const RULE: usize = 28;
 
 /// How a policy is treated, whatever else it says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -233,19 +237,19 @@ fn rule(rule: &SessionRule, standing: &Standing) -> Result<Rule, Verdict> {
         expression,
         expires_within,
     } = rule;
-    let within = |what: String| format!("spec.rules: rule {name}: {what}");
+    let within = |what: String| format!("spec.rules: rule {}: {what}", shown(name, RULE));
     if *action == RuleAction::Extend && !standing.beside_instance {
         let message = within(format!(
             "only a policy in namespace {}, beside the KratosInstance, may extend sessions; remove the rule, or move it",
-            standing.instance.namespace
+            shown(&standing.instance.namespace, RULE)
         ));
         return Err(Verdict::new(Reason::NotPermitted, message));
     }
     if !allowed_networks.is_empty() && !standing.trusts_addresses {
         let message = within(format!(
-            "allowedNetworks looks at addresses, which KratosInstance {} doesn't trust: Kratos believes what clients say of \
-             them; set trustClientAddress there if a proxy makes them true, or remove the rule",
-            standing.instance
+            "allowedNetworks needs trustClientAddress of KratosInstance {}; set it there if a proxy makes addresses true, or \
+             remove the rule",
+            shown(&standing.instance.to_string(), RULE)
         ));
         return Err(Verdict::new(Reason::NotPermitted, message));
     }
@@ -292,6 +296,7 @@ fn ensure_conditions(rule: &Rule) -> Result<(), Verdict> {
     if is_complete {
         return Ok(());
     }
+    let name = shown(name, RULE);
     let message = format!("spec.rules: rule {name} lacks its conditions; see `kubectl explain ksp.spec.rules`");
     Err(invalid_spec(message))
 }

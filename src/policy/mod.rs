@@ -1,7 +1,7 @@
 //! `KratosSessionPolicy`: sessions end, or go on, by rules.
 //!
 //! `inputs → desired → reach → observe → tally → enforce → status`, driven by `reconcile`; `revoke_all` is what is done
-//! once per token. `address`, `desired`, `enrolment`, `judge`, `status`, `tally`, `truth`, `view` and `within` are pure: no client, no
+//! once per token, and `whose` what mode Observe shows. `address`, `desired`, `enrolment`, `judge`, `status`, `tally`, `truth`, `view` and `within` are pure: no client, no
 //! runtime, no clock.
 
 pub mod address;
@@ -25,6 +25,7 @@ pub mod turn;
 pub mod unreadable;
 pub mod urgency;
 pub mod view;
+pub mod whose;
 pub mod within;
 
 #[cfg(test)]

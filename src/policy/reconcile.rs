@@ -12,9 +12,9 @@ use super::inputs::{self, Inputs};
 use super::reach::{self, Reach};
 use super::record::{self, subject};
 use super::revoke_all::{self, Ended};
-use super::status::{self, Run};
+use super::status::{self, OfRule, Run};
 use super::tally::Plan;
-use super::{observe, unreadable};
+use super::{observe, unreadable, whose};
 use crate::api::instance::Mode;
 use crate::api::session_policy::{KratosSessionPolicy, RevokeAllStatus};
 use crate::api::{Reason, Verdict};
@@ -128,12 +128,16 @@ async fn look(
     };
     left.run = Some(run(&inputs, &desired, &plan, ended, done));
     enforced.map_err(|halt| told_how_far(halt, &plan, done))?;
+    if only_looks && let Some(run) = &mut left.run {
+        run.identities = whose::find(&inputs, &desired, &reach, &plan, context).await?;
+    }
     inputs.instance.shared.gate.served(&inputs.uid);
     inputs.ensure_askable()?;
     let nobody_selected = reach.as_deref().is_some_and(|reach| reach.ids().is_empty());
     let verdict = status::verdict(&plan, &desired, only_looks, nobody_selected);
     let is_partial = reach.is_some_and(|reach| reach.has_outside()) && desired.has_expressions();
-    Ok(if is_partial { status::without_expressions(&verdict) } else { verdict })
+    let verdict = if is_partial { status::without_expressions(&verdict) } else { verdict };
+    Ok(status::with_unserved(verdict, &unserved(&inputs, &desired).await))
 }
 
 /// The validated spec; parsed off the runtime.
@@ -142,6 +146,16 @@ async fn parse(policy: &KratosSessionPolicy, inputs: &Inputs) -> Result<Desired,
     let parsed = off_runtime::once(move || desired::parse(&spec, &standing)).await;
     let unparsed = || Verdict::new(Reason::InvalidSpec, "the rules can't be parsed; correct them");
     Ok(parsed.unwrap_or_else(|_| Err(unparsed()))?)
+}
+
+/// The schemas that the policy names and that Kratos doesn't serve, as far as schemas have been read.
+async fn unserved(inputs: &Inputs, desired: &Desired) -> Vec<String> {
+    let (named, schemas) = (&desired.selection.schema_ids, &inputs.instance.shared.schemas);
+    if named.is_empty() || !schemas.settled().await {
+        return Vec::new();
+    }
+    let served = schemas.ids().unwrap_or_default();
+    named.iter().filter(|id| !served.contains(id)).cloned().collect()
 }
 
 /// Ends every session where that is asked for and not done yet.
@@ -175,7 +189,8 @@ async fn revoke_all(
 }
 
 fn run(inputs: &Inputs, desired: &Desired, plan: &Plan, ended: usize, done: Done) -> Run {
-    let rules = desired.rules.iter().zip(&plan.by_rule);
+    let counts = plan.by_rule.iter().zip(&plan.failed_by_rule);
+    let rules = desired.rules.iter().zip(counts);
     Run {
         started_at: inputs.now,
         sessions: plan.sessions,
@@ -183,7 +198,10 @@ fn run(inputs: &Inputs, desired: &Desired, plan: &Plan, ended: usize, done: Done
         revoked: done.revoked + ended,
         extended: done.extended,
         failed: plan.failed + done.failed,
-        rules: rules.map(|(rule, matched)| (rule.name.clone(), *matched)).collect(),
+        rules: rules
+            .map(|(rule, (matched, failed))| OfRule { name: rule.name.clone(), matched: *matched, failed: *failed })
+            .collect(),
+        identities: Vec::new(),
     }
 }
 

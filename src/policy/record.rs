@@ -103,8 +103,8 @@ fn tell(policy: &KratosSessionPolicy, run: Option<&Run>, revoked_all: Option<Str
         context.events.publish(policy, Happening::normal("AllRevoked", "RevokeAll", note));
     }
     let Some(run) = run else { return };
-    let by_rule = run.rules.iter().filter(|(_, matched)| *matched > 0);
-    let by_rule: Vec<_> = by_rule.map(|(name, matched)| format!("{name} {matched}")).collect();
+    let by_rule = run.rules.iter().filter(|rule| rule.matched > 0);
+    let by_rule: Vec<_> = by_rule.map(|rule| format!("{} {}", rule.name, rule.matched)).collect();
     let by_rule = by_rule.join(", ");
     let Run { sessions, revoked, extended, .. } = run;
     // What revokeAll ended has been said.
@@ -156,8 +156,11 @@ pub async fn write(
             .map(|stalled| (stalled.reason.clone(), stalled.message.clone()))
     };
     let before = policy.status.as_ref().and_then(stalled);
+    let is_of_another_spec =
+        policy.status.as_ref().and_then(|status| status.observed_generation) != next.observed_generation;
     if let Some((reason, message)) = stalled(&next)
-        && before.as_ref().map(|(reason, _)| reason) != Some(&reason)
+        // Numbers in it may be others with each run.
+        && before.is_none_or(|(before, told)| before != reason || is_of_another_spec && told != message)
     {
         context.events.publish(policy, Happening::warning(&reason, "Run", message));
     }

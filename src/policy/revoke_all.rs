@@ -86,7 +86,9 @@ pub async fn begin(
     context.latest_policies.note(written.clone());
     match written.0 {
         Ok(policy) => Ok(policy),
-        Err(_) => Err(Verdict::new(Reason::Progressing, "the policy was changed meanwhile").into()),
+        Err(_) => {
+            Err(Verdict::new(Reason::Progressing, "the policy was changed meanwhile; it is looked at again").into())
+        }
     }
 }
 
@@ -148,12 +150,12 @@ async fn pass(
         let mut ending = futures::stream::iter(sessions).map(end).buffer_unordered(CONCURRENCY);
         while let Some(result) = ending.next().await {
             match result {
-                Ok(removal) => {
+                Ok(Removal::Removed) => {
                     ended.ended += 1;
-                    if removal == Removal::Removed {
-                        context.metrics.sessions.revoked(RuleKind::RevokeAll);
-                    }
+                    context.metrics.sessions.revoked(RuleKind::RevokeAll);
                 }
+                // Whoever ended it has counted it.
+                Ok(Removal::WasAbsent) => {}
                 Err(Some(error)) => match halt(error) {
                     halt if halt.is_everybodys() => return Err(halt),
                     // One session's own trouble keeps none of the others alive.

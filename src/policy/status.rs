@@ -2,14 +2,20 @@
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use k8s_openapi::jiff::Timestamp;
+use uuid::Uuid;
 
 use super::desired::{Desired, Handling, SHORTEST_ELSEWHERE};
 use super::tally::Plan;
 use crate::api::condition::{self, INTERVAL_LIMITED, READY, SUSPENDED, State};
 use crate::api::session_policy::{
-    KratosSessionPolicyStatus, LastRun, PolicyActionStatuses, RevokeAllStatus, RuleStatus,
+    IdentitySessions, KratosSessionPolicyStatus, LastRun, PolicyActionStatuses, RevokeAllStatus, RuleStatus,
 };
+use crate::api::words::{listed, shown};
 use crate::api::{Reason, Verdict};
+
+/// How much is shown of a name, and of several, in characters.
+const NAME: usize = 40;
+const NAMES: usize = 60;
 
 /// What a look came to.
 #[derive(Clone, Debug, PartialEq)]
@@ -30,8 +36,19 @@ pub struct Run {
     pub revoked: usize,
     pub extended: usize,
     pub failed: usize,
-    /// Each rule's name, and how many sessions it named. Empty: it didn't come to that.
-    pub rules: Vec<(String, usize)>,
+    /// What came of each rule. Empty: it didn't come to that.
+    pub rules: Vec<OfRule>,
+    /// In mode Observe: whose sessions rules with Revoke named, and how many.
+    pub identities: Vec<(Uuid, usize)>,
+}
+
+/// What came of a rule.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OfRule {
+    pub name: String,
+    pub matched: usize,
+    /// Of how many sessions nobody could tell.
+    pub failed: usize,
 }
 
 /// The policy that a status is written for.
@@ -68,16 +85,16 @@ pub fn verdict(plan: &Plan, desired: &Desired, only_looks: bool, nobody_selected
     if !odd.is_empty() {
         let held = if plan.is_held() { format!("; {held}: none is revoked") } else { String::new() };
         let message = format!(
-            "{}: gives something else than true or false; correct it. {failed} session(s) couldn't be judged and were left \
-             alone; whatever else the policy says was done{held}",
-            odd.join(", ")
+            "{}: gives something else than true or false; correct it. {failed} session(s) couldn't be judged; the rest was \
+             done{held}",
+            listed(&odd, NAMES)
         );
         return Verdict::new(Reason::InvalidSpec, message);
     }
     if plan.is_held() && !only_looks {
         let message = format!(
-            "{held}: none was revoked. See status.rules for which rule names how many; if that is right, raise \
-             limit.maxRevocations to {named} or more, else change the rules"
+            "{named} sessions are named by rules that revoke (see status.rules), more than limit.maxRevocations ({limit}): \
+             none was revoked; raise limit.maxRevocations to {named}, or change the rules"
         );
         return Verdict::new(Reason::RevocationsHeld, message);
     }
@@ -90,12 +107,35 @@ pub fn verdict(plan: &Plan, desired: &Desired, only_looks: bool, nobody_selected
     let held = plan.is_held().then(|| format!("{held}: in mode Enforce none would be revoked"));
     let failed = (*failed > 0).then(|| {
         format!(
-            "{failed} session(s) couldn't be judged and were left alone: something that a rule looks at isn't there, isn't \
-             known, or is something else than the rule takes it for"
+            "{failed} session(s) couldn't be judged and were left alone{}: what a rule looks at isn't there, or isn't what \
+             the rule takes it for",
+            by_rule(plan, desired)
         )
     });
     let message = [Some(message), held, failed].into_iter().flatten().collect::<Vec<_>>().join("; ");
     Verdict::new(if only_looks { Reason::Observed } else { Reason::Reconciled }, message)
+}
+
+/// Which rules couldn't be told of how many sessions.
+fn by_rule(plan: &Plan, desired: &Desired) -> String {
+    let rules = desired.rules.iter().zip(&plan.failed_by_rule).filter(|(_, failed)| **failed > 0);
+    let rules: Vec<_> = rules.map(|(rule, failed)| format!("{} {failed}", shown(&rule.name, NAME))).collect();
+    if rules.is_empty() { String::new() } else { format!(" (by rule: {})", listed(&rules, NAMES)) }
+}
+
+/// The same where schemas that the policy names aren't served: nobody's identity has one of them.
+pub fn with_unserved(verdict: Verdict, unserved: &[String]) -> Verdict {
+    if unserved.is_empty() {
+        return verdict;
+    }
+    let ids: Vec<_> = unserved.iter().map(|id| shown(id, NAME)).collect();
+    let message = format!(
+        "{}; spec.identities.schemaIDs: Kratos serves no identity schema {}; correct them, or add the schema to Kratos' \
+         configuration",
+        verdict.message,
+        listed(&ids, NAMES)
+    );
+    Verdict::new(verdict.reason, message)
 }
 
 /// The status after a look. That a run was made is news by itself: when the last one began is what the status shows.
@@ -106,7 +146,8 @@ pub fn next(subject: Subject<'_>, outcome: Outcome, now: Timestamp) -> KratosSes
     condition::clear(&mut status.conditions, SUSPENDED);
     condition::summarize(&mut status.conditions, &verdict, subject.generation, now);
     if let Some(run) = run {
-        let Run { started_at, sessions, matched, revoked, extended, failed, rules } = run;
+        let Run { started_at, sessions, matched, revoked, extended, failed, rules, identities } = run;
+        status.revoked_total = Some(status.revoked_total.unwrap_or_default().saturating_add(count(revoked)));
         status.last_run = Some(LastRun {
             started_at: Some(Time(whole_second(started_at))),
             sessions: count(sessions),
@@ -115,7 +156,11 @@ pub fn next(subject: Subject<'_>, outcome: Outcome, now: Timestamp) -> KratosSes
             extended: count(extended),
             failed: count(failed),
         });
-        status.rules = rules.into_iter().map(|(name, matched)| RuleStatus { name, matched: count(matched) }).collect();
+        let of_rule =
+            |OfRule { name, matched, failed }| RuleStatus { name, matched: count(matched), failed: count(failed) };
+        status.rules = rules.into_iter().map(of_rule).collect();
+        let whose = |(id, sessions): (Uuid, usize)| IdentitySessions { id: id.to_string(), sessions: count(sessions) };
+        status.identities = identities.into_iter().map(whose).collect();
     }
     if revoke_all.is_some() {
         status.actions = Some(PolicyActionStatuses { revoke_all });

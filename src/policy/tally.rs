@@ -1,10 +1,11 @@
 //! Adds up what the rules say of all sessions, and plans what is done about it. Pure.
 //!
 //! Of a session next to nothing is kept: 48 bytes where its rank among those of its identity matters, 16 where it is to be
-//! extended, and 34 of those to be revoked, of which there are at most as many as may be.
+//! extended, and 34 of those to be revoked, of which there are at most as many as may be. Of ten thousand identities at most
+//! their sessions are counted.
 
 use std::cmp::Reverse;
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashMap, HashSet};
 
 use uuid::Uuid;
 
@@ -12,6 +13,11 @@ use super::desired::Desired;
 use super::judge::{Mask, Opinion, Sight, bit};
 use super::truth::Truth;
 use crate::api::session_policy::RuleAction;
+
+/// How many identities are shown.
+pub const SHOWN: usize = 20;
+/// How many identities' sessions are counted: those of whoever comes after that aren't.
+const COUNTED: usize = 10_000;
 
 const IS_MATCHED: u8 = 1;
 const IS_FAILED: u8 = 2;
@@ -30,6 +36,10 @@ pub struct Tally {
     exhausting: usize,
     truth: Truth,
     by_rule: Vec<usize>,
+    failed_by_rule: Vec<usize>,
+    /// How many sessions of each identity rules with Revoke name.
+    by_identity: HashMap<Uuid, usize>,
+    unowned: BTreeSet<Uuid>,
     /// As many as may be revoked, and one more.
     revoke: Vec<Candidate>,
     named: usize,
@@ -73,6 +83,12 @@ pub struct Plan {
     pub matched: usize,
     pub failed: usize,
     pub by_rule: Vec<usize>,
+    /// Of how many sessions nobody can tell whether the rule names them.
+    pub failed_by_rule: Vec<usize>,
+    /// The identities of which rules with Revoke name most sessions, and how many; at most [`SHOWN`].
+    pub by_identity: Vec<(Uuid, usize)>,
+    /// Sessions that such rules name and whose identity wasn't asked for; at most [`SHOWN`].
+    pub unowned: Vec<Uuid>,
     /// Empty where more are named than may be revoked.
     pub revoke: Vec<Candidate>,
     /// How many sessions rules with Revoke name.
@@ -96,6 +112,9 @@ impl Tally {
         let ranks = shapes.iter().any(|shape| shape.max_concurrent.is_some());
         Self {
             by_rule: vec![0; shapes.len()],
+            failed_by_rule: vec![0; shapes.len()],
+            by_identity: HashMap::new(),
+            unowned: BTreeSet::new(),
             ranking: ranks.then(Vec::new),
             shapes,
             limit: desired.limit,
@@ -145,11 +164,12 @@ impl Tally {
         if unknown != 0 {
             self.failed += 1;
             flags |= IS_FAILED;
+            count(&mut self.failed_by_rule, unknown);
         }
         if holds != 0 {
             self.matched += 1;
             flags |= IS_MATCHED;
-            self.count(holds);
+            count(&mut self.by_rule, holds);
         }
         let revoking = holds & self.mask(|shape| shape.action == RuleAction::Revoke);
         let extending = holds & self.mask(|shape| shape.action == RuleAction::Extend);
@@ -194,8 +214,21 @@ impl Tally {
         if named > self.limit {
             self.revoke.clear();
         }
-        let Self { sessions, matched, failed, by_rule, revoke, extend, truth, .. } = self;
-        Plan { sessions, matched, failed, by_rule, revoke, named, extend, truth }
+        let Self {
+            sessions,
+            matched,
+            failed,
+            by_rule,
+            failed_by_rule,
+            by_identity,
+            unowned,
+            revoke,
+            extend,
+            truth,
+            ..
+        } = self;
+        let (by_identity, unowned) = (most_first(by_identity.into_iter().collect()), unowned.into_iter().collect());
+        Plan { sessions, matched, failed, by_rule, failed_by_rule, by_identity, unowned, revoke, named, extend, truth }
     }
 
     /// Takes in which rules hold of a session that so many newer ones of its identity come before.
@@ -204,7 +237,8 @@ impl Tally {
         let Ranked { identity, session, began: _, holds, unknown, flags } = *ranked;
         let named = holds & beyond;
         self.failed += usize::from(unknown & beyond != 0 && flags & IS_FAILED == 0);
-        self.count(named);
+        count(&mut self.failed_by_rule, unknown & beyond);
+        count(&mut self.by_rule, named);
         self.matched += usize::from(named != 0 && flags & IS_MATCHED == 0);
         if named != 0 && flags & IS_REVOKED == 0 {
             self.revoke(Candidate { session, identity, rules: named });
@@ -215,14 +249,21 @@ impl Tally {
 
     fn revoke(&mut self, candidate: Candidate) {
         self.named += 1;
+        self.note_whose(candidate);
         if self.revoke.len() <= self.limit {
             self.revoke.push(candidate);
         }
     }
 
-    fn count(&mut self, rules: Mask) {
-        for (at, count) in self.by_rule.iter_mut().enumerate() {
-            *count += usize::from(rules & bit(at) != 0);
+    fn note_whose(&mut self, Candidate { session, identity, rules: _ }: Candidate) {
+        if identity.is_nil() {
+            // The same ones, in whatever order they come.
+            self.unowned.insert(session);
+            if self.unowned.len() > SHOWN {
+                self.unowned.pop_last();
+            }
+        } else if self.by_identity.len() < COUNTED || self.by_identity.contains_key(&identity) {
+            *self.by_identity.entry(identity).or_default() += 1;
         }
     }
 
@@ -230,6 +271,25 @@ impl Tally {
         let meant = self.shapes.iter().enumerate().filter(|(_, shape)| is_meant(shape));
         meant.fold(0, |mask, (at, _)| mask | bit(at))
     }
+}
+
+fn count(counts: &mut [usize], rules: Mask) {
+    for (at, count) in counts.iter_mut().enumerate() {
+        *count += usize::from(rules & bit(at) != 0);
+    }
+}
+
+/// Those with the most sessions, at most [`SHOWN`].
+pub fn most_first(mut identities: Vec<(Uuid, usize)>) -> Vec<(Uuid, usize)> {
+    identities.sort_unstable_by_key(|(identity, sessions)| (Reverse(*sessions), *identity));
+    identities.truncate(SHOWN);
+    identities
+}
+
+/// The rules that revoke.
+pub fn revoking(desired: &Desired) -> Mask {
+    let rules = desired.rules.iter().enumerate().filter(|(_, rule)| rule.action == RuleAction::Revoke);
+    rules.fold(0, |mask, (at, _)| mask | bit(at))
 }
 
 /// Adds an item; what is set aside for more grows by little, since the most of it would be for nothing.

@@ -7,14 +7,55 @@ use k8s_openapi::jiff::Timestamp;
 use serde_json::{Value, json};
 
 use crate::kratos::{Device, Identity, Session};
-use crate::rules;
+use crate::rules::{self, Known, Variable};
 
 /// The variables of a rule's expression.
-pub const OF_RULES: &[&str] = &["session", "identity", "now"];
+pub const OF_RULES: &[Variable] = &[
+    Variable { name: "session", known: A_SESSION },
+    Variable { name: "identity", known: AN_IDENTITY },
+    Variable { name: "now", known: Known::Plain },
+];
 /// Those of the expression that selects identities; at the same places.
-pub const OF_IDENTITIES: &[&str] = &["", "identity", "now"];
+pub const OF_IDENTITIES: &[Variable] = &[
+    Variable { name: "", known: Known::Any },
+    Variable { name: "identity", known: AN_IDENTITY },
+    Variable { name: "now", known: Known::Plain },
+];
 pub const SESSION: usize = 0;
 pub const IDENTITY: usize = 1;
+
+/// The fields that [`session`] gives.
+const A_SESSION: Known = Known::Fields(&[
+    ("id", Known::Plain),
+    ("active", Known::Plain),
+    ("authenticator_assurance_level", Known::Plain),
+    ("authentication_methods", Known::List(&A_METHOD)),
+    ("devices", Known::List(&A_DEVICE)),
+    ("expires_at", Known::Plain),
+    ("authenticated_at", Known::Plain),
+    ("issued_at", Known::Plain),
+]);
+const A_METHOD: Known = Known::Fields(&[
+    ("method", Known::Plain),
+    ("aal", Known::Plain),
+    ("completed_at", Known::Plain),
+    ("provider", Known::Plain),
+]);
+/// Those that [`device`] gives, where addresses are trusted.
+const A_DEVICE: Known =
+    Known::Fields(&[("user_agent", Known::Plain), ("ip_address", Known::Plain), ("location", Known::Plain)]);
+/// Those that [`identity`] gives.
+const AN_IDENTITY: Known = Known::Fields(&[
+    ("id", Known::Plain),
+    ("schema_id", Known::Plain),
+    ("state", Known::Plain),
+    ("traits", Known::Any),
+    ("metadata_public", Known::Any),
+    ("external_id", Known::Plain),
+    ("organization_id", Known::Plain),
+    ("created_at", Known::Plain),
+    ("state_changed_at", Known::Plain),
+]);
 
 /// The values of the variables.
 pub fn values(session: &Session, trusts_addresses: bool, now: Timestamp) -> [Value; 3] {

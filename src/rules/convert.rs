@@ -5,18 +5,22 @@ use cel::common::ast::{CallExpr, ComprehensionExpr, Expr, LiteralValue, operator
 use regex::{Regex, RegexBuilder};
 
 use super::node::{Constant, Function, Loop, Node, Operator};
-use super::{Invalid, MAX_DEPTH, MAX_LOOPS, MAX_NODES};
+use super::{Invalid, MAX_DEPTH, MAX_LOOPS, MAX_NODES, Position, Variable};
+use crate::api::words::shown;
 
 /// Bytes of a compiled regular expression: what is matched in the worst case takes its length times this.
 const MAX_REGEX: usize = 32 * 1024;
 
+/// How much of a name that there isn't is shown, in characters.
+const NAME: usize = 40;
+
 /// Converts a parsed expression.
-pub(super) fn convert(expression: &IdedExpr, variables: &[&str]) -> Result<Node, Invalid> {
+pub(super) fn convert(expression: &IdedExpr, variables: &[Variable]) -> Result<Node, Invalid> {
     Converter { variables, locals: Vec::new(), nodes: 0, depth: 0, loops: 0 }.node(expression)
 }
 
 struct Converter<'a> {
-    variables: &'a [&'a str],
+    variables: &'a [Variable],
     locals: Vec<&'a str>,
     nodes: usize,
     depth: usize,
@@ -46,7 +50,7 @@ impl<'a> Converter<'a> {
             Expr::List(_) => return Err(Invalid::Unsupported("an optional element")),
             Expr::Map(_) => return Err(Invalid::Unsupported("a map literal")),
             Expr::Struct(_) => return Err(Invalid::Unsupported("a message literal")),
-            Expr::Unspecified => return Err(Invalid::Syntax),
+            Expr::Unspecified => return Err(Invalid::Syntax(Position::default())),
         };
         self.depth -= 1;
         Ok(node)
@@ -64,8 +68,8 @@ impl<'a> Converter<'a> {
         if let Some(local) = self.locals.iter().rposition(|local| *local == name) {
             return Ok(Node::Local(local));
         }
-        let variable = self.variables.iter().position(|variable| *variable == name);
-        variable.map(Node::Variable).ok_or_else(|| Invalid::UnknownVariable(name.to_owned()))
+        let variable = self.variables.iter().position(|variable| variable.name == name);
+        variable.map(Node::Variable).ok_or_else(|| Invalid::UnknownVariable(shown(name, NAME)))
     }
 
     fn comprehension(&mut self, comprehension: &'a ComprehensionExpr) -> Result<Node, Invalid> {
@@ -95,7 +99,7 @@ impl<'a> Converter<'a> {
         {
             return Ok(Node::Binary(operator, self.boxed(one)?, self.boxed(two)?));
         }
-        let unknown = || Err(Invalid::UnknownFunction(name.to_owned(), call.args.len()));
+        let unknown = || Err(Invalid::UnknownFunction(shown(name, NAME), call.args.len()));
         match (name, &arguments[..]) {
             (operators::LOGICAL_AND, [one, two]) => Ok(Node::And(self.boxed(one)?, self.boxed(two)?)),
             (operators::LOGICAL_OR, [one, two]) => Ok(Node::Or(self.boxed(one)?, self.boxed(two)?)),

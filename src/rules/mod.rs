@@ -9,6 +9,7 @@ mod convert;
 mod evaluate;
 mod functions;
 mod kind;
+mod known;
 mod node;
 mod parse;
 mod uses;
@@ -17,10 +18,13 @@ mod value;
 #[cfg(test)]
 mod tests;
 
+use std::fmt;
+
 use serde_json::Value as Json;
 
 pub use evaluate::Budget;
 pub use functions::seconds;
+pub use known::{Known, Variable};
 
 /// Bytes of one expression.
 pub const MAX_LENGTH: usize = 4096;
@@ -50,10 +54,12 @@ pub enum Invalid {
     TooManyNodes,
     #[error("nests more than {MAX_LOOPS} comprehensions")]
     TooManyLoops,
-    #[error("is no valid CEL")]
-    Syntax,
+    #[error("is no valid CEL{0}")]
+    Syntax(Position),
     #[error("names the variable {0:?}, which there isn't")]
     UnknownVariable(String),
+    #[error("looks at {0}, a field that there isn't")]
+    UnknownField(String),
     #[error("calls {0:?} with {1} argument(s), which there isn't")]
     UnknownFunction(String, usize),
     #[error("uses {0}, which isn't supported")]
@@ -62,6 +68,20 @@ pub enum Invalid {
     Regex,
     #[error("gives something else than true or false")]
     NotBool,
+}
+
+/// Where an expression stops being one, as editors count, from one on; where the parser says.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Position(Option<(usize, usize)>);
+
+impl fmt::Display for Position {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            None => Ok(()),
+            Some((1, column)) => write!(formatter, " at column {column}"),
+            Some((line, column)) => write!(formatter, " at line {line}, column {column}"),
+        }
+    }
 }
 
 /// Why an expression gave no answer.
@@ -77,7 +97,7 @@ pub enum Problem {
 
 impl Expression {
     /// Parses an expression over these variables. Blocks for some milliseconds.
-    pub fn parse(text: &str, variables: &'static [&'static str]) -> Result<Self, Invalid> {
+    pub fn parse(text: &str, variables: &'static [Variable]) -> Result<Self, Invalid> {
         parse::parse(text, variables).map(|root| Self { root })
     }
 

@@ -1,15 +1,15 @@
 //! From text to an expression: the limits, and a stack that is big enough for what they let through. Pure.
 
-use cel::Program;
+use cel::{ParseErrors, Program};
 
 use super::node::Node;
-use super::{Invalid, MAX_BRACKETS, MAX_LENGTH, convert, kind};
+use super::{Invalid, MAX_BRACKETS, MAX_LENGTH, Position, Variable, convert, kind, known};
 
 /// The parser and the tree that it makes are recursive: a chain of 4096 bytes takes less than half of this, unoptimised.
 const STACK: usize = 256 * 1024 * 1024;
 
 /// Parses. Only what passed every limit leaves the thread with the big stack.
-pub(super) fn parse(text: &str, variables: &'static [&'static str]) -> Result<Node, Invalid> {
+pub(super) fn parse(text: &str, variables: &'static [Variable]) -> Result<Node, Invalid> {
     if text.len() > MAX_LENGTH {
         return Err(Invalid::TooLong);
     }
@@ -19,14 +19,25 @@ pub(super) fn parse(text: &str, variables: &'static [&'static str]) -> Result<No
     std::thread::scope(|scope| {
         let parser = std::thread::Builder::new().name("rule".into()).stack_size(STACK);
         let parsed = parser.spawn_scoped(scope, || {
-            let program = Program::compile(text).map_err(|_| Invalid::Syntax)?;
+            let program = Program::compile(text).map_err(|errors| Invalid::Syntax(position(&errors)))?;
             let root = convert::convert(program.expression(), variables)?;
+            known::ensure_fields(&root, variables)?;
             kind::ensure_bool(&root)?;
             Ok(root)
         });
         // A panic of the parser says that it can't read this.
-        parsed.map_err(|_| Invalid::Syntax)?.join().unwrap_or(Err(Invalid::Syntax))
+        let unreadable = Invalid::Syntax(Position::default());
+        parsed.map_err(|_| unreadable.clone())?.join().unwrap_or(Err(unreadable))
     })
+}
+
+/// Where the parser met what it can't read first. Its words quote the expression, and aren't passed on.
+fn position(errors: &ParseErrors) -> Position {
+    let found = errors.errors.iter().filter_map(|error| {
+        let (line, column) = (usize::try_from(error.pos.0).ok()?, usize::try_from(error.pos.1).ok()?);
+        (line > 0 && column > 0).then_some((line, column))
+    });
+    Position(found.min())
 }
 
 /// How deep brackets are nested, those in strings included: nobody needs so many of them there.

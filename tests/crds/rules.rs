@@ -32,7 +32,7 @@ pub struct Row {
     pub fate: Fate,
 }
 
-const DURATION: &str = "must be a Go duration between 100ms and 87600h";
+const DURATION: &str = "must be a duration such as 72h or 1h30m, at least 100ms and at most 87600h";
 
 fn row(what: &'static str, kind: &'static str, changes: &Value, fate: Fate) -> Row {
     let mut spec = match kind {

@@ -5,6 +5,7 @@
 #[path = "../testenv/mod.rs"]
 mod testenv;
 
+mod everyday;
 mod stage;
 mod tour;
 

@@ -6,6 +6,7 @@ use std::time::Duration;
 use kube::api::{Api, ApiResource, DynamicObject, GroupVersionKind};
 use serde_json::Value;
 
+use crate::everyday;
 use crate::screen::{self, Screen};
 use crate::stage::{Set, in_repository};
 use crate::testenv::Result;
@@ -14,15 +15,18 @@ use crate::testenv::process::eventually;
 
 /// Much more than any step takes.
 const PATIENCE: Duration = Duration::from_mins(1);
-const NAMESPACE: &str = "identity";
+pub const NAMESPACE: &str = "identity";
 
 pub async fn show(mut set: Set<'_>, screen: &mut Screen) -> Result<()> {
     let kubectl = set.control_plane.kubectl();
     the_instance(&mut set, &kubectl, screen).await?;
     let (ada, grace) = two_people(&mut set, &kubectl, screen).await?;
     a_change(&mut set, &kubectl, screen, &ada).await?;
+    everyday::a_mistake(&mut set, &kubectl, screen).await?;
+    everyday::an_invitation(&mut set, &kubectl, screen).await?;
     sessions(&mut set, &kubectl, screen).await?;
     a_deletion(&mut set, &kubectl, screen, &grace).await?;
+    everyday::too_many_deletions(&mut set, &kubectl, screen).await?;
     // The other one is there still.
     is_in_kratos(&mut set, &ada, |_| true).await.map(drop)
 }
@@ -63,7 +67,14 @@ async fn two_people(set: &mut Set<'_>, kubectl: &Kubectl, screen: &mut Screen) -
         first_name(identity) == "Ada" && mark["name"] == "ada" && mark["namespace"] == NAMESPACE
     });
     let identity = screen.step(what, found).await?;
-    show_identity(set, &ada, "", &identity)?;
+    let mark = &identity["metadata_admin"]["kratos-operator.dev"];
+    let of_mark = |names: [&str; 3]| names.map(|name| (name.to_owned(), mark[name].clone()));
+    let shown = serde_json::json!({
+        "schema_id": identity["schema_id"], "state": identity["state"], "traits": identity["traits"],
+        "mark": serde_json::Map::from_iter(of_mark(["owner", "namespace", "name"])),
+    });
+    let filter = r#" | jq '{schema_id, state, traits, mark: (.metadata_admin["kratos-operator.dev"] | {owner, namespace, name})}'"#;
+    show_identity(set, &ada, filter, &shown)?;
     Ok((ada, grace))
 }
 
@@ -126,7 +137,7 @@ async fn a_deletion(set: &mut Set<'_>, kubectl: &Kubectl, screen: &mut Screen, g
     list(kubectl, "kid").await
 }
 
-async fn list(kubectl: &Kubectl, kind: &str) -> Result<()> {
+pub async fn list(kubectl: &Kubectl, kind: &str) -> Result<()> {
     let said = kubectl.run(["get", kind, "-n", NAMESPACE]).await?;
     screen::show(&format!("kubectl get {kind} -n {NAMESPACE}"), &said);
     Ok(())
@@ -153,18 +164,29 @@ fn instance(set: &Set<'_>) -> Result<String> {
 }
 
 /// The resource, once it is Ready for what its spec says now.
-async fn ready(set: &mut Set<'_>, kind: &str, name: &str) -> Result<DynamicObject> {
+pub async fn ready(set: &mut Set<'_>, kind: &str, name: &str) -> Result<DynamicObject> {
+    until(set, kind, name, "it is Ready", |object| is_ready(object).then(|| object.clone())).await
+}
+
+/// What is seen of a resource, once it is.
+pub async fn until<T>(
+    set: &mut Set<'_>,
+    kind: &str,
+    name: &str,
+    what: &str,
+    seen: impl Fn(&DynamicObject) -> Option<T>,
+) -> Result<T> {
     let resource = ApiResource::from_gvk(&GroupVersionKind::gvk("kratos-operator.dev", "v1alpha1", kind));
     let client = set.control_plane.client().await?;
     let api: Api<DynamicObject> = Api::namespaced_with(client, NAMESPACE, &resource_named(resource));
-    let what = format!("{name} is Ready");
-    let seen = eventually(&what, PATIENCE, async || {
+    let what = format!("{name}: {what}");
+    let found = eventually(&what, PATIENCE, async || {
         if let Err(ended) = set.operator.still_running() {
             return Some(Err(ended));
         }
-        api.get(name).await.ok().filter(is_ready).map(Ok)
+        seen(&api.get(name).await.ok()?).map(Ok)
     });
-    match seen.await {
+    match found.await {
         Ok(outcome) => outcome,
         // How far it came says more than that it didn't arrive.
         Err(late) => {
@@ -174,6 +196,14 @@ async fn ready(set: &mut Set<'_>, kind: &str, name: &str) -> Result<DynamicObjec
     }
 }
 
+/// A condition of a resource, for what its spec says now.
+pub fn condition<'a>(object: &'a DynamicObject, kind: &str) -> Option<&'a Value> {
+    let status = &object.data["status"];
+    let conditions = status["conditions"].as_array()?;
+    let is_of_now = status["observedGeneration"].as_i64() == object.metadata.generation;
+    conditions.iter().find(|condition| is_of_now && condition["type"] == kind)
+}
+
 /// The plural isn't the kind with an `s`.
 fn resource_named(mut resource: ApiResource) -> ApiResource {
     resource.plural = resource.plural.replace("identitys", "identities").replace("policys", "policies");
@@ -181,10 +211,7 @@ fn resource_named(mut resource: ApiResource) -> ApiResource {
 }
 
 fn is_ready(object: &DynamicObject) -> bool {
-    let status = &object.data["status"];
-    let conditions = status["conditions"].as_array().into_iter().flatten();
-    status["observedGeneration"].as_i64() == object.metadata.generation
-        && conditions.into_iter().any(|condition| condition["type"] == "Ready" && condition["status"] == "True")
+    condition(object, "Ready").is_some_and(|ready| ready["status"] == "True")
 }
 
 fn first_name(identity: &Value) -> &Value {

@@ -1,6 +1,8 @@
 //! What pages hold: the reference is what the definitions say, each reason is explained, what is named exists, nothing grows
 //! beyond what people read.
 
+use std::collections::BTreeSet;
+
 use crate::reference;
 use crate::repository::{documents, pages, read, root};
 
@@ -37,6 +39,46 @@ fn every_reason_is_explained() {
     let missing: Vec<_> =
         reasons().into_iter().filter(|reason| !rows.iter().any(|row| row.contains(&format!("`{reason}`")))).collect();
     assert_eq!(missing, Vec::<String>::new());
+}
+
+/// The reasons of events that the source names as it tells of something, beside those of conditions.
+fn told() -> BTreeSet<String> {
+    let mut found = BTreeSet::new();
+    for text in sources() {
+        for kind in ["Happening::normal(", "Happening::warning("] {
+            let reasons =
+                text.split(kind).skip(1).filter_map(|rest| rest.trim_start().strip_prefix('"')?.split_once('"'));
+            found.extend(reasons.map(|(reason, _)| reason.to_owned()));
+        }
+    }
+    assert!(found.len() > 20, "{found:?}");
+    found
+}
+
+/// The shipped source, file by file, without tests.
+fn sources() -> Vec<String> {
+    let mut folders = vec![root().join("src")];
+    let mut found = Vec::new();
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(folder).expect("a folder") {
+            let path = entry.expect("an entry").path();
+            if path.is_dir() && !path.ends_with("tests") {
+                folders.push(path);
+            } else if path.extension().is_some_and(|extension| extension == "rs") && !path.ends_with("tests.rs") {
+                let text = std::fs::read_to_string(&path).expect("a file");
+                found.push(text.split("#[cfg(test)]\nmod tests").next().unwrap_or_default().to_owned());
+            }
+        }
+    }
+    found
+}
+
+#[test]
+fn every_event_is_listed_and_nothing_else() {
+    let page = read("docs/events.md");
+    let cells = page.lines().filter_map(|line| line.strip_prefix("| `")?.split_once(" |"));
+    let listed: BTreeSet<_> = cells.flat_map(|(cell, _)| cell.split(", ")).map(|word| word.replace('`', "")).collect();
+    assert_eq!(listed, told());
 }
 
 /// The words of all shell blocks of a text, a command each.

@@ -50,7 +50,8 @@ async fn sessions_of_before_are_ended_once_and_later_ones_stay() {
     for token in &earlier {
         assert!(!scene.is_logged_in(token).await);
     }
-    scene.event(&ada, "ActionsDone").await;
+    let note = scene.event(&ada, "SessionsEnded").await;
+    assert!(note.contains("actions.revokeSessions"), "{note}");
     let later = logs_in_later(&scene, &ada, "revokeSessions", email).await;
 
     scene.count_from_now();

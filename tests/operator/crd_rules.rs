@@ -116,5 +116,60 @@ async fn a_resource_is_stored_as_it_was_written_and_counts_as_not_looked_at() {
     let created = created.expect("it is accepted").data;
     assert_eq!(created["status"], json!({"observedGeneration": -1}));
     assert_eq!(created["spec"]["deletion"], json!({}));
-    assert_eq!(created["spec"], spec, "nulls and numbers stay as they were written");
+    let mut filled = spec.clone();
+    crate::scene::merge(&mut filled, json!({"traitsPolicy": "Merge", "mode": "Enforce"}));
+    assert_eq!(created["spec"], filled, "nulls and numbers stay as they were written");
+}
+
+#[tokio::test]
+async fn what_is_filled_in_is_nobodys_and_applying_again_changes_nothing() {
+    let scene = Scene::shared().await;
+    let namespace = scene.other_namespace("filled", &[]).await;
+    let resource = ApiResource::erase::<KratosIdentity>(&());
+    let api: Api<DynamicObject> = Api::namespaced_with(scene.client.clone(), &namespace, &resource);
+    let apply = async |spec: Value| {
+        let object = json!({
+            "apiVersion": "kratos-operator.dev/v1alpha1", "kind": "KratosIdentity", "metadata": {"name": "ada"},
+            "spec": spec,
+        });
+        let params = PatchParams::apply("somebody");
+        api.patch("ada", &params, &Patch::Apply(object)).await.expect("it is accepted")
+    };
+    let password = json!({"secretKeyRef": {"name": "ada", "key": "password"}});
+    let spec = json!({"schemaID": "customer", "suspend": true, "credentials": {"password": password}});
+    let first = apply(spec.clone()).await;
+    let format = |object: &DynamicObject| object.data["spec"]["credentials"]["password"]["format"].clone();
+    assert_eq!((format(&first), &first.data["spec"]["mode"]), (json!("Cleartext"), &json!("Enforce")));
+    let owned = |object: &DynamicObject| {
+        let of_somebody =
+            object.metadata.managed_fields.iter().flatten().find(|it| it.manager.as_deref() == Some("somebody"));
+        serde_json::to_string(of_somebody.expect("an owner")).expect("JSON")
+    };
+    assert!(owned(&first).contains("f:schemaID") && !owned(&first).contains("f:mode"), "{}", owned(&first));
+    let again = apply(spec.clone()).await;
+    assert_eq!((again.metadata.generation, &again.data["spec"]), (first.metadata.generation, &first.data["spec"]));
+    // Said and taken back; and a format that takes no Secret.
+    let mut observing = spec.clone();
+    observing["mode"] = json!("Observe");
+    assert_eq!(apply(observing).await.data["spec"]["mode"], "Observe");
+    assert_eq!(apply(spec).await.data["spec"]["mode"], "Enforce");
+    let hook =
+        json!({"schemaID": "customer", "suspend": true, "credentials": {"password": {"format": "MigrationHook"}}});
+    assert_eq!(format(&apply(hook).await), "MigrationHook");
+}
+
+#[tokio::test]
+async fn a_duration_that_is_none_is_told_by_an_example() {
+    let scene = Scene::shared().await;
+    let kubectl = scene.cluster.plane.kubectl();
+    for duration in ["3 days", "30d", "99999999999999999999h"] {
+        let spec = json!({"schemaID": "customer", "deletion": {"gracePeriod": duration}});
+        let object = json!({
+            "apiVersion": "kratos-operator.dev/v1alpha1", "kind": "KratosIdentity",
+            "metadata": {"name": "ada", "namespace": scene.namespace}, "spec": spec,
+        });
+        let refused = kubectl.apply(&object.to_string()).await;
+        let said = refused.expect_err("it is refused").to_string();
+        assert!(said.contains("a duration such as 72h") && !said.contains("protobuf"), "{said}");
+    }
 }

@@ -64,6 +64,7 @@ async fn the_same_manifest_within_the_period_brings_everything_back_but_the_sess
     scene.identity("ada", manifest).await;
     let again = scene.ready("ada").await;
     assert_eq!(id_of(&again), id_of(&ada));
+    scene.event(&again, "IdentityRestored").await;
     let back = scene.in_kratos(&again).await;
     assert_eq!(back.state, State::Active);
     assert_eq!((&mark(&back)["deleteAfter"], &mark(&back)["stateBefore"]), (&Value::Null, &Value::Null));

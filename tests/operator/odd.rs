@@ -125,7 +125,7 @@ async fn whoever_owns_one_is_told_and_it_is_looked_at_again_only_when_it_has_cha
         let resource = scene.ready(kind).await;
         turn_odd(&scene, &resource, kind, &content).await;
         let message = scene.stalled(kind, "KratosRejected").await;
-        assert!(message.contains(" at /traits/name or below it"), "{message}");
+        assert!(message.contains(" at /traits/name can't be read"), "{message}");
         scene.shows_nowhere(&resource, "hush-hush").await;
         scene.event(&resource, "KratosRejected").await;
     }

@@ -155,7 +155,7 @@ async fn set_password_sends_it_once_per_token_although_nothing_changed() {
     assert!(logs_in(&scene, FIRST).await.is_some());
     assert_eq!(logs_in(&scene, OWN).await, None);
     assert!(!scene.is_logged_in(&session).await, "a password that is set ends the sessions");
-    scene.event(&resource, "ActionsDone").await;
+    scene.event(&resource, "PasswordSent").await;
     let session = logs_in(&scene, FIRST).await.expect("it logs in");
     scene.kratos.change_own_password(&session, OWN).await.expect("the settings page takes it");
     let asked = scene.ask("ada").await;

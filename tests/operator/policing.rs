@@ -41,6 +41,12 @@ pub fn by_rule(policy: &KratosSessionPolicy) -> Vec<(String, i64)> {
     status.rules.into_iter().map(|rule| (rule.name, rule.matched)).collect()
 }
 
+/// Whose sessions would end, and how many.
+pub fn whose(policy: &KratosSessionPolicy) -> Vec<(String, i64)> {
+    let status = policy.status.clone().unwrap_or_default();
+    status.identities.into_iter().map(|identity| (identity.id, identity.sessions)).collect()
+}
+
 pub fn condition_of(policy: &KratosSessionPolicy, type_: &str) -> Option<(String, String)> {
     let conditions = policy.status.as_ref().map_or(&[][..], |status| &status.conditions);
     let found = condition::find(conditions, type_).filter(|found| found.status == "True")?;

@@ -39,6 +39,15 @@ async fn traits_that_break_the_schema_are_told_by_pointer_and_keyword_and_never_
     for value in ["not-an-address-Xq7", "471147", "471148"] {
         scene.shows_nowhere(&ada, value).await;
     }
+    let traits = json!({"emial": "marker-Qx8", "age": 36});
+    scene.identity("ada", json!({"schemaID": "customer", "traits": traits})).await;
+    let named = scene.until("ada", "the keys are named", |ada| {
+        let stalled = condition::find(&ada.status.as_ref()?.conditions, condition::STALLED)?;
+        let names = ["/traits/emial isn't in the schema", "/traits/email is required"];
+        names.iter().all(|name| stalled.message.contains(name)).then_some(())
+    });
+    named.await;
+    scene.shows_nowhere(&ada, "marker-Qx8").await;
 
     let traits = json!({"email": "ada@traits.example", "age": 36});
     scene.identity("ada", json!({"schemaID": "customer", "traits": traits})).await;

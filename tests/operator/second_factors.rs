@@ -68,6 +68,7 @@ async fn somebody_who_lost_their_second_factors_logs_in_with_one() {
     scene.identity("ada", reset("lost-phone")).await;
     scene.until("ada", "it is done", |ada| ada.status.as_ref()?.actions.as_ref()?.reset_second_factors.clone()).await;
     falls_back_to_one_factor(&scene, &resource, &session).await;
+    scene.event(&resource, "SecondFactorsReset").await;
     // Once per token: what is enrolled after that stays.
     let session = enrolled(&scene).await;
     scene.ask("ada").await;

@@ -6,7 +6,7 @@ use kratos_operator::api::KratosSessionPolicy;
 use kratos_operator::kratos::PatchOperation;
 use serde_json::{Value, json};
 
-use crate::policing::{END, LIST, about_all, by_rule, condition_of, counts, everything};
+use crate::policing::{END, LIST, about_all, by_rule, condition_of, counts, everything, whose};
 use crate::scene::{Scene, WITHIN, merge};
 use crate::testenv::process::eventually;
 
@@ -18,12 +18,19 @@ fn with(mut spec: Value, changes: Value) -> Value {
 #[tokio::test]
 async fn who_only_looks_counts_and_changes_nothing() {
     let scene = Scene::policing().await;
-    scene.person("ada@example.com").await;
+    let ada = scene.person("ada@example.com").await;
     let token = scene.log_in("ada@example.com").await;
     let action = json!({"mode": "Observe", "actions": {"revokeAll": {"token": "one"}}});
     let policy = scene.policy("all", with(about_all(everything()), action)).await;
     assert_eq!((counts(&policy), by_rule(&policy)), ([1, 1, 0, 0, 0], vec![("everything".into(), 1)]));
     assert_eq!(condition_of(&policy, "Ready").expect("Ready").0, "Observed");
+    // Whose it is shows although no rule looks at identities, and where one does.
+    assert_eq!(whose(&policy), [(ada.id.clone(), 1)]);
+    let schemas = json!({"mode": "Observe", "identities": {"schemaIDs": ["customer", "employe"]}});
+    let policy = scene.policy("by-schema", with(about_all(everything()), schemas)).await;
+    assert_eq!(whose(&policy), [(ada.id, 1)]);
+    let (reason, message) = condition_of(&policy, "Ready").expect("Ready");
+    assert!(reason == "Observed" && message.contains("Kratos serves no identity schema employe;"), "{message}");
     assert!(scene.is_logged_in(&token).await);
     // So it is where the instance only observes, and nothing at all is asked where the policy is suspended.
     scene.instance(json!({"mode": "Observe"})).await;
@@ -63,6 +70,10 @@ async fn more_than_may_be_revoked_is_held_until_somebody_raises_the_limit() {
     let policy = scene.policy("all", limited(4)).await;
     assert_eq!((counts(&policy), condition_of(&policy, "Stalled")), ([4, 4, 4, 0, 0], None));
     assert_eq!(scene.alive(&sessions).await, [false; 4]);
+    scene.log_in("ada@example.com").await;
+    let policy = scene.run_in(&scene.namespace, "all").await;
+    let total = |policy: &KratosSessionPolicy| policy.status.as_ref().and_then(|status| status.revoked_total);
+    assert_eq!((counts(&policy), total(&policy)), ([1, 1, 1, 0, 0], Some(5)), "of all runs");
 }
 
 #[tokio::test]
@@ -70,7 +81,7 @@ async fn bad_expressions_get_a_clear_condition_and_other_policies_go_on() {
     let scene = Scene::policing().await;
     scene.person("ada@example.com").await;
     for (name, expression, words) in [
-        ("uncompilable", "session.", "rule bad: the expression is no valid CEL"),
+        ("uncompilable", "session.", "rule bad: the expression is no valid CEL at column 9"),
         ("unknown", "person.name == ''", "names the variable \"person\""),
         ("deep", &*("(".repeat(1000) + "true" + &")".repeat(1000)), "nested too deeply"),
     ] {

@@ -4,7 +4,7 @@
 use kratos_operator::kratos::PatchOperation;
 use serde_json::{Value, json};
 
-use crate::policing::{LIST, PASSWORD, about_all, condition_of, counts, everything};
+use crate::policing::{LIST, PASSWORD, about_all, condition_of, counts, everything, whose};
 use crate::scene::{Scene, id_of};
 
 /// A managed identity that is logged in. Returns the session's token.
@@ -60,8 +60,14 @@ async fn a_strangers_policy_reaches_its_own_and_counts_nobody_else() {
     }
     let own = managed(&scene, &team, "own", json!({})).await;
     let second = scene.log_in(&format!("own@{team}.example")).await;
+    let mut looking = about_all(everything());
+    looking["mode"] = json!("Observe");
+    let policy = scene.policy_in(&team, "own", looking).await;
+    let resource = scene.identities_in(&team).get("own").await.expect("it is there");
+    assert_eq!(whose(&policy), [(id_of(&resource), 2)], "and nobody else's");
     let policy = scene.policy_in(&team, "own", about_all(everything())).await;
     assert_eq!(counts(&policy), [2, 2, 2, 0, 0]);
+    assert_eq!(whose(&policy), [], "what is done is in the audit log");
     assert_eq!(scene.alive(&[&own, &second]).await, [false, false]);
     assert_eq!(scene.alive(&others).await, [true; 4]);
 

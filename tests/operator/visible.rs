@@ -104,7 +104,18 @@ async fn events_tell_transitions_once_and_without_personal_data() {
     scene.event(&ada, "IdentityCreated").await;
     scene.identity("ada", spec("marker-Augusta")).await;
     scene.ready("ada").await;
-    scene.event(&ada, "IdentityChanged").await;
+    let note = scene.event(&ada, "IdentityChanged").await;
+    assert!(note.ends_with(": /traits/name/first"), "{note}");
+    for (state, reason) in [("Inactive", "IdentityDeactivated"), ("Active", "IdentityActivated")] {
+        scene.patch("ada", json!({"spec": {"state": state}})).await;
+        scene.event(&ada, reason).await;
+    }
+    let kubectl = scene.cluster.plane.kubectl();
+    let described = kubectl.run(["describe", "kid/ada", "-n", &scene.namespace]).await.expect("it is described");
+    let from = |line: &&str| {
+        line.contains("IdentityActivated") && line.split_whitespace().any(|word| word == "kratos-operator")
+    };
+    assert!(described.lines().any(|line| from(&line)), "{described}");
     scene.patch("ada", json!({"spec": {"traits": {"age": "marker-age"}}})).await;
     scene.stalled("ada", "TraitsRejected").await;
     scene.event(&ada, "TraitsRejected").await;
@@ -118,7 +129,15 @@ async fn events_tell_transitions_once_and_without_personal_data() {
     scene.event(&ada, "IdentityDeleted").await;
     let mut reasons: Vec<_> = scene.events(&ada).await.into_iter().map(|(reason, _)| reason).collect();
     reasons.sort();
-    assert_eq!(reasons, ["IdentityChanged", "IdentityCreated", "IdentityDeleted", "TraitsRejected"]);
+    let expected = [
+        "IdentityActivated",
+        "IdentityChanged",
+        "IdentityCreated",
+        "IdentityDeactivated",
+        "IdentityDeleted",
+        "TraitsRejected",
+    ];
+    assert_eq!(reasons, expected);
 }
 
 #[tokio::test]

@@ -1,4 +1,5 @@
-//! What the demo, and the benchmark, say while they go: each step with the time that it took, and what a person would see.
+//! What the demo, and the benchmark, say while they go: each step with the time that it took, if it took any, and what a person
+//! would see.
 //! Decides nothing.
 
 use std::fmt::Display;
@@ -13,6 +14,9 @@ use super::Result;
 
 /// After so many signs of life the number.
 const COUNT_EVERY: u32 = 5;
+
+/// Less time than this shows as none.
+const WORTH_TELLING: Duration = Duration::from_millis(100);
 
 /// How many are done, to be told by whoever does them.
 #[derive(Clone, Default)]
@@ -80,7 +84,11 @@ impl Screen {
             }
         };
         let verb = if done.is_ok() { "done" } else { "FAILED" };
-        println!(".. {verb} in {:.1} s", begin.elapsed().as_secs_f32());
+        match begin.elapsed() {
+            // Nobody waited for it.
+            at_once if at_once < WORTH_TELLING => println!(".. {verb}"),
+            took => println!(".. {verb} in {:.1} s", took.as_secs_f32()),
+        }
         done
     }
 

@@ -96,8 +96,7 @@ pub fn contents_needed(desired: &Desired, present: &Present) -> Vec<CredentialTy
 
 /// The verdict on a removal that would leave nothing to log in with.
 pub fn last_first_factor() -> Verdict {
-    let message = "removing what spec.credentials doesn't give any more, or wants absent, would leave the identity \
-                   without anything to log in with, so nothing is removed: give it a password or another link first, \
-                   and let that be Ready";
+    let message = "what spec.credentials doesn't give any more, or wants absent, isn't removed: it would leave the identity \
+                   without anything to log in with; give it a password or another link first";
     Verdict::new(Reason::InvalidSpec, message)
 }

@@ -3,6 +3,7 @@
 use k8s_openapi::jiff::Timestamp;
 
 use super::Present;
+use crate::api::words::{NAME, shown};
 use crate::api::{GROUP, Reason, Verdict};
 use crate::identity::claim::{Claim, Claimant};
 use crate::identity::mark::Mark;
@@ -41,14 +42,15 @@ pub(super) fn unmarkable() -> Verdict {
     Verdict::new(
         Reason::AdoptionRefused,
         format!(
-            "metadata_admin of the identity is not an object, so that the operator's mark ({GROUP}) can't be \
-             written into it; set it to null or to an object in Kratos"
+            "metadata_admin of the identity is no object, so that the operator's mark ({GROUP}) doesn't fit in; set it to \
+             null or to an object in Kratos"
         ),
     )
 }
 
 /// The verdict on a resource whose identity another one of its namespace takes, or took.
 pub fn replaced(by: &str) -> Verdict {
+    let by = shown(by, NAME);
     let message = format!("KratosIdentity {by} takes the identity over (its spec.replaces); delete this resource");
     Verdict::new(Reason::Replaced, message)
 }
@@ -57,20 +59,19 @@ pub fn replaced(by: &str) -> Verdict {
 pub fn untold() -> Verdict {
     Verdict::new(
         Reason::IdentityConflict,
-        "an earlier resource of this name left an identity, and its mark was made with another key than the operator has, so \
-         that nobody can tell whether it is the same person's; restore the Secret kratos-operator-key, or name the identity \
-         by spec.adoption.identityID",
+        "an earlier resource of this name left an identity, marked under another key: nobody can tell whose it is; restore \
+         the Secret kratos-operator-key, or name the identity by spec.adoption.identityID",
     )
 }
 
 /// The verdict on a value that Kratos holds for another identity already. It doesn't say which: whatever the manifest has that
 /// may be meant is named.
 pub fn taken(has_external_id: bool) -> Verdict {
-    let verdict = conflict(None);
     if !has_external_id {
-        return verdict;
+        return conflict(None);
     }
-    let message = format!("spec.externalID is another identity's already, or {}", verdict.message);
+    let message = "spec.externalID, or an identifier or address, is another identity's already, which isn't this resource's; \
+                   use another (after a restore: spec.reclaimNamespaces or reclaimFrom of the KratosInstance)";
     Verdict::new(Reason::IdentityConflict, message)
 }
 
@@ -94,13 +95,15 @@ fn unmanaged() -> Verdict {
 pub fn conflict(neighbour: Option<&str>) -> Verdict {
     let message = match neighbour {
         Some(name) => format!(
-            "the identity, or an identifier or address of it, belongs to the KratosIdentity {name} in this \
-             namespace; give each identity one resource"
+            "the identity, or an identifier or address of it, belongs to the KratosIdentity {} in this namespace; give each \
+             identity one resource",
+            shown(name, NAME)
         ),
-        None => "the identity, or an identifier or address of it, is taken by an identity that this resource doesn't \
-                 manage; use another identifier, or have that identity released. If this namespace or cluster was \
-                 restored, the instance's administrators let it take its own back (spec.reclaimNamespaces, reclaimFrom)"
-            .to_owned(),
+        None => {
+            "the identity, or an identifier or address of it, is another identity's, which isn't this resource's; use \
+                 another (after a restore: spec.reclaimNamespaces or reclaimFrom of the KratosInstance)"
+                .to_owned()
+        }
     };
     Verdict::new(Reason::IdentityConflict, message)
 }

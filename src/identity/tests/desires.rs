@@ -4,6 +4,8 @@ use rstest::rstest;
 use serde_json::{Value, json};
 
 use super::builders::{GROUP, now, object};
+use crate::api::credentials::{PasswordFormat, PasswordUpdatePolicy};
+use crate::api::definitions::filled;
 use crate::api::identity::{IdentityState, KratosIdentitySpec, TraitsPolicy};
 use crate::api::instance::Mode;
 use crate::api::lifecycle::DeletionPolicy;
@@ -18,6 +20,23 @@ use crate::kratos::State;
 fn parse(spec: Value) -> (Handling, Result<Desired, Verdict>) {
     let spec = serde_json::from_value::<KratosIdentitySpec>(spec).unwrap();
     (desired::handling(&spec), desired::parse(&spec, &Secrets::default(), now()))
+}
+
+#[test]
+fn what_the_definition_fills_in_is_what_an_absent_field_stands_for() {
+    let spec = json!({
+        "schemaID": "customer", "traits": {"mail": "ada@a.example"}, "adoption": {"identityID": "an-id"},
+        "recovery": {"type": "Link", "secretName": "way-in"},
+    });
+    let filled = filled("KratosIdentity", &spec);
+    assert_eq!(filled["recovery"]["expiresIn"], "1h");
+    let ((handling, bare), (same, filled)) = (parse(spec), parse(filled));
+    let (bare, filled) = (bare.unwrap(), filled.unwrap());
+    assert_eq!(handling, same);
+    assert_eq!(desired::digest(&bare), desired::digest(&filled));
+    assert_eq!((bare.adoption, bare.recovery), (filled.adoption, filled.recovery));
+    assert_eq!(json!(PasswordFormat::default()), "Cleartext");
+    assert_eq!(json!(PasswordUpdatePolicy::default()), "OnSecretChange");
 }
 
 #[test]

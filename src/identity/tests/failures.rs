@@ -12,6 +12,7 @@ use crate::api::condition::State;
 use crate::api::{Reason, Verdict};
 use crate::identity::failure::{Halt, Sent, halt, schema_not_found, unsupported};
 use crate::kratos::{Client, ClientConfig, CreateIdentity, CredentialType, Error, Initiator, WriteCause, Writer};
+use crate::messages::faults;
 
 /// What the server says, and what nobody else may.
 const MARKER: &str = "S3CRET";
@@ -84,6 +85,7 @@ async fn each_failure_has_one_meaning(#[case] answer: ResponseTemplate, #[case] 
     let (told_how, told_reason, after, message) = told(halt(&error, sent(None, &traits), 0));
     assert_eq!((told_how, told_reason, after), (how, reason, None));
     assert!(!message.contains(MARKER), "{message}");
+    assert_eq!(faults(&Verdict::new(reason, message.as_str())), [""; 0], "{message}");
     let stalls = reason.state() == State::Stalled;
     assert_eq!(stalls, how == "Refused", "what stalls waits for a person, and nothing else does");
 }
@@ -100,6 +102,7 @@ async fn what_fails_again_and_again_while_others_are_served_is_its_own_fault(#[c
     let after = |times| {
         let (how, reason, _, message) = told(halt(&error, Sent::default(), times));
         assert!(!message.contains(MARKER), "{message}");
+        assert_eq!(faults(&Verdict::new(reason, message.as_str())), [""; 0], "{message}");
         (how, reason)
     };
     assert_eq!(after(1), ("Retry", Reason::KratosUnavailable));
@@ -142,7 +145,8 @@ async fn a_throttling_server_is_left_alone(#[case] header: Option<&str>, #[case]
         Some(value) => answer.insert_header("retry-after", value),
         None => answer,
     };
-    let (how, reason, after, _) = told(halt(&failed(answer).await, Sent::default(), 0));
+    let (how, reason, after, message) = told(halt(&failed(answer).await, Sent::default(), 0));
+    assert_eq!(faults(&Verdict::new(reason, message.as_str())), [""; 0], "{message}");
     assert_eq!((how, reason, after), ("Retry", Reason::Throttled, Some(Duration::from_secs(seconds))));
 }
 

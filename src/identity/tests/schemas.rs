@@ -119,7 +119,7 @@ fn strict() -> Value {
 
 #[rstest]
 #[case::fitting(json!({"mail": "1".repeat(60)}), &[])]
-#[case::missing(json!({}), &["/traits (required)"])]
+#[case::missing(json!({}), &["/traits/mail is required"])]
 #[case::too_short_and_of_another_form(json!({"mail": MARKER}), &["/traits/mail (minLength)", "/traits/mail (pattern)"])]
 #[case::of_another_type(json!({"mail": "1".repeat(60), "age": MARKER}), &["/traits/age (type)"])]
 #[case::too_large(json!({"mail": "1".repeat(60), "age": 777_123}), &["/traits/age (maximum)"])]
@@ -127,12 +127,13 @@ fn strict() -> Value {
 #[case::not_the_one(json!({"mail": "1".repeat(60), "kind": MARKER}), &["/traits/kind (const)"])]
 #[case::elements(json!({"mail": "1".repeat(60), "tags": [MARKER]}), &["/traits/tags/0 (maxLength)"])]
 #[case::too_many_and_twice(json!({"mail": "1".repeat(60), "tags": ["a", "a"]}), &["/traits/tags (maxItems)", "/traits/tags (uniqueItems)"])]
-#[case::missing_within(json!({"mail": "1".repeat(60), "name": {}}), &["/traits/name (required)"])]
+#[case::missing_within(json!({"mail": "1".repeat(60), "name": {}}), &["/traits/name/first is required"])]
 #[case::forbidden(json!({"mail": "1".repeat(60), "name": {"first": MARKER}}), &["/traits/name/first (not)"])]
 #[case::of_another_format(json!({"mail": "1".repeat(60), "site": MARKER}), &["/traits/site (format)"])]
 #[case::neither(json!({"mail": "1".repeat(60), "either": MARKER}), &["/traits/either (oneOf)"])]
-#[case::one_too_many(json!({"mail": "1".repeat(60), "nick": MARKER}), &["/traits (additionalProperties)"])]
-fn what_does_not_fit_is_named_by_place_and_keyword(#[case] traits: Value, #[case] expected: &[&str]) {
+#[case::one_too_many(json!({"mail": "1".repeat(60), "nick": MARKER}), &["/traits/nick isn't in the schema"])]
+#[case::misspelt(json!({"emial": MARKER}), &["/traits/emial isn't in the schema", "/traits/mail is required"])]
+fn what_does_not_fit_is_named_by_place_key_and_keyword(#[case] traits: Value, #[case] expected: &[&str]) {
     let mut found = violations(&strict(), &traits);
     found.sort();
     assert_eq!(found, expected);
@@ -143,12 +144,24 @@ fn what_does_not_fit_is_named_by_place_and_keyword(#[case] traits: Value, #[case
 }
 
 #[test]
-fn a_message_names_five_and_counts_the_rest() {
+fn a_message_names_what_fits_and_counts_the_rest() {
     let properties: serde_json::Map<_, _> = (0..9).map(|n| (format!("p{n}"), json!({"type": "integer"}))).collect();
     let traits: serde_json::Map<_, _> = (0..9).map(|n| (format!("p{n}"), json!(MARKER))).collect();
     let message = explain("customer", Some(&schema(&json!({"properties": properties}))), &Value::Object(traits));
-    assert_eq!(message.matches("(type)").count(), 5, "{message}");
-    assert!(message.contains(" and 4 more") && !message.contains(MARKER), "{message}");
+    assert_eq!(message.matches("(type)").count(), 6, "{message}");
+    assert!(message.contains(" and 3 more") && !message.contains(MARKER), "{message}");
+    assert!(message.chars().count() <= 200 && message.ends_with("correct them in the manifest"), "{message}");
+}
+
+#[test]
+fn keys_and_ids_that_somebody_chose_are_bounded_and_shown_without_controls() {
+    let traits = json!({"a\n\u{1b}[31mb": MARKER, "k".repeat(5000): MARKER, "mail": "1".repeat(60)});
+    let message = explain(&"s".repeat(5000), Some(&strict()), &traits);
+    assert!(message.chars().count() <= 200, "{message}");
+    assert!(message.contains(" isn't in the schema") && !message.contains(char::is_control), "{message}");
+    assert!(message.ends_with("correct them in the manifest"), "{message}");
+    let many: serde_json::Map<_, _> = (0..5000).map(|n| (format!("k{n}"), json!(MARKER))).collect();
+    assert!(explain("customer", Some(&strict()), &many.into()).chars().count() <= 200);
 }
 
 #[rstest]

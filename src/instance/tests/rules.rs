@@ -57,6 +57,24 @@ fn an_identity_that_is_too_large_is_refused() {
 }
 
 #[test]
+fn a_rule_says_where_it_is_no_rule() {
+    for (expression, said) in [
+        ("identity.", "rule 1 is no valid CEL at column 10"),
+        ("identity.emial == ''", "rule 1 looks at identity.emial, a field that there isn't"),
+        ("identity.verifiable_addresses.all(a, a.verifed)", "identity.verifiable_addresses[].verifed"),
+        ("namespace.label.tier == 'gold'", "namespace.label, a field"),
+    ] {
+        let invalid = parse(&[rule(expression, None)]).unwrap_err();
+        assert!(invalid.message.contains(said), "{}", invalid.message);
+        assert!(invalid.message.chars().count() <= 200, "{}", invalid.message);
+    }
+    let free = "identity.traits.a.b == 1 && has(identity.metadata_admin.c) && namespace.labels.d == '' \
+                && identity.credentials.oidc.all(l, l.provider == 'p' && has(l.use_auto_link)) \
+                && has(identity.credentials.password.use_password_migration_hook)";
+    assert!(parse(&[rule(free, None)]).is_ok());
+}
+
+#[test]
 fn a_rule_that_cant_be_asked_makes_them_all_invalid() {
     for expression in ["identity.", "spec.traits == 1", &"(".repeat(3000), "frobnicate(identity)", "size(identifiers)"]
     {

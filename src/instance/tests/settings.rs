@@ -7,6 +7,7 @@ use http::HeaderValue;
 use rstest::rstest;
 use serde_json::{Value, json};
 
+use crate::api::definitions::filled;
 use crate::api::instance::{AdmissionRule, AdoptionFrom, KeyRef, KratosInstanceSpec, Mode};
 use crate::api::{Reason, Verdict};
 use crate::instance::headers::{Header, HeaderSource};
@@ -22,6 +23,13 @@ fn parse(changes: &Value) -> Result<Settings, Verdict> {
 
 fn key(name: &str, key: &str) -> KeyRef {
     KeyRef { name: name.into(), key: key.into() }
+}
+
+#[test]
+fn what_the_definition_fills_in_is_what_an_absent_field_stands_for() {
+    let filled = filled("KratosInstance", &json!({}));
+    assert_eq!(filled["requestTimeout"], "30s");
+    assert_eq!(parse(&json!({})), parse(&filled));
 }
 
 #[test]

@@ -53,7 +53,7 @@ impl Cause {
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Number => "a number beyond the range of a double",
-            Self::Text => "a text that is no Unicode (an unpaired surrogate, or bytes that aren't UTF-8)",
+            Self::Text => "a text that is no Unicode",
             Self::Depth => "values nested deeper than 120 levels",
             Self::Other => "something that isn't JSON as it is commonly read",
         }

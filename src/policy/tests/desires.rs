@@ -5,10 +5,13 @@ use serde_json::{Value, json};
 
 use super::{parse, spec, standing};
 use crate::api::Reason;
+use crate::api::definitions::filled;
 use crate::policy::desired::{self, Needs, Standing};
 
 #[rstest]
-#[case::no_cel(json!([{"name": "r", "expression": "session.", "action": "Revoke"}]), "rule r: the expression is no valid CEL")]
+#[case::no_cel(json!([{"name": "r", "expression": "session.", "action": "Revoke"}]), "rule r: the expression is no valid CEL at column 9; correct it")]
+#[case::an_unknown_field(json!([{"name": "r", "expression": "session.age > 1", "action": "Revoke"}]), "looks at session.age, a field that there isn't")]
+#[case::an_unknown_field_within(json!([{"name": "r", "expression": "session.devices.exists(d, d.agent == '')", "action": "Revoke"}]), "session.devices[].agent")]
 #[case::an_unknown_variable(json!([{"name": "r", "expression": "person == 1", "action": "Revoke"}]), "names the variable \"person\"")]
 #[case::a_deep_one(json!([{"name": "r", "expression": "(".repeat(500) + "true" + &")".repeat(500), "action": "Revoke"}]), "nested too deeply")]
 #[case::no_network(json!([{"name": "r", "allowedNetworks": ["203.0.113.0/24", "999.0.0.0/8"], "action": "Revoke"}]), "allowedNetworks[1]")]
@@ -18,6 +21,15 @@ fn what_the_api_server_cant_see_is_refused(#[case] rules: Value, #[case] words: 
     let verdict = parse(&rules).unwrap_err();
     assert_eq!(verdict.reason, Reason::InvalidSpec);
     assert!(verdict.message.contains(words), "{}", verdict.message);
+}
+
+#[test]
+fn what_the_definition_fills_in_is_what_an_absent_field_stands_for() {
+    let spec = json!({"identities": {"all": true}});
+    let filled = filled("KratosSessionPolicy", &spec);
+    assert_eq!((&filled["mode"], &filled["interval"]), (&json!("Enforce"), &json!("5m")));
+    let of = |spec: Value| desired::handling(&serde_json::from_value(spec).unwrap(), false);
+    assert_eq!(of(spec), of(filled));
 }
 
 #[rstest]

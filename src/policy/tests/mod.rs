@@ -5,6 +5,7 @@ mod desires;
 mod enrolments;
 mod hostile;
 mod judgements;
+mod messages;
 mod sources;
 mod statuses;
 mod tallies;

@@ -3,13 +3,14 @@
 use k8s_openapi::jiff::Timestamp;
 use rstest::rstest;
 use serde_json::json;
+use uuid::Uuid;
 
 use super::now;
 use crate::api::condition::{READY, RECONCILING, STALLED, SUSPENDED, find, is_true};
 use crate::api::session_policy::{KratosSessionPolicyStatus, RevokeAll};
 use crate::api::{Reason, Verdict};
 use crate::policy::revoke_all::{self, Ended};
-use crate::policy::status::{self, Outcome, Run, Subject};
+use crate::policy::status::{self, OfRule, Outcome, Run, Subject};
 use crate::policy::tally::Plan;
 
 fn subject(current: Option<&KratosSessionPolicyStatus>) -> Subject<'_> {
@@ -17,8 +18,9 @@ fn subject(current: Option<&KratosSessionPolicyStatus>) -> Subject<'_> {
 }
 
 fn run() -> Run {
-    let rules = vec![("too-old".to_owned(), 2)];
-    Run { started_at: now(), sessions: 9, matched: 5, revoked: 4, extended: 3, failed: 2, rules }
+    let rules = vec![OfRule { name: "too-old".to_owned(), matched: 2, failed: 1 }];
+    let identities = vec![(Uuid::from_u128(7), 6)];
+    Run { started_at: now(), sessions: 9, matched: 5, revoked: 4, extended: 3, failed: 2, rules, identities }
 }
 
 fn outcome(reason: Reason, run: Option<Run>) -> Outcome {
@@ -33,9 +35,42 @@ fn a_run_is_told_in_counts() {
         told["lastRun"],
         json!({"startedAt": "2026-11-24T12:00:00Z", "sessions": 9, "matched": 5, "revoked": 4, "extended": 3, "failed": 2})
     );
-    assert_eq!(told["rules"], json!([{"name": "too-old", "matched": 2}]));
+    assert_eq!(told["rules"], json!([{"name": "too-old", "matched": 2, "failed": 1}]));
+    assert_eq!(told["identities"], json!([{"id": "00000000-0000-0000-0000-000000000007", "sessions": 6}]));
+    assert_eq!(told["revokedTotal"], 4);
     assert_eq!((&told["observedGeneration"], &told["lastHandledReconcileAt"]), (&json!(3), &json!("now")));
     assert!(is_true(&next.conditions, READY));
+}
+
+#[test]
+fn what_was_ended_adds_up_and_a_look_without_a_run_adds_nothing() {
+    let mut status = status::next(subject(None), outcome(Reason::Reconciled, Some(run())), now());
+    for (ended, is_run, total) in [(3, true, 7), (5, false, 7), (0, true, 7), (1, true, 8)] {
+        let run = is_run.then(|| Run { revoked: ended, identities: Vec::new(), ..run() });
+        status = status::next(subject(Some(&status)), outcome(Reason::Reconciled, run), now());
+        assert_eq!(status.revoked_total, Some(total), "{ended}");
+    }
+    assert_eq!(status.identities, [], "those of an earlier run");
+    let suspended = status::suspended(subject(Some(&status)), now());
+    assert_eq!(suspended.revoked_total, Some(8));
+}
+
+#[test]
+fn schemas_that_are_not_served_are_said_beside_what_was_done() {
+    let done = Verdict::new(Reason::Reconciled, "the rules were applied");
+    assert_eq!(status::with_unserved(done.clone(), &[]), done);
+    let told = status::with_unserved(done, &["employe".to_owned(), "x".repeat(500)]);
+    assert_eq!(told.reason, Reason::Reconciled, "it keeps nothing from being done");
+    let said = "the rules were applied; spec.identities.schemaIDs: Kratos serves no identity schema employe, xxx";
+    assert!(told.message.starts_with(said) && told.message.chars().count() < 230, "{}", told.message);
+}
+
+#[test]
+fn what_couldnt_be_judged_is_said_by_rule() {
+    let rules = json!([{"name": "old", "maxAge": "1h", "action": "Revoke"}, {"name": "odd", "maxAge": "2h", "action": "Revoke"}]);
+    let plan = Plan { sessions: 3, failed: 2, failed_by_rule: vec![0, 2], ..Plan::default() };
+    let verdict = status::verdict(&plan, &super::parse(&rules).unwrap(), false, false);
+    assert!(verdict.message.contains("were left alone (by rule: odd 2): "), "{}", verdict.message);
 }
 
 #[test]

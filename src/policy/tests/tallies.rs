@@ -116,6 +116,30 @@ fn what_cant_be_told_is_counted_once_and_left_alone() {
 }
 
 #[test]
+fn whose_sessions_would_end_is_told_of_those_with_the_most() {
+    let of_many = |identity: u128| (0..identity).map(move |session| of(identity * 100 + session, identity, 10, 0b0011));
+    let opinions: Vec<_> = (1..=25).flat_map(of_many).collect();
+    let first = plan(&with_limit(1000), &opinions);
+    assert_eq!((first.by_identity.len(), first.unowned.len()), (20, 0));
+    assert_eq!(first.by_identity[0], (Uuid::from_u128(25), 25), "each session once, though two rules name it");
+    assert_eq!(first.by_identity[19], (Uuid::from_u128(6), 6));
+    assert_eq!(plan(&with_limit(1), &opinions).by_identity, first.by_identity, "also where none may be revoked");
+    let extended_and_ranked = [of(1, 7, 10, 0b0100), of(2, 7, 20, 0), of(3, 7, 30, 0), of(4, 8, 10, 0b1000)];
+    assert_eq!(plan(&with_limit(10), &extended_and_ranked).by_identity, [(Uuid::from_u128(7), 1)]);
+    let unowned: Vec<_> = (1..=30).rev().map(|session| of(session, 0, 10, 0b0001)).collect();
+    let second = plan(&with_limit(1000), &unowned);
+    assert_eq!((second.by_identity.len(), ids(second.unowned)), (0, (1..=20).collect()));
+}
+
+#[test]
+fn what_cant_be_told_is_counted_by_rule() {
+    let unknown = |session, mask| Opinion { unknown: mask, ..of(session, 7, 10, 0) };
+    let opinions = [unknown(1, 0b0101), of(2, 7, 20, 0), of(3, 7, 30, 0), unknown(4, 0b0001)];
+    let plan = plan(&with_limit(10), &opinions);
+    assert_eq!((plan.failed, plan.failed_by_rule), (2, vec![2, 0, 1, 0]));
+}
+
+#[test]
 fn a_rank_says_how_many_are_newer() {
     let opinions = [of(1, 7, 10, 0), of(2, 7, 30, 0), of(3, 7, 20, 0), of(2, 7, 30, 0)];
     let ranks: Vec<_> = [1, 2, 3, 4].iter().map(|session| rank(Uuid::from_u128(*session), &opinions)).collect();

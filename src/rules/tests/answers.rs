@@ -3,7 +3,7 @@
 use rstest::rstest;
 
 use super::super::Problem::{Failed, NotBool};
-use super::super::{Invalid, Problem};
+use super::super::{Invalid, Known, Problem, Variable};
 use super::{ask, parse};
 
 #[rstest]
@@ -76,10 +76,15 @@ fn what_gives_no_answer_says_so(#[case] text: &str, #[case] expected: Problem) {
 }
 
 #[rstest]
-#[case::nothing("", Invalid::Syntax)]
-#[case::half("identity.", Invalid::Syntax)]
-#[case::an_unclosed_text("'a", Invalid::Syntax)]
-#[case::another_language("if a { b }", Invalid::Syntax)]
+#[case::nothing("")]
+#[case::half("identity.")]
+#[case::an_unclosed_text("'a")]
+#[case::another_language("if a { b }")]
+fn what_is_no_cel_is_refused_beforehand(#[case] text: &str) {
+    assert!(matches!(parse(text), Err(Invalid::Syntax(_))), "{text}");
+}
+
+#[rstest]
 #[case::a_variable("spec.traits == 1", Invalid::UnknownVariable("spec".into()))]
 #[case::a_variable_out_of_its_scope("[1].all(x, true) && x == 1", Invalid::UnknownVariable("x".into()))]
 #[case::a_function("identity.frobnicate()", Invalid::UnknownFunction("frobnicate".into(), 0))]
@@ -129,7 +134,12 @@ fn what_is_plainly_neither_true_nor_false_is_refused_beforehand(#[case] text: &s
 #[case::exactly_one("identifiers.exists_one(i, i == 'a')")]
 #[case::an_item_of_a_filter("identity.flags.filter(f, f)[0]")]
 fn what_may_be_true_or_false_is_not(#[case] text: &str) {
-    assert_eq!(super::Expression::parse(text, &["identity", "identifiers", "adopts"]).err(), None, "{text}");
+    const WITH_A_TRUTH: &[Variable] = &[
+        Variable { name: "identity", known: Known::Any },
+        Variable { name: "identifiers", known: Known::Any },
+        Variable { name: "adopts", known: Known::Plain },
+    ];
+    assert_eq!(super::Expression::parse(text, WITH_A_TRUTH).err(), None, "{text}");
 }
 
 #[rstest]

@@ -1,14 +1,16 @@
 //! Tests of the evaluator: what it answers, what it refuses, and that it always ends.
 
 mod answers;
+mod fields;
 mod grammar;
 mod limits;
 
 use serde_json::{Value, json};
 
-use super::{Budget, Expression, Invalid, Problem};
+use super::{Budget, Expression, Invalid, Known, Problem, Variable};
 
-const VARIABLES: &[&str] = &["identity", "identifiers"];
+const VARIABLES: &[Variable] =
+    &[Variable { name: "identity", known: Known::Any }, Variable { name: "identifiers", known: Known::Any }];
 
 fn parse(text: &str) -> Result<Expression, Invalid> {
     Expression::parse(text, VARIABLES)

@@ -7,7 +7,8 @@ use super::{Fate, Row, identity, update};
 const PINNED: &str = "instanceRef can't be changed: delete the resource (deletion.policy Orphan keeps the identity) and \
                       make a new one";
 const WINDOW: &str = "notBefore must lie before notAfter";
-const EXPIRY: &str = "must be a Go duration between 1m and 87600h";
+const EXPIRY: &str = "must be a duration such as 72h or 1h30m, at least 1m and at most 87600h";
+const PERIOD: &str = "must be a duration such as 72h or 1h30m, at least 0s and at most 87600h";
 const NO_RECOVERY: &str = "actions.recovery needs recovery, which says what is issued and into which Secret";
 
 /// The rows.
@@ -76,6 +77,7 @@ fn identities() -> Vec<Row> {
             Fate::Misshapen("spec.deletion.policy"),
         ),
         identity("a grace period", &json!({"deletion": {"policy": "Delete", "gracePeriod": "720h"}}), Fate::Accepted),
+        identity("a grace period in days", &json!({"deletion": {"gracePeriod": "30d"}}), Fate::Refused(PERIOD)),
         identity("a grace period of the default policy", &json!({"deletion": {"gracePeriod": "0s"}}), Fate::Accepted),
         update(
             identity,
@@ -275,7 +277,7 @@ fn recoveries() -> Vec<Row> {
         identity("a link that leads to a path", &recovery(json!({"returnTo": "/welcome"})), no_url),
         identity("a link that leads to a script", &recovery(json!({"returnTo": "javascript:alert(1)"})), no_url),
         identity("a minute", &expires_in("1m"), Fate::Accepted),
-        identity("a week in days", &expires_in("7d"), Fate::Misshapen("spec.recovery.expiresIn")),
+        identity("a week in days", &expires_in("7d"), Fate::Refused(EXPIRY)),
     ];
     for name in ["", "../identity/ada", "identity/ada", "Ada", "a..b", "-ada"] {
         let fate = Fate::Misshapen("spec.recovery.secretName");

@@ -182,22 +182,26 @@ fn durations() -> Vec<Row> {
         ("99ms", Fate::Refused(DURATION)),
         ("0s", Fate::Refused(DURATION)),
         ("87600h1s", Fate::Refused(DURATION)),
+        ("315360000s", Fate::Accepted),
+        ("315360000000ms", Fate::Accepted),
     ];
-    let misshapen = ["7d", "-1s", "", "5", "1 h", "1h 30m", "PT5M"];
-    let fields = [
-        ("requestTimeout", "spec.requestTimeout"),
-        ("resyncInterval", "spec.resyncInterval"),
-        ("fullScanInterval", "spec.fullScanInterval"),
-    ];
+    // What Go doesn't take, and what is more than it can hold.
+    let odd =
+        ["7d", "-1s", "", "5", "1 h", "1h 30m", "PT5M", "2562048h", "99999999999999999999h", "9999999999999999ms"];
+    let fields = ["requestTimeout", "resyncInterval", "fullScanInterval"];
     let mut rows = Vec::new();
     for (full, fate) in [("1h", Fate::Accepted), ("60m", Fate::Accepted), ("59m", Fate::Refused(FULL_SCAN))] {
         let intervals = json!({"resyncInterval": "1h", "fullScanInterval": full});
         rows.push(instance("the whole as often as what is ours", &intervals, fate));
     }
-    for (field, path) in fields {
+    for field in fields {
         rows.extend(fates.map(|(text, fate)| instance(text, &json!({ field: text }), fate)));
-        rows.extend(misshapen.map(|text| instance(text, &json!({ field: text }), Fate::Misshapen(path))));
+        rows.extend(odd.map(|text| instance(text, &json!({ field: text }), Fate::Refused(DURATION))));
     }
+    let days = json!({"resyncInterval": "1d", "fullScanInterval": "1h"});
+    let long = json!({"resyncInterval": "1h".repeat(17)});
+    rows.push(instance("a long text", &long, Fate::Misshapen("spec.resyncInterval")));
+    rows.push(instance("one of two in days", &days, Fate::Refused(DURATION)));
     rows
 }
 
@@ -260,7 +264,7 @@ fn protections() -> Vec<Row> {
             Fate::Misshapen("spec.protection.maxDeletions"),
         ),
         instance("no window", &with(json!({"window": "0s"})), Fate::Refused(DURATION)),
-        instance("a window in days", &with(json!({"window": "7d"})), Fate::Misshapen("spec.protection.window")),
+        instance("a window in days", &with(json!({"window": "7d"})), Fate::Refused(DURATION)),
         instance(
             "fewer than none missing",
             &with(json!({"maxMissing": -1})),

@@ -1,0 +1,205 @@
+//! Every message that a `KratosIdentity` gets from a pure step, with the worst that people may have written into it.
+
+use serde_json::{Map, Value, json};
+
+use super::builders::{claimant, mark, marked, now};
+use crate::api::identity::TraitFrom;
+use crate::api::instance::{AdoptionFrom, KeyRef};
+use crate::api::recovery::RecoveryType;
+use crate::api::{KratosIdentityStatus, Reason, Verdict, condition};
+use crate::identity::adoption::Refusal;
+use crate::identity::desired;
+use crate::identity::inputs::{not_permitted, not_ready};
+use crate::identity::opaque;
+use crate::identity::plan;
+use crate::identity::recovery::{self, SecretSeen};
+use crate::identity::secrets::{self, Secrets};
+use crate::identity::status::{self, Outcome, RecoverySeen, Seen, Subject};
+use crate::identity::{admission, failure, schema, traits_from};
+use crate::kratos::{Content, SchemaFault, State};
+use crate::messages::{VALUE, hold, hostile};
+use crate::place::Place;
+
+/// The verdict on a spec that contradicts itself.
+fn refused(spec: &Value) -> Verdict {
+    let mut whole = json!({"schemaID": hostile(), "traits": {"mail": VALUE}});
+    json_patch::merge(&mut whole, spec);
+    let spec = serde_json::from_value(whole).expect("a spec");
+    match desired::parse(&spec, &Secrets::default(), now()) {
+        Err(verdict) => verdict,
+        Ok(_) => panic!("it contradicts itself: {spec:?}"),
+    }
+}
+
+fn secret(changes: &Value) -> recovery::Recovery {
+    let mut recovery = json!({"type": "Link", "secretName": "n".repeat(250)});
+    json_patch::merge(&mut recovery, changes);
+    let spec = serde_json::from_value(json!({"schemaID": "customer", "recovery": recovery})).expect("a spec");
+    recovery::parse(&spec, [].into_iter()).expect("it can be written").expect("a recovery")
+}
+
+fn of_specs() -> Vec<(&'static str, Verdict)> {
+    let name = hostile();
+    let twice = json!([{"provider": name, "subject": VALUE}, {"provider": name, "subject": VALUE}]);
+    vec![
+        ("the mark's key", refused(&json!({"metadataAdmin": {"kratos-operator.dev": VALUE}}))),
+        ("a link twice", refused(&json!({"credentials": {"oidc": twice}}))),
+        ("a link of nobody", refused(&json!({"credentials": {"oidc": [{"provider": name}]}}))),
+        (
+            "a link that makes itself, of SAML",
+            refused(&json!({"credentials": {"saml": [{"provider": name, "useAutoLink": true}]}})),
+        ),
+        ("no password to send", refused(&json!({"actions": {"setPassword": {"token": VALUE}}}))),
+        (
+            "adoption of several",
+            refused(&json!({"adoption": {"policy": "IfUnowned", "identifier": VALUE, "externalID": VALUE}})),
+        ),
+        (
+            "given and absent",
+            refused(&json!({"credentials": {"absent": ["OIDC"], "oidc": [{"provider": name, "subject": VALUE}]}})),
+        ),
+        ("a link's flow", refused(&json!({"recovery": {"type": "Link", "secretName": "a", "flowType": "API"}}))),
+        ("no name of a Secret", refused(&json!({"recovery": {"type": "Link", "secretName": name}}))),
+    ]
+}
+
+fn of_recoveries() -> Vec<(&'static str, Verdict)> {
+    let wanted = secret(&json!({}));
+    let issued = |expires_at: &str| {
+        let noted = json!({"recovery": {
+            "type": "Link", "secretName": wanted.secret_name, "startedAt": "2026-12-24T17:00:00Z",
+            "issuedAt": "2026-12-24T17:00:00Z", "expiresAt": expires_at,
+        }});
+        mark(&noted).recovery
+    };
+    let (running, over) = (issued("2026-12-24T19:00:00Z"), issued("2026-12-24T17:30:00Z"));
+    let standing = |noted, state, is_there| recovery::standing(&wanted, noted, state, is_there, None, now()).verdict;
+    vec![
+        ("issued", standing(running.as_ref(), State::Active, true)),
+        ("its Secret is gone", standing(running.as_ref(), State::Active, false)),
+        ("expired", standing(over.as_ref(), State::Active, false)),
+        ("inactive", standing(running.as_ref(), State::Inactive, false)),
+        ("locked out", recovery::locked_out()),
+        ("disabled", recovery::disabled(RecoveryType::Link)),
+        ("switched off", recovery::switched_off()),
+        ("can't be written", recovery::unwritable(&hostile(), Some(403))),
+        (
+            "somebody else's",
+            recovery::ensure_writable(Some(&wanted), None, State::Active, &SecretSeen::Foreign).unwrap_err(),
+        ),
+    ]
+}
+
+fn of_adoptions() -> Vec<(&'static str, Verdict)> {
+    let beside = crate::identity::claim::Claimant { beside_instance: true, ..claimant() };
+    let refusals = [
+        ("taken", Refusal::Taken(None)),
+        ("taken by a neighbour", Refusal::Taken(Some(hostile()))),
+        ("missing", Refusal::Missing),
+        ("several", Refusal::Ambiguous),
+        ("unverified", Refusal::Unverified),
+        ("unmarkable", Refusal::Unmarkable),
+        ("unreadable", Refusal::Unreadable),
+        ("leaving", Refusal::Leaving),
+        ("not allowed", Refusal::NotAllowed),
+    ];
+    let mut found: Vec<_> =
+        refusals.iter().map(|(what, refusal)| (*what, refusal.verdict(&beside, AdoptionFrom::Same))).collect();
+    found.push(("from elsewhere", Refusal::Missing.verdict(&claimant(), AdoptionFrom::Same)));
+    found.push(("from elsewhere, allowed", Refusal::Missing.verdict(&claimant(), AdoptionFrom::Allowed)));
+    found
+}
+
+fn opaque_content() -> Verdict {
+    let text = format!("{{\"{VALUE}\": 1e999}}");
+    let content: Content = serde_json::from_str(&text).expect("it is kept");
+    let opaque = content.opaque().expect("it can't be read");
+    opaque::verdict(("/metadata_public", opaque), &[format!("/metadata_public/{}", "k".repeat(300))], None)
+}
+
+/// What stands beside Ready, of an identity that is there.
+fn of_statuses() -> Vec<(&'static str, Verdict)> {
+    let subject = Subject { generation: 1, requested_at: None, current: None };
+    let seen = Seen::Present {
+        identity: Box::new(marked(&json!({}), &[])),
+        owned_paths: Vec::new(),
+        drift: vec![format!("/traits/{}", hostile())],
+        stale_identifiers: 9_999_999,
+    };
+    let verdict = Verdict::new(Reason::Observed, "looked at");
+    let outcome = Outcome { verdict, instance: None, seen, recovery: RecoverySeen::Nothing };
+    let next = status::next(subject, outcome, now());
+    let suspended = status::suspended(subject, RecoverySeen::Nothing, now());
+    let message = |status: &KratosIdentityStatus, type_: &str| {
+        condition::find(&status.conditions, type_).expect("it is there").message.clone()
+    };
+    vec![
+        ("drift", Verdict::new(Reason::DriftObserved, message(&next, condition::DRIFTED))),
+        ("stale identifiers", Verdict::new(Reason::StaleIdentifiers, message(&next, condition::STALE_IDENTIFIERS))),
+        ("suspended", Verdict::new(Reason::Suspended, message(&suspended, condition::SUSPENDED))),
+    ]
+}
+
+#[test]
+fn every_message_is_short_and_of_use_and_shows_no_value() {
+    let name = hostile();
+    let key = KeyRef { name: name.clone(), key: name.clone() };
+    let schema = json!({"properties": {"traits": {
+        "properties": {"mail": {"type": "integer"}}, "required": [name.clone()], "additionalProperties": false,
+    }}});
+    let traits: Map<_, _> = (0..50).map(|at| (format!("{at}{name}"), json!(VALUE))).collect();
+    let mut traits = Value::Object(traits);
+    traits["mail"] = json!(VALUE);
+    let place = Place::new(name.clone(), name.as_str());
+    let from = json!([{"path": format!("/{}", "p".repeat(1000)), "secretKeyRef": {"name": "a", "key": "b"}}]);
+    let from: Vec<TraitFrom> = serde_json::from_value(from).expect("references");
+    let shadowed = Map::from_iter([("p".repeat(1000), json!(VALUE))]);
+    let traits_from = traits_from::fill(&shadowed, &from, &Secrets::default()).unwrap_err();
+    let mut table = vec![
+        ("traits that don't fit", Verdict::new(Reason::TraitsRejected, schema::explain(&name, Some(&schema), &traits))),
+        ("traits that nobody can explain", Verdict::new(Reason::TraitsRejected, schema::explain(&name, None, &traits))),
+        ("a schema that isn't served", failure::schema_not_found(&name)),
+        ("a schema of no use", failure::schema_of_no_use(&name, SchemaFault::NotJson)),
+        ("a field that is too new", failure::unsupported(&name)),
+        ("the instance is down", failure::unavailable()),
+        ("replaced", plan::replaced(&name)),
+        ("nobody can tell whose", plan::untold()),
+        ("taken", plan::taken(false)),
+        ("taken, perhaps by its external id", plan::taken(true)),
+        ("a neighbour's", plan::conflict(Some(&name))),
+        ("the last first factor", plan::last_first_factor()),
+        ("a Secret's value", secrets::invalid(&key, "is longer than 64 KiB")),
+        ("no instance", not_ready(&place, "doesn't exist; it is waited for")),
+        ("no consent", not_permitted(&place, &name)),
+        ("rules of no use", admission::unaskable()),
+        ("a trait twice", traits_from),
+        ("what can't be read", opaque_content()),
+    ];
+    table.extend(of_specs());
+    table.extend(of_recoveries());
+    table.extend(of_adoptions());
+    table.extend(of_statuses());
+    let reasons = [
+        Reason::TraitsRejected,
+        Reason::SchemaNotFound,
+        Reason::UnsupportedByServer,
+        Reason::KratosUnavailable,
+        Reason::KratosRejected,
+        Reason::AdoptionRefused,
+        Reason::Replaced,
+        Reason::IdentityConflict,
+        Reason::InvalidSpec,
+        Reason::InstanceNotReady,
+        Reason::NotPermitted,
+        Reason::SecretNotReady,
+        Reason::RecoveryIssued,
+        Reason::RecoveryExpired,
+        Reason::RecoveryDisabled,
+        Reason::RecoverySecretGone,
+        Reason::IdentityInactive,
+        Reason::DriftObserved,
+        Reason::StaleIdentifiers,
+        Reason::Suspended,
+    ];
+    hold(&table, &reasons);
+}

@@ -1,0 +1,114 @@
+//! Every message that a `KratosSessionPolicy` gets from a pure step, with the worst that people may have written into it.
+
+use serde_json::{Value, json};
+
+use super::{now, parse, spec, standing};
+use crate::api::condition::{INTERVAL_LIMITED, SUSPENDED, find};
+use crate::api::session_policy::KratosSessionPolicyStatus;
+use crate::api::{Reason, Verdict};
+use crate::messages::{VALUE, faults, hold, hostile};
+use crate::place::Place;
+use crate::policy::desired::{self, Standing, handling};
+use crate::policy::status::{self, Subject};
+use crate::policy::tally::Plan;
+
+fn refused(rules: &Value) -> Verdict {
+    parse(rules).expect_err("it is refused")
+}
+
+fn expression(text: &str) -> Verdict {
+    refused(&json!([{"name": hostile(), "expression": text, "action": "Revoke"}]))
+}
+
+fn of_rules() -> Vec<(&'static str, Verdict)> {
+    let name = hostile();
+    let elsewhere =
+        Standing { instance: Place::new(name.clone(), name.as_str()), beside_instance: false, trusts_addresses: false };
+    let from_elsewhere = |rules: &Value| desired::parse(&spec(rules), &elsewhere).expect_err("it isn't permitted");
+    let extend = json!([{"name": name, "expiresWithin": "1h", "maxAge": "2h", "action": "Extend"}]);
+    let networks = json!([{"name": name, "allowedNetworks": [VALUE], "action": "Revoke"}]);
+    vec![
+        ("no CEL", expression(&format!("session.id == '{VALUE}' &&"))),
+        ("too long", expression(&"a".repeat(5000))),
+        ("too deep", expression(&"(".repeat(400))),
+        ("too many parts", expression(&format!("[{}1] == []", "1,".repeat(2020)))),
+        ("too many loops", expression("[1].all(a, [1].all(b, [1].all(c, true)))")),
+        ("no such variable", expression(&format!("{} == 1", "v".repeat(3000)))),
+        ("no such field", expression(&format!("session.{} == 1", "f".repeat(3000)))),
+        ("no such function", expression(&format!("{}(session)", "g".repeat(3000)))),
+        ("not supported", expression("session.id.matches(session.id)")),
+        ("no regular expression", expression("session.id.matches('(')")),
+        ("no truth", expression("1")),
+        ("no network", refused(&networks)),
+        ("no condition", refused(&json!([{"name": name, "action": "Revoke"}]))),
+        ("addresses that nobody vouches for", from_elsewhere(&networks)),
+        ("extending from elsewhere", from_elsewhere(&extend)),
+    ]
+}
+
+fn of_runs() -> Vec<(&'static str, Verdict)> {
+    let rules = json!([{"name": hostile(), "expression": "identity.traits.a", "action": "Revoke"}]);
+    let desired = parse(&rules).expect("it may be true or false");
+    let plain = parse(&json!([])).expect("nothing to refuse");
+    let verdict = |plan: &Plan, only_looks, nobody| status::verdict(plan, &plain, only_looks, nobody);
+    let odd = {
+        let mut truth = crate::policy::truth::Truth::default();
+        truth.note(crate::policy::truth::Which::Rule(0), Err(crate::rules::Problem::NotBool));
+        Plan { sessions: 9, failed: 9, truth, ..Plan::default() }
+    };
+    let unjudged = Plan { sessions: 9_999_999, failed: 9_999_999, failed_by_rule: vec![9_999_999], ..Plan::default() };
+    vec![
+        ("done", verdict(&Plan { sessions: 3, ..Plan::default() }, false, false)),
+        ("nobody", verdict(&Plan::default(), false, true)),
+        ("no session", verdict(&Plan::default(), false, false)),
+        ("held", verdict(&Plan { named: 9_999_999, ..Plan::default() }, false, false)),
+        ("observed", verdict(&Plan { sessions: 3, ..Plan::default() }, true, false)),
+        ("no truth after all", status::verdict(&odd, &desired, false, false)),
+        ("not judged", Verdict::new(Reason::Reconciled, second(&status::verdict(&unjudged, &desired, false, false)))),
+        ("schemas that aren't served", {
+            let told = status::with_unserved(Verdict::new(Reason::Reconciled, "done"), &[hostile(), hostile()]);
+            Verdict::new(Reason::Reconciled, second(&told))
+        }),
+    ]
+}
+
+/// What is said after the first statement of a message that has two.
+fn second(verdict: &Verdict) -> String {
+    verdict.message.split_once("; ").expect("there are two").1.to_owned()
+}
+
+fn of_conditions() -> Vec<(&'static str, Verdict)> {
+    let subject = Subject { generation: 1, requested_at: None, current: None };
+    let mut status: KratosSessionPolicyStatus = status::suspended(subject, now());
+    let mut often = spec(&json!([]));
+    often.interval = Some("1.000000001s".parse().expect("a duration"));
+    status::note_interval(&mut status, handling(&often, false), 1, now());
+    let message = |type_: &str| find(&status.conditions, type_).expect("it is there").message.clone();
+    vec![
+        ("suspended", Verdict::new(Reason::Suspended, message(SUSPENDED))),
+        ("not so often", Verdict::new(Reason::IntervalLimited, message(INTERVAL_LIMITED))),
+    ]
+}
+
+#[test]
+fn every_message_is_short_and_of_use_and_shows_no_value() {
+    let table = [of_rules(), of_runs(), of_conditions()].concat();
+    let reasons = [
+        Reason::InvalidSpec,
+        Reason::NotPermitted,
+        Reason::RevocationsHeld,
+        Reason::Reconciled,
+        Reason::Observed,
+        Reason::Suspended,
+        Reason::IntervalLimited,
+    ];
+    hold(&table, &reasons);
+    assert!(faults(&standing_alone()).is_empty());
+}
+
+/// A selection that names nobody.
+fn standing_alone() -> Verdict {
+    let mut nobody = spec(&json!([{"name": "r", "maxAge": "1h", "action": "Revoke"}]));
+    nobody.identities = serde_json::from_value(json!({})).expect("nobody");
+    desired::parse(&nobody, &standing()).expect_err("it is refused")
+}
