@@ -11,7 +11,7 @@ use super::inputs::Inputs;
 use super::mark::{Found, Mark};
 use super::memory::{Creators, Ours};
 use super::observe::Search;
-use super::plan::{self, Observed, Plan};
+use super::plan::{self, Observed, Plan, Step};
 use super::planned::planned;
 use super::pointer;
 use super::sole;

@@ -19,7 +19,7 @@ use super::happenings;
 use super::inputs::{self, Inputs};
 use super::mark::Mark;
 use super::observe::Search;
-use super::plan::{self, Observed, Present, Taking};
+use super::plan::{self, Observed, Present, Step, Taking};
 use super::record::{Course, uid};
 use super::recovery::{self, OwnSecret};
 use crate::api::identity::{KratosIdentity, KratosIdentityStatus};
