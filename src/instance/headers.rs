@@ -3,6 +3,7 @@
 use http::{HeaderName, HeaderValue};
 
 use crate::api::instance::{self, KeyRef};
+use crate::api::words::{NAME, shown};
 use crate::api::{Reason, Verdict};
 
 /// What the operator sets itself, or relies on the absence of.
@@ -35,9 +36,11 @@ pub fn parse(headers: &[instance::Header]) -> Result<Vec<Header>, Verdict> {
             return Err(invalid(&header.name, "is named twice; name it once, whatever its case"));
         }
         let value = match (&header.value, &header.secret_key_ref) {
-            (Some(text), None) => HeaderSource::Here(value(text).map_err(|what| invalid(&header.name, what))?),
+            (Some(text), None) => {
+                HeaderSource::Here(value(text).map_err(|what| invalid(&header.name, &format!("{what}; correct it")))?)
+            }
             (None, Some(key)) => HeaderSource::Secret(key.clone()),
-            _ => return Err(invalid(&header.name, "needs either value or secretKeyRef")),
+            _ => return Err(invalid(&header.name, "needs either value or secretKeyRef; give it one of them")),
         };
         parsed.push(Header { name, value });
     }
@@ -60,10 +63,10 @@ pub fn value(text: &str) -> Result<HeaderValue, &'static str> {
 }
 
 fn name(text: &str) -> Result<HeaderName, Verdict> {
-    let name = HeaderName::try_from(text).map_err(|_| invalid(text, "is no name of a header"))?;
+    let name = HeaderName::try_from(text).map_err(|_| invalid(text, "is no name of a header; correct it"))?;
     let is_like = |sorts: &[&str]| sorts.iter().any(|sort| name.as_str().starts_with(sort));
     if name == http::header::AUTHORIZATION {
-        return Err(invalid(text, "can't be set here: the token has a field of its own, spec.auth.bearerToken"));
+        return Err(invalid(text, "can't be set here: remove it, and name the token in spec.auth.bearerToken"));
     }
     if OWN.contains(&name.as_str()) || is_like(&OWN_SORTS) {
         return Err(invalid(text, "is set by the operator itself, or must not be there; remove it"));
@@ -75,5 +78,5 @@ fn name(text: &str) -> Result<HeaderName, Verdict> {
 }
 
 fn invalid(name: &str, what: &str) -> Verdict {
-    Verdict::new(Reason::InvalidSpec, format!("spec.headers: {name:?} {what}"))
+    Verdict::new(Reason::InvalidSpec, format!("spec.headers: {:?} {what}", shown(name, NAME)))
 }

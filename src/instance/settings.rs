@@ -210,6 +210,9 @@ fn certificate_authority(ca: &CertificateAuthority) -> Result<KeyIn, Verdict> {
     match (&ca.secret_key_ref, &ca.config_map_key_ref) {
         (Some(key), None) => Ok(KeyIn::Secret(key.clone())),
         (None, Some(key)) => Ok(KeyIn::ConfigMap(key.clone())),
-        _ => Err(Verdict::new(Reason::InvalidSpec, "tls.ca needs either secretKeyRef or configMapKeyRef")),
+        _ => Err(Verdict::new(
+            Reason::InvalidSpec,
+            "tls.ca needs either secretKeyRef or configMapKeyRef; name one of them",
+        )),
     }
 }

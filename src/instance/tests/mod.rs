@@ -5,6 +5,7 @@ mod counting;
 mod gates;
 mod listings;
 mod managing;
+mod messages;
 mod protection_properties;
 mod protections;
 mod protections_by_namespace;
