@@ -1,4 +1,4 @@
-//! Where a Kratos keeps what it knows: a file of SQLite, or with `KRATOS_DATABASE=postgresql` a database of one `PostgreSQL` that
+//! Where a Kratos keeps what it knows: a file of `SQLite`, or with `KRATOS_DATABASE=postgresql` one of a `PostgreSQL` that
 //! the tests of a binary share. Says which, as Kratos' `dsn`; what is in it is Kratos' business.
 
 use std::fs::Permissions;
@@ -58,7 +58,7 @@ pub fn on_postgresql() -> bool {
     }
 }
 
-/// `lock=false`: the database layer's own mutex and SQLite's lock, taken in either order by two requests, would wait for each
+/// `lock=false`: the database layer's own mutex and `SQLite`'s lock, taken in either order by two requests, would wait for each
 /// other until the busy time-out ("database is locked").
 fn sqlite(dir: &Path, file: &str) -> String {
     let options = "_fk=true&_journal_mode=WAL&_synchronous=OFF&_busy_timeout=30000&_txlock=immediate&lock=false";
