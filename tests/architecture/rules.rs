@@ -42,6 +42,7 @@ const PURE: &[&str] = &[
     "crate::instance::consent",
     "crate::instance::counts",
     "crate::instance::headers",
+    "crate::instance::leaving",
     "crate::instance::protection",
     "crate::instance::release_value",
     "crate::instance::reservations",
@@ -179,7 +180,12 @@ fn offences(file: &File) -> Vec<String> {
         }
         let is_ours = path.starts_with("crate::");
         let is_flow = is_within(&path, "crate::flow");
-        if is_within(&module, "crate::kratos") && is_ours && !is_flow && !is_within(&path, "crate::kratos") {
+        if is_within(&module, "crate::kratos")
+            && is_ours
+            && !is_flow
+           
+            && !is_within(&path, "crate::kratos")
+        {
             offends("the client knows nothing of the operator");
         }
         if is_within(&module, "crate::flow") && is_ours && !is_flow {
