@@ -29,7 +29,7 @@ use crate::context::{Context, IdentityObject, InstanceObject};
 use crate::events::Happening;
 use crate::instance::protect::{self, Answer};
 use crate::instance::protection::Deletion;
-use crate::instance::{references, standing};
+use crate::instance::{Handle, references, standing};
 use crate::kratos::{Identity, Travel, WriteCause};
 use crate::kube_write;
 use crate::place::Place;
@@ -191,22 +191,27 @@ async fn release(resource: &KratosIdentity, context: &Context) -> Result<Release
     let applied = apply::apply_by(&client, &inputs, &context.client, &steps, Travel::Together).await;
     drop(turn);
     applied.map_err(|error| undone(error, &inputs, context))?;
-    let shared = &inputs.instance.shared;
-    let mut first = None;
-    for identity in &ours {
+    Ok(noted(&inputs.instance, &ours, (deletion, delete_after)))
+}
+
+/// Notes what became of identities, and of their grace periods.
+fn noted(handle: &Handle, ours: &[Identity], (deletion, delete_after): (DeletionPolicy, Option<Timestamp>)) -> Release {
+    let shared = &handle.shared;
+    let mut first = delete_after;
+    for identity in ours {
         shared.managed.forget(&identity.id);
         if let Some(at) = delete_after {
             // One that ran already isn't prolonged.
             let ends = running(identity).unwrap_or(at);
             shared.pending.begun(&identity.id, ends);
-            first = first.min(Some(ends)).or(Some(ends));
+            first = first.min(Some(ends));
         }
     }
-    Ok(match (deletion, first.or(delete_after)) {
+    match (deletion, first) {
         (DeletionPolicy::Deactivate, _) => Release::Deactivated(ours.len()),
         (_, Some(ends)) => Release::Postponed(ours.len(), ends),
         (DeletionPolicy::Delete | DeletionPolicy::Orphan, None) => Release::Deleted(ours.len()),
-    })
+    }
 }
 
 /// Whether no identity of the resource was ever seen, and the instance that it refers to isn't there (any more): a manifest with

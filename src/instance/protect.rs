@@ -182,10 +182,11 @@ async fn round(handle: &Handle, context: &Context) -> Result<(), kube::Error> {
     let mut left = Vec::new();
     for asking in asking {
         let is_held = protection::is_held(&status, &asking.deletion.namespace);
-        match decided(&status, &asking.deletion).or_else(|| is_held.then_some(Answer::Held)) {
-            Some(answer) => drop(asking.answer.send(answer)),
-            None => left.push(asking),
-        }
+        let Some(answer) = decided(&status, &asking.deletion).or_else(|| is_held.then_some(Answer::Held)) else {
+            left.push(asking);
+            continue;
+        };
+        let _ = asking.answer.send(answer);
     }
     handle.shared.protector.put_back(left);
     Ok(())

@@ -1,6 +1,7 @@
 //! Who asks whether a deletion may be carried out: gathers those that ask at the same time, so that one write can count them
 //! all. Writes nothing and decides nothing.
 
+use std::collections::hash_map::Entry;
 use std::collections::{HashMap, HashSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -166,8 +167,8 @@ impl Protector {
 impl State {
     /// Notes since when a deletion is known.
     fn see(&mut self, uid: &str, now: Instant) {
-        if !self.seen.contains_key(uid) {
-            self.seen.insert(uid.to_owned(), now);
+        if let Entry::Vacant(entry) = self.seen.entry(uid.to_owned()) {
+            entry.insert(now);
             self.newest = Some(now);
         }
     }
