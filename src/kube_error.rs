@@ -10,8 +10,13 @@ use std::fmt;
 use kube::core::Status;
 use kube::runtime::watcher;
 
+use crate::unreached;
+
 /// The longest name of the API's own that is passed on.
 const LONGEST_NAME: usize = 128;
+
+/// How our own error begins that names the proxy, without what is secret in its URL.
+const BY_PROXY: &str = "by the proxy ";
 
 /// What it means that the API server doesn't know who asks.
 const UNAUTHORIZED: &str = "it doesn't take the operator's token, which has expired or was revoked (its ServiceAccount, or what \
@@ -27,11 +32,11 @@ pub fn brief(error: &kube::Error) -> String {
         kube::Error::FromUtf8(_) => "the answer isn't UTF-8".to_owned(),
         // A login program's output may be in it.
         kube::Error::Auth(_) => "the credentials of the kubeconfig are of no use".to_owned(),
-        kube::Error::HyperError(error) => chain(error),
-        kube::Error::ReadEvents(error) => chain(error),
+        kube::Error::HyperError(error) => connection(error),
+        kube::Error::ReadEvents(error) => connection(error),
         kube::Error::HttpError(error) => chain(error),
         kube::Error::BuildRequest(error) => chain(error),
-        kube::Error::Service(error) => chain(&**error),
+        kube::Error::Service(error) => connection(&**error),
         _ => "the request couldn't be made".to_owned(),
     }
 }
@@ -162,7 +167,21 @@ fn is_name(text: &str) -> bool {
     !text.is_empty() && text.len() <= LONGEST_NAME && text.chars().all(is_part)
 }
 
-/// An error of the connection, with what it came from.
+/// Why there is no connection to the API server; else the error, with what it came from.
+fn connection(error: &(dyn Error + 'static)) -> String {
+    let Some(obstacle) = unreached::obstacle(error) else { return chain(error) };
+    let mut next = Some(error);
+    while let Some(error) = next {
+        let said = error.to_string();
+        if said.starts_with(BY_PROXY) {
+            return format!("{said}: {}", obstacle.words("it"));
+        }
+        next = error.source();
+    }
+    obstacle.words("the API server")
+}
+
+/// An error, with what it came from.
 fn chain(error: &(dyn Error + 'static)) -> String {
     let mut words = error.to_string();
     let mut source = error.source();
@@ -223,6 +242,10 @@ mod tests {
     )]
     #[case(kube::Error::FromUtf8(String::from_utf8(vec![b'a', 255]).unwrap_err()), "the answer isn't UTF-8")]
     #[case(kube::Error::Service(Box::new(std::io::Error::other("connection reset"))), "connection reset")]
+    #[case(
+        kube::Error::Service(Box::new(std::io::Error::from(std::io::ErrorKind::ConnectionRefused))),
+        "connection refused by the API server: nothing listens there"
+    )]
     fn nothing_of_an_answer_is_passed_on(#[case] error: kube::Error, #[case] words: &str) {
         assert_eq!(brief(&error), words);
     }

@@ -41,6 +41,7 @@ pub mod selector;
 pub mod shutdown;
 pub mod supervise;
 pub mod trace;
+pub mod unreached;
 pub mod watches;
 pub mod workers;
 #[cfg(test)]

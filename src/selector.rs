@@ -156,6 +156,7 @@ pub fn outline(object: &mut Decoded<KratosIdentity>) {
         identity_id: status.identity_id.take(),
         instance: status.instance.take(),
         state: status.state,
+        adopted: status.adopted,
         conditions,
         ..KratosIdentityStatus::default()
     };

@@ -92,7 +92,7 @@ pub fn rules(_: &mut SchemaGenerator) -> Schema {
         "x-kubernetes-list-type": "atomic",
         "items": {
             "type": "object",
-            "required": ["expression"],
+            "required": ["expression", "message"],
             "properties": {
                 "expression": {
                     "type": "string",
@@ -102,8 +102,9 @@ pub fn rules(_: &mut SchemaGenerator) -> Schema {
                 },
                 "message": {
                     "type": "string",
+                    "minLength": 1,
                     "maxLength": 1024,
-                    "description": "What is said to whom the rule refuses; seen by everybody who may refer to the instance.",
+                    "description": "What is said to whom the rule refuses: all that they are told of it. Seen by everybody who may refer to the instance.",
                 },
             },
         },

@@ -33,6 +33,7 @@ const INSTANCE_COLUMNS: &[Column] = &[
     Column::new("Drifted", ".status.identities.drifted").integer(),
     Column::new("Orphaned", ".status.identities.orphaned").integer().wide(),
     Column::new("Unmanaged", ".status.identities.unmanaged").integer().wide(),
+    Column::new("Pending deletions", ".status.pendingDeletions.count").integer().wide(),
     Column::new("Mode", ".spec.mode").wide(),
     Column::new("Admin URL", ".spec.adminURL").wide(),
     MESSAGE,

@@ -12,8 +12,8 @@ use serde::{Deserialize, Serialize};
 pub use super::connection::{
     Auth, BearerToken, CertificateAuthority, ClientCertificate, Header, KeyRef, RateLimit, SecretRef, Tls,
 };
-use super::crd;
-use super::protection::{Protection, ProtectionStatus};
+use super::protection::{Defaults, Protection, ProtectionStatus};
+use super::{crd, lists};
 use crate::duration::GoDuration;
 
 /// Where a Kratos is, who may use it, and how it is to be called.
@@ -150,6 +150,10 @@ pub struct KratosInstanceSpec {
     /// is on where this is left out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub protection: Option<Protection>,
+
+    /// What a KratosIdentity means that doesn't say it itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub defaults: Option<Defaults>,
 }
 
 /// A condition that an identity must meet.
@@ -158,7 +162,7 @@ pub struct KratosInstanceSpec {
 pub struct AdmissionRule {
     /// True or false, in CEL.
     pub expression: String,
-    /// What is said to whom it refuses.
+    /// What is said to whom it refuses. The definition requires it; rules of before have none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub message: Option<String>,
 }
@@ -219,19 +223,22 @@ pub struct KratosInstanceStatus {
     #[serde(default, rename = "clusterID")]
     pub cluster_id: Option<String>,
     /// Ids of the identity schemas that Kratos serves.
-    #[serde(default)]
+    #[serde(default, serialize_with = "lists::serialize", deserialize_with = "lists::deserialize")]
     #[schemars(schema_with = "crd::names")]
     pub schemas: Vec<String>,
-    /// How many identities there are of which sort, as of lastResync.
+    /// How many identities there are of which sort.
     #[serde(default)]
     pub identities: Option<IdentityCounts>,
-    /// Other clusters whose marks carry this ownerName: those with the most identities, at most 32.
+    /// The identities whose grace period runs: inactive, without a resource, and deleted when it is over.
     #[serde(default)]
+    pub pending_deletions: Option<PendingDeletions>,
+    /// Other clusters whose marks carry this ownerName: those with the most identities, at most 32.
+    #[serde(default, serialize_with = "lists::serialize", deserialize_with = "lists::deserialize")]
     #[schemars(length(max = 32), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["id"]))]
     pub foreign_clusters: Vec<ForeignCluster>,
     /// Namespaces of this cluster that are gone, or were made anew under their name, and have left identities: those with the
     /// most, at most 32. What spec.reclaimNamespaces takes.
-    #[serde(default)]
+    #[serde(default, serialize_with = "lists::serialize", deserialize_with = "lists::deserialize")]
     #[schemars(length(max = 32), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["uid"]))]
     pub former_namespaces: Vec<FormerNamespace>,
     /// Which namespace took identities back by which entry of spec.reclaimNamespaces. Left out of a write it stays as it is.
@@ -247,10 +254,11 @@ pub struct KratosInstanceStatus {
 }
 
 /// How many identities there are of which sort.
-#[derive(Serialize, Deserialize, Clone, Copy, Debug, Default, PartialEq, Eq, JsonSchema)]
+#[derive(Serialize, Deserialize, Clone, Debug, Default, PartialEq, Eq, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct IdentityCounts {
-    /// Identities whose mark names a KratosIdentity of this cluster that is there.
+    /// Resources KratosIdentity of this instance that have an identity, as the operator's watch shows them at asOf. The other
+    /// counts are those of lastResync.
     #[schemars(extend("format" = "int64"))]
     pub managed: u64,
     /// Identities that differ from their manifests in mode Observe, and those that differed and were corrected since the
@@ -263,6 +271,22 @@ pub struct IdentityCounts {
     /// Identities without a mark of this ownerName.
     #[schemars(extend("format" = "int64"))]
     pub unmanaged: u64,
+    /// When these counts were written. What changed since is written once nothing has changed for ten seconds, and with the next
+    /// resync at the latest.
+    #[serde(default)]
+    pub as_of: Option<Time>,
+}
+
+/// Identities whose grace period runs.
+#[derive(Serialize, Deserialize, Clone, Debug, Default, PartialEq, Eq, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct PendingDeletions {
+    /// How many there are, as far as the operator has seen.
+    #[schemars(extend("format" = "int64"))]
+    pub count: u64,
+    /// When the first of them is deleted.
+    #[serde(default)]
+    pub next: Option<Time>,
 }
 
 /// A cluster whose marks carry our ownerName.

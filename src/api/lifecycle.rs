@@ -74,8 +74,9 @@ pub struct Deletion {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub policy: Option<DeletionPolicy>,
     /// With Delete: how long the identity stays, inactive and without sessions, before it is deleted, as a Go duration.
-    /// The same manifest applied again before that brings it back. Default 0s: deleted at once.
-    /// The policy Orphan leaves it out of account.
+    /// The same manifest applied again before that brings it back. Default: what spec.defaults of the KratosInstance says, else
+    /// 0s: deleted at once. Outside of the instance's namespace a shorter one than its spec.protection.minimumGracePeriod is
+    /// raised to that. The policy Orphan leaves it out of account.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "crd::period")]
     pub grace_period: Option<GoDuration>,

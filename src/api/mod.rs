@@ -12,6 +12,7 @@ pub mod free_object;
 pub mod identity;
 pub mod instance;
 pub mod lifecycle;
+mod lists;
 pub mod protection;
 pub mod recovery;
 pub mod session_policy;

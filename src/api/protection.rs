@@ -8,7 +8,7 @@ use kube::KubeSchema;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::crd;
+use super::{crd, lists};
 use crate::duration::GoDuration;
 
 /// How many identities may go before somebody is asked. What is left out has its default: protection is always on.
@@ -17,14 +17,15 @@ use crate::duration::GoDuration;
 #[x_kube(validation = Rule::new("!has(self.maxDeletionsTotal) || self.maxDeletionsTotal >= (has(self.maxDeletions) ? self.maxDeletions : 20)").message("maxDeletionsTotal can't be less than maxDeletions (20 where it is left out)"))]
 pub struct Protection {
     /// How many identities of one namespace (by its name) may be deleted or deactivated within the window because their
-    /// resources were deleted; all further ones of that namespace are held until the annotation kratos-operator.dev/release
-    /// gets a new value: any, or NAMESPACE=anything to have that namespace's deletions carried out alone. A new value of
+    /// resources were deleted. Each deletion waits two seconds for company: where more come together than may go, none of them
+    /// goes. Those, and all further ones of that namespace, are held until the annotation kratos-operator.dev/release gets a new
+    /// value: any, or NAMESPACE=anything to have that namespace's deletions carried out alone. A new value of
     /// kratos-operator.dev/keep, of either form, lets the resources go and keeps the identities instead. Default 20.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 0, max = 1_000_000), extend("format" = "int32"))]
     pub max_deletions: Option<u32>,
-    /// How many of all namespaces together. Over it those namespaces are held that used more than a quarter of maxDeletions
-    /// within the window; the others go on. Default five times maxDeletions.
+    /// How many of all namespaces together. Where more would go than that, those namespaces are held that use more than a
+    /// quarter of maxDeletions within the window; the others go on. Default five times maxDeletions.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 0, max = 5_000_000), extend("format" = "int32"))]
     pub max_deletions_total: Option<u32>,
@@ -38,6 +39,32 @@ pub struct Protection {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 0, max = 1_000_000), extend("format" = "int32"))]
     pub max_missing: Option<u32>,
+    /// How long the identity of a resource of another namespace stays at least, inactive and without sessions, before it is
+    /// deleted with its resource, as a Go duration: a shorter deletion.gracePeriod, or none, is raised to it. The policies Orphan
+    /// and Deactivate stay possible, and resources beside the instance have what they say. Default 0s.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "crd::period")]
+    pub minimum_grace_period: Option<GoDuration>,
+}
+
+/// What manifests that say nothing mean.
+#[derive(Serialize, Deserialize, Clone, Copy, Debug, Default, PartialEq, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Defaults {
+    /// What happens when a resource is deleted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub deletion: Option<DeletionDefaults>,
+}
+
+/// What happens when a resource is deleted whose manifest doesn't say it.
+#[derive(Serialize, Deserialize, Clone, Copy, Debug, Default, PartialEq, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct DeletionDefaults {
+    /// The deletion.gracePeriod of a KratosIdentity that has none, as a Go duration. It goes with the policy Delete, as there.
+    /// Default 0s: deleted at once.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "crd::period")]
+    pub grace_period: Option<GoDuration>,
 }
 
 /// How an instance's protection stands.
@@ -49,7 +76,7 @@ pub struct ProtectionStatus {
     #[schemars(extend("format" = "int32"))]
     pub held: u32,
     /// The namespaces whose deletions are held. None while held is above zero: those of every namespace are.
-    #[serde(default)]
+    #[serde(default, serialize_with = "lists::serialize", deserialize_with = "lists::deserialize")]
     #[schemars(length(max = 256), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["namespace"]))]
     pub holding: Vec<Held>,
     /// Above zero: so many identities are gone from Kratos, and nothing is made or deleted there.
@@ -61,22 +88,22 @@ pub struct ProtectionStatus {
     #[schemars(extend("format" = "int32"))]
     pub recreating: u32,
     /// The deletions that count within the window.
-    #[serde(default)]
+    #[serde(default, serialize_with = "lists::serialize", deserialize_with = "lists::deserialize")]
     #[schemars(schema_with = "crd::reservations")]
     pub reserved: Vec<Reservation>,
     /// Uids of resources whose deletion was counted, and may be under way.
-    #[serde(default)]
+    #[serde(default, serialize_with = "lists::serialize", deserialize_with = "lists::deserialize")]
     #[schemars(schema_with = "crd::uids")]
     pub granted: Vec<String>,
     /// Namespaces whose deletions were released alone, for as long as those are under way.
-    #[serde(default)]
+    #[serde(default, serialize_with = "lists::serialize", deserialize_with = "lists::deserialize")]
     #[schemars(length(max = 128), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["namespace"]))]
     pub released: Vec<Released>,
     /// The value of the release annotation that was served last, or that was there when something was held.
     #[serde(default)]
     pub last_release: Option<LastRelease>,
     /// Namespaces whose held deletions were let go without touching their identities, for as long as those are under way.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[serde(default, serialize_with = "lists::serialize", deserialize_with = "lists::deserialize")]
     #[schemars(length(max = 256), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["namespace"]))]
     pub kept: Vec<Released>,
     /// The same of the annotation kratos-operator.dev/keep.
@@ -126,7 +153,7 @@ pub struct LastRelease {
     #[serde(default)]
     pub token: Option<String>,
     /// The values that were served before, the last one first: they do nothing any more, should they come back.
-    #[serde(default)]
+    #[serde(default, serialize_with = "lists::serialize", deserialize_with = "lists::deserialize")]
     #[schemars(length(max = 15), inner(length(max = 1024)), extend("x-kubernetes-list-type" = "atomic"))]
     pub earlier: Vec<String>,
     /// It is about resources that were deleted by then.

@@ -84,8 +84,8 @@ pub fn digest(desired: &Desired) -> u64 {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Handling {
     pub deletion: DeletionPolicy,
-    /// Nothing: there is none. Counts with the policy Delete alone.
-    pub grace_period: Duration,
+    /// What the manifest says; the instance may say more. Counts with the policy Delete alone.
+    pub grace_period: Option<Duration>,
     /// The manifest doesn't say in so many words what a deletion does: an identity that was there before its resource
     /// then stays, even where the manifest doesn't speak of adoption any more.
     pub spares_adopted: bool,
@@ -102,7 +102,7 @@ pub fn handling(spec: &KratosIdentitySpec) -> Handling {
     Handling {
         deletion: policy.unwrap_or(default),
         spares_adopted: policy.is_none(),
-        grace_period: grace_period.map_or(Duration::ZERO, Into::into),
+        grace_period: grace_period.map(Into::into),
         mode: mode.unwrap_or_default(),
         suspended: *suspend,
     }

@@ -27,17 +27,17 @@ use crate::api::lifecycle::DeletionPolicy;
 use crate::api::{IDENTITY_FINALIZER, Reason, Verdict, condition};
 use crate::context::{Context, IdentityObject, InstanceObject};
 use crate::events::Happening;
-use crate::flow::expected::Expected;
 use crate::instance::protect::{self, Answer};
 use crate::instance::protection::Deletion;
-use crate::instance::{references, standing};
+use crate::instance::{Handle, references, standing};
 use crate::kratos::{Identity, Travel, WriteCause};
 use crate::kube_write;
 use crate::place::Place;
 use crate::queue::{Looked, Next};
 
-/// Identities that were found less than so long ago aren't read again before they go: of many deletions each costs its share.
-const RECENT: Duration = Duration::from_secs(5);
+/// Identities that were found less than so long ago, which is more than a deletion waits for company, aren't read again before they go: of
+/// many deletions each costs its share.
+const RECENT: Duration = Duration::from_secs(8);
 const NOT_ITS_OWN: &str = "its mark doesn't say any more that it is this resource's";
 const KEPT: &str = "its deletion was held, and the annotation kratos-operator.dev/keep says that it wasn't meant";
 
@@ -47,7 +47,7 @@ enum Release {
     Deleted(usize),
     Deactivated(usize),
     /// Inactive, and to be deleted later.
-    Postponed(usize),
+    Postponed(usize, Timestamp),
     /// Nothing was done: what it stood on was changed while it waited. The resource as it is now; `None`: it is gone.
     Superseded(Option<Box<KratosIdentity>>),
 }
@@ -62,14 +62,10 @@ pub async fn reconcile(resource: &KratosIdentity, context: &Context) -> Result<L
         kube_write::remove_finalizer(&api(resource, context), resource, IDENTITY_FINALIZER).await?;
         return Ok(Next::WhenAsked.into());
     }
-    let place = inputs::instance_place(resource, context).ok();
-    let handle = place.and_then(|place| context.registry.handle(&place));
-    // Those that are deleted at the same time are counted together.
-    let expected = handle.map(|handle| protect::expect(&handle, &resource.namespace().unwrap_or_default()));
-    let (mut latest, mut expected) = (latest(resource, context).await?, expected);
+    let mut latest = latest(resource, context).await?;
     let (latest, released) = loop {
         let Some(resource) = latest else { return Ok(Next::WhenAsked.into()) };
-        match release(&resource, expected.take(), context).await {
+        match release(&resource, context).await {
             Ok(Release::Superseded(newest)) => latest = newest.map(|newest| Cow::Owned(*newest)),
             released => break (resource, released),
         }
@@ -101,14 +97,14 @@ async fn latest<'a>(
     Ok(found.filter(|found| found.uid() == resource.uid()).map(Cow::Owned))
 }
 
-async fn release(resource: &KratosIdentity, expected: Option<Expected>, context: &Context) -> Result<Release, Halt> {
+async fn release(resource: &KratosIdentity, context: &Context) -> Result<Release, Halt> {
     let begun = Instant::now();
     if let Some(by) = succession::successor(resource, context) {
         return replaced(resource, &by, context).await;
     }
     let Handling { deletion, grace_period, spares_adopted, mode, suspended } = desired::handling(&resource.spec);
     if deletion == DeletionPolicy::Orphan {
-        if !grace_period.is_zero()
+        if may_have_period(resource, grace_period, context)
             && let Err(halt) = take_back(resource, context).await
         {
             tracing::info!(
@@ -167,15 +163,20 @@ async fn release(resource: &KratosIdentity, expected: Option<Expected>, context:
     if ours.is_empty() && !kept.is_empty() {
         return Ok(Release::Kept("it was there before the resource, and deletion.policy doesn't say otherwise"));
     }
-    let delete_after = later(grace_period);
-    let leaving = Leaving { claimant: &inputs.claimant, policy: deletion, delete_after, known: known.as_ref() };
+    let period = inputs.instance.settings.grace.period(grace_period, inputs.claimant.beside_instance);
+    let ends = || if deletion == DeletionPolicy::Delete { later(period) } else { None };
+    let (claimant, known) = (&inputs.claimant, known.as_ref());
+    let leaving = Leaving { claimant, policy: deletion, delete_after: ends(), known };
     let steps = plan::plan_deletion(leaving, &ours)?;
     if ours.is_empty() {
         return Ok(Release::Deleted(0));
     }
-    if !is_granted_now(&inputs, going, expected, context).await? {
+    if !is_granted_now(&inputs, going, context).await? {
         return Ok(Release::Kept(KEPT));
     }
+    // It has waited: a period begins now.
+    let delete_after = ends();
+    let leaving = Leaving { delete_after, ..leaving };
     let turn = inputs.turn(&steps).await?;
     let client = inputs.instance.client.at_once().await;
     // The state that is noted for the identity's return is the one of now.
@@ -190,18 +191,27 @@ async fn release(resource: &KratosIdentity, expected: Option<Expected>, context:
     let applied = apply::apply_by(&client, &inputs, &context.client, &steps, Travel::Together).await;
     drop(turn);
     applied.map_err(|error| undone(error, &inputs, context))?;
-    let shared = &inputs.instance.shared;
-    for identity in &ours {
+    Ok(noted(&inputs.instance, &ours, (deletion, delete_after)))
+}
+
+/// Notes what became of identities, and of their grace periods.
+fn noted(handle: &Handle, ours: &[Identity], (deletion, delete_after): (DeletionPolicy, Option<Timestamp>)) -> Release {
+    let shared = &handle.shared;
+    let mut first = delete_after;
+    for identity in ours {
         shared.managed.forget(&identity.id);
         if let Some(at) = delete_after {
-            shared.pending.note(&identity.id, at);
+            // One that ran already isn't prolonged.
+            let ends = running(identity).unwrap_or(at);
+            shared.pending.begun(&identity.id, ends);
+            first = first.min(Some(ends));
         }
     }
-    Ok(match (deletion, delete_after) {
+    match (deletion, first) {
         (DeletionPolicy::Deactivate, _) => Release::Deactivated(ours.len()),
-        (_, Some(_)) => Release::Postponed(ours.len()),
+        (_, Some(ends)) => Release::Postponed(ours.len(), ends),
         (DeletionPolicy::Delete | DeletionPolicy::Orphan, None) => Release::Deleted(ours.len()),
-    })
+    }
 }
 
 /// Whether no identity of the resource was ever seen, and the instance that it refers to isn't there (any more): a manifest with
@@ -228,13 +238,8 @@ async fn has_nowhere_to_be(resource: &KratosIdentity, context: &Context) -> Resu
 
 /// Whether the deletion is carried out, or its identity kept. It is counted before anything is done; beyond the instance's limit
 /// it is held.
-async fn is_granted_now(
-    inputs: &Inputs,
-    going: Deletion,
-    expected: Option<Expected>,
-    context: &Context,
-) -> Result<bool, Halt> {
-    match protect::ask(&inputs.instance, going, expected, context).await {
+async fn is_granted_now(inputs: &Inputs, going: Deletion, context: &Context) -> Result<bool, Halt> {
+    match protect::ask(&inputs.instance, going, context).await {
         Answer::Granted => Ok(true),
         Answer::Kept => Ok(false),
         Answer::Held => Err(Halt::Refused(standing::held(&inputs.instance.place, &inputs.claimant.namespace))),
@@ -310,6 +315,25 @@ fn search<'a>(resource: &'a KratosIdentity, inputs: &'a Inputs, context: &'a Con
     }
 }
 
+/// Whether a grace period may have begun, by the manifest and the instance. Where the instance can't be asked nothing is done
+/// through it either.
+fn may_have_period(resource: &KratosIdentity, own: Option<Duration>, context: &Context) -> bool {
+    let place = inputs::instance_place(resource, context).ok();
+    let period = place.and_then(|place| {
+        let handle = context.registry.handle(&place)?;
+        Some(handle.settings.grace.period(own, resource.namespace() == Some(place.namespace)))
+    });
+    period.or(own).is_some_and(|period| !period.is_zero())
+}
+
+/// When the grace period of an identity ends that runs already.
+fn running(identity: &Identity) -> Option<Timestamp> {
+    match Mark::read(&identity.metadata_admin) {
+        Found::Mark(mark) => mark.delete_after.map(|at| at.0),
+        _ => None,
+    }
+}
+
 /// When a grace period that begins now ends, in whole seconds; `None`: there is none.
 fn later(grace_period: Duration) -> Option<Timestamp> {
     let seconds = i64::try_from(grace_period.as_millis().div_ceil(1000)).ok().filter(|seconds| *seconds > 0)?;
@@ -332,7 +356,7 @@ fn happening(release: &Release) -> Happening {
         Release::Kept(why) => {
             Happening::normal("IdentityKept", "Delete", format!("the identity stays in Kratos as it is: {why}"))
         }
-        Release::Deleted(0) | Release::Deactivated(0) | Release::Postponed(0) | Release::Superseded(_) => {
+        Release::Deleted(0) | Release::Deactivated(0) | Release::Postponed(0, _) | Release::Superseded(_) => {
             Happening::normal("IdentityGone", "Delete", "there was no identity of this resource in Kratos any more")
         }
         Release::Deleted(_) => Happening::normal("IdentityDeleted", "Delete", "the identity was deleted in Kratos"),
@@ -341,11 +365,13 @@ fn happening(release: &Release) -> Happening {
             "Delete",
             "the identity was deactivated in Kratos and its sessions ended",
         ),
-        Release::Postponed(_) => Happening::normal(
+        Release::Postponed(_, ends) => Happening::normal(
             "IdentityDeactivated",
             "Delete",
-            "the identity was deactivated in Kratos and its sessions ended; it is deleted when deletion.gracePeriod is \
-             over, unless the same manifest is applied again before",
+            format!(
+                "the identity was deactivated in Kratos and its sessions ended; it is deleted at {ends}, when its gracePeriod \
+                 is over, unless the same manifest is applied again before"
+            ),
         ),
     }
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use super::handle::{Handle, Shared};
-use super::{pending, protect, scan, schemas};
+use super::{pending, protect, recount, scan, schemas};
 use crate::context::Context;
 use crate::flow::limit::Limit;
 use crate::kratos::{Batcher, Client, Reader};
@@ -24,6 +24,7 @@ pub(super) fn begin(handle: &Arc<Handle>, context: &Arc<Context>) {
     keep_up("schemas", handle, context, schemas::keep_reading);
     keep_up("grace periods", handle, context, pending::keep_deleting);
     keep_up("listing", handle, context, scan::keep_listing);
+    keep_up("counts", handle, context, recount::keep_counting);
     keep_up("protection", handle, context, protect::keep_protecting);
 }
 

@@ -8,7 +8,6 @@ use futures::StreamExt;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use uuid::Uuid;
 
-use super::counts::Standing;
 use super::handle::{Handle, Shared};
 use super::references;
 use super::scan::{take_in, watched};
@@ -50,7 +49,7 @@ pub async fn read(
 ) -> Result<u64, Error> {
     let shared = &handle.shared;
     let begun = Instant::now();
-    let (mut shown, mut managed, mut requests) = (HashSet::new(), 0, 0);
+    let (mut shown, mut requests) = (HashSet::new(), 0);
     let include_credential = watched(shared);
     let shows_credentials = !include_credential.is_empty();
     let filter = IdentityFilter { include_credential, ..IdentityFilter::by_ids(ids.iter().copied()) };
@@ -61,8 +60,7 @@ pub async fn read(
         for identity in &page.items {
             shown.extend(Uuid::parse_str(&identity.id));
             changed.extend(shared.managed.changed(identity, page.requested_at, shows_credentials));
-            let (_, standing) = take_in(handle, identity, context);
-            managed += u64::from(standing == Standing::Managed);
+            take_in(handle, identity, page.requested_at, context);
         }
     }
     let missing = shared.managed.missing(begun, |id| shown.contains(id) || ids.binary_search(id).is_err());
@@ -71,9 +69,8 @@ pub async fn read(
     } else {
         changed.extend(missing);
     }
-    let (elsewhere, drifted) =
-        (references::managed_elsewhere(context, &handle.place), references::drifted(context, &handle.place));
-    shared.counts.read_by_ids(managed + elsewhere, drifted, LastResync { started_at, requests });
+    let drifted = references::drifted(context, &handle.place);
+    shared.counts.read_by_ids(drifted, LastResync { started_at, requests });
     shared.listing.read_by_ids(begun);
     Ok(requests)
 }

@@ -10,7 +10,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use uuid::Uuid;
 
-use crate::api::instance::{ForeignCluster, FormerNamespace, IdentityCounts, LastResync};
+use crate::api::instance::{ForeignCluster, FormerNamespace, LastResync, PendingDeletions};
 use crate::identity::mark::{Found, Mark};
 
 /// How many other clusters, and former namespaces, a status names, and how many are told apart while counting.
@@ -52,7 +52,6 @@ pub fn standing(found: &Found, owner: &str, cluster: &str, is_there: impl FnOnce
 /// Identities, counted page by page.
 #[derive(Debug, Default)]
 pub struct Tally {
-    managed: u64,
     unmanaged: u64,
     orphaned: HashSet<Uuid>,
     foreign: BTreeMap<String, u64>,
@@ -63,11 +62,10 @@ pub struct Tally {
 impl Tally {
     pub fn add(&mut self, standing: Standing, found: &Found, id: &str) {
         match (standing, found) {
-            (Standing::Managed, _) => self.managed += 1,
             (Standing::Unmanaged, _) => self.unmanaged += 1,
             (Standing::Orphaned, _) => self.orphaned.extend(Uuid::parse_str(id)),
             (Standing::Foreign, Found::Mark(mark)) => self.add_foreign(&mark.cluster),
-            (Standing::Foreign | Standing::Leaving | Standing::Elsewhere, _) => {}
+            (Standing::Managed | Standing::Foreign | Standing::Leaving | Standing::Elsewhere, _) => {}
         }
     }
 
@@ -123,7 +121,9 @@ impl Tally {
 /// What the last resync came to, as a status says it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Resynced {
-    pub identities: IdentityCounts,
+    pub drifted: u64,
+    pub orphaned: u64,
+    pub unmanaged: u64,
     pub foreign_clusters: Vec<ForeignCluster>,
     pub former_namespaces: Vec<FormerNamespace>,
     pub last: LastResync,
@@ -139,6 +139,18 @@ struct State {
     orphaned: HashSet<Uuid>,
     /// How often drift was corrected since the last resync.
     corrected: u64,
+    /// How many resources had an identity when that was last looked at.
+    managed: Option<u64>,
+}
+
+/// What is known of an instance's identities at any time, by the watch and by marks.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Known {
+    /// Resources that have an identity.
+    pub managed: u64,
+    pub pending: PendingDeletions,
+    /// Whether that number was the same some seconds ago: nobody writes each step of a crowd.
+    pub is_settled: bool,
 }
 
 impl Counts {
@@ -155,22 +167,33 @@ impl Counts {
     /// A complete listing ended. `drifted`: how many differ and aren't corrected.
     pub fn listed(&self, tally: Tally, drifted: u64, last: LastResync) {
         let (foreign_clusters, former_namespaces) = (tally.foreign_clusters(), tally.former_namespaces());
-        let Tally { managed, unmanaged, orphaned, foreign: _, former: _ } = tally;
+        let Tally { unmanaged, orphaned, foreign: _, former: _ } = tally;
         let mut state = self.state();
         let drifted = drifted + mem::take(&mut state.corrected);
-        let identities = IdentityCounts { managed, drifted, orphaned: orphaned.len() as u64, unmanaged };
+        let count = orphaned.len() as u64;
         state.orphaned = orphaned;
-        state.resynced = Some(Resynced { identities, foreign_clusters, former_namespaces, last });
+        state.resynced =
+            Some(Resynced { drifted, orphaned: count, unmanaged, foreign_clusters, former_namespaces, last });
     }
 
     /// What is ours was read by ids, which says nothing of others.
-    pub fn read_by_ids(&self, managed: u64, drifted: u64, last: LastResync) {
+    pub fn read_by_ids(&self, drifted: u64, last: LastResync) {
         let mut state = self.state();
         let drifted = drifted + mem::take(&mut state.corrected);
         if let Some(resynced) = &mut state.resynced {
-            resynced.identities = IdentityCounts { managed, drifted, ..resynced.identities };
+            resynced.drifted = drifted;
             resynced.last = last;
         }
+    }
+
+    /// So many resources have an identity now. Returns whether it were as many the last time.
+    pub fn looked_at(&self, managed: u64) -> bool {
+        self.state().managed.replace(managed) == Some(managed)
+    }
+
+    /// Whether it were as many when that was last looked at.
+    pub fn is_settled(&self, managed: u64) -> bool {
+        self.state().managed == Some(managed)
     }
 
     /// What the last resync came to.

@@ -1,6 +1,6 @@
 //! `KratosInstance`: where a Kratos is, whether it answers, and who may use it.
 //!
-//! `settings`, `headers`, `consent`, `counts`, `protection`, `release_value`, `reservations`, `rules` and `status` are pure. `handle` is what other kinds get to see,
+//! `settings`, `headers`, `consent`, `counts`, `leaving`, `protection`, `release_value`, `reservations`, `rules` and `status` are pure. `handle` is what other kinds get to see,
 //! through the `registry`.
 
 mod background;
@@ -11,6 +11,7 @@ pub mod counts;
 pub mod gate;
 pub mod handle;
 pub mod headers;
+pub mod leaving;
 pub mod listing;
 pub mod managed;
 pub mod obstacles;
@@ -21,6 +22,7 @@ pub mod protector;
 pub mod reclaim;
 pub mod reconcile;
 mod record;
+mod recount;
 pub mod references;
 pub mod registry;
 pub mod release_value;

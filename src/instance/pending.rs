@@ -6,10 +6,11 @@
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use futures::StreamExt;
 use k8s_openapi::api::core::v1::Namespace;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use k8s_openapi::jiff::Timestamp;
 use kube::runtime::reflector::ObjectRef;
 use kube::{Api, ResourceExt};
@@ -22,7 +23,7 @@ use super::replacements;
 use super::scan::current;
 use crate::api::condition;
 use crate::api::identity::KratosIdentity;
-use crate::api::instance::{Mode, NamespacesFrom};
+use crate::api::instance::{Mode, NamespacesFrom, PendingDeletions};
 use crate::backoff;
 use crate::context::{Context, IdentityObject};
 use crate::decode::Metadata;
@@ -46,10 +47,38 @@ const LONGEST: Duration = Duration::from_mins(1);
 #[derive(Debug, Default)]
 pub struct Pending {
     look_at: Mutex<HashMap<String, Timestamp>>,
+    /// When the periods end that are known to run, and since when that is known.
+    running: Mutex<HashMap<String, (Timestamp, Instant)>>,
     changed: Notify,
 }
 
 impl Pending {
+    /// Notes that a grace period runs, and when it ends.
+    pub fn begun(&self, id: &str, ends: Timestamp) {
+        self.runs().insert(id.to_owned(), (ends, Instant::now()));
+        self.note(id, ends);
+    }
+
+    /// Notes that none ran at `seen`: it was over, or the manifest was applied again.
+    pub fn ended(&self, id: &str, seen: Instant) {
+        let mut runs = self.runs();
+        if runs.get(id).is_some_and(|(_, since)| *since <= seen) {
+            runs.remove(id);
+        }
+    }
+
+    /// Those that a complete listing, which `shows` others, doesn't show are looked at: somebody may have deleted them.
+    pub fn listed(&self, shows: impl Fn(&str) -> bool) {
+        let missing: Vec<_> = self.runs().keys().filter(|id| !shows(id)).cloned().collect();
+        missing.iter().for_each(|id| self.note(id, Timestamp::now()));
+    }
+
+    /// How many run, and when the first of them ends.
+    pub fn running(&self) -> PendingDeletions {
+        let runs = self.runs();
+        PendingDeletions { count: runs.len() as u64, next: runs.values().map(|(ends, _)| *ends).min().map(Time) }
+    }
+
     /// Notes an identity that is to be looked at, at the latest at the given time.
     pub fn note(&self, id: &str, at: Timestamp) {
         self.look_at().entry(id.to_owned()).and_modify(|known| *known = at.min(*known)).or_insert(at);
@@ -64,8 +93,10 @@ impl Pending {
     /// Takes in what a listing shows: one that isn't inactive (any more) is looked at at once.
     pub fn seen(&self, mark: &Mark, identity: &Identity, cluster: &str) {
         let Some(delete_after) = mark.delete_after.as_ref().filter(|_| mark.cluster == cluster) else { return };
-        let at = if identity.state == State::Active { Timestamp::now() } else { delete_after.0 };
-        self.note(&identity.id, at);
+        self.begun(&identity.id, delete_after.0);
+        if identity.state == State::Active {
+            self.note(&identity.id, Timestamp::now());
+        }
     }
 
     /// The settings may have changed.
@@ -87,6 +118,10 @@ impl Pending {
             () = tokio::time::sleep(wait.min(LONGEST)) => {}
             () = self.changed.notified() => {}
         }
+    }
+
+    fn runs(&self) -> MutexGuard<'_, HashMap<String, (Timestamp, Instant)>> {
+        self.running.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn look_at(&self) -> MutexGuard<'_, HashMap<String, Timestamp>> {
@@ -133,9 +168,11 @@ async fn reconsidered(shared: &Shared) -> bool {
 
 /// A resource that another operator reconciled is gone: where its grace period runs, the mark says until when.
 pub fn gone_elsewhere(resource: &KratosIdentity, instance: &Place, context: &Context) {
-    let has_period = resource.spec.deletion.as_ref().is_some_and(|deletion| deletion.grace_period.is_some());
-    let id = resource.status.as_ref().and_then(|status| status.identity_id.as_deref()).filter(|_| has_period);
-    if let (Some(id), Some(handle)) = (id, context.registry.handle(instance)) {
+    let own = resource.spec.deletion.as_ref().and_then(|deletion| deletion.grace_period).map(Into::into);
+    let id = resource.status.as_ref().and_then(|status| status.identity_id.as_deref());
+    let (Some(id), Some(handle)) = (id, context.registry.handle(instance)) else { return };
+    let is_beside = resource.metadata.namespace.as_ref() == Some(&instance.namespace);
+    if !handle.settings.grace.period(own, is_beside).is_zero() {
         handle.shared.pending.note(id, Timestamp::now());
     }
 }
@@ -144,7 +181,12 @@ pub fn gone_elsewhere(resource: &KratosIdentity, instance: &Place, context: &Con
 async fn look(handle: &Handle, id: &str, context: &Context) -> Option<Timestamp> {
     let settled = context.leads.while_speaking(&handle.place, settle(handle, id, context)).await;
     match settled.unwrap_or_else(|| Ok(later(AGAIN))) {
-        Ok(again) => again,
+        Ok(again) => {
+            if again.is_none() {
+                handle.shared.pending.ended(id, Instant::now());
+            }
+            again
+        }
         Err(Failure::Kratos(error)) => {
             tracing::warn!(%error, "ending a grace period failed; it is tried again");
             if handle.shared.gate.failed(id, &error).wants_probe {
@@ -172,6 +214,7 @@ async fn settle(handle: &Handle, id: &str, context: &Context) -> Result<Option<T
     // Many periods may end at the same time: the first look at each shares its request.
     let Some(identity) = handle.reader.read(id).await? else { return Ok(None) };
     let Some((mark, delete_after)) = running(&identity, handle, context) else { return Ok(None) };
+    handle.shared.pending.runs().insert(id.to_owned(), (delete_after, Instant::now()));
     let is_over = delete_after <= Timestamp::now();
     if !is_over && identity.state == State::Inactive {
         return Ok(Some(delete_after));
@@ -300,6 +343,27 @@ mod tests {
     use futures::FutureExt;
 
     use super::*;
+
+    #[test]
+    fn what_runs_is_counted_until_it_has_ended_and_the_first_end_is_told() {
+        let (pending, at) = (Pending::default(), |second| Timestamp::from_second(second).unwrap());
+        assert_eq!(pending.running(), PendingDeletions { count: 0, next: None });
+        let [one, other] = ["00000000-0000-4000-8000-00000000000a", "00000000-0000-4000-8000-00000000000b"];
+        let begun = Instant::now();
+        pending.begun(one, at(300));
+        pending.begun(other, at(200));
+        pending.note("anybody", at(100));
+        assert_eq!(pending.running(), PendingDeletions { count: 2, next: Some(Time(at(200))) });
+        assert_eq!(pending.take_due(at(250)).len(), 2);
+        assert_eq!(pending.running().count, 2, "one that is being looked at runs on");
+        pending.ended(other, begun);
+        assert_eq!(pending.running().count, 2, "that was seen before it began");
+        pending.ended(other, Instant::now());
+        assert_eq!(pending.running(), PendingDeletions { count: 1, next: Some(Time(at(300))) });
+        // Somebody deleted it: it is looked at, and is counted until then.
+        pending.listed(|id| id != one);
+        assert_eq!((pending.take_due(Timestamp::now()), pending.running().count), (vec![one.to_owned()], 1));
+    }
 
     #[tokio::test]
     async fn whoever_waits_for_an_instance_that_only_observes_ends_with_it_and_goes_on_with_its_settings() {

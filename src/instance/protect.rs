@@ -19,14 +19,13 @@ use super::protection::{self, Census, Deletion, Situation};
 pub use super::protector::Answer;
 use super::protector::{Asking, RECOUNT, Shown};
 use super::scan::current;
-use super::{consent, references, standing};
+use super::{consent, leaving, references, replacements, standing};
 use crate::api::identity::KratosIdentity;
 use crate::api::instance::KratosInstance;
 use crate::api::protection::ProtectionStatus;
 use crate::api::{IDENTITY_FINALIZER, keep_token, release_token};
 use crate::backoff;
 use crate::context::{Context, InstanceObject};
-use crate::flow::expected::Expected;
 use crate::kube_error;
 use crate::kube_write;
 use crate::place::Place;
@@ -53,14 +52,9 @@ fn decided(status: &ProtectionStatus, deletion: &Deletion) -> Option<Answer> {
     granted.or_else(|| protection::is_kept(status, deletion).then_some(Answer::Kept))
 }
 
-/// Notes that a resource's deletion is about to ask.
-pub fn expect(handle: &Handle, namespace: &str) -> Expected {
-    handle.shared.protector.expectation.expect(namespace)
-}
-
-/// Asks whether the identity of a resource that is being deleted may be touched. Counts once for each resource. `expected`:
-/// what [`expect`] gave for it.
-pub async fn ask(handle: &Handle, deletion: Deletion, expected: Option<Expected>, context: &Context) -> Answer {
+/// Asks whether the identity of a resource that is being deleted may be touched. Counts once for each resource. Waits for
+/// company, so that those that come together are decided upon together.
+pub async fn ask(handle: &Handle, deletion: Deletion, context: &Context) -> Answer {
     let known = see(&handle.place, context, |status, (release, keep)| {
         if let Some(decided) = decided(status, &deletion) {
             return Some(decided);
@@ -72,10 +66,7 @@ pub async fn ask(handle: &Handle, deletion: Deletion, expected: Option<Expected>
         return answer;
     }
     let (answer, answered) = oneshot::channel();
-    let protector = &handle.shared.protector;
-    protector.state().asking.push(Asking { deletion, answer });
-    drop(expected);
-    protector.changed.notify_one();
+    handle.shared.protector.add(Asking { deletion, answer }, Instant::now());
     tokio::select! {
         answer = answered => answer.unwrap_or(Answer::Unknown),
         () = handle.shared.stopped.cancelled() => Answer::Unknown,
@@ -155,32 +146,49 @@ pub(super) async fn keep_protecting(place: Place, shared: Arc<Shared>, context: 
         return;
     }
     shared.protector.state().shown = shown(&place, &context);
-    while let Some(handle) = current(&place, &shared, &context) {
+    while current(&place, &shared, &context).is_some() {
         let is_holding = shown(&place, &context).held > 0;
         tokio::select! {
             () = shared.stopped.cancelled() => return,
             () = shared.protector.woken(is_holding) => {}
         }
-        shared.protector.gathered().await;
+        let Some(handle) = current(&place, &shared, &context) else { return };
+        if shared.protector.is_gathering(Instant::now()) {
+            // Whoever is known by now has had company when it asks later.
+            shared.protector.know(&company(&handle, &context), Instant::now());
+            shared.protector.gathered().await;
+        }
+        // The settings may have changed meanwhile.
+        let Some(handle) = current(&place, &shared, &context) else { return };
         if let Err(error) = round(&handle, &context).await {
             let error = kube_error::brief(&error);
             tracing::warn!(instance = %place, error, "deletions couldn't be counted; it is tried again");
             tokio::time::sleep(backoff::spread(AGAIN)).await;
             shared.protector.reconsider();
         }
+        if !shared.protector.asking().is_empty() {
+            shared.protector.reconsider();
+        }
     }
 }
 
-/// One round: whoever has asked until now (see [`Protector::take`]) is answered, after one write at most. Those left without
-/// an answer ask again.
+/// One round: whoever has asked until now is answered, after one write at most. Those that may go, and that one write can't grant
+/// any more, have the next round; those left without an answer ask again.
 async fn round(handle: &Handle, context: &Context) -> Result<(), kube::Error> {
-    let asking = handle.shared.protector.take();
+    let asking = handle.shared.protector.take(Instant::now());
     let asked: Vec<_> = asking.iter().map(|asking| asking.deletion.clone()).collect();
     // An instance that is gone, or can't be read any more, holds nobody: its handle is about to go.
     let Some(status) = settle(handle, &asked, context).await? else { return Ok(()) };
-    for Asking { deletion, answer } in asking {
-        let _ = answer.send(decided(&status, &deletion).unwrap_or(Answer::Held));
+    let mut left = Vec::new();
+    for asking in asking {
+        let is_held = protection::is_held(&status, &asking.deletion.namespace);
+        let Some(answer) = decided(&status, &asking.deletion).or_else(|| is_held.then_some(Answer::Held)) else {
+            left.push(asking);
+            continue;
+        };
+        let _ = asking.answer.send(answer);
     }
+    handle.shared.protector.put_back(left);
     Ok(())
 }
 
@@ -222,6 +230,7 @@ fn decide(handle: &Handle, instance: &KratosInstance, asked: &[Deletion], contex
     if is_needed {
         each(&handle.place, context, |resource| under_way.extend(deletion_of(resource)));
     }
+    let company = if asked.is_empty() { Vec::new() } else { company(handle, context) };
     let (census, recount) = {
         let mut state = handle.shared.protector.state();
         let recount = state.counted.is_none_or(|counted| counted.elapsed() >= RECOUNT);
@@ -237,6 +246,7 @@ fn decide(handle: &Handle, instance: &KratosInstance, asked: &[Deletion], contex
         keep: keep_token(instance.metadata.annotations.as_ref()),
         under_way: &under_way,
         asked,
+        company: &company,
         census,
         recount,
         now: Timestamp::now(),
@@ -332,6 +342,27 @@ fn each(place: &Place, context: &Context, mut call: impl FnMut(&KratosIdentity))
             call(resource);
         }
     }
+}
+
+/// The deletions that ask, and those that are going to, as far as the watch shows, whoever reconciles them: so those that come
+/// together are known although some have not been looked at yet, by this process or by another one.
+fn company(handle: &Handle, context: &Context) -> Vec<Deletion> {
+    let all = context.identities.state();
+    let names = all.iter().filter_map(|object| {
+        let resource = object.0.as_ref().ok()?;
+        let name = &resource.spec.replaces.as_ref()?.name;
+        let is_pending = replacements::is_pending(resource, name, None, context);
+        is_pending.then(|| Place::new(resource.namespace().unwrap_or_default(), name))
+    });
+    let replaced: HashSet<Place> = names.collect();
+    let mut company = handle.shared.protector.asking();
+    each(&handle.place, context, |resource| {
+        let is_one = leaving::loses_its_identity(resource)
+            && is_admitted(handle, resource, context)
+            && !replaced.contains(&Place::of(resource));
+        company.extend(deletion_of(resource).filter(|_| is_one));
+    });
+    company
 }
 
 /// The resources of the instance that are being deleted and aren't let go yet.

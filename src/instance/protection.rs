@@ -18,7 +18,7 @@ use super::reservations::{self, Used};
 use crate::api::protection::{Held, LastRelease, ProtectionStatus, Released};
 
 /// How many uids of deletions that may be under way are kept. One that falls out counts anew, should it ask again. So no more
-/// are to ask at the same time: the answer to one that falls out at once would be that it is held.
+/// are granted at the same time; the others, which may go, have the next round.
 pub const KEPT_GRANTS: usize = 128;
 /// How many namespaces are named whose deletions are held. Where there are more, those of all are.
 pub const KEPT_HOLDING: usize = 256;
@@ -66,6 +66,8 @@ pub struct Situation<'a> {
     pub under_way: &'a [Deletion],
     /// Those of them whose identity is to be touched now.
     pub asked: &'a [Deletion],
+    /// Those of them that are going to ask, as far as is known, whoever reconciles them.
+    pub company: &'a [Deletion],
     /// What the last complete listing of this process showed.
     pub census: Option<Census>,
     /// Whether those that are held are to be counted again.
@@ -202,28 +204,21 @@ fn serve(status: &mut ProtectionStatus, token: Option<&str>) {
     }
 }
 
-/// Counts those that asked, as far as the limits go. Beyond them everything of their namespace is held from now on. Returns
-/// whether anything is beyond.
+/// Counts those that asked, where all that come together may go. Where more do, none of them goes: everything of their namespace
+/// is held from now on. Returns whether anything is. Of those that may go at most [`KEPT_GRANTS`] are granted.
 fn reserve(status: &mut ProtectionStatus, situation: &Situation<'_>) -> bool {
-    let Situation { limits, now, .. } = *situation;
-    let mut used = Used::of(&status.reserved, limits.window, now);
-    let (mut through, mut beyond) = (BTreeMap::<&str, u32>::new(), BTreeMap::<&str, u32>::new());
+    let now = situation.now;
+    let beyond = beyond(status, situation);
+    let (mut through, mut granted) = (BTreeMap::<&str, u32>::new(), Vec::new());
     for deletion in situation.asked {
         let namespace = deletion.namespace.as_str();
-        if is_decided(status, deletion) || is_held(status, namespace) {
-            continue;
-        }
-        let own = used.by(namespace);
-        let is_small = own <= limits.max_deletions / SMALL_PART;
-        let is_free = own < limits.max_deletions && (used.total() < limits.max_deletions_total || is_small);
-        if is_free && !beyond.contains_key(namespace) {
-            used.add(namespace);
-            status.granted.push(deletion.uid.clone());
+        let may_go = !beyond.contains_key(namespace) && !is_held(status, namespace) && !is_decided(status, deletion);
+        if may_go && granted.len() < KEPT_GRANTS && !granted.contains(&deletion.uid) {
+            granted.push(deletion.uid.clone());
             *through.entry(namespace).or_default() += 1;
-        } else {
-            *beyond.entry(namespace).or_default() += 1;
         }
     }
+    status.granted.extend(granted);
     let surplus = status.granted.len().saturating_sub(KEPT_GRANTS);
     status.granted.drain(..surplus);
     status.reserved.extend(through.iter().map(|(namespace, count)| reservations::reservation(namespace, *count, now)));
@@ -234,6 +229,32 @@ fn reserve(status: &mut ProtectionStatus, situation: &Situation<'_>) -> bool {
     let beyond = beyond.into_iter().map(|(namespace, count)| Held { namespace: namespace.to_owned(), count });
     status.holding.extend(beyond);
     true
+}
+
+/// The namespaces of which more come together than may go, and how many. Beyond what all namespaces may together, those that
+/// use a small part of their own go on.
+fn beyond<'a>(status: &ProtectionStatus, situation: &Situation<'a>) -> BTreeMap<&'a str, u32> {
+    let Situation { limits, asked, company, now, .. } = *situation;
+    if asked.is_empty() {
+        return BTreeMap::new();
+    }
+    let used = Used::of(&status.reserved, limits.window, now);
+    let (mut seen, mut together) = (HashSet::new(), BTreeMap::<&str, u32>::new());
+    for deletion in asked.iter().chain(company) {
+        let is_open = !is_decided(status, deletion) && !is_held(status, &deletion.namespace);
+        if is_open && seen.insert(deletion.uid.as_str()) {
+            *together.entry(&deletion.namespace).or_default() += 1;
+        }
+    }
+    let after = |namespace: &str, count: u32| used.by(namespace).saturating_add(count);
+    let is_too_many = |namespace: &str, count: u32| after(namespace, count) > limits.max_deletions;
+    let fitting = together.iter().filter(|(namespace, count)| !is_too_many(namespace, **count)).map(|(_, count)| count);
+    let in_all = fitting.fold(used.total(), |total, count| total.saturating_add(*count));
+    // Whoever used no more than the part may have another one.
+    let is_small = |namespace: &str, count: u32| after(namespace, count) <= limits.max_deletions / SMALL_PART + 1;
+    let is_over = in_all > limits.max_deletions_total;
+    together.retain(|namespace, count| is_too_many(namespace, *count) || is_over && !is_small(namespace, *count));
+    together
 }
 
 /// Counts what is held: all of those namespaces that are being deleted and aren't granted. Holding ends for a namespace

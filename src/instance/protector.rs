@@ -1,7 +1,8 @@
 //! Who asks whether a deletion may be carried out: gathers those that ask at the same time, so that one write can count them
 //! all. Writes nothing and decides nothing.
 
-use std::collections::HashSet;
+use std::collections::hash_map::Entry;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -9,15 +10,16 @@ use tokio::sync::{Notify, oneshot};
 
 use super::protection::{self, Census, Deletion};
 use crate::api::protection::ProtectionStatus;
-use crate::flow::counts::Counts;
-use crate::flow::expected::Expectation;
 
 /// How often those that are held are counted again, and the count is written where it changed.
 pub(super) const RECOUNT: Duration = Duration::from_secs(2);
-/// How long those that have asked wait for others that are about to, after the last one came, so that one write counts them all.
-const QUIET: Duration = Duration::from_millis(500);
-/// How long is gathered at most, where they keep coming: a busy machine takes its time over hundreds.
-const PATIENCE: Duration = Duration::from_secs(2);
+/// How long a deletion waits for company, after the last newcomer was seen: whether more come together than may go is known then.
+const COMPANY: Duration = Duration::from_secs(2);
+/// How long it waits at most, where they keep coming: nobody is held up by a trickle.
+const PATIENCE: Duration = Duration::from_secs(6);
+/// Those that have waited go together, so that one write counts many: so long after the last one asked, and no longer than that.
+const QUIET: Duration = Duration::from_millis(250);
+const FULL: Duration = Duration::from_secs(1);
 
 /// Whether an identity may be touched.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,13 +38,16 @@ pub enum Answer {
 pub struct Protector {
     state: Mutex<State>,
     pub(super) changed: Notify,
-    /// Deletions that are about to ask.
-    pub(super) expectation: Expectation,
 }
 
 #[derive(Debug, Default)]
 pub(super) struct State {
     pub asking: Vec<Asking>,
+    /// When the first and the last of those asked that weren't taken yet.
+    came: Option<(Instant, Instant)>,
+    /// Since when each deletion is known that is about to ask, or asks, and when the last of them became so: by uid.
+    seen: HashMap<String, Instant>,
+    newest: Option<Instant>,
     pub census: Option<Census>,
     /// Uids of resources whose identity the last listing showed to be gone, and that have no other one yet.
     pub gone: HashSet<String>,
@@ -84,33 +89,63 @@ impl Protector {
         self.changed.notify_one();
     }
 
-    /// Those that have asked until now, as many as one write can grant; the others have the next round.
-    pub(super) fn take(&self) -> Vec<Asking> {
+    /// One more asks.
+    pub(super) fn add(&self, asking: Asking, now: Instant) {
         let mut state = self.state();
-        let count = state.asking.len().min(protection::KEPT_GRANTS);
-        let taken = state.asking.drain(..count).collect();
-        if !state.asking.is_empty() {
-            self.changed.notify_one();
-        }
+        state.see(&asking.deletion.uid, now);
+        let first = state.came.map_or(now, |(first, _)| first);
+        state.came = Some((first, now));
+        state.asking.push(asking);
+        self.changed.notify_one();
+    }
+
+    /// These are known to be about to ask, and no others but those that do. Whoever is known for as long as it would wait for
+    /// company has had it when it asks.
+    pub(super) fn know(&self, company: &[Deletion], now: Instant) {
+        let mut state = self.state();
+        let asking = state.asking.iter().map(|asking| asking.deletion.uid.as_str());
+        let there: HashSet<String> =
+            company.iter().map(|deletion| deletion.uid.as_str()).chain(asking).map(str::to_owned).collect();
+        state.seen.retain(|uid, _| there.contains(uid));
+        there.iter().for_each(|uid| state.see(uid, now));
+    }
+
+    /// These may go once others have been granted: they have the next round.
+    pub(super) fn put_back(&self, asking: Vec<Asking>) {
+        self.state().asking.extend(asking);
+    }
+
+    /// Those that have had time for company by now. The others ask on.
+    pub(super) fn take(&self, now: Instant) -> Vec<Asking> {
+        let mut state = self.state();
+        state.came = None;
+        let asking = std::mem::take(&mut state.asking);
+        let is_ready = |asking: &Asking| state.ready_at(asking) <= Some(now);
+        let (taken, left) = asking.into_iter().partition(is_ready);
+        state.asking = left;
         taken
     }
 
-    /// Waits for those that are about to ask, not long, and for no more than one write can grant.
+    /// The deletions that ask.
+    pub(super) fn asking(&self) -> Vec<Deletion> {
+        self.state().asking.iter().map(|asking| asking.deletion.clone()).collect()
+    }
+
+    /// Whether any asks that is still to wait for company.
+    pub(super) fn is_gathering(&self, now: Instant) -> bool {
+        self.state().due(now).is_some_and(|due| due > now)
+    }
+
+    /// Waits until those that asked have had time for company, where any ask.
     pub(super) async fn gathered(&self) {
-        let mut expected = self.expectation.watch();
-        let is_enough = |expected: &Counts| {
-            let asking = self.state().asking.len();
-            expected.is_empty() || asking == 0 || asking >= protection::KEPT_GRANTS
-        };
-        let begun = tokio::time::Instant::now();
-        let asking = || self.state().asking.len();
-        let mut before = asking();
-        while tokio::time::timeout(QUIET, expected.wait_for(is_enough)).await.is_err() {
-            let now = asking();
-            if is_over(before, now, begun.elapsed()) {
+        loop {
+            let now = Instant::now();
+            let due = self.state().due(now);
+            let Some(wait) = due.map(|due| due.saturating_duration_since(now)).filter(|wait| !wait.is_zero()) else {
                 return;
-            }
-            before = now;
+            };
+            // One more may make it enough, or prolong it.
+            let _ = tokio::time::timeout(wait, self.changed.notified()).await;
         }
     }
 
@@ -129,37 +164,121 @@ impl Protector {
     }
 }
 
-/// Whether those that ask are waited for no longer: nobody came meanwhile, or it has been long enough.
-fn is_over(before: usize, now: usize, waited: Duration) -> bool {
-    now == before || waited >= PATIENCE
+impl State {
+    /// Notes since when a deletion is known.
+    fn see(&mut self, uid: &str, now: Instant) {
+        if let Entry::Vacant(entry) = self.seen.entry(uid.to_owned()) {
+            entry.insert(now);
+            self.newest = Some(now);
+        }
+    }
+
+    /// When one that asks has had time for company.
+    fn ready_at(&self, asking: &Asking) -> Option<Instant> {
+        ready(self.seen.get(&asking.deletion.uid).copied(), self.newest)
+    }
+
+    /// When the next round is due; `None`: nobody asks.
+    fn due(&self, now: Instant) -> Option<Instant> {
+        let first = self.asking.iter().filter_map(|asking| self.ready_at(asking)).min()?;
+        let ready = self.asking.iter().filter(|asking| self.ready_at(asking) <= Some(now)).count();
+        if first > now || ready >= protection::KEPT_GRANTS {
+            return Some(first);
+        }
+        Some(self.came.map_or(now, |(first, last)| (last + QUIET).min(first + FULL)))
+    }
+}
+
+/// When a deletion has had time for company that is known since `seen`, where the last newcomer was seen at `newest`.
+fn ready(seen: Option<Instant>, newest: Option<Instant>) -> Option<Instant> {
+    let (seen, newest) = (seen?, newest?);
+    Some((newest + COMPANY).min(seen + PATIENCE))
 }
 
 #[cfg(test)]
 mod tests {
     use futures::FutureExt;
+    use k8s_openapi::jiff::Timestamp;
 
     use super::*;
 
+    fn deletion(uid: &str) -> Deletion {
+        Deletion { uid: uid.to_owned(), namespace: "team".to_owned(), at: Timestamp::UNIX_EPOCH }
+    }
+
+    fn one(uid: &str) -> Asking {
+        Asking { deletion: deletion(uid), answer: oneshot::channel().0 }
+    }
+
+    fn uids(asking: &[Asking]) -> Vec<&str> {
+        asking.iter().map(|asking| asking.deletion.uid.as_str()).collect()
+    }
+
+    /// So many milliseconds after the beginning.
+    fn after(begun: Instant, milliseconds: u64) -> Instant {
+        begun + Duration::from_millis(milliseconds)
+    }
+
     #[test]
-    fn those_that_keep_coming_are_counted_together_for_a_while() {
-        assert!(!is_over(3, 4, QUIET), "another one came");
-        assert!(!is_over(9, 10, PATIENCE / 2), "and another one");
-        assert!(is_over(4, 4, QUIET), "nobody came");
-        assert!(is_over(10, 11, PATIENCE), "not for ever");
+    fn each_waits_two_seconds_for_company_after_the_last_newcomer_and_nobody_for_ever() {
+        let first = Instant::now();
+        for (newest, expected) in [(0, 2000), (1000, 3000), (3000, 5000), (4000, 6000), (6000, 6000), (9000, 6000)] {
+            let ready = ready(Some(first), Some(after(first, newest)));
+            assert_eq!(ready, Some(after(first, expected)), "the last one came after {newest}");
+        }
     }
 
     #[tokio::test]
-    async fn nobody_is_waited_for_who_is_not_expected() {
-        let protector = Protector::default();
-        let deletion = Deletion {
-            uid: "one".to_owned(),
-            namespace: "team".to_owned(),
-            at: k8s_openapi::jiff::Timestamp::UNIX_EPOCH,
-        };
-        protector.state().asking.push(Asking { deletion, answer: oneshot::channel().0 });
-        assert!(protector.gathered().now_or_never().is_some());
-        assert_eq!(protector.take().len(), 1);
-        let _never = protector.expectation.expect("team");
+    async fn who_asks_is_waited_with_and_whoever_comes_later_prolongs_it() {
+        let (protector, begun) = (Protector::default(), Instant::now());
         assert!(protector.gathered().now_or_never().is_some(), "nobody asks");
+        protector.add(one("a"), begun);
+        assert!(protector.gathered().now_or_never().is_none());
+        assert!(protector.is_gathering(after(begun, 1999)) && !protector.is_gathering(after(begun, 2000)));
+        protector.add(one("b"), after(begun, 1000));
+        assert!(protector.is_gathering(after(begun, 2999)) && !protector.is_gathering(after(begun, 3000)));
+        assert_eq!(protector.take(after(begun, 2999)).len(), 0);
+        assert_eq!(uids(&protector.take(after(begun, 3000))), ["a", "b"]);
+        assert!(protector.gathered().now_or_never().is_some(), "they were taken");
+    }
+
+    #[test]
+    fn who_was_known_while_others_waited_has_had_company_and_a_newcomer_among_a_crowd_waits_alone() {
+        let (protector, begun) = (Protector::default(), Instant::now());
+        protector.add(one("a"), begun);
+        protector.know(&["a", "b", "c"].map(deletion), after(begun, 100));
+        assert_eq!(uids(&protector.take(after(begun, 2100))), ["a"]);
+        protector.add(one("b"), after(begun, 2200));
+        assert!(protector.is_gathering(after(begun, 2300)), "a write is to count many");
+        assert!(!protector.is_gathering(after(begun, 2450)));
+        protector.add(one("new"), after(begun, 6050));
+        assert!(!protector.is_gathering(after(begun, 6300)), "whoever has waited long enough isn't held up");
+        assert_eq!(uids(&protector.take(after(begun, 6300))), ["b"]);
+        assert!(protector.is_gathering(after(begun, 8000)) && !protector.is_gathering(after(begun, 8050)));
+        // What is gone is forgotten.
+        protector.know(&[deletion("c")], after(begun, 8050));
+        assert_eq!(protector.state().seen.len(), 2);
+    }
+
+    #[test]
+    fn who_has_had_company_and_could_not_be_granted_has_the_next_round() {
+        let (protector, begun) = (Protector::default(), Instant::now());
+        protector.add(one("a"), begun);
+        let taken = protector.take(after(begun, 2000));
+        protector.put_back(taken);
+        assert!(!protector.is_gathering(after(begun, 2000)));
+        assert_eq!(protector.take(after(begun, 2000)).len(), 1);
+    }
+
+    #[test]
+    fn as_many_as_one_write_can_grant_wait_for_no_more() {
+        let (protector, begun) = (Protector::default(), Instant::now());
+        let all: Vec<_> = (0..protection::KEPT_GRANTS).map(|number| number.to_string()).collect();
+        protector.know(&all.iter().map(|uid| deletion(uid)).collect::<Vec<_>>(), begun);
+        for uid in &all {
+            assert!(protector.state().due(after(begun, 2000)).is_none_or(|due| due > after(begun, 2000)), "{uid}");
+            protector.add(one(uid), after(begun, 2000));
+        }
+        assert!(!protector.is_gathering(after(begun, 2000)));
     }
 }

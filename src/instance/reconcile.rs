@@ -70,7 +70,9 @@ pub async fn reconcile(object: Arc<InstanceObject>, context: Arc<Context>) -> Re
         // Before the probe: looks that begin once the gate is open have seen the new settings, and aren't repeated.
         context.ask_waiting(references::referring(&context, &place));
     }
-    let (verdict, opened) = look(&handle, instance, reclaim::alive(&handle, &context).as_deref(), is_new).await;
+    let alive = reclaim::alive(&handle, &context);
+    let holders = if is_deleting { references::holders(&context, &place) } else { 0 };
+    let (verdict, opened) = look(&handle, instance, (alive.as_deref(), holders), is_new).await;
     let written = write_status(instance, &verdict, &handle, &context).await;
     // Whether or not that can be written: whoever waits for this is looked at.
     if opened {
@@ -222,10 +224,15 @@ async fn connect(
 }
 
 /// Probes the instance where that is due, and says how it stands. Also returns whether the gate was opened.
-async fn look(handle: &Handle, instance: &KratosInstance, alive: Option<&str>, is_new: bool) -> (Verdict, bool) {
+async fn look(
+    handle: &Handle,
+    instance: &KratosInstance,
+    known: (Option<&str>, usize),
+    is_new: bool,
+) -> (Verdict, bool) {
     let gate = &handle.shared.gate;
     if !is_new && !is_due(handle, instance) {
-        return (if gate.is_open() { usable(handle, instance, alive) } else { unavailable(instance) }, false);
+        return (if gate.is_open() { usable(handle, instance, known) } else { unavailable(instance) }, false);
     }
     let asked_for = asked_for(handle, instance);
     if !gate.is_open() || asked_for.is_some() {
@@ -242,7 +249,7 @@ async fn look(handle: &Handle, instance: &KratosInstance, alive: Option<&str>, i
             handle.shared.schemas.refresh(opened);
             // A status that tells of none would be written again in a moment.
             handle.shared.schemas.settled().await;
-            (usable(handle, instance, alive), opened)
+            (usable(handle, instance, known), opened)
         }
         Err(error) => {
             tracing::warn!(%error, "Kratos gives no usable answer");

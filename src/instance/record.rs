@@ -6,7 +6,7 @@ use std::time::Duration;
 use k8s_openapi::jiff::Timestamp;
 use kube::Api;
 
-use super::counts::Resynced;
+use super::counts::{Known, Resynced};
 use super::handle::Handle;
 use super::references;
 use super::registry::Entry;
@@ -63,15 +63,20 @@ pub(super) async fn write_status(
     context: &Context,
 ) -> Result<(), kube::Error> {
     let shared = &handle.shared;
-    let resynced = shared.counts.resynced().map(|resynced| (resynced, handle.settings.resync_interval));
-    write(instance, verdict, (shared.schemas.ids(), resynced), context).await
+    let counted = shared.counts.resynced().map(|resynced| {
+        let managed = references::managed(context, &handle.place);
+        let is_settled = shared.counts.is_settled(managed);
+        let known = Known { managed, pending: shared.pending.running(), is_settled };
+        ((resynced, known), handle.settings.resync_interval)
+    });
+    write(instance, verdict, (shared.schemas.ids(), counted), context).await
 }
 
 /// Writes the status where it changed, and an event where the reason did.
 async fn write(
     instance: &KratosInstance,
     verdict: &Verdict,
-    (schemas, resynced): (Option<Vec<String>>, Option<(Resynced, Duration)>),
+    (schemas, counted): (Option<Vec<String>>, Option<((Resynced, Known), Duration)>),
     context: &Context,
 ) -> Result<(), kube::Error> {
     let generation = instance.metadata.generation.unwrap_or_default();
@@ -81,8 +86,9 @@ async fn write(
     let mut next = super::status::next(current, verdict, context.cluster(), schemas, asked, Timestamp::now());
     let (lacking, leaving) = (context.access.lacking(), context.leaving_namespaces());
     super::status::note_lacking(&mut next, &lacking, &leaving, generation, Timestamp::now());
-    if let Some((resynced, interval)) = resynced {
-        super::status::note_resync(&mut next, resynced, interval);
+    if let Some((counted, interval)) = counted {
+        let is_written = current != Some(&next);
+        super::status::note_counts(&mut next, counted, is_written, interval, Timestamp::now());
     }
     if current == Some(&next) {
         return Ok(());

@@ -94,19 +94,15 @@ pub fn keys(context: &Context, instance: &Place) -> PlaceKeys {
     own.filter(|object| refers(object, instance, default)).map(|object| PlaceKey::of(&**object)).collect()
 }
 
-/// How many identities other operators manage in an instance, by the statuses that they wrote.
-pub fn managed_elsewhere(context: &Context, instance: &Place) -> u64 {
-    if !context.leads.is_shared() {
-        return 0;
-    }
+/// How many resources of an instance have an identity, by their statuses, whoever reconciles them.
+pub fn managed(context: &Context, instance: &Place) -> u64 {
     let default = context.options.default_instance.as_ref();
     let is_managed = |identity: &KratosIdentity| {
         identity.status.as_ref().is_some_and(|status| status.identity_id.is_some())
             && is_of(identity, instance, default)
     };
     let all = context.identities.state();
-    let others = all.iter().filter(|object| !context.is_own(&***object));
-    others.filter(|object| object.0.as_ref().is_ok_and(is_managed)).count() as u64
+    all.iter().filter(|object| object.0.as_ref().is_ok_and(is_managed)).count() as u64
 }
 
 /// The operator's own resources that these keys stand for.

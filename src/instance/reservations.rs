@@ -46,12 +46,6 @@ impl Used {
         self.by_namespace.get(namespace).copied().unwrap_or_default().saturating_add(self.anybody)
     }
 
-    /// One more.
-    pub fn add(&mut self, namespace: &str) {
-        self.total = self.total.saturating_add(1);
-        self.add_to(namespace, 1);
-    }
-
     fn add_to(&mut self, namespace: &str, count: u32) {
         let entry = self.by_namespace.entry(namespace.to_owned()).or_default();
         *entry = entry.saturating_add(count);

@@ -10,6 +10,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use k8s_openapi::jiff::Timestamp;
 use kube::ResourceExt;
 use kube::runtime::reflector::ObjectRef;
+use uuid::Uuid;
 
 use super::by_ids;
 use super::counts::{self, Standing};
@@ -110,6 +111,7 @@ async fn list(handle: &Handle, started_at: Time, changed: &mut PlaceKeys, contex
     protect::take_census(handle, (managed, &expected), scan.begun(), context);
     if !protect::misses_identities(handle, context) {
         let listed = scan.ids();
+        shared.pending.listed(|id| Uuid::parse_str(id).is_ok_and(|id| listed.contains(&id)));
         changed.extend(shared.managed.missing(scan.begun(), |id| listed.contains(id)));
         changed.extend(expected.values().map(Place::key));
     }
@@ -145,7 +147,7 @@ async fn scan(
         for identity in &page.items {
             expected.remove(&identity.id);
             changed.extend(handle.shared.managed.changed(identity, page.requested_at, shows_credentials));
-            let (found, standing) = take_in(handle, identity, context);
+            let (found, standing) = take_in(handle, identity, page.requested_at, context);
             if let Found::Mark(mark) = &found
                 && standing != Standing::Unmanaged
             {
@@ -164,7 +166,7 @@ async fn scan(
 }
 
 /// What an identity is to us; one whose grace period runs is looked after.
-pub(super) fn take_in(handle: &Handle, identity: &Identity, context: &Context) -> (Found, Standing) {
+pub(super) fn take_in(handle: &Handle, identity: &Identity, seen: Instant, context: &Context) -> (Found, Standing) {
     let found = Mark::read(&identity.metadata_admin);
     let (owner, cluster) = (&handle.settings.owner_name, &context.cluster_id);
     let mut standing = counts::standing(&found, owner, cluster, |mark| is_there(mark, context));
@@ -174,10 +176,9 @@ pub(super) fn take_in(handle: &Handle, identity: &Identity, context: &Context) -
     {
         standing = Standing::Elsewhere;
     }
-    if let Found::Mark(mark) = &found
-        && standing == Standing::Leaving
-    {
-        handle.shared.pending.seen(mark, identity, cluster);
+    match &found {
+        Found::Mark(mark) if standing == Standing::Leaving => handle.shared.pending.seen(mark, identity, cluster),
+        _ => handle.shared.pending.ended(&identity.id, seen),
     }
     (found, standing)
 }
@@ -205,8 +206,9 @@ async fn confirm_orphans(handle: &Handle, scan: &mut Scan, context: &Context) ->
     let mut requests = 0;
     while let Some(page) = pages.next().await {
         requests += 1;
-        for identity in page?.items {
-            let (found, standing) = take_in(handle, &identity, context);
+        let page = page?;
+        for identity in &page.items {
+            let (found, standing) = take_in(handle, identity, page.requested_at, context);
             scan.tally.add(standing, &found, &identity.id);
         }
     }

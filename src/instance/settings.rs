@@ -12,7 +12,7 @@ use crate::api::instance::{
     AdmissionRule, AdoptionFrom, AllowedNamespaces, Auth, BearerToken, CertificateAuthority, KeyRef,
     KratosInstanceSpec, Mode, Tls,
 };
-use crate::api::protection::Protection;
+use crate::api::protection::{Defaults, Protection};
 use crate::api::{Reason, Verdict};
 use crate::kratos::RateLimit;
 
@@ -43,6 +43,24 @@ pub struct Settings {
     /// Whether session rules may look at addresses.
     pub trust_client_address: bool,
     pub protection: Limits,
+    pub grace: Grace,
+}
+
+/// How long identities stay that are deleted with their resources.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Grace {
+    /// Where the manifest doesn't say.
+    pub default: Duration,
+    /// At least, for resources of other namespaces than the instance's.
+    pub minimum: Duration,
+}
+
+impl Grace {
+    /// The grace period of a resource. `own`: what its manifest says.
+    pub fn period(self, own: Option<Duration>, beside_instance: bool) -> Duration {
+        let wanted = own.unwrap_or(self.default);
+        if beside_instance { wanted } else { wanted.max(self.minimum) }
+    }
 }
 
 /// How Kratos is called, with secrets still as references.
@@ -117,6 +135,7 @@ pub fn parse(spec: &KratosInstanceSpec) -> Result<Settings, Verdict> {
         adoption_from,
         trust_client_address,
         protection,
+        defaults,
     } = spec;
     let of_tls = |Tls { ca, client_certificate }: &Tls| (ca.clone(), client_certificate.clone());
     let (ca, client_certificate) = tls.as_ref().map(of_tls).unwrap_or_default();
@@ -150,11 +169,21 @@ pub fn parse(spec: &KratosInstanceSpec) -> Result<Settings, Verdict> {
         adoption_from: adoption_from.unwrap_or_default(),
         trust_client_address: *trust_client_address,
         protection: limits(protection.unwrap_or_default()),
+        grace: grace(defaults.unwrap_or_default(), protection.unwrap_or_default()),
     })
 }
 
+fn grace(defaults: Defaults, protection: Protection) -> Grace {
+    let Defaults { deletion } = defaults;
+    let default = deletion.and_then(|deletion| deletion.grace_period);
+    Grace {
+        default: default.map_or(Duration::ZERO, Into::into),
+        minimum: protection.minimum_grace_period.map_or(Duration::ZERO, Into::into),
+    }
+}
+
 fn limits(protection: Protection) -> Limits {
-    let Protection { max_deletions, max_deletions_total, window, max_missing } = protection;
+    let Protection { max_deletions, max_deletions_total, window, max_missing, minimum_grace_period: _ } = protection;
     let max_deletions = max_deletions.unwrap_or(DEFAULT_MAX_DELETIONS);
     Limits {
         max_deletions,

@@ -15,14 +15,14 @@ use crate::place::Place;
 /// How many namespaces a message names.
 const NAMED_HOLDERS: usize = 5;
 
-/// The verdict on an instance that answers. `alive`: the name of a namespace that is there and is said to be gone.
-pub fn usable(handle: &Handle, instance: &KratosInstance, alive: Option<&str>) -> Verdict {
+/// The verdict on an instance that answers. `alive`: the name of a namespace that is there and is said to be gone. `holders`: how
+/// many resources keep it from going, where it is being deleted.
+pub fn usable(handle: &Handle, instance: &KratosInstance, (alive, holders): (Option<&str>, usize)) -> Verdict {
     if let Some(verdict) = protection(handle, instance) {
         return verdict;
     }
     if handle.is_deleting {
-        let message = "being deleted; kept until the identities that refer to it are dealt with";
-        return Verdict::new(Reason::Progressing, message);
+        return leaving(&handle.place, holders);
     }
     if let Some(failure) = handle.shared.listing.failure() {
         let message = format!(
@@ -57,6 +57,20 @@ pub fn usable(handle: &Handle, instance: &KratosInstance, alive: Option<&str>) -
             Verdict::new(Reason::Observed, "Kratos answers; mode Observe: nothing is changed through this instance")
         }
     }
+}
+
+/// The verdict on an instance that is being deleted, which may be a mistake.
+fn leaving(place: &Place, holders: usize) -> Verdict {
+    let Place { namespace, name } = place;
+    let held = match holders {
+        1 => "1 KratosIdentity".to_owned(),
+        holders => format!("{holders} KratosIdentities"),
+    };
+    let message = format!(
+        "being deleted, held by {held}. To have it back: kubectl patch kinst {name} -n {namespace} --type=merge \
+         -p '{{\"metadata\":{{\"finalizers\":null}}}}', then apply it again; nothing is lost"
+    );
+    Verdict::new(Reason::Progressing, message)
 }
 
 /// The verdict on an instance that is suspended.
@@ -102,8 +116,8 @@ fn protection(handle: &Handle, instance: &KratosInstance) -> Option<Verdict> {
     let Limits { max_deletions, max_deletions_total, .. } = handle.settings.protection;
     let message = format!(
         "{held} deletions are held, and so is every further one of {}: more than spec.protection.maxDeletions \
-         ({max_deletions}) of a namespace, or maxDeletionsTotal ({max_deletions_total}) in all, were asked for within the \
-         window. To have those carried out that are held now, {release}; to keep those identities, the same with {KEEP}; \
+         ({max_deletions}) of a namespace, or maxDeletionsTotal ({max_deletions_total}) in all, would have gone together, or \
+         within the window. To have those carried out that are held now, {release}; to keep those identities, the same with {KEEP}; \
          of one namespace alone, a value NAMESPACE=anything",
         holders(holding)
     );

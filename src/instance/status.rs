@@ -3,12 +3,12 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use k8s_openapi::jiff::{SignedDuration, Timestamp};
 
-use super::counts::Resynced;
+use super::counts::{Known, Resynced};
 use crate::api::condition::{self, State};
-use crate::api::instance::{KratosInstanceStatus, LastResync};
+use crate::api::instance::{IdentityCounts, KratosInstanceStatus, LastResync};
 use crate::api::{Reason, Verdict};
 use crate::kube_error::Right;
 use crate::place::Place;
@@ -94,7 +94,9 @@ fn forget_another_matter(conditions: &mut Vec<Condition>, verdict: &Verdict) {
     let is_another = |told: &Condition| {
         // One Secret after another may lack: their messages don't vary between tries.
         let is_another_secret = verdict.reason == Reason::SecretNotReady && told.message != verdict.message;
-        is_another_secret || is_about_schemas(&told.message) != is_about_schemas(&verdict.message)
+        // One after another goes of those that hold an instance which is being deleted.
+        let is_another_number = verdict.reason == Reason::Progressing && told.message != verdict.message;
+        is_another_secret || is_another_number || is_about_schemas(&told.message) != is_about_schemas(&verdict.message)
     };
     if told.is_some_and(is_another) {
         condition::clear(conditions, condition::RECONCILING);
@@ -145,19 +147,42 @@ fn left_behind<'a>(lacking: &'a [Right], leaving: &BTreeSet<String>) -> Vec<&'a 
     left.into_iter().take(NAMED_RIGHTS).collect()
 }
 
-/// Takes in what a resync came to, where that is news. What somebody wanted listed in between, sooner than half an
-/// interval after what is told already, waits for the next regular one.
-pub fn note_resync(status: &mut KratosInstanceStatus, resynced: Resynced, interval: Duration) {
-    let Resynced { identities, foreign_clusters, former_namespaces, last } = resynced;
+/// Takes in what a resync came to and what is known beside it, where that is news. What somebody wanted listed in between, sooner
+/// than half an interval after what is told already, waits for the next regular one. `is_written`: the status is going to be
+/// written in any case, so that it says how many there are now.
+pub fn note_counts(
+    status: &mut KratosInstanceStatus,
+    (resynced, known): (Resynced, Known),
+    is_written: bool,
+    interval: Duration,
+    now: Timestamp,
+) {
+    let Resynced { drifted, orphaned, unmanaged, foreign_clusters, former_namespaces, last } = resynced;
+    let Known { managed, pending, is_settled } = known;
     let since = |shown: &LastResync| last.started_at.0.duration_since(shown.started_at.0);
     let since = status.last_resync.as_ref().map(since);
-    let is_known = status.identities == Some(identities)
+    let as_of = Some(Time(whole_second(now)));
+    let counted = IdentityCounts { managed, drifted, orphaned, unmanaged, as_of };
+    let is_same = |shown: &IdentityCounts| counted == IdentityCounts { as_of: counted.as_of.clone(), ..shown.clone() };
+    let is_known = status.identities.as_ref().is_some_and(is_same)
+        && status.pending_deletions.as_ref() == Some(&pending)
         && status.foreign_clusters == foreign_clusters
         && status.former_namespaces == former_namespaces;
     let soonest = if is_known { TOLD_ANYWAY } else { SignedDuration::try_from(interval / 2).unwrap_or(TOLD_ANYWAY) };
     if since.is_none_or(|since| since >= soonest) {
-        (status.identities, status.foreign_clusters) = (Some(identities), foreign_clusters);
+        (status.identities, status.pending_deletions) = (Some(counted), Some(pending));
+        status.foreign_clusters = foreign_clusters;
         status.former_namespaces = former_namespaces;
         status.last_resync = Some(last);
+    } else if let Some(shown) = &mut status.identities
+        && (is_written || is_settled && shown.managed != managed)
+    {
+        (shown.managed, shown.as_of) = (managed, counted.as_of);
+        status.pending_deletions = Some(pending);
     }
+}
+
+/// Times are written in whole seconds.
+fn whole_second(now: Timestamp) -> Timestamp {
+    Timestamp::from_second(now.as_second()).unwrap_or(now)
 }

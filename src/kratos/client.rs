@@ -107,7 +107,8 @@ impl Inner {
             To::Elsewhere => (&self.elsewhere, None),
         };
         let way = Way::to(&call.url, self.proxy_url.as_ref());
-        let sending = self.leadership.send(effect, send(http, headers, way, call), is_answered);
+        let sending =
+            self.leadership.send(effect, send(http, headers, (way, self.proxy_url.as_ref()), call), is_answered);
         let failed = |kind| Err(Error::new(call.operation, kind));
         match self.line.send(sending).await {
             Some(sent) => sent.unwrap_or_else(|NotLeading| failed(Kind::NotLeading)),

@@ -68,6 +68,10 @@ pub(super) enum Kind {
     TlsRefused(String),
     /// No connection came about because of the proxy, or by what it says.
     Proxy(String),
+    /// What came back is no HTTP: the port may speak TLS.
+    NoHttp(String),
+    /// The server says that it speaks TLS, which it was not spoken to.
+    WantsTls(StatusCode),
     /// Something before Kratos says no.
     Before {
         status: StatusCode,
@@ -117,6 +121,7 @@ impl Error {
             Kind::Foreign(status)
             | Kind::TooLarge(status)
             | Kind::Redirected(status)
+            | Kind::WantsTls(status)
             | Kind::Before { status, .. }
             | Kind::Answer { status, .. } => Some(status.as_u16()),
             _ => None,
@@ -137,6 +142,8 @@ impl Error {
             | Kind::Before { .. }
             | Kind::Timeout
             | Kind::Interrupted
+            | Kind::NoHttp(_)
+            | Kind::WantsTls(_)
             | Kind::Foreign(_)
             | Kind::Redirected(_) => return Class::Transient,
             Kind::Answer { status, fault, retry_after } => (status.as_u16(), *fault, *retry_after),
@@ -169,19 +176,20 @@ impl Error {
             | Kind::Proxy(_)
             | Kind::Before { .. }
             | Kind::Timeout
+            | Kind::WantsTls(_)
             | Kind::Foreign(_)
             | Kind::Redirected(_) => true,
             Kind::Answer { status, .. } => {
                 matches!(status.as_u16(), 401 | 403 | 407 | 502 | 503 | 504)
             }
-            Kind::Unsendable(_) | Kind::NotLeading | Kind::Interrupted | Kind::TooLarge(_) => false,
+            Kind::Unsendable(_) | Kind::NotLeading | Kind::Interrupted | Kind::NoHttp(_) | Kind::TooLarge(_) => false,
         }
     }
 
     /// Whether the failure is reason enough to leave the instance alone until a probe succeeds: it gives no usable
     /// answer, or the connection was lost. The latter may be this request's own fault, so it says nothing about others.
     pub fn instance_suspect(&self) -> bool {
-        self.instance_unavailable() || self.kind == Kind::Interrupted
+        self.instance_unavailable() || matches!(self.kind, Kind::Interrupted | Kind::NoHttp(_))
     }
 
     /// Whether it may be this request's own fault: the server (or a gateway before it) answered, or the time was up, or the
@@ -204,7 +212,7 @@ impl Error {
             return true;
         }
         match &self.kind {
-            Kind::Timeout | Kind::Interrupted | Kind::NotLeading => true,
+            Kind::Timeout | Kind::Interrupted | Kind::NoHttp(_) | Kind::NotLeading => true,
             Kind::Foreign(status) | Kind::TooLarge(status) => status.is_success(),
             Kind::Before { status, .. } => status.is_server_error(),
             Kind::Answer { status, fault, .. } => {
@@ -218,6 +226,7 @@ impl Error {
             | Kind::Tls(_)
             | Kind::TlsRefused(_)
             | Kind::Proxy(_)
+            | Kind::WantsTls(_)
             | Kind::Redirected(_) => false,
         }
     }
@@ -329,6 +338,12 @@ impl fmt::Display for Kind {
                     formatter,
                     "no connection to Kratos by the proxy ({detail}); check spec.proxyURL, and what the proxy allows"
                 )
+            }
+            Self::NoHttp(detail) => {
+                write!(formatter, "no answer of Kratos ({detail}); check the URL's scheme and port")
+            }
+            Self::WantsTls(status) => {
+                write!(formatter, "HTTP {}, the port speaks TLS; make the URL https", status.as_u16())
             }
             Self::Before { status, by_proxy: true } => write!(
                 formatter,

@@ -3,7 +3,6 @@
 
 use std::borrow::Cow;
 use std::error::Error as StdError;
-use std::io;
 use std::time::SystemTime;
 
 use bytes::{Bytes, BytesMut};
@@ -14,6 +13,7 @@ use url::Url;
 use super::audit::{Entry, Write};
 use super::error::{Error, Kind};
 use super::fault::{ErrorBody, Fault, retry_after};
+use crate::unreached::{self, Obstacle};
 
 /// The largest answer that is read, in bytes. A page of 1000 identities is a few MiB.
 pub(super) const LARGEST_ANSWER: usize = 64 * 1024 * 1024;
@@ -107,11 +107,11 @@ pub(super) fn text(body: &[u8]) -> Cow<'_, str> {
     }))
 }
 
-/// Sends a call once, with these headers. Redirects are answers here; other statuses than 2xx are errors.
+/// Sends a call once, with these headers, by a proxy if there is one. Redirects are answers here; other statuses than 2xx are errors.
 pub(super) async fn send(
     http: &reqwest::Client,
     headers: Option<&HeaderMap>,
-    way: Way,
+    by: (Way, Option<&Url>),
     call: &Call,
 ) -> Result<Answer, Error> {
     let failed = |kind| Error::new(call.operation, kind);
@@ -123,19 +123,22 @@ pub(super) async fn send(
     for (name, value) in headers.into_iter().flatten() {
         request.headers_mut().insert(name, value.clone());
     }
-    let response = http.execute(request).await.map_err(|error| failed(kind_of(&error, way)))?;
+    let response = http.execute(request).await.map_err(|error| failed(kind_of(&error, by, &call.url)))?;
     let status = response.status();
     let headers = response.headers().clone();
-    let body = as_text(read(response, call.largest, way).await.map_err(failed)?);
+    let body = as_text(read(response, call, by).await.map_err(failed)?);
     if status.is_success() || status.is_redirection() {
         return Ok(Answer { status, headers, body, entries: Vec::new() });
     }
-    Err(failed(refusal(status, &headers, &body, way)))
+    Err(failed(refusal(status, &headers, &body, by.0)))
 }
 
 /// An answer that isn't 2xx.
 pub(super) fn refusal(status: StatusCode, headers: &HeaderMap, body: &[u8], way: Way) -> Kind {
     let error = ErrorBody::parse(body);
+    if error.is_none() && status == StatusCode::BAD_REQUEST && wants_tls(body) {
+        return Kind::WantsTls(status);
+    }
     if error.is_none() && is_of_others(status, way) {
         return Kind::Before { status, by_proxy: way == Way::Relay };
     }
@@ -150,6 +153,17 @@ pub(super) fn refusal(status: StatusCode, headers: &HeaderMap, body: &[u8], way:
     }
 }
 
+/// Whether a server says that it speaks TLS, which it was not spoken to: Go's, nginx and Apache.
+fn wants_tls(body: &[u8]) -> bool {
+    const WORDS: [&str; 3] = [
+        "client sent an http request to an https server",
+        "the plain http request was sent to https port",
+        "speaking plain http to an ssl-enabled server port",
+    ];
+    let said = text(&body[..body.len().min(4096)]).to_ascii_lowercase();
+    WORDS.iter().any(|words| said.contains(words))
+}
+
 /// Whether an answer that isn't in Kratos' form is taken for that of something before it.
 fn is_of_others(status: StatusCode, way: Way) -> bool {
     match status.as_u16() {
@@ -159,11 +173,11 @@ fn is_of_others(status: StatusCode, way: Way) -> bool {
     }
 }
 
-/// Reads a body that is no larger than this.
-async fn read(mut response: Response, largest: usize, way: Way) -> Result<Bytes, Kind> {
+/// Reads a body that is no larger than the call takes.
+async fn read(mut response: Response, call: &Call, by: (Way, Option<&Url>)) -> Result<Bytes, Kind> {
     let mut body = BytesMut::new();
-    while let Some(part) = response.chunk().await.map_err(|error| kind_of(&error, way))? {
-        if body.len() + part.len() > largest {
+    while let Some(part) = response.chunk().await.map_err(|error| kind_of(&error, by, &call.url))? {
+        if body.len() + part.len() > call.largest {
             return Err(Kind::TooLarge(response.status()));
         }
         body.extend_from_slice(&part);
@@ -171,19 +185,32 @@ async fn read(mut response: Response, largest: usize, way: Way) -> Result<Bytes,
     Ok(body.freeze())
 }
 
-/// Reduces reqwest's error to its kind. Only texts of the operating system's and of rustls' are kept.
-fn kind_of(error: &reqwest::Error, way: Way) -> Kind {
-    match cause::<rustls::Error>(error) {
-        Some(tls) if is_before_proxy(error, way) => return Kind::Proxy(format!("no trusted connection to it: {tls}")),
-        Some(tls @ rustls::Error::AlertReceived(_)) => return Kind::TlsRefused(tls.to_string()),
-        Some(tls) => return Kind::Tls(tls.to_string()),
-        None => {}
+/// Reduces reqwest's error to its kind. Only texts of the operating system's and of rustls' are kept, and host and port of whom
+/// isn't reached.
+fn kind_of(error: &reqwest::Error, (way, proxy): (Way, Option<&Url>), url: &Url) -> Kind {
+    let obstacle = unreached::obstacle(error);
+    let is_before_proxy = is_before_proxy(error, way);
+    let whom = unreached::whom(proxy.filter(|_| is_before_proxy).unwrap_or(url));
+    match &obstacle {
+        Some(obstacle) if obstacle.is_about_trust() && is_before_proxy => {
+            return Kind::Proxy(format!("no trusted connection to it: {}", obstacle.words(&whom)));
+        }
+        Some(obstacle) if obstacle.is_about_trust() => return Kind::Tls(obstacle.words(&whom)),
+        Some(obstacle @ Obstacle::TlsRefused(_)) if is_before_proxy => return Kind::Proxy(obstacle.words(&whom)),
+        Some(obstacle @ Obstacle::TlsRefused(_)) => return Kind::TlsRefused(obstacle.words(&whom)),
+        Some(obstacle @ Obstacle::NoTls) if is_before_proxy => return Kind::Proxy(obstacle.words(&whom)),
+        Some(obstacle @ Obstacle::NoTls) => return Kind::Connect(obstacle.words(&whom)),
+        Some(obstacle @ Obstacle::NoHttp) if !error.is_connect() => return Kind::NoHttp(obstacle.words(&whom)),
+        _ => {}
     }
-    if error.is_connect() && way != Way::Direct {
-        Kind::Proxy(said_of_proxy(error))
-    } else if error.is_connect() {
-        let detail = cause::<io::Error>(error).map(|io| io.kind().to_string());
-        Kind::Connect(detail.unwrap_or_else(|| "no address, or no answer in time".to_owned()))
+    if error.is_connect() {
+        // By a tunnel the library says itself how far it came.
+        let by_proxy = || said_of_proxy(error).unwrap_or_else(|| format!("no connection to {whom}: {UNTOLD}"));
+        let known = obstacle.filter(|_| way != Way::Tunnel || is_before_proxy).map(|obstacle| obstacle.words(&whom));
+        match way {
+            Way::Direct => Kind::Connect(known.unwrap_or_else(|| Obstacle::Silent.words(&whom))),
+            Way::Tunnel | Way::Relay => Kind::Proxy(known.unwrap_or_else(by_proxy)),
+        }
     } else if error.is_timeout() {
         Kind::Timeout
     } else if error.is_builder() {
@@ -192,6 +219,9 @@ fn kind_of(error: &reqwest::Error, way: Way) -> Kind {
         Kind::Interrupted
     }
 }
+
+/// Of a SOCKS proxy the library doesn't say what it was.
+const UNTOLD: &str = "no address, refused, or no answer in time";
 
 /// What the library says where there is no connection to a proxy by which it would make a tunnel.
 const NO_CONNECTION_TO_PROXY: [&str; 2] =
@@ -202,8 +232,8 @@ fn is_before_proxy(error: &reqwest::Error, way: Way) -> bool {
     way == Way::Relay || (way == Way::Tunnel && says(error, &NO_CONNECTION_TO_PROXY))
 }
 
-/// Why there is no connection by the proxy. What the library says has no type, and these words.
-fn said_of_proxy(error: &reqwest::Error) -> String {
+/// Why there is no connection by the proxy, though there is one to it. What the library says has no type, and these words.
+fn said_of_proxy(error: &reqwest::Error) -> Option<String> {
     const WORDS: [(&str, &str); 4] = [
         (
             "tunnel error: proxy authorization required",
@@ -215,11 +245,7 @@ fn said_of_proxy(error: &reqwest::Error) -> String {
     ];
     let is_reached = !says(error, &NO_CONNECTION_TO_PROXY);
     let known = WORDS.iter().find(|(library, _)| is_reached && says(error, &[library]));
-    let io = || cause::<io::Error>(error).map(|io| io.kind().to_string());
-    known
-        .map(|(_, words)| (*words).to_owned())
-        .or_else(io)
-        .unwrap_or_else(|| "no connection to it: no address, refused, or no answer in time".to_owned())
+    known.map(|(_, words)| (*words).to_owned())
 }
 
 /// Whether an error, or what it came from, begins with any of these words.
@@ -233,12 +259,4 @@ fn says(error: &reqwest::Error, words: &[&str]) -> bool {
         next = error.source();
     }
     false
-}
-
-/// The deepest cause of a type.
-fn cause<'a, T: StdError + 'static>(error: &'a (dyn StdError + 'static)) -> Option<&'a T> {
-    // An I/O error's source skips the very error that it wraps.
-    let wrapped = error.downcast_ref::<io::Error>().and_then(io::Error::get_ref).and_then(|wrapped| cause(wrapped));
-    let deeper = || error.source().and_then(|source| cause(source));
-    wrapped.or_else(deeper).or_else(|| error.downcast_ref())
 }

@@ -1,5 +1,7 @@
 //! Several clusters over one Kratos, a cluster that was rebuilt, and namespaces that go as a whole.
 
+use std::collections::BTreeSet;
+
 use k8s_openapi::api::core::v1::{Namespace, Secret};
 use kratos_operator::api::{KratosIdentity, condition};
 use kratos_operator::kratos::{Identity, State};
@@ -150,6 +152,66 @@ async fn a_namespace_deleted_as_a_whole_takes_its_identities_along_even_without_
     });
     gone.await.expect("the namespace goes");
     assert_eq!(scene.ours().await, []);
+}
+
+#[tokio::test]
+async fn an_instance_deleted_by_mistake_says_how_to_have_it_back_and_nothing_is_lost() {
+    let scene = Scene::shared().await;
+    scene.instance(json!({})).await;
+    let mut before = Vec::new();
+    for name in ["ada", "bob", "eve"] {
+        scene.identity(name, customer(name)).await;
+        before.push(id_of(&scene.ready(name).await));
+    }
+    scene.instances().delete("default", &DeleteParams::default()).await.expect("it is deleted");
+    let says = |what: &'static str| {
+        move |instance: &kratos_operator::api::KratosInstance| {
+            let conditions = &instance.status.as_ref()?.conditions;
+            condition::find(conditions, "Reconciling").filter(|found| found.message.contains(what)).map(drop)
+        }
+    };
+    scene.instance_until("default", "how many hold it", says("held by 3 KratosIdentities")).await;
+    // What is deleted meanwhile goes, and the message follows.
+    scene.delete("eve").await;
+    scene.gone("eve").await;
+    let going = scene.instance_until("default", "how many are left", says("held by 2 KratosIdentities")).await;
+    let conditions = going.status.expect("a status").conditions;
+    let message = condition::find(&conditions, "Ready").expect("a condition").message.clone();
+    let patch = r#"{"metadata":{"finalizers":null}}"#;
+    let command = format!("kubectl patch kinst default -n {} --type=merge -p '{patch}'", scene.namespace);
+    assert!(message.contains(&command) && message.contains("apply it again"), "{message}");
+
+    let arguments = ["patch", "kinst", "default", "-n", &scene.namespace, "--type=merge", "-p", patch];
+    scene.cluster.plane.kubectl().run(arguments).await.expect("its finalizers go");
+    let gone = eventually("the instance is gone", WITHIN, async || {
+        matches!(scene.instances().get_opt("default").await, Ok(None)).then_some(())
+    });
+    gone.await.expect("the instance goes");
+    let ids = |all: Vec<kratos_operator::kratos::Identity>| all.into_iter().map(|one| one.id).collect::<BTreeSet<_>>();
+    let kept: BTreeSet<_> = before[..2].iter().cloned().collect();
+    assert_eq!(ids(scene.ours().await), kept, "nothing was touched");
+
+    scene.instance(json!({})).await;
+    scene.instance_ready("default").await;
+    for (name, id) in ["ada", "bob"].iter().zip(&before) {
+        // Not a status of before: something new is carried out.
+        scene.patch(name, json!({"spec": {"metadataPublic": {"plan": "gold"}}})).await;
+        let again = scene.ready(name).await;
+        assert_eq!(id_of(&again), *id);
+        assert_eq!(scene.in_kratos(&again).await.metadata_public.read().unwrap()["plan"], "gold");
+    }
+    assert_eq!(ids(scene.ours().await), kept, "and nobody was made twice");
+    // It is held as before.
+    let is_held = |instance: &kratos_operator::api::KratosInstance| {
+        instance
+            .metadata
+            .finalizers
+            .iter()
+            .flatten()
+            .any(|finalizer| finalizer == "kratos-operator.dev/instance")
+            .then_some(())
+    };
+    scene.instance_until("default", "is held", is_held).await;
 }
 
 #[tokio::test]

@@ -26,8 +26,11 @@ async fn delete_takes_the_identity_and_its_sessions() {
     assert!(by_id(&scene, &id_of(&ada)).await.is_none());
     assert!(!scene.is_logged_in(&token).await);
     assert_eq!((scene.kratos_writes(), scene.kratos_requests()), (1, 2), "{:?}", scene.proxy.counts());
-    let writes = ["PATCH kratosinstances/status", "PATCH kratosidentities"];
-    assert_eq!(scene.kubernetes_writes(), writes, "it is counted, and the finalizer goes; no status");
+    // It is counted, and the finalizer goes; no status. (How many there are is told of the instance some seconds later.)
+    let mut writes = scene.kubernetes_writes();
+    assert_eq!(writes.remove(0), "PATCH kratosinstances/status");
+    writes.retain(|write| write != "PATCH kratosinstances/status");
+    assert_eq!(writes, ["PATCH kratosidentities"]);
     scene.event(&ada, "IdentityDeleted").await;
 }
 

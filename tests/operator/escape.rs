@@ -30,7 +30,7 @@ struct Escaped {
 /// A managed person of a tenant, logged in, who has changed her own address to one that the rules don't admit.
 async fn escaped(changes: Value) -> Escaped {
     let scene = Scene::shared().await;
-    scene.instance(json!({"allowedNamespaces": {"from": "All"}, "rules": [{"expression": DOMAIN}]})).await;
+    scene.instance(json!({"allowedNamespaces": {"from": "All"}, "rules": [{"expression": DOMAIN, "message": "other domains are others'"}]})).await;
     scene.settle().await;
     let tenant = scene.other_namespace("tenant", &[]).await;
     let email = format!("ada.{}@team-a.example", scene.namespace);
@@ -166,7 +166,8 @@ async fn owned_traits_are_put_back_where_that_is_what_the_rules_want() {
 async fn nothing_is_put_back_where_the_rules_wouldnt_admit_the_result() {
     // A trait of her own keeps her outside of them, whatever her address is.
     let scene = Scene::shared().await;
-    let rule = json!([{"expression": "!has(identity.traits.newsletter) && !has(identity.traits.age)"}]);
+    let rule =
+        json!([{"expression": "!has(identity.traits.newsletter) && !has(identity.traits.age)", "message": "no"}]);
     scene.instance(json!({"allowedNamespaces": {"from": "All"}, "rules": rule})).await;
     let tenant = scene.other_namespace("tenant", &[]).await;
     let email = format!("grace.{}@team-a.example", scene.namespace);
@@ -200,7 +201,7 @@ async fn a_manifest_that_breaks_the_rules_itself_still_takes_away() {
 async fn rules_that_cant_be_asked_keep_nobody_logged_in() {
     let escaped = escaped(json!({})).await;
     let scene = &escaped.scene;
-    let rules = json!([{"expression": "identity."}]);
+    let rules = json!([{"expression": "identity.", "message": "no"}]);
     let spec = scene.instance_spec(json!({"allowedNamespaces": {"from": "All"}, "rules": rules}));
     scene.apply_instance(&scene.namespace, "default", spec).await;
     let message = scene.stalled_in(&escaped.tenant, "ada", "NotPermitted").await;
@@ -234,7 +235,7 @@ async fn where_nothing_may_be_changed_nothing_is() {
             &scene.namespace,
             "default",
             scene.instance_spec(json!({
-                "allowedNamespaces": {"from": "All"}, "rules": [{"expression": DOMAIN}], "mode": "Observe",
+                "allowedNamespaces": {"from": "All"}, "rules": [{"expression": DOMAIN, "message": "other domains are others'"}], "mode": "Observe",
             })),
         )
         .await;
@@ -242,7 +243,7 @@ async fn where_nothing_may_be_changed_nothing_is() {
     escaped.wants(takes.clone()).await;
     scene.ask_in(tenant, "ada").await;
     untouched("an instance in Observe").await;
-    scene.instance(json!({"rules": [{"expression": DOMAIN}]})).await;
+    scene.instance(json!({"rules": [{"expression": DOMAIN, "message": "other domains are others'"}]})).await;
     scene.count_from_now();
     scene.ask_in(tenant, "ada").await;
     let message = scene.stalled_in(tenant, "ada", "NotPermitted").await;

@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kratos_operator::api::{KratosInstance, condition};
 use kratos_operator::kratos::PatchOperation;
 use rstest::rstest;
@@ -158,6 +159,12 @@ async fn deletion_waits_for_a_kratos_that_is_down_unless_the_identity_is_to_stay
     scene.in_kratos(&bob).await;
 }
 
+/// How the instance stands, with the times since when.
+async fn conditions(scene: &Scene) -> Vec<Condition> {
+    let instance = scene.instances().get("default").await.expect("it is there");
+    instance.status.expect("a status").conditions
+}
+
 #[tokio::test]
 async fn one_identity_that_kratos_fails_on_is_tried_ever_less_often_and_stops_no_other() {
     let scene = Scene::shared().await.with_instance().await;
@@ -166,6 +173,7 @@ async fn one_identity_that_kratos_fails_on_is_tried_ever_less_often_and_stops_no
     }
     let ada = id_of(&scene.ready("ada").await);
     scene.ready("bob").await;
+    let well = conditions(&scene).await;
     scene.count_from_now();
     scene.proxy.on_where(move |label, path| label == CHANGE && path.ends_with(&ada)).answer(refusal(500));
     scene.patch("ada", json!({"spec": {"traits": {"age": 36}}})).await;
@@ -177,7 +185,7 @@ async fn one_identity_that_kratos_fails_on_is_tried_ever_less_often_and_stops_no
     assert!(told.contains("500") && !told.contains("as the test asked for"), "{told}");
     scene.patch("bob", json!({"spec": {"traits": {"age": 37}}})).await;
     scene.ready("bob").await;
-    assert!(!scene.kubernetes_writes().iter().any(|write| write.contains("kratosinstances")), "the instance is well");
+    assert_eq!(conditions(&scene).await, well, "the instance is well");
     // Not the server's: others are served, and have been since each of its failures.
     let told = scene.stalled("ada", "KratosRejected").await;
     assert!(told.contains("500") && told.contains("while Kratos serves others"), "{told}");

@@ -2,7 +2,8 @@
 //! nobody but the operator's clock decides in between.
 
 use k8s_openapi::api::core::v1::Namespace;
-use kratos_operator::api::KratosIdentity;
+use k8s_openapi::jiff::Timestamp;
+use kratos_operator::api::{KratosIdentity, KratosInstance};
 use kratos_operator::kratos::{Identity, State};
 use kube::api::{Api, DeleteParams};
 use serde_json::{Value, json};
@@ -70,6 +71,85 @@ async fn the_same_manifest_within_the_period_brings_everything_back_but_the_sess
     assert_eq!((&mark(&back)["deleteAfter"], &mark(&back)["stateBefore"]), (&Value::Null, &Value::Null));
     assert!(!scene.is_logged_in(&token).await, "a session from before doesn't come back to life");
     assert!(scene.kratos.login("ada@brought-back.example", PASSWORD).await.expect("an answer").is_some());
+}
+
+#[tokio::test]
+async fn what_a_manifest_doesnt_say_the_instance_does_tenants_have_no_less_and_what_runs_is_counted() {
+    let scene = Scene::shared().await;
+    let changes = json!({
+        "allowedNamespaces": {"from": "All"}, "resyncInterval": "1s",
+        "defaults": {"deletion": {"gracePeriod": "2h"}}, "protection": {"minimumGracePeriod": "3h"},
+    });
+    scene.instance(changes).await;
+    let tenant = scene.other_namespace("tenant", &[]).await;
+    let home = scene.namespace.clone();
+    // What the manifest says, and for how many hours the identity stays; none: it is deleted, or let be.
+    let rows = [
+        (&home, "home-nothing", json!({}), Some(2)),
+        (&home, "home-short", json!({"gracePeriod": "1h"}), Some(1)),
+        (&home, "home-at-once", json!({"gracePeriod": "0s"}), None),
+        (&tenant, "tenant-nothing", json!({}), Some(3)),
+        (&tenant, "tenant-short", json!({"policy": "Delete", "gracePeriod": "1h"}), Some(3)),
+        (&tenant, "tenant-at-once", json!({"gracePeriod": "0s"}), Some(3)),
+        (&tenant, "tenant-long", json!({"gracePeriod": "4h"}), Some(4)),
+        (&tenant, "tenant-orphan", json!({"policy": "Orphan"}), None),
+        (&tenant, "tenant-deactivate", json!({"policy": "Deactivate"}), None),
+    ];
+    let spec = |name: &str, deletion: &Value| {
+        let email = format!("{name}@raised-grace.example");
+        json!({"schemaID": "customer", "traits": {"email": email}, "deletion": deletion})
+    };
+    let mut resources = Vec::new();
+    for (namespace, name, deletion, _) in &rows {
+        scene.identity_in(namespace, name, spec(name, deletion)).await;
+    }
+    for (namespace, name, ..) in &rows {
+        resources.push(scene.ready_in(namespace, name).await);
+    }
+    for (namespace, name, ..) in &rows {
+        scene.identities_in(namespace).delete(name, &DeleteParams::default()).await.expect("it can be deleted");
+    }
+    let mut ends = Vec::new();
+    for ((namespace, name, _, hours), resource) in rows.iter().zip(&resources) {
+        scene.gone_in(namespace, name).await;
+        let left = by_id(&scene, &id_of(resource)).await;
+        let Some(hours) = hours else {
+            let state = left.map(|left| (left.state, mark(&left)["deleteAfter"].clone()));
+            let expected = match *name {
+                "home-at-once" => None,
+                "tenant-orphan" => Some((State::Active, Value::Null)),
+                _ => Some((State::Inactive, Value::Null)),
+            };
+            assert_eq!(state, expected, "{name}");
+            continue;
+        };
+        let left = left.expect("it stays for now");
+        let end = mark(&left)["deleteAfter"].as_str().expect("a time").to_owned();
+        let at: Timestamp = end.parse().expect("a time");
+        let minutes = at.duration_since(Timestamp::now()).as_secs() / 60;
+        assert!((hours * 60 - 3..=hours * 60).contains(&minutes), "{name}: {minutes} minutes");
+        let note = scene.event(resource, "IdentityDeactivated").await;
+        assert!(note.contains(&end), "{end}: {note}");
+        ends.push(at);
+    }
+    let until_pending = async |count: u64, next: Option<Timestamp>| {
+        let is_so = |instance: &KratosInstance| {
+            let pending = instance.status.as_ref()?.pending_deletions.as_ref()?;
+            (pending.count == count && pending.next.as_ref().map(|next| next.0) == next).then_some(())
+        };
+        scene.instance_until("default", &format!("{count} grace periods run"), is_so).await;
+    };
+    ends.sort_unstable();
+    until_pending(6, ends.first().copied()).await;
+    let kubectl = scene.cluster.plane.kubectl();
+    let shown = kubectl.run(["get", "kinst", "-n", &scene.namespace, "-o", "wide"]).await.expect("it is listed");
+    assert!(shown.contains("PENDING DELETIONS"), "{shown}");
+
+    // Brought back, it isn't counted any more.
+    scene.identity("home-short", spec("home-short", &json!({"gracePeriod": "1h"}))).await;
+    let again = scene.ready("home-short").await;
+    assert_eq!(id_of(&again), id_of(&resources[1]));
+    until_pending(5, ends.get(1).copied()).await;
 }
 
 #[tokio::test]
@@ -177,10 +257,10 @@ async fn an_identity_that_a_resource_of_that_name_may_ask_for_is_left_to_it() {
     suspended["suspend"] = json!(true);
     scene.identity("ada", suspended).await;
     let over = mark(&by_id(&scene, &id_of(&ada)).await.expect("it is there yet"))["deleteAfter"].clone();
-    let over: k8s_openapi::jiff::Timestamp = over.as_str().and_then(|over| over.parse().ok()).expect("a time");
+    let over: Timestamp = over.as_str().and_then(|over| over.parse().ok()).expect("a time");
     scene.count_from_now();
     let looked = eventually("the operator has looked after the period", WITHIN, async || {
-        let is_over = over < k8s_openapi::jiff::Timestamp::now();
+        let is_over = over < Timestamp::now();
         (is_over && scene.proxy.count("GET /admin/identities/{id}") > 0).then_some(())
     });
     looked.await.expect("it looks");
@@ -230,11 +310,9 @@ async fn an_instance_that_only_observes_deletes_nothing_until_it_enforces_again(
     let ada = deleted(&scene, "ada", "ada@observed-grace.example", "8s").await;
     scene.instance(json!({"mode": "Observe"})).await;
     let waiting = by_id(&scene, &id_of(&ada)).await.expect("it is there yet");
-    let over: k8s_openapi::jiff::Timestamp =
-        mark(&waiting)["deleteAfter"].as_str().and_then(|over| over.parse().ok()).expect("a time");
+    let over: Timestamp = mark(&waiting)["deleteAfter"].as_str().and_then(|over| over.parse().ok()).expect("a time");
     scene.count_from_now();
-    let passed =
-        eventually("the period is over", WITHIN, async || (over < k8s_openapi::jiff::Timestamp::now()).then_some(()));
+    let passed = eventually("the period is over", WITHIN, async || (over < Timestamp::now()).then_some(()));
     passed.await.expect("time passes");
     scene.identity("beside", json!({"schemaID": "plain", "traits": {"label": "beside"}})).await;
     scene.ready("beside").await;

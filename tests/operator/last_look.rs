@@ -16,7 +16,7 @@ use crate::testenv::process::eventually;
 /// How many changes and deletions one instance is asked for at the same time.
 const TURNS: usize = 16;
 /// Identities that were read longer ago are read again.
-const READ_AGAIN: Duration = Duration::from_secs(5);
+const READ_AGAIN: Duration = Duration::from_secs(8);
 const CHANGE: &str = "PATCH /admin/identities/{id}";
 const DELETE: &str = "DELETE /admin/identities/{id}";
 const READ: &str = "GET /admin/identities/{id}";

@@ -187,7 +187,7 @@ async fn a_link_that_another_identity_has_is_a_conflict_that_tells_nothing_and_d
 #[tokio::test]
 async fn an_instances_rules_see_links_as_they_would_be_left() {
     let scene = Scene::shared().await;
-    let rule = json!({"expression": "identity.credentials.oidc.all(link, link.provider != 'github')"});
+    let rule = json!({"expression": "identity.credentials.oidc.all(link, link.provider != 'github')", "message": "not by GitHub"});
     scene.instance(json!({"allowedNamespaces": {"from": "All"}, "rules": [rule]})).await;
     let tenant = scene.other_namespace("tenant", &[]).await;
     scene.identity_in(&tenant, "ada", linked(&scene, "ada", &[("google", "ada")])).await;

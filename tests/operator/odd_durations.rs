@@ -16,7 +16,7 @@ async fn an_instances_rule_refuses_whom_it_cant_be_answered_for_and_nobody_else(
     let scene = Scene::shared().await;
     let rule = "duration(identity.metadata_public.stay) > duration('1s')";
     let changes = json!({"allowedNamespaces": {"from": "All"}, "rules": [
-        {"expression": "adopts || identifiers.size() > 0"}, {"expression": rule, "message": "a stay is a duration"},
+        {"expression": "adopts || identifiers.size() > 0", "message": "somebody"}, {"expression": rule, "message": "a stay is a duration"},
     ]});
     scene.instance(changes).await;
     scene.settle().await;
@@ -37,7 +37,7 @@ async fn an_instances_rule_refuses_whom_it_cant_be_answered_for_and_nobody_else(
 #[tokio::test]
 async fn an_instances_rule_that_is_no_truth_is_named() {
     let scene = Scene::shared().await;
-    let rules = |expression: &str| json!({"allowedNamespaces": {"from": "All"}, "rules": [{"expression": "true"}, {"expression": expression}]});
+    let rules = |expression: &str| json!({"allowedNamespaces": {"from": "All"}, "rules": [{"expression": "true", "message": "all"}, {"expression": expression, "message": "few"}]});
     scene.apply_instance(&scene.namespace, "plain", scene.instance_spec(rules("identifiers.size()"))).await;
     let says = |instance: &kratos_operator::api::KratosInstance| {
         let conditions = &instance.status.as_ref()?.conditions;
@@ -53,7 +53,7 @@ async fn an_instances_rule_that_is_no_truth_is_named() {
     let traits = json!({"email": "truth@durations.example"});
     scene.identity_in(&tenant, "truth", json!({"schemaID": "customer", "traits": traits})).await;
     let message = scene.stalled_in(&tenant, "truth", "NotPermitted").await;
-    assert!(message.contains("rule 2 (it gives something else than true or false)"), "{message}");
+    assert!(message.contains("rule 2: few (it gives something else than true or false)"), "{message}");
 }
 
 /// Has the API server take any text where the definition wants a duration.

@@ -1,12 +1,13 @@
-//! Many deletions at once are held until somebody says that they are meant; one by one they go as always.
+//! Of many deletions that come together none goes until somebody says that they are meant; one by one they go as always.
 
 use std::collections::BTreeSet;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use futures::StreamExt;
 use k8s_openapi::api::core::v1::Namespace;
 use kratos_operator::api::protection::ProtectionStatus;
 use kratos_operator::api::{KratosIdentity, KratosInstance, condition};
+use kube::ResourceExt;
 use kube::api::{Api, DeleteParams, ListParams, Patch, PatchParams};
 use serde_json::{Value, json};
 
@@ -109,7 +110,7 @@ pub async fn ids_in(scene: &Scene, namespace: &str) -> BTreeSet<String> {
 }
 
 #[tokio::test]
-async fn of_five_hundred_that_go_with_their_namespace_480_stay_until_released_whatever_is_killed() {
+async fn of_five_hundred_that_go_with_their_namespace_none_goes_until_released_whatever_is_killed() {
     let mut scene = Scene::own().await;
     let everybody = json!({"allowedNamespaces": {"from": "All"}, "protection": {"maxDeletions": 20}});
     scene.instance(everybody.clone()).await;
@@ -128,13 +129,20 @@ async fn of_five_hundred_that_go_with_their_namespace_480_stay_until_released_wh
     scene.count_from_now();
 
     delete_namespace(&scene, &tenant).await;
+    // While they wait for company, and once some are held.
+    listed(&scene, &tenant, "some are being deleted", |all| {
+        all.iter().any(|one| one.metadata.deletion_timestamp.is_some())
+    })
+    .await;
+    scene.operator().kill();
+    scene.operator().restart().expect("it starts");
     scene.instance_until("default", "some are held", |instance| (protection_of(instance).held > 0).then_some(())).await;
     scene.operator().kill();
     scene.operator().restart().expect("it starts");
-    let held = listed(&scene, &tenant, "480 are held", |all| are_held(all, 480)).await;
-    let message = instance_holds(&scene, 480).await;
+    let held = listed(&scene, &tenant, "all are held", |all| are_held(all, 500)).await;
+    let message = instance_holds(&scene, 500).await;
     assert!(message.contains("kubectl annotate kinst default"), "{message}");
-    assert_eq!(ids_in(&scene, &tenant).await.len(), 480);
+    assert_eq!(ids_in(&scene, &tenant).await.len(), 500);
     let message = message_of(&held[0], "Stalled");
     let release_it =
         format!("kubectl annotate kinst default -n {} --overwrite kratos-operator.dev/release=", scene.namespace);
@@ -151,15 +159,15 @@ async fn of_five_hundred_that_go_with_their_namespace_480_stay_until_released_wh
     scene.ready_in(&beside, "bob").await;
     let left = ids_in(&scene, &beside).await;
     assert!(!left.contains(&id_of(&ada)) && !left.contains(&id_of(&grace)));
-    instance_holds(&scene, 480).await;
+    instance_holds(&scene, 500).await;
 
     // Nothing goes by being asked again, nor by another start.
     scene.operator().restart().expect("it starts");
     let asked = held[1].metadata.name.clone().expect("a name");
     scene.ask_in(&tenant, &asked).await;
     scene.stalled_in(&tenant, &asked, "DeletionHeld").await;
-    instance_holds(&scene, 480).await;
-    assert_eq!(ids_in(&scene, &tenant).await.len(), 480);
+    instance_holds(&scene, 500).await;
+    assert_eq!(ids_in(&scene, &tenant).await.len(), 500);
 
     // One is let go without its identity.
     let kept = id_of(&held[0]);
@@ -167,7 +175,7 @@ async fn of_five_hundred_that_go_with_their_namespace_480_stay_until_released_wh
     let orphan = Patch::Merge(json!({"spec": {"deletion": {"policy": "Orphan"}}}));
     scene.identities_in(&tenant).patch(&name, &PatchParams::default(), &orphan).await.expect("it is accepted");
     scene.gone_in(&tenant, &name).await;
-    instance_holds(&scene, 479).await;
+    instance_holds(&scene, 499).await;
 
     release(&scene, "it is meant").await;
     namespace_gone(&scene, &tenant).await;
@@ -180,9 +188,9 @@ async fn of_five_hundred_that_go_with_their_namespace_480_stay_until_released_wh
     let again = scene.other_namespace("again", &[]).await;
     made(&scene, &again, 25).await;
     delete_all(&scene, &again).await;
-    listed(&scene, &again, "five are held", |all| are_held(all, 5)).await;
-    instance_holds(&scene, 5).await;
-    assert_eq!(ids_in(&scene, &again).await.len(), 5);
+    listed(&scene, &again, "all are held", |all| are_held(all, 25)).await;
+    instance_holds(&scene, 25).await;
+    assert_eq!(ids_in(&scene, &again).await.len(), 25);
 }
 
 #[tokio::test]
@@ -191,12 +199,53 @@ async fn the_namespace_of_the_instance_itself_waits_for_the_release_too() {
     scene.instance(json!({"protection": {"maxDeletions": 2}})).await;
     made(&scene, &scene.namespace, 6).await;
     delete_namespace(&scene, &scene.namespace).await;
-    listed(&scene, &scene.namespace, "four are held", |all| are_held(all, 4)).await;
-    instance_holds(&scene, 4).await;
-    assert_eq!(scene.ours().await.len(), 4);
+    listed(&scene, &scene.namespace, "all are held", |all| are_held(all, 6)).await;
+    instance_holds(&scene, 6).await;
+    assert_eq!(scene.ours().await.len(), 6);
     release(&scene, "1").await;
     namespace_gone(&scene, &scene.namespace).await;
     assert_eq!(scene.ours().await.len(), 0);
+}
+
+#[tokio::test]
+async fn those_that_come_together_go_together_or_not_at_all_and_what_trickles_in_counts() {
+    let scene = Scene::shared().await;
+    scene.instance(json!({"protection": {"maxDeletions": 4, "window": "1h"}})).await;
+    let names: Vec<_> = made(&scene, &scene.namespace, 8).await.iter().map(ResourceExt::name_any).collect();
+    // One alone, and two together: three of four.
+    let begun = Instant::now();
+    scene.delete(&names[0]).await;
+    scene.gone(&names[0]).await;
+    assert!(begun.elapsed() >= Duration::from_secs(2), "it waits for company: {:?}", begun.elapsed());
+    for name in &names[1..3] {
+        scene.delete(name).await;
+    }
+    for name in &names[1..3] {
+        scene.gone(name).await;
+    }
+    // One more may go, and two come: neither goes. What isn't to lose its identity is no company.
+    scene.patch(&names[7], json!({"spec": {"deletion": {"policy": "Orphan"}}})).await;
+    for name in [&names[3], &names[4], &names[7]] {
+        scene.delete(name).await;
+    }
+    for name in &names[3..5] {
+        scene.stalled(name, "DeletionHeld").await;
+    }
+    scene.gone(&names[7]).await;
+    instance_holds(&scene, 2).await;
+    assert_eq!(scene.ours().await.len(), 5);
+    release(&scene, "1").await;
+    for name in &names[3..5] {
+        scene.gone(name).await;
+    }
+    // The count began anew: as many as may come together go.
+    for name in &names[5..7] {
+        scene.delete(name).await;
+    }
+    for name in &names[5..7] {
+        scene.gone(name).await;
+    }
+    assert_eq!(scene.ours().await.len(), 1);
 }
 
 #[tokio::test]

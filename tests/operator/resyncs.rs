@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use futures::StreamExt;
+use k8s_openapi::jiff::Timestamp;
 use kratos_operator::api::instance::{ForeignCluster, IdentityCounts, KratosInstance};
 use kratos_operator::kratos::{BatchItem, CreateIdentity, Identity};
 use serde_json::{Value, json};
@@ -75,8 +76,10 @@ async fn until_quiet(scene: &Scene) {
     scene.count_from_now();
 }
 
+/// How many there are, whenever that was counted.
 fn counts(instance: &KratosInstance) -> IdentityCounts {
-    instance.status.as_ref().and_then(|status| status.identities).unwrap_or_default()
+    let counts = instance.status.as_ref().and_then(|status| status.identities.clone()).unwrap_or_default();
+    IdentityCounts { as_of: None, ..counts }
 }
 
 async fn until_counted(scene: &Scene, what: &str, holds: impl Fn(IdentityCounts) -> bool) -> KratosInstance {
@@ -87,10 +90,27 @@ async fn until_counted(scene: &Scene, what: &str, holds: impl Fn(IdentityCounts)
 async fn a_resync_of_what_is_in_sync_costs_its_pages_and_writes_no_identity() {
     // Its own operator: so many would use up the events of those who share one.
     let scene = Scene::own().await.with_instance().await;
+    scene.counted().await;
+    let first = scene.instance_ready("default").await.status.and_then(|status| status.last_resync);
+    let first = first.expect("there was one");
+    scene.count_from_now();
+    let began = Timestamp::now();
     ours(&scene, 300).await;
-    assert_eq!(counts(&scene.instance_ready("default").await).managed, 0, "as of the first listing");
+    // No resync is due for minutes.
+    let instance = until_counted(&scene, "all are counted as managed", |counts| counts.managed == 300).await;
+    let status = instance.status.expect("a status");
+    assert_eq!(status.last_resync.as_ref(), Some(&first), "it was none");
+    let as_of = status.identities.and_then(|counts| counts.as_of).expect("it says how old that is");
+    assert!(as_of.0.as_second() >= began.as_second(), "{as_of:?}");
+    let about = format!("/namespaces/{}/kratosinstances/default/status", scene.namespace);
+    let written = scene.kubernetes_seen().into_iter().filter(|seen| seen.path.contains(&about)).count();
+    assert!(written <= 4, "{written} writes of the instance for three hundred");
     scene.instance(json!({"resyncInterval": "1s"})).await;
-    let instance = until_counted(&scene, "all are managed", |counts| counts.managed == 300).await;
+    let is_resynced = |instance: &KratosInstance| {
+        let last = instance.status.as_ref()?.last_resync.as_ref()?;
+        (last.started_at.0 > first.started_at.0 && counts(instance).managed == 300).then_some(())
+    };
+    let instance = scene.instance_until("default", "it is resynced", is_resynced).await;
     assert_eq!(counts(&instance), IdentityCounts { managed: 300, ..IdentityCounts::default() });
     let before = instance.status.and_then(|status| status.last_resync).expect("there was one");
     assert_eq!(before.requests, 1);
@@ -312,7 +332,7 @@ async fn an_instance_counts_what_is_its_own_and_what_isnt() {
             scene.kratos.raw(reqwest::Method::POST, "admin/identities", &body).await.expect("an answer");
         assert!(status.is_success(), "{made}");
     }
-    let expected = IdentityCounts { managed: 1, drifted: 0, orphaned: 1, unmanaged: 4 };
+    let expected = IdentityCounts { managed: 1, drifted: 0, orphaned: 1, unmanaged: 4, as_of: None };
     let instance = until_counted(&scene, "all are counted", |counts| counts == expected).await;
     let clusters = instance.status.map(|status| status.foreign_clusters).unwrap_or_default();
     let cluster = |id: &str, identities| ForeignCluster { id: id.to_owned(), identities };

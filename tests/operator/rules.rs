@@ -56,7 +56,7 @@ async fn a_namespace_is_admitted_with_its_own_domain_alone() {
     // Rules that change count at once, for whom they concern.
     scene
         .instance(
-            json!({"allowedNamespaces": {"from": "All"}, "rules": [{"expression": "namespace.labels.tier == 'gold'"}]}),
+            json!({"allowedNamespaces": {"from": "All"}, "rules": [{"expression": "namespace.labels.tier == 'gold'", "message": "gold alone"}]}),
         )
         .await;
     scene.ready_in(&tenant, "grace").await;
@@ -66,7 +66,7 @@ async fn a_namespace_is_admitted_with_its_own_domain_alone() {
 
 #[tokio::test]
 async fn an_identity_that_breaks_the_rules_in_kratos_is_left_alone() {
-    let (scene, tenant) = ruled(json!([{"expression": DOMAIN}])).await;
+    let (scene, tenant) = ruled(json!([{"expression": DOMAIN, "message": "other domains are others'"}])).await;
     let mut spec = customer("linus.rules@team-a.example");
     // The address is their own: otherwise it would be put back.
     spec["traitsPolicy"] = json!("CreateOnly");
@@ -91,7 +91,7 @@ async fn an_identity_that_breaks_the_rules_in_kratos_is_left_alone() {
 #[tokio::test]
 async fn what_would_come_of_a_change_must_hold_too() {
     // The manifest alone and the identity alone hold; together they don't.
-    let rule = json!([{"expression": "!(has(identity.metadata_public.a) && has(identity.metadata_public.b))"}]);
+    let rule = json!([{"expression": "!(has(identity.metadata_public.a) && has(identity.metadata_public.b))", "message": "either"}]);
     let (scene, tenant) = ruled(rule).await;
     let mut spec = customer("barbara.rules@team-a.example");
     scene.identity_in(&tenant, "barbara", spec.clone()).await;
@@ -114,7 +114,7 @@ async fn rules_of_no_use_admit_nobody_and_the_instance_says_so() {
     let deep = format!("{}true{}", "(".repeat(2000), ")".repeat(2000));
     let loops = "identifiers.all(a, identifiers.all(b, identifiers.all(c, true)))";
     for (number, expression) in ["identity.", &deep, loops, "frobnicate(identity)"].into_iter().enumerate() {
-        let rules = json!([{"expression": "true"}, {"expression": expression}]);
+        let rules = json!([{"expression": "true", "message": "all"}, {"expression": expression, "message": "few"}]);
         let spec = scene.instance_spec(json!({"allowedNamespaces": {"from": "All"}, "rules": rules}));
         scene.apply_instance(&scene.namespace, "default", spec).await;
         instance_says(&scene, "rule 2").await;
@@ -132,7 +132,7 @@ async fn rules_of_no_use_admit_nobody_and_the_instance_says_so() {
 #[tokio::test]
 async fn a_slow_rule_refuses_and_holds_up_nobody() {
     let (scene, tenant) = ruled(
-        json!([{"expression": "identity.metadata_public.l.all(a, identity.metadata_public.l.all(b, a + b >= 0))"}]),
+        json!([{"expression": "identity.metadata_public.l.all(a, identity.metadata_public.l.all(b, a + b >= 0))", "message": "sums"}]),
     )
     .await;
     let mut spec = customer("slow.rules@team-a.example");

@@ -91,7 +91,7 @@ async fn promoted(scene: &Scene, namespace: &str, name: &str) {
 #[tokio::test]
 async fn whom_the_instances_rules_leave_to_others_is_reached_by_what_looks_at_no_trait() {
     let scene = Scene::policing().await;
-    let rule = json!([{"expression": "!identifiers.exists(i, i.startsWith('ceo@'))"}]);
+    let rule = json!([{"expression": "!identifiers.exists(i, i.startsWith('ceo@'))", "message": "not the CEO"}]);
     scene.instance(json!({"allowedNamespaces": {"from": "All"}, "rules": rule})).await;
     let team = scene.other_namespace("team", &[]).await;
     let neighbours = scene.other_namespace("neighbours", &[]).await;
@@ -117,8 +117,9 @@ async fn whom_the_instances_rules_leave_to_others_is_reached_by_what_looks_at_no
     assert_eq!(scene.alive(&[&first, &second]).await, [false, true], "the newest stays");
 
     // An administrator's typo in the rules is no consent withdrawn.
-    let broken =
-        scene.instance_spec(json!({"allowedNamespaces": {"from": "All"}, "rules": [{"expression": "identity."}]}));
+    let broken = scene.instance_spec(
+        json!({"allowedNamespaces": {"from": "All"}, "rules": [{"expression": "identity.", "message": "no"}]}),
+    );
     scene.apply_instance(&scene.namespace, "default", broken).await;
     let third = scene.log_in("ceo@example.com").await;
     scene.policy_stalled(&team, "few", "NotPermitted").await;
@@ -138,7 +139,7 @@ async fn whom_the_instances_rules_leave_to_others_is_reached_by_what_looks_at_no
 #[tokio::test]
 async fn who_isnt_admitted_any_more_asks_nothing() {
     let scene = Scene::policing().await;
-    let rule = json!([{"expression": "!identifiers.exists(i, i.startsWith('ceo@'))"}]);
+    let rule = json!([{"expression": "!identifiers.exists(i, i.startsWith('ceo@'))", "message": "not the CEO"}]);
     scene.instance(json!({"allowedNamespaces": {"from": "All"}, "rules": rule})).await;
     let team = scene.other_namespace("team", &[]).await;
     let ada = managed(&scene, &team, "ada", json!({})).await;

@@ -55,7 +55,7 @@ fn everything_that_a_manifest_says_is_wanted_where_it_belongs() {
         "mode": "Observe",
         "suspend": true,
     }));
-    let grace_period = std::time::Duration::ZERO;
+    let grace_period = None;
     let expected = Handling {
         deletion: DeletionPolicy::Deactivate,
         grace_period,
@@ -93,7 +93,7 @@ fn everything_that_a_manifest_says_is_wanted_where_it_belongs() {
 #[test]
 fn what_a_manifest_leaves_out_is_merged_enforced_and_deleted_with_it() {
     let (handling, desired) = parse(json!({"schemaID": "employee"}));
-    let grace_period = std::time::Duration::ZERO;
+    let grace_period = None;
     assert_eq!(
         handling,
         Handling {
@@ -177,19 +177,20 @@ fn states_have_the_same_meaning_on_both_sides(#[case] ours: IdentityState, #[cas
 }
 
 #[rstest]
-#[case::nothing_said(json!({}), DeletionPolicy::Delete, 0)]
-#[case::adopted(json!({"adoption": {"policy": "IfUnowned", "identifier": "i"}}), DeletionPolicy::Orphan, 0)]
+#[case::nothing_said(json!({}), DeletionPolicy::Delete, None)]
+#[case::adopted(json!({"adoption": {"policy": "IfUnowned", "identifier": "i"}}), DeletionPolicy::Orphan, None)]
 #[case::adopted_and_said(
     json!({"adoption": {"policy": "IfUnowned", "identifier": "i"}, "deletion": {"policy": "Delete"}}),
     DeletionPolicy::Delete,
-    0
+    None
 )]
-#[case::never_adopted(json!({"adoption": {"policy": "Never"}}), DeletionPolicy::Delete, 0)]
-#[case::later(json!({"deletion": {"gracePeriod": "1h"}}), DeletionPolicy::Delete, 3600)]
-fn what_a_deletion_does(#[case] changes: Value, #[case] policy: DeletionPolicy, #[case] seconds: u64) {
+#[case::never_adopted(json!({"adoption": {"policy": "Never"}}), DeletionPolicy::Delete, None)]
+#[case::at_once(json!({"deletion": {"gracePeriod": "0s"}}), DeletionPolicy::Delete, Some(0))]
+#[case::later(json!({"deletion": {"gracePeriod": "1h"}}), DeletionPolicy::Delete, Some(3600))]
+fn what_a_deletion_does(#[case] changes: Value, #[case] policy: DeletionPolicy, #[case] seconds: Option<u64>) {
     let mut spec = json!({"schemaID": "customer"});
     json_patch::merge(&mut spec, &changes);
     let handling = desired::handling(&serde_json::from_value(spec).unwrap());
-    let expected = (policy, std::time::Duration::from_secs(seconds));
+    let expected = (policy, seconds.map(std::time::Duration::from_secs));
     assert_eq!((handling.deletion, handling.grace_period), expected);
 }

@@ -33,6 +33,7 @@ fn quiet(second: i64) -> Situation<'static> {
         keep: None,
         under_way: &[],
         asked: &[],
+        company: &[],
         census: None,
         recount: true,
         now: at(second),
@@ -67,15 +68,55 @@ fn after(earlier: &str, last: LastRelease) -> LastRelease {
     LastRelease { earlier: vec![earlier.into()], ..last }
 }
 
+/// Three went, and the two that came after them are held.
+fn held() -> (ProtectionStatus, Vec<Deletion>) {
+    let all = deleted(0..5, 100);
+    let status = next(&ProtectionStatus::default(), &asking(&all[..3], 100));
+    let status = next(&status, &Situation { under_way: &all, ..asking(&all[3..], 100) });
+    assert_eq!((granted(&status, &all), status.held), (3, 2));
+    (status, all)
+}
+
 #[test]
-fn up_to_the_limit_each_goes_and_what_goes_beyond_it_is_held() {
-    for (count, through, held) in [(1, 1, 0), (3, 3, 0), (4, 3, 1), (500, 3, 497)] {
+fn up_to_the_limit_those_that_come_together_go_and_beyond_it_none_does() {
+    for (count, through, held) in [(1, 1, 0), (3, 3, 0), (4, 0, 4), (500, 0, 500)] {
         let asked = deleted(0..count, 100);
         let status = next(&ProtectionStatus::default(), &asking(&asked, 101));
         assert_eq!((granted(&status, &asked), status.held), (through, held), "{count}");
-        assert_eq!(status.reserved, reserved(&[(101, u32::try_from(through).unwrap())]));
+        let counted = [(101, u32::try_from(through).unwrap())];
+        assert_eq!(status.reserved, reserved(if through == 0 { &[] } else { &counted }));
         assert_eq!(next(&status, &asking(&asked, 102)), status, "asked again it is the same: each counts once");
     }
+}
+
+#[test]
+fn those_that_are_known_to_come_are_company_although_they_have_not_asked_yet() {
+    let all = deleted(0..4, 100);
+    let together = Situation { company: &all, under_way: &all, ..asking(&all[..2], 101) };
+    let status = next(&ProtectionStatus::default(), &together);
+    assert_eq!((granted(&status, &all), status.held), (0, 4), "two of them ask through another process, or later");
+    let fewer = Situation { company: &all[..3], under_way: &all, ..asking(&all[..2], 101) };
+    let status = next(&ProtectionStatus::default(), &fewer);
+    assert_eq!((granted(&status, &all), &status.reserved), (2, &reserved(&[(101, 2)])), "who asks goes and counts");
+    let last = Situation { company: &all[..3], under_way: &all, ..asking(&all[2..3], 104) };
+    let status = next(&status, &last);
+    assert_eq!((granted(&status, &all), status.held), (3, 0));
+    let nobody = Situation { company: &all, under_way: &all, ..quiet(101) };
+    assert_eq!(next(&ProtectionStatus::default(), &nobody), ProtectionStatus::default(), "nobody asks");
+}
+
+#[test]
+fn of_more_than_one_write_can_grant_those_left_have_the_next_round_and_beyond_the_limit_none_goes() {
+    let all = deleted(0..KEPT_GRANTS + 20, 100);
+    let limits = Limits { max_deletions: 1000, ..LIMITS };
+    let first = next(&ProtectionStatus::default(), &Situation { limits, ..asking(&all, 101) });
+    assert_eq!((granted(&first, &all), first.held), (KEPT_GRANTS, 0));
+    let left: Vec<_> = all.iter().filter(|deletion| !is_granted(&first, deletion)).cloned().collect();
+    let second = next(&first, &Situation { limits, under_way: &all, ..asking(&left, 101) });
+    assert_eq!((granted(&second, &left), second.held, second.reserved[0].count), (20, 0, 148));
+    let limits = Limits { max_deletions: 140, ..LIMITS };
+    let status = next(&ProtectionStatus::default(), &Situation { limits, ..asking(&all, 101) });
+    assert_eq!((granted(&status, &all), status.held), (0, 148));
 }
 
 #[test]
@@ -109,8 +150,7 @@ fn those_that_ask_alone_go_until_the_window_is_full_and_again_when_it_has_passed
 
 #[test]
 fn what_is_held_stays_held_when_the_window_has_passed_and_so_does_all_that_comes_after() {
-    let first = deleted(0..5, 100);
-    let status = next(&ProtectionStatus::default(), &asking(&first, 100));
+    let (status, _) = held();
     let later = deleted(3..7, 5000);
     let after = next(&status, &asking(&later, 5000));
     assert_eq!((granted(&after, &later), after.held), (0, 4));
@@ -126,8 +166,7 @@ fn what_counts_does_so_until_the_end_of_its_second() {
 
 #[test]
 fn a_release_lets_go_what_was_deleted_by_then_and_begins_the_count_anew() {
-    let first = deleted(0..5, 100);
-    let held = next(&ProtectionStatus::default(), &asking(&first, 100));
+    let (held, _) = held();
     let under_way = [deleted(3..5, 100), deleted(5..6, 130)].concat();
     let status = next(&held, &Situation { token: Some("1"), under_way: &under_way, ..quiet(140) });
     assert_eq!((status.held, &status.last_release), (0, &Some(release("1", Some(130)))));
@@ -135,7 +174,7 @@ fn a_release_lets_go_what_was_deleted_by_then_and_begins_the_count_anew() {
     assert_eq!(granted(&status, &under_way), 3);
     let news = deleted(6..12, 150);
     let after = next(&status, &Situation { token: Some("1"), ..asking(&news, 150) });
-    assert_eq!((granted(&after, &news), after.held), (3, 3), "the same value releases nothing more");
+    assert_eq!((granted(&after, &news), after.held), (0, 6), "the same value releases nothing more");
     assert_eq!(granted(&after, &under_way), 3, "what was released stays so");
     let again = next(&after, &Situation { token: Some("2"), under_way: &news, ..quiet(160) });
     assert_eq!((again.held, again.last_release), (0, Some(self::after("1", release("2", Some(150))))));
@@ -143,8 +182,7 @@ fn a_release_lets_go_what_was_deleted_by_then_and_begins_the_count_anew() {
 
 #[test]
 fn one_that_asks_together_with_its_release_goes() {
-    let first = deleted(0..5, 100);
-    let held = next(&ProtectionStatus::default(), &asking(&first, 100));
+    let (held, first) = held();
     let status = next(&held, &Situation { token: Some("1"), ..asking(&first[3..], 140) });
     assert_eq!((granted(&status, &first[3..]), status.held, status.reserved.len()), (2, 0, 0));
 }
@@ -155,8 +193,8 @@ fn one_that_asks_together_with_its_release_goes() {
 fn a_value_that_was_there_before_releases_nothing(#[case] token: Option<&str>, #[case] expected: Option<LastRelease>) {
     let first = deleted(0..5, 100);
     let status = next(&ProtectionStatus::default(), &Situation { token, ..asking(&first, 100) });
-    assert_eq!((status.held, &status.last_release), (2, &expected));
-    let after = next(&status, &Situation { token, under_way: &first[3..], ..quiet(200) });
+    assert_eq!((status.held, &status.last_release), (5, &expected));
+    let after = next(&status, &Situation { token, under_way: &first, ..quiet(200) });
     assert_eq!(after, status);
     assert!(!is_new(token, &status) && is_new(Some("new"), &status));
 }
@@ -164,7 +202,8 @@ fn a_value_that_was_there_before_releases_nothing(#[case] token: Option<&str>, #
 #[test]
 fn what_is_held_is_counted_anew_and_holding_ends_with_the_last_of_it() {
     let first = deleted(0..9, 100);
-    let mut status = next(&ProtectionStatus::default(), &asking(&first, 100));
+    let mut status = next(&ProtectionStatus::default(), &asking(&first[..3], 100));
+    status = next(&status, &Situation { under_way: &first, ..asking(&first[3..], 100) });
     assert_eq!(status.held, 6);
     let rest = &first[5..];
     let early = Situation { under_way: rest, recount: false, ..quiet(101) };
@@ -194,7 +233,7 @@ fn a_clock_that_was_ahead_makes_nothing_count_for_ever() {
     let status = next(&before, &asking(&asked, 100));
     assert_eq!((granted(&status, &asked), status.reserved), (1, reserved(&[(100, 3)])));
     let asked = deleted(0..2, 100);
-    assert_eq!(next(&before, &asking(&asked, 100)).held, 1, "until then it counts");
+    assert_eq!(next(&before, &asking(&asked, 100)).held, 2, "until then it counts");
 }
 
 #[test]
@@ -259,8 +298,7 @@ fn missing_identities_that_are_back_need_no_release() {
 
 #[test]
 fn one_value_releases_one_thing() {
-    let first = deleted(0..5, 100);
-    let held = next(&ProtectionStatus::default(), &asking(&first, 100));
+    let (held, first) = held();
     let both = next(&held, &Situation { under_way: &first[3..], ..listed(40, 30, 110) });
     assert_eq!((both.held, both.missing), (2, 30));
     let one = next(&both, &Situation { token: Some("1"), under_way: &first[3..], ..listed(40, 30, 120) });

@@ -27,7 +27,17 @@ fn deleted(namespace: &str, numbers: std::ops::Range<usize>, second: i64) -> Vec
 
 fn quiet(under_way: &[Deletion], second: i64) -> Situation<'_> {
     let now = at(second);
-    Situation { limits: LIMITS, token: None, keep: None, under_way, asked: &[], census: None, recount: true, now }
+    Situation {
+        limits: LIMITS,
+        token: None,
+        keep: None,
+        under_way,
+        asked: &[],
+        company: &[],
+        census: None,
+        recount: true,
+        now,
+    }
 }
 
 fn asking(asked: &[Deletion], second: i64) -> Situation<'_> {
@@ -49,7 +59,9 @@ fn said(before: &ProtectionStatus, after: &ProtectionStatus) -> Option<(String, 
 /// `a` has seven under way of which three are held, `b` five of which one is.
 fn two_held() -> (ProtectionStatus, Vec<Deletion>) {
     let all = [deleted("a", 0..7, 100), deleted("b", 0..5, 100)].concat();
-    let status = next(&ProtectionStatus::default(), &asking(&all, 101));
+    let first = [&all[..4], &all[7..11]].concat();
+    let status = next(&ProtectionStatus::default(), &asking(&first, 101));
+    let status = next(&status, &asking(&all, 101));
     assert_eq!((granted(&status, &all), status.held, holding(&status)), (8, 4, vec![("a", 3), ("b", 1)]));
     (status, all)
 }
@@ -58,10 +70,10 @@ fn two_held() -> (ProtectionStatus, Vec<Deletion>) {
 fn who_deletes_more_than_a_namespace_may_is_held_and_nobody_else() {
     let a = deleted("a", 0..7, 100);
     let status = next(&ProtectionStatus::default(), &asking(&a, 101));
-    assert_eq!((granted(&status, &a), holding(&status)), (4, vec![("a", 3)]));
+    assert_eq!((granted(&status, &a), holding(&status)), (0, vec![("a", 7)]));
     let all = [deleted("b", 0..3, 102), a, deleted("a", 7..8, 102)].concat();
     let status = next(&status, &asking(&all, 103));
-    assert_eq!((granted(&status, &all), holding(&status), status.held), (7, vec![("a", 4)], 4));
+    assert_eq!((granted(&status, &all), holding(&status), status.held), (3, vec![("a", 8)], 8));
     assert!(is_held(&status, "a") && !is_held(&status, "b"));
 }
 
@@ -70,11 +82,29 @@ fn over_the_total_only_those_are_held_that_used_more_than_a_quarter() {
     let (status, all) = two_held();
     let c = deleted("c", 0..3, 102);
     let status = next(&status, &asking(&[all.clone(), c.clone()].concat(), 102));
-    // One of four is a quarter: whoever used one may have another.
-    assert_eq!((granted(&status, &c), holding(&status)), (2, vec![("a", 3), ("b", 1), ("c", 1)]));
+    // One of four is a quarter: whoever used one may have another, and three together are more than that.
+    assert_eq!((granted(&status, &c), holding(&status)), (0, vec![("a", 3), ("b", 1), ("c", 3)]));
     let d = deleted("d", 0..2, 103);
     let status = next(&status, &asking(&[all, c, d.clone()].concat(), 103));
     assert_eq!((granted(&status, &d), is_held(&status, "d")), (2, false));
+}
+
+#[test]
+fn where_more_come_together_than_go_in_all_none_goes_but_of_those_that_use_little() {
+    let large = [deleted("a", 0..4, 100), deleted("b", 0..3, 100)].concat();
+    let status = next(&ProtectionStatus::default(), &asking(&large, 101));
+    assert_eq!((granted(&status, &large), status.held), (7, 0), "seven of eight");
+    // Who is held for its own number takes nothing from the others.
+    let all = [large, deleted("c", 0..5, 100)].concat();
+    let status = next(&ProtectionStatus::default(), &asking(&all, 101));
+    assert_eq!((granted(&status, &all), holding(&status)), (7, vec![("c", 5)]));
+    let all = [deleted("a", 0..4, 100), deleted("b", 0..3, 100), deleted("c", 0..2, 100)].concat();
+    let status = next(&ProtectionStatus::default(), &asking(&all, 101));
+    assert_eq!((granted(&status, &all), holding(&status)), (2, vec![("a", 4), ("b", 3)]));
+    // So it is where some have not asked yet.
+    let first = Situation { company: &all, under_way: &all, ..asking(&all[..4], 101) };
+    let status = next(&ProtectionStatus::default(), &first);
+    assert_eq!((granted(&status, &all), holding(&status)), (0, vec![("a", 4), ("b", 3)]));
 }
 
 #[test]
@@ -94,7 +124,7 @@ fn a_value_that_names_a_namespace_releases_what_it_is_deleting_alone_and_once() 
     // What it deletes later counts anew, by the same value.
     let later = [all.clone(), deleted("a", 7..13, 120)].concat();
     let after = next(&status, &Situation { token, ..asking(&later, 121) });
-    assert_eq!((granted(&after, &later[12..]), holding(&after)), (4, vec![("a", 2), ("b", 1)]));
+    assert_eq!((granted(&after, &later[12..]), holding(&after)), (0, vec![("a", 6), ("b", 1)]));
     assert_eq!((granted(&after, &all), said(&status, &after)), (11, None), "what was released stays so");
     // The grant goes with the last that it is about.
     let rest = &later[7..later.len() - 1];
@@ -138,7 +168,7 @@ fn an_older_value_that_comes_back_releases_nothing() {
     }
     let late = deleted("a", 20..26, 120);
     let held = next(&status, &Situation { token: Some("3"), ..asking(&late, 121) });
-    assert_eq!(holding(&held), [("a", 2)]);
+    assert_eq!(holding(&held), [("a", 6)]);
     for token in ["1", "a=2", "3"] {
         assert_eq!(next(&held, &Situation { token: Some(token), ..quiet(&late, 122) }), held, "{token}");
     }

@@ -12,7 +12,7 @@ use crate::api::instance::{AdmissionRule, AdoptionFrom, KeyRef, KratosInstanceSp
 use crate::api::{Reason, Verdict};
 use crate::instance::headers::{Header, HeaderSource};
 use crate::instance::protection::Limits;
-use crate::instance::settings::{self, Connection, KeyIn, Settings, TokenRef};
+use crate::instance::settings::{self, Connection, Grace, KeyIn, Settings, TokenRef};
 use crate::kratos::RateLimit;
 
 fn parse(changes: &Value) -> Result<Settings, Verdict> {
@@ -54,7 +54,10 @@ fn everything_that_a_spec_says_is_set_where_it_belongs() {
         "rules": [{"expression": "true", "message": "nobody"}],
         "adoptionFrom": "Allowed",
         "trustClientAddress": true,
-        "protection": {"maxDeletions": 3, "maxDeletionsTotal": 8, "window": "1h", "maxMissing": 7},
+        "protection": {
+            "maxDeletions": 3, "maxDeletionsTotal": 8, "window": "1h", "maxMissing": 7, "minimumGracePeriod": "24h",
+        },
+        "defaults": {"deletion": {"gracePeriod": "72h"}},
     }));
     let connection = Connection {
         admin_url: "https://admin.example:4434".parse().unwrap(),
@@ -88,6 +91,7 @@ fn everything_that_a_spec_says_is_set_where_it_belongs() {
             window: Duration::from_hours(1),
             max_missing: 7,
         },
+        grace: Grace { default: Duration::from_hours(72), minimum: Duration::from_hours(24) },
     };
     assert_eq!(parsed, Ok(expected));
 }
@@ -134,6 +138,7 @@ fn what_a_spec_leaves_out_is_enforced_every_five_minutes_without_limit_token_or_
             window: Duration::from_mins(10),
             max_missing: 20,
         },
+        grace: Grace::default(),
     };
     assert_eq!(parse(&json!({})), Ok(expected));
 }
@@ -279,4 +284,26 @@ fn nothing_out_of_a_secret_is_said_where_a_proxy_reads_along(
             "{verdict:?}"
         );
     }
+}
+
+#[rstest]
+#[case::beside_the_instance_the_manifests_word(Some(1), true, 1)]
+#[case::beside_it_nothing_said(None, true, 2)]
+#[case::elsewhere_a_shorter_one_is_raised(Some(1), false, 3)]
+#[case::elsewhere_at_once_is_raised(Some(0), false, 3)]
+#[case::elsewhere_the_default_is_raised(None, false, 3)]
+#[case::elsewhere_a_longer_one_stays(Some(9), false, 9)]
+fn a_grace_period_is_the_manifests_else_the_default_and_elsewhere_no_shorter_than_it_may_be(
+    #[case] own: Option<u64>,
+    #[case] beside_instance: bool,
+    #[case] expected: u64,
+) {
+    let grace = Grace { default: Duration::from_hours(2), minimum: Duration::from_hours(3) };
+    assert_eq!(grace.period(own.map(Duration::from_hours), beside_instance), Duration::from_hours(expected));
+    let own = own.map(Duration::from_hours);
+    assert_eq!(
+        Grace::default().period(own, beside_instance),
+        own.unwrap_or_default(),
+        "without any of it, none is added"
+    );
 }

@@ -8,9 +8,9 @@ use k8s_openapi::jiff::Timestamp;
 use rstest::rstest;
 
 use crate::api::condition::{self, READY};
-use crate::api::instance::{ForeignCluster, IdentityCounts, KratosInstanceStatus, LastResync};
+use crate::api::instance::{ForeignCluster, IdentityCounts, KratosInstanceStatus, LastResync, PendingDeletions};
 use crate::api::{Reason, Verdict};
-use crate::instance::counts::Resynced;
+use crate::instance::counts::{Known, Resynced};
 use crate::instance::status::{self, Cluster};
 use crate::kube_error::Right;
 use crate::place::Place;
@@ -39,14 +39,15 @@ fn what_was_seen_is_written_where_it_belongs() {
         ref conditions,
         ref cluster_id,
         ref schemas,
-        identities,
+        ref identities,
         ref foreign_clusters,
         ref former_namespaces,
         ref reclaimed_namespaces,
         ref last_resync,
         ref protection,
+        ref pending_deletions,
     } = status;
-    assert_eq!((identities, foreign_clusters.len(), last_resync), (None, 0, &None));
+    assert_eq!((identities, pending_deletions, foreign_clusters.len(), last_resync), (&None, &None, 0, &None));
     assert_eq!((former_namespaces.len(), reclaimed_namespaces.len()), (0, 0));
     assert_eq!((observed_generation, last_handled_reconcile_at.as_deref()), (Some(3), Some("asked-now")));
     assert_eq!((cluster_id.as_deref(), schemas.as_slice()), (Some("uid-of-cluster"), &["customer".to_owned()][..]));
@@ -75,13 +76,27 @@ fn a_request_is_served_once_it_led_somewhere(#[case] reason: Reason, #[case] exp
     assert_eq!(status.observed_generation, Some(3));
 }
 
-fn resynced(managed: u64, foreign: u64, hour: i64) -> Resynced {
+fn resynced(unmanaged: u64, foreign: u64, hour: i64) -> Resynced {
     Resynced {
-        identities: IdentityCounts { managed, drifted: 1, orphaned: 2, unmanaged: 3 },
+        drifted: 1,
+        orphaned: 2,
+        unmanaged,
         foreign_clusters: vec![ForeignCluster { id: "theirs".into(), identities: foreign }],
         former_namespaces: Vec::new(),
         last: LastResync { started_at: Time(Timestamp::from_second(hour * 3600).unwrap()), requests: 7 },
     }
+}
+
+/// So many resources have an identity, and that many grace periods run.
+fn known(managed: u64, count: u64) -> Known {
+    let pending = PendingDeletions { count, next: (count > 0).then(|| Time(Timestamp::from_second(99).unwrap())) };
+    Known { managed, pending, is_settled: false }
+}
+
+/// The status after a resync within the first hour, and after what comes.
+fn noted(status: &mut KratosInstanceStatus, counted: (Resynced, Known), is_written: bool, second: i64) {
+    let now = Timestamp::from_second(second).unwrap();
+    status::note_counts(status, counted, is_written, Duration::from_hours(2), now);
 }
 
 #[rstest]
@@ -91,23 +106,51 @@ fn resynced(managed: u64, foreign: u64, hour: i64) -> Resynced {
 #[case::other_clusters(5, 7, 1, true)]
 #[case::other_counts_sooner_than_a_resync_can_be(4, 6, 0, false)]
 fn a_resync_is_told_where_it_is_news(
-    #[case] managed: u64,
+    #[case] unmanaged: u64,
     #[case] foreign: u64,
     #[case] hour: i64,
     #[case] told: bool,
 ) {
     let mut status = KratosInstanceStatus::default();
-    status::note_resync(&mut status, resynced(5, 6, 0), Duration::from_hours(2));
+    noted(&mut status, (resynced(5, 6, 0), known(8, 0)), false, 10);
     let before = status.clone();
-    assert_eq!(before.identities, Some(resynced(5, 6, 0).identities));
+    let as_of = Some(Time(Timestamp::from_second(10).unwrap()));
+    let counts = IdentityCounts { managed: 8, drifted: 1, orphaned: 2, unmanaged: 5, as_of };
+    assert_eq!((&before.identities, &before.pending_deletions), (&Some(counts), &Some(known(8, 0).pending)));
     assert_eq!(
         (&before.foreign_clusters, &before.last_resync),
         (&resynced(5, 6, 0).foreign_clusters, &Some(resynced(5, 6, 0).last))
     );
-    let next = resynced(managed, foreign, hour);
-    status::note_resync(&mut status, next.clone(), Duration::from_hours(2));
+    let next = resynced(unmanaged, foreign, hour);
+    noted(&mut status, (next.clone(), known(8, 0)), false, 20);
     let expected = if told { Some(next.last) } else { before.last_resync.clone() };
     assert_eq!((status.last_resync.clone(), status != before), (expected, told));
+}
+
+#[rstest]
+#[case::within_a_crowd(Known { is_settled: false, ..known(9, 0) }, false, None)]
+#[case::once_it_has_come(Known { is_settled: true, ..known(9, 0) }, false, Some((9, 0, 10)))]
+#[case::with_another_write(known(9, 1), true, Some((9, 1, 10)))]
+#[case::nothing_new(Known { is_settled: true, ..known(8, 0) }, false, None)]
+#[case::a_grace_period_alone(Known { is_settled: true, ..known(8, 1) }, false, None)]
+fn what_the_watch_knows_is_told_between_resyncs(
+    #[case] now: Known,
+    #[case] is_written: bool,
+    #[case] expected: Option<(u64, u64, i64)>,
+) {
+    let mut status = KratosInstanceStatus::default();
+    noted(&mut status, (resynced(5, 6, 0), known(8, 0)), false, 1);
+    let before = status.clone();
+    noted(&mut status, (resynced(5, 6, 0), now.clone()), is_written, 10);
+    let shown = |status: &KratosInstanceStatus| {
+        let counts = status.identities.clone().unwrap();
+        (counts.managed, status.pending_deletions.clone().unwrap().count, counts.as_of.unwrap().0.as_second())
+    };
+    assert_eq!((status != before).then(|| shown(&status)), expected);
+    assert_eq!(status.last_resync, before.last_resync);
+    // The next resync tells whatever it is.
+    noted(&mut status, (resynced(5, 6, 1), now.clone()), false, 3600);
+    assert_eq!((shown(&status).0, shown(&status).1), (now.managed, now.pending.count));
 }
 
 #[test]
@@ -196,4 +239,14 @@ fn the_next_secret_that_lacks_is_told_of() {
     let second = lacks(Some(&first), "Secret gateway, key key: it doesn't exist; it is waited for");
     let told = condition::find(&second.conditions, "Reconciling").unwrap();
     assert!(told.message.starts_with("Secret gateway"), "{}", told.message);
+}
+
+#[test]
+fn an_empty_list_is_written_as_nothing_so_that_a_merge_patch_removes_it() {
+    let status = next(None, Reason::Reconciled, Some(&["customer"]), 3, 100);
+    let written = serde_json::to_value(&status).unwrap();
+    assert_eq!(written["schemas"], serde_json::json!(["customer"]));
+    assert_eq!(written["foreignClusters"], serde_json::Value::Null);
+    assert!(written.as_object().unwrap().contains_key("foreignClusters"), "left out it would stay");
+    assert_eq!(serde_json::from_value::<KratosInstanceStatus>(written).unwrap(), status, "and it is read as none");
 }

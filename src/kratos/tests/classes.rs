@@ -63,6 +63,9 @@ fn a_strangers_404_or_409_says_nothing_about_an_identity() {
             assert!(!error.outcome_unknown());
         }
     }
+    let plain = answer(400, "Client sent an HTTP request to an HTTPS server.\n");
+    assert_eq!((plain.class(), plain.instance_unavailable()), (Class::Transient, true));
+    assert!(plain.to_string().contains("make the URL https"), "{plain}");
     assert_eq!(answer(400, "<html>").class(), Class::Rejected);
     assert_eq!(answer(413, "<html>").class(), Class::Rejected);
     assert!(answer(502, "<html>").instance_unavailable());
@@ -79,6 +82,8 @@ fn each_failure_without_an_answer_has_its_class() {
         (Kind::Tls("expired".into()), Class::Transient, true, false),
         (Kind::Timeout, Class::Transient, true, true),
         (Kind::Interrupted, Class::Transient, false, true),
+        (Kind::NoHttp("noise".into()), Class::Transient, false, true),
+        (Kind::WantsTls(StatusCode::BAD_REQUEST), Class::Transient, true, false),
         (foreign(StatusCode::OK), Class::Transient, true, true),
         (foreign(StatusCode::NOT_FOUND), Class::Transient, true, false),
         (Kind::TooLarge(StatusCode::OK), Class::Rejected, false, true),

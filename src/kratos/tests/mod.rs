@@ -15,6 +15,7 @@ mod reading;
 mod redirects;
 mod sifting;
 mod tls;
+mod unreached;
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -11,9 +11,9 @@ use rustls::{ServerConfig, ServerConnection, StreamOwned};
 use super::super::{Client, ClientConfig, Removal, Writer};
 use super::ID;
 
-type Authority = CertifiedIssuer<'static, KeyPair>;
+pub(super) type Authority = CertifiedIssuer<'static, KeyPair>;
 
-fn authority() -> Authority {
+pub(super) fn authority() -> Authority {
     let mut params = CertificateParams::new(Vec::new()).unwrap();
     params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
     CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap()
@@ -21,8 +21,12 @@ fn authority() -> Authority {
 
 /// A server with a certificate for this name that answers 204 to each request. Its port.
 fn serve(authority: &Authority, name: &str) -> u16 {
+    serve_as(authority, &CertificateParams::new([name.to_owned()]).unwrap())
+}
+
+/// The same, with a certificate of this sort.
+pub(super) fn serve_as(authority: &Authority, params: &CertificateParams) -> u16 {
     let key = KeyPair::generate().unwrap();
-    let params = CertificateParams::new([name.to_owned()]).unwrap();
     let certificate: CertificateDer<'static> = params.signed_by(&key, authority).unwrap().into();
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let config = ServerConfig::builder_with_provider(provider)

@@ -231,6 +231,23 @@ fn protections() -> Vec<Row> {
     let with = |changes: Value| json!({ "protection": changes });
     vec![
         instance("no protection named", &with(json!({})), Fate::Accepted),
+        instance("a least grace period", &with(json!({"minimumGracePeriod": "72h"})), Fate::Accepted),
+        instance("no least grace period", &with(json!({"minimumGracePeriod": "0s"})), Fate::Accepted),
+        instance(
+            "a least grace period of days",
+            &with(json!({"minimumGracePeriod": "3d"})),
+            Fate::Misshapen("spec.protection.minimumGracePeriod"),
+        ),
+        instance(
+            "a grace period for those who say nothing",
+            &json!({"defaults": {"deletion": {"gracePeriod": "72h"}}}),
+            Fate::Accepted,
+        ),
+        instance(
+            "a grace period of a hundred years",
+            &json!({"defaults": {"deletion": {"gracePeriod": "876000h"}}}),
+            Fate::Refused("must be a Go duration of at most 87600h"),
+        ),
         instance("a protection", &with(json!({"maxDeletions": 20, "window": "10m", "maxMissing": 20})), Fate::Accepted),
         instance(
             "a total of deletions",
@@ -307,7 +324,7 @@ fn others() -> Vec<Row> {
         ),
         instance(
             "rules",
-            &rules(json!([{"expression": "true", "message": "why"}, {"expression": "false"}])),
+            &rules(json!([{"expression": "true", "message": "why"}, {"expression": "false", "message": "no"}])),
             Fate::Accepted,
         ),
         instance(
@@ -315,15 +332,29 @@ fn others() -> Vec<Row> {
             &rules(json!([{"message": "why"}])),
             Fate::Misshapen("spec.rules[0].expression"),
         ),
-        instance("an empty rule", &rules(json!([{"expression": ""}])), Fate::Misshapen("spec.rules[0].expression")),
+        instance(
+            "a rule that says nothing to whom it refuses",
+            &rules(json!([{"expression": "true"}])),
+            Fate::Misshapen("spec.rules[0].message"),
+        ),
+        instance(
+            "a rule that says an empty text",
+            &rules(json!([{"expression": "true", "message": ""}])),
+            Fate::Misshapen("spec.rules[0].message"),
+        ),
+        instance(
+            "an empty rule",
+            &rules(json!([{"expression": "", "message": "why"}])),
+            Fate::Misshapen("spec.rules[0].expression"),
+        ),
         instance(
             "a rule that is too long",
-            &rules(json!([{"expression": "a".repeat(4097)}])),
+            &rules(json!([{"expression": "a".repeat(4097), "message": "why"}])),
             Fate::Misshapen("spec.rules[0].expression"),
         ),
         instance(
             "too many rules",
-            &rules(json!(vec![json!({"expression": "true"}); 33])),
+            &rules(json!(vec![json!({"expression": "true", "message": "why"}); 33])),
             Fate::Misshapen("spec.rules"),
         ),
         instance("a cluster without an id", &json!({"reclaimFrom": [""]}), Fate::Misshapen("spec.reclaimFrom[0]")),

@@ -63,7 +63,7 @@ async fn by_their_specs(run: &mut Run) {
     run.stands("away", nobody, State::Retrying, "KratosUnavailable").await;
     let late = json!({"auth": {"bearerToken": {"secretKeyRef": {"name": "late", "key": "token"}}}});
     run.stands("late", late, State::Retrying, "SecretNotReady").await;
-    let invalid = json!({"rules": [{"expression": "identifiers.all("}]});
+    let invalid = json!({"rules": [{"expression": "identifiers.all(", "message": "no"}]});
     run.stands("invalid", invalid, State::Stalled, "InvalidSpec").await;
 
     let suspend = json!({"suspend": true});
