@@ -97,14 +97,13 @@ async fn attempt(
     let InTurn { observed, plan, permit: _permit } = search.turn(desired, (observed, plan), as_of.read).await?;
     let began = Instant::now();
     let drift = drift(search, desired, &observed, &plan);
+    let taken_from = succession::is_taken_from(&inputs.claimant, &observed).map(|mark| mark.name.as_str());
     let happenings = match &observed {
         Observed::Absent => vec![happenings::of_creation(drift.as_ref())],
-        Observed::Present(present) => {
-            let taken_from = succession::is_taken_from(&inputs.claimant, &observed).map(|mark| mark.name.as_str());
-            happenings::of_change(&plan, present, drift.as_ref(), taken_from)
-        }
+        Observed::Present(present) => happenings::of_change(&plan, present, drift.as_ref(), taken_from),
     };
-    let changes_traits = plan.changes.iter().any(|path| pointer::is_within(path, "/traits"));
+    // It may have stood in somebody's way, who goes by other identifiers, or replaces the one that it is now.
+    let gives_way = taken_from.is_some() || plan.changes.iter().any(|path| pointer::is_within(path, "/traits"));
     // What kept the last one from being answered may do so again.
     let is_again = !search.remembered.unanswered.is_empty();
     let travel = if is_again { Travel::Alone } else { Travel::Together };
@@ -159,8 +158,7 @@ async fn attempt(
         return Err(Halt::Retry { verdict, after: None });
     };
     note_standing(search, desired, &plan, &identity, began);
-    if changes_traits && !plan.creates() {
-        // It may have stood in somebody's way.
+    if gives_way && !plan.creates() {
         context.ask_waiting(inputs.instance.shared.obstacles.freed(&identity.id));
     }
     ensure_supported(inputs, desired, &identity)?;

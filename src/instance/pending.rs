@@ -70,7 +70,9 @@ impl Pending {
     /// Those that a complete listing, which `shows` others, doesn't show are looked at: somebody may have deleted them.
     pub fn listed(&self, shows: impl Fn(&str) -> bool) {
         let missing: Vec<_> = self.runs().keys().filter(|id| !shows(id)).cloned().collect();
-        missing.iter().for_each(|id| self.note(id, Timestamp::now()));
+        for id in &missing {
+            self.note(id, Timestamp::now());
+        }
     }
 
     /// How many run, and when the first of them ends.

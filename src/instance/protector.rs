@@ -107,7 +107,9 @@ impl Protector {
         let there: HashSet<String> =
             company.iter().map(|deletion| deletion.uid.as_str()).chain(asking).map(str::to_owned).collect();
         state.seen.retain(|uid, _| there.contains(uid));
-        there.iter().for_each(|uid| state.see(uid, now));
+        for uid in &there {
+            state.see(uid, now);
+        }
     }
 
     /// These may go once others have been granted: they have the next round.

@@ -67,16 +67,22 @@ pub(super) async fn write_status(
         let managed = references::managed(context, &handle.place);
         let is_settled = shared.counts.is_settled(managed);
         let known = Known { managed, pending: shared.pending.running(), is_settled };
-        ((resynced, known), handle.settings.resync_interval)
+        Counted { counts: (resynced, known), interval: handle.settings.resync_interval }
     });
     write(instance, verdict, (shared.schemas.ids(), counted), context).await
+}
+
+/// What was counted, and how often it is counted anew.
+struct Counted {
+    counts: (Resynced, Known),
+    interval: Duration,
 }
 
 /// Writes the status where it changed, and an event where the reason did.
 async fn write(
     instance: &KratosInstance,
     verdict: &Verdict,
-    (schemas, counted): (Option<Vec<String>>, Option<((Resynced, Known), Duration)>),
+    (schemas, counted): (Option<Vec<String>>, Option<Counted>),
     context: &Context,
 ) -> Result<(), kube::Error> {
     let generation = instance.metadata.generation.unwrap_or_default();
@@ -86,9 +92,9 @@ async fn write(
     let mut next = super::status::next(current, verdict, context.cluster(), schemas, asked, Timestamp::now());
     let (lacking, leaving) = (context.access.lacking(), context.leaving_namespaces());
     super::status::note_lacking(&mut next, &lacking, &leaving, generation, Timestamp::now());
-    if let Some((counted, interval)) = counted {
+    if let Some(Counted { counts, interval }) = counted {
         let is_written = current != Some(&next);
-        super::status::note_counts(&mut next, counted, is_written, interval, Timestamp::now());
+        super::status::note_counts(&mut next, counts, is_written, interval, Timestamp::now());
     }
     if current == Some(&next) {
         return Ok(());

@@ -96,7 +96,7 @@ pub async fn too_many_deletions(set: &mut Set<'_>, kubectl: &Kubectl, screen: &m
     screen.step("three interns are applied, and Ready", made).await?;
     let arguments = [&["delete", "kid", "-n", NAMESPACE, "--wait=false"][..], &INTERNS[..]].concat();
     screen.step("kubectl delete: all three", kubectl.run(arguments)).await?;
-    let held = async {
+    let waited = async {
         for name in INTERNS {
             let is_held = |object: &kube::api::DynamicObject| {
                 condition(object, "Stalled").filter(|stalled| stalled["reason"] == "DeletionHeld").map(|_| ())
@@ -109,10 +109,11 @@ pub async fn too_many_deletions(set: &mut Set<'_>, kubectl: &Kubectl, screen: &m
         })
         .await
     };
-    let said = screen.step("until each says that its deletion is held, and the instance how to go on", held).await?;
+    let message =
+        screen.step("until each says that its deletion is held, and the instance how to go on", waited).await?;
     list(kubectl, "kid").await?;
-    let path = r#"{.status.conditions[?(@.type=="Stalled")].message}"#;
-    screen::show(&format!("kubectl get kinst default -n {NAMESPACE} -o jsonpath='{path}'"), &said);
+    let message_of = r#"{.status.conditions[?(@.type=="Stalled")].message}"#;
+    screen::show(&format!("kubectl get kinst default -n {NAMESPACE} -o jsonpath='{message_of}'"), &message);
 
     let release =
         ["annotate", "kinst", "default", "-n", NAMESPACE, "--overwrite", "kratos-operator.dev/release=they-left"];

@@ -1,5 +1,5 @@
 //! What differs where Kratos keeps its identities in `PostgreSQL`, as it does in production: texts have lengths. Ignored where
-//! the tests run on SQLite, which takes any; `make test-postgresql` runs them, and others beside them.
+//! the tests run on `SQLite`, which takes any; `make test-postgresql` runs them, and others beside them.
 
 use std::time::Duration;
 

@@ -1,6 +1,5 @@
 //! An identity written again as it is: what its schema has gained since comes to it, and nothing else changes.
 
-use kratos_operator::api::KratosIdentity;
 use kratos_operator::kratos::Identity;
 use serde_json::json;
 
