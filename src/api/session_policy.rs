@@ -272,8 +272,8 @@ pub struct RuleStatus {
     pub name: String,
     /// How many sessions it named in the last run.
     pub matched: i64,
-    /// Of how many sessions nobody could tell whether it names them; they were left alone.
-    #[serde(default)]
+    /// Of how many sessions nobody could tell whether it names them; they were left alone. Absent: of none.
+    #[serde(default, skip_serializing_if = "is_none")]
     pub failed: i64,
 }
 
@@ -313,4 +313,9 @@ pub struct RevokeAllStatus {
     /// What came of it.
     #[serde(default)]
     pub message: Option<String>,
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+fn is_none(count: &i64) -> bool {
+    *count == 0
 }

@@ -131,7 +131,7 @@ fn a_resource_that_nobody_has_looked_at_says_so_and_nothing_else() {
 
 #[rstest]
 #[case("KratosIdentity", "kratosidentities", "kid", &["Ready", "Reason", "Schema", "State", "Identity", "Drift", "Age"], &["Instance", "Message"])]
-#[case("KratosInstance", "kratosinstances", "kinst", &["Ready", "Reason", "Owner", "Managed", "Drifted", "Age"], &["Orphaned", "Unmanaged", "Mode", "Admin URL", "Message"])]
+#[case("KratosInstance", "kratosinstances", "kinst", &["Ready", "Reason", "Owner", "Managed", "Drifted", "Age"], &["Orphaned", "Unmanaged", "Pending deletions", "Mode", "Admin URL", "Message"])]
 #[case("KratosSessionPolicy", "kratossessionpolicies", "ksp", &["Ready", "Reason", "Mode", "Matched", "Failed", "Revoked", "Last run", "Age"], &["Message"])]
 fn a_kind_is_found_by_its_names_and_shown_in_columns(
     #[case] kind: &str,

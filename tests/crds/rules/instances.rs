@@ -236,7 +236,7 @@ fn protections() -> Vec<Row> {
         instance(
             "a least grace period of days",
             &with(json!({"minimumGracePeriod": "3d"})),
-            Fate::Misshapen("spec.protection.minimumGracePeriod"),
+            Fate::Refused("must be a duration such as 72h or 1h30m, at least 0s and at most 87600h"),
         ),
         instance(
             "a grace period for those who say nothing",
@@ -246,7 +246,7 @@ fn protections() -> Vec<Row> {
         instance(
             "a grace period of a hundred years",
             &json!({"defaults": {"deletion": {"gracePeriod": "876000h"}}}),
-            Fate::Refused("must be a Go duration of at most 87600h"),
+            Fate::Refused("must be a duration such as 72h or 1h30m, at least 0s and at most 87600h"),
         ),
         instance("a protection", &with(json!({"maxDeletions": 20, "window": "10m", "maxMissing": 20})), Fate::Accepted),
         instance(
