@@ -91,11 +91,7 @@ pub fn next(
 fn forget_another_matter(conditions: &mut Vec<Condition>, verdict: &Verdict) {
     let is_about_schemas = |message: &str| message.starts_with(ABOUT_SCHEMAS);
     let told = condition::find(conditions, condition::RECONCILING);
-    let is_another = |told: &Condition| {
-        // One Secret after another may lack: their messages don't vary between tries.
-        let is_another_secret = verdict.reason == Reason::SecretNotReady && told.message != verdict.message;
-        is_another_secret || is_about_schemas(&told.message) != is_about_schemas(&verdict.message)
-    };
+    let is_another = |told: &Condition| is_about_schemas(&told.message) != is_about_schemas(&verdict.message);
     if told.is_some_and(is_another) {
         condition::clear(conditions, condition::RECONCILING);
     }

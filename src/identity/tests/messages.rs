@@ -125,6 +125,7 @@ fn of_statuses() -> Vec<(&'static str, Verdict)> {
         owned_paths: Vec::new(),
         drift: vec![format!("/traits/{}", hostile())],
         stale_identifiers: 9_999_999,
+        is_changed: false,
     };
     let verdict = Verdict::new(Reason::Observed, "looked at");
     let outcome = Outcome { verdict, instance: None, seen, recovery: RecoverySeen::Nothing };
