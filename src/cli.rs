@@ -72,8 +72,8 @@ pub struct RunArgs {
     /// client certificate of an instance. (Its token and its certificate authority are read without.)
     #[arg(long, env = "REQUIRE_SECRET_LABEL")]
     pub require_secret_label: bool,
-    /// Refuses to send passwords in clear text that are shorter than so many characters: Kratos asks none of its own policy of
-    /// a password that an administrator sets. One that was sent already stays. Default: any length.
+    /// Refuses to send passwords in clear text that are shorter than so many characters: Kratos doesn't apply its password
+    /// policy to one that an administrator sets. One that was sent already stays. Default: any length.
     #[arg(long, env = "MIN_PASSWORD_LENGTH", value_name = "N", default_value_t = 0, hide_default_value = true, value_parser = clap::value_parser!(u16).range(..=256))]
     pub min_password_length: u16,
     /// How many identities are reconciled at the same time. New ones are created in batches of a part of them.

@@ -279,7 +279,7 @@ pub fn clear(conditions: &mut Vec<Condition>, type_: &str) {
 
 /// Ready, Reconciling and Stalled from a verdict. A resource that was Ready for this very generation stays Ready
 /// while something is only being retried: its identity is as it was. A message that varies between tries for the same
-/// reason isn't news: the first one stays.
+/// reason isn't news: the first one stays, unless it names what lacks.
 pub fn summarize(conditions: &mut Vec<Condition>, verdict: &Verdict, generation: i64, now: Timestamp) {
     match verdict.reason.state() {
         State::Done => {
@@ -316,8 +316,12 @@ pub fn suspend(conditions: &mut Vec<Condition>, verdict: &Verdict, generation: i
     }
 }
 
-/// The verdict with the message that `Reconciling` already has for this reason and generation, if it does.
+/// The verdict with the message that `Reconciling` already has for this reason and generation, if it does. What lacks doesn't
+/// vary from try to try: another message names something else.
 fn first_told(conditions: &[Condition], verdict: &Verdict, generation: i64) -> Verdict {
+    if matches!(verdict.reason, Reason::SecretNotReady | Reason::InstanceNotReady) {
+        return verdict.clone();
+    }
     let is_told = |told: &&Condition| {
         told.reason == verdict.reason.as_str() && told.observed_generation == Some(generation) && told.status == "True"
     };

@@ -18,7 +18,7 @@ use super::instance::KeyRef;
 #[x_kube(validation = Rule::new("!has(self.absent) || !has(self.oidc) || size(self.oidc) == 0 || !('OIDC' in self.absent)").message("OIDC links are given and must be absent: remove oidc, or OIDC from absent"))]
 #[x_kube(validation = Rule::new("!has(self.absent) || !has(self.saml) || size(self.saml) == 0 || !('SAML' in self.absent)").message("SAML links are given and must be absent: remove saml, or SAML from absent"))]
 pub struct Credentials {
-    /// A password out of a Secret. Kratos asks none of its password policy (length, known leaks, likeness to an identifier) of
+    /// A password out of a Secret. Kratos doesn't apply its password policy (length, known leaks, likeness to an identifier) to
     /// one that an administrator sets, as this is: see to its strength yourself, or start the operator with
     /// --min-password-length.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -199,7 +199,7 @@ pub struct KratosIdentityStatus {
     /// Id of the identity in Kratos.
     #[serde(default, rename = "identityID")]
     pub identity_id: Option<String>,
-    /// The instance that was chosen. Absent while spec.instanceRef may still be corrected.
+    /// The instance that was chosen. Absent before that, and while spec.instanceRef may still be corrected.
     #[serde(default)]
     pub instance: Option<InstanceRef>,
     /// The instance that the resource refers to, as namespace/name.
@@ -226,14 +226,14 @@ pub struct KratosIdentityStatus {
     #[serde(default, serialize_with = "null_where_empty")]
     #[schemars(schema_with = "crd::paths")]
     pub drift: Vec<String>,
-    /// In mode Observe: how many fields would change. Absent in mode Enforce.
+    /// In mode Observe: how many fields would change. Absent as soon as the manifest was carried out in mode Enforce.
     #[serde(default)]
     pub drift_count: Option<i32>,
     /// When the operator last sent the password that the manifest gives. Kept in the mark, so that it outlives a crash.
     #[serde(default)]
     pub password_sent_at: Option<Time>,
-    /// When the operator last changed the identity as the manifest newly says. That drift was put right isn't noted here: an
-    /// event tells of it.
+    /// When the operator last changed the identity because the manifest or a Secret changed. That drift was put right isn't noted
+    /// here: an event tells of it.
     #[serde(default)]
     pub last_changed_at: Option<Time>,
     /// The recovery that was issued last, unless it left the manifest. What it is stands in the Secret alone.

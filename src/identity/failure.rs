@@ -62,6 +62,19 @@ impl Halt {
         }
     }
 
+    /// The same, to be tried again by itself, as soon as what else failed allows. What is tried again anyway stays: one whose turn
+    /// comes, whose instance is down, or that Kubernetes failed.
+    #[must_use]
+    pub fn tried_again(self, failed: &Self) -> Self {
+        let after = if let Self::Retry { after, .. } = failed { *after } else { None };
+        match self {
+            Self::Waiting(verdict) | Self::Unread(verdict) | Self::Refused(verdict) | Self::Retry { verdict, .. } => {
+                Self::Retry { verdict, after }
+            }
+            halt @ (Self::Queued(_) | Self::Down(_) | Self::Kubernetes(_)) => halt,
+        }
+    }
+
     /// Whether other requests to the instance would fare likewise now: it is down, or wants to be left alone.
     pub fn is_everybodys(&self) -> bool {
         match self {

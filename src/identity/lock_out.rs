@@ -22,6 +22,7 @@ use super::observe::Search;
 use super::plan::{self, Observed, Present, Step, Taking};
 use super::record::{Course, uid};
 use super::recovery::{self, OwnSecret};
+use super::status::Touched;
 use crate::api::identity::{KratosIdentity, KratosIdentityStatus};
 use crate::api::instance::Mode;
 use crate::api::{IDENTITY_FINALIZER, Reason, Verdict, condition};
@@ -33,8 +34,7 @@ use crate::kube_write::{self, own_secret};
 use crate::place::Place;
 
 /// What is said of what was done nevertheless.
-const LOCKED_OUT: &str =
-    "; the identity is inactive all the same, its sessions have ended; the rest is still to be done";
+const LOCKED_OUT: &str = "; it is inactive all the same, without sessions";
 const SESSIONS_ENDED: &str = "; actions.revokeSessions is done all the same; the rest is still to be done";
 
 /// After a look that came to nothing: takes from an identity that is this resource's own what its manifest takes away.
@@ -55,7 +55,7 @@ pub async fn after(
     match run(&halt, &taking, resource, context).await {
         Ok(Some(LockedOut { was_active, done, recovery, identity })) => {
             course.lapse = recovery.or(course.lapse.take());
-            course.touched = Some(identity);
+            course.touched = Some(Touched { identity, is_changed: was_active });
             if was_active {
                 let note =
                     "the identity was deactivated and its sessions ended; the rest of the manifest is still to be done";
@@ -78,11 +78,8 @@ pub async fn after(
         Err(failed) => {
             let error = failed.words();
             tracing::warn!(error, "what a manifest takes from an identity couldn't be taken; it is tried again");
-            // Soon, whatever the rest waits for.
-            match halt {
-                Halt::Refused(verdict) => Halt::Retry { verdict, after: None },
-                halt => halt,
-            }
+            // Whatever the rest waits for. The more failed before, the later.
+            halt.tried_again(&failed)
         }
     }
 }

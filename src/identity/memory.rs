@@ -36,6 +36,9 @@ pub struct Remembered {
     pub left_to_listings: Option<Instant>,
     /// Failures in a row.
     pub failures: u32,
+    /// Whether a status was sent that lets people name another instance, and none that doesn't was written since: its answer
+    /// may be lost.
+    pub opened: bool,
     /// Whether another operator reconciled the resource since this process last looked: what it remembers doesn't count.
     was_left: bool,
 }
@@ -186,6 +189,7 @@ impl Remembered {
             desired: None,
             left_to_listings: None,
             failures: 0,
+            opened: false,
             was_left: false,
         }
     }

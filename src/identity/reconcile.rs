@@ -180,13 +180,16 @@ async fn hold(resource: &KratosIdentity, inputs: &Inputs, plan: &Plan, context: 
 /// Where the status lets people name another instance it says first that they may not any more: whoever does so at the same time
 /// has this refused, or is refused. Returns the resource as it is then.
 async fn pin(resource: &KratosIdentity, inputs: &Inputs, context: &Context) -> Result<Option<IdentityObject>, Halt> {
-    let Some(open) = resource.status.as_ref().filter(|status| status::is_open(status)) else { return Ok(None) };
-    let mut pinned = open.clone();
+    // The answer to what opened it may be lost: then the status that is known doesn't show it.
+    let is_opened = context.memory.recall(&uid(resource)).opened;
+    let is_open = is_opened || resource.status.as_ref().is_some_and(status::is_open);
+    let Some(mut pinned) = resource.status.clone().filter(|_| is_open) else { return Ok(None) };
     pinned.instance = Some(inputs::reference(&inputs.instance.place));
     let permit = context.kubernetes.acquire(&inputs.claimant.namespace).await;
     let written: IdentityObject = kube_write::guarded_status(&api(resource, context), resource, &pinned).await?;
     drop(permit);
     context.latest_identities.note(written.clone());
+    context.memory.update(&uid(resource), |remembered| remembered.opened = false);
     Ok(Some(written))
 }
 

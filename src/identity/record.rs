@@ -10,7 +10,7 @@ use super::failure::Halt;
 use super::happenings;
 use super::inputs;
 use super::recovery;
-use super::status::{self, Outcome, RecoverySeen, Seen, Subject};
+use super::status::{self, Outcome, RecoverySeen, Seen, Subject, Touched};
 use super::validity;
 use crate::access;
 use crate::api::identity::{IdentityState, InstanceRef, KratosIdentity, KratosIdentityStatus};
@@ -18,7 +18,6 @@ use crate::api::{IDENTITY_FINALIZER, Reason, Verdict, condition, requested_at};
 use crate::backoff;
 use crate::context::{Context, IdentityObject};
 use crate::events::Happening;
-use crate::kratos::Identity;
 use crate::kube_error::{self, Refusal};
 use crate::kube_write;
 use crate::place::Place;
@@ -40,7 +39,7 @@ pub struct Course {
     /// What is said of a recovery whose Secret was deleted before the look, or although it came to nothing.
     pub lapse: Option<Verdict>,
     /// The identity, where the look came to nothing and it was locked out all the same.
-    pub touched: Option<Box<Identity>>,
+    pub touched: Option<Touched>,
 }
 
 impl Course {
@@ -54,7 +53,7 @@ impl Course {
 
     /// Whether there is to tell what the status doesn't say yet, however the look ended.
     fn has_news(&self, status: Option<&KratosIdentityStatus>) -> bool {
-        self.lapse.is_some() || self.touched.as_deref().is_some_and(|identity| status::is_news(status, identity))
+        self.lapse.is_some() || self.touched.as_ref().is_some_and(|touched| status::is_news(status, &touched.identity))
     }
 }
 
@@ -153,9 +152,9 @@ async fn settle(
         }
         Err(Halt::Kubernetes(error)) => {
             let Some(refusal) = kube_error::refused(&error) else {
-                if let Some(identity) = course.touched.as_deref().filter(|_| course.has_news(resource.status.as_ref()))
-                {
-                    write(resource, status::touched(resource.status.as_ref(), identity), context).await?;
+                if course.has_news(resource.status.as_ref()) {
+                    let next = status::touched(subject, course.touched.as_ref(), course.recovery(), Timestamp::now());
+                    write(resource, next, context).await?;
                 }
                 return Err(error);
             };
@@ -175,25 +174,30 @@ async fn settle(
     if verdict.reason == Reason::SecretNotReady && context.memory.recall(&uid).gone_since.is_some() {
         status::unready(&mut next, &verdict, subject.generation, now);
     }
-    if is_unasked(resource, context) {
+    let newest = context.own(&uid, &Place::of(resource));
+    if newest.as_deref().is_some_and(|newest| is_unasked(newest, context)) {
         status::open(&mut next);
     }
     let boundary = course.boundary.into_iter().chain(expiry(Some(&next))).min();
-    write(resource, next, context).await?;
+    write_by(resource, newest.as_deref(), next, context).await?;
     Ok(again(after, boundary))
 }
 
 /// Whether nobody can have asked Kratos for anything on behalf of a resource: it doesn't carry our finalizer, which comes before
 /// that, or carries it since its birth and nothing was done yet, or its status lets people name another instance still. Where the
 /// status names an instance, somebody may have, whatever became of the finalizer since.
-fn is_unasked(resource: &KratosIdentity, context: &Context) -> bool {
-    let uid = uid(resource);
-    let Some(newest) = context.own(&uid, &Place::of(resource)) else { return false };
-    let status = newest.0.as_ref().ok().and_then(|newest| newest.status.as_ref());
-    let is_begun = kube_write::carries(&*newest, IDENTITY_FINALIZER)
+fn is_unasked(newest: &IdentityObject, context: &Context) -> bool {
+    let (uid, status) = (newest.uid().unwrap_or_default(), status_of(newest));
+    let is_begun = kube_write::carries(newest, IDENTITY_FINALIZER)
         && !context.memory.is_untouched(&uid)
         && !status.is_some_and(status::is_open);
-    !is_begun && status.is_none_or(|status| status.instance.is_none())
+    !is_begun
+        && context.memory.recall(&uid).unanswered.is_empty()
+        && status.is_none_or(|status| status.instance.is_none())
+}
+
+fn status_of(object: &IdentityObject) -> Option<&KratosIdentityStatus> {
+    object.0.as_ref().ok()?.status.as_ref()
 }
 
 /// Somebody else's identity stands in the resource's way: it is looked at again when that one is gone.
@@ -302,22 +306,47 @@ pub async fn write(
     next: KratosIdentityStatus,
     context: &Context,
 ) -> Result<(), kube::Error> {
+    let newest = context.own(&uid(resource), &Place::of(resource));
+    write_by(resource, newest.as_deref(), next, context).await
+}
+
+/// The same, where what is written was judged by the newest that was known. `newest: None`: it is gone, or another operator's.
+async fn write_by(
+    resource: &KratosIdentity,
+    newest: Option<&IdentityObject>,
+    next: KratosIdentityStatus,
+    context: &Context,
+) -> Result<(), kube::Error> {
     if resource.status.as_ref() == Some(&next) {
         return Ok(());
     }
-    let api = api(resource, context);
+    let (uid, api) = (uid(resource), api(resource, context));
+    let opens = status::is_open(&next);
+    // While people may name another instance, a status speaks of the manifest that was looked at alone: it would pin another one
+    // to an instance that it doesn't name.
+    let is_correctable =
+        opens || newest.and_then(status_of).is_some_and(status::is_open) || context.memory.recall(&uid).opened;
+    let is_guarded = context.has_rivals() || is_correctable;
+    let guard = match newest.filter(|_| is_guarded) {
+        None if is_guarded => return Ok(()),
+        // A look at the newer one is due.
+        Some(newest) if is_correctable && newest.meta().generation != resource.metadata.generation => return Ok(()),
+        guard => guard,
+    };
+    if opens {
+        context.memory.update(&uid, |remembered| remembered.opened = true);
+    }
     let permit = context.kubernetes.acquire(&resource.namespace().unwrap_or_default()).await;
-    // What lets people name another instance holds of what was seen alone.
-    let is_guarded = context.has_rivals() || status::is_open(&next);
-    let written: Result<IdentityObject, _> = if is_guarded {
-        let Some(now) = context.own(&uid(resource), &Place::of(resource)) else { return Ok(()) };
-        kube_write::status(&api, &*now, &next, is_guarded).await
-    } else {
-        kube_write::status(&api, resource, &next, is_guarded).await
+    let written: Result<IdentityObject, _> = match guard {
+        Some(newest) => kube_write::status(&api, newest, &next, true).await,
+        None => kube_write::status(&api, resource, &next, false).await,
     };
     drop(permit);
     match written {
-        Ok(written) => context.latest_identities.note(written),
+        Ok(written) => {
+            context.latest_identities.note(written);
+            context.memory.update(&uid, |remembered| remembered.opened = opens);
+        }
         // It is gone: nothing to say any more.
         Err(kube::Error::Api(status)) if status.code == 404 => return Ok(()),
         Err(error) => return Err(error),

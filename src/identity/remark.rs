@@ -58,7 +58,7 @@ fn id(present: &Present) -> String {
 pub fn reconciled(desired: &Desired, seen: &Seen) -> Verdict {
     let is_inactive =
         matches!(seen, Seen::Present { identity, .. } if desired.state.is_none() && identity.state == State::Inactive);
-    let nobodys = || "spec.state is omitted, so that the state is nobody's now: Inactive".to_owned();
+    let nobodys = || "spec.state is omitted, so the operator leaves the state as it is: Inactive".to_owned();
     let remark = desired.phase.and_then(Phase::remark).or_else(|| is_inactive.then(nobodys));
     let remark = remark.map(|remark| format!("; {remark}")).unwrap_or_default();
     Verdict::new(Reason::Reconciled, format!("Kratos holds what the manifest says{remark}"))

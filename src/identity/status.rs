@@ -16,6 +16,10 @@ use crate::kratos::Identity;
 const SHOWN_PATHS: usize = 256;
 /// A longer pointer isn't shown.
 const LONGEST_PATH: usize = 1024;
+/// What a resource that is Ready names as lacking, too.
+const LACKS: [Reason; 2] = [Reason::SecretNotReady, Reason::InstanceNotReady];
+const RECONCILED_BEFORE: &str = "Kratos held what the manifest says when it was last looked at";
+const OBSERVED_BEFORE: &str = "status.drift says what would have changed when it was last looked at";
 
 /// What a look at a resource came to.
 #[derive(Clone, Debug, PartialEq)]
@@ -45,7 +49,7 @@ pub enum Seen {
     /// Nothing new: what the status says about it stays.
     Unknown,
     /// It is there, and only a part of what the manifest says was done, or nothing: of the rest nothing is said.
-    Touched(Box<Identity>),
+    Touched(Touched),
     /// There is none.
     Absent {
         /// Observe: pointers of what would be created.
@@ -62,6 +66,15 @@ pub enum Seen {
         /// Whether the look changed it, or made it.
         is_changed: bool,
     },
+}
+
+/// An identity of which a part was done, or nothing.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Touched {
+    /// As it is now.
+    pub identity: Box<Identity>,
+    /// Whether the operator changed it.
+    pub is_changed: bool,
 }
 
 /// The resource that a status is written for.
@@ -92,18 +105,18 @@ pub fn next(subject: Subject<'_>, outcome: Outcome, now: Timestamp) -> KratosIde
     status.instance = instance.or(status.instance);
     condition::clear(&mut status.conditions, SUSPENDED);
     condition::summarize(&mut status.conditions, &verdict, subject.generation, now);
-    if matches!(verdict.reason, Reason::SecretNotReady | Reason::InstanceNotReady) {
-        tell_what_lacks(&mut status, verdict.reason, subject.generation, now);
-    }
+    tell_what_lacks(&mut status, verdict.reason, subject.generation, now);
     note_recovery(&mut status, recovery, subject.generation, now);
     let is_observed = verdict.reason == Reason::Observed;
     let is_changed = match seen {
         Seen::Unknown => return status,
-        Seen::Touched(identity) => {
+        Seen::Touched(Touched { identity, is_changed }) => {
             let before = status.clone();
             note_identity(&mut status, *identity);
             if status != before {
-                status.last_changed_at = Some(Time(whole_second(now)));
+                if is_changed {
+                    status.last_changed_at = Some(Time(whole_second(now)));
+                }
                 retell(&mut status, &verdict, subject.generation, now);
             }
             return status;
@@ -155,14 +168,19 @@ fn retell(status: &mut KratosIdentityStatus, verdict: &Verdict, generation: i64,
     }
 }
 
-/// A resource that stays Ready, as nothing is to be sent, says at once what lacks: what it said before isn't known to hold.
+/// A resource that stays Ready, as nothing is to be sent, says at once what lacks: what it said before isn't known to hold. Once
+/// it waits for something else, it says again what the last look that came to an end has shown.
 fn tell_what_lacks(status: &mut KratosIdentityStatus, reason: Reason, generation: i64, now: Timestamp) {
-    if let Some(told) = condition::find(&status.conditions, RECONCILING)
-        && condition::is_true(&status.conditions, READY)
-    {
-        let verdict = Verdict::new(reason, told.message.clone());
-        condition::set(&mut status.conditions, READY, true, &verdict, generation, now);
-    }
+    let Some(ready) = condition::find(&status.conditions, READY).filter(|ready| ready.status == "True") else { return };
+    let told = condition::find(&status.conditions, RECONCILING);
+    let is_lack = |reason: &str| LACKS.iter().any(|lack| lack.as_str() == reason);
+    let verdict = match told {
+        Some(told) if is_lack(reason.as_str()) => Verdict::new(reason, told.message.clone()),
+        _ if !is_lack(&ready.reason) => return,
+        _ if status.drift_count.is_some() => Verdict::new(Reason::Observed, OBSERVED_BEFORE),
+        _ => Verdict::new(Reason::Reconciled, RECONCILED_BEFORE),
+    };
+    condition::set(&mut status.conditions, READY, true, &verdict, generation, now);
 }
 
 /// Says that a resource isn't Ready, of one that was: its identity is gone, and what it takes to make it again lacks.
@@ -189,16 +207,31 @@ pub fn is_open(status: &KratosIdentityStatus) -> bool {
         && ready.is_some_and(|ready| ready.status == "False" && waits.contains(&ready.reason.as_str()))
 }
 
-/// What is written of an identity that was locked out where nothing else can be said of the look.
-pub fn touched(current: Option<&KratosIdentityStatus>, identity: &Identity) -> KratosIdentityStatus {
-    let mut status = current.cloned().unwrap_or_default();
-    note_identity(&mut status, identity.clone());
+/// What is written of an identity that was locked out, and of its recovery, where nothing else can be said of the look.
+pub fn touched(
+    subject: Subject<'_>,
+    touched: Option<&Touched>,
+    recovery: RecoverySeen,
+    now: Timestamp,
+) -> KratosIdentityStatus {
+    let mut status = subject.current.cloned().unwrap_or_default();
+    if let Some(Touched { identity, is_changed }) = touched {
+        let is_news = is_news(subject.current, identity);
+        note_identity(&mut status, (**identity).clone());
+        if *is_changed && is_news {
+            status.last_changed_at = Some(Time(whole_second(now)));
+        }
+    }
+    note_recovery(&mut status, recovery, subject.generation, now);
     status
 }
 
 /// Whether a status shows something else of an identity than what it is.
 pub fn is_news(status: Option<&KratosIdentityStatus>, identity: &Identity) -> bool {
-    status.cloned().unwrap_or_default() != touched(status, identity)
+    let before = status.cloned().unwrap_or_default();
+    let mut after = before.clone();
+    note_identity(&mut after, identity.clone());
+    after != before
 }
 
 /// What is shown of an identity that is this resource's.

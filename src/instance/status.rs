@@ -92,11 +92,9 @@ fn forget_another_matter(conditions: &mut Vec<Condition>, verdict: &Verdict) {
     let is_about_schemas = |message: &str| message.starts_with(ABOUT_SCHEMAS);
     let told = condition::find(conditions, condition::RECONCILING);
     let is_another = |told: &Condition| {
-        // One Secret after another may lack: their messages don't vary between tries.
-        let is_another_secret = verdict.reason == Reason::SecretNotReady && told.message != verdict.message;
         // One after another goes of those that hold an instance which is being deleted.
         let is_another_number = verdict.reason == Reason::Progressing && told.message != verdict.message;
-        is_another_secret || is_another_number || is_about_schemas(&told.message) != is_about_schemas(&verdict.message)
+        is_another_number || is_about_schemas(&told.message) != is_about_schemas(&verdict.message)
     };
     if told.is_some_and(is_another) {
         condition::clear(conditions, condition::RECONCILING);

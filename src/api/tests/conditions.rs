@@ -179,6 +179,11 @@ fn a_message_that_varies_between_tries_is_no_news() {
     assert_eq!(message(&other_reason), "later");
     let other_spec = summary(&first, &told(Reason::KratosUnavailable, "the connection was lost"), 2, 200);
     assert_eq!(message(&other_spec), "the connection was lost");
+    for reason in [Reason::SecretNotReady, Reason::InstanceNotReady] {
+        let lacking = summary(&[], &told(reason, "this one lacks"), 1, 100);
+        let other = summary(&lacking, &told(reason, "that one lacks"), 1, 200);
+        assert_eq!(message(&other), "that one lacks", "which is another one");
+    }
     let stalled = summary(&first, &told(Reason::KratosRejected, "one"), 1, 200);
     let stalled = summary(&stalled, &told(Reason::KratosRejected, "two"), 1, 300);
     assert_eq!(condition::find(&stalled, STALLED).unwrap().message, "two", "what someone must act on is up to date");

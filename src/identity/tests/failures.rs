@@ -10,7 +10,7 @@ use wiremock::{Mock, MockServer, ResponseTemplate};
 
 use crate::api::condition::State;
 use crate::api::{Reason, Verdict};
-use crate::identity::failure::{Halt, Sent, halt, schema_not_found, unsupported};
+use crate::identity::failure::{self, Halt, Sent, halt, schema_not_found, unsupported};
 use crate::kratos::{Client, ClientConfig, CreateIdentity, CredentialType, Error, Initiator, WriteCause, Writer};
 use crate::messages::faults;
 
@@ -181,4 +181,28 @@ fn a_missing_schema_is_named() {
 fn a_verdict_alone_is_a_refusal() {
     let halt = Halt::from(Verdict::new(Reason::NotPermitted, "no"));
     assert!(matches!(halt, Halt::Refused(verdict) if verdict.reason == Reason::NotPermitted));
+}
+
+fn verdict() -> Verdict {
+    Verdict::new(Reason::NotPermitted, "no")
+}
+
+#[rstest]
+#[case::refused(Halt::Refused(verdict()), "Retry")]
+#[case::unread(Halt::Unread(verdict()), "Retry")]
+#[case::waiting(Halt::Waiting(verdict()), "Retry")]
+#[case::much_later(Halt::Retry { verdict: verdict(), after: Some(Duration::from_mins(5)) }, "Retry")]
+#[case::its_turn_comes(Halt::Queued(verdict()), "Queued")]
+#[case::tried_anyway(Halt::Down(verdict()), "Down")]
+fn what_failed_besides_is_tried_again_whatever_the_rest_waits_for(#[case] halt: Halt, #[case] expected: &str) {
+    let (how, reason, after, message) = told(halt.tried_again(&Halt::Down(failure::unavailable())));
+    assert_eq!((how, reason, after, message.as_str()), (expected, Reason::NotPermitted, None, "no"));
+}
+
+#[test]
+fn whoever_asked_to_be_called_later_is() {
+    let (later, sooner) = (Duration::from_secs(40), Duration::from_secs(2));
+    let halt = Halt::Retry { verdict: verdict(), after: Some(sooner) };
+    let (_, _, after, _) = told(halt.tried_again(&Halt::Retry { verdict: failure::unavailable(), after: Some(later) }));
+    assert_eq!(after, Some(later));
 }

@@ -57,5 +57,10 @@ fn whoever_stays_locked_out_although_no_manifest_says_so_is_told(
     };
     let verdict = reconciled(&desired(&spec), &seen);
     assert_eq!(verdict.reason, Reason::Reconciled);
-    assert_eq!(verdict.message.contains("the state is nobody's now: Inactive"), expected, "{}", verdict.message);
+    assert_eq!(
+        verdict.message.contains("the operator leaves the state as it is: Inactive"),
+        expected,
+        "{}",
+        verdict.message
+    );
 }

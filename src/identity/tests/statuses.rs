@@ -5,11 +5,13 @@ use rstest::rstest;
 use serde_json::json;
 
 use super::builders::{identity, shapes, strings};
-use crate::api::condition::{self, DRIFTED, READY, RECONCILING, STALE_IDENTIFIERS, STALLED, SUSPENDED};
+use crate::api::condition::{
+    self, DRIFTED, READY, RECONCILING, RECOVERY_ISSUED, STALE_IDENTIFIERS, STALLED, SUSPENDED,
+};
 use crate::api::identity::{IdentityState, InstanceRef, KratosIdentityStatus};
 use crate::api::{Reason, Verdict};
 use crate::identity::facts;
-use crate::identity::status::{self, Outcome, RecoverySeen, Seen, Subject};
+use crate::identity::status::{self, Outcome, RecoverySeen, Seen, Subject, Touched};
 
 fn at(second: i64) -> Timestamp {
     Timestamp::from_second(second).unwrap()
@@ -189,6 +191,20 @@ fn what_lacks_shows_at_once_on_a_resource_that_stays_ready(#[case] reason: Reaso
     assert_eq!(status::next(subject(3, Some(&after)), outcome(reason, Seen::Unknown), at(300)), after);
     let done = status::next(subject(3, Some(&after)), outcome(Reason::Reconciled, seen(&[])), at(300));
     assert_eq!(done, before, "and not any longer");
+    let named = |status: &KratosIdentityStatus| {
+        let ready = condition::find(&status.conditions, READY).expect("it is there");
+        (ready.status.clone(), ready.reason.clone())
+    };
+    let down = status::next(subject(3, Some(&after)), outcome(Reason::KratosUnavailable, Seen::Unknown), at(300));
+    assert_eq!(named(&down), ("True".into(), "Reconciled".into()), "it waits for something else");
+    assert_eq!(status::next(subject(3, Some(&down)), outcome(Reason::KratosUnavailable, Seen::Unknown), at(400)), down);
+    let observed = status::next(subject(3, None), outcome(Reason::Observed, seen(&["/traits/age"])), at(100));
+    let lacking = status::next(subject(3, Some(&observed)), outcome(reason, Seen::Unknown), at(200));
+    let down = status::next(subject(3, Some(&lacking)), outcome(Reason::KratosUnavailable, Seen::Unknown), at(300));
+    assert_eq!(named(&down), ("True".into(), "Observed".into()), "which it wasn't changed by");
+    let other = Outcome { verdict: Verdict::new(reason, "another one"), ..outcome(reason, Seen::Unknown) };
+    let other = status::next(subject(3, Some(&after)), other, at(300));
+    assert_eq!(condition::find(&other.conditions, READY).map(|ready| ready.message.as_str()), Some("another one"));
     let mut gone = after;
     status::unready(&mut gone, &Verdict::new(reason, "it is gone"), 3, at(400));
     assert_eq!(has(&gone, READY), Some(false));
@@ -199,13 +215,17 @@ fn what_lacks_shows_at_once_on_a_resource_that_stays_ready(#[case] reason: Reaso
 #[test]
 fn what_is_done_although_the_rest_waits_is_told_once_it_is() {
     let with = |message: &str, seen| Outcome {
-        verdict: Verdict::new(Reason::SecretNotReady, message),
-        ..outcome(Reason::SecretNotReady, seen)
+        verdict: Verdict::new(Reason::Progressing, message),
+        ..outcome(Reason::Progressing, seen)
     };
     let mut active = reconciled(2);
     active.state = Some(IdentityState::Active);
     let waiting = status::next(subject(3, Some(&active)), with("it waits", Seen::Unknown), at(200));
-    let touched = || Seen::Touched(Box::new(identity(&json!({"id": "id-of-ada", "state": "inactive"}))));
+    let inactive = |is_changed| {
+        let identity = Box::new(identity(&json!({"id": "id-of-ada", "state": "inactive"})));
+        Touched { identity, is_changed }
+    };
+    let touched = || Seen::Touched(inactive(true));
     let locked = status::next(subject(3, Some(&waiting)), with("it waits; inactive", touched()), at(300));
     assert_eq!((locked.state, has(&locked, READY)), (Some(IdentityState::Inactive), Some(false)));
     for type_ in [READY, RECONCILING] {
@@ -214,6 +234,29 @@ fn what_is_done_although_the_rest_waits_is_told_once_it_is() {
     assert_eq!(locked.last_changed_at.as_ref().map(|at| at.0), Some(at(300)));
     let again = status::next(subject(3, Some(&locked)), with("it waits still; inactive", touched()), at(400));
     assert_eq!(again, locked, "what varies from try to try is no news");
+    let seen =
+        status::next(subject(3, Some(&waiting)), with("it waits; inactive", Seen::Touched(inactive(false))), at(300));
+    assert_eq!(seen.state, Some(IdentityState::Inactive));
+    assert_eq!(seen.last_changed_at, waiting.last_changed_at, "somebody else deactivated it");
+}
+
+#[test]
+fn where_kubernetes_fails_a_status_says_no_more_than_what_was_taken_away() {
+    let mut issued = reconciled(2);
+    issued.state = Some(IdentityState::Active);
+    let verdict = Verdict::new(Reason::RecoveryIssued, "its Secret is there");
+    condition::set(&mut issued.conditions, RECOVERY_ISSUED, true, &verdict, 2, at(100));
+    let gone = || RecoverySeen::Lapsed(Verdict::new(Reason::IdentityInactive, "its Secret was deleted"));
+    let identity = Box::new(identity(&json!({"id": "id-of-ada", "state": "inactive"})));
+    let touched = Touched { identity, is_changed: true };
+    let locked = status::touched(subject(3, Some(&issued)), Some(&touched), gone(), at(200));
+    assert_eq!((locked.state, has(&locked, RECOVERY_ISSUED)), (Some(IdentityState::Inactive), Some(false)));
+    assert_eq!(locked.last_changed_at.as_ref().map(|at| at.0), Some(at(200)));
+    assert_eq!((has(&locked, READY), locked.observed_generation), (Some(true), Some(2)), "nothing of the look");
+    let again = status::touched(subject(3, Some(&locked)), Some(&touched), gone(), at(300));
+    assert_eq!(again, locked);
+    let lapsed = status::touched(subject(3, Some(&issued)), None, gone(), at(200));
+    assert_eq!((lapsed.state, has(&lapsed, RECOVERY_ISSUED)), (Some(IdentityState::Active), Some(false)));
 }
 
 #[rstest]
