@@ -21,6 +21,8 @@ const REMEMBERED: Duration = Duration::from_hours(1);
 pub struct Gate {
     open: watch::Sender<bool>,
     probes: Mutex<Probes>,
+    /// What the request was told whose failure closed it, without a word of the server's.
+    closed_by: Mutex<Option<String>>,
     /// Whose requests failed in a row, in a way that may be their own fault.
     stuck: Mutex<HashMap<String, Stuck>>,
 }
@@ -58,6 +60,7 @@ impl Gate {
         Self {
             open: watch::Sender::new(false),
             probes: Mutex::new(Probes { failed: 0, next: Instant::now(), last: None, answered: 0 }),
+            closed_by: Mutex::default(),
             stuck: Mutex::default(),
         }
     }
@@ -82,7 +85,11 @@ impl Gate {
             // Whatever it was kept back for has said so.
             false
         } else if error.instance_suspect() && times == 0 {
-            self.close()
+            let closes = self.close();
+            if closes {
+                *self.closed_by() = Some(error.to_string());
+            }
+            closes
         } else if error.instance_suspect() || error.server_failed() {
             self.suspect()
         } else {
@@ -124,6 +131,11 @@ impl Gate {
         self.is_open() && self.probes().ask()
     }
 
+    /// Why it was closed, while no probe has told since.
+    pub fn reason(&self) -> Option<String> {
+        self.closed_by().clone()
+    }
+
     /// How long the next probe must wait: while closed by the back-off, while open until the next regular look.
     pub fn probe_in(&self) -> Duration {
         self.probes().next.saturating_duration_since(Instant::now())
@@ -135,6 +147,7 @@ impl Gate {
         let mut probes = self.probes();
         let now = Instant::now();
         probes.last = Some(now);
+        *self.closed_by() = None;
         if answered {
             (probes.failed, probes.next) = (0, now + interval);
             probes.answered += 1;
@@ -147,6 +160,10 @@ impl Gate {
 
     fn stuck(&self) -> std::sync::MutexGuard<'_, HashMap<String, Stuck>> {
         self.stuck.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn closed_by(&self) -> std::sync::MutexGuard<'_, Option<String>> {
+        self.closed_by.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn probes(&self) -> std::sync::MutexGuard<'_, Probes> {

@@ -232,7 +232,14 @@ async fn look(
 ) -> (Verdict, bool) {
     let gate = &handle.shared.gate;
     if !is_new && !is_due(handle, instance) {
-        return (if gate.is_open() { usable(handle, instance, known) } else { unavailable(instance) }, false);
+        return (
+            if gate.is_open() {
+                usable(handle, instance, known)
+            } else {
+                unavailable(instance, gate.reason().as_deref())
+            },
+            false,
+        );
     }
     let asked_for = asked_for(handle, instance);
     if !gate.is_open() || asked_for.is_some() {
@@ -254,8 +261,7 @@ async fn look(
         Err(error) => {
             tracing::warn!(%error, "Kratos gives no usable answer");
             gate.probed(false, interval);
-            let message = format!("{error}; it is probed until it answers, and nothing else is sent to it");
-            (Verdict::new(Reason::KratosUnavailable, message), false)
+            (standing::failing(&error.to_string()), false)
         }
     }
 }

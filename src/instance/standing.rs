@@ -79,14 +79,20 @@ pub fn suspended() -> Verdict {
     Verdict::new(Reason::Suspended, message)
 }
 
-/// The verdict while a probe isn't due: as it stands already.
-pub fn unavailable(instance: &KratosInstance) -> Verdict {
+/// The verdict on a probe, or another request, that got no usable answer.
+pub fn failing(error: &str) -> Verdict {
+    let message = format!("{error}; it is probed until it answers, and nothing else is sent to it");
+    Verdict::new(Reason::KratosUnavailable, message)
+}
+
+/// The verdict while a probe isn't due: as it stands already, or what closed the gate.
+pub fn unavailable(instance: &KratosInstance, closed_by: Option<&str>) -> Verdict {
     let conditions = instance.status.as_ref().map_or(&[][..], |status| &status.conditions);
-    let message = condition::find(conditions, condition::RECONCILING)
+    let told = condition::find(conditions, condition::RECONCILING)
         .filter(|condition| condition.reason == Reason::KratosUnavailable.as_str())
         .filter(|condition| !condition.message.starts_with(ABOUT_SCHEMAS))
-        .map_or_else(|| "Kratos gives no usable answer; it is being probed".to_owned(), |found| found.message.clone());
-    Verdict::new(Reason::KratosUnavailable, message)
+        .map(|found| Verdict::new(Reason::KratosUnavailable, found.message.clone()));
+    told.unwrap_or_else(|| failing(closed_by.unwrap_or("Kratos gives no usable answer")))
 }
 
 /// What the instance's protection holds, and what to do about it.

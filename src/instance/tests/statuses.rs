@@ -8,9 +8,12 @@ use k8s_openapi::jiff::Timestamp;
 use rstest::rstest;
 
 use crate::api::condition::{self, READY};
-use crate::api::instance::{ForeignCluster, IdentityCounts, KratosInstanceStatus, LastResync, PendingDeletions};
+use crate::api::instance::{
+    ForeignCluster, IdentityCounts, KratosInstance, KratosInstanceStatus, LastResync, PendingDeletions,
+};
 use crate::api::{Reason, Verdict};
 use crate::instance::counts::{Known, Resynced};
+use crate::instance::standing;
 use crate::instance::status::{self, Cluster};
 use crate::kube_error::Right;
 use crate::place::Place;
@@ -54,6 +57,18 @@ fn what_was_seen_is_written_where_it_belongs() {
     assert!(condition::is_true(conditions, READY) && conditions.len() == 1);
     assert_eq!(*protection, None, "it has a writer of its own");
     assert_eq!(next(Some(&status), Reason::Reconciled, Some(&["customer"]), 3, 200), status, "no heartbeat");
+}
+
+#[test]
+fn while_a_probe_is_waited_for_it_is_said_what_closed_the_gate() {
+    let spec = serde_json::json!({"adminURL": "http://admin.example:4434", "ownerName": "production"});
+    let mut instance = KratosInstance::new("default", serde_json::from_value(spec).expect("a spec"));
+    let told = standing::unavailable(&instance, Some("create_identity: HTTP 403"));
+    assert!(told.message.starts_with("create_identity: HTTP 403; it is probed"), "{}", told.message);
+    // The first that is said stays, so that a status isn't written with each probe.
+    let now = Timestamp::from_second(100).unwrap();
+    instance.status = Some(status::next(None, &told, CLUSTER, None, (1, None), now));
+    assert_eq!(standing::unavailable(&instance, Some("get_identity: HTTP 500")), told);
 }
 
 #[test]
