@@ -22,6 +22,9 @@ const BY_PROXY: &str = "by the proxy ";
 const UNAUTHORIZED: &str = "it doesn't take the operator's token, which has expired or was revoked (its ServiceAccount, or what \
                             it was bound to, is gone); a token in a file is read again within a minute";
 
+/// What it means that there are no credentials to come with. What a login program says may be secret.
+const NO_CREDENTIALS: &str = "the credentials of the kubeconfig are of no use";
+
 /// A failed request in few words, without a word of what was answered.
 pub fn brief(error: &kube::Error) -> String {
     match error {
@@ -30,8 +33,7 @@ pub fn brief(error: &kube::Error) -> String {
             format!("the answer isn't what was asked for (line {}, column {})", error.line(), error.column())
         }
         kube::Error::FromUtf8(_) => "the answer isn't UTF-8".to_owned(),
-        // A login program's output may be in it.
-        kube::Error::Auth(_) => "the credentials of the kubeconfig are of no use".to_owned(),
+        kube::Error::Auth(_) => NO_CREDENTIALS.to_owned(),
         kube::Error::HyperError(error) => connection(error),
         kube::Error::ReadEvents(error) => connection(error),
         kube::Error::HttpError(error) => chain(error),
@@ -169,6 +171,10 @@ fn is_name(text: &str) -> bool {
 
 /// Why there is no connection to the API server; else the error, with what it came from.
 fn connection(error: &(dyn Error + 'static)) -> String {
+    // A login program that can't be run is no matter of the network, though its cause is the operating system's.
+    if is_caused_by(error, kube::Error::Auth) {
+        return NO_CREDENTIALS.to_owned();
+    }
     let Some(obstacle) = unreached::obstacle(error) else { return chain(error) };
     let mut next = Some(error);
     while let Some(error) = next {
@@ -179,6 +185,11 @@ fn connection(error: &(dyn Error + 'static)) -> String {
         next = error.source();
     }
     obstacle.words("the API server")
+}
+
+/// Whether an error came from what such a failed request holds.
+fn is_caused_by<T: Error + 'static>(error: &(dyn Error + 'static), _: fn(T) -> kube::Error) -> bool {
+    unreached::cause::<T>(error).is_some()
 }
 
 /// An error, with what it came from.
@@ -198,6 +209,7 @@ fn chain(error: &(dyn Error + 'static)) -> String {
 
 #[cfg(test)]
 mod tests {
+    use kube::client::AuthError;
     use rstest::rstest;
 
     use super::*;
@@ -245,6 +257,14 @@ mod tests {
     #[case(
         kube::Error::Service(Box::new(std::io::Error::from(std::io::ErrorKind::ConnectionRefused))),
         "connection refused by the API server: nothing listens there"
+    )]
+    #[case(
+        kube::Error::Service(Box::new(AuthError::AuthExecStart(std::io::ErrorKind::NotFound.into()))),
+        NO_CREDENTIALS
+    )]
+    #[case(
+        kube::Error::Service(Box::new(std::io::Error::other(AuthError::AuthExec("S3CRET".into())))),
+        NO_CREDENTIALS
     )]
     fn nothing_of_an_answer_is_passed_on(#[case] error: kube::Error, #[case] words: &str) {
         assert_eq!(brief(&error), words);

@@ -5,6 +5,7 @@ use kube::runtime::watcher::Event;
 use kube::{Resource, ResourceExt};
 use ring::digest::{SHA256, digest};
 
+use crate::api::lifecycle::Adoption;
 use crate::api::{GROUP, KratosIdentity, KratosIdentitySpec, KratosIdentityStatus, condition};
 use crate::decode::Decoded;
 use crate::place;
@@ -134,7 +135,7 @@ pub fn selects(selector: &Selector, object: &impl Resource) -> bool {
 }
 
 /// Leaves of a resource that another operator reconciles what every one must know: that it is there, whose instance and
-/// identity are its own, what it replaces, and how it stands.
+/// identity are its own, what it replaces, what becomes of its identity when it is deleted, and how it stands.
 pub fn outline(object: &mut Decoded<KratosIdentity>) {
     let meta = object.meta_mut();
     (meta.annotations, meta.owner_references) = (None, None);
@@ -142,6 +143,8 @@ pub fn outline(object: &mut Decoded<KratosIdentity>) {
     let spec = &mut resource.spec;
     *spec = KratosIdentitySpec {
         instance_ref: spec.instance_ref.take(),
+        // An identity that was adopted stays: its deletion is none that counts.
+        adoption: spec.adoption.take().map(|adoption| Adoption { policy: adoption.policy, ..Adoption::default() }),
         deletion: spec.deletion.take(),
         replaces: spec.replaces.take(),
         mode: spec.mode,
@@ -301,6 +304,7 @@ mod tests {
             json!({
                 "schemaID": "customer", "traits": {"email": "ada@example.com"}, "instanceRef": instance,
                 "deletion": deletion, "mode": "Observe", "suspend": true, "replaces": {"name": "ada-old"},
+                "adoption": {"policy": "IfUnowned", "identifier": "ada@example.com", "acceptUnverified": true},
                 "metadataPublic": {"plan": "gold"},
             }),
             json!({
@@ -313,7 +317,7 @@ mod tests {
         let expected = object(
             json!({
                 "schemaID": "", "instanceRef": instance, "deletion": deletion, "mode": "Observe", "suspend": true,
-                "replaces": {"name": "ada-old"},
+                "replaces": {"name": "ada-old"}, "adoption": {"policy": "IfUnowned"},
             }),
             json!({"identityID": "i", "instance": instance, "state": "Inactive", "conditions": [condition("Drifted")]}),
             metadata(json!(null)),

@@ -134,7 +134,7 @@ pub fn reservations(_: &mut SchemaGenerator) -> Schema {
 pub fn uids(_: &mut SchemaGenerator) -> Schema {
     json_schema!({
         "type": "array",
-        "maxItems": 128,
+        "maxItems": 1024,
         "x-kubernetes-list-type": "atomic",
         "items": {"type": "string", "maxLength": 64},
     })

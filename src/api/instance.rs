@@ -271,8 +271,8 @@ pub struct IdentityCounts {
     /// Identities without a mark of this ownerName.
     #[schemars(extend("format" = "int64"))]
     pub unmanaged: u64,
-    /// When these counts were written. What changed since is written once nothing has changed for ten seconds, and with the next
-    /// resync at the latest.
+    /// How old managed and pendingDeletions are; the other counts are those of lastResync. What changed since is written once nothing
+    /// has changed for ten seconds, and with the next resync at the latest.
     #[serde(default)]
     pub as_of: Option<Time>,
 }

@@ -95,9 +95,9 @@ pub struct ProtectionStatus {
     #[serde(default, serialize_with = "lists::serialize", deserialize_with = "lists::deserialize")]
     #[schemars(schema_with = "crd::uids")]
     pub granted: Vec<String>,
-    /// Namespaces whose deletions were released alone, for as long as those are under way.
+    /// Namespaces whose deletions were released, for as long as those are under way.
     #[serde(default, serialize_with = "lists::serialize", deserialize_with = "lists::deserialize")]
-    #[schemars(length(max = 128), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["namespace"]))]
+    #[schemars(length(max = 256), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["namespace"]))]
     pub released: Vec<Released>,
     /// The value of the release annotation that was served last, or that was there when something was held.
     #[serde(default)]
@@ -135,7 +135,7 @@ pub struct Held {
     pub count: u32,
 }
 
-/// A namespace whose deletions were released, or let go, alone.
+/// A namespace whose deletions were released, or let go.
 #[derive(Serialize, Deserialize, Clone, Debug, PartialEq, JsonSchema)]
 pub struct Released {
     /// The name of the namespace.

@@ -38,6 +38,11 @@ fn is_much(missing: usize, asked: usize) -> bool {
     missing * MANY > asked
 }
 
+/// Whether a read of these ids (sorted), which showed those, leaves one as it was known: it was shown, or not asked for.
+fn is_left(id: &Uuid, shown: &HashSet<Uuid>, asked: &[Uuid]) -> bool {
+    shown.contains(id) || asked.binary_search(id).is_err()
+}
+
 /// Reads them. Adds the resources that are to be looked at: those whose identity differs, or wasn't shown. The look reads
 /// it once more before anything follows. Returns the requests it took.
 pub async fn read(
@@ -63,11 +68,12 @@ pub async fn read(
             take_in(handle, identity, page.requested_at, context);
         }
     }
-    let missing = shared.managed.missing(begun, |id| shown.contains(id) || ids.binary_search(id).is_err());
+    let missing = shared.managed.missing(begun, |id| is_left(id, &shown, &ids));
     if is_much(missing.len(), ids.len()) {
         shared.listing.want(begun);
     } else {
         changed.extend(missing);
+        shared.pending.listed(|id| Uuid::parse_str(id).is_ok_and(|id| is_left(&id, &shown, &ids)));
     }
     let drifted = references::drifted(context, &handle.place);
     shared.counts.read_by_ids(drifted, LastResync { started_at, requests });
@@ -79,7 +85,11 @@ pub async fn read(
 mod tests {
     use rstest::rstest;
 
-    use super::{is_cheaper, is_much};
+    use std::collections::HashSet;
+
+    use uuid::Uuid;
+
+    use super::{is_cheaper, is_left, is_much};
 
     #[rstest]
     #[case::a_hundred_of_a_million(100, 2000, true)]
@@ -95,6 +105,13 @@ mod tests {
         #[case] expected: bool,
     ) {
         assert_eq!(is_cheaper(ids, pages), expected);
+    }
+
+    #[test]
+    fn only_one_that_was_asked_for_and_not_shown_is_looked_at() {
+        let [first, second, third] = [1, 2, 3].map(Uuid::from_u128);
+        let (asked, shown) = ([first, third], HashSet::from([first]));
+        assert_eq!([first, second, third].map(|id| is_left(&id, &shown, &asked)), [true, true, false]);
     }
 
     #[rstest]

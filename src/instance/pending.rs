@@ -67,7 +67,8 @@ impl Pending {
         }
     }
 
-    /// Those that a complete listing, which `shows` others, doesn't show are looked at: somebody may have deleted them.
+    /// Those that were asked for, all of them or these, and not shown are looked at: somebody may have deleted them. `shows`: which
+    /// were shown, or not asked for.
     pub fn listed(&self, shows: impl Fn(&str) -> bool) {
         let missing: Vec<_> = self.runs().keys().filter(|id| !shows(id)).cloned().collect();
         for id in &missing {

@@ -17,13 +17,13 @@ use super::release_value::{self, Release};
 use super::reservations::{self, Used};
 use crate::api::protection::{Held, LastRelease, ProtectionStatus, Released};
 
-/// How many uids of deletions that may be under way are kept. One that falls out counts anew, should it ask again. So no more
-/// are granted at the same time; the others, which may go, have the next round.
-pub const KEPT_GRANTS: usize = 128;
+/// How many uids of deletions that may be under way are kept: as many as `--concurrency` lets be under way. One that falls out
+/// counts twice. So no more are granted at the same time; the others, which may go, have the next round.
+pub const KEPT_GRANTS: usize = 1024;
 /// How many namespaces are named whose deletions are held. Where there are more, those of all are.
 pub const KEPT_HOLDING: usize = 256;
-/// How many namespaces are named whose deletions were released alone. Those of one that falls out are held again.
-const KEPT_RELEASED: usize = 128;
+/// How many namespaces are named whose deletions were released: all that were held. Those of one that falls out are held again.
+const KEPT_RELEASED: usize = KEPT_HOLDING;
 /// Over the total whoever used no more than this part of what a namespace may goes on.
 const SMALL_PART: u32 = 4;
 
@@ -127,7 +127,10 @@ pub fn next(before: &ProtectionStatus, situation: &Situation<'_>) -> ProtectionS
     keeping::keep(&mut status, situation);
     match release {
         Some(Release::Namespace(namespace)) if is_new(situation.token, &status) => {
-            release_namespace(&mut status, namespace, situation);
+            serve(&mut status, situation.token);
+            if is_held(&status, namespace) {
+                release_namespaces(&mut status, &[namespace], situation);
+            }
         }
         Some(Release::Everything) if status.missing == 0 && is_new(situation.token, &status) => {
             release_everything(&mut status, situation);
@@ -159,39 +162,42 @@ fn count_missing(status: &mut ProtectionStatus, census: Census, (token, situatio
     }
 }
 
-/// Releases what is being deleted at this moment; what counted until now doesn't any more. A value that comes while nothing is
-/// held is noted.
+/// Releases what is held at this moment. What another namespace deletes meanwhile, which may be waiting for company yet, counts
+/// as ever: nobody has seen it. A value that comes while nothing is held is noted.
 fn release_everything(status: &mut ProtectionStatus, situation: &Situation<'_>) {
-    if status.held == 0 {
-        return serve(status, situation.token);
-    }
-    let before = status.last_release.as_ref().and_then(|last| last.at.as_ref()).map(|at| at.0);
-    let latest = situation.under_way.iter().map(|deletion| deletion.at).max();
     serve(status, situation.token);
-    if let (Some(last), Some(at)) = (&mut status.last_release, before.max(latest)) {
-        last.at = Some(Time(at));
+    if status.held == 0 {
+        return;
+    }
+    if !status.holding.is_empty() {
+        let named: Vec<String> = status.holding.iter().map(|held| held.namespace.clone()).collect();
+        let named: Vec<&str> = named.iter().map(String::as_str).collect();
+        return release_namespaces(status, &named, situation);
+    }
+    // More than could be named: all are held, so all are released.
+    let latest = situation.under_way.iter().map(|deletion| deletion.at).max();
+    if let (Some(last), Some(latest)) = (&mut status.last_release, latest) {
+        last.at = last.at.take().max(Some(Time(latest)));
     }
     status.held = 0;
-    status.holding.clear();
     status.reserved.clear();
 }
 
-/// The same for what one namespace is deleting, if that is held.
-fn release_namespace(status: &mut ProtectionStatus, namespace: &str, situation: &Situation<'_>) {
-    serve(status, situation.token);
-    if !is_held(status, namespace) {
-        return;
+/// Releases what these namespaces, which are held, are deleting. What they counted until now doesn't any more.
+fn release_namespaces(status: &mut ProtectionStatus, namespaces: &[&str], situation: &Situation<'_>) {
+    for namespace in namespaces {
+        let of_it = situation.under_way.iter().filter(|deletion| deletion.namespace == **namespace);
+        let before = status.released.iter().position(|released| released.namespace == **namespace);
+        let before = before.map(|at| status.released.remove(at).at.0);
+        if let Some(at) = before.max(of_it.map(|deletion| deletion.at).max()) {
+            status.released.push(Released { namespace: (*namespace).to_owned(), at: Time(at) });
+        }
     }
-    let of_it = situation.under_way.iter().filter(|deletion| deletion.namespace == namespace);
-    let before = status.released.iter().position(|released| released.namespace == namespace);
-    let before = before.map(|at| status.released.remove(at).at.0);
-    if let Some(at) = before.max(of_it.map(|deletion| deletion.at).max()) {
-        status.released.push(Released { namespace: namespace.to_owned(), at: Time(at) });
-    }
-    status.reserved.retain(|entry| entry.namespace.as_deref() != Some(namespace));
-    // While all are held, this one's others go on being so.
+    let is_released = |namespace: &str| namespaces.contains(&namespace);
+    status.reserved.retain(|entry| !entry.namespace.as_deref().is_some_and(is_released));
+    // While all are held, the others go on being so.
     if !status.holding.is_empty() {
-        status.holding.retain(|held| held.namespace != namespace);
+        status.holding.retain(|held| !is_released(&held.namespace));
         status.held = status.holding.iter().map(|held| held.count).sum();
     }
     recount(status, situation);
@@ -219,8 +225,6 @@ fn reserve(status: &mut ProtectionStatus, situation: &Situation<'_>) -> bool {
         }
     }
     status.granted.extend(granted);
-    let surplus = status.granted.len().saturating_sub(KEPT_GRANTS);
-    status.granted.drain(..surplus);
     status.reserved.extend(through.iter().map(|(namespace, count)| reservations::reservation(namespace, *count, now)));
     if beyond.is_empty() {
         return false;
@@ -285,6 +289,9 @@ fn tidy(status: &mut ProtectionStatus, situation: &Situation<'_>) {
         let going = under_way.iter().chain(asked).filter_map(|deletion| granted.get(&deletion.uid));
         let going: HashSet<_> = going.collect();
         status.granted.retain(|uid| going.contains(uid));
+        // Only now: those that are gone make room first.
+        let surplus = status.granted.len().saturating_sub(KEPT_GRANTS);
+        status.granted.drain(..surplus);
         let is_under_way = |released: &Released| {
             let is_of_it = |going: &Deletion| going.namespace == released.namespace && going.at <= released.at.0;
             under_way.iter().chain(asked).any(is_of_it)

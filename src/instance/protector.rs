@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::{Notify, oneshot};
 
-use super::protection::{self, Census, Deletion};
+use super::protection::{Census, Deletion};
 use crate::api::protection::ProtectionStatus;
 
 /// How often those that are held are counted again, and the count is written where it changed.
@@ -20,6 +20,8 @@ const PATIENCE: Duration = Duration::from_secs(6);
 /// Those that have waited go together, so that one write counts many: so long after the last one asked, and no longer than that.
 const QUIET: Duration = Duration::from_millis(250);
 const FULL: Duration = Duration::from_secs(1);
+/// Where so many have waited one write counts enough.
+const ENOUGH: usize = 128;
 
 /// Whether an identity may be touched.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -184,7 +186,7 @@ impl State {
     fn due(&self, now: Instant) -> Option<Instant> {
         let first = self.asking.iter().filter_map(|asking| self.ready_at(asking)).min()?;
         let ready = self.asking.iter().filter(|asking| self.ready_at(asking) <= Some(now)).count();
-        if first > now || ready >= protection::KEPT_GRANTS {
+        if first > now || ready >= ENOUGH {
             return Some(first);
         }
         Some(self.came.map_or(now, |(first, last)| (last + QUIET).min(first + FULL)))
@@ -273,9 +275,9 @@ mod tests {
     }
 
     #[test]
-    fn as_many_as_one_write_can_grant_wait_for_no_more() {
+    fn as_many_as_are_enough_for_one_write_wait_for_no_more() {
         let (protector, begun) = (Protector::default(), Instant::now());
-        let all: Vec<_> = (0..protection::KEPT_GRANTS).map(|number| number.to_string()).collect();
+        let all: Vec<_> = (0..ENOUGH).map(|number| number.to_string()).collect();
         protector.know(&all.iter().map(|uid| deletion(uid)).collect::<Vec<_>>(), begun);
         for uid in &all {
             assert!(protector.state().due(after(begun, 2000)).is_none_or(|due| due > after(begun, 2000)), "{uid}");

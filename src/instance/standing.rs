@@ -3,7 +3,7 @@
 use std::cmp::Reverse;
 
 use super::handle::Handle;
-use super::protection::{self, Limits};
+use super::protection;
 use super::release_value::{self, Release};
 use super::status::ABOUT_SCHEMAS;
 use crate::api::instance::{KratosInstance, Mode};
@@ -68,7 +68,8 @@ fn leaving(place: &Place, holders: usize) -> Verdict {
     };
     let message = format!(
         "being deleted, held by {held}. To have it back: kubectl patch kinst {name} -n {namespace} --type=merge \
-         -p '{{\"metadata\":{{\"finalizers\":null}}}}', then apply it again; nothing is lost"
+         -p '{{\"metadata\":{{\"finalizers\":null}}}}', then apply it again, and delete no KratosIdentity before; identities \
+         stay as they are"
     );
     Verdict::new(Reason::Progressing, message)
 }
@@ -119,12 +120,9 @@ fn protection(handle: &Handle, instance: &KratosInstance) -> Option<Verdict> {
         );
         return Some(Verdict::new(Reason::IdentitiesMissing, message));
     }
-    let Limits { max_deletions, max_deletions_total, .. } = handle.settings.protection;
     let message = format!(
-        "{held} deletions are held, and so is every further one of {}: more than spec.protection.maxDeletions \
-         ({max_deletions}) of a namespace, or maxDeletionsTotal ({max_deletions_total}) in all, would have gone together, or \
-         within the window. To have those carried out that are held now, {release}; to keep those identities, the same with {KEEP}; \
-         of one namespace alone, a value NAMESPACE=anything",
+        "{held} deletions are held, and all further ones of {}: more than spec.protection allows. If they are meant, {release}; if \
+         not, the same with {KEEP}; of one namespace alone, a value NAMESPACE=anything",
         holders(holding)
     );
     (*held > 0).then(|| Verdict::new(Reason::DeletionHeld, message))
@@ -160,12 +158,18 @@ pub fn released(before: &ProtectionStatus, after: &ProtectionStatus) -> Option<H
         Release::Everything if before.missing > 0 && after.missing == 0 => {
             format!("{} identities that are gone from Kratos are made again", after.recreating)
         }
-        Release::Everything if before.held > 0 && after.held == 0 && before.last_keep == after.last_keep => {
+        Release::Everything if is_over(before, after) && before.last_keep == after.last_keep => {
             format!("{} deletions that were held are carried out", before.held)
         }
         Release::Everything => return None,
     };
     Some(Happening::normal("Released", "Release", note))
+}
+
+/// Whether what was held before isn't any more, whoever may be held now.
+fn is_over(before: &ProtectionStatus, after: &ProtectionStatus) -> bool {
+    let is_held = |held: &Held| protection::is_held(after, &held.namespace);
+    before.held > 0 && !before.holding.iter().any(is_held) && (!before.holding.is_empty() || after.held == 0)
 }
 
 /// What is to be said of deletions that were let go. `None`: the value was only noted.

@@ -69,7 +69,11 @@ pub(super) enum Kind {
     /// No connection came about because of the proxy, or by what it says.
     Proxy(String),
     /// What came back is no HTTP: the port may speak TLS.
-    NoHttp(String),
+    NoHttp {
+        detail: String,
+        /// Whether it is a proxy of ours that is talked to.
+        by_proxy: bool,
+    },
     /// The server says that it speaks TLS, which it was not spoken to.
     WantsTls(StatusCode),
     /// Something before Kratos says no.
@@ -142,7 +146,7 @@ impl Error {
             | Kind::Before { .. }
             | Kind::Timeout
             | Kind::Interrupted
-            | Kind::NoHttp(_)
+            | Kind::NoHttp { .. }
             | Kind::WantsTls(_)
             | Kind::Foreign(_)
             | Kind::Redirected(_) => return Class::Transient,
@@ -182,14 +186,16 @@ impl Error {
             Kind::Answer { status, .. } => {
                 matches!(status.as_u16(), 401 | 403 | 407 | 502 | 503 | 504)
             }
-            Kind::Unsendable(_) | Kind::NotLeading | Kind::Interrupted | Kind::NoHttp(_) | Kind::TooLarge(_) => false,
+            Kind::Unsendable(_) | Kind::NotLeading | Kind::Interrupted | Kind::NoHttp { .. } | Kind::TooLarge(_) => {
+                false
+            }
         }
     }
 
     /// Whether the failure is reason enough to leave the instance alone until a probe succeeds: it gives no usable
     /// answer, or the connection was lost. The latter may be this request's own fault, so it says nothing about others.
     pub fn instance_suspect(&self) -> bool {
-        self.instance_unavailable() || matches!(self.kind, Kind::Interrupted | Kind::NoHttp(_))
+        self.instance_unavailable() || matches!(self.kind, Kind::Interrupted | Kind::NoHttp { .. })
     }
 
     /// Whether it may be this request's own fault: the server (or a gateway before it) answered, or the time was up, or the
@@ -212,7 +218,7 @@ impl Error {
             return true;
         }
         match &self.kind {
-            Kind::Timeout | Kind::Interrupted | Kind::NoHttp(_) | Kind::NotLeading => true,
+            Kind::Timeout | Kind::Interrupted | Kind::NoHttp { .. } | Kind::NotLeading => true,
             Kind::Foreign(status) | Kind::TooLarge(status) => status.is_success(),
             Kind::Before { status, .. } => status.is_server_error(),
             Kind::Answer { status, fault, .. } => {
@@ -339,8 +345,9 @@ impl fmt::Display for Kind {
                     "no connection to Kratos by the proxy ({detail}); check spec.proxyURL, and what the proxy allows"
                 )
             }
-            Self::NoHttp(detail) => {
-                write!(formatter, "no answer of Kratos ({detail}); check the URL's scheme and port")
+            Self::NoHttp { detail, by_proxy } => {
+                let of = if *by_proxy { "of spec.proxyURL" } else { "of the URL" };
+                write!(formatter, "no answer of Kratos ({detail}); check scheme and port {of}")
             }
             Self::WantsTls(status) => {
                 write!(formatter, "HTTP {}, the port speaks TLS; make the URL https", status.as_u16())

@@ -200,7 +200,9 @@ fn kind_of(error: &reqwest::Error, (way, proxy): (Way, Option<&Url>), url: &Url)
         Some(obstacle @ Obstacle::TlsRefused(_)) => return Kind::TlsRefused(obstacle.words(&whom)),
         Some(obstacle @ Obstacle::NoTls) if is_before_proxy => return Kind::Proxy(obstacle.words(&whom)),
         Some(obstacle @ Obstacle::NoTls) => return Kind::Connect(obstacle.words(&whom)),
-        Some(obstacle @ Obstacle::NoHttp) if !error.is_connect() => return Kind::NoHttp(obstacle.words(&whom)),
+        Some(obstacle @ Obstacle::NoHttp) if !error.is_connect() => {
+            return Kind::NoHttp { detail: obstacle.words(&whom), by_proxy: is_before_proxy };
+        }
         _ => {}
     }
     if error.is_connect() {

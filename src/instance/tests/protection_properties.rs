@@ -8,7 +8,7 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 
 use crate::api::protection::ProtectionStatus;
-use crate::instance::protection::{Deletion, Limits, Situation, is_granted, is_held, is_new, next};
+use crate::instance::protection::{Deletion, KEPT_GRANTS, Limits, Situation, is_granted, is_held, is_new, next};
 
 const NAMESPACES: usize = 4;
 
@@ -103,11 +103,11 @@ impl World {
         self.token = Some(token);
     }
 
-    /// Whom the annotation's value releases now: nobody, a namespace, or all.
+    /// Whether the annotation's value releases what a namespace deletes now: where that is held, and the value is about it.
     fn releases(&self, is_new: bool, namespace: &str) -> bool {
         let Some(token) = self.token.as_deref().filter(|_| is_new) else { return false };
         let is_about_it = token.split_once('=').is_none_or(|(named, _)| named == namespace);
-        is_about_it && self.status.held > 0 && (is_held(&self.status, namespace) || !token.contains('='))
+        is_about_it && is_held(&self.status, namespace)
     }
 
     fn is_released(&self, deletion: &Deletion) -> bool {
@@ -206,7 +206,7 @@ proptest! {
             }
             let held: u32 = world.status.holding.iter().map(|held| held.count).sum();
             prop_assert_eq!(held, world.status.held);
-            prop_assert!(world.status.granted.len() <= 128 && world.status.released.len() <= NAMESPACES);
+            prop_assert!(world.status.granted.len() <= KEPT_GRANTS && world.status.released.len() <= NAMESPACES);
         }
     }
 }

@@ -6,7 +6,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use k8s_openapi::jiff::Timestamp;
 use rstest::rstest;
 
-use crate::api::protection::{LastRelease, ProtectionStatus, Reservation};
+use crate::api::protection::{LastRelease, ProtectionStatus, Released, Reservation};
 use crate::instance::protection::{
     Census, Deletion, KEPT_GRANTS, Limits, Situation, is_granted, is_new, is_too_many, next,
 };
@@ -108,20 +108,20 @@ fn those_that_are_known_to_come_are_company_although_they_have_not_asked_yet() {
 #[test]
 fn of_more_than_one_write_can_grant_those_left_have_the_next_round_and_beyond_the_limit_none_goes() {
     let all = deleted(0..KEPT_GRANTS + 20, 100);
-    let limits = Limits { max_deletions: 1000, ..LIMITS };
+    let limits = Limits { max_deletions: 2000, ..LIMITS };
     let first = next(&ProtectionStatus::default(), &Situation { limits, ..asking(&all, 101) });
     assert_eq!((granted(&first, &all), first.held), (KEPT_GRANTS, 0));
     let left: Vec<_> = all.iter().filter(|deletion| !is_granted(&first, deletion)).cloned().collect();
     let second = next(&first, &Situation { limits, under_way: &all, ..asking(&left, 101) });
-    assert_eq!((granted(&second, &left), second.held, second.reserved[0].count), (20, 0, 148));
-    let limits = Limits { max_deletions: 140, ..LIMITS };
+    assert_eq!((granted(&second, &left), second.held, second.reserved[0].count), (20, 0, 1044));
+    let limits = Limits { max_deletions: 1040, ..LIMITS };
     let status = next(&ProtectionStatus::default(), &Situation { limits, ..asking(&all, 101) });
-    assert_eq!((granted(&status, &all), status.held), (0, 148));
+    assert_eq!((granted(&status, &all), status.held), (0, 1044));
 }
 
 #[test]
 fn within_the_limit_as_many_go_at_the_same_time_as_may_ask_then_and_so_do_the_next() {
-    let limits = Limits { max_deletions: 1000, ..LIMITS };
+    let limits = Limits { max_deletions: 5000, ..LIMITS };
     let mut status = ProtectionStatus::default();
     for round in 0..3 {
         let asked = deleted(round * KEPT_GRANTS..(round + 1) * KEPT_GRANTS, 100);
@@ -129,6 +129,34 @@ fn within_the_limit_as_many_go_at_the_same_time_as_may_ask_then_and_so_do_the_ne
         status = next(&status, &Situation { limits, under_way: &all, ..asking(&asked, 101) });
         assert_eq!((granted(&status, &asked), status.held), (KEPT_GRANTS, 0), "{round}");
     }
+}
+
+#[test]
+fn a_crowd_that_may_go_goes_in_as_many_rounds_as_it_takes_and_counts_once() {
+    let limits = Limits { max_deletions: 600, ..LIMITS };
+    let all = deleted(0..600, 100);
+    let mut status = ProtectionStatus::default();
+    for asked in all.chunks(240) {
+        let round = Situation { limits, under_way: &all, company: &all, ..asking(asked, 101) };
+        status = next(&status, &round);
+        assert_eq!((granted(&status, asked), status.held), (asked.len(), 0));
+    }
+    assert_eq!(
+        (granted(&status, &all), status.reserved),
+        (600, reserved(&[(101, 600)])),
+        "their deletions are under way"
+    );
+}
+
+#[test]
+fn those_that_are_gone_make_room_for_those_that_are_granted() {
+    let limits = Limits { max_deletions: 5000, ..LIMITS };
+    let all = deleted(0..KEPT_GRANTS + 100, 100);
+    let status = next(&ProtectionStatus::default(), &Situation { limits, ..asking(&all[..KEPT_GRANTS], 101) });
+    // The last ones of the first went first.
+    let left = [&all[..KEPT_GRANTS - 100], &all[KEPT_GRANTS..]].concat();
+    let status = next(&status, &Situation { limits, under_way: &left, ..asking(&all[KEPT_GRANTS..], 102) });
+    assert_eq!((granted(&status, &left), status.held), (KEPT_GRANTS, 0));
 }
 
 #[test]
@@ -169,15 +197,18 @@ fn a_release_lets_go_what_was_deleted_by_then_and_begins_the_count_anew() {
     let (held, _) = held();
     let under_way = [deleted(3..5, 100), deleted(5..6, 130)].concat();
     let status = next(&held, &Situation { token: Some("1"), under_way: &under_way, ..quiet(140) });
-    assert_eq!((status.held, &status.last_release), (0, &Some(release("1", Some(130)))));
+    assert_eq!((status.held, &status.last_release), (0, &Some(release("1", None))));
+    assert_eq!(status.released, [Released { namespace: NAMESPACE.into(), at: Time(at(130)) }]);
     assert_eq!(status.reserved, []);
     assert_eq!(granted(&status, &under_way), 3);
     let news = deleted(6..12, 150);
-    let after = next(&status, &Situation { token: Some("1"), ..asking(&news, 150) });
+    let both = [&under_way[..], &news].concat();
+    let after = next(&status, &Situation { token: Some("1"), under_way: &both, ..asking(&news, 150) });
     assert_eq!((granted(&after, &news), after.held), (0, 6), "the same value releases nothing more");
     assert_eq!(granted(&after, &under_way), 3, "what was released stays so");
     let again = next(&after, &Situation { token: Some("2"), under_way: &news, ..quiet(160) });
-    assert_eq!((again.held, again.last_release), (0, Some(self::after("1", release("2", Some(150))))));
+    assert_eq!((again.held, &again.last_release), (0, &Some(self::after("1", release("2", None)))));
+    assert_eq!(granted(&again, &news), 6);
 }
 
 #[test]
@@ -244,7 +275,7 @@ fn what_is_kept_stays_small_and_never_counts_for_a_shorter_time() {
         let number = usize::try_from(second).unwrap() * 10;
         let asked = deleted(number..number + 10, second.into());
         status = next(&status, &Situation { limits, ..asking(&asked, i64::from(second) * 7) });
-        assert!(status.reserved.len() <= 32 && status.granted.len() <= 128);
+        assert!(status.reserved.len() <= 32 && status.granted.len() <= KEPT_GRANTS);
         let sum: u32 = status.reserved.iter().map(|reserved| reserved.count).sum();
         assert_eq!(sum, second * 10);
         assert!(status.reserved.is_sorted_by_key(|reserved| reserved.at.0));
@@ -304,5 +335,5 @@ fn one_value_releases_one_thing() {
     let one = next(&both, &Situation { token: Some("1"), under_way: &first[3..], ..listed(40, 30, 120) });
     assert_eq!((one.held, one.missing, one.recreating), (2, 0, 30));
     let two = next(&one, &Situation { token: Some("2"), under_way: &first[3..], ..listed(40, 30, 130) });
-    assert_eq!((two.held, two.recreating, &two.last_release), (0, 30, &Some(after("1", release("2", Some(100))))));
+    assert_eq!((two.held, two.recreating, &two.last_release), (0, 30, &Some(after("1", release("2", None)))));
 }

@@ -133,6 +133,32 @@ fn a_value_that_names_a_namespace_releases_what_it_is_deleting_alone_and_once() 
 }
 
 #[test]
+fn a_value_for_everything_is_about_what_is_held_and_no_crowd_that_nobody_saw() {
+    let (held, all) = two_held();
+    let little = deleted("d", 0..2, 103);
+    let held = next(&held, &asking(&[all.clone(), little.clone()].concat(), 103));
+    assert_eq!((granted(&held, &little), held.held), (2, 4));
+    let crowd = deleted("c", 0..50, 105);
+    let under_way = [all.clone(), little, crowd.clone()].concat();
+    let token = Some("what a and b delete is meant");
+    // The crowd waits for company yet.
+    let waiting = Situation { token, company: &crowd, ..quiet(&under_way, 106) };
+    let status = next(&held, &waiting);
+    assert_eq!((granted(&status, &all), granted(&status, &crowd), status.held), (12, 0, 0));
+    assert!(said(&held, &status).is_some_and(|(reason, note)| reason == "Released" && note.starts_with("4 deletions")));
+    let counted: Vec<_> = status.reserved.iter().map(|entry| (entry.namespace.as_deref(), entry.count)).collect();
+    assert_eq!(counted, [(Some("d"), 2)], "what others have used counts on");
+    let status = next(&status, &Situation { token, asked: &crowd, ..quiet(&under_way, 108) });
+    assert_eq!((granted(&status, &crowd), holding(&status)), (0, vec![("c", 50)]));
+    assert_eq!(granted(&status, &all), 12, "what was released stays so");
+    // Or it asks in the very moment.
+    let status = next(&held, &Situation { asked: &crowd, ..waiting });
+    assert_eq!((granted(&status, &all), granted(&status, &crowd)), (12, 0));
+    assert_eq!(holding(&status), [("c", 50)]);
+    assert!(said(&held, &status).is_some_and(|(reason, _)| reason == "Released"));
+}
+
+#[test]
 fn a_name_that_holds_nothing_is_said_once_and_releases_nothing() {
     let (held, all) = two_held();
     for before in [held, ProtectionStatus::default()] {
@@ -214,6 +240,8 @@ fn where_more_namespaces_are_held_than_can_be_named_all_are() {
     let released = next(&status, &Situation { limits, token: Some("n7=1"), ..quiet(&all, 102) });
     assert_eq!((granted(&released, &all), released.held), (1, 299));
     assert_eq!(released.released, [Released { namespace: "n7".into(), at: Time(at(100)) }]);
+    let everything = next(&status, &Situation { limits, token: Some("1"), ..quiet(&all, 102) });
+    assert_eq!((granted(&everything, &all), everything.held), (300, 0), "all are held, so all are released");
     let fewer = next(&status, &Situation { limits, ..quiet(&all[100..], 103) });
     assert_eq!((fewer.held, fewer.holding.len(), is_held(&fewer, "anybody")), (200, 200, false));
     let nobody = next(&status, &Situation { limits, ..quiet(&[], 103) });

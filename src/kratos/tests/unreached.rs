@@ -111,8 +111,13 @@ async fn the_wrong_scheme_is_told_from_a_server_that_is_away() {
     let speaks_tls = serve_as(&authority(), &CertificateParams::new(["127.0.0.1".to_owned()]).unwrap());
     let error = failure(&format!("http://127.0.0.1:{speaks_tls}"), None, None).await;
     let words = format!("what 127.0.0.1:{speaks_tls} answers is no HTTP: if it speaks TLS, write https");
-    says(&error, &[&words]);
+    says(&error, &[&words, "check scheme and port of the URL"]);
     assert!(error.instance_suspect() && error.outcome_unknown(), "nobody can tell what was done");
+    // Of a proxy that reads along it is the proxy's URL that is wrong.
+    let proxy = format!("http://127.0.0.1:{speaks_tls}");
+    let error = failure("http://kratos.example", None, Some(&proxy)).await;
+    says(&error, &[&words, "check scheme and port of spec.proxyURL"]);
+    assert!(error.instance_suspect() && error.outcome_unknown());
 
     let told = "HTTP/1.0 400 Bad Request\r\n\r\nClient sent an HTTP request to an HTTPS server.\n";
     let error = failure(&format!("http://127.0.0.1:{}", plain(Some(told))), None, None).await;
