@@ -222,7 +222,8 @@ pub struct KratosIdentityStatus {
     #[serde(default, serialize_with = "null_where_empty")]
     #[schemars(schema_with = "crd::paths")]
     pub owned_paths: Vec<String>,
-    /// In mode Observe: JSON pointers of what would change; at most 256.
+    /// In mode Observe: JSON pointers of what would change; at most 256. A key that neither manifest nor schema names may be
+    /// a person's: the place above it stands for it.
     #[serde(default, serialize_with = "null_where_empty")]
     #[schemars(schema_with = "crd::paths")]
     pub drift: Vec<String>,

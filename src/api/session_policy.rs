@@ -231,8 +231,8 @@ pub struct KratosSessionPolicyStatus {
     #[schemars(length(max = 16), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
     pub rules: Vec<RuleStatus>,
     /// In mode Observe: identities whose sessions rules with Revoke named in the last run, by their ids in Kratos. At most
-    /// 20, those with the most such sessions first. Outside of the KratosInstance's namespace only identities that
-    /// KratosIdentity resources of this namespace manage.
+    /// 20: those with the most such sessions, or some of them where neither selector nor rules look at identities. Outside
+    /// of the KratosInstance's namespace only identities that KratosIdentity resources of this namespace manage.
     #[serde(default)]
     #[schemars(length(max = 20), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["id"]))]
     pub identities: Vec<IdentitySessions>,

@@ -238,8 +238,9 @@ fn ensure_supported(inputs: &Inputs, desired: &Desired, identity: &Identity) -> 
 fn sent<'a>(search: &'a Search<'_>, desired: &'a Desired, plan: &'a Plan) -> Sent<'a> {
     Sent {
         schema_id: &desired.schema_id,
-        schema: search.schema.as_ref().map(|schema| &schema.document),
+        schema: search.schema.as_ref().map(|schema| (&schema.document, &*schema.shape)),
         traits: Some(&plan.traits),
+        manifest: Some(&desired.traits),
         external_id: desired.external_id.is_some(),
     }
 }

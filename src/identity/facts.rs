@@ -144,7 +144,9 @@ pub fn merged(before: Option<&View>, plan: &Plan, shapes: &[Arc<Shape>]) -> Opti
                 }
             }
             Step::DeleteCredential { id: _, kind, link } => {
-                let links = view.as_mut().map(|view| &mut view.identity["credentials"][kind.as_str()]);
+                // What has no place there gets none by being removed.
+                let credentials = view.as_mut().and_then(|view| view.identity.get_mut("credentials"));
+                let links = credentials.and_then(|credentials| credentials.get_mut(kind.as_str()));
                 if let (Some(link), Some(Value::Array(links))) = (link, links) {
                     links.retain(|there| *there != json!(link) && *there != link.automatic());
                 }

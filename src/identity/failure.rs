@@ -2,12 +2,13 @@
 
 use std::time::Duration;
 
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use super::plan;
 use super::schema;
+use super::schema::shape::Shape;
 use crate::api::condition::State;
-use crate::api::words::{NAME, shown};
+use crate::api::words::{LONGEST_STATEMENT, NAME, shown};
 use crate::api::{Reason, Verdict};
 use crate::kratos::{Class, Error, SchemaFault};
 use crate::kube_error;
@@ -118,8 +119,11 @@ impl From<Verdict> for Halt {
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Sent<'a> {
     pub schema_id: &'a str,
-    pub schema: Option<&'a Value>,
+    /// As a document, and as what it says of traits.
+    pub schema: Option<(&'a Value, &'a Shape)>,
     pub traits: Option<&'a Value>,
+    /// Those that the manifest has.
+    pub manifest: Option<&'a Map<String, Value>>,
     /// Whether an external id was, which no other identity may have.
     pub external_id: bool,
 }
@@ -135,8 +139,10 @@ pub fn halt(error: &Error, sent: Sent<'_>, times: u32) -> Halt {
         return Halt::Waiting(unavailable());
     }
     if times >= ITS_OWN {
-        let message = format!("{error}; so each time, while others are served");
-        return Halt::Retry { verdict: Verdict::new(Reason::KratosRejected, message), after: None };
+        return Halt::Retry {
+            verdict: Verdict::new(Reason::KratosRejected, each_time(&error.to_string())),
+            after: None,
+        };
     }
     if error.instance_suspect() && times > 0 {
         let verdict = Verdict::new(Reason::KratosUnavailable, format!("{error}; it is tried again"));
@@ -152,7 +158,8 @@ pub fn halt(error: &Error, sent: Sent<'_>, times: u32) -> Halt {
         return Halt::Refused(unsupported(field));
     }
     if error.is_traits_rejected() {
-        let message = schema::explain(sent.schema_id, sent.schema, sent.traits.unwrap_or(&Value::Null));
+        let (traits, none) = (sent.traits.unwrap_or(&Value::Null), Map::new());
+        let message = schema::explain(sent.schema_id, sent.schema, traits, sent.manifest.unwrap_or(&none));
         return Halt::Refused(Verdict::new(Reason::TraitsRejected, message));
     }
     match error.class() {
@@ -177,6 +184,18 @@ pub fn halt(error: &Error, sent: Sent<'_>, times: u32) -> Halt {
             Halt::Refused(Verdict::new(Reason::KratosRejected, message))
         }
     }
+}
+
+/// What is said of a failure that is one's own: in full where that fits.
+fn each_time(error: &str) -> String {
+    let ends = [
+        "; it fails each time, although Kratos serves others; it is tried again, less and less often",
+        "; it fails each time, although Kratos serves others",
+        "; each time, although Kratos serves others",
+    ];
+    let room = |end: &str| LONGEST_STATEMENT.saturating_sub(end.chars().count());
+    let end = ends.into_iter().find(|end| error.chars().count() <= room(end)).unwrap_or(ends[2]);
+    format!("{}{end}", shown(error, room(end)))
 }
 
 fn moved() -> Verdict {

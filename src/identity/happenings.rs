@@ -41,9 +41,15 @@ pub fn of_change(plan: &Plan, present: &Present, drift: Option<&Drift>, taken_fr
         Happening::normal("IdentityTakenOver", "Replace", note)
     }));
     let is_adopted = has(|step| matches!(step, Step::ConfirmMark { .. }));
+    let is_restored = present.mark.as_ref().is_some_and(|mark| mark.delete_after.is_some());
+    let is_deactivated = changes(STATE) && present.identity.state == State::Active;
+    if is_restored || is_deactivated {
+        // They say so themselves.
+        ends_sessions = false;
+    }
     if is_adopted {
         let note = "the identity that was there was taken over; what the manifest doesn't name stays as it was";
-        told.push(Happening::normal("IdentityAdopted", "Adopt", note));
+        told.push(Happening::normal("IdentityAdopted", "Adopt", with_sessions(note, &mut ends_sessions)));
     }
     if let Some(Drift::Changed(paths)) = drift {
         let note = format!(
@@ -51,25 +57,23 @@ pub fn of_change(plan: &Plan, present: &Present, drift: Option<&Drift>, taken_fr
             paths.len(),
             places(paths)
         );
-        told.push(Happening::normal("DriftCorrected", "Correct", note));
+        told.push(Happening::normal("DriftCorrected", "Correct", with_sessions(&note, &mut ends_sessions)));
     }
-    let is_restored = present.mark.as_ref().is_some_and(|mark| mark.delete_after.is_some());
     if is_restored {
         let note = "the resource is there again before its grace period was over: the identity isn't deleted, and its \
                     former sessions are ended";
         told.push(Happening::normal("IdentityRestored", "Change", note));
-        ends_sessions = false;
     }
-    if changes(STATE) && present.identity.state == State::Active {
+    if is_deactivated {
         let note = "the identity was deactivated in Kratos, and its sessions were ended";
         told.push(Happening::normal("IdentityDeactivated", "Change", note));
-        ends_sessions = false;
     } else if changes(STATE) && !is_restored {
         told.push(Happening::normal("IdentityActivated", "Change", "the identity was activated in Kratos"));
     }
     let sends = changes(PASSWORD) && has(|step| matches!(step, Step::Update { .. }));
     if sends && !plan.actions.contains(&ActionName::SetPassword) {
-        let note = with_sessions("the password was changed in Kratos, as the Secret says", &mut ends_sessions);
+        let note =
+            with_sessions("the password was changed in Kratos, as spec.credentials.password says", &mut ends_sessions);
         told.push(Happening::normal("PasswordChanged", "Change", note));
     }
     told.extend(plan.actions.iter().map(|action| of_action(*action, &mut ends_sessions)));
@@ -101,7 +105,7 @@ pub fn of_action(action: ActionName, ends_sessions: &mut bool) -> Happening {
             Happening::normal("SecondFactorsReset", "Act", note)
         }
         ActionName::SetPassword => {
-            let note = "the Secret's password was sent to Kratos, as actions.setPassword asks";
+            let note = "what spec.credentials.password says was sent to Kratos, as actions.setPassword asks";
             Happening::normal("PasswordSent", "Act", with_sessions(note, ends_sessions))
         }
         ActionName::Rewrite => {

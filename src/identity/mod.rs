@@ -31,6 +31,7 @@ pub mod links;
 pub mod lock_out;
 pub mod mark;
 pub mod memory;
+mod named;
 pub mod observe;
 pub mod opaque;
 pub mod password;

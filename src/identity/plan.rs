@@ -144,7 +144,7 @@ pub enum Step {
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Plan {
     pub steps: Vec<Step>,
-    /// Pointers of what the steps change in the identity, but for the mark.
+    /// Pointers of what the steps change in the identity, but for the mark; once it is checked, as they may be shown.
     pub changes: Vec<String>,
     /// What the steps do beyond that, once per token.
     pub actions: Vec<ActionName>,

@@ -9,6 +9,7 @@ use super::admission;
 use super::adopted;
 use super::desired::Desired;
 use super::failure::Halt;
+use super::named;
 use super::observe::Search;
 use super::opaque;
 use super::plan::{self, Observed, Plan};
@@ -19,9 +20,15 @@ pub async fn planned(search: &Search<'_>, desired: &Desired, observed: &mut Obse
     ensure_readable(search, desired, observed)?;
     search.note_contents(desired, observed).await?;
     let plan = plan::plan(&search.inputs.claimant, desired, observed, Timestamp::now());
-    let plan = admission::ensure(search, desired, observed, plan).await?;
+    let mut plan = admission::ensure(search, desired, observed, plan).await?;
     let schema = search.schema.as_ref().map(|schema| (&schema.document, &*schema.shape));
     adopted::ensure_plan(&search.inputs.claimant, (desired, observed), &plan, schema)?;
+    if let Observed::Present(present) = observed {
+        // It is told in status, events and log from here on. What the manifest removes without having named it a person did.
+        let owned = plan::owned_paths(desired);
+        let owned = owned.iter().chain(present.owned_before());
+        plan.changes = named::changes(plan.changes, owned, schema.map(|(_, shape)| shape));
+    }
     match &plan.refusal {
         Some(verdict) => Err(verdict.clone().into()),
         None => Ok(plan),

@@ -8,10 +8,10 @@ use std::sync::Arc;
 
 use jsonschema::ValidationError;
 use jsonschema::error::ValidationErrorKind;
-use serde_json::Value;
+use serde_json::{Map, Value, json};
 
 use self::shape::{EXTENSION, Shape};
-use super::pointer;
+use super::{named, pointer};
 use crate::api::words::{LONGEST_STATEMENT, listed, shown};
 use crate::kratos::identifier::{Taken, normalised};
 
@@ -150,17 +150,19 @@ pub fn verifiable_addresses(shape: &Shape, traits: &Value) -> Vec<(String, Strin
     found
 }
 
-/// Where traits break their schema: pointers, and what is wrong there. A key that isn't known, or is missing, is named by its
-/// own pointer; everything else by the schema's keyword. Empty if nothing is found, or if the schema can't be compiled without
-/// fetching something.
-pub fn violations(schema: &Value, traits: &Value) -> Vec<String> {
+/// Where traits break their schema: pointers, and what is wrong there. A key of the manifest that isn't known, and one that is
+/// missing, is named by its own pointer; everything else by the schema's keyword, at a place that the manifest or the schema
+/// names: other keys may be a person's. Empty if nothing is found, or if the schema can't be compiled without fetching something.
+pub fn violations((schema, shape): (&Value, &Shape), traits: &Value, manifest: &Map<String, Value>) -> Vec<String> {
     let Ok(validator) = jsonschema::validator_for(schema) else { return Vec::new() };
-    let document = serde_json::json!({ "traits": traits });
+    let (document, manifest) = (json!({ "traits": traits }), json!({ "traits": manifest }));
     let mut found: Vec<String> = Vec::new();
     for error in validator.iter_errors(&document) {
-        let place = error.instance_path().as_str();
-        for line in lines(if place.is_empty() { "/traits" } else { place }, &error) {
-            if !found.contains(&line) && found.len() < MOST {
+        for line in lines(&error, &manifest, shape) {
+            if found.len() == MOST {
+                return found;
+            }
+            if !found.contains(&line) {
                 found.push(line);
             }
         }
@@ -168,24 +170,36 @@ pub fn violations(schema: &Value, traits: &Value) -> Vec<String> {
     found
 }
 
-/// What is said of one violation. Keys are no values: whoever wrote the manifest, or the schema, chose them.
-fn lines(place: &str, error: &ValidationError<'_>) -> Vec<String> {
-    let below = |key: &str| shown(&pointer::join(place, key), PLACE);
-    let unknown = |keys: &[String]| keys.iter().map(|key| format!("{} isn't in the schema", below(key))).collect();
+/// What is said of one violation.
+fn lines(error: &ValidationError<'_>, manifest: &Value, shape: &Shape) -> Vec<String> {
+    let place = Some(error.instance_path().as_str()).filter(|place| !place.is_empty()).unwrap_or("/traits");
+    let in_manifest = |at: &str| manifest.pointer(at).is_some();
+    let nearest = named::nearest(place, in_manifest, Some(shape));
+    let keyword = error.schema_path().as_str().rsplit('/').find(|part| part.parse::<usize>().is_err());
+    let by_keyword = format!("{} ({})", shown(&nearest, PLACE), shown(keyword.unwrap_or("schema"), KEYWORD));
     match error.kind() {
         ValidationErrorKind::AdditionalProperties { unexpected }
-        | ValidationErrorKind::UnevaluatedProperties { unexpected } => unknown(unexpected),
-        ValidationErrorKind::Required { property: Value::String(key) } => vec![format!("{} is required", below(key))],
-        _ => {
-            let keyword = error.schema_path().as_str().rsplit('/').find(|part| part.parse::<usize>().is_err());
-            vec![format!("{} ({})", shown(place, PLACE), shown(keyword.unwrap_or("schema"), KEYWORD))]
+        | ValidationErrorKind::UnevaluatedProperties { unexpected } => {
+            let (theirs, others): (Vec<_>, Vec<_>) =
+                unexpected.iter().map(|key| pointer::join(place, key)).partition(|at| in_manifest(at));
+            let theirs = theirs.iter().map(|at| format!("{} isn't in the schema", shown(at, PLACE)));
+            theirs.chain((!others.is_empty()).then_some(by_keyword)).collect()
         }
+        ValidationErrorKind::Required { property: Value::String(key) } if nearest == place => {
+            vec![format!("{} is required", shown(&pointer::join(place, key), PLACE))]
+        }
+        _ => vec![by_keyword],
     }
 }
 
-/// A message for a person about traits that don't fit.
-pub fn explain(schema_id: &str, schema: Option<&Value>, traits: &Value) -> String {
-    let found = schema.map(|schema| violations(schema, traits)).unwrap_or_default();
+/// A message for a person about traits that don't fit. `manifest`: those that the manifest has.
+pub fn explain(
+    schema_id: &str,
+    schema: Option<(&Value, &Shape)>,
+    traits: &Value,
+    manifest: &Map<String, Value>,
+) -> String {
+    let found = schema.map(|schema| violations(schema, traits, manifest)).unwrap_or_default();
     let schema_id = shown(schema_id, ID);
     if found.is_empty() {
         return format!(

@@ -18,7 +18,7 @@ use super::record::api;
 use super::recovery::OwnSecret;
 use crate::api::identity::KratosIdentity;
 use crate::api::instance::Mode;
-use crate::api::words::{NAME, shown};
+use crate::api::words::shown;
 use crate::api::{IDENTITY_FINALIZER, Reason, Verdict, condition};
 use crate::context::{Context, IdentityObject};
 use crate::instance::listing::Lookup;
@@ -31,6 +31,8 @@ use crate::queue::Priority;
 
 /// When to look again whether the resource that is replaced was told, should its change be missed.
 const AGAIN: Duration = Duration::from_secs(2);
+/// How much of each of two names is shown, in characters.
+const OF_TWO: usize = 53;
 /// A longer chain of renames is no chain that anybody meant.
 const LONGEST_CHAIN: usize = 16;
 
@@ -148,8 +150,8 @@ impl Search<'_> {
             Some(first) => {
                 let message = format!(
                     "KratosIdentity {} replaces {} as well, and was there first; remove spec.replaces from one of them",
-                    shown(&first.name_any(), NAME / 2),
-                    shown(name, NAME / 2)
+                    shown(&first.name_any(), OF_TWO),
+                    shown(name, OF_TWO)
                 );
                 Err(Halt::Refused(Verdict::new(Reason::IdentityConflict, message)))
             }

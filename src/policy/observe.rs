@@ -25,14 +25,15 @@ pub const ALL: Mask = Mask::MAX;
 /// On how many sessions an expression may take too much work before the run ends.
 const EXHAUSTING: usize = 100;
 
-/// Looks at all sessions. Also returns what was seen where it ends early.
+/// Looks at all sessions. `only_looks`: whose they are is of interest, too. Also returns what was seen where it ends early.
 pub async fn observe(
     inputs: &Inputs,
     desired: &Arc<Desired>,
     reach: &Reach,
+    only_looks: bool,
     context: &Context,
 ) -> (Tally, Result<(), Halt>) {
-    let mut tally = Tally::new(desired);
+    let mut tally = Tally::new(desired).with_whose(only_looks);
     let result = look(inputs, desired, reach, &mut tally, context).await;
     (tally, result)
 }

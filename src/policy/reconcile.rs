@@ -106,7 +106,7 @@ async fn look(
     };
     let ended = all.ended;
 
-    let (tally, observed) = observe::observe(&inputs, &desired, &reach, context).await;
+    let (tally, observed) = observe::observe(&inputs, &desired, &reach, only_looks, context).await;
     if let Err(halt) = observed {
         // Nothing is concluded from half of the sessions.
         let partial = Plan { sessions: tally.sessions(), ..Plan::default() };

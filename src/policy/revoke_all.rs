@@ -102,17 +102,22 @@ pub async fn end_all(
 ) -> (Ended, Result<(), Halt>) {
     let mut ended = Ended::default();
     for _ in 0..PASSES {
-        let before = ended.ended;
-        if let Err(halt) = pass(inputs, desired, reach, started_at, &mut ended, context).await {
-            return (ended, Err(halt));
-        }
-        if ended.ended == before {
-            return (ended, Ok(()));
+        match pass(inputs, desired, reach, started_at, &mut ended, context).await {
+            Ok(Met::Some) => {}
+            Ok(Met::None) => return (ended, Ok(())),
+            Err(halt) => return (ended, Err(halt)),
         }
     }
     let verdict =
         Verdict::new(Reason::Progressing, "sessions that began before revokeAll keep coming; it is carried on with");
     (ended, Err(verdict.into()))
+}
+
+/// Whether a pass met sessions that were to end, whoever ended them: the next one shows whether more came.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Met {
+    None,
+    Some,
 }
 
 async fn pass(
@@ -122,14 +127,14 @@ async fn pass(
     started_at: Timestamp,
     ended: &mut Ended,
     context: &Context,
-) -> Result<(), Halt> {
+) -> Result<Met, Halt> {
     let halt = |error: Error| inputs.halt(&error, context);
     let needs = Needs { identity: desired.selection.needs_identity(), devices: false };
     let client = &inputs.instance.client;
     let writer = inputs.writer(WriteCause::Action("revokeAll"));
     let mut batches = Source::new(needs, reach).sessions(client).await.map_err(halt)?;
     ended.failed = 0;
-    let mut last = Ok(());
+    let (mut met, mut last) = (Met::None, Ok(()));
     while let Some(batch) = batches.next().await {
         let (sights, truth) = judge_all(inputs, desired, reach, 0, batch.map_err(halt)?).await;
         ended.truth.add(truth);
@@ -151,11 +156,12 @@ async fn pass(
         while let Some(result) = ending.next().await {
             match result {
                 Ok(Removal::Removed) => {
+                    met = Met::Some;
                     ended.ended += 1;
                     context.metrics.sessions.revoked(RuleKind::RevokeAll);
                 }
                 // Whoever ended it has counted it.
-                Ok(Removal::WasAbsent) => {}
+                Ok(Removal::WasAbsent) => met = Met::Some,
                 Err(Some(error)) => match halt(error) {
                     halt if halt.is_everybodys() => return Err(halt),
                     // One session's own trouble keeps none of the others alive.
@@ -169,7 +175,7 @@ async fn pass(
         }
         inputs.turn().await?;
     }
-    last
+    last.map(|()| met)
 }
 
 fn whole_second(at: Timestamp) -> Timestamp {

@@ -29,6 +29,8 @@ const IS_EXTENDED: u8 = 8;
 pub struct Tally {
     shapes: Vec<Shape>,
     limit: usize,
+    /// Whether it is of interest whose sessions rules name.
+    notes_whose: bool,
     sessions: usize,
     matched: usize,
     failed: usize,
@@ -85,7 +87,8 @@ pub struct Plan {
     pub by_rule: Vec<usize>,
     /// Of how many sessions nobody can tell whether the rule names them.
     pub failed_by_rule: Vec<usize>,
-    /// The identities of which rules with Revoke name most sessions, and how many; at most [`SHOWN`].
+    /// The identities of which rules with Revoke name most sessions, and how many; at most [`SHOWN`]. Empty where it wasn't
+    /// noted whose they are.
     pub by_identity: Vec<(Uuid, usize)>,
     /// Sessions that such rules name and whose identity wasn't asked for; at most [`SHOWN`].
     pub unowned: Vec<Uuid>,
@@ -118,6 +121,7 @@ impl Tally {
             ranking: ranks.then(Vec::new),
             shapes,
             limit: desired.limit,
+            notes_whose: false,
             sessions: 0,
             matched: 0,
             failed: 0,
@@ -127,6 +131,12 @@ impl Tally {
             named: 0,
             extend: Vec::new(),
         }
+    }
+
+    /// The same, with whose sessions are named: for those who only look.
+    #[must_use]
+    pub fn with_whose(self, notes_whose: bool) -> Self {
+        Self { notes_whose, ..self }
     }
 
     /// How many sessions were looked at.
@@ -249,7 +259,9 @@ impl Tally {
 
     fn revoke(&mut self, candidate: Candidate) {
         self.named += 1;
-        self.note_whose(candidate);
+        if self.notes_whose {
+            self.note_whose(candidate);
+        }
         if self.revoke.len() <= self.limit {
             self.revoke.push(candidate);
         }

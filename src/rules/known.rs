@@ -1,5 +1,7 @@
 //! What is known of the variables that an expression is asked about: which fields they can have. A field that none has is a
-//! word that was misspelt, and refused beforehand. Pure.
+//! word that was misspelt, and refused beforehand, unless the expression asks itself whether it is there. Pure.
+
+use std::collections::HashSet;
 
 use super::Invalid;
 use super::node::{Constant, Loop, Node, Operator};
@@ -37,69 +39,95 @@ struct Seen {
 
 const ANYTHING: &Known = &Known::Any;
 
-/// Refuses an expression that looks at a field which a variable can't have.
+/// Refuses an expression that looks at a field which a variable can't have. To ask whether one is there isn't to look at it;
+/// what is asked for somewhere in the expression may be looked at, too.
 pub(super) fn ensure_fields(root: &Node, variables: &'static [Variable]) -> Result<(), Invalid> {
-    Looker { variables, locals: Vec::new() }.see(root).map(drop)
+    let mut looker = Looker { variables, locals: Vec::new(), asked_for: HashSet::new(), unknown: Vec::new() };
+    looker.see(root);
+    let Looker { asked_for, unknown, .. } = looker;
+    match unknown.into_iter().find(|path| !asked_for.contains(path)) {
+        Some(path) => Err(Invalid::UnknownField(shown(&path, PATH))),
+        None => Ok(()),
+    }
 }
 
 struct Looker {
     variables: &'static [Variable],
     locals: Vec<Seen>,
+    /// Of which fields the expression asks whether they are there.
+    asked_for: HashSet<String>,
+    /// At which it looks that there can't be, in its order.
+    unknown: Vec<String>,
 }
 
 impl Looker {
-    fn see(&mut self, node: &Node) -> Result<Seen, Invalid> {
-        Ok(match node {
+    fn see(&mut self, node: &Node) -> Seen {
+        match node {
             Node::Constant(_) => anything(),
             Node::Variable(at) => self
                 .variables
                 .get(*at)
                 .map_or_else(anything, |variable| Seen { known: &variable.known, path: variable.name.to_owned() }),
             Node::Local(at) => self.locals.get(*at).cloned().unwrap_or_else(anything),
-            Node::Select { of, field } | Node::Has { of, field } => self.see(of)?.field(field)?,
+            Node::Select { of, field } => {
+                let of = self.see(of);
+                self.field(&of, field)
+            }
+            Node::Has { of, field } => {
+                let asked_for = self.see(of).below(field);
+                self.asked_for.insert(asked_for);
+                anything()
+            }
             Node::Binary(Operator::Index, of, at) => {
-                let (of, _) = (self.see(of)?, self.see(at)?);
+                let (of, _) = (self.see(of), self.see(at));
                 match &**at {
-                    Node::Constant(Constant::Text(field)) => of.field(field)?,
+                    Node::Constant(Constant::Text(field)) => self.field(&of, field),
                     _ => of.item(),
                 }
             }
-            Node::Not(of) | Node::MayHold(of) | Node::Negate(of) | Node::Matches(of, _) => self.see_all([&**of])?,
-            Node::And(one, two) | Node::Or(one, two) | Node::Binary(_, one, two) => self.see_all([&**one, &**two])?,
-            Node::If(condition, then, otherwise) => self.see_all([&**condition, &**then, &**otherwise])?,
-            Node::List(nodes) | Node::Call(_, nodes) => self.see_all(nodes)?,
+            Node::Not(of) | Node::MayHold(of) | Node::Negate(of) | Node::Matches(of, _) => self.see_all([&**of]),
+            Node::And(one, two) | Node::Or(one, two) | Node::Binary(_, one, two) => self.see_all([&**one, &**two]),
+            Node::If(condition, then, otherwise) => self.see_all([&**condition, &**then, &**otherwise]),
+            Node::List(nodes) | Node::Call(_, nodes) => self.see_all(nodes),
             Node::Loop(comprehension) => {
                 let Loop { range, start, condition, step, result } = &**comprehension;
-                let item = self.see(range)?.item();
-                self.see(start)?;
+                let item = self.see(range).item();
+                self.see(start);
                 let depth = self.locals.len();
                 self.locals.extend([anything(), item]);
                 let seen = self.see_all([condition, step, result]);
                 self.locals.truncate(depth);
-                seen?
+                seen
             }
-        })
+        }
     }
 
     /// Of what is made of several nothing is known.
-    fn see_all<'a>(&mut self, nodes: impl IntoIterator<Item = &'a Node>) -> Result<Seen, Invalid> {
+    fn see_all<'a>(&mut self, nodes: impl IntoIterator<Item = &'a Node>) -> Seen {
         for node in nodes {
-            self.see(node)?;
+            self.see(node);
         }
-        Ok(anything())
+        anything()
     }
-}
 
-impl Seen {
-    fn field(self, field: &str) -> Result<Self, Invalid> {
-        let path = format!("{}.{field}", self.path);
-        let known = match self.known {
+    /// What is met at a field that is looked at.
+    fn field(&mut self, of: &Seen, field: &str) -> Seen {
+        let path = of.below(field);
+        let known = match of.known {
             Known::Any => Some(ANYTHING),
             Known::Fields(fields) => fields.iter().find(|(name, _)| *name == field).map(|(_, known)| known),
             Known::Plain | Known::List(_) => None,
         };
-        let known = known.ok_or_else(|| Invalid::UnknownField(shown(&path, PATH)))?;
-        Ok(Self { known, path })
+        if known.is_none() {
+            self.unknown.push(path.clone());
+        }
+        Seen { known: known.unwrap_or(ANYTHING), path }
+    }
+}
+
+impl Seen {
+    fn below(&self, field: &str) -> String {
+        format!("{}.{field}", self.path)
     }
 
     /// What is met in going through it, or at a place of it that is computed.

@@ -58,7 +58,7 @@ pub enum Invalid {
     Syntax(Position),
     #[error("names the variable {0:?}, which there isn't")]
     UnknownVariable(String),
-    #[error("looks at {0}, a field that there isn't")]
+    #[error("looks at {0}, a field that doesn't exist")]
     UnknownField(String),
     #[error("calls {0:?} with {1} argument(s), which there isn't")]
     UnknownFunction(String, usize),

@@ -29,6 +29,7 @@ const PURE: &[&str] = &[
     "crate::identity::json",
     "crate::identity::links",
     "crate::identity::mark",
+    "crate::identity::named",
     "crate::identity::opaque",
     "crate::identity::password",
     "crate::identity::person",

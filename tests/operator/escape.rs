@@ -345,7 +345,7 @@ async fn what_is_done_although_the_rest_can_not_be_shows_and_undoing_it_corrects
     let actions = again.status.as_ref().and_then(|status| status.actions.clone()).unwrap_or_default();
     assert!(actions.revoke_sessions.is_some_and(|done| done.completed_at.is_some()));
     assert_eq!(message_of(&again, "Ready"), message, "it doesn't change from look to look");
-    scene.event(&ada, "ActionsDone").await;
+    scene.event(&ada, "SessionsEnded").await;
 
     let mut locked = wrong;
     merge(&mut locked, json!({"state": "Inactive"}));

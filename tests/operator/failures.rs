@@ -188,7 +188,7 @@ async fn one_identity_that_kratos_fails_on_is_tried_ever_less_often_and_stops_no
     assert_eq!(conditions(&scene).await, well, "the instance is well");
     // Not the server's: others are served, and have been since each of its failures.
     let told = scene.stalled("ada", "KratosRejected").await;
-    assert!(told.contains("500") && told.contains("while Kratos serves others"), "{told}");
+    assert!(told.contains("500") && told.contains("although Kratos serves others"), "{told}");
     scene.proxy.clear_faults();
     scene.ready("ada").await;
 }

@@ -168,6 +168,8 @@ async fn exact_removes_what_the_manifest_does_not_name() {
     scene.change_in_kratos(&ada, "/traits/again", json!(1)).await;
     scene.ask("ada").await;
     assert_eq!(scene.in_kratos(&ada).await.traits, json!({"label": "x"}));
+    let told = scene.event(&ada, "DriftCorrected").await;
+    assert!(told.ends_with(": /traits"), "the key is a person's: {told}");
 
     scene.identity("ada", spec("Merge")).await;
     scene.ready("ada").await;

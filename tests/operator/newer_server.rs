@@ -229,7 +229,7 @@ async fn an_external_id_that_another_identity_has_is_named_first() {
     let spec = |external: &str| json!({"schemaID": "customer", "traits": {"email": "ada@newer.example"}, "externalID": external});
     scene.identity("ada", spec("crm-4711")).await;
     let told = scene.stalled("ada", "IdentityConflict").await;
-    assert!(told.starts_with("spec.externalID, or an identifier or address, is another identity's already"), "{told}");
+    assert!(told.starts_with("spec.externalID, an identifier or an address belongs to an identity"), "{told}");
     assert!(!told.contains("crm-4711"), "{told}");
 }
 

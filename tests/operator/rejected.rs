@@ -30,7 +30,7 @@ async fn rejected(scene: &Scene, name: &str) {
     });
     let resource: KratosIdentity = found.await.unwrap_or_else(|error| panic!("{error}\n{}", scene.whole_log()));
     let told = message_of(&resource, "Stalled");
-    assert!(told.contains("500") && told.contains("while Kratos serves others"), "{told}");
+    assert!(told.contains("500") && told.contains("although Kratos serves others"), "{told}");
 }
 
 #[tokio::test]

@@ -70,9 +70,7 @@ pub fn taken(has_external_id: bool) -> Verdict {
     if !has_external_id {
         return conflict(None);
     }
-    let message = "spec.externalID, or an identifier or address, is another identity's already, which isn't this resource's; \
-                   use another (after a restore: spec.reclaimNamespaces or reclaimFrom of the KratosInstance)";
-    Verdict::new(Reason::IdentityConflict, message)
+    Verdict::new(Reason::IdentityConflict, anothers("spec.externalID"))
 }
 
 /// The verdict on an identity of a resource of the same namespace that was deleted, while its grace period runs.
@@ -99,11 +97,15 @@ pub fn conflict(neighbour: Option<&str>) -> Verdict {
              identity one resource",
             shown(name, NAME)
         ),
-        None => {
-            "the identity, or an identifier or address of it, is another identity's, which isn't this resource's; use \
-                 another (after a restore: spec.reclaimNamespaces or reclaimFrom of the KratosInstance)"
-                .to_owned()
-        }
+        None => anothers("the identity"),
     };
     Verdict::new(Reason::IdentityConflict, message)
+}
+
+/// What is said where `what` may be meant beside identifiers and addresses.
+fn anothers(what: &str) -> String {
+    format!(
+        "{what}, an identifier or an address belongs to an identity that this resource doesn't manage; use another or have \
+         it released (after a restore the administrators set spec.reclaimNamespaces)"
+    )
 }

@@ -8,9 +8,10 @@ use super::builders::{GROUP, admin, claimant, desired, identity, marked, now, pr
 use crate::identity::desired as desires;
 use crate::identity::digest_key::DigestKey;
 use crate::identity::facts::{self, View};
-use crate::identity::plan::{self, Observed};
+use crate::identity::plan::{self, Observed, Step};
 use crate::identity::schema::hides_identifiers;
 use crate::identity::secrets::Secrets;
+use crate::kratos::{CredentialType, OidcLink};
 
 fn seen_and_left(spec: &Value, observed: &Observed) -> (View, View) {
     let plan = plan::plan(&claimant(), &desired(spec), observed, now());
@@ -164,4 +165,17 @@ fn links_that_the_first_login_makes_and_a_migration_show_as_what_they_are() {
     let plan = plan::plan(&claimant(), &parse(&spec), &present(there), now());
     let after = facts::merged(Some(&view), &plan, &shapes("email")).expect("an identity");
     assert_eq!(after.identity["credentials"]["oidc"], json!([okta]));
+}
+
+#[test]
+fn what_is_removed_leaves_no_trace_where_rules_look() {
+    let found =
+        identity(&json!({"credentials": {"oidc": {"identifiers": ["google:12"]}, "totp": {"identifiers": ["id"]}}}));
+    let before = facts::observed(&found, &[]).expect("it can be read");
+    let remove = |kind, link| Step::DeleteCredential { id: "id-of-ada".into(), kind, link };
+    let link = OidcLink::from_identifier("google:12");
+    let steps = vec![remove(CredentialType::Totp, None), remove(CredentialType::Oidc, link)];
+    let plan = plan::Plan { steps, ..plan::Plan::default() };
+    let after = facts::merged(Some(&before), &plan, &[]).expect("an identity");
+    assert_eq!(after.identity["credentials"], json!({"oidc": [], "saml": []}));
 }

@@ -11,6 +11,7 @@ use wiremock::{Mock, MockServer, ResponseTemplate};
 use crate::api::condition::State;
 use crate::api::{Reason, Verdict};
 use crate::identity::failure::{self, Halt, Sent, halt, schema_not_found, unsupported};
+use crate::identity::schema::shape::Shape;
 use crate::kratos::{Client, ClientConfig, CreateIdentity, CredentialType, Error, Initiator, WriteCause, Writer};
 use crate::messages::faults;
 
@@ -43,8 +44,8 @@ fn kratos(status: u16, reason: &str) -> ResponseTemplate {
     ResponseTemplate::new(status).set_body_json(json!({ "error": error }))
 }
 
-fn sent<'a>(schema: Option<&'a Value>, traits: &'a Value) -> Sent<'a> {
-    Sent { schema_id: "customer", schema, traits: Some(traits), external_id: false }
+fn sent<'a>(schema: Option<(&'a Value, &'a Shape)>, traits: &'a Value) -> Sent<'a> {
+    Sent { schema_id: "customer", schema, traits: Some(traits), manifest: traits.as_object(), external_id: false }
 }
 
 /// A halt without its message, and the message.
@@ -103,6 +104,7 @@ async fn what_fails_again_and_again_while_others_are_served_is_its_own_fault(#[c
         let (how, reason, _, message) = told(halt(&error, Sent::default(), times));
         assert!(!message.contains(MARKER), "{message}");
         assert_eq!(faults(&Verdict::new(reason, message.as_str())), [""; 0], "{message}");
+        assert_eq!(message.contains("each time, although Kratos serves others"), times >= 5, "{message}");
         (how, reason)
     };
     assert_eq!(after(1), ("Retry", Reason::KratosUnavailable));
@@ -155,7 +157,7 @@ async fn rejected_traits_are_explained_by_the_schema() {
     let schema = json!({"properties": {"traits": {"properties": {"age": {"type": "integer"}}}}});
     let traits = json!({ "age": MARKER });
     let error = failed(kratos(400, "I[#/traits/age] S[#/properties]")).await;
-    let (_, _, _, message) = told(halt(&error, sent(Some(&schema), &traits), 0));
+    let (_, _, _, message) = told(halt(&error, sent(Some((&schema, &Shape::of(&schema))), &traits), 0));
     assert!(message.contains("/traits/age (type)") && message.contains("customer"), "{message}");
     assert!(!message.contains(MARKER), "{message}");
 }

@@ -1,12 +1,17 @@
 //! What is told of a plan: a reason for each action and each change that people look for, and never a value.
 
+use std::sync::Arc;
+
 use rstest::rstest;
 use serde_json::{Value, json};
 
 use super::builders::{GROUP, claimant, desired, identity, mark_json, marked, now, present};
 use crate::events::Happening;
+use crate::identity::desired as desires;
+use crate::identity::digest_key::DigestKey;
 use crate::identity::happenings::{Drift, of_change, of_creation};
 use crate::identity::plan::{Observed, Present, Step, plan};
+use crate::identity::secrets::Secrets;
 use crate::kratos::Identity;
 
 /// What must not show.
@@ -76,6 +81,40 @@ fn drift_is_told_beside_the_action_and_the_state_that_came_with_it() {
     assert!(told[0].note.contains("/state"), "{}", told[0].note);
     assert_eq!(of_creation(Some(&Drift::Gone)).reason, "DriftCorrected");
     assert_eq!(of_creation(None).reason, "IdentityCreated");
+}
+
+#[test]
+fn whatever_ended_the_sessions_says_so_once() {
+    let there = || {
+        let mut there = ada("active");
+        super::builders::admin(&mut there)[GROUP]["sessionsPending"] = json!(true);
+        there
+    };
+    let spec = json!({"traits": {"mail": "m"}});
+    let pending = told_of(&spec, there(), |_| (), None);
+    assert_eq!(reasons(&pending), ["SessionsEnded"], "a crash left that to be done");
+    let drift = Drift::Changed(vec!["/credentials/totp".to_owned()]);
+    let told = told_of(&spec, there(), |_| (), Some(&drift));
+    assert_eq!(reasons(&told), ["DriftCorrected"]);
+    assert!(told[0].note.ends_with("its sessions were ended"), "{}", told[0].note);
+    let told = told_of(&json!({"state": "Inactive", "traits": {"mail": "m"}}), there(), |_| (), Some(&drift));
+    assert_eq!(reasons(&told), ["DriftCorrected", "IdentityDeactivated"]);
+    assert!(!told[0].note.contains("sessions") && told[1].note.contains("sessions"), "{told:?}");
+}
+
+#[test]
+fn a_password_that_is_sent_is_no_secrets_where_the_migration_hook_is_asked() {
+    let spec = json!({
+        "schemaID": "customer", "traits": {"mail": "m"}, "credentials": {"password": {"format": "MigrationHook"}},
+        "actions": {"setPassword": {"token": "1"}},
+    });
+    let secrets = Secrets::default().with_key(Arc::new(DigestKey::new("k1", vec![7; 32])));
+    let desired = desires::parse(&serde_json::from_value(spec).unwrap(), &secrets, now()).expect("a spec");
+    let Observed::Present(present) = present(ada("active")) else { panic!("it is there") };
+    let plan = plan(&claimant(), &desired, &Observed::Present(present.clone()), now());
+    let told = of_change(&plan, &present, None, None);
+    assert_eq!(reasons(&told), ["PasswordSent"]);
+    assert!(!told[0].note.contains("Secret") && told[0].note.contains("spec.credentials.password"), "{told:?}");
 }
 
 #[test]

@@ -13,6 +13,7 @@ use crate::identity::inputs::{not_permitted, not_ready};
 use crate::identity::opaque;
 use crate::identity::plan;
 use crate::identity::recovery::{self, SecretSeen};
+use crate::identity::schema::shape::Shape;
 use crate::identity::secrets::{self, Secrets};
 use crate::identity::status::{self, Outcome, RecoverySeen, Seen, Subject};
 use crate::identity::{admission, failure, schema, traits_from};
@@ -156,9 +157,14 @@ fn every_message_is_short_and_of_use_and_shows_no_value() {
     let from: Vec<TraitFrom> = serde_json::from_value(from).expect("references");
     let shadowed = Map::from_iter([("p".repeat(1000), json!(VALUE))]);
     let traits_from = traits_from::fill(&shadowed, &from, &Secrets::default()).unwrap_err();
+    let explained =
+        |schema: Option<(&Value, &Shape)>| schema::explain(&name, schema, &traits, traits.as_object().expect("traits"));
     let mut table = vec![
-        ("traits that don't fit", Verdict::new(Reason::TraitsRejected, schema::explain(&name, Some(&schema), &traits))),
-        ("traits that nobody can explain", Verdict::new(Reason::TraitsRejected, schema::explain(&name, None, &traits))),
+        (
+            "traits that don't fit",
+            Verdict::new(Reason::TraitsRejected, explained(Some((&schema, &Shape::of(&schema))))),
+        ),
+        ("traits that nobody can explain", Verdict::new(Reason::TraitsRejected, explained(None))),
         ("a schema that isn't served", failure::schema_not_found(&name)),
         ("a schema of no use", failure::schema_of_no_use(&name, SchemaFault::NotJson)),
         ("a field that is too new", failure::unsupported(&name)),

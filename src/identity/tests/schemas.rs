@@ -7,8 +7,7 @@ use serde_json::{Value, json};
 
 use crate::identity::schema::shape::Shape;
 use crate::identity::schema::{
-    explain, hides_identifiers, hides_ways_in, identifiers, may_have_identifiers, verifiable_addresses, violations,
-    ways_in,
+    self, hides_identifiers, hides_ways_in, identifiers, may_have_identifiers, verifiable_addresses, ways_in,
 };
 
 fn schema(traits: &Value) -> Value {
@@ -17,6 +16,16 @@ fn schema(traits: &Value) -> Value {
 
 fn login() -> Value {
     json!({"type": "string", "ory.sh/kratos": {"credentials": {"password": {"identifier": true}}}})
+}
+
+/// What is said of traits that the manifest has all of.
+fn violations(schema: &Value, traits: &Value) -> Vec<String> {
+    schema::violations((schema, &Shape::of(schema)), traits, traits.as_object().expect("traits"))
+}
+
+fn explain(schema_id: &str, schema: Option<&Value>, traits: &Value) -> String {
+    let shape = schema.map(Shape::of);
+    schema::explain(schema_id, schema.zip(shape.as_ref()), traits, traits.as_object().expect("traits"))
 }
 
 /// The login identifiers of traits, by a schema.
@@ -141,6 +150,29 @@ fn what_does_not_fit_is_named_by_place_key_and_keyword(#[case] traits: Value, #[
     assert!(!message.contains(MARKER) && !message.contains("777123"), "{message}");
     assert!(message.contains("customer"), "{message}");
     assert!(expected.iter().all(|line| message.contains(line)), "{message}");
+}
+
+#[test]
+fn keys_that_only_kratos_has_are_not_named_but_the_place_above_them() {
+    let contact = json!({"type": "object", "required": ["via"], "additionalProperties": {"type": "string"}});
+    let schema = schema(&json!({
+        "properties": {"mail": {}, "contacts": {"additionalProperties": contact}}, "additionalProperties": false,
+    }));
+    let manifest = json!({"mail": "m", "emial": "m", "contacts": {"office": {}}});
+    let mut traits = manifest.clone();
+    traits[MARKER] = json!("m");
+    traits["contacts"][MARKER] = json!({MARKER: 5});
+    let manifest = manifest.as_object().expect("traits");
+    let mut found = schema::violations((&schema, &Shape::of(&schema)), &traits, manifest);
+    found.sort();
+    let expected = [
+        "/traits (additionalProperties)",
+        "/traits/contacts (required)",
+        "/traits/contacts (type)",
+        "/traits/contacts/office/via is required",
+        "/traits/emial isn't in the schema",
+    ];
+    assert_eq!(found, expected);
 }
 
 #[test]

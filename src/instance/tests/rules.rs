@@ -60,7 +60,7 @@ fn an_identity_that_is_too_large_is_refused() {
 fn a_rule_says_where_it_is_no_rule() {
     for (expression, said) in [
         ("identity.", "rule 1 is no valid CEL at column 10"),
-        ("identity.emial == ''", "rule 1 looks at identity.emial, a field that there isn't"),
+        ("identity.emial == ''", "rule 1 looks at identity.emial, a field that doesn't exist"),
         ("identity.verifiable_addresses.all(a, a.verifed)", "identity.verifiable_addresses[].verifed"),
         ("namespace.label.tier == 'gold'", "namespace.label, a field"),
     ] {
@@ -70,7 +70,8 @@ fn a_rule_says_where_it_is_no_rule() {
     }
     let free = "identity.traits.a.b == 1 && has(identity.metadata_admin.c) && namespace.labels.d == '' \
                 && identity.credentials.oidc.all(l, l.provider == 'p' && has(l.use_auto_link)) \
-                && has(identity.credentials.password.use_password_migration_hook)";
+                && has(identity.credentials.password.use_password_migration_hook) && !has(identity.credentials.totp) \
+                && (!has(identity.recovery_addresses) || identity.recovery_addresses == [])";
     assert!(parse(&[rule(free, None)]).is_ok());
 }
 

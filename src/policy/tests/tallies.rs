@@ -31,7 +31,7 @@ fn with_limit(limit: usize) -> Desired {
 }
 
 fn plan(desired: &Desired, opinions: &[Opinion]) -> Plan {
-    let mut tally = Tally::new(desired);
+    let mut tally = Tally::new(desired).with_whose(true);
     for opinion in opinions {
         tally.add(&Sight::Judged(*opinion));
     }
@@ -129,6 +129,12 @@ fn whose_sessions_would_end_is_told_of_those_with_the_most() {
     let unowned: Vec<_> = (1..=30).rev().map(|session| of(session, 0, 10, 0b0001)).collect();
     let second = plan(&with_limit(1000), &unowned);
     assert_eq!((second.by_identity.len(), ids(second.unowned)), (0, (1..=20).collect()));
+    let mut tally = Tally::new(&with_limit(1000));
+    for opinion in opinions.into_iter().chain(unowned) {
+        tally.add(&Sight::Judged(opinion));
+    }
+    let enforced = tally.finish();
+    assert_eq!((enforced.by_identity, enforced.unowned, enforced.named), (Vec::new(), Vec::new(), 355), "nobody asks");
 }
 
 #[test]

@@ -25,13 +25,23 @@ fn parse(text: &str) -> Option<Invalid> {
 #[case::of_what_is_made("session.devices.map(d, d.agent)[0].whatever == 'a'")]
 #[case::of_a_choice("(session.id == 'a' ? session : session.traits).whatever == 1")]
 #[case::of_what_only_the_run_knows("[session][0].whatever == 1")]
+#[case::asked_for("!has(session.idd)")]
+#[case::asked_for_before("has(session.level) && session.level == 'aal2'")]
+#[case::asked_for_after("session.level == 'aal2' || !has(session.level)")]
+#[case::asked_for_and_gone_through("!has(session.mails) || session['mails'].all(m, m.value != '')")]
+#[case::asked_for_of_an_item("session.devices.all(d, !has(d.place) || d.place == 'here')")]
 fn fields_that_may_be_there_are_let_be(#[case] text: &str) {
     assert_eq!(parse(text), None);
 }
 
 #[rstest]
 #[case::misspelt("session.idd == 'a'", "session.idd")]
-#[case::asked_for("!has(session.idd)", "session.idd")]
+#[case::below_what_is_asked_for("!has(session.idd.more)", "session.idd")]
+#[case::beside_what_is_asked_for("has(session.level) && session.levle == 'aal2'", "session.levle")]
+#[case::asked_for_elsewhere(
+    "has(session.agnet) && session.devices.exists(d, d.agnet == 'a')",
+    "session.devices[].agnet"
+)]
 #[case::by_its_name("session['idd'] == 'a'", "session.idd")]
 #[case::of_a_text("session.id.length == 1", "session.id.length")]
 #[case::of_a_number("now.year == 2026", "now.year")]
