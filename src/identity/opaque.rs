@@ -12,11 +12,11 @@ pub fn verdict((root, opaque): (&str, &Opaque), owned: &[String], shape: Option<
     let place = opaque.place().iter().fold(root.to_owned(), |at, key| pointer::join(&at, key));
     let by_manifest = named::by_manifest(owned);
     let place = named::nearest(&place, |at| by_manifest.contains(at), shape);
-    let before = format!("{} at ", opaque.cause().as_str());
-    let after = " can't be read: replace the identity in Kratos without it; until then only deactivation, revokeSessions and \
+    let beginning = format!("{} at ", opaque.cause().as_str());
+    let end = " can't be read: replace the identity in Kratos without it; until then only deactivation, revokeSessions and \
                  deletion are done";
-    let room = LONGEST_STATEMENT.saturating_sub(before.chars().count() + after.chars().count());
-    Verdict::new(Reason::KratosRejected, format!("{before}{}{after}", shown(&place, room)))
+    let longest = LONGEST_STATEMENT.saturating_sub(beginning.chars().count() + end.chars().count());
+    Verdict::new(Reason::KratosRejected, format!("{beginning}{}{end}", shown(&place, longest)))
 }
 
 #[cfg(test)]

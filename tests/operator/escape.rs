@@ -359,7 +359,7 @@ async fn what_is_done_although_the_rest_can_not_be_shows_and_undoing_it_corrects
     scene.identity("ada", sound.clone()).await;
     let ada = scene.ready("ada").await;
     assert_eq!(scene.in_kratos(&ada).await.state, State::Active);
-    scene.event(&ada, "IdentityChanged").await;
+    scene.event(&ada, "IdentityActivated").await;
     let reasons: Vec<_> = scene.events(&ada).await.into_iter().map(|(reason, _)| reason).collect();
     assert!(!reasons.iter().any(|reason| reason == "DriftCorrected"), "{reasons:?}");
     // Whoever is let be inactive by a manifest that doesn't say so any more is told.

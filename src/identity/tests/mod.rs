@@ -34,6 +34,7 @@ mod remembering;
 mod schemas;
 mod secrets;
 mod statuses;
+mod suspensions;
 mod traits_from;
 mod validities;
 mod watching;

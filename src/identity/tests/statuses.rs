@@ -5,23 +5,21 @@ use rstest::rstest;
 use serde_json::json;
 
 use super::builders::{identity, shapes, strings};
-use crate::api::condition::{
-    self, DRIFTED, READY, RECONCILING, RECOVERY_ISSUED, STALE_IDENTIFIERS, STALLED, SUSPENDED,
-};
+use crate::api::condition::{self, DRIFTED, READY, RECONCILING, RECOVERY_ISSUED, STALE_IDENTIFIERS};
 use crate::api::identity::{IdentityState, InstanceRef, KratosIdentityStatus};
 use crate::api::{Reason, Verdict};
 use crate::identity::facts;
 use crate::identity::status::{self, Outcome, RecoverySeen, Seen, Subject, Touched};
 
-fn at(second: i64) -> Timestamp {
+pub(super) fn at(second: i64) -> Timestamp {
     Timestamp::from_second(second).unwrap()
 }
 
-fn subject(generation: i64, current: Option<&KratosIdentityStatus>) -> Subject<'_> {
+pub(super) fn subject(generation: i64, current: Option<&KratosIdentityStatus>) -> Subject<'_> {
     Subject { generation, requested_at: None, current }
 }
 
-fn outcome(reason: Reason, seen: Seen) -> Outcome {
+pub(super) fn outcome(reason: Reason, seen: Seen) -> Outcome {
     Outcome {
         verdict: Verdict::new(reason, format!("because {}", reason.as_str())),
         instance: None,
@@ -41,13 +39,13 @@ fn seen(drift: &[&str]) -> Seen {
     }
 }
 
-fn reconciled(generation: i64) -> KratosIdentityStatus {
+pub(super) fn reconciled(generation: i64) -> KratosIdentityStatus {
     let instance = Some(InstanceRef { name: "default".into(), namespace: Some("identity".into()) });
     let outcome = Outcome { instance, ..outcome(Reason::Reconciled, seen(&[])) };
     status::next(subject(generation, None), outcome, at(100))
 }
 
-fn has(status: &KratosIdentityStatus, type_: &str) -> Option<bool> {
+pub(super) fn has(status: &KratosIdentityStatus, type_: &str) -> Option<bool> {
     condition::find(&status.conditions, type_).map(|condition| condition.status == "True")
 }
 
@@ -320,50 +318,6 @@ fn without_a_request_the_last_one_served_stays_noted() {
     before.last_handled_reconcile_at = Some("asked-before".into());
     let after = status::next(subject(3, Some(&before)), outcome(Reason::Reconciled, Seen::Unknown), at(200));
     assert_eq!(after.last_handled_reconcile_at.as_deref(), Some("asked-before"));
-}
-
-#[test]
-fn a_suspended_resource_says_so_and_leaves_readiness_as_it_was() {
-    let mut retrying =
-        status::next(subject(3, Some(&reconciled(3))), outcome(Reason::Throttled, Seen::Unknown), at(200));
-    retrying.last_handled_reconcile_at = None;
-    let subject = Subject { generation: 4, requested_at: Some("asked-now"), current: Some(&retrying) };
-    let suspended = status::suspended(subject, RecoverySeen::Unknown, at(300));
-    assert_eq!((has(&suspended, SUSPENDED), has(&suspended, RECONCILING)), (Some(true), None));
-    let reason = condition::find(&suspended.conditions, SUSPENDED).map(|found| found.reason.as_str());
-    assert_eq!(reason, Some("Suspended"));
-    let [was, ready] = [&retrying, &suspended].map(|status| condition::find(&status.conditions, READY).expect("so"));
-    assert_eq!((&ready.status, &ready.last_transition_time), (&was.status, &was.last_transition_time));
-    assert_eq!((ready.reason.as_str(), ready.observed_generation), ("Suspended", Some(4)));
-    assert_eq!(suspended.observed_generation, Some(4));
-    assert_eq!(suspended.last_handled_reconcile_at.as_deref(), Some("asked-now"));
-    assert_eq!(suspended.identity_id.as_deref(), Some("id-of-ada"));
-    assert_eq!(
-        status::suspended(Subject { current: Some(&suspended), ..subject }, RecoverySeen::Unknown, at(400)),
-        suspended
-    );
-}
-
-#[test]
-fn of_a_resource_that_was_suspended_from_the_start_nothing_is_said_that_one_would_wait_for() {
-    let suspended = status::suspended(subject(1, None), RecoverySeen::Unknown, at(100));
-    assert_eq!((has(&suspended, READY), has(&suspended, SUSPENDED)), (None, Some(true)));
-}
-
-#[test]
-fn a_resource_that_is_resumed_is_suspended_no_more() {
-    let suspended = status::suspended(subject(4, Some(&reconciled(3))), RecoverySeen::Unknown, at(300));
-    for reason in [Reason::Reconciled, Reason::KratosUnavailable, Reason::InvalidSpec] {
-        let resumed = status::next(subject(5, Some(&suspended)), outcome(reason, Seen::Unknown), at(400));
-        assert_eq!(has(&resumed, SUSPENDED), None, "{reason:?}");
-    }
-}
-
-#[test]
-fn a_stalled_resource_that_is_suspended_stays_stalled() {
-    let stalled = status::next(subject(3, None), outcome(Reason::TraitsRejected, Seen::Unknown), at(100));
-    let suspended = status::suspended(subject(4, Some(&stalled)), RecoverySeen::Unknown, at(200));
-    assert_eq!((has(&suspended, STALLED), has(&suspended, READY)), (Some(true), Some(false)));
 }
 
 #[rstest]
