@@ -333,7 +333,7 @@ async fn an_update_that_changes_nothing_writes_nothing() {
     scene.count_from_now();
     // Said otherwise, meant the same: a new generation, so its status is written and nothing else.
     let mut other = spec.clone();
-    other["traitsPolicy"] = json!("Merge");
+    other["deletion"] = json!({"policy": "Delete"});
     scene.identity("ada", other).await;
     scene.ready("ada").await;
     assert_eq!((scene.kratos_writes(), scene.kratos_requests()), (0, 1), "{:?}", scene.proxy.counts());
@@ -342,7 +342,7 @@ async fn an_update_that_changes_nothing_writes_nothing() {
     // The same manifest applied again isn't even looked at.
     scene.count_from_now();
     let mut other = spec;
-    other["traitsPolicy"] = json!("Merge");
+    other["deletion"] = json!({"policy": "Delete"});
     scene.identity("ada", other).await;
     scene.settle_again("beside").await;
     assert_eq!(scene.proxy.counts(), [("POST /admin/identities".to_owned(), 1)].into());
