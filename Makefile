@@ -18,7 +18,7 @@ test: testenv ## run all tests, against the real components
 	$(CARGO) test --locked --workspace
 
 # What of the operator's tests a database can decide; any filters of `cargo test` do.
-POSTGRESQL_TESTS ?= postgresql:: identifiers:: rejected:: lifecycle:: links:: missing:: batches::
+POSTGRESQL_TESTS ?= postgresql:: identifiers:: lifecycle:: links:: missing:: batches::
 .PHONY: test-postgresql
 test-postgresql: testenv ## the tests whose answer a database can change, on PostgreSQL (Debian: postgresql)
 	KRATOS_DATABASE=postgresql $(CARGO) test --locked --test operator -- --include-ignored $(POSTGRESQL_TESTS)

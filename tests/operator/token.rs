@@ -24,10 +24,15 @@ fn put(path: &Path, token: &str) {
     std::fs::rename(beside, path).expect("it is replaced");
 }
 
-async fn logged_since(scene: &Scene, from: usize) {
-    let logged =
-        eventually("it is logged", READ_AGAIN, async || scene.whole_log()[from..].contains(UNAUTHORIZED).then_some(()));
-    logged.await.unwrap_or_else(|error| panic!("{error}\n{}", scene.log()));
+/// Has a resource looked at until that is refused: the API server remembers a token for some seconds, in which looks are still
+/// answered.
+async fn refused_since(scene: &Scene, name: &str, from: usize) {
+    let refused = eventually("it is refused", READ_AGAIN, async || {
+        let annotations = json!({"kratos-operator.dev/reconcile-requested-at": rand::random::<u32>().to_string()});
+        scene.patch(name, json!({"metadata": {"annotations": annotations}})).await;
+        scene.whole_log()[from..].contains(UNAUTHORIZED).then_some(())
+    });
+    refused.await.unwrap_or_else(|error| panic!("{error}\n{}", scene.log()));
 }
 
 /// A resource that is applied now becomes Ready, once there is a token again.
@@ -82,13 +87,7 @@ async fn a_token_whose_secret_alone_is_deleted_is_said_and_the_next_one_is_taken
     let kubectl = scene.cluster.plane.kubectl();
     kubectl.run(DELETE_SECRET).await.expect("it is deleted");
     let from = scene.whole_log().len();
-    // The API server remembers a token for some seconds, in which looks are still answered.
-    let refused = eventually("it is refused", READ_AGAIN, async || {
-        let annotations = json!({"kratos-operator.dev/reconcile-requested-at": rand::random::<u32>().to_string()});
-        scene.patch("ada", json!({"metadata": {"annotations": annotations}})).await;
-        scene.whole_log()[from..].contains(UNAUTHORIZED).then_some(())
-    });
-    refused.await.unwrap_or_else(|error| panic!("{error}\n{}", scene.log()));
+    refused_since(&scene, "ada", from).await;
     // The account is what it was: another token of its own is taken.
     put(&file, &kubectl.run(FRESH).await.expect("a token"));
     scene.identity("bob", spec("bob")).await;
@@ -124,7 +123,7 @@ async fn a_token_that_expires_or_is_revoked_is_said_and_the_next_one_is_taken() 
     expired.await.expect("time passes");
     let from = scene.whole_log().len();
     scene.identity("ada", spec("ada")).await;
-    logged_since(&scene, from).await;
+    refused_since(&scene, "ada", from).await;
     // It is replaced, as the kubelet does in time.
     put(&file, &scene.cluster.plane.kubectl().run(FRESH).await.expect("a token"));
     works(&scene, "ada").await;
@@ -138,7 +137,7 @@ async fn a_token_that_expires_or_is_revoked_is_said_and_the_next_one_is_taken() 
     kubectl.run(["delete", "serviceaccount", "another-operator", "-n", "default"]).await.expect("it is deleted");
     let from = scene.whole_log().len();
     scene.identity("bob", spec("bob")).await;
-    logged_since(&scene, from).await;
+    refused_since(&scene, "bob", from).await;
     kubectl.run(["create", "serviceaccount", "another-operator", "-n", "default"]).await.expect("it is made");
     put(&file, &kubectl.run(FRESH).await.expect("a token"));
     works(&scene, "bob").await;
