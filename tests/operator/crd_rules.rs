@@ -32,7 +32,10 @@ async fn refusal(client: &kube::Client, namespace: &str, number: usize, row: &Ro
     let answer = match &row.before {
         None => create(&row.spec, true).await,
         Some(before) => {
-            create(before, false).await.unwrap_or_else(|error| panic!("{}: {error}", row.what));
+            // Looked at, it would say that its instance may be corrected.
+            let mut before = before.clone();
+            before["suspend"] = json!(true);
+            create(&before, false).await.unwrap_or_else(|error| panic!("{}: {error}", row.what));
             let operations = json!([{"op": "replace", "path": "/spec", "value": row.spec}]);
             let patch = Patch::Json::<()>(serde_json::from_value(operations).expect("a patch"));
             api.patch(&name, &PatchParams { dry_run: true, ..PatchParams::default() }, &patch).await
