@@ -186,6 +186,8 @@ async fn one_identity_that_kratos_fails_on_is_tried_ever_less_often_and_stops_no
     scene.patch("bob", json!({"spec": {"traits": {"age": 37}}})).await;
     scene.ready("bob").await;
     assert_eq!(conditions(&scene).await, well, "the instance is well");
+    let told = scene.kubernetes_writes().into_iter().filter(|write| write.contains("kratosinstances")).count();
+    assert!(told <= 1, "{told} writes of the instance: it says how many there are, and nothing else");
     // Not the server's: others are served, and have been since each of its failures.
     let told = scene.stalled("ada", "KratosRejected").await;
     assert!(told.contains("500") && told.contains("although Kratos serves others"), "{told}");

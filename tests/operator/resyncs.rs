@@ -153,7 +153,8 @@ async fn a_few_among_many_are_read_by_their_ids_and_their_drift_is_corrected() {
     let note = scene.event(&drifting, "DriftCorrected").await;
     assert!(note.starts_with("1 field(s)"), "{note}");
     scene.shows_nowhere(&drifting, "marker-lead").await;
-    until_counted(&scene, "one was corrected", |counts| counts.drifted == 1).await;
+    let instance = until_counted(&scene, "one was corrected", |counts| counts.drifted == 1).await;
+    assert_eq!(instance.status.and_then(|status| status.last_resync).map(|last| last.requests), Some(1));
     until_counted(&scene, "none is any more", |counts| counts.drifted == 0).await;
 
     let lost = scene.ready(&names[8]).await;
