@@ -3,7 +3,8 @@
 //! Pure. `crds/` is written from here and a test fails when it is stale.
 
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::{
-    CustomResourceColumnDefinition, CustomResourceDefinition, JSON, JSONSchemaProps, ValidationRule,
+    CustomResourceColumnDefinition, CustomResourceDefinition, JSON, JSONSchemaProps, JSONSchemaPropsOrArray,
+    JSONSchemaPropsOrBool, ValidationRule,
 };
 use kube::CustomResourceExt;
 use serde_json::json;
@@ -131,6 +132,7 @@ fn fill_in(crd: &mut CustomResourceDefinition) {
             let field = path.try_fold(&mut *root, |at, name| at.properties.as_mut()?.get_mut(*name));
             if let Some(field) = field {
                 field.default = Some(JSON(json!(value)));
+                field.nullable = None;
             }
         }
     }
@@ -181,8 +183,25 @@ fn finish(mut crd: CustomResourceDefinition, columns: &[Column]) -> CustomResour
         if let Some(spec) = properties.get_mut("spec") {
             describe(spec, "What is wanted.");
         }
+        properties.values_mut().for_each(without_null_words);
     }
     crd
+}
+
+/// Null is none of an enumeration's words: the API server refuses one that lists it, and drops it where it can't be null, or fills
+/// in the default. Whatever else has no default takes a null: under server-side apply the API server drops none.
+fn without_null_words(schema: &mut JSONSchemaProps) {
+    if let Some(words) = &mut schema.enum_ {
+        words.retain(|word| !word.0.is_null());
+        schema.nullable = None;
+    }
+    schema.properties.iter_mut().flatten().for_each(|(_, property)| without_null_words(property));
+    if let Some(JSONSchemaPropsOrArray::Schema(item)) = &mut schema.items {
+        without_null_words(item);
+    }
+    if let Some(JSONSchemaPropsOrBool::Schema(value)) = &mut schema.additional_properties {
+        without_null_words(value);
+    }
 }
 
 fn without_defaults(schema: &mut JSONSchemaProps) {

@@ -78,6 +78,55 @@ async fn the_definitions_are_taken_without_a_warning() {
     assert!(output.status.success() && output.stderr.is_empty(), "{}", String::from_utf8_lossy(&output.stderr));
 }
 
+/// As templates leave them where a value isn't given.
+#[tokio::test]
+async fn an_explicit_null_is_as_good_as_no_field_in_whatever_way_it_is_applied() {
+    let scene = Scene::shared().await;
+    let namespace = scene.other_namespace("nulls", &[]).await;
+    let kubectl = scene.cluster.plane.kubectl();
+    let directory = tempfile::tempdir().expect("a directory");
+    let file = directory.path().join("nulls.json");
+    let path = file.to_string_lossy().into_owned();
+    let spec = json!({
+        "schemaID": "customer", "mode": null, "traitsPolicy": null, "recovery": null, "externalID": null, "metadataPublic": null,
+        "traits": null, "adoption": {"policy": null, "identifier": null}, "instanceRef": {"name": "default", "namespace": null},
+        "deletion": null, "validity": null, "actions": null,
+    });
+    let words = json!({"state": null, "deletion": {"policy": null}});
+    for (number, how) in [&["create"][..], &["apply"], &["apply", "--server-side"]].into_iter().enumerate() {
+        let apply = async |name: String, spec: &Value| {
+            let object = json!({
+                "apiVersion": "kratos-operator.dev/v1alpha1", "kind": "KratosIdentity",
+                "metadata": {"name": name, "namespace": namespace}, "spec": spec,
+            });
+            std::fs::write(&file, object.to_string()).expect("a file");
+            kubectl.run(how.iter().copied().chain(["-f", path.as_str(), "-o", "json"])).await
+        };
+        let made = apply(format!("nulls-{number}"), &spec).await.unwrap_or_else(|error| panic!("{how:?}: {error}"));
+        let made: Value = serde_json::from_str(&made).expect("an object");
+        let spec_made = &made["spec"];
+        assert_eq!((&spec_made["mode"], &spec_made["traitsPolicy"]), (&json!("Enforce"), &json!("Merge")), "{how:?}");
+        assert_eq!(spec_made["adoption"]["policy"], "Never", "{how:?}");
+        // A word without a default: the API server itself drops it, or under server-side apply says which ones there are.
+        let mut more = spec.clone();
+        for (key, value) in words.as_object().expect("an object") {
+            more[key] = value.clone();
+        }
+        let made = apply(format!("words-{number}"), &more).await;
+        if how.contains(&"--server-side") {
+            let refused = made.expect_err("it isn't dropped").to_string();
+            assert!(
+                refused.contains(r#"supported values: "Active", "Inactive""#)
+                    && !refused.contains(r#"Inactive", "null""#),
+                "{refused}"
+            );
+        } else {
+            let made: Value = serde_json::from_str(&made.unwrap_or_else(|error| panic!("{how:?}: {error}"))).unwrap();
+            assert!(made["spec"].get("state").is_none() && made["spec"]["deletion"] == json!({}), "{how:?}: {made}");
+        }
+    }
+}
+
 #[tokio::test]
 async fn people_can_ask_what_a_field_is_for() {
     let scene = Scene::shared().await;
