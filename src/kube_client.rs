@@ -14,6 +14,7 @@
 //! By a proxy all of this holds too: the bounds of connecting are those of the whole way, what the kernel tells is told of the
 //! connection to the proxy, and the heartbeat goes through it.
 
+mod address;
 mod answer;
 mod heartbeat;
 mod led;
@@ -40,6 +41,7 @@ use tower::retry::RetryLayer;
 use tower::util::MapFutureLayer;
 use tower::{BoxError, Service, ServiceBuilder, ServiceExt, layer};
 
+pub use self::address::host_and_port;
 use self::answer::Answer;
 pub use self::heartbeat::ApiServer;
 use self::heartbeat::{BEATS_WITHIN, Lost};
@@ -193,12 +195,6 @@ impl Stack<'_> {
 /// Scheme, host and port, without whatever else a kubeconfig has there.
 fn origin(uri: &Uri) -> String {
     format!("{}://{}", uri.scheme_str().unwrap_or_default(), host_and_port(uri))
-}
-
-/// Of an address.
-pub fn host_and_port(uri: &Uri) -> String {
-    let port = uri.port().map(|port| format!(":{port}")).unwrap_or_default();
-    format!("{}{port}", uri.host().unwrap_or_default())
 }
 
 fn tcp() -> HttpConnector {

@@ -3,6 +3,7 @@
 mod births;
 mod caught_up;
 mod cluster_id;
+mod gone;
 mod identities;
 mod instances;
 mod joined;
@@ -11,14 +12,13 @@ mod policies;
 mod scrape;
 pub(crate) mod watches;
 
-use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
 use futures::future;
 use k8s_openapi::api::core::v1::Namespace;
+use kube::ResourceExt;
 use kube::runtime::reflector::{self, store::Writer};
-use kube::{Resource, ResourceExt};
 use tokio::sync::{Notify, SetOnce};
 
 use self::scrape::Scrape;
@@ -35,8 +35,8 @@ use crate::identity::adopt::Turns;
 use crate::identity::birth::Leading;
 use crate::identity::memory::Memory;
 use crate::identity::successors::Successors;
+use crate::instance::Registry;
 use crate::instance::replacing::Replacing;
-use crate::instance::{Registry, references};
 use crate::latest::Latest;
 use crate::lease::Leads;
 use crate::metrics::Metrics;
@@ -44,12 +44,12 @@ use crate::metrics::controllers::{self, Controllers};
 use crate::operator_key::OperatorKey;
 use crate::place::Place;
 use crate::policy::runs::Runs;
-use crate::queue::Priority;
 use crate::rotation::{self, Rotation};
 use crate::shutdown::{self, End};
 use crate::supervise::{Failure, Tasks};
 use crate::watches::Watches;
-use crate::workers::{self, Controller, Gauges, Places};
+use crate::workers::gauges::Gauges;
+use crate::workers::{self, Controller, Places};
 
 /// How many instances are looked at at the same time. Most of a look is waiting for Kratos, and one that hangs stops nobody.
 const INSTANCE_PLACES: Places = Places::of(128);
@@ -243,21 +243,6 @@ fn queues(metrics: &Metrics, pokes: &Pokes) -> Gauges {
 
 fn controller(kind: &'static str, places: Places, metrics: &controllers::Controller, context: &Context) -> Controller {
     Controller { kind, places, metrics: metrics.clone(), health: context.watches.health().clone() }
-}
-
-/// After a complete list: objects that went while nobody watched brought no event.
-fn forget_gone(context: &Context) {
-    let identities: HashSet<_> =
-        context.identities.state().iter().filter_map(|object| object.meta().uid.clone()).collect();
-    context.memory.retain(|uid| identities.contains(uid));
-    context.latest_identities.retain(|uid| identities.contains(uid));
-    let instances: HashSet<_> = context.instances.state().iter().map(|object| Place::of(&**object)).collect();
-    context.metrics.instances.retain(|place| instances.contains(place));
-    for place in context.registry.places().into_iter().filter(|place| !instances.contains(place)) {
-        context.registry.forget(&place);
-        context.leads.forget(&place);
-        context.pokes.identities(references::referring(context, &place), Priority::Arrived);
-    }
 }
 
 /// All `CustomResourceDefinition`s as (file name, YAML).

@@ -150,16 +150,5 @@ fn yaml(object: &impl Serialize) -> Result<String, serde_saphyr::ser::Error> {
     serde_saphyr::to_string(object)
 }
 
-/// A rule of a role.
-fn rule((group, resources, verbs): (&str, Vec<&str>, Vec<&str>)) -> PolicyRule {
-    let owned = |words: Vec<&str>| words.into_iter().map(str::to_owned).collect::<Vec<_>>();
-    PolicyRule {
-        api_groups: Some(vec![group.to_owned()]),
-        resources: Some(owned(resources)),
-        verbs: owned(verbs),
-        ..PolicyRule::default()
-    }
-}
-
 #[cfg(test)]
 mod tests;

@@ -1,7 +1,7 @@
 //! Runs looks at resources in the queue's order, a bounded number at the same time, some places of which are kept for
 //! what a person did. Knows no kind.
 
-mod gauges;
+pub mod gauges;
 
 use std::collections::HashMap;
 use std::pin::Pin;
@@ -13,7 +13,6 @@ use tokio::task::{Id, JoinError, JoinSet};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-pub use self::gauges::Gauges;
 use crate::api::condition::Failure;
 use crate::backoff;
 use crate::health::Health;

@@ -14,10 +14,11 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 
 use super::asked::Asked;
+use super::conflict;
 use super::failure::Halt;
 use super::memory::Unanswered;
 use super::observe::Search;
-use super::plan::{self, Observed, Plan, Present};
+use super::plan::{Observed, Plan, Present};
 use super::sole;
 use crate::api::{Reason, Verdict};
 use crate::context::Context;
@@ -182,7 +183,7 @@ impl Search<'_> {
                 for identity in page.items {
                     match self.judge(identity, false).await {
                         Ok(Some(present)) => return Ok(Some(present)),
-                        Ok(None) => refusal = Some(Halt::Refused(plan::conflict(None))),
+                        Ok(None) => refusal = Some(Halt::Refused(conflict::conflict(None))),
                         Err(Halt::Refused(verdict)) => refusal = Some(Halt::Refused(verdict)),
                         Err(halt) => return Err(halt),
                     }
@@ -199,6 +200,6 @@ impl Search<'_> {
             return Ok(present);
         }
         let has_external_id = self.resource.spec.external_id.is_some();
-        self.listed(Some(conflict)).await?.ok_or_else(|| Halt::Refused(plan::taken(has_external_id)))
+        self.listed(Some(conflict)).await?.ok_or_else(|| Halt::Refused(conflict::taken(has_external_id)))
     }
 }

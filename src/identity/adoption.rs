@@ -4,8 +4,8 @@
 //! [`Finding::Left`]. Outside the instance's namespace every refusal reads the same, whatever it was that was found.
 
 use super::claim::Claimant;
+use super::conflict;
 use super::mark::{Found, Mark};
-use super::plan;
 use crate::api::instance::AdoptionFrom;
 use crate::api::lifecycle::{Adoption, AdoptionPolicy};
 use crate::api::{GROUP, Reason, Verdict};
@@ -162,14 +162,14 @@ impl Refusal {
     pub fn verdict(&self, claimant: &Claimant, from: AdoptionFrom) -> Verdict {
         let refused = |message: String| Verdict::new(Reason::AdoptionRefused, message);
         match self {
-            Self::Taken(Some(neighbour)) => plan::conflict(Some(neighbour)),
+            Self::Taken(Some(neighbour)) => conflict::conflict(Some(neighbour)),
             _ if !claimant.beside_instance && from == AdoptionFrom::Same => not_allowed(),
             _ if !claimant.beside_instance => refused(
                 "spec.adoption names no identity that this resource may take over: name one that is there and nobody's, by \
                  its id, external id or a verified address; it is looked for at every resync"
                     .to_owned(),
             ),
-            Self::Taken(None) => plan::conflict(None),
+            Self::Taken(None) => conflict::conflict(None),
             Self::NotAllowed => not_allowed(),
             Self::Missing => refused(
                 "spec.adoption names an identity that isn't there, and none is created; it is looked for again at \

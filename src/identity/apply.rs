@@ -7,30 +7,13 @@ use k8s_openapi::jiff::Timestamp;
 use tracing::Instrument;
 
 use super::actions::ActionName;
+use super::apply_error::ApplyError;
 use super::inputs::Inputs;
 use super::mark::{Found, Mark};
 use super::plan::Step;
 use super::{addresses, issue};
 use crate::kratos::{Client, Error, Identity, OidcLink, State, Travel, WriteCause, Writer};
 use crate::kube_write::own_secret;
-
-/// Why a plan wasn't run to its end.
-#[derive(Debug, thiserror::Error)]
-pub enum ApplyError {
-    /// A create failed; that was known at the given instant.
-    #[error("{error}")]
-    Create { error: Error, at: Instant },
-    #[error(transparent)]
-    Other(#[from] Error),
-    #[error(transparent)]
-    Kubernetes(#[from] kube::Error),
-    /// A user's request that was under way made the identity active again.
-    #[error("the identity was made active again by a request that was under way")]
-    Undone,
-    /// Another resource's mark stands where ours was just written.
-    #[error("the identity was taken while it was being taken over; it is looked at again")]
-    Taken,
-}
 
 /// What running a plan left behind.
 #[derive(Debug, Default)]

@@ -3,7 +3,9 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use super::apply::{self, Applied, ApplyError};
+use super::apply::{self, Applied};
+use super::apply_error::ApplyError;
+use super::conflict;
 use super::desired::{self, Desired};
 use super::failure::{self, Halt, Sent};
 use super::happenings::{self, Drift};
@@ -65,7 +67,7 @@ pub async fn run(
     let plan = planned(search, desired, &mut observed).await?;
     match attempt(search, desired, observed, plan, as_of).await? {
         Attempt::Done(seen) => Ok(seen),
-        Attempt::Conflict(_) => Err(Halt::Refused(plan::taken(desired.external_id.is_some()))),
+        Attempt::Conflict(_) => Err(Halt::Refused(conflict::taken(desired.external_id.is_some()))),
         Attempt::PutBack { .. } => {
             let verdict = Verdict::new(
                 Reason::Progressing,

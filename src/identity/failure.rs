@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use serde_json::{Map, Value};
 
+use super::conflict;
 use super::plan;
 use super::schema;
 use super::schema::shape::Shape;
@@ -171,7 +172,7 @@ pub fn halt(error: &Error, sent: Sent<'_>, times: u32) -> Halt {
             let verdict = Verdict::new(Reason::KratosUnavailable, format!("{error}; it is tried again"));
             Halt::Retry { verdict, after: None }
         }
-        Class::Conflict => Halt::Refused(plan::taken(sent.external_id)),
+        Class::Conflict => Halt::Refused(conflict::taken(sent.external_id)),
         // It was there a moment ago, or looked different: look again.
         Class::NotFound => Halt::Retry { verdict: moved(), after: None },
         Class::Rejected if error.is_patch_inapplicable() => Halt::Retry { verdict: moved(), after: None },

@@ -7,7 +7,7 @@ use k8s_openapi::ByteString;
 use k8s_openapi::jiff::Timestamp;
 use secrecy::{ExposeSecret, SecretString};
 
-use super::apply::ApplyError;
+use super::apply_error::ApplyError;
 use super::plan;
 use super::recovery::{Issue, Way};
 use crate::kratos::{Error, Identity, WriteCause, Writer};

@@ -11,7 +11,8 @@ use k8s_openapi::jiff::Timestamp;
 use serde_json::Value;
 
 use super::actions::{self, ActionName, Doing, Wanted};
-use super::apply::{self, Applied, ApplyError};
+use super::apply::{self, Applied};
+use super::apply_error::ApplyError;
 use super::claim::Claim;
 use super::desired::{self, Handling};
 use super::failure::{Halt, Sent};

@@ -1,7 +1,7 @@
 //! `KratosIdentity`: one way from manifest to status.
 //!
 //! `inputs → desired → observe → plan → apply → status`, driven by `reconcile`. `desired`, `plan`, `status` and what
-//! they stand on (`absent`, `actions`, `addresses`, `adopted`, `adoption`, `asked`, `birth`, `claim`, `digest_key`, `facts`, `happenings`, `json`, `links`, `mark`, `opaque`,
+//! they stand on (`absent`, `actions`, `addresses`, `adopted`, `adoption`, `asked`, `birth`, `claim`, `conflict`, `digest_key`, `facts`, `happenings`, `json`, `links`, `mark`, `opaque`,
 //! `password`, `person`, `pointer`, `recovery`, `remark`, `schema`, `secrets`, `traits_from`, `urgency`, `validity`, `watch`) are pure: no client, no
 //! runtime, no clock.
 
@@ -14,9 +14,11 @@ pub mod adopt;
 pub mod adopted;
 pub mod adoption;
 pub mod apply;
+pub mod apply_error;
 pub mod asked;
 pub mod birth;
 pub mod claim;
+pub mod conflict;
 pub mod desired;
 pub mod digest_key;
 pub mod enforce;

@@ -12,6 +12,7 @@ use super::absent::Contents;
 use super::actions;
 use super::adoption::Target;
 use super::claim::Claim;
+use super::conflict;
 use super::desired::Desired;
 use super::digest_key::DigestKey;
 use super::facts;
@@ -80,7 +81,7 @@ impl Search<'_> {
         let settled = self.settled().filter(|_| !self.only_looks);
         let found = match self.listed(settled.max(gone)).await {
             // Where nobody can tell whose it is the manifest may say so, by its id.
-            Err(Halt::Refused(verdict)) if verdict == plan::untold() => None,
+            Err(Halt::Refused(verdict)) if verdict == conflict::untold() => None,
             found => found?,
         };
         self.ensure_whole_if(gone)?;
@@ -159,7 +160,7 @@ impl Search<'_> {
             Claim::Former(mark) => match self.person(&identity, &mark).await? {
                 Person::Same => self.may_inherit(&mark).await?,
                 Person::Another => false,
-                Person::Untold => return Err(Halt::Refused(plan::untold())),
+                Person::Untold => return Err(Halt::Refused(conflict::untold())),
             },
             _ => false,
         };
@@ -210,7 +211,7 @@ impl Search<'_> {
         match reclaim::take(&self.inputs.instance, from, to, self.context).await? {
             Some(taken_by) if taken_by == *to => Ok(true),
             // Another one was first: it isn't this one's, nor is another one made in its place.
-            Some(_) => Err(Halt::Refused(plan::conflict(None))),
+            Some(_) => Err(Halt::Refused(conflict::conflict(None))),
             None => {
                 let message = "that the namespace takes its identities back couldn't be noted yet; it is tried again";
                 Err(Halt::Retry { verdict: Verdict::new(Reason::Progressing, message), after: None })
@@ -273,7 +274,7 @@ impl Search<'_> {
             match self.read(&id, false).await {
                 Ok(Some(present)) => return Ok(Some(present)),
                 // It may be the very one, so that no other is made.
-                Err(Halt::Refused(verdict)) if verdict == plan::untold() => return Err(verdict.into()),
+                Err(Halt::Refused(verdict)) if verdict == conflict::untold() => return Err(verdict.into()),
                 // Another claimant of the same name (of another cluster, say) has it: that is not ours to touch.
                 Ok(None) | Err(Halt::Refused(_)) => {}
                 Err(halt) => return Err(halt),

@@ -5,7 +5,8 @@ use std::time::Instant;
 
 use k8s_openapi::jiff::Timestamp;
 
-use super::apply::{self, Applied, ApplyError};
+use super::apply::{self, Applied};
+use super::apply_error::ApplyError;
 use super::desired::Desired;
 use super::enforce;
 use super::failure::{Halt, Sent};

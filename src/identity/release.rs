@@ -10,7 +10,8 @@ use kube::runtime::reflector::ObjectRef;
 use kube::{Api, ResourceExt};
 use serde_json::Value;
 
-use super::apply::{self, ApplyError};
+use super::apply;
+use super::apply_error::ApplyError;
 use super::desired::{self, Handling};
 use super::failure::{Halt, Sent};
 use super::inputs::{self, Inputs};

@@ -10,10 +10,11 @@ use kube::ResourceExt;
 use kube::runtime::reflector::ObjectRef;
 
 use super::claim::Claimant;
+use super::conflict;
 use super::failure::Halt;
 use super::mark::{Found, Mark};
 use super::observe::Search;
-use super::plan::{self, Observed, Present};
+use super::plan::{Observed, Present};
 use super::record::api;
 use super::recovery::OwnSecret;
 use crate::api::identity::KratosIdentity;
@@ -46,7 +47,7 @@ pub fn told(resource: &KratosIdentity, context: &Context) -> Option<(Verdict, Pl
     // Where nothing is changed, or sent, nobody takes over.
     let instance = references::instance_of(resource, context.options.default_instance.as_ref())?;
     context.registry.handle(&instance).filter(|handle| handle.settings.mode == Mode::Enforce)?;
-    Some((plan::replaced(&successor.name_any()), Place::of(&*successor)))
+    Some((conflict::replaced(&successor.name_any()), Place::of(&*successor)))
 }
 
 /// The resource that is about to take over the identity of another one, as far as the watch shows.
@@ -205,7 +206,7 @@ impl Search<'_> {
             return Ok(Some(present(identity, *mark)));
         }
         let is_taken = uid.is_some() && mark.replaced.as_deref() == uid && claimant.is_same_namespace(&mark);
-        if is_taken { Err(Halt::Refused(plan::conflict(Some(&mark.name)))) } else { Ok(None) }
+        if is_taken { Err(Halt::Refused(conflict::conflict(Some(&mark.name)))) } else { Ok(None) }
     }
 }
 

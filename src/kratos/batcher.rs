@@ -14,16 +14,15 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tracing::Instrument;
 
 use self::packing::{ALONE, HASHING, LARGE, Queue, TOGETHER, Trip};
-use self::settling::{Parcel, Settled, settle};
+use self::settling::{OPERATION, Parcel, Settled, settle};
 use super::audit::Initiator;
 use super::client::Client;
-use super::error::{Error, Kind};
+use super::error::Error;
+use super::kind::Kind;
 use super::types::{CreateIdentity, Identity};
 use crate::flow::counts::Counts;
 use crate::flow::expected::{Expectation, Expected};
 use crate::flow::limit::Limit;
-
-const OPERATION: &str = "create_identity";
 
 /// Whether a create may share a request with others.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -7,8 +7,9 @@ use serde_json::json;
 
 use super::audit::{Entry, Outcome, Write, paths_of};
 use super::client::Client;
-use super::error::{Error, Kind};
+use super::error::Error;
 use super::fault::ErrorBody;
+use super::kind::Kind;
 use super::transport::{Answer, Call};
 use super::types::{
     BatchAnswer, BatchItem, BatchOutcome, CreateIdentity, CredentialType, Identity, PatchOperation, Removal,
@@ -79,7 +80,7 @@ fn answers(operation: &'static str, answer: &Answer, items: usize) -> Result<Vec
     }
     let outcome = |item: &Item| match (item.action.as_str(), &item.identity, &item.error) {
         ("create", Some(id), _) => Ok(BatchOutcome::Created { id: id.clone() }),
-        ("error", _, Some(error)) => Ok(BatchOutcome::Failed(error.to_error(operation))),
+        ("error", _, Some(error)) => Ok(BatchOutcome::Failed(Error::of_item(operation, &error))),
         _ => Err(unreadable()),
     };
     let answers = identities.into_iter();

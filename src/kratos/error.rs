@@ -1,12 +1,12 @@
 //! What can go wrong when Kratos is asked, and what follows from it, decided in one place. It may hold nothing
 //! that a server, a person or a manifest wrote: no body, no URL, no value, no token.
 
-use std::fmt;
 use std::time::Duration;
 
 use reqwest::StatusCode;
 
-use super::fault::Fault;
+use super::fault::{ErrorBody, Fault};
+use super::kind::Kind;
 
 /// A failed request. `Display` names the operation, the HTTP status and what to do about it.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -49,64 +49,19 @@ impl Class {
     }
 }
 
-/// How it failed.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Kind {
-    /// The request can't be sent as it is.
-    Unsendable(&'static str),
-    /// Kept back, because the request before it got no usable answer.
-    KeptBack,
-    /// Not sent, or not waited for: another process may lead.
-    NotLeading,
-    /// Not sent: nothing is to be sent to this server any more.
-    CutOff,
-    /// No connection came about.
-    Connect(String),
-    /// No trusted connection came about.
-    Tls(String),
-    /// The server, or what is before it, ended the handshake over us.
-    TlsRefused(String),
-    /// No connection came about because of the proxy, or by what it says.
-    Proxy(String),
-    /// What came back is no HTTP: the port may speak TLS.
-    NoHttp {
-        detail: String,
-        /// Whether it is a proxy of ours that is talked to.
-        by_proxy: bool,
-    },
-    /// The server says that it speaks TLS, which it was not spoken to.
-    WantsTls(StatusCode),
-    /// Something before Kratos says no.
-    Before {
-        status: StatusCode,
-        /// Whether a proxy of ours read along.
-        by_proxy: bool,
-    },
-    /// The time was up before the whole answer was there.
-    Timeout,
-    /// The connection was lost before the whole answer was there.
-    Interrupted,
-    /// An answer that isn't one of Kratos.
-    Foreign(StatusCode),
-    /// An answer beyond the size that is read.
-    TooLarge(StatusCode),
-    /// A redirect that isn't followed.
-    Redirected(StatusCode),
-    /// Kratos says no.
-    Answer {
-        status: StatusCode,
-        fault: Fault,
-        /// How long the server wants to be left alone, if it said so.
-        retry_after: Option<Duration>,
-    },
-}
-
 /// How long a throttled caller waits if the server doesn't say.
 const DEFAULT_RETRY_AFTER: Duration = Duration::from_secs(5);
 
 impl Error {
     pub(super) const fn new(operation: &'static str, kind: Kind) -> Self {
         Self { operation, kind, is_unconfirmed: false }
+    }
+
+    /// The failure of one item of a batch.
+    pub(super) fn of_item(operation: &'static str, body: &ErrorBody) -> Self {
+        let status = body.code.and_then(|code| StatusCode::from_u16(code).ok());
+        let status = status.unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        Self::new(operation, Kind::Answer { status, fault: body.fault(), retry_after: None })
     }
 
     /// The failure of a write that was answered, but that this read was to confirm.
@@ -315,73 +270,6 @@ impl Error {
         match &self.kind {
             Kind::Answer { fault, .. } => Some(*fault),
             _ => None,
-        }
-    }
-}
-
-impl fmt::Display for Kind {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Unsendable(why) => write!(formatter, "not sent: {why}"),
-            Self::NotLeading => formatter.write_str("not sent, or not waited for: another process may lead by now"),
-            Self::CutOff => {
-                formatter.write_str("not sent: the instance is suspended, or isn't used as it was any more")
-            }
-            Self::KeptBack => formatter.write_str("not sent: Kratos gave no usable answer just before"),
-            Self::Connect(detail) => {
-                write!(formatter, "no connection to Kratos ({detail}); check the URL and that the server runs")
-            }
-            Self::Tls(detail) => {
-                write!(formatter, "no trusted connection to Kratos ({detail}); check its certificate and the CA")
-            }
-            Self::TlsRefused(detail) => write!(
-                formatter,
-                "Kratos, or what is before it, ended the TLS handshake ({detail}); check spec.tls.clientCertificate, and whom \
-                 the server trusts"
-            ),
-            Self::Proxy(detail) => {
-                write!(
-                    formatter,
-                    "no connection to Kratos by the proxy ({detail}); check spec.proxyURL, and what the proxy allows"
-                )
-            }
-            Self::NoHttp { detail, by_proxy } => {
-                let of = if *by_proxy { "of spec.proxyURL" } else { "of the URL" };
-                write!(formatter, "no answer of Kratos ({detail}); check scheme and port {of}")
-            }
-            Self::WantsTls(status) => {
-                write!(formatter, "HTTP {}, the port speaks TLS; make the URL https", status.as_u16())
-            }
-            Self::Before { status, by_proxy: true } => write!(
-                formatter,
-                "HTTP {}, not in Kratos' form: the answer of the proxy, or of a gateway behind it; check spec.proxyURL, and what \
-                 the proxy allows",
-                status.as_u16()
-            ),
-            Self::Before { status, by_proxy: false } => write!(
-                formatter,
-                "HTTP {}, not in Kratos' form: the answer of a gateway before it; check spec.headers, spec.auth and \
-                 spec.tls.clientCertificate",
-                status.as_u16()
-            ),
-            Self::Timeout => {
-                formatter.write_str("no answer within the request timeout; check the server's load, or allow more time")
-            }
-            Self::Interrupted => formatter.write_str("the connection was lost before the answer was complete"),
-            Self::Foreign(status) => {
-                write!(formatter, "HTTP {}, but not an answer of Kratos' admin API; check the URL", status.as_u16())
-            }
-            Self::TooLarge(status) => {
-                write!(formatter, "HTTP {}, with an answer too large to be read", status.as_u16())
-            }
-            Self::Redirected(status) => write!(
-                formatter,
-                "HTTP {}, a redirect, which is not followed; the URL must be the admin API's own",
-                status.as_u16()
-            ),
-            Self::Answer { status, fault, .. } => {
-                write!(formatter, "HTTP {}, {}", status.as_u16(), fault.advice(*status))
-            }
         }
     }
 }

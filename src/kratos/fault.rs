@@ -7,8 +7,6 @@ use reqwest::StatusCode;
 use reqwest::header::{HeaderMap, HeaderName, RETRY_AFTER};
 use serde::Deserialize;
 
-use super::error::{Error, Kind};
-
 /// What Kratos complains about, as far as callers care.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Fault {
@@ -49,13 +47,6 @@ impl ErrorBody {
             .ok()
             .map(|envelope| envelope.error)
             .filter(|error| error.code.is_some())
-    }
-
-    /// The failure of one item of a batch.
-    pub(super) fn to_error(&self, operation: &'static str) -> Error {
-        let status = self.code.and_then(|code| StatusCode::from_u16(code).ok());
-        let status = status.unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-        Error::new(operation, Kind::Answer { status, fault: self.fault(), retry_after: None })
     }
 
     /// What it complains about. The order matters: what quotes values comes after what can't.

@@ -6,7 +6,8 @@ use std::time::Instant;
 use futures::stream::{self, Stream};
 
 use super::client::Client;
-use super::error::{Error, Kind};
+use super::error::Error;
+use super::kind::Kind;
 use super::page::{Page, next_page_token};
 use super::types::{CredentialType, Identity, Items};
 

@@ -12,6 +12,7 @@ mod error;
 mod fault;
 pub mod identifier;
 mod identities;
+mod kind;
 mod page;
 mod reader;
 mod recovery;

@@ -11,8 +11,9 @@ use tokio::time::{Instant, timeout_at};
 use uuid::Uuid;
 
 use super::client::Client;
-use super::error::{Class, Error, Kind};
+use super::error::{Class, Error};
 use super::identities::{Consistency, IDS_PER_REQUEST, IdentityFilter};
+use super::kind::Kind;
 use super::types::Identity;
 
 const OPERATION: &str = "get_identity";

@@ -13,7 +13,8 @@ use url::Url;
 
 use super::client::{Client, url_of};
 use super::config::shown;
-use super::error::{Class, Error, Kind};
+use super::error::{Class, Error};
+use super::kind::Kind;
 use super::page::total_count;
 use super::transport::{Answer, Call, To};
 use super::types::{SchemaContainer, SchemaFault, read_schema};

@@ -7,7 +7,8 @@ use futures::stream::{self, Stream};
 use reqwest::{Method, StatusCode};
 
 use super::client::Client;
-use super::error::{Error, Kind};
+use super::error::Error;
+use super::kind::Kind;
 use super::page::{Page, next_page_token, total_count};
 use super::transport::Answer;
 use super::types::{Items, Removal, Session};

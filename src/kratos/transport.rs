@@ -11,8 +11,9 @@ use reqwest::{Method, Request, Response, StatusCode};
 use url::Url;
 
 use super::audit::{Entry, Write};
-use super::error::{Error, Kind};
+use super::error::Error;
 use super::fault::{ErrorBody, Fault, retry_after};
+use super::kind::Kind;
 use crate::unreached::{self, Obstacle};
 
 /// The largest answer that is read, in bytes. A page of 1000 identities is a few MiB.

@@ -11,7 +11,8 @@ use serde::de::DeserializeOwned;
 
 use super::audit::{Initiator, Outcome, Write, WriteCause};
 use super::client::Client;
-use super::error::{Class, Error, Kind};
+use super::error::{Class, Error};
+use super::kind::Kind;
 use super::transport::{Answer, Call};
 use super::types::{Identity, Removal};
 

@@ -11,7 +11,7 @@ use kube::Config;
 use kube::config::Kubeconfig;
 use tower::BoxError;
 
-use super::host_and_port;
+use super::address::host_and_port;
 
 /// Where SOCKS proxies listen unless somebody says otherwise.
 const SOCKS_PORT: u16 = 1080;

@@ -10,6 +10,7 @@ use kube::runtime::reflector::{self, ObjectRef};
 use kube::runtime::watcher::{self, Event};
 
 use super::births;
+use super::gone;
 use super::watches;
 use crate::access;
 use crate::api::IDENTITY_FINALIZER;
@@ -134,7 +135,7 @@ fn identity_seen(event: &watcher::Result<Event<IdentityObject>>, context: &Conte
             if context.listed.identities.set(()).is_err() && context.leads.is_shared() {
                 missed(context);
             }
-            super::forget_gone(context);
+            gone::forget(context);
         }
         Ok(Event::Init) => {}
         Err(error) => context.watches.failed::<IdentityObject>(None, error),

@@ -8,6 +8,7 @@ use kube::runtime::WatchStreamExt;
 use kube::runtime::reflector::{self, ObjectRef};
 use kube::runtime::watcher::{self, Event};
 
+use super::gone;
 use super::watches;
 use crate::access;
 use crate::api::INSTANCE_FINALIZER;
@@ -92,7 +93,7 @@ fn seen(event: &watcher::Result<Event<InstanceObject>>, context: &Context) {
         }
         Ok(Event::InitDone) => {
             let _ = context.listed.instances.set(());
-            super::forget_gone(context);
+            gone::forget(context);
         }
         Ok(Event::Init) => {}
         Err(error) => context.watches.failed::<InstanceObject>(None, error),

@@ -4,7 +4,7 @@ use std::net::{IpAddr, SocketAddr};
 
 use ipnet::IpNet;
 
-use super::judge::Answer;
+use super::answer::Answer;
 use crate::kratos::Device;
 
 /// Parses a network. Bits beyond the prefix don't count.

@@ -6,6 +6,7 @@ use k8s_openapi::jiff::{SignedDuration, Timestamp};
 use uuid::Uuid;
 
 use super::address;
+use super::answer::Answer;
 use super::desired::{AssuranceCondition, Desired, Rule, Selection};
 use super::truth::{Truth, Which};
 use super::view;
@@ -25,20 +26,6 @@ pub type Mask = u16;
 /// The set of one rule.
 pub fn bit(rule: usize) -> Mask {
     u32::try_from(rule).ok().and_then(|rule| Mask::from(1_u8).checked_shl(rule)).unwrap_or_default()
-}
-
-/// Whether something holds of a session, as far as anybody can tell.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Answer {
-    No,
-    Unknown,
-    Yes,
-}
-
-impl Answer {
-    fn of(holds: Option<bool>) -> Self {
-        holds.map_or(Self::Unknown, |holds| if holds { Self::Yes } else { Self::No })
-    }
 }
 
 /// A session, as far as the policy is about it.

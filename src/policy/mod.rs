@@ -1,10 +1,11 @@
 //! `KratosSessionPolicy`: sessions end, or go on, by rules.
 //!
 //! `inputs → desired → reach → observe → tally → enforce → status`, driven by `reconcile`; `revoke_all` is what is done
-//! once per token, and `whose` what mode Observe shows. `address`, `desired`, `enrolment`, `judge`, `status`, `tally`, `truth`, `view` and `within` are pure: no client, no
+//! once per token, and `whose` what mode Observe shows. `address`, `answer`, `desired`, `enrolment`, `judge`, `status`, `tally`, `truth`, `view` and `within` are pure: no client, no
 //! runtime, no clock.
 
 pub mod address;
+pub mod answer;
 pub mod desired;
 pub mod enforce;
 pub mod enrolment;

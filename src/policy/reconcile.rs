@@ -10,26 +10,19 @@ use super::desired::{self, Desired, Handling};
 use super::enforce::{self, Done};
 use super::inputs::{self, Inputs};
 use super::reach::{self, Reach};
-use super::record::{self, subject};
+use super::record::{self, Left, subject};
 use super::revoke_all::{self, Ended};
 use super::status::{self, OfRule, Run};
 use super::tally::Plan;
 use super::{observe, unreadable, whose};
 use crate::api::instance::Mode;
-use crate::api::session_policy::{KratosSessionPolicy, RevokeAllStatus};
+use crate::api::session_policy::KratosSessionPolicy;
 use crate::api::{Reason, Verdict};
 use crate::context::{Context, PolicyObject};
 use crate::identity::failure::Halt;
 use crate::off_runtime;
 use crate::queue::{Looked, Next};
 use crate::trace;
-
-/// What a look left behind, whether or not it came to its end.
-#[derive(Debug, Default)]
-pub struct Left {
-    pub run: Option<Run>,
-    pub revoke_all: Option<RevokeAllStatus>,
-}
 
 /// Runs one policy, where it is this operator that speaks for its instance.
 pub async fn reconcile(object: Arc<PolicyObject>, context: Arc<Context>) -> Result<Looked, kube::Error> {

@@ -6,9 +6,8 @@ use k8s_openapi::jiff::Timestamp;
 use kube::{Api, ResourceExt};
 
 use super::desired::Handling;
-use super::reconcile::Left;
 use super::status::{self, Outcome, Run, Subject};
-use crate::api::session_policy::{KratosSessionPolicy, KratosSessionPolicyStatus};
+use crate::api::session_policy::{KratosSessionPolicy, KratosSessionPolicyStatus, RevokeAllStatus};
 use crate::api::{Verdict, condition, requested_at};
 use crate::backoff;
 use crate::context::{Context, PolicyObject};
@@ -21,6 +20,13 @@ const FIRST_RETRY: Duration = Duration::from_secs(1);
 const LAST_RETRY: Duration = Duration::from_mins(1);
 /// How often a policy looks whether what it waits for has happened. That costs nobody a request.
 const WAITING: Duration = Duration::from_secs(1);
+
+/// What a look left behind, whether or not it came to its end.
+#[derive(Debug, Default)]
+pub struct Left {
+    pub run: Option<Run>,
+    pub revoke_all: Option<RevokeAllStatus>,
+}
 
 /// Status, events, and what the run came to.
 pub async fn finish(

@@ -120,10 +120,21 @@ impl Rights {
             shared.entry((group, verbs)).or_default().push(resource);
         }
         let rules = shared.into_iter();
-        rules.map(|((group, verbs), resources)| super::rule((group, resources, verbs.into_iter().collect()))).collect()
+        rules.map(|((group, verbs), resources)| rule((group, resources, verbs.into_iter().collect()))).collect()
     }
 
     fn add(&mut self, group: &'static str, resource: &'static str, verbs: &[&'static str]) {
         self.0.entry((group, resource)).or_default().extend(verbs);
+    }
+}
+
+/// A rule of a role.
+pub fn rule((group, resources, verbs): (&str, Vec<&str>, Vec<&str>)) -> PolicyRule {
+    let owned = |words: Vec<&str>| words.into_iter().map(str::to_owned).collect::<Vec<_>>();
+    PolicyRule {
+        api_groups: Some(vec![group.to_owned()]),
+        resources: Some(owned(resources)),
+        verbs: owned(verbs),
+        ..PolicyRule::default()
     }
 }

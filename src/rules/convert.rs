@@ -4,8 +4,10 @@ use cel::IdedExpr;
 use cel::common::ast::{CallExpr, ComprehensionExpr, Expr, LiteralValue, operators};
 use regex::{Regex, RegexBuilder};
 
+use super::fault::{Invalid, Position};
+use super::known::Variable;
+use super::limits::{MAX_DEPTH, MAX_LOOPS, MAX_NODES};
 use super::node::{Constant, Function, Loop, Node, Operator};
-use super::{Invalid, MAX_DEPTH, MAX_LOOPS, MAX_NODES, Position, Variable};
 use crate::api::words::shown;
 
 /// Bytes of a compiled regular expression: what is matched in the worst case takes its length times this.

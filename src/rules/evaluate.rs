@@ -5,30 +5,11 @@ use std::rc::Rc;
 
 use serde_json::Value as Json;
 
-use super::Problem;
+use super::budget::Budget;
+use super::fault::Problem;
 use super::functions;
 use super::node::{Constant, Loop, Node, Operator};
 use super::value::Value;
-
-/// Work that may be done: a step of the evaluation, or sixteen bytes that are looked at or copied, take one of it.
-#[derive(Debug)]
-pub struct Budget(usize);
-
-impl Budget {
-    pub const fn new(steps: usize) -> Self {
-        Self(steps)
-    }
-
-    pub(super) fn spend(&mut self, steps: usize) -> Result<(), Problem> {
-        let rest = self.0.checked_sub(steps);
-        self.0 = rest.unwrap_or_default();
-        rest.map(|_| ()).ok_or(Problem::Exhausted)
-    }
-
-    pub(super) fn spend_bytes(&mut self, bytes: usize) -> Result<(), Problem> {
-        self.spend(bytes / 16)
-    }
-}
 
 /// Evaluates an expression with these values of its variables.
 pub(super) fn evaluate<'a>(root: &'a Node, values: &'a [Json], budget: &mut Budget) -> Result<Value<'a>, Problem> {

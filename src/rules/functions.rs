@@ -4,8 +4,8 @@ use std::rc::Rc;
 
 use k8s_openapi::jiff::Timestamp;
 
-use super::Problem;
-use super::evaluate::Budget;
+use super::budget::Budget;
+use super::fault::Problem;
 use super::node::Function;
 use super::value::Value;
 

@@ -1,7 +1,7 @@
 //! What kind of value a part of an expression gives, as far as that is plain: what can't be true or false is refused where it
 //! has to be. Pure.
 
-use super::Invalid;
+use super::fault::Invalid;
 use super::node::{Constant, Function, Loop, Node, Operator};
 
 /// What a part gives, if it gives anything.

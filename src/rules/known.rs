@@ -3,7 +3,7 @@
 
 use std::collections::HashSet;
 
-use super::Invalid;
+use super::fault::Invalid;
 use super::node::{Constant, Loop, Node, Operator};
 use crate::api::words::shown;
 

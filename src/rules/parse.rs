@@ -2,8 +2,11 @@
 
 use cel::{ParseErrors, Program};
 
+use super::fault::{Invalid, Position};
+use super::known::Variable;
+use super::limits::{MAX_BRACKETS, MAX_LENGTH};
 use super::node::Node;
-use super::{Invalid, MAX_BRACKETS, MAX_LENGTH, Position, Variable, convert, kind, known};
+use super::{convert, kind, known};
 
 /// The parser and the tree that it makes are recursive: a chain of 4096 bytes takes less than half of this, unoptimised.
 const STACK: usize = 256 * 1024 * 1024;

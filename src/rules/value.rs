@@ -5,8 +5,8 @@ use std::rc::Rc;
 
 use serde_json::{Map, Value as Json};
 
-use super::Problem;
-use super::evaluate::Budget;
+use super::budget::Budget;
+use super::fault::Problem;
 
 #[derive(Clone, Debug)]
 pub(super) enum Value<'a> {

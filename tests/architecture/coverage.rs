@@ -43,7 +43,7 @@ fn every_reason_occurs_in_a_test() {
 #[test]
 fn every_step_occurs_in_a_test_of_plans() {
     let texts: Vec<_> = files("src").into_iter().filter(|file| file.path.starts_with("src/identity/tests/")).collect();
-    for step in variants("src/identity/plan.rs", "Step") {
+    for step in variants("src/identity/plan/step.rs", "Step") {
         let name = format!("Step::{step}");
         assert!(texts.iter().any(|file| has_word(&file.text, &name)), "no plan in a test has the step {step}");
     }

@@ -22,6 +22,7 @@ const PURE: &[&str] = &[
     "crate::identity::asked",
     "crate::identity::birth",
     "crate::identity::claim",
+    "crate::identity::conflict",
     "crate::identity::desired",
     "crate::identity::digest_key",
     "crate::identity::facts",
@@ -64,6 +65,7 @@ const PURE: &[&str] = &[
     "crate::operator::joined",
     "crate::place",
     "crate::policy::address",
+    "crate::policy::answer",
     "crate::policy::desired",
     "crate::policy::enrolment",
     "crate::policy::judge",
@@ -104,6 +106,7 @@ const WIRE: &[&str] = &[
     "VerifiedAddressImport",
     "error",
     "identifier",
+    "kind",
 ];
 
 const IMPURE: [&str; 10] = [

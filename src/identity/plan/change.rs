@@ -4,9 +4,11 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use k8s_openapi::jiff::Timestamp;
 use serde_json::{Map, Value};
 
-use super::{
+use super::credentials;
+use super::doing;
+use super::step::{
     EXTERNAL_ID, METADATA_ADMIN, METADATA_PUBLIC, OIDC, ORGANIZATION_ID, PASSWORD, Plan, Present, SCHEMA_ID, STATE,
-    Step, TRAITS, credentials, doing, mark_path,
+    Step, TRAITS, mark_path,
 };
 use crate::api::GROUP;
 use crate::api::identity::TraitsPolicy;

@@ -4,7 +4,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use k8s_openapi::jiff::Timestamp;
 use serde_json::Value;
 
-use super::{METADATA_ADMIN, METADATA_PUBLIC, PASSWORD, Plan, RECOVERY, SCHEMA_ID, Step, TRAITS};
+use super::step::{METADATA_ADMIN, METADATA_PUBLIC, PASSWORD, Plan, RECOVERY, SCHEMA_ID, Step, TRAITS};
 use crate::api::GROUP;
 use crate::identity::actions;
 use crate::identity::addresses::VERIFIABLE_ADDRESSES;

@@ -2,7 +2,7 @@
 //!
 //! Links are added before anything is removed, and nothing is removed that would leave nothing to log in with.
 
-use super::{OIDC, Present};
+use super::step::{OIDC, Present};
 use crate::api::{Reason, Verdict};
 use crate::identity::absent::{self, Contents};
 use crate::identity::desired::Desired;

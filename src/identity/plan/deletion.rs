@@ -3,10 +3,11 @@
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use k8s_openapi::jiff::Timestamp;
 
-use super::{STATE, Step, mark_path, unmarkable};
+use super::step::{STATE, Step, mark_path};
 use crate::api::Verdict;
 use crate::api::lifecycle::DeletionPolicy;
 use crate::identity::claim::Claimant;
+use crate::identity::conflict::unmarkable;
 use crate::identity::mark::{Found, Mark};
 use crate::kratos::{Identity, PatchOperation, State};
 

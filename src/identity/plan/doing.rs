@@ -2,7 +2,7 @@
 
 use k8s_openapi::jiff::Timestamp;
 
-use super::{Step, mark_path};
+use super::step::{Step, mark_path};
 use crate::identity::actions::{self, Doing, Pending};
 use crate::identity::mark::Mark;
 use crate::kratos::PatchOperation;

@@ -6,7 +6,8 @@ use std::collections::HashSet;
 use k8s_openapi::jiff::Timestamp;
 use serde_json::{Map, Value};
 
-use super::{Plan, Present, STATE, Step, TRAITS, doing, mark_path};
+use super::doing;
+use super::step::{Plan, Present, STATE, Step, TRAITS, mark_path};
 use crate::api::identity::TraitsPolicy;
 use crate::identity::actions::{self, Wanted};
 use crate::identity::desired::Desired;

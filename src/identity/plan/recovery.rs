@@ -2,7 +2,7 @@
 
 use k8s_openapi::jiff::Timestamp;
 
-use super::{Plan, RECOVERY, Step, mark_path};
+use super::step::{Plan, RECOVERY, Step, mark_path};
 use crate::identity::claim::Claimant;
 use crate::identity::mark::Mark;
 use crate::identity::recovery::{self, Issue, OwnSecret, Recovery, SecretSeen};

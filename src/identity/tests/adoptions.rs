@@ -8,6 +8,7 @@ use crate::api::Reason;
 use crate::api::instance::AdoptionFrom;
 use crate::identity::adoption::{Finding, Left, Refusal, Target, examine, parse};
 use crate::identity::claim::Claimant;
+use crate::identity::conflict;
 use crate::identity::mark::Mark;
 use crate::identity::plan::{self, Observed, Present, Step};
 use crate::place::Place;
@@ -163,7 +164,7 @@ fn beside_the_instance_each_refusal_says_what_to_do() {
     messages.dedup();
     assert_eq!(messages.len(), refusals().len());
     let taken = Refusal::Taken(None).verdict(&beside(), AdoptionFrom::Same);
-    assert_eq!(taken, plan::conflict(None));
+    assert_eq!(taken, conflict::conflict(None));
 }
 
 #[rstest]
@@ -179,7 +180,7 @@ fn what_was_found_inactive_stays_so_for_whoever_takes_it_over_next(#[case] mut c
 fn a_neighbour_is_named_to_neighbours() {
     for (who, from) in [(beside(), FROM[0]), (claimant(), FROM[0]), (claimant(), FROM[1])] {
         let verdict = Refusal::Taken(Some("grace".into())).verdict(&who, from);
-        assert_eq!(verdict, plan::conflict(Some("grace")));
+        assert_eq!(verdict, conflict::conflict(Some("grace")));
     }
 }
 

@@ -8,6 +8,7 @@ use crate::api::instance::{AdoptionFrom, KeyRef};
 use crate::api::recovery::RecoveryType;
 use crate::api::{KratosIdentityStatus, Reason, Verdict, condition};
 use crate::identity::adoption::Refusal;
+use crate::identity::conflict;
 use crate::identity::desired;
 use crate::identity::inputs::{not_permitted, not_ready};
 use crate::identity::opaque;
@@ -169,11 +170,11 @@ fn every_message_is_short_and_of_use_and_shows_no_value() {
         ("a schema of no use", failure::schema_of_no_use(&name, SchemaFault::NotJson)),
         ("a field that is too new", failure::unsupported(&name)),
         ("the instance is down", failure::unavailable()),
-        ("replaced", plan::replaced(&name)),
-        ("nobody can tell whose", plan::untold()),
-        ("taken", plan::taken(false)),
-        ("taken, perhaps by its external id", plan::taken(true)),
-        ("a neighbour's", plan::conflict(Some(&name))),
+        ("replaced", conflict::replaced(&name)),
+        ("nobody can tell whose", conflict::untold()),
+        ("taken", conflict::taken(false)),
+        ("taken, perhaps by its external id", conflict::taken(true)),
+        ("a neighbour's", conflict::conflict(Some(&name))),
         ("the last first factor", plan::last_first_factor()),
         ("a Secret's value", secrets::invalid(&key, "is longer than 64 KiB")),
         ("no instance", not_ready(&place, "doesn't exist; it is waited for")),

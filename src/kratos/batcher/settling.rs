@@ -10,10 +10,14 @@ use tokio::sync::oneshot;
 
 use super::super::audit::{Entry, Initiator, Outcome, Write};
 use super::super::client::Client;
-use super::super::error::{Class, Error, Kind};
+use super::super::error::{Class, Error};
+use super::super::kind::Kind;
 use super::super::reader::read_all;
 use super::super::types::{BatchItem, BatchOutcome, CreateIdentity, Identity};
 use super::sifting::{Item, Sifted, confirm, made, sift};
+
+/// What a create is called, however it travels.
+pub(super) const OPERATION: &str = "create_identity";
 
 /// A create, and whoever waits for its answer.
 pub(super) struct Parcel {
@@ -192,7 +196,7 @@ impl Settled {
 
     fn heed(&mut self, error: &Error) {
         if error.instance_suspect() {
-            self.stop = Some(Error::new(super::OPERATION, Kind::KeptBack));
+            self.stop = Some(Error::new(OPERATION, Kind::KeptBack));
         } else if matches!(error.class(), Class::Throttled { .. }) {
             self.stop = Some(error.clone());
         }

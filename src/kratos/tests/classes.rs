@@ -6,8 +6,9 @@ use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
 use reqwest::{Method, StatusCode};
 use serde_json::json;
 
-use super::super::error::{Class, Error, Kind};
+use super::super::error::{Class, Error};
 use super::super::fault::retry_after;
+use super::super::kind::Kind;
 use super::super::retry::is_repeatable;
 use super::super::transport::{Way, refusal};
 

@@ -8,8 +8,9 @@ use reqwest::StatusCode;
 use serde_json::json;
 
 use super::super::batcher::sifting::{Item, Sifted, confirm, made, sift};
-use super::super::error::{Error, Kind};
+use super::super::error::Error;
 use super::super::fault::Fault;
+use super::super::kind::Kind;
 use super::super::{
     BatchOutcome, Class, CreateIdentity, CredentialImport, Identity, PasswordImport, Secret, State,
     VerifiedAddressImport,

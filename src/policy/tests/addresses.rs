@@ -4,7 +4,7 @@ use rstest::rstest;
 
 use crate::kratos::Device;
 use crate::policy::address::{self, is_outside};
-use crate::policy::judge::Answer::{self, No, Unknown, Yes};
+use crate::policy::answer::Answer::{self, No, Unknown, Yes};
 
 #[rstest]
 #[case::within(&["203.0.113.7"], No)]
