@@ -8,24 +8,24 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use clap::Parser;
-use kratos_operator::admission_policy;
-use kratos_operator::audit_log::AuditLog;
-use kratos_operator::cli::{
+use kratos_operator::base::flow::leadership::Leadership;
+use kratos_operator::base::shutdown;
+use kratos_operator::base::supervise::{self, Tasks};
+use kratos_operator::commands::admission_policy;
+use kratos_operator::commands::cli::{
     self, AdmissionPolicyArgs, Cli, Command, CrdsArgs, LogFormat, ProbeArgs, RbacArgs, RunArgs,
 };
-use kratos_operator::election::Elector;
-use kratos_operator::flow::leadership::Leadership;
-use kratos_operator::health::{self, Health, ask};
-use kratos_operator::kube_client;
-use kratos_operator::log;
-use kratos_operator::log::export::Export;
-use kratos_operator::log::level::{self, Level};
-use kratos_operator::metrics::{self, Metrics};
-use kratos_operator::operator::{self, Operator};
-use kratos_operator::rbac;
-use kratos_operator::shutdown;
-use kratos_operator::supervise::{self, Tasks};
-use kratos_operator::watches::Watches;
+use kratos_operator::commands::operator::{self, Operator};
+use kratos_operator::commands::rbac;
+use kratos_operator::controllers::election::Elector;
+use kratos_operator::kubernetes::kube_client;
+use kratos_operator::kubernetes::watches::Watches;
+use kratos_operator::telemetry::audit_log::AuditLog;
+use kratos_operator::telemetry::health::{self, Health, ask};
+use kratos_operator::telemetry::log;
+use kratos_operator::telemetry::log::export::Export;
+use kratos_operator::telemetry::log::level::{self, Level};
+use kratos_operator::telemetry::metrics::{self, Metrics};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tracing_subscriber::EnvFilter;

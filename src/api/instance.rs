@@ -14,7 +14,7 @@ pub use super::connection::{
 };
 use super::protection::{Defaults, Protection, ProtectionStatus};
 use super::{crd, lists};
-use crate::duration::GoDuration;
+use crate::base::duration::GoDuration;
 
 /// Where a Kratos is, who may use it, and how it is to be called.
 ///

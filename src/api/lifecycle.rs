@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::crd;
 use super::credentials::SecondFactor;
-use crate::duration::GoDuration;
+use crate::base::duration::GoDuration;
 
 /// When an identity may log in. It owns the state, together with spec.state.
 #[derive(Serialize, Deserialize, Clone, Debug, PartialEq, KubeSchema)]

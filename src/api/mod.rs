@@ -9,10 +9,13 @@ pub mod credentials;
 pub mod definitions;
 pub mod depth;
 pub mod free_object;
+pub mod happening;
 pub mod identity;
 pub mod instance;
 pub mod lifecycle;
 mod lists;
+#[cfg(test)]
+pub mod messages;
 pub mod protection;
 pub mod recovery;
 pub mod session_policy;

@@ -9,7 +9,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{crd, lists};
-use crate::duration::GoDuration;
+use crate::base::duration::GoDuration;
 
 /// How many identities may go before somebody is asked. What is left out has its default: protection is always on.
 #[derive(Serialize, Deserialize, Clone, Copy, Debug, Default, PartialEq, KubeSchema)]

@@ -8,7 +8,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::crd;
-use crate::duration::GoDuration;
+use crate::base::duration::GoDuration;
 
 /// A way into the account, issued by Kratos into a Secret.
 #[derive(Serialize, Deserialize, Clone, Debug, PartialEq, KubeSchema)]

@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use super::identity::InstanceRef;
 use super::instance::Mode;
 use super::{crd, session_schemas};
-use crate::duration::GoDuration;
+use crate::base::duration::GoDuration;
 
 /// Sessions end, or go on, by declared rules.
 #[derive(CustomResource, KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq)]

@@ -9,8 +9,8 @@ use super::mark::{Found, Mark};
 use crate::api::instance::AdoptionFrom;
 use crate::api::lifecycle::{Adoption, AdoptionPolicy};
 use crate::api::{GROUP, Reason, Verdict};
+use crate::base::place::Place;
 use crate::kratos::{Identity, identifier};
-use crate::place::Place;
 
 /// The identity that a manifest takes over.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -31,7 +31,7 @@ use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 
 use kube::Resource;
 
-use crate::resource_version::ResourceVersion;
+use crate::base::resource_version::ResourceVersion;
 
 /// How an object came to be seen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

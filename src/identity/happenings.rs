@@ -3,8 +3,8 @@
 
 use super::actions::ActionName;
 use super::plan::{PASSWORD, Plan, Present, STATE, Step};
+use crate::api::happening::Happening;
 use crate::api::words::{listed, shown};
-use crate::events::happening::Happening;
 use crate::kratos::State;
 
 /// How much of a path is shown, and how much of all of them, in characters.

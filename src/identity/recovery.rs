@@ -15,8 +15,8 @@ use crate::api::lifecycle::ActionStatus;
 use crate::api::recovery::{Recovery as Spec, RecoveryFlowType, RecoveryStatus, RecoveryType};
 use crate::api::words::{self, NAME};
 use crate::api::{Reason, Verdict, condition};
+use crate::base::place;
 use crate::kratos::State;
-use crate::place;
 
 /// How long a recovery works where the manifest doesn't say.
 const DEFAULT_EXPIRY: Duration = Duration::from_hours(1);

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::watch;
 
-use crate::backoff;
+use crate::base::backoff;
 use crate::kratos::Error;
 
 /// The first and the longest wait between two probes.

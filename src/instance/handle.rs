@@ -7,8 +7,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use futures::TryStreamExt;
 use tokio_util::sync::CancellationToken;
 
-use super::connect::{Credentials, Versions};
 use super::counts::Counts;
+use super::credentials::{Credentials, Versions};
 use super::gate::Gate;
 use super::listing::Listing;
 use super::managed::Managed;
@@ -18,25 +18,15 @@ use super::protector::Protector;
 use super::rules::Rules;
 use super::schemas::Schemas;
 use super::settings::Settings;
+use super::waiting::Waiting;
 use crate::api::Verdict;
-use crate::context::Context;
-use crate::flow::limit::Limit;
-use crate::flow::turns::Turns;
+use crate::base::flow::limit::Limit;
+use crate::base::flow::turns::Turns;
+use crate::base::place::Place;
 use crate::kratos::{Batcher, Class, Client, CredentialType, Error, IdentityFilter, Reader};
-use crate::place::Place;
-use crate::queue::Priority;
 
 /// No identity has this id: asking for it goes through Kratos' authentication and its database and finds nothing.
-pub(super) const NOBODY: &str = "00000000-0000-0000-0000-000000000000";
-
-/// How many requests at the same time one instance is asked for that have a password hashed. On two cores a change takes
-/// what a lone one takes with two in flight, 1.5 times that with three (`make bench-passwords`): more take longer
-/// without more of them being done, and what users change while one is under way is lost.
-const HASHING: usize = 2;
-
-/// One in so many looks at identities may be at a create that has a password hashed, for each instance. Two batches that are
-/// under way, and the next two, are fewer: the server hashes so slowly that they carry some eight each.
-const CREATING: usize = 4;
+pub const NOBODY: &str = "00000000-0000-0000-0000-000000000000";
 
 /// One instance as it stands now. Made anew when its resource changes; what is remembered is shared by all of them.
 #[derive(Debug)]
@@ -64,20 +54,6 @@ pub struct Handle {
     /// Whether the instance is being deleted: what is there is still deleted, nothing is created or changed.
     pub is_deleting: bool,
     pub shared: Arc<Shared>,
-}
-
-/// [`Handle::hashing`] and [`Handle::creating`]: those that there are, or new ones. Others wait for the place that is kept for
-/// whoever is called, so that it goes before everybody else.
-pub(super) fn turns_of(kept: Option<&Handle>, context: &Context) -> (Arc<Turns<Place>>, Arc<Turns<Place>>) {
-    if let Some(handle) = kept {
-        return (Arc::clone(&handle.hashing), Arc::clone(&handle.creating));
-    }
-    let turns = |at_once| {
-        let (pokes, tasks) = (context.pokes.clone(), context.tasks.clone());
-        let call = move |place: &Place| pokes.identities([place.clone()], Priority::Person);
-        Arc::new(Turns::new(at_once, call, move |waits| drop(tasks.keep("turns at hashing", waits))))
-    };
-    (turns(HASHING), turns((context.places / CREATING).max(1)))
 }
 
 impl Handle {
@@ -149,7 +125,7 @@ impl Shared {
     }
 
     /// Notes whether the instance carries our finalizer. Returns whether it does from now on.
-    pub(super) fn hold(&self, is_held: bool) -> bool {
+    pub fn hold(&self, is_held: bool) -> bool {
         !self.is_held.swap(is_held, Ordering::SeqCst) && is_held
     }
 
@@ -246,23 +222,5 @@ pub struct SessionTurns {
 impl Default for SessionTurns {
     fn default() -> Self {
         Self { regular: Arc::new(Limit::new(RUNS)), urgent: Arc::new(Limit::new(URGENT_RUNS)) }
-    }
-}
-
-/// A set of resources that are to be looked at again when something happens.
-#[derive(Debug, Default)]
-pub struct Waiting(Mutex<HashSet<Place>>);
-
-impl Waiting {
-    pub fn add(&self, place: &Place) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(place.clone());
-    }
-
-    pub fn remove(&self, place: &Place) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(place);
-    }
-
-    pub fn take(&self) -> HashSet<Place> {
-        std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }

@@ -9,9 +9,9 @@ use tokio::sync::Notify;
 use uuid::Uuid;
 
 use super::counts::Tally;
-use crate::backoff;
+use crate::base::backoff;
+use crate::base::place::{Place, PlaceKey};
 use crate::identity::mark::Mark;
-use crate::place::{Place, PlaceKey};
 
 /// One listing serves all those that are wanted within so long after the first.
 const TOGETHER: Duration = Duration::from_secs(1);

@@ -8,10 +8,10 @@ use std::time::Instant;
 
 use uuid::Uuid;
 
+use crate::base::place::{Place, PlaceKey};
 use crate::identity::json;
 use crate::identity::watch::Watch;
 use crate::kratos::Identity;
-use crate::place::{Place, PlaceKey};
 
 /// A digest of everything in an identity that a manifest may own.
 pub fn digest(identity: &Identity) -> u64 {

@@ -1,13 +1,13 @@
-//! `KratosInstance`: where a Kratos is, whether it answers, and who may use it.
+//! A Kratos as it stands now: its settings, its client, whether it answers, and what is remembered of it. What belongs to one
+//! instance lives here, and ends with it.
 //!
-//! `settings`, `headers`, `consent`, `counts`, `leaving`, `protection`, `release_value`, `reservations`, `rules` and `status` are pure. `handle` is what other kinds get to see,
-//! through the `registry`.
+//! `handle` is what others get to see, through the `registry`. `consent`, `counts`, `headers`, `leaving`, `protection`,
+//! `release_value`, `reservations`, `rules`, `settings` and `status` are pure.
 
-mod background;
-pub mod by_ids;
 pub mod connect;
 pub mod consent;
 pub mod counts;
+pub mod credentials;
 pub mod gate;
 pub mod handle;
 pub mod headers;
@@ -16,25 +16,17 @@ pub mod listing;
 pub mod managed;
 pub mod obstacles;
 pub mod pending;
-pub mod protect;
 pub mod protection;
 pub mod protector;
-pub mod reclaim;
-pub mod reconcile;
-mod record;
-mod recount;
-pub mod references;
 pub mod registry;
 pub mod release_value;
-pub mod replacements;
-pub mod replacing;
 pub mod reservations;
 pub mod rules;
-pub mod scan;
 pub mod schemas;
 pub mod settings;
 pub mod standing;
 pub mod status;
+pub mod waiting;
 
 pub use handle::{Handle, SessionTurns};
 pub use registry::{Entry, Registry};

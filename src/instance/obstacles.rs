@@ -4,7 +4,7 @@
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use crate::place::Place;
+use crate::base::place::Place;
 
 /// How many that don't know what stands in their way are looked at whenever an identity goes.
 const UNKNOWING: usize = 16;

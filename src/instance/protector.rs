@@ -12,7 +12,7 @@ use super::protection::{Census, Deletion};
 use crate::api::protection::ProtectionStatus;
 
 /// How often those that are held are counted again, and the count is written where it changed.
-pub(super) const RECOUNT: Duration = Duration::from_secs(2);
+pub const RECOUNT: Duration = Duration::from_secs(2);
 /// How long a deletion waits for company, after the last newcomer was seen: whether more come together than may go is known then.
 const COMPANY: Duration = Duration::from_secs(2);
 /// How long it waits at most, where they keep coming: nobody is held up by a trickle.
@@ -39,11 +39,11 @@ pub enum Answer {
 #[derive(Debug, Default)]
 pub struct Protector {
     state: Mutex<State>,
-    pub(super) changed: Notify,
+    pub changed: Notify,
 }
 
 #[derive(Debug, Default)]
-pub(super) struct State {
+pub struct State {
     pub asking: Vec<Asking>,
     /// When the first and the last of those asked that weren't taken yet.
     came: Option<(Instant, Instant)>,
@@ -60,7 +60,7 @@ pub(super) struct State {
 
 /// How protection stands, as far as others are looked at again when it changes.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct Shown {
+pub struct Shown {
     pub held: u32,
     pub missing: u32,
     /// None while some are held: all of them are.
@@ -80,7 +80,7 @@ impl Shown {
 }
 
 #[derive(Debug)]
-pub(super) struct Asking {
+pub struct Asking {
     pub deletion: Deletion,
     pub answer: oneshot::Sender<Answer>,
 }
@@ -92,7 +92,7 @@ impl Protector {
     }
 
     /// One more asks.
-    pub(super) fn add(&self, asking: Asking, now: Instant) {
+    pub fn add(&self, asking: Asking, now: Instant) {
         let mut state = self.state();
         state.see(&asking.deletion.uid, now);
         let first = state.came.map_or(now, |(first, _)| first);
@@ -103,7 +103,7 @@ impl Protector {
 
     /// These are known to be about to ask, and no others but those that do. Whoever is known for as long as it would wait for
     /// company has had it when it asks.
-    pub(super) fn know(&self, company: &[Deletion], now: Instant) {
+    pub fn know(&self, company: &[Deletion], now: Instant) {
         let mut state = self.state();
         let asking = state.asking.iter().map(|asking| asking.deletion.uid.as_str());
         let there: HashSet<String> =
@@ -115,12 +115,12 @@ impl Protector {
     }
 
     /// These may go once others have been granted: they have the next round.
-    pub(super) fn put_back(&self, asking: Vec<Asking>) {
+    pub fn put_back(&self, asking: Vec<Asking>) {
         self.state().asking.extend(asking);
     }
 
     /// Those that have had time for company by now. The others ask on.
-    pub(super) fn take(&self, now: Instant) -> Vec<Asking> {
+    pub fn take(&self, now: Instant) -> Vec<Asking> {
         let mut state = self.state();
         state.came = None;
         let asking = std::mem::take(&mut state.asking);
@@ -131,17 +131,17 @@ impl Protector {
     }
 
     /// The deletions that ask.
-    pub(super) fn asking(&self) -> Vec<Deletion> {
+    pub fn asking(&self) -> Vec<Deletion> {
         self.state().asking.iter().map(|asking| asking.deletion.clone()).collect()
     }
 
     /// Whether any asks that is still to wait for company.
-    pub(super) fn is_gathering(&self, now: Instant) -> bool {
+    pub fn is_gathering(&self, now: Instant) -> bool {
         self.state().due(now).is_some_and(|due| due > now)
     }
 
     /// Waits until those that asked have had time for company, where any ask.
-    pub(super) async fn gathered(&self) {
+    pub async fn gathered(&self) {
         loop {
             let now = Instant::now();
             let due = self.state().due(now);
@@ -154,7 +154,7 @@ impl Protector {
     }
 
     /// Returns when there may be something to do.
-    pub(super) async fn woken(&self, is_holding: bool) {
+    pub async fn woken(&self, is_holding: bool) {
         if is_holding {
             // Whether or not anybody asks: those that are held may go in other ways.
             let _ = tokio::time::timeout(RECOUNT, self.changed.notified()).await;
@@ -163,7 +163,7 @@ impl Protector {
         }
     }
 
-    pub(super) fn state(&self) -> MutexGuard<'_, State> {
+    pub fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -3,10 +3,10 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
-use super::handle::Handle;
+use super::handle::{Handle, Shared};
 use crate::api::{Reason, Verdict};
-use crate::flow::cutoff::Cutoff;
-use crate::place::Place;
+use crate::base::flow::cutoff::Cutoff;
+use crate::base::place::Place;
 
 /// How an instance stands for those who refer to it.
 #[derive(Clone, Debug)]
@@ -37,6 +37,12 @@ impl Registry {
             Some(Entry::Usable(handle)) => Some(handle),
             _ => None,
         }
+    }
+
+    /// The same, as long as it is the one that `shared` belongs to.
+    pub fn current(&self, place: &Place, shared: &Arc<Shared>) -> Option<Arc<Handle>> {
+        let handle = self.handle(place)?;
+        (Arc::ptr_eq(&handle.shared, shared) && !shared.stopped.is_cancelled()).then_some(handle)
     }
 
     /// Whether it is suspended: whoever waits for it is asked for a look when that ends.

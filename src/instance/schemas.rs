@@ -8,15 +8,12 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 use tokio::sync::{Notify, watch};
 
-use super::handle::{Handle, Shared, Waiting};
-use super::scan::current;
 use super::status::ABOUT_SCHEMAS;
-use crate::backoff;
-use crate::context::Context;
+use super::waiting::Waiting;
+use crate::base::backoff;
+use crate::base::off_runtime;
 use crate::identity::schema::{self, shape::Shape};
 use crate::kratos::{Client, SchemaContainer, SchemaFault};
-use crate::off_runtime;
-use crate::place::Place;
 
 /// An unknown schema id makes the list be read again, but not more often than this.
 const SHORTEST_INTERVAL: Duration = Duration::from_secs(5);
@@ -168,6 +165,11 @@ impl Schemas {
         self.reconsidered.notify_one();
     }
 
+    /// Returns once the settings may have changed.
+    pub async fn changed(&self) {
+        self.reconsidered.notified().await;
+    }
+
     /// Waits a little for a read that began since, or that is `enough`, unless none will.
     async fn read_since(&self, asked: Instant, enough: impl Fn(&State) -> bool) {
         let until = asked + PATIENCE;
@@ -183,7 +185,7 @@ impl Schemas {
     }
 
     /// Returns once a read is due.
-    async fn due(&self) {
+    pub async fn due(&self) {
         loop {
             let due = self.state().due;
             let sleep = async {
@@ -200,7 +202,7 @@ impl Schemas {
     }
 
     /// Reads them from Kratos. Returns whether what is known, or why it isn't, is another than before.
-    pub(super) async fn read(&self, client: &Client) -> bool {
+    pub async fn read(&self, client: &Client) -> bool {
         let begun = Instant::now();
         let (listed, failure) = match client.list_identity_schemas().await {
             Ok(all) if !all.is_empty() => (all, None),
@@ -279,36 +281,4 @@ fn usable(schema: Result<Value, SchemaFault>) -> Result<Arc<Schema>, SchemaFault
     let may_have_identifiers = schema::may_have_identifiers(&document);
     let hides_identifiers = shape.is_cut() || schema::hides_identifiers(&document);
     Ok(Arc::new(Schema { document, shape, may_have_identifiers, hides_identifiers }))
-}
-
-/// Reads whenever that is due, until the instance is gone, or isn't the one any more that `shared` belongs to.
-pub async fn keep_reading(place: Place, shared: Arc<Shared>, context: Arc<Context>) {
-    while let Some(handle) = current(&place, &shared, &context) {
-        tokio::select! {
-            () = shared.stopped.cancelled() => return,
-            () = read_when_due(&handle, &context) => {}
-            () = shared.schemas.reconsidered.notified() => {}
-        }
-    }
-}
-
-async fn read_when_due(handle: &Handle, context: &Context) {
-    let schemas = &handle.shared.schemas;
-    schemas.due().await;
-    // One that is down as a whole is left alone.
-    handle.shared.gate.opened().await;
-    let is_news = schemas.read(&handle.client).await;
-    if is_news {
-        if let Some(error) = schemas.failure() {
-            tracing::warn!(instance = %handle.place, error, "those that are known go on serving");
-        }
-        context.pokes.instance(&handle.place);
-    }
-    // Whoever finds its own still missing is in line again.
-    if is_news || schemas.failure().is_none() {
-        context.ask_waiting(schemas.waiting.take());
-    }
-    if is_news {
-        context.ask_waiting(schemas.without.take());
-    }
 }

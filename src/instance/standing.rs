@@ -6,11 +6,11 @@ use super::handle::Handle;
 use super::protection;
 use super::release_value::{self, Release};
 use super::status::ABOUT_SCHEMAS;
+use crate::api::happening::Happening;
 use crate::api::instance::{KratosInstance, Mode};
 use crate::api::protection::{Held, ProtectionStatus};
 use crate::api::{KEEP, RELEASE, Reason, Verdict, condition};
-use crate::events::Happening;
-use crate::place::Place;
+use crate::base::place::Place;
 
 /// How many namespaces a message names.
 const NAMED_HOLDERS: usize = 5;

@@ -10,8 +10,8 @@ use super::counts::{Known, Resynced};
 use crate::api::condition::{self, State};
 use crate::api::instance::{IdentityCounts, KratosInstanceStatus, LastResync};
 use crate::api::{Reason, Verdict};
-use crate::kube_error::Right;
-use crate::place::Place;
+use crate::base::kube_error::Right;
+use crate::base::place::Place;
 
 /// A resync that found what is written already is written after so long, and not sooner: nobody is told the time.
 const TOLD_ANYWAY: SignedDuration = SignedDuration::from_hours(24);

@@ -20,9 +20,9 @@ use super::client::Client;
 use super::error::Error;
 use super::kind::Kind;
 use super::types::{CreateIdentity, Identity};
-use crate::flow::counts::Counts;
-use crate::flow::expected::{Expectation, Expected};
-use crate::flow::limit::Limit;
+use crate::base::flow::counts::Counts;
+use crate::base::flow::expected::{Expectation, Expected};
+use crate::base::flow::limit::Limit;
 
 /// Whether a create may share a request with others.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -23,8 +23,8 @@ use super::error::Error;
 use super::kind::Kind;
 use super::retry::repeat;
 use super::transport::{Answer, Call, LARGEST_ANSWER, To, Way, send};
-use crate::flow::cutoff::Line;
-use crate::flow::leadership::{Effect, Leadership, NotLeading};
+use crate::base::flow::cutoff::Line;
+use crate::base::flow::leadership::{Effect, Leadership, NotLeading};
 
 /// A request that wasn't answered may still be carried out for this long after its time-out.
 pub const GRACE: Duration = Duration::from_secs(5);

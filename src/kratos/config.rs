@@ -11,8 +11,8 @@ use url::Url;
 
 use super::audit::Auditor;
 use super::client_certificate::ClientCertificate;
-use crate::flow::cutoff::Line;
-use crate::flow::leadership::Leadership;
+use crate::base::flow::cutoff::Line;
+use crate::base::flow::leadership::Leadership;
 
 /// Where a Kratos is and how it is spoken to. Ready to use: validated values only.
 #[derive(Clone)]

@@ -14,7 +14,7 @@ use super::audit::{Entry, Write};
 use super::error::Error;
 use super::fault::{ErrorBody, Fault, retry_after};
 use super::kind::Kind;
-use crate::unreached::{self, Obstacle};
+use crate::base::unreached::{self, Obstacle};
 
 /// The largest answer that is read, in bytes. A page of 1000 identities is a few MiB.
 pub(super) const LARGEST_ANSWER: usize = 64 * 1024 * 1024;

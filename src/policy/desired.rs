@@ -13,7 +13,7 @@ use crate::api::session_policy::{
 };
 use crate::api::words::shown;
 use crate::api::{Reason, Verdict};
-use crate::place::Place;
+use crate::base::place::Place;
 use crate::rules::Expression;
 
 /// How often sessions are looked at, if nothing else is said.

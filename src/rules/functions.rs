@@ -71,7 +71,7 @@ fn timestamp<'a>(of: &Value<'_>) -> Result<Value<'a>, Problem> {
 
 /// A Go duration, in seconds.
 fn duration<'a>(text: &str) -> Result<Value<'a>, Problem> {
-    crate::duration::parse(text).map(|duration| Value::Float(duration.as_secs_f64())).ok_or(Problem::Failed)
+    crate::base::duration::parse(text).map(|duration| Value::Float(duration.as_secs_f64())).ok_or(Problem::Failed)
 }
 
 fn made<'a>(text: &str) -> Value<'a> {

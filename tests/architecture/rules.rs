@@ -5,15 +5,15 @@ use crate::tree::{File, files};
 
 /// Modules that are pure: no client, no runtime, no clock.
 const PURE: &[&str] = &[
-    "crate::admission_policy",
+    "kratos_operator::commands::admission_policy",
     "crate::api",
-    "crate::changes",
-    "crate::duration",
-    "crate::decode",
-    "crate::events::happening",
-    "crate::events::series",
-    "crate::flow::counts",
-    "crate::flow::lane",
+    "kratos_operator::controllers::changes",
+    "kratos_operator::base::duration",
+    "kratos_operator::kubernetes::decode",
+    "kratos_operator::api::happening",
+    "kratos_operator::kubernetes::events::series",
+    "kratos_operator::base::flow::counts",
+    "kratos_operator::base::flow::lane",
     "crate::identity::absent",
     "crate::identity::actions",
     "crate::identity::addresses",
@@ -42,7 +42,7 @@ const PURE: &[&str] = &[
     "crate::identity::secrets",
     "crate::identity::status",
     "crate::identity::traits_from",
-    "crate::identity::urgency",
+    "kratos_operator::controllers::identity::urgency",
     "crate::identity::validity",
     "crate::identity::watch",
     "crate::instance::consent",
@@ -60,10 +60,10 @@ const PURE: &[&str] = &[
     "crate::kratos::client_certificate",
     "crate::kratos::identifier",
     "crate::kratos::types",
-    "crate::kube_error",
-    "crate::lease::term",
-    "crate::operator::joined",
-    "crate::place",
+    "kratos_operator::base::kube_error",
+    "kratos_operator::controllers::lease::term",
+    "kratos_operator::controllers::watching::joined",
+    "kratos_operator::base::place",
     "crate::policy::address",
     "crate::policy::answer",
     "crate::policy::desired",
@@ -74,12 +74,12 @@ const PURE: &[&str] = &[
     "crate::policy::truth",
     "crate::policy::view",
     "crate::policy::within",
-    "crate::queue",
-    "crate::rbac",
-    "crate::resource_version",
+    "kratos_operator::controllers::queue",
+    "kratos_operator::commands::rbac",
+    "kratos_operator::base::resource_version",
     "crate::rules",
-    "crate::selector",
-    "crate::unreached",
+    "kratos_operator::kubernetes::selector",
+    "kratos_operator::base::unreached",
     "crate::kratos::RateLimit",
 ];
 
@@ -188,9 +188,9 @@ fn offences(file: &File) -> Vec<String> {
             offends("a pure module imports pure modules only");
         }
         let is_ours = path.starts_with("crate::");
-        let is_flow = is_within(&path, "crate::flow");
+        let is_flow = is_within(&path, "kratos_operator::base::flow");
         // Why a server isn't reached is the same for whoever calls one.
-        let is_shared = is_within(&path, "crate::unreached");
+        let is_shared = is_within(&path, "kratos_operator::base::unreached");
         if is_within(&module, "crate::kratos")
             && is_ours
             && !is_flow
@@ -199,7 +199,7 @@ fn offences(file: &File) -> Vec<String> {
         {
             offends("the client knows nothing of the operator");
         }
-        if is_within(&module, "crate::flow") && is_ours && !is_flow {
+        if is_within(&module, "kratos_operator::base::flow") && is_ours && !is_flow {
             offends("whose turn it is has nothing to do with what for");
         }
         if file.path != "src/off_runtime.rs" && names(&path, "spawn_blocking") {
@@ -264,15 +264,15 @@ fn an_offence_is_noticed() {
         ("src/identity/claim.rs", "fn a(client: &kube::Client) {}", "client"),
         ("src/identity/plan.rs", "use crate::kratos::{Client, Identity};", "pure modules only"),
         ("src/identity/plan.rs", "use super::observe::Search;", "pure modules only"),
-        ("src/instance/settings.rs", "use crate::context::Context;", "pure modules only"),
-        ("src/api/crd.rs", "use crate::operator;", "pure modules only"),
+        ("src/instance/settings.rs", "use kratos_operator::controllers::context::Context;", "pure modules only"),
+        ("src/api/crd.rs", "use kratos_operator::commands::operator;", "pure modules only"),
         ("src/identity/status.rs", "fn a() { let now = std::time::Instant::now(); }", "argument"),
         ("src/identity/status.rs", "use std::time::Instant;\nfn a() { Instant::now(); }", "argument"),
         ("src/identity/status.rs", "fn a() { Timestamp::now(); }", "argument"),
         ("src/kratos/types/session.rs", "use std::time::SystemTime;", "argument"),
         ("src/kratos/client.rs", "use crate::api::Reason;", "knows nothing"),
         ("src/kratos/client.rs", "use crate::{identity, kratos};", "knows nothing"),
-        ("src/flow/limit.rs", "use crate::place::Place;", "what for"),
+        ("src/flow/limit.rs", "use kratos_operator::base::place::Place;", "what for"),
         ("src/operator.rs", "fn a() { println!(); }", "prints"),
         ("src/policy/observe.rs", "fn a() { tokio::task::spawn_blocking(|| ()); }", "other threads"),
         ("src/operator.rs", "use std::io::{self, stderr};", "prints"),
@@ -282,8 +282,8 @@ fn an_offence_is_noticed() {
         ("src/main.rs", "fn a() { kube::Client::try_from(config) }", "time-outs"),
         ("src/identity/observe.rs", "use crate::instance::registry::Registry;", "insides"),
         ("src/instance/scan.rs", "use crate::identity::{mark, plan};", "insides"),
-        ("src/policy/reach.rs", "use crate::identity::observe::Search;", "insides"),
-        ("src/identity/record.rs", "use crate::policy::runs::Runs;", "insides"),
+        ("src/policy/reach.rs", "use kratos_operator::engine::identity::observe::Search;", "insides"),
+        ("src/identity/record.rs", "use kratos_operator::controllers::policy::runs::Runs;", "insides"),
     ];
     for (path, text, why) in rows {
         let found = offences(&File { path: path.to_owned(), text: text.to_owned() });
@@ -299,7 +299,7 @@ fn an_offence_is_noticed() {
             "fn a() -> &'static str { \"tokio Instant::now()\" }\n#[cfg(test)]\nmod tests { use tokio; }",
         ),
         ("src/main.rs", "fn main() { println!(); }"),
-        ("src/kratos/batcher.rs", "use crate::flow::expected::Expected;"),
+        ("src/kratos/batcher.rs", "use kratos_operator::base::flow::expected::Expected;"),
         ("src/instance/scan.rs", "use crate::identity::{mark, json};"),
         ("src/operator.rs", "use crate::{identity, instance};"),
     ];

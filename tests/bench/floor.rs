@@ -4,8 +4,8 @@
 use std::time::{Duration, Instant};
 
 use futures::TryStreamExt;
-use kratos_operator::admission_policy::{self, Scope};
 use kratos_operator::api::{IDENTITY_FINALIZER, KratosIdentity};
+use kratos_operator::commands::admission_policy::{self, Scope};
 use kratos_operator::kratos::{BatchItem, BatchOutcome, CreateIdentity, IdentityFilter, PatchOperation, Writer};
 use kube::Api;
 use kube::api::{DeleteParams, Patch, PatchParams, PostParams};

@@ -56,7 +56,7 @@ impl Servers {
         let mut settings = Settings::new(binary, self.plane.kubeconfig());
         settings.default_instance = Some(format!("{NAMESPACE}/default"));
         // The words at the end of each resync, and no more: writing takes processor time that nobody else has.
-        settings.log = "info,kratos_operator::instance::scan=debug".into();
+        settings.log = "info,kratos_operator::engine::instance::scan=debug".into();
         Ok(settings)
     }
 

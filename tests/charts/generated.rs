@@ -3,9 +3,9 @@
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
-use kratos_operator::admission_policy::{self, Scope};
-use kratos_operator::operator::crd_files;
-use kratos_operator::rbac;
+use kratos_operator::commands::admission_policy::{self, Scope};
+use kratos_operator::commands::operator::crd_files;
+use kratos_operator::commands::rbac;
 use kube::core::Selector;
 use serde_json::{Map, Value, json};
 
@@ -61,8 +61,9 @@ fn definition(text: &str) -> Result<String> {
 
 /// The parts of the operator's rights by their names, and the rules of each.
 fn rights() -> Result<String> {
-    let mut text =
-        format!("{HEADER} src/rbac/rights.rs. Which of them a release grants is decided in templates/rbac.yaml.\n");
+    let mut text = format!(
+        "{HEADER} src/commands/rbac/rights.rs. Which of them a release grants is decided in templates/rbac.yaml.\n"
+    );
     for (name, rules) in rbac::parts() {
         write!(text, "{name}:\n{}", serde_saphyr::to_string(&rules)?)?;
     }
@@ -75,7 +76,7 @@ fn admission_policy() -> Result<String> {
     let text = admission_policy::text(scope)?;
     let policy = text.split("---\n").nth(1).ok_or("no policy")?;
     let policy: Value = serde_saphyr::from_str(policy)?;
-    Ok(format!("{HEADER} src/admission_policy.rs.\n{}", serde_saphyr::to_string(&policy["spec"])?))
+    Ok(format!("{HEADER} src/commands/admission_policy.rs.\n{}", serde_saphyr::to_string(&policy["spec"])?))
 }
 
 /// A chart's README with its tables made anew.

@@ -3,8 +3,8 @@
 
 use clap::Parser;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, LabelSelectorRequirement};
-use kratos_operator::admission_policy;
-use kratos_operator::cli::{Cli, Command};
+use kratos_operator::commands::admission_policy;
+use kratos_operator::commands::cli::{Cli, Command};
 use kube::core::Selector;
 use rstest::rstest;
 use serde_json::{Value, json};

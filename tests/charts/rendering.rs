@@ -170,9 +170,10 @@ async fn the_arguments_are_such_as_the_operator_takes() {
     for deployment in of_kind(&objects, "Deployment") {
         let arguments = &deployment["spec"]["template"]["spec"]["containers"][0]["args"];
         let arguments: Vec<String> = serde_json::from_value(arguments.clone()).expect("texts");
-        let parsed =
-            kratos_operator::cli::Cli::try_parse_from(std::iter::once("kratos-operator".to_owned()).chain(arguments));
-        let kratos_operator::cli::Command::Run(run) = parsed.expect("a command line").command else {
+        let parsed = kratos_operator::commands::cli::Cli::try_parse_from(
+            std::iter::once("kratos-operator".to_owned()).chain(arguments),
+        );
+        let kratos_operator::commands::cli::Command::Run(run) = parsed.expect("a command line").command else {
             panic!("another command")
         };
         selectors.push(run.scope.watch_selector.to_string());
@@ -269,7 +270,7 @@ async fn definitions_are_kept_unless_it_is_said_otherwise() {
 #[tokio::test]
 async fn definitions_are_those_of_the_source() {
     let rendered = rendered(&json!({})).await;
-    for (name, text) in kratos_operator::operator::crd_files().expect("YAML") {
+    for (name, text) in kratos_operator::commands::operator::crd_files().expect("YAML") {
         let source = &objects(&text)[0];
         let found = rendered
             .iter()
@@ -302,9 +303,10 @@ async fn the_test_of_a_release_asks_the_service() {
     let service = of_kind(&objects, "Service")[0];
     let (name, port) = (service["metadata"]["name"].as_str().expect("a name"), &service["spec"]["ports"][0]["port"]);
     assert_eq!(arguments.last().expect("a URL"), &format!("http://{name}.kratos-operator.svc:{port}/readyz?verbose"));
-    let parsed =
-        kratos_operator::cli::Cli::try_parse_from(std::iter::once("kratos-operator".to_owned()).chain(arguments));
-    assert!(matches!(parsed.expect("a command line").command, kratos_operator::cli::Command::Probe(_)));
+    let parsed = kratos_operator::commands::cli::Cli::try_parse_from(
+        std::iter::once("kratos-operator".to_owned()).chain(arguments),
+    );
+    assert!(matches!(parsed.expect("a command line").command, kratos_operator::commands::cli::Command::Probe(_)));
     let selector = service["spec"]["selector"].as_object().expect("labels");
     assert!(selector.iter().any(|(key, value)| pod["metadata"]["labels"][key] != *value), "it isn't asked itself");
     assert!(of_kind(&rendered(&json!({"test": {"enabled": false}})).await, "Pod").is_empty());

@@ -4,8 +4,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use clap::Parser;
-use kratos_operator::cli::{Cli, Command};
-use kratos_operator::rbac;
+use kratos_operator::commands::cli::{Cli, Command};
+use kratos_operator::commands::rbac;
 use serde_json::{Value, json};
 
 use crate::helm::{objects, of_kind, rendered};

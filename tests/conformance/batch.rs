@@ -132,7 +132,7 @@ async fn an_empty_batch_is_answered_emptily() {
 async fn a_thousand_that_arrive_together_travel_in_batches_of_fifty_and_more_and_are_read_back_as_they_were_sent() {
     use crate::testenv::kratos::somebody;
     use crate::testenv::proxy::Proxy;
-    use kratos_operator::flow::limit::Limit;
+    use kratos_operator::base::flow::limit::Limit;
     use kratos_operator::kratos::{Batcher, Client, ClientConfig, Travel};
     use std::sync::Arc;
     const COUNT: usize = 1000;

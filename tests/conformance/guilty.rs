@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use futures::future::join_all;
-use kratos_operator::flow::limit::Limit;
+use kratos_operator::base::flow::limit::Limit;
 use kratos_operator::kratos::{
     Batcher, Client, CreateIdentity, CredentialImport, Error, Identity, IdentityFilter, PasswordImport, Secret, Travel,
     Writer,

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 
-use kratos_operator::operator::crd_files;
+use kratos_operator::commands::operator::crd_files;
 
 #[test]
 fn the_files_are_what_the_source_generates() {

@@ -3,8 +3,8 @@
 use std::path::Path;
 
 use clap::Parser;
-use kratos_operator::cli::{Cli, Command};
-use kratos_operator::rbac;
+use kratos_operator::commands::cli::{Cli, Command};
+use kratos_operator::commands::rbac;
 
 /// The files, and the options that each is made for; the Makefile has the same.
 const FILES: [(&str, &str); 2] = [

@@ -6,12 +6,12 @@ use serde_json::{Value, json};
 use super::builders::{GROUP, claimant, desired, identity, mark, mark_json, marked, now};
 use crate::api::Reason;
 use crate::api::instance::AdoptionFrom;
+use crate::base::place::Place;
 use crate::identity::adoption::{Finding, Left, Refusal, Target, examine, parse};
 use crate::identity::claim::Claimant;
 use crate::identity::conflict;
 use crate::identity::mark::Mark;
 use crate::identity::plan::{self, Observed, Present, Step};
-use crate::place::Place;
 
 const FROM: [AdoptionFrom; 2] = [AdoptionFrom::Same, AdoptionFrom::Allowed];
 

@@ -5,8 +5,8 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ListMeta;
 use rstest::rstest;
 use serde_json::json;
 
+use crate::base::resource_version::ResourceVersion;
 use crate::identity::birth::{Arrival, Leading, is_born};
-use crate::resource_version::ResourceVersion;
 
 const NEW: Arrival = Arrival::Watched { is_stored: false, is_reported: false };
 const KNOWN: Arrival = Arrival::Watched { is_stored: true, is_reported: false };

@@ -6,7 +6,7 @@ use rstest::rstest;
 use serde_json::{Value, json};
 
 use super::builders::{GROUP, claimant, desired, identity, mark_json, marked, now, present};
-use crate::events::Happening;
+use crate::api::happening::Happening;
 use crate::identity::desired as desires;
 use crate::identity::digest_key::DigestKey;
 use crate::identity::happenings::{Drift, of_change, of_creation};

@@ -5,22 +5,24 @@ use serde_json::{Map, Value, json};
 use super::builders::{claimant, mark, marked, now};
 use crate::api::identity::TraitFrom;
 use crate::api::instance::{AdoptionFrom, KeyRef};
+use crate::api::messages::{VALUE, hold, hostile};
 use crate::api::recovery::RecoveryType;
 use crate::api::{KratosIdentityStatus, Reason, Verdict, condition};
+use crate::base::place::Place;
+use crate::engine::failure;
+use crate::engine::identity::admission;
+use crate::engine::identity::inputs::{not_permitted, not_ready};
 use crate::identity::adoption::Refusal;
 use crate::identity::conflict;
 use crate::identity::desired;
-use crate::identity::inputs::{not_permitted, not_ready};
 use crate::identity::opaque;
 use crate::identity::plan;
 use crate::identity::recovery::{self, SecretSeen};
 use crate::identity::schema::shape::Shape;
 use crate::identity::secrets::{self, Secrets};
 use crate::identity::status::{self, Outcome, RecoverySeen, Seen, Subject};
-use crate::identity::{admission, failure, schema, traits_from};
+use crate::identity::{schema, traits_from};
 use crate::kratos::{Content, SchemaFault, State};
-use crate::messages::{VALUE, hold, hostile};
-use crate::place::Place;
 
 /// The verdict on a spec that contradicts itself.
 fn refused(spec: &Value) -> Verdict {

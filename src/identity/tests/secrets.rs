@@ -8,8 +8,8 @@ use super::builders::now;
 use crate::api::Reason;
 use crate::api::identity::KratosIdentitySpec;
 use crate::api::instance::KeyRef;
+use crate::engine::failure::Halt;
 use crate::identity::desired;
-use crate::identity::failure::Halt;
 use crate::identity::secrets::{Entry, Secrets};
 
 fn reference() -> KeyRef {

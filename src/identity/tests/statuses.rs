@@ -45,7 +45,7 @@ pub(super) fn reconciled(generation: i64) -> KratosIdentityStatus {
     status::next(subject(generation, None), outcome, at(100))
 }
 
-pub(super) fn has(status: &KratosIdentityStatus, type_: &str) -> Option<bool> {
+pub fn has(status: &KratosIdentityStatus, type_: &str) -> Option<bool> {
     condition::find(&status.conditions, type_).map(|condition| condition.status == "True")
 }
 

@@ -6,11 +6,11 @@ use rstest::rstest;
 use serde_json::{Value, json};
 
 use super::builders::{desired, identity};
+use crate::base::place::Place;
 use crate::identity::absent::Contents;
 use crate::identity::watch::Watch;
 use crate::instance::managed::Managed;
 use crate::kratos::Identity;
-use crate::place::Place;
 
 fn with(credentials: &Value) -> Identity {
     identity(&json!({ "id": "00000000-0000-4000-8000-00000000000a", "credentials": credentials }))

@@ -5,9 +5,9 @@ use std::time::{Duration, Instant};
 
 use uuid::Uuid;
 
+use crate::base::place::Place;
 use crate::identity::mark::Mark;
 use crate::instance::listing::{Listing, Lookup, Scan};
-use crate::place::Place;
 
 const HOUR: Duration = Duration::from_hours(1);
 const DAY: Duration = Duration::from_hours(24);

@@ -6,9 +6,9 @@ use rstest::rstest;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
+use crate::base::place::Place;
 use crate::instance::managed::{Managed, digest};
 use crate::kratos::Identity;
-use crate::place::Place;
 
 fn identity(changes: &Value) -> Identity {
     let mut identity = json!({

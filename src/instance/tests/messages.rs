@@ -4,10 +4,10 @@
 use serde_json::{Value, json};
 
 use crate::api::instance::AdmissionRule;
+use crate::api::messages::{VALUE, hold, hostile};
 use crate::api::words::NAME;
 use crate::api::{Reason, Verdict};
 use crate::instance::{rules, settings, standing};
-use crate::messages::{VALUE, hold, hostile};
 
 fn refused(changes: &Value) -> Verdict {
     let mut spec = json!({"adminURL": "http://admin.example:4434", "ownerName": hostile()});

@@ -12,11 +12,11 @@ use crate::api::instance::{
     ForeignCluster, IdentityCounts, KratosInstance, KratosInstanceStatus, LastResync, PendingDeletions,
 };
 use crate::api::{Reason, Verdict};
+use crate::base::kube_error::Right;
+use crate::base::place::Place;
 use crate::instance::counts::{Known, Resynced};
 use crate::instance::standing;
 use crate::instance::status::{self, Cluster};
-use crate::kube_error::Right;
-use crate::place::Place;
 
 const CLUSTER: Cluster<'_> = Cluster { id: "uid-of-cluster", is_claimed: false };
 

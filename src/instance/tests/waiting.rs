@@ -2,8 +2,8 @@
 
 use std::collections::HashSet;
 
-use crate::instance::handle::{Shared, Waiting};
-use crate::place::Place;
+use crate::base::place::Place;
+use crate::instance::{handle::Shared, waiting::Waiting};
 
 #[test]
 fn whoever_waits_is_taken_once() {

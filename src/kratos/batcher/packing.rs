@@ -3,8 +3,8 @@
 use std::collections::HashSet;
 use std::time::{Duration, Instant};
 
-use crate::flow::counts::Counts;
-use crate::flow::lane::Lane;
+use crate::base::flow::counts::Counts;
+use crate::base::flow::lane::Lane;
 
 /// The most in one request. More don't make it faster (see [`TOGETHER`]); well within `SQLite`'s bind variables and the
 /// limits of every version of Kratos.

@@ -10,7 +10,7 @@ use wiremock::{Mock, MockServer, Request, ResponseTemplate};
 
 use super::super::{Batcher, Class, Client, CreateIdentity, Error, Identity, Travel};
 use super::{client, somebody};
-use crate::flow::limit::Limit;
+use crate::base::flow::limit::Limit;
 
 fn create(name: &str) -> CreateIdentity {
     CreateIdentity {

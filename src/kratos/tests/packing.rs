@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use proptest::prelude::*;
 
-use crate::flow::counts::Counts;
+use crate::base::flow::counts::Counts;
 
 use super::super::batcher::packing::{ALONE, HASHING, Queue, TOGETHER, Terms};
 

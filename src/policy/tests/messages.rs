@@ -4,10 +4,10 @@ use serde_json::{Value, json};
 
 use super::{now, parse, spec, standing};
 use crate::api::condition::{INTERVAL_LIMITED, SUSPENDED, find};
+use crate::api::messages::{VALUE, faults, hold, hostile};
 use crate::api::session_policy::KratosSessionPolicyStatus;
 use crate::api::{Reason, Verdict};
-use crate::messages::{VALUE, faults, hold, hostile};
-use crate::place::Place;
+use crate::base::place::Place;
 use crate::policy::desired::{self, Standing, handling};
 use crate::policy::status::{self, Subject};
 use crate::policy::tally::Plan;

@@ -19,8 +19,8 @@ use super::desired::{self, Desired, Standing};
 use super::judge::{Mask, Opinion, Sight, judge};
 use crate::api::Verdict;
 use crate::api::session_policy::KratosSessionPolicySpec;
+use crate::base::place::Place;
 use crate::kratos::Session;
-use crate::place::Place;
 
 const NOW: &str = "2026-11-24T12:00:00Z";
 

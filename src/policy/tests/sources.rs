@@ -10,9 +10,9 @@ use uuid::Uuid;
 use wiremock::matchers::{method, path, path_regex};
 use wiremock::{Mock, MockServer, Request, ResponseTemplate};
 
+use crate::engine::policy::source::Source;
 use crate::kratos::{Client, ClientConfig};
 use crate::policy::desired::Needs;
-use crate::policy::source::Source;
 use crate::policy::within::{Standing, Within};
 
 /// A server with so many sessions, all of different identities, in pages of at most `largest`.

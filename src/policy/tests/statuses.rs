@@ -9,7 +9,7 @@ use super::now;
 use crate::api::condition::{READY, RECONCILING, STALLED, SUSPENDED, find, is_true};
 use crate::api::session_policy::{KratosSessionPolicyStatus, RevokeAll};
 use crate::api::{Reason, Verdict};
-use crate::policy::revoke_all::{self, Ended};
+use crate::engine::policy::revoke_all::{self, Ended};
 use crate::policy::status::{self, OfRule, Outcome, Run, Subject};
 use crate::policy::tally::Plan;
 

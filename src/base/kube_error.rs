@@ -1,0 +1,294 @@
+//! What a failed request to the API server came to, for a log line. Pure.
+//!
+//! The client library's own words quote answers: what the API server says of an object that it refuses, and what its parser
+//! found in the place of something else. An answer may hold anybody's traits, so only its code, its reason and names of the
+//! API's own are passed on.
+
+use std::error::Error;
+use std::fmt;
+
+use kube::core::Status;
+use kube::runtime::watcher;
+
+use super::unreached;
+
+/// The longest name of the API's own that is passed on.
+const LONGEST_NAME: usize = 128;
+
+/// How our own error begins that names the proxy, without what is secret in its URL.
+const BY_PROXY: &str = "by the proxy ";
+
+/// What it means that the API server doesn't know who asks.
+const UNAUTHORIZED: &str = "it doesn't take the operator's token, which has expired or was revoked (its ServiceAccount, or what \
+                            it was bound to, is gone); a token in a file is read again within a minute";
+
+/// What it means that there are no credentials to come with. What a login program says may be secret.
+const NO_CREDENTIALS: &str = "the credentials of the kubeconfig are of no use";
+
+/// A failed request in few words, without a word of what was answered.
+pub fn brief(error: &kube::Error) -> String {
+    match error {
+        kube::Error::Api(status) => refusal(status),
+        kube::Error::SerdeError(error) => {
+            format!("the answer isn't what was asked for (line {}, column {})", error.line(), error.column())
+        }
+        kube::Error::FromUtf8(_) => "the answer isn't UTF-8".to_owned(),
+        kube::Error::Auth(_) => NO_CREDENTIALS.to_owned(),
+        kube::Error::HyperError(error) => connection(error),
+        kube::Error::ReadEvents(error) => connection(error),
+        kube::Error::HttpError(error) => chain(error),
+        kube::Error::BuildRequest(error) => chain(error),
+        kube::Error::Service(error) => connection(&**error),
+        _ => "the request couldn't be made".to_owned(),
+    }
+}
+
+/// The same of a watch.
+pub fn of_watch(error: &watcher::Error) -> String {
+    match error {
+        watcher::Error::InitialListFailed(error) => format!("listing: {}", brief(error)),
+        watcher::Error::WatchStartFailed(error) => format!("beginning to watch: {}", brief(error)),
+        watcher::Error::WatchFailed(error) => brief(error),
+        watcher::Error::WatchError(status) => refusal(status),
+        watcher::Error::NoResourceVersion => "the answer has no resource version".to_owned(),
+    }
+}
+
+/// Whether a request was refused: for want of a right, or by whoever admits objects.
+pub fn is_forbidden(error: &kube::Error) -> bool {
+    matches!(error, kube::Error::Api(status) if status.code == 403)
+}
+
+/// The same of a watch.
+pub fn is_watch_forbidden(error: &watcher::Error) -> bool {
+    status_of_watch(error).is_some_and(|status| status.code == 403)
+}
+
+/// A right as roles grant it, without a word of who lacks it. `namespace`: `None` for all of them.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Right {
+    pub namespace: Option<String>,
+    pub group: String,
+    pub resource: String,
+    pub verb: String,
+}
+
+impl fmt::Display for Right {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { namespace, group, resource, verb } = self;
+        write!(formatter, "{verb} {resource}")?;
+        for (word, name) in
+            [(" of group ", Some(group).filter(|group| !group.is_empty())), (" in namespace ", namespace.as_ref())]
+        {
+            if let Some(name) = name {
+                write!(formatter, "{word}{name}")?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// A right that lacks, and the object that was meant, where one was.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Refusal {
+    pub right: Right,
+    pub name: Option<String>,
+}
+
+/// What a request was refused for want of.
+pub fn refused(error: &kube::Error) -> Option<Refusal> {
+    let kube::Error::Api(status) = error else { return None };
+    refusal_of(status)
+}
+
+/// The same of a watch.
+pub fn refused_watch(error: &watcher::Error) -> Option<Refusal> {
+    refusal_of(status_of_watch(error)?)
+}
+
+fn status_of_watch(error: &watcher::Error) -> Option<&Status> {
+    match (cause_of_watch(error), error) {
+        (Some(kube::Error::Api(status)), _) | (_, watcher::Error::WatchError(status)) => Some(status),
+        _ => None,
+    }
+}
+
+fn refusal_of(status: &Status) -> Option<Refusal> {
+    let right = lacking(&status.message).filter(|_| status.code == 403)?;
+    let named = status.details.as_ref().map(|details| details.name.clone());
+    Some(Refusal { right, name: named.filter(|name| is_name(name)) })
+}
+
+/// The request of a watch that failed, where that wasn't a word within its answer.
+pub fn cause_of_watch(error: &watcher::Error) -> Option<&kube::Error> {
+    match error {
+        watcher::Error::InitialListFailed(error)
+        | watcher::Error::WatchStartFailed(error)
+        | watcher::Error::WatchFailed(error) => Some(error),
+        watcher::Error::WatchError(_) | watcher::Error::NoResourceVersion => None,
+    }
+}
+
+/// Whether there was no answer: the API server can't be reached, or didn't say everything in time.
+pub fn is_unanswered(error: &kube::Error) -> bool {
+    matches!(error, kube::Error::HyperError(_) | kube::Error::Service(_) | kube::Error::ReadEvents(_))
+}
+
+/// What isn't allowed is named as far as the answer uses the API's own words.
+fn refusal(status: &Status) -> String {
+    let mut words = format!("the API server answers {}", status.code);
+    if is_name(&status.reason) {
+        words = format!("{words} {}", status.reason);
+    }
+    match refusal_of(status) {
+        _ if status.code == 401 => format!("{words}: {UNAUTHORIZED}"),
+        Some(Refusal { right, .. }) => format!("{words}: the operator may not {right}"),
+        None => words,
+    }
+}
+
+/// What a role would have to allow: `cannot list resource "secrets" in API group "" at the cluster scope`.
+fn lacking(message: &str) -> Option<Right> {
+    let (_, what) = message.split_once(" is forbidden: User \"")?.1.split_once("\" cannot ")?;
+    let (verb, rest) = what.split_once(' ')?;
+    let named = |word: &str| {
+        let (name, _) = rest.split_once(word)?.1.split_once('"')?;
+        is_name(name).then(|| name.to_owned())
+    };
+    Some(Right {
+        namespace: named("namespace \""),
+        group: named("API group \"").unwrap_or_default(),
+        resource: named("resource \"")?,
+        verb: is_name(verb).then(|| verb.to_owned())?,
+    })
+}
+
+/// Whether a text is a name as the API has them, which says nothing about anybody.
+fn is_name(text: &str) -> bool {
+    let is_part = |character: char| character.is_ascii_alphanumeric() || "-./".contains(character);
+    !text.is_empty() && text.len() <= LONGEST_NAME && text.chars().all(is_part)
+}
+
+/// Why there is no connection to the API server; else the error, with what it came from.
+fn connection(error: &(dyn Error + 'static)) -> String {
+    // A login program that can't be run is no matter of the network, though its cause is the operating system's.
+    if is_caused_by(error, kube::Error::Auth) {
+        return NO_CREDENTIALS.to_owned();
+    }
+    let Some(obstacle) = unreached::obstacle(error) else { return chain(error) };
+    let mut next = Some(error);
+    while let Some(error) = next {
+        let said = error.to_string();
+        if said.starts_with(BY_PROXY) {
+            return format!("{said}: {}", obstacle.words("it"));
+        }
+        next = error.source();
+    }
+    obstacle.words("the API server")
+}
+
+/// Whether an error came from what such a failed request holds.
+fn is_caused_by<T: Error + 'static>(error: &(dyn Error + 'static), _: fn(T) -> kube::Error) -> bool {
+    unreached::cause::<T>(error).is_some()
+}
+
+/// An error, with what it came from.
+fn chain(error: &(dyn Error + 'static)) -> String {
+    let mut words = error.to_string();
+    let mut source = error.source();
+    while let Some(error) = source {
+        let next = error.to_string();
+        // Some say what they came from themselves.
+        if !words.ends_with(&next) {
+            words = format!("{words}: {next}");
+        }
+        source = error.source();
+    }
+    words
+}
+
+#[cfg(test)]
+mod tests {
+    use kube::client::AuthError;
+    use rstest::rstest;
+
+    use super::*;
+
+    fn api(code: u16, reason: &str, message: &str) -> kube::Error {
+        kube::Error::Api(Box::new(Status::failure(message, reason).with_code(code)))
+    }
+
+    #[rstest]
+    #[case(
+        api(
+            403,
+            "Forbidden",
+            "secrets is forbidden: User \"system:serviceaccount:ops:kratos\" cannot list resource \"secrets\" in API group \"\" at the cluster scope"
+        ),
+        "the API server answers 403 Forbidden: the operator may not list secrets"
+    )]
+    #[case(
+        api(
+            403,
+            "Forbidden",
+            "kratosidentities.kratos-operator.dev \"ada\" is forbidden: User \"u\" cannot patch resource \"kratosidentities/status\" in API group \"kratos-operator.dev\" in the namespace \"team-a\""
+        ),
+        "the API server answers 403 Forbidden: the operator may not patch kratosidentities/status of group kratos-operator.dev in namespace team-a"
+    )]
+    #[case(
+        api(403, "Forbidden", "kratosidentities \"ada\" is forbidden: ada@example.com isn't welcome"),
+        "the API server answers 403 Forbidden"
+    )]
+    #[case(
+        api(
+            422,
+            "Invalid",
+            "KratosIdentity \"ada\" is invalid: spec.traits.email: Invalid value: \"ada@example.com\""
+        ),
+        "the API server answers 422 Invalid"
+    )]
+    #[case(api(502, "Failed to parse error data", "ada@example.com"), "the API server answers 502")]
+    #[case(
+        kube::Error::SerdeError(serde_json::from_str::<u8>("\"ada@example.com\"").unwrap_err()),
+        "the answer isn't what was asked for (line 1, column 17)"
+    )]
+    #[case(kube::Error::FromUtf8(String::from_utf8(vec![b'a', 255]).unwrap_err()), "the answer isn't UTF-8")]
+    #[case(kube::Error::Service(Box::new(std::io::Error::other("connection reset"))), "connection reset")]
+    #[case(
+        kube::Error::Service(Box::new(std::io::Error::from(std::io::ErrorKind::ConnectionRefused))),
+        "connection refused by the API server: nothing listens there"
+    )]
+    #[case(
+        kube::Error::Service(Box::new(AuthError::AuthExecStart(std::io::ErrorKind::NotFound.into()))),
+        NO_CREDENTIALS
+    )]
+    #[case(
+        kube::Error::Service(Box::new(std::io::Error::other(AuthError::AuthExec("S3CRET".into())))),
+        NO_CREDENTIALS
+    )]
+    fn nothing_of_an_answer_is_passed_on(#[case] error: kube::Error, #[case] words: &str) {
+        assert_eq!(brief(&error), words);
+    }
+
+    #[test]
+    fn what_lacks_is_a_right_and_an_object_and_other_refusals_are_none() {
+        let message = "secrets \"ada\" is forbidden: User \"u\" cannot get resource \"secrets\" in API group \"\" in the namespace \"team-a\"";
+        let mut status = Status::failure(message, "Forbidden").with_code(403);
+        status.details = serde_json::from_value(serde_json::json!({"name": "ada"})).unwrap();
+        let refusal = refused(&kube::Error::Api(Box::new(status))).expect("a right lacks");
+        assert_eq!(refusal.right.to_string(), "get secrets in namespace team-a");
+        assert_eq!(refusal.name.as_deref(), Some("ada"));
+        let quota = api(403, "Forbidden", "secrets \"ada\" is forbidden: exceeded quota: small");
+        assert!(is_forbidden(&quota) && refused(&quota).is_none());
+        assert!(refused(&api(404, "NotFound", message)).is_none());
+        let watch = watcher::Error::WatchStartFailed(api(403, "Forbidden", message));
+        assert!(is_watch_forbidden(&watch) && refused_watch(&watch).is_some());
+        assert!(!is_watch_forbidden(&watcher::Error::NoResourceVersion));
+    }
+
+    #[test]
+    fn a_watch_says_what_it_was_at() {
+        let error = watcher::Error::InitialListFailed(api(500, "InternalError", "ada@example.com"));
+        assert_eq!(of_watch(&error), "listing: the API server answers 500 InternalError");
+    }
+}

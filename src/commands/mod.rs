@@ -1,0 +1,6 @@
+//! The commands, what they print, and the composition root.
+
+pub mod admission_policy;
+pub mod cli;
+pub mod operator;
+pub mod rbac;

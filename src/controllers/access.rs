@@ -1,0 +1,172 @@
+//! Which rights the operator was found to lack: said once, shown by the instances, and asked for until they are granted. Sends
+//! nothing that may be refused: whether a right was granted is asked by a review, which every account may create.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use k8s_openapi::api::authorization::v1::{ResourceAttributes, SelfSubjectAccessReview, SelfSubjectAccessReviewSpec};
+use kube::Api;
+use kube::api::PostParams;
+use kube::runtime::watcher;
+use tokio::sync::watch;
+
+use super::context::Context;
+use super::queue::{Looked, Next, Priority};
+use crate::api::condition::Failure;
+use crate::base::backoff;
+use crate::base::kube_error::{self, Refusal, Right};
+use crate::base::place::Place;
+
+/// How often it is asked whether what lacks was granted.
+const ASKED_EVERY: Duration = Duration::from_secs(20);
+/// A wait and a review, however long the API server takes for it, are less.
+const TURNS_WITHIN: Duration = Duration::from_mins(2);
+/// How often a look that was refused something is repeated, should nobody tell that it was granted.
+pub const WHILE_REFUSED: Duration = Duration::from_mins(5);
+/// What wasn't refused again for so long isn't needed any more, or nobody can tell.
+const FORGOTTEN: Duration = Duration::from_hours(1);
+/// How many rights are remembered: those of many namespaces.
+const MOST: usize = 512;
+
+/// See the module.
+#[derive(Debug)]
+pub struct Access {
+    lacking: Mutex<BTreeMap<Right, Lack>>,
+    granted: watch::Sender<()>,
+}
+
+#[derive(Clone, Debug)]
+struct Lack {
+    /// The object that was meant: roles may name objects.
+    name: Option<String>,
+    last: Instant,
+}
+
+impl Default for Access {
+    fn default() -> Self {
+        Self { lacking: Mutex::default(), granted: watch::Sender::new(()) }
+    }
+}
+
+impl Access {
+    /// The rights that lack, in order.
+    pub fn lacking(&self) -> Vec<Right> {
+        self.lock().keys().cloned().collect()
+    }
+
+    /// Returns when something was granted, or after so long.
+    pub async fn granted_within(&self, longest: Duration) {
+        let mut granted = self.granted.subscribe();
+        let _ = tokio::time::timeout(longest, granted.changed()).await;
+    }
+
+    /// Notes a refusal. Returns whether that the right lacks is news.
+    fn note(&self, refusal: Refusal) -> bool {
+        let mut lacking = self.lock();
+        if lacking.len() >= MOST && !lacking.contains_key(&refusal.right) {
+            return false;
+        }
+        let lack = Lack { name: refusal.name, last: Instant::now() };
+        lacking.insert(refusal.right, lack).is_none()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<Right, Lack>> {
+        self.lacking.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Context {
+    /// Notes what the operator may not, if that is why a request failed.
+    pub fn note_refused(&self, error: &kube::Error) {
+        if let Some(refusal) = kube_error::refused(error) {
+            self.note_lack(refusal);
+        }
+    }
+
+    /// The same of a watch.
+    pub fn note_refused_watch(&self, error: &watcher::Error) {
+        if let Some(refusal) = kube_error::refused_watch(error) {
+            self.note_lack(refusal);
+        }
+    }
+
+    fn note_lack(&self, refusal: Refusal) {
+        let right = refusal.right.clone();
+        if self.access.note(refusal) {
+            tracing::warn!("the operator may not {right}; grant its account what `kratos-operator rbac` prints");
+            self.pokes.instances(self.registry.places(), Priority::Arrived);
+            // It may be on its way out.
+            self.namespaces_changed.notify_one();
+        }
+    }
+}
+
+/// What a look came to that may have been refused something: it isn't repeated until that is granted, but for now and then.
+pub fn as_granted(context: &Context, look: Result<Looked, kube::Error>) -> Result<Looked, kube::Error> {
+    let Err(error) = &look else { return look };
+    context.note_refused(error);
+    if kube_error::refused(error).is_none() {
+        return look;
+    }
+    Ok(Looked { next: Next::After(backoff::spread(WHILE_REFUSED)), failure: Some(Failure::Retried) })
+}
+
+/// Asks whether what lacks was granted, and has whoever waits for it go on, for as long as it is polled.
+pub async fn keep_asking(context: Arc<Context>) {
+    let api = Api::<SelfSubjectAccessReview>::all(context.client.clone());
+    let heartbeat = context.watches.health().expect("rights that lack", TURNS_WITHIN);
+    loop {
+        heartbeat.beat();
+        tokio::time::sleep(backoff::spread(ASKED_EVERY)).await;
+        let lacking = context.access.lock().clone();
+        let mut is_news = false;
+        for (right, lack) in lacking {
+            heartbeat.beat();
+            let is_granted = is_granted(&api, &right, lack.name).await;
+            if is_granted || lack.last.elapsed() > FORGOTTEN {
+                context.access.lock().remove(&right);
+                is_news = true;
+            }
+            if is_granted {
+                tracing::info!("the operator may {right} now");
+                go_on(right.namespace.as_deref(), &context);
+            }
+        }
+        if is_news {
+            context.access.granted.send_replace(());
+            context.pokes.instances(context.registry.places(), Priority::Arrived);
+        }
+    }
+}
+
+/// An answer that is none leaves the right lacking.
+async fn is_granted(api: &Api<SelfSubjectAccessReview>, right: &Right, name: Option<String>) -> bool {
+    let Right { verb, resource, group, namespace } = right.clone();
+    let (resource, subresource) = match resource.split_once('/') {
+        Some((resource, subresource)) => (resource.to_owned(), Some(subresource.to_owned())),
+        None => (resource, None),
+    };
+    let attributes = ResourceAttributes {
+        verb: Some(verb),
+        group: Some(group),
+        resource: Some(resource),
+        subresource,
+        namespace,
+        name,
+        ..ResourceAttributes::default()
+    };
+    let spec = SelfSubjectAccessReviewSpec { resource_attributes: Some(attributes), ..Default::default() };
+    let review = SelfSubjectAccessReview { spec, ..Default::default() };
+    let answer = api.create(&PostParams::default(), &review).await;
+    answer.is_ok_and(|review| review.status.is_some_and(|status| status.allowed))
+}
+
+/// Whatever is in that namespace may have waited for it; without one, whatever is anywhere.
+fn go_on(namespace: Option<&str>, context: &Context) {
+    let is_there = |place: &Place| namespace.is_none_or(|namespace| place.namespace == namespace);
+    let identities = context.own_places().into_iter().filter(&is_there);
+    context.pokes.identities(identities, Priority::Routine);
+    let policies = context.policies.state().into_iter().map(|policy| Place::of(&*policy));
+    context.pokes.policies(policies.filter(is_there), Priority::Routine);
+}

@@ -1,0 +1,390 @@
+//! What a look leaves behind: the status where it changed, an event, and when to look again. Decides nothing about the
+//! identity.
+
+use std::time::Duration;
+
+use k8s_openapi::jiff::{SignedDuration, Timestamp};
+use kube::{Api, Resource, ResourceExt};
+
+use crate::api::happening::Happening;
+use crate::api::identity::{IdentityState, InstanceRef, KratosIdentity, KratosIdentityStatus};
+use crate::api::{IDENTITY_FINALIZER, Reason, Verdict, condition, requested_at};
+use crate::base::backoff;
+use crate::base::kube_error::{self, Refusal};
+use crate::base::place::Place;
+use crate::controllers::access;
+use crate::controllers::context::{Context, IdentityObject};
+use crate::controllers::policy::poke;
+use crate::controllers::queue::{Looked, Next};
+use crate::engine::failure::Halt;
+use crate::engine::identity::inputs;
+use crate::identity::happenings;
+use crate::identity::recovery;
+use crate::identity::status::{self, Outcome, RecoverySeen, Seen, Subject, Touched};
+use crate::identity::validity;
+use crate::kubernetes::kube_write;
+
+const FIRST_RETRY: Duration = Duration::from_secs(1);
+const LAST_RETRY: Duration = Duration::from_mins(5);
+/// How long to wait for an instance that isn't usable, should its change be missed; and for a Secret that can't be deleted.
+const NO_INSTANCE: Duration = Duration::from_mins(1);
+/// How long a wait must last, for a resource that is new, before it is written into its status.
+const WORTH_A_WRITE: Duration = Duration::from_secs(3);
+
+/// What happens to a resource as time passes.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Course {
+    /// When what is wanted changes by itself.
+    pub boundary: Option<Timestamp>,
+    /// What is said of a recovery whose Secret was deleted before the look, or although it came to nothing.
+    pub lapse: Option<Verdict>,
+    /// The identity, where the look came to nothing and it was locked out all the same.
+    pub touched: Option<Touched>,
+}
+
+impl Course {
+    pub fn recovery(&self) -> RecoverySeen {
+        self.lapse.clone().map_or(RecoverySeen::Unknown, RecoverySeen::Lapsed)
+    }
+
+    fn seen(&self) -> Seen {
+        self.touched.clone().map_or(Seen::Unknown, Seen::Touched)
+    }
+
+    /// Whether there is to tell what the status doesn't say yet, however the look ended.
+    fn has_news(&self, status: Option<&KratosIdentityStatus>) -> bool {
+        self.lapse.is_some() || self.touched.as_ref().is_some_and(|touched| status::is_news(status, &touched.identity))
+    }
+}
+
+/// Status, and what the look came to.
+pub async fn finish(
+    resource: &KratosIdentity,
+    result: Result<Outcome, Halt>,
+    course: Course,
+    context: &Context,
+) -> Result<Looked, kube::Error> {
+    let reason = match &result {
+        Ok(outcome) => Some(outcome.verdict.reason),
+        Err(halt) => halt.reason(),
+    };
+    let next = settle(resource, result, course, context).await?;
+    Ok(reason.map_or(next.into(), |reason| next.after_one(reason)))
+}
+
+/// Status, and when to look again: no later than when what is wanted, or a recovery, changes by itself.
+async fn settle(
+    resource: &KratosIdentity,
+    result: Result<Outcome, Halt>,
+    course: Course,
+    context: &Context,
+) -> Result<Next, kube::Error> {
+    let uid = uid(resource);
+    let subject = subject(resource);
+    let recovery = course.recovery();
+    let boundary = course.boundary.into_iter().chain(expiry(resource.status.as_ref())).min();
+    let outcome = |verdict| {
+        let instance = chosen_instance(resource, context);
+        Outcome { verdict, instance, seen: course.seen(), recovery }
+    };
+    let (outcome, after) = match result {
+        Ok(outcome) => {
+            context.memory.update(&uid, |remembered| remembered.failures = 0);
+            // Observing shows what a listing can't: an identity that isn't there.
+            // And nobody tells that a recovery can be issued after all.
+            if matches!(outcome.seen, Seen::Absent { .. }) || is_recovery_refused(&outcome) {
+                wait(resource, &outcome.verdict, context);
+            }
+            (outcome, at_the_resync(resource, context))
+        }
+        Err(Halt::Waiting(verdict)) => {
+            let after = wait(resource, &verdict, context);
+            if !course.has_news(resource.status.as_ref())
+                && let Some(action) = without_a_write((subject, &verdict), &uid, (after, boundary), context)
+            {
+                return Ok(action);
+            }
+            (outcome(verdict), after)
+        }
+        Err(Halt::Queued(verdict)) => {
+            if !course.has_news(resource.status.as_ref()) {
+                return Ok(again(None, boundary));
+            }
+            (outcome(verdict), None)
+        }
+        Err(Halt::Unread(verdict)) => {
+            // It is in line for the schemas already; whatever changes of the instance has it looked at, too.
+            if !course.has_news(resource.status.as_ref())
+                && let Some(action) = without_a_write((subject, &verdict), &uid, (None, boundary), context)
+            {
+                return Ok(action);
+            }
+            (outcome(verdict), None)
+        }
+        Err(Halt::Down(verdict)) => {
+            let after = match count_failure(&uid, context) {
+                0 => wait(resource, &verdict, context),
+                // A probe that succeeds doesn't say that this request would: it isn't sent whenever the gate opens.
+                failures => Some(backoff::delay(FIRST_RETRY, LAST_RETRY, failures)),
+            };
+            if !course.has_news(resource.status.as_ref())
+                && let Some(action) = without_a_write((subject, &verdict), &uid, (after, boundary), context)
+            {
+                return Ok(action);
+            }
+            (outcome(verdict), after)
+        }
+        Err(Halt::Refused(verdict)) => {
+            // Those that are held are looked at when they are released, however many listings there are until then.
+            // And what listings compare when it has changed.
+            if verdict.reason == Reason::IdentityConflict {
+                obstructed(resource, context);
+            }
+            if verdict.reason != Reason::DeletionHeld && context.memory.recall(&uid).left_to_listings.is_none() {
+                wait(resource, &verdict, context);
+            }
+            (outcome(verdict), at_the_resync(resource, context))
+        }
+        Err(Halt::Retry { verdict, after }) => {
+            let failures = count_failure(&uid, context);
+            let after = after.map_or_else(|| backoff::delay(FIRST_RETRY, LAST_RETRY, failures), backoff::spread);
+            (outcome(verdict), Some(after))
+        }
+        Err(Halt::Kubernetes(error)) => {
+            let Some(refusal) = kube_error::refused(&error) else {
+                if course.has_news(resource.status.as_ref()) {
+                    let next = status::touched(subject, course.touched.as_ref(), course.recovery(), Timestamp::now());
+                    write(resource, next, context).await?;
+                }
+                return Err(error);
+            };
+            context.note_refused(&error);
+            let verdict = forbidden(&refusal);
+            let after = Some(backoff::spread(access::WHILE_REFUSED));
+            if !course.has_news(resource.status.as_ref())
+                && let Some(action) = without_a_write((subject, &verdict), &uid, (after, boundary), context)
+            {
+                return Ok(action);
+            }
+            (outcome(verdict), after)
+        }
+    };
+    let (verdict, now) = (outcome.verdict.clone(), Timestamp::now());
+    let mut next = status::next(subject, outcome, now);
+    if verdict.reason == Reason::SecretNotReady && context.memory.recall(&uid).gone_since.is_some() {
+        status::unready(&mut next, &verdict, subject.generation, now);
+    }
+    let newest = context.own(&uid, &Place::of(resource));
+    if newest.as_deref().is_some_and(|newest| is_unasked(newest, context)) {
+        status::open(&mut next);
+    }
+    let boundary = course.boundary.into_iter().chain(expiry(Some(&next))).min();
+    write_by(resource, newest.as_deref(), next, context).await?;
+    Ok(again(after, boundary))
+}
+
+/// Whether nobody can have asked Kratos for anything on behalf of a resource: it doesn't carry our finalizer, which comes before
+/// that, or carries it since its birth and nothing was done yet, or its status lets people name another instance still. Where the
+/// status names an instance, somebody may have, whatever became of the finalizer since.
+fn is_unasked(newest: &IdentityObject, context: &Context) -> bool {
+    let (uid, status) = (newest.uid().unwrap_or_default(), status_of(newest));
+    let is_begun = kube_write::carries(newest, IDENTITY_FINALIZER)
+        && !context.memory.is_untouched(&uid)
+        && !status.is_some_and(status::is_open);
+    !is_begun
+        && context.memory.recall(&uid).unanswered.is_empty()
+        && status.is_none_or(|status| status.instance.is_none())
+}
+
+fn status_of(object: &IdentityObject) -> Option<&KratosIdentityStatus> {
+    object.0.as_ref().ok()?.status.as_ref()
+}
+
+/// Somebody else's identity stands in the resource's way: it is looked at again when that one is gone.
+fn obstructed(resource: &KratosIdentity, context: &Context) {
+    let place = inputs::instance_place(resource, context).ok();
+    if let Some(handle) = place.and_then(|place| context.registry.handle(&place)) {
+        handle.shared.obstacles.note(&Place::of(resource), None);
+    }
+}
+
+/// The verdict for want of a right. Whoever grants it has the resource looked at again.
+fn forbidden(refusal: &Refusal) -> Verdict {
+    let message = format!("the operator may not {}; it goes on once its account is granted that", refusal.right);
+    Verdict::new(Reason::Forbidden, message)
+}
+
+/// When a recovery expires whose Secret is there. One that couldn't be deleted then is tried again.
+pub fn expiry(status: Option<&KratosIdentityStatus>) -> Option<Timestamp> {
+    let (_, at) = recovery::shown(status)?;
+    let now = Timestamp::now();
+    if at > now { Some(at) } else { now.checked_add(SignedDuration::try_from(NO_INSTANCE).ok()?).ok() }
+}
+
+fn is_recovery_refused(outcome: &Outcome) -> bool {
+    let is_refused = |reason| matches!(reason, Reason::RecoveryDisabled | Reason::SecretNotReady);
+    matches!(&outcome.recovery, RecoverySeen::Stands(standing) if is_refused(standing.verdict.reason))
+}
+
+/// The next look: after the time given, or at the boundary if that comes first. Every look says so anew, so that one
+/// that was asked for in between loses nothing.
+pub fn again(after: Option<Duration>, boundary: Option<Timestamp>) -> Next {
+    let boundary = boundary.map(|boundary| validity::wait(boundary, Timestamp::now()));
+    let first = after.into_iter().chain(boundary).min();
+    first.map_or(Next::WhenAsked, Next::After)
+}
+
+/// When to look again at what is settled: when something changes. Where nobody tells that a Secret did, at the resync.
+fn at_the_resync(resource: &KratosIdentity, context: &Context) -> Option<Duration> {
+    if !context.rotation.is_missed_by(&Place::of(resource)) {
+        return None;
+    }
+    let handle = inputs::instance_place(resource, context).ok().and_then(|place| context.registry.handle(&place));
+    let after = handle.map_or(NO_INSTANCE, |handle| handle.settings.resync_interval);
+    Some(backoff::spread(after))
+}
+
+/// Counts a failure. Returns how many there were in a row before it.
+fn count_failure(uid: &str, context: &Context) -> u32 {
+    let mut failures = 0;
+    context.memory.update(uid, |remembered| {
+        failures = remembered.failures;
+        remembered.failures = failures.saturating_add(1);
+    });
+    failures
+}
+
+/// What to do instead of writing that a resource waits, where that isn't worth a write: its status speaks of its
+/// generation already, or the wait may be over within moments (a status that nobody wrote yet says "in progress").
+fn without_a_write(
+    (subject, verdict): (Subject<'_>, &Verdict),
+    uid: &str,
+    (after, boundary): (Option<Duration>, Option<Timestamp>),
+    context: &Context,
+) -> Option<Next> {
+    // One that is told to wait for something else than it waits for now is put right.
+    let told = subject.current.and_then(|status| condition::find(&status.conditions, condition::RECONCILING));
+    let is_told_otherwise = told.is_some_and(|told| told.reason != verdict.reason.as_str());
+    if subject.is_settled() && !is_told_otherwise {
+        return Some(again(after, boundary));
+    }
+    let known_for = context.memory.recall(uid).first_seen.elapsed();
+    (known_for < WORTH_A_WRITE).then(|| again(Some(WORTH_A_WRITE), boundary))
+}
+
+/// Has a resource looked at again when the gate opens or a listing is completed. Returns after how long to look
+/// anyway, where what it waits for may have happened already.
+fn wait(resource: &KratosIdentity, verdict: &Verdict, context: &Context) -> Option<Duration> {
+    let place = inputs::instance_place(resource, context).ok();
+    // Whatever makes the instance usable has those who refer to it looked at. A suspension may last.
+    if place.as_ref().is_some_and(|place| context.registry.is_suspended(place)) {
+        return None;
+    }
+    let handle = place.and_then(|place| context.registry.handle(&place));
+    let Some(handle) = handle else { return Some(backoff::spread(NO_INSTANCE)) };
+    handle.shared.waiting.add(&Place::of(resource));
+    let is_missed = verdict.reason == Reason::KratosUnavailable && handle.shared.gate.is_open();
+    is_missed.then_some(FIRST_RETRY)
+}
+
+fn chosen_instance(resource: &KratosIdentity, context: &Context) -> Option<InstanceRef> {
+    inputs::instance_place(resource, context).ok().map(|place| inputs::reference(&place))
+}
+
+/// The resource, as status functions want it.
+pub fn subject(resource: &KratosIdentity) -> Subject<'_> {
+    Subject {
+        generation: resource.metadata.generation.unwrap_or_default(),
+        requested_at: requested_at(resource.metadata.annotations.as_ref()),
+        current: resource.status.as_ref(),
+    }
+}
+
+/// Writes the status where it changed, and an event where something new needs someone.
+pub async fn write(
+    resource: &KratosIdentity,
+    next: KratosIdentityStatus,
+    context: &Context,
+) -> Result<(), kube::Error> {
+    let newest = context.own(&uid(resource), &Place::of(resource));
+    write_by(resource, newest.as_deref(), next, context).await
+}
+
+/// The same, where what is written was judged by the newest that was known. `newest: None`: it is gone, or another operator's.
+async fn write_by(
+    resource: &KratosIdentity,
+    newest: Option<&IdentityObject>,
+    next: KratosIdentityStatus,
+    context: &Context,
+) -> Result<(), kube::Error> {
+    if resource.status.as_ref() == Some(&next) {
+        return Ok(());
+    }
+    let (uid, api) = (uid(resource), api(resource, context));
+    let opens = status::is_open(&next);
+    // While people may name another instance, a status speaks of the manifest that was looked at alone: it would pin another one
+    // to an instance that it doesn't name.
+    let is_correctable =
+        opens || newest.and_then(status_of).is_some_and(status::is_open) || context.memory.recall(&uid).opened;
+    let is_guarded = context.has_rivals() || is_correctable;
+    let guard = match newest.filter(|_| is_guarded) {
+        None if is_guarded => return Ok(()),
+        // A look at the newer one is due.
+        Some(newest) if is_correctable && newest.meta().generation != resource.metadata.generation => return Ok(()),
+        guard => guard,
+    };
+    if opens {
+        context.memory.update(&uid, |remembered| remembered.opened = true);
+    }
+    let permit = context.kubernetes.acquire(&resource.namespace().unwrap_or_default()).await;
+    let written: Result<IdentityObject, _> = match guard {
+        Some(newest) => kube_write::status(&api, newest, &next, true).await,
+        None => kube_write::status(&api, resource, &next, false).await,
+    };
+    drop(permit);
+    match written {
+        Ok(written) => {
+            context.latest_identities.note(written);
+            context.memory.update(&uid, |remembered| remembered.opened = opens);
+        }
+        // It is gone: nothing to say any more.
+        Err(kube::Error::Api(status)) if status.code == 404 => return Ok(()),
+        Err(error) => return Err(error),
+    }
+    let is_inactive = |status: &KratosIdentityStatus| status.state == Some(IdentityState::Inactive);
+    if is_inactive(&next)
+        && !resource.status.as_ref().is_some_and(is_inactive)
+        && let Ok(instance) = inputs::instance_place(resource, context)
+    {
+        // Sessions may be its policies' business now.
+        poke::deactivated(context, &instance, &resource.namespace().unwrap_or_default());
+    }
+    let stalled = |status: &KratosIdentityStatus| {
+        condition::find(&status.conditions, condition::STALLED)
+            .map(|stalled| (stalled.reason.clone(), stalled.message.clone()))
+    };
+    let (before, now) = (resource.status.as_ref().and_then(stalled), stalled(&next));
+    // Another cause of the same reason is news as well.
+    if before != now
+        && let Some((reason, message)) = now
+    {
+        context.events.publish(resource, Happening::warning(&reason, "Reconcile", message));
+    }
+    let has_drifted = |status: &KratosIdentityStatus| condition::is_true(&status.conditions, condition::DRIFTED);
+    if has_drifted(&next) && !resource.status.as_ref().is_some_and(has_drifted) {
+        let (count, places) = (next.drift.len(), happenings::places(&next.drift));
+        let note = format!("Kratos differs from the manifest in {count} field(s), see status.drift: {places}");
+        context.events.publish(resource, Happening::warning(Reason::DriftObserved.as_str(), "Observe", note));
+    }
+    Ok(())
+}
+
+/// The resource's uid.
+pub fn uid(resource: &KratosIdentity) -> String {
+    resource.uid().unwrap_or_default()
+}
+
+/// The API of the resource's namespace.
+pub fn api(resource: &impl Resource, context: &Context) -> Api<IdentityObject> {
+    Api::namespaced(context.client.clone(), resource.meta().namespace.as_deref().unwrap_or_default())
+}

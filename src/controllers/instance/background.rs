@@ -1,0 +1,50 @@
+//! Begins what goes on beside the reconciles of an instance.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use super::{protect, recount};
+use crate::base::flow::limit::Limit;
+use crate::base::place::Place;
+use crate::controllers::context::Context;
+use crate::engine::instance::{grace, scan, schemas};
+use crate::instance::handle::{Handle, Shared};
+use crate::kratos::{Batcher, Client, Reader};
+
+/// What creates and reads through a client, in company.
+pub fn collect(client: &Client, hashing: Arc<Limit>, place: &Place, context: &Context) -> (Batcher, Reader) {
+    let (batcher, collects) = Batcher::new(client.clone(), hashing);
+    context.tasks.keep(format!("creates of {place}"), collects);
+    let (reader, collects) = Reader::new(client.clone());
+    context.tasks.keep(format!("reads of {place}"), collects);
+    (batcher, reader)
+}
+
+/// What goes on until the instance is gone.
+pub fn begin(handle: &Arc<Handle>, context: &Arc<Context>) {
+    keep_up("schemas", handle, context, schemas::keep_reading);
+    keep_up("grace periods", handle, context, grace::keep_deleting);
+    keep_up("listing", handle, context, scan::keep_listing);
+    keep_up("counts", handle, context, recount::keep_counting);
+    keep_up("protection", handle, context, protect::keep_protecting);
+}
+
+/// One that panics isn't everybody else's end.
+fn keep_up<T>(
+    what: &str,
+    handle: &Handle,
+    context: &Arc<Context>,
+    task: impl Fn(Place, Arc<Shared>, Arc<Context>) -> T + Send + 'static,
+) where
+    T: Future<Output = ()> + Send + 'static,
+{
+    let (place, shared, within) = (handle.place.clone(), Arc::clone(&handle.shared), Arc::clone(context));
+    let mut is_first = true;
+    context.tasks.keep_up(format!("{what} of {place}"), move || {
+        // What the one before had in hand is found again by a listing.
+        if !std::mem::take(&mut is_first) {
+            shared.listing.want(Instant::now());
+        }
+        task(place.clone(), Arc::clone(&shared), Arc::clone(&within))
+    });
+}

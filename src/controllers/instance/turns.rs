@@ -1,0 +1,32 @@
+//! The turns that identities of an instance take where the server has a password to hash.
+
+use std::sync::Arc;
+
+use crate::base::flow::turns::Turns;
+use crate::base::place::Place;
+use crate::controllers::context::Context;
+use crate::controllers::queue::Priority;
+use crate::instance::Handle;
+
+/// How many requests at the same time one instance is asked for that have a password hashed. On two cores a change takes
+/// what a lone one takes with two in flight, 1.5 times that with three (`make bench-passwords`): more take longer
+/// without more of them being done, and what users change while one is under way is lost.
+const HASHING: usize = 2;
+
+/// One in so many looks at identities may be at a create that has a password hashed, for each instance. Two batches that are
+/// under way, and the next two, are fewer: the server hashes so slowly that they carry some eight each.
+const CREATING: usize = 4;
+
+/// [`Handle::hashing`] and [`Handle::creating`]: those that there are, or new ones. Others wait for the place that is kept for
+/// whoever is called, so that it goes before everybody else.
+pub fn of(kept: Option<&Handle>, context: &Context) -> (Arc<Turns<Place>>, Arc<Turns<Place>>) {
+    if let Some(handle) = kept {
+        return (Arc::clone(&handle.hashing), Arc::clone(&handle.creating));
+    }
+    let turns = |at_once| {
+        let (pokes, tasks) = (context.pokes.clone(), context.tasks.clone());
+        let call = move |place: &Place| pokes.identities([place.clone()], Priority::Person);
+        Arc::new(Turns::new(at_once, call, move |waits| drop(tasks.keep("turns at hashing", waits))))
+    };
+    (turns(HASHING), turns((context.places / CREATING).max(1)))
+}

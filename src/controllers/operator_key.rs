@@ -1,0 +1,118 @@
+//! The operator's own key: a Secret in its own namespace, made once and never overwritten. Without it the digests in
+//! marks tell nothing; under a new one passwords count as unchanged, and nobody can tell whose an identity is whose person
+//! has changed all that they log in with.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use k8s_openapi::ByteString;
+use k8s_openapi::api::core::v1::Secret;
+use kube::Api;
+use kube::api::{ObjectMeta, PostParams};
+use tokio::sync::OnceCell;
+
+use crate::api::{Reason, Verdict};
+use crate::identity::digest_key::DigestKey;
+use crate::kubernetes::decode::{self, Stored};
+use crate::kubernetes::kube_write;
+
+/// The Secret's name.
+pub const NAME: &str = "kratos-operator-key";
+const KEY: &str = "key";
+const KEY_ID: &str = "keyID";
+const LENGTH: usize = 32;
+
+/// How soon whoever can do without it asks again, after it couldn't be had.
+const AGAIN: Duration = Duration::from_mins(1);
+
+/// The key, once it was read.
+#[derive(Debug, Default)]
+pub struct OperatorKey {
+    key: OnceCell<Arc<DigestKey>>,
+    /// Since when it can't be had, and why.
+    lacks: Mutex<Option<(Instant, Verdict)>>,
+}
+
+impl OperatorKey {
+    /// The key; read, or made, when it is first needed, by one of those that need it. The verdict says why it can't be had:
+    /// whoever doesn't `need` it is told what was found a moment ago. `refused` is told of a right that lacks.
+    pub async fn get(
+        &self,
+        (client, namespace): (&kube::Client, &str),
+        need: bool,
+        refused: impl Fn(&kube::Error),
+    ) -> Result<Result<Arc<DigestKey>, Verdict>, kube::Error> {
+        let read = async || {
+            if let Some(verdict) = self.lacking().filter(|_| !need) {
+                return Err(Ok(verdict));
+            }
+            let key = read(client, namespace, &refused).await.map_err(Err)?;
+            key.map(Arc::new).map_err(|verdict| {
+                *self.lacks.lock().unwrap_or_else(PoisonError::into_inner) = Some((Instant::now(), verdict.clone()));
+                Ok(verdict)
+            })
+        };
+        match self.key.get_or_try_init(read).await {
+            Ok(key) => Ok(Ok(Arc::clone(key))),
+            Err(Ok(verdict)) => Ok(Err(verdict)),
+            Err(Err(error)) => Err(error),
+        }
+    }
+
+    fn lacking(&self) -> Option<Verdict> {
+        let lacks = self.lacks.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        lacks.filter(|(since, _)| since.elapsed() < AGAIN).map(|(_, verdict)| verdict)
+    }
+}
+
+async fn read(
+    client: &kube::Client,
+    namespace: &str,
+    refused: &impl Fn(&kube::Error),
+) -> Result<Result<DigestKey, Verdict>, kube::Error> {
+    match read_or_make(client, namespace).await {
+        Ok(Some(key)) => Ok(Ok(key)),
+        Ok(None) => Ok(Err(not_ready(namespace, "isn't the operator's key; delete it, and a new one is made"))),
+        Err(error) if matches!(&error, kube::Error::Api(status) if matches!(status.code, 403 | 404)) => {
+            refused(&error);
+            Ok(Err(not_ready(namespace, "can't be read or made; grant the operator get and create on secrets there")))
+        }
+        Err(error) if decode::is_unreadable(&error) => Ok(Err(not_ready(namespace, decode::UNREADABLE))),
+        Err(error) => Err(error),
+    }
+}
+
+/// `None`: what is there is no key of ours.
+async fn read_or_make(client: &kube::Client, namespace: &str) -> Result<Option<DigestKey>, kube::Error> {
+    let api = Api::<Stored<Secret>>::namespaced(client.clone(), namespace);
+    if let Some(secret) = api.get_opt(NAME).await? {
+        return Ok(key_of(&secret));
+    }
+    let secret: [u8; LENGTH] = rand::random();
+    let id = format!("{:016x}", rand::random::<u64>());
+    let data = BTreeMap::from([
+        (KEY.to_owned(), ByteString(secret.to_vec())),
+        (KEY_ID.to_owned(), ByteString(id.into_bytes())),
+    ]);
+    let metadata = ObjectMeta { name: Some(NAME.to_owned()), ..ObjectMeta::default() };
+    let secret = Secret { metadata, data: Some(data), ..Secret::default() };
+    match kube_write::own_secret::put(client, namespace, &PostParams::default(), &secret).await {
+        Ok(()) => {}
+        // Another process was faster: its key counts.
+        Err(kube::Error::Api(status)) if status.code == 409 => {}
+        Err(error) => return Err(error),
+    }
+    Ok(key_of(&api.get(NAME).await?))
+}
+
+fn key_of(secret: &Stored<Secret>) -> Option<DigestKey> {
+    let id = secret.value(KEY_ID).ok()?.0.clone();
+    let secret = secret.value(KEY).ok().filter(|secret| secret.0.len() == LENGTH)?;
+    let id = String::from_utf8(id).ok().filter(|id| !id.is_empty() && id.len() <= 64)?;
+    Some(DigestKey::new(id, secret.0.clone()))
+}
+
+fn not_ready(namespace: &str, what: &str) -> Verdict {
+    Verdict::new(Reason::SecretNotReady, format!("Secret {NAME} in namespace {namespace} {what}"))
+}

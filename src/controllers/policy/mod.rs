@@ -1,0 +1,8 @@
+//! The controller of `KratosSessionPolicy`.
+
+pub mod poke;
+pub mod reconcile;
+pub mod record;
+pub mod runs;
+pub mod unreadable;
+pub mod urgency;

@@ -1,0 +1,174 @@
+//! What a run leaves behind: the status, events with counts, and when the next one is. Decides nothing about sessions.
+
+use std::time::{Duration, Instant};
+
+use k8s_openapi::jiff::Timestamp;
+use kube::{Api, ResourceExt};
+
+use crate::api::happening::Happening;
+use crate::api::session_policy::{KratosSessionPolicy, KratosSessionPolicyStatus, RevokeAllStatus};
+use crate::api::{Verdict, condition, requested_at};
+use crate::base::backoff;
+use crate::controllers::context::{Context, PolicyObject};
+use crate::controllers::queue::{Looked, Next};
+use crate::engine::failure::Halt;
+use crate::kubernetes::kube_write;
+use crate::policy::desired::Handling;
+use crate::policy::status::{self, Outcome, Run, Subject};
+
+const FIRST_RETRY: Duration = Duration::from_secs(1);
+const LAST_RETRY: Duration = Duration::from_mins(1);
+/// How often a policy looks whether what it waits for has happened. That costs nobody a request.
+const WAITING: Duration = Duration::from_secs(1);
+
+/// What a look left behind, whether or not it came to its end.
+#[derive(Debug, Default)]
+pub struct Left {
+    pub run: Option<Run>,
+    pub revoke_all: Option<RevokeAllStatus>,
+}
+
+/// Status, events, and what the run came to.
+pub async fn finish(
+    policy: &KratosSessionPolicy,
+    handling: Handling,
+    result: Result<Verdict, Halt>,
+    left: Left,
+    context: &Context,
+) -> Result<Looked, kube::Error> {
+    let reason = match &result {
+        Ok(verdict) => Some(verdict.reason),
+        Err(halt) => halt.reason(),
+    };
+    let next = settle(policy, handling, result, left, context).await?;
+    Ok(reason.map_or(next.into(), |reason| next.after_one(reason)))
+}
+
+/// Status, events, and when to run again.
+async fn settle(
+    policy: &KratosSessionPolicy,
+    handling: Handling,
+    result: Result<Verdict, Halt>,
+    left: Left,
+    context: &Context,
+) -> Result<Next, kube::Error> {
+    let (subject, uid) = (subject(policy), policy.uid().unwrap_or_default());
+    let Left { run, revoke_all } = left;
+    let next_run = backoff::spread(handling.interval);
+    let (verdict, after) = match result {
+        Ok(verdict) => {
+            context.runs.completed(&uid, Instant::now());
+            (verdict, next_run)
+        }
+        Err(Halt::Waiting(verdict) | Halt::Queued(verdict) | Halt::Unread(verdict)) => {
+            let after = backoff::spread(WAITING);
+            if subject.is_settled() && run.is_none() {
+                return Ok(put_off(&uid, after, context));
+            }
+            (verdict, after)
+        }
+        Err(Halt::Down(verdict)) => {
+            let after = backoff::delay(FIRST_RETRY, LAST_RETRY, context.runs.failed(&uid)).min(next_run);
+            // The instance's own status says that it is down; how far a run came is said here.
+            if subject.is_settled() && run.is_none() {
+                return Ok(put_off(&uid, after, context));
+            }
+            (verdict, after)
+        }
+        Err(Halt::Refused(verdict)) => (verdict, next_run),
+        Err(Halt::Retry { verdict, after }) => {
+            let failures = context.runs.failed(&uid);
+            let after = after.map_or_else(|| backoff::delay(FIRST_RETRY, LAST_RETRY, failures), backoff::spread);
+            (verdict, after.min(next_run))
+        }
+        Err(Halt::Kubernetes(error)) => return Err(error),
+    };
+    let done = revoke_all.as_ref().and_then(|status| status.message.clone());
+    let happened = run.clone();
+    let now = Timestamp::now();
+    let mut next = status::next(subject, Outcome { verdict, run, revoke_all }, now);
+    status::note_interval(&mut next, handling, subject.generation, now);
+    let after = put_off(&uid, after, context);
+    write(policy, next, context).await?;
+    tell(policy, happened.as_ref(), done, context);
+    Ok(after)
+}
+
+/// The next run is due after this.
+fn put_off(uid: &str, after: Duration, context: &Context) -> Next {
+    context.runs.put_off(uid, Instant::now() + after);
+    Next::After(after)
+}
+
+/// Events about what was done, with counts.
+fn tell(policy: &KratosSessionPolicy, run: Option<&Run>, revoked_all: Option<String>, context: &Context) {
+    if let Some(message) = revoked_all {
+        let wanted = policy.spec.actions.as_ref().and_then(|actions| actions.revoke_all.as_ref());
+        let reason = wanted.and_then(|wanted| wanted.reason.as_deref()).map(|reason| format!(" ({reason})"));
+        let note = format!("revokeAll{}: {message}", reason.unwrap_or_default());
+        context.events.publish(policy, Happening::normal("AllRevoked", "RevokeAll", note));
+    }
+    let Some(run) = run else { return };
+    let by_rule = run.rules.iter().filter(|rule| rule.matched > 0);
+    let by_rule: Vec<_> = by_rule.map(|rule| format!("{} {}", rule.name, rule.matched)).collect();
+    let by_rule = by_rule.join(", ");
+    let Run { sessions, revoked, extended, .. } = run;
+    // What revokeAll ended has been said.
+    if *revoked > 0 && !by_rule.is_empty() {
+        let note = format!("{revoked} session(s) were ended, of {sessions} looked at; named by rule: {by_rule}");
+        context.events.publish(policy, Happening::normal("SessionsRevoked", "Revoke", note));
+    }
+    if *extended > 0 {
+        let note = format!("{extended} session(s) were extended, of {sessions} looked at; named by rule: {by_rule}");
+        context.events.publish(policy, Happening::normal("SessionsExtended", "Extend", note));
+    }
+}
+
+/// The policy, as status functions want it.
+pub fn subject(policy: &KratosSessionPolicy) -> Subject<'_> {
+    Subject {
+        generation: policy.metadata.generation.unwrap_or_default(),
+        requested_at: requested_at(policy.metadata.annotations.as_ref()),
+        current: policy.status.as_ref(),
+    }
+}
+
+/// Writes the status where it changed, and an event where something new needs someone.
+pub async fn write(
+    policy: &KratosSessionPolicy,
+    next: KratosSessionPolicyStatus,
+    context: &Context,
+) -> Result<(), kube::Error> {
+    if policy.status.as_ref() == Some(&next) {
+        return Ok(());
+    }
+    let namespace = policy.metadata.namespace.as_deref().unwrap_or_default();
+    let api = Api::<PolicyObject>::namespaced(context.client.clone(), namespace);
+    let permit = context.kubernetes.acquire(namespace).await;
+    let written = match context.newest(&context.policies, &context.latest_policies, policy) {
+        Some(now) => kube_write::status(&api, &*now, &next, context.has_rivals()).await,
+        // It is gone: nothing to say any more.
+        None => return Ok(()),
+    };
+    drop(permit);
+    match written {
+        Ok(written) => context.latest_policies.note(written),
+        // It is gone: nothing to say any more.
+        Err(kube::Error::Api(status)) if status.code == 404 => return Ok(()),
+        Err(error) => return Err(error),
+    }
+    let stalled = |status: &KratosSessionPolicyStatus| {
+        condition::find(&status.conditions, condition::STALLED)
+            .map(|stalled| (stalled.reason.clone(), stalled.message.clone()))
+    };
+    let before = policy.status.as_ref().and_then(stalled);
+    let is_of_another_spec =
+        policy.status.as_ref().and_then(|status| status.observed_generation) != next.observed_generation;
+    if let Some((reason, message)) = stalled(&next)
+        // Numbers in it may be others with each run.
+        && before.is_none_or(|(before, told)| before != reason || is_of_another_spec && told != message)
+    {
+        context.events.publish(policy, Happening::warning(&reason, "Run", message));
+    }
+    Ok(())
+}

@@ -1,0 +1,39 @@
+//! A `KratosSessionPolicy` that this version can't read: it says so, and nothing else is done with it.
+
+use k8s_openapi::jiff::Timestamp;
+use kube::{Api, Resource, ResourceExt};
+
+use crate::api::happening::Happening;
+use crate::api::session_policy::KratosSessionPolicyStatus;
+use crate::api::{Reason, Verdict};
+use crate::controllers::context::{Context, PolicyObject};
+use crate::controllers::queue::{Looked, Next};
+use crate::kubernetes::kube_write;
+use crate::policy::status::{self, Outcome, Subject};
+
+/// Reconciles an object of which little more than the metadata can be read.
+pub async fn reconcile(object: &PolicyObject, context: &Context) -> Result<Looked, kube::Error> {
+    let namespace = object.meta().namespace.clone().unwrap_or_default();
+    let api: Api<PolicyObject> = Api::namespaced(context.client.clone(), &namespace);
+    let Some(live) = api.get_opt(&object.name_any()).await? else { return Ok(Next::WhenAsked.into()) };
+    // One that can be read by now is brought by the watch.
+    let Err(unreadable) = &live.0 else { return Ok(Next::WhenAsked.into()) };
+    let current: Option<KratosSessionPolicyStatus> = unreadable.status();
+    let subject = Subject {
+        generation: unreadable.metadata.generation.unwrap_or_default(),
+        requested_at: crate::api::requested_at(unreadable.metadata.annotations.as_ref()),
+        current: current.as_ref(),
+    };
+    let message = format!(
+        "{} can't be read by this version of the operator: compare it with `kubectl explain ksp.spec`; until then no session \
+         is looked at",
+        unreadable.field
+    );
+    let verdict = Verdict::new(Reason::InvalidSpec, message.clone());
+    let next = status::next(subject, Outcome { verdict, run: None, revoke_all: None }, Timestamp::now());
+    if current.as_ref() != Some(&next) {
+        kube_write::status(&api, &live, &next, context.has_rivals()).await?;
+        context.events.publish(object, Happening::warning(Reason::InvalidSpec.as_str(), "Run", message));
+    }
+    Ok(Next::WhenAsked.after_one(Reason::InvalidSpec))
+}

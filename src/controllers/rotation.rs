@@ -1,0 +1,319 @@
+//! Notices that a Secret changed which an identity's manifest, or an instance, refers to. Sees metadata of Secrets, never
+//! their content.
+//!
+//! Where watching Secrets is forbidden it says so once and tries again now and then, and where it isn't wanted
+//! (`--watch-secrets=false`) it is never tried; then identities and instances look at their Secrets by themselves, once per
+//! resync.
+
+use std::collections::{BTreeSet, HashMap, HashSet};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use futures::StreamExt;
+use futures::future::join_all;
+use k8s_openapi::api::core::v1::Secret;
+use kube::runtime::WatchStreamExt;
+use kube::runtime::watcher::{self, Event, watcher};
+use kube::{Api, ResourceExt};
+
+use super::context::{Context, Options};
+use super::queue::Priority;
+use crate::base::backoff::{self, OfWatches};
+use crate::base::kube_error;
+use crate::base::place::Place;
+use crate::kubernetes::decode::Metadata;
+
+/// Objects per page of an initial list.
+const PAGE_SIZE: u32 = 500;
+/// How often watching is tried again where it is forbidden.
+const WHILE_FORBIDDEN: Duration = Duration::from_mins(1);
+
+/// Which identities refer to which Secrets, and which version of each they have read last.
+#[derive(Debug, Default)]
+pub struct Rotation(Mutex<State>);
+
+#[derive(Debug, Default)]
+struct State {
+    /// By Secret, by identity.
+    readers: HashMap<Place, HashMap<Place, Version>>,
+    secrets: HashMap<Place, Vec<Place>>,
+    /// The namespaces in which nobody watches; `None`: all of them.
+    unwatched: HashSet<Option<String>>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Version {
+    BeingRead,
+    /// The resource version; `None`: it wasn't there.
+    Read(Option<String>),
+    /// It is there, and nothing else about it matters.
+    There,
+}
+
+impl Rotation {
+    /// An identity is about to read these Secrets of its namespace, and no others from now on. What changes while it
+    /// reads isn't missed.
+    pub fn reads(&self, identity: &Place, names: &BTreeSet<&str>) {
+        let mut state = self.state();
+        state.forget(identity);
+        if names.is_empty() {
+            return;
+        }
+        let secrets: Vec<_> = names.iter().map(|name| Place::new(identity.namespace.as_str(), *name)).collect();
+        for secret in &secrets {
+            state.readers.entry(secret.clone()).or_default().insert(identity.clone(), Version::BeingRead);
+        }
+        state.secrets.insert(identity.clone(), secrets);
+    }
+
+    /// What an identity has read: the Secret's resource version, `None` where there is none.
+    pub fn has_read(&self, identity: &Place, name: &str, version: Option<String>) {
+        let secret = Place::new(identity.namespace.as_str(), name);
+        let mut state = self.state();
+        if let Some(read) = state.readers.get_mut(&secret).and_then(|readers| readers.get_mut(identity)) {
+            *read = Version::Read(version);
+        }
+    }
+
+    /// An identity relies on it that a Secret of its namespace is there, until it says next what it reads.
+    pub fn relies_on(&self, identity: &Place, name: &str) {
+        let secret = Place::new(identity.namespace.as_str(), name);
+        let mut state = self.state();
+        state.readers.entry(secret.clone()).or_default().insert(identity.clone(), Version::There);
+        state.secrets.entry(identity.clone()).or_default().push(secret);
+    }
+
+    /// The identities that haven't read this version.
+    pub fn behind(&self, secret: &Place, version: Option<&str>) -> Vec<Place> {
+        let state = self.state();
+        let readers = state.readers.get(secret).into_iter().flatten();
+        let is_behind = |read: &Version| match read {
+            Version::There => version.is_none(),
+            read => *read != Version::Read(version.map(str::to_owned)),
+        };
+        readers.filter(|(_, read)| is_behind(read)).map(|(identity, _)| identity.clone()).collect()
+    }
+
+    /// Forgets an identity that is gone.
+    pub fn forget(&self, identity: &Place) {
+        self.state().forget(identity);
+    }
+
+    /// Whether an identity must look at its Secrets by itself, since nobody tells it that they changed.
+    pub fn is_missed_by(&self, identity: &Place) -> bool {
+        let state = self.state();
+        let is_unwatched =
+            || state.unwatched.contains(&None) || state.unwatched.contains(&Some(identity.namespace.clone()));
+        state.secrets.contains_key(identity) && is_unwatched()
+    }
+
+    /// Notes whether nobody watches in a namespace, or in all of them. Returns whether that is news.
+    fn note_unwatched(&self, namespace: Option<&str>, is_unwatched: bool) -> bool {
+        let (namespace, mut state) = (namespace.map(str::to_owned), self.state());
+        if is_unwatched { state.unwatched.insert(namespace) } else { state.unwatched.remove(&namespace) }
+    }
+
+    /// Secrets of a namespace, or of all of them, that somebody refers to and that weren't listed.
+    fn missing(&self, listed: &HashSet<Place>, namespace: Option<&str>) -> Vec<Place> {
+        let state = self.state();
+        let meant =
+            state.readers.keys().filter(|secret| namespace.is_none_or(|namespace| secret.namespace == namespace));
+        meant.filter(|secret| !listed.contains(secret)).cloned().collect()
+    }
+
+    /// The identities of a namespace, or of all of them, that refer to Secrets.
+    fn all_in(&self, namespace: Option<&str>) -> Vec<Place> {
+        let state = self.state();
+        let all = state.secrets.keys().filter(|place| namespace.is_none_or(|namespace| place.namespace == namespace));
+        all.cloned().collect()
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    fn forget(&mut self, identity: &Place) {
+        for secret in self.secrets.remove(identity).into_iter().flatten() {
+            if let Some(readers) = self.readers.get_mut(&secret) {
+                readers.remove(identity);
+                if readers.is_empty() {
+                    self.readers.remove(&secret);
+                }
+            }
+        }
+    }
+}
+
+/// The process isn't ready before all that is to be watched was listed.
+pub fn await_lists(context: &Context) {
+    let Options { watches_secrets, namespaces, .. } = &context.options;
+    match namespaces {
+        _ if !watches_secrets => {}
+        None => context.watches.await_list::<Secret>(None),
+        Some(names) => names.iter().for_each(|name| context.watches.await_list::<Secret>(Some(name))),
+    }
+}
+
+/// Watches for as long as it is polled: in all namespaces, or in each of the operator's own.
+pub async fn watch(context: Arc<Context>) {
+    if !context.options.watches_secrets {
+        tracing::info!("Secrets aren't watched: a changed one is noticed at the next resync");
+        context.rotation.note_unwatched(None, true);
+        return std::future::pending().await;
+    }
+    match &context.options.namespaces {
+        None => watch_in(None, &context).await,
+        Some(names) => drop(join_all(names.iter().map(|name| watch_in(Some(name), &context))).await),
+    }
+}
+
+/// In a namespace; `None`: in all of them.
+async fn watch_in(namespace: Option<&str>, context: &Context) {
+    loop {
+        let error = watch_until_forbidden(namespace, context).await;
+        // The operator does without.
+        context.watches.is_listed::<Secret>(namespace);
+        context.note_refused_watch(&error);
+        if context.rotation.note_unwatched(namespace, true) {
+            tracing::info!(
+                namespace,
+                "watching Secrets is forbidden: a changed Secret is noticed at the next resync instead of at once"
+            );
+            // From now on they look by themselves.
+            context.pokes.identities(context.rotation.all_in(namespace), Priority::Arrived);
+        }
+        context.access.granted_within(backoff::spread(WHILE_FORBIDDEN)).await;
+    }
+}
+
+/// Returns the error once the API server says that watching is forbidden; other failures are tried again.
+async fn watch_until_forbidden(namespace: Option<&str>, context: &Context) -> watcher::Error {
+    let config = watcher::Config::default().page_size(PAGE_SIZE);
+    let client = context.client.clone();
+    let api = match namespace {
+        None => Api::<Metadata<Secret>>::all(client),
+        Some(namespace) => Api::<Metadata<Secret>>::namespaced(client, namespace),
+    };
+    let events = watcher(api, config).backoff(OfWatches::default());
+    let mut events = std::pin::pin!(context.watches.observe(namespace, events));
+    let mut listed = HashSet::new();
+    loop {
+        match events.next().await {
+            Some(Ok(event)) => take_in(event, &mut listed, namespace, context),
+            Some(Err(error)) if kube_error::is_watch_forbidden(&error) => return error,
+            Some(Err(error)) => context.watches.failed::<Secret>(namespace, &error),
+            None => return watcher::Error::NoResourceVersion,
+        }
+    }
+}
+
+fn take_in(event: Event<Metadata<Secret>>, listed: &mut HashSet<Place>, namespace: Option<&str>, context: &Context) {
+    match event {
+        Event::Apply(secret) => {
+            is_watched(namespace, context);
+            has_changed(&Place::of(&secret), secret.resource_version().as_deref(), context);
+        }
+        Event::Delete(secret) => {
+            is_watched(namespace, context);
+            has_changed(&Place::of(&secret), None, context);
+        }
+        Event::Init => listed.clear(),
+        Event::InitApply(secret) => {
+            has_changed(&Place::of(&secret), secret.resource_version().as_deref(), context);
+            listed.insert(Place::of(&secret));
+        }
+        Event::InitDone => {
+            let listed = std::mem::take(listed);
+            for gone in context.rotation.missing(&listed, namespace) {
+                has_changed(&gone, None, context);
+            }
+        }
+    }
+}
+
+/// Asks whoever has read another version to look again.
+fn has_changed(secret: &Place, version: Option<&str>, context: &Context) {
+    context.pokes.identities(context.rotation.behind(secret, version), Priority::Arrived);
+    context.pokes.instances(context.registry.outdate(secret, version), Priority::Arrived);
+}
+
+/// An event came: that a list did proves nothing, since listing may be allowed where watching isn't.
+fn is_watched(namespace: Option<&str>, context: &Context) {
+    if context.rotation.note_unwatched(namespace, false) {
+        tracing::info!(namespace, "Secrets can be watched now");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn place(name: &str) -> Place {
+        Place::new("team-a", name)
+    }
+
+    fn versions(rotation: &Rotation, version: Option<&str>) -> Vec<String> {
+        let mut behind: Vec<_> =
+            rotation.behind(&place("shared"), version).into_iter().map(|identity| identity.name).collect();
+        behind.sort();
+        behind
+    }
+
+    #[test]
+    fn whoever_has_read_another_version_is_behind_and_nobody_else() {
+        let rotation = Rotation::default();
+        for name in ["ada", "bob", "cyd"] {
+            rotation.reads(&place(name), &BTreeSet::from(["shared", "other"]));
+        }
+        rotation.reads(&Place::new("team-b", "dan"), &BTreeSet::from(["shared"]));
+        rotation.has_read(&place("ada"), "shared", Some("7".into()));
+        rotation.has_read(&place("bob"), "shared", None);
+        // One that is still reading may have been answered before the change.
+        assert_eq!(versions(&rotation, Some("7")), ["bob", "cyd"]);
+        assert_eq!(versions(&rotation, Some("8")), ["ada", "bob", "cyd"]);
+        assert_eq!(versions(&rotation, None), ["ada", "cyd"]);
+        assert_eq!(rotation.behind(&place("unheard-of"), Some("1")), []);
+    }
+
+    #[test]
+    fn what_an_identity_refers_to_no_more_is_no_concern_of_its() {
+        let rotation = Rotation::default();
+        rotation.reads(&place("ada"), &BTreeSet::from(["shared"]));
+        rotation.reads(&place("bob"), &BTreeSet::from(["shared"]));
+        rotation.reads(&place("ada"), &BTreeSet::new());
+        assert_eq!(versions(&rotation, Some("1")), ["bob"]);
+        rotation.forget(&place("bob"));
+        assert_eq!(versions(&rotation, Some("1")), Vec::<String>::new());
+        assert_eq!(rotation.all_in(None), []);
+        assert!(rotation.state().readers.is_empty());
+    }
+
+    #[test]
+    fn where_watching_is_forbidden_those_with_secrets_look_by_themselves() {
+        let rotation = Rotation::default();
+        rotation.reads(&place("ada"), &BTreeSet::from(["shared"]));
+        rotation.reads(&place("bob"), &BTreeSet::new());
+        assert!(!rotation.is_missed_by(&place("ada")));
+        assert!(rotation.note_unwatched(None, true) && !rotation.note_unwatched(None, true), "said once");
+        assert!(rotation.is_missed_by(&place("ada")) && !rotation.is_missed_by(&place("bob")));
+        assert_eq!(rotation.all_in(None), [place("ada")]);
+    }
+
+    #[test]
+    fn each_namespace_is_watched_or_not_by_itself() {
+        let rotation = Rotation::default();
+        let (ada, dan) = (place("ada"), Place::new("team-b", "dan"));
+        for identity in [&ada, &dan] {
+            rotation.reads(identity, &BTreeSet::from(["shared"]));
+        }
+        rotation.note_unwatched(Some("team-b"), true);
+        assert!(!rotation.is_missed_by(&ada) && rotation.is_missed_by(&dan));
+        assert_eq!(rotation.all_in(Some("team-b")), std::slice::from_ref(&dan));
+        // A list of one namespace says nothing of another one's Secrets.
+        assert_eq!(rotation.missing(&HashSet::new(), Some("team-a")), [place("shared")]);
+        rotation.note_unwatched(Some("team-b"), false);
+        assert!(!rotation.is_missed_by(&dan));
+    }
+}

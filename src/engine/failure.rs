@@ -1,0 +1,240 @@
+//! What a failure means for a resource: the one place that classes errors and names their reasons.
+
+use std::time::Duration;
+
+use serde_json::{Map, Value};
+
+use crate::api::condition::State;
+use crate::api::words::{LONGEST_STATEMENT, NAME, shown};
+use crate::api::{Reason, Verdict};
+use crate::base::kube_error;
+use crate::identity::conflict;
+use crate::identity::plan;
+use crate::identity::schema;
+use crate::identity::schema::shape::Shape;
+use crate::kratos::{Class, Error, SchemaFault};
+
+/// Why a look ended early.
+#[derive(Debug)]
+pub enum Halt {
+    /// Something else must happen first, and the resource is looked at again when it does. Only a resource whose
+    /// status doesn't speak of its generation yet is given this verdict: a thousand that were Ready aren't rewritten.
+    Waiting(Verdict),
+    /// Its turn hasn't come; it is called then. Nothing is written about that: a queue is a queue, here or elsewhere.
+    Queued(Verdict),
+    /// The schema that the look stands on couldn't be read yet. It waits like those before; what takes nothing but a way
+    /// in goes on.
+    Unread(Verdict),
+    /// This look's own request found the instance down. The first time it waits like everybody else. Where it goes on
+    /// although probes succeed, it is tried ever less often; what may be that request's own fault is a `Retry` then.
+    Down(Verdict),
+    /// Someone must act. Looked at again at the next resync, or when something changes.
+    Refused(Verdict),
+    /// It is tried again after a while: the server's, or our own back-off.
+    Retry { verdict: Verdict, after: Option<Duration> },
+    /// Kubernetes didn't answer as it should.
+    Kubernetes(kube::Error),
+}
+
+impl Halt {
+    /// Why, where the cluster itself isn't why.
+    pub fn reason(&self) -> Option<Reason> {
+        match self {
+            Self::Waiting(verdict)
+            | Self::Queued(verdict)
+            | Self::Unread(verdict)
+            | Self::Down(verdict)
+            | Self::Refused(verdict)
+            | Self::Retry { verdict, .. } => Some(verdict.reason),
+            Self::Kubernetes(_) => None,
+        }
+    }
+
+    /// The same halt, with more to say.
+    #[must_use]
+    pub fn told(self, told: impl FnOnce(Verdict) -> Verdict) -> Self {
+        match self {
+            Self::Waiting(verdict) => Self::Waiting(told(verdict)),
+            Self::Queued(verdict) => Self::Queued(told(verdict)),
+            Self::Unread(verdict) => Self::Unread(told(verdict)),
+            Self::Down(verdict) => Self::Down(told(verdict)),
+            Self::Refused(verdict) => Self::Refused(told(verdict)),
+            Self::Retry { verdict, after } => Self::Retry { verdict: told(verdict), after },
+            Self::Kubernetes(error) => Self::Kubernetes(error),
+        }
+    }
+
+    /// The same, to be tried again by itself, as soon as what else failed allows. What is tried again anyway stays: one whose turn
+    /// comes, whose instance is down, or that Kubernetes failed.
+    #[must_use]
+    pub fn tried_again(self, failed: &Self) -> Self {
+        let after = if let Self::Retry { after, .. } = failed { *after } else { None };
+        match self {
+            Self::Waiting(verdict) | Self::Unread(verdict) | Self::Refused(verdict) | Self::Retry { verdict, .. } => {
+                Self::Retry { verdict, after }
+            }
+            halt @ (Self::Queued(_) | Self::Down(_) | Self::Kubernetes(_)) => halt,
+        }
+    }
+
+    /// Whether other requests to the instance would fare likewise now: it is down, or wants to be left alone.
+    pub fn is_everybodys(&self) -> bool {
+        match self {
+            Self::Waiting(_) | Self::Down(_) => true,
+            Self::Retry { verdict, .. } => verdict.reason == Reason::Throttled,
+            Self::Queued(_) | Self::Unread(_) | Self::Refused(_) | Self::Kubernetes(_) => false,
+        }
+    }
+
+    /// Why, for a log line.
+    pub fn words(&self) -> String {
+        match self {
+            Self::Waiting(verdict)
+            | Self::Queued(verdict)
+            | Self::Unread(verdict)
+            | Self::Down(verdict)
+            | Self::Refused(verdict)
+            | Self::Retry { verdict, .. } => verdict.message.clone(),
+            Self::Kubernetes(error) => kube_error::brief(error),
+        }
+    }
+}
+
+impl From<kube::Error> for Halt {
+    fn from(error: kube::Error) -> Self {
+        Self::Kubernetes(error)
+    }
+}
+
+impl From<Verdict> for Halt {
+    fn from(verdict: Verdict) -> Self {
+        match verdict.reason.state() {
+            // Nobody need act: what it waits for may come.
+            State::Retrying => Self::Retry { verdict, after: None },
+            State::Done | State::Stalled => Self::Refused(verdict),
+        }
+    }
+}
+
+/// What was sent when Kratos failed, to explain a refusal by.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Sent<'a> {
+    pub schema_id: &'a str,
+    /// As a document, and as what it says of traits.
+    pub schema: Option<(&'a Value, &'a Shape)>,
+    pub traits: Option<&'a Value>,
+    /// Those that the manifest has.
+    pub manifest: Option<&'a Map<String, Value>>,
+    /// Whether an external id was, which no other identity may have.
+    pub external_id: bool,
+}
+
+/// From so many failures of the same one's requests on, each while Kratos served others, it is that one's own. A server may
+/// fail over all writes for half a minute, and be well again.
+const ITS_OWN: u32 = 5;
+
+/// The halt for an error of Kratos. `times`: how often in a row it was so although others were served. No text of the server
+/// is passed on: it quotes values.
+pub fn halt(error: &Error, sent: Sent<'_>, times: u32) -> Halt {
+    if error.is_kept_back() {
+        return Halt::Waiting(unavailable());
+    }
+    if times >= ITS_OWN {
+        return Halt::Retry {
+            verdict: Verdict::new(Reason::KratosRejected, each_time(&error.to_string())),
+            after: None,
+        };
+    }
+    if error.instance_suspect() && times > 0 {
+        let verdict = Verdict::new(Reason::KratosUnavailable, format!("{error}; it is tried again"));
+        return Halt::Retry { verdict, after: None };
+    }
+    if error.instance_suspect() {
+        return Halt::Down(Verdict::new(Reason::KratosUnavailable, format!("{error}; it is tried again")));
+    }
+    if error.is_schema_unknown() {
+        return Halt::Refused(schema_not_found(sent.schema_id));
+    }
+    if let Some(field) = error.unknown_field() {
+        return Halt::Refused(unsupported(field));
+    }
+    if error.is_traits_rejected() {
+        let (traits, none) = (sent.traits.unwrap_or(&Value::Null), Map::new());
+        let message = schema::explain(sent.schema_id, sent.schema, traits, sent.manifest.unwrap_or(&none));
+        return Halt::Refused(Verdict::new(Reason::TraitsRejected, message));
+    }
+    match error.class() {
+        Class::Throttled { retry_after } => {
+            let verdict = Verdict::new(Reason::Throttled, "Kratos asked to be called later; it is tried again then");
+            Halt::Retry { verdict, after: Some(retry_after) }
+        }
+        Class::Transient => {
+            let verdict = Verdict::new(Reason::KratosUnavailable, format!("{error}; it is tried again"));
+            Halt::Retry { verdict, after: None }
+        }
+        Class::Conflict => Halt::Refused(conflict::taken(sent.external_id)),
+        // It was there a moment ago, or looked different: look again.
+        Class::NotFound => Halt::Retry { verdict: moved(), after: None },
+        Class::Rejected if error.is_patch_inapplicable() => Halt::Retry { verdict: moved(), after: None },
+        // The server counts for itself what is left to log in with.
+        Class::Rejected if error.operation() == "delete_identity_credentials" => {
+            Halt::Refused(plan::last_first_factor())
+        }
+        Class::Rejected => {
+            let message = format!("{error}; change the manifest accordingly");
+            Halt::Refused(Verdict::new(Reason::KratosRejected, message))
+        }
+    }
+}
+
+/// What is said of a failure that is one's own: in full where that fits.
+fn each_time(error: &str) -> String {
+    let ends = [
+        "; it fails each time, although Kratos serves others; it is tried again, less and less often",
+        "; it fails each time, although Kratos serves others",
+        "; each time, although Kratos serves others",
+    ];
+    let room = |end: &str| LONGEST_STATEMENT.saturating_sub(end.chars().count());
+    let end = ends.into_iter().find(|end| error.chars().count() <= room(end)).unwrap_or(ends[2]);
+    format!("{}{end}", shown(error, room(end)))
+}
+
+fn moved() -> Verdict {
+    Verdict::new(Reason::Progressing, "the identity changed while it was being written; it is looked at again")
+}
+
+/// The verdict while the instance as a whole is down.
+pub fn unavailable() -> Verdict {
+    Verdict::new(Reason::KratosUnavailable, "Kratos gives no usable answer; see the KratosInstance")
+}
+
+/// The verdict on a schema that Kratos doesn't serve.
+pub fn schema_not_found(schema_id: &str) -> Verdict {
+    let message = format!(
+        "Kratos serves no identity schema {:?}; correct spec.schemaID, or add the schema to Kratos (the KratosInstance lists \
+         them in status.schemas)",
+        shown(schema_id, NAME)
+    );
+    Verdict::new(Reason::SchemaNotFound, message)
+}
+
+/// The verdict on a schema that Kratos serves, and that is none.
+pub fn schema_of_no_use(schema_id: &str, fault: SchemaFault) -> Verdict {
+    let message = format!(
+        "identity schema {:?} is of no use: {fault}; correct it in Kratos' configuration, or correct spec.schemaID",
+        shown(schema_id, NAME)
+    );
+    Verdict::new(Reason::SchemaNotFound, message)
+}
+
+/// The verdict on a field that the server doesn't know.
+pub fn unsupported(field: &str) -> Verdict {
+    let field = match field {
+        "external_id" => "externalID",
+        "organization_id" => "organizationID",
+        other => other,
+    };
+    let field = shown(field, NAME);
+    let message = format!("this Kratos doesn't know {field} (v25.4 and later do); remove it, or upgrade Kratos");
+    Verdict::new(Reason::UnsupportedByServer, message)
+}

@@ -1,0 +1,160 @@
+//! Finds the identity that a manifest takes over, and has one resource at a time take it. Writes nothing itself.
+
+use std::collections::HashSet;
+use std::sync::{Mutex, PoisonError};
+
+use futures::TryStreamExt;
+
+use super::inputs;
+use super::observe::Search;
+use crate::api::identity::KratosIdentity;
+use crate::api::{Reason, Verdict};
+use crate::base::place;
+use crate::controllers::context::IdentityObject;
+use crate::engine::failure::{self, Halt};
+use crate::identity::adoption::{self, Finding, Left, Refusal, Target};
+use crate::identity::mark::Mark;
+use crate::identity::plan::{Observed, Present};
+use crate::kratos::{Identity, IdentityFilter, State, identifier};
+use kube::{Api, ResourceExt};
+
+/// Identities that are being taken over by this process right now, by id. Kratos has no compare-and-swap: looking who
+/// owns one and marking it are two requests, which nobody of this process comes between.
+#[derive(Debug, Default)]
+pub struct Turns(Mutex<HashSet<String>>);
+
+/// The sole right to take over an identity; ends when dropped.
+#[derive(Debug)]
+pub struct Turn<'a> {
+    turns: &'a Turns,
+    id: String,
+}
+
+impl Turns {
+    /// The turn at an identity; `None` while it is another resource's.
+    pub fn take(&self, id: &str) -> Option<Turn<'_>> {
+        let is_free = self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(id.to_owned());
+        is_free.then(|| Turn { turns: self, id: id.to_owned() })
+    }
+}
+
+impl Drop for Turn<'_> {
+    fn drop(&mut self) {
+        self.turns.0.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.id);
+    }
+}
+
+impl Search<'_> {
+    /// The identity that the manifest takes over, or is to; refused where it may not.
+    pub(super) async fn adoptable(&self, target: &Target) -> Result<Observed, Halt> {
+        // Outside the instance's namespace nothing shows of what isn't ours yet, not even whether it is there.
+        if self.only_looks && !self.inputs.claimant.beside_instance {
+            return Ok(Observed::Absent);
+        }
+        let mut found = match target {
+            Target::Identity(id) => self.get(id).await?.into_iter().collect(),
+            Target::Identifier(identifier) | Target::Name(identifier) => self.all_of(identifier).await?,
+            Target::External(id) => self.by_external_id(id).await?.into_iter().collect(),
+        };
+        match (found.pop(), found.is_empty()) {
+            (None, _) => Err(self.refused(&Refusal::Missing)),
+            (Some(_), false) => Err(self.refused(&Refusal::Ambiguous)),
+            (Some(identity), true) => Ok(Observed::Present(Box::new(self.examined(target, identity).await?))),
+        }
+    }
+
+    /// What is taken over, read afresh in the resource's turn, with the turn. Anything else is as it was.
+    pub(super) async fn in_turn(&self, observed: Observed) -> Result<(Observed, Option<Turn<'_>>), Halt> {
+        let (target, before) = match (self.adoption, observed) {
+            (Some(target), Observed::Present(present)) if present.is_adoption() => (target, present),
+            (_, observed) => return Ok((observed, None)),
+        };
+        let Some(turn) = self.context.turns.take(&before.identity.id) else {
+            let verdict = Verdict::new(Reason::Progressing, "waits for its turn to take the identity over");
+            return Err(Halt::Retry { verdict, after: None });
+        };
+        let Some(identity) = self.get(&before.identity.id).await? else {
+            return Err(self.refused(&Refusal::Missing));
+        };
+        let present = Present { has_sessions: before.has_sessions, ..self.examined(target, identity).await? };
+        Ok((Observed::Present(Box::new(present)), Some(turn)))
+    }
+
+    /// All identities that somebody logs in to with this, in whichever form Kratos keeps it: each once.
+    async fn all_of(&self, identifier: &str) -> Result<Vec<Identity>, Halt> {
+        let mut found: Vec<Identity> = Vec::new();
+        for form in identifier::forms(identifier) {
+            let pages = self.inputs.instance.client.list_identities(IdentityFilter::by_identifier(form));
+            let mut pages = std::pin::pin!(pages);
+            while let Some(page) = pages.try_next().await.map_err(|error| self.halt(&error))? {
+                found.extend(page.items);
+            }
+        }
+        let mut known = HashSet::new();
+        found.retain(|identity| known.insert(identity.id.clone()));
+        Ok(found)
+    }
+
+    async fn by_external_id(&self, id: &str) -> Result<Option<Identity>, Halt> {
+        let instance = &self.inputs.instance;
+        // Earlier servers don't have the page at all, which is no answer of Kratos'.
+        if !instance.removes_first_factors().await.map_err(|error| self.halt(&error))? {
+            return Err(Halt::Refused(failure::unsupported("external_id")));
+        }
+        instance.client.get_identity_by_external_id(id).await.map_err(|error| self.halt(&error))
+    }
+
+    async fn examined(&self, target: &Target, identity: Identity) -> Result<Present, Halt> {
+        let from = self.inputs.instance.settings.adoption_from;
+        let is_inactive = identity.state == State::Inactive;
+        let mark = match adoption::examine(&self.inputs.claimant, from, target, &identity) {
+            Finding::Ours(mark) => *mark,
+            Finding::Unowned => Mark::of_adoption(is_inactive),
+            Finding::Left(left) => {
+                self.ensure_left(&left).await?;
+                Mark::of_adoption(is_inactive || left.found_inactive)
+            }
+            Finding::Refused(refusal) => return Err(self.refused(&refusal)),
+        };
+        Ok(Present::new(identity, Some(mark)))
+    }
+
+    /// The resource that the mark names is gone, by a live read, and this one may follow it.
+    async fn ensure_left(&self, left: &Left) -> Result<(), Halt> {
+        if self.is_there(left).await? {
+            return Err(self.refused(&left.taken));
+        }
+        if let Some(refusal) = &left.refused {
+            return Err(self.refused(refusal));
+        }
+        if inputs::confirm_namespace(&self.inputs.claimant, self.context).await? {
+            Ok(())
+        } else {
+            Err(self.refused(&Refusal::NotAllowed))
+        }
+    }
+
+    async fn is_there(&self, left: &Left) -> Result<bool, Halt> {
+        if !place::is_name(&left.place.namespace) || !place::is_name(&left.place.name) {
+            // No mark of ours: nobody can say whose it is.
+            return Ok(true);
+        }
+        if !self.context.options.works_in(&left.place.namespace) {
+            // Nor can this operator, of what is in others' namespaces.
+            return Ok(true);
+        }
+        let api = Api::<IdentityObject>::namespaced(self.context.client.clone(), &left.place.namespace);
+        let Some(found) = api.get_opt(&left.place.name).await? else { return Ok(false) };
+        // One that can't be read any more is there all the same.
+        let found = found.0.as_ref().map_or_else(|invalid| invalid.metadata.uid.clone(), KratosIdentity::uid);
+        let is_this = found == self.resource.uid();
+        Ok(match &left.uid {
+            Some(uid) => found.as_ref() == Some(uid),
+            None => !is_this,
+        })
+    }
+
+    fn refused(&self, refusal: &Refusal) -> Halt {
+        Halt::Refused(refusal.verdict(&self.inputs.claimant, self.inputs.instance.settings.adoption_from))
+    }
+}

@@ -1,0 +1,81 @@
+//! The last look of a deletion: the resource, its instance and its identities as they are once everything was waited for, right
+//! before the first write. Reads only, and waits for no turn.
+//!
+//! Kratos has no compare-and-swap: what changes between this look and the write isn't seen.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use kube::{Api, ResourceExt};
+
+use super::inputs;
+use super::observe::Search;
+use super::succession;
+use crate::api::identity::KratosIdentity;
+use crate::base::place::Place;
+use crate::controllers::context::IdentityObject;
+use crate::controllers::identity::record::api;
+use crate::engine::failure::Halt;
+use crate::kratos::Identity;
+
+/// Of many deletions each costs its share of a list that is no older than this.
+const RECENT: Duration = Duration::from_secs(2);
+
+/// What a last look shows.
+pub enum Look {
+    /// Everything is as it was: these are still the resource's.
+    Unchanged(Vec<Identity>),
+    /// The marks name somebody else now.
+    Taken,
+    /// The manifest, the instance or its consent was changed meanwhile. The resource as it is now; `None`: it is gone.
+    Changed(Option<Box<KratosIdentity>>),
+    /// This resource is about to take the identity over.
+    Replaced(Box<KratosIdentity>),
+}
+
+/// Looks at what a deletion stands on, and at `ours`, which were found to be the resource's, unless that `is_recent`. The
+/// resource is read last, since it is what people change.
+///
+/// `begun`: when this look at the deletion began. Whoever is about to take the identities over by then is seen by a list that began
+/// later, of the last two seconds.
+pub async fn look(search: &Search<'_>, ours: Vec<Identity>, is_recent: bool, begun: Instant) -> Result<Look, Halt> {
+    let (resource, context) = (search.resource, search.context);
+    let (mut still, mut is_taken) = (Vec::new(), false);
+    for identity in ours {
+        if is_recent {
+            still.push(identity);
+            continue;
+        }
+        match search.get_among_many(&identity.id).await? {
+            Some(identity) if search.may_delete(&identity) => still.push(identity),
+            Some(_) => is_taken = true,
+            None => {}
+        }
+    }
+    search.inputs.ensure_whole(context)?;
+    let stands = stands(search).await?;
+    let since = Instant::now().checked_sub(RECENT).map_or(begun, |recent| begun.max(recent));
+    if let Some(by) = succession::live_successor(resource, since, context).await? {
+        return Ok(Look::Replaced(Box::new(by)));
+    }
+    // Bounded by the turns at Kratos, so that it needs none at the API server.
+    let api: Api<IdentityObject> = api(resource, context);
+    let newest = api.get_opt(&resource.name_any()).await?;
+    let newest = newest.filter(|newest| newest.uid() == resource.uid()).and_then(|newest| newest.0.ok());
+    let is_same = newest.as_ref().is_some_and(|newest| newest.metadata.generation == resource.metadata.generation);
+    if !stands || !is_same {
+        return Ok(Look::Changed(newest.map(Box::new)));
+    }
+    Ok(if still.is_empty() && is_taken { Look::Taken } else { Look::Unchanged(still) })
+}
+
+/// Whether the instance is as it was, and still admits the resource's namespace.
+async fn stands(search: &Search<'_>) -> Result<bool, Halt> {
+    let Place { namespace, .. } = Place::of(search.resource);
+    let before = &search.inputs.instance;
+    match inputs::instance(&before.place, &namespace, search.context).await {
+        Ok(now) => Ok(Arc::ptr_eq(&now, before)),
+        Err(Halt::Kubernetes(error)) => Err(error.into()),
+        Err(_) => Ok(false),
+    }
+}

@@ -1,0 +1,221 @@
+//! Locks an identity out although the rest of its manifest can't be carried out, whatever keeps it: that somebody may not
+//! log in any more must not wait for a Secret, for traits that fit, or for the instance's rules. Touches nothing but the
+//! state, the sessions, and the Secret of a recovery that doesn't work any more.
+//!
+//! Nothing at all where nothing may be changed (Observe, suspended, a namespace that isn't admitted), and nothing but what is
+//! marked as this very resource's.
+
+use std::time::Instant;
+
+use k8s_openapi::jiff::Timestamp;
+use serde_json::Value;
+
+use super::apply::{self, Applied};
+use super::apply_error::ApplyError;
+use super::inputs::{self, Inputs};
+use super::observe::Search;
+use crate::api::happening::Happening;
+use crate::api::identity::{KratosIdentity, KratosIdentityStatus};
+use crate::api::instance::Mode;
+use crate::api::{IDENTITY_FINALIZER, Reason, Verdict, condition};
+use crate::base::kube_error;
+use crate::base::place::Place;
+use crate::controllers::context::Context;
+use crate::controllers::identity::record::{Course, uid};
+use crate::engine::failure::{Halt, Sent};
+use crate::identity::actions::{self, ActionName, Doing, Wanted};
+use crate::identity::claim::Claim;
+use crate::identity::desired::{self, Handling};
+use crate::identity::happenings;
+use crate::identity::mark::Mark;
+use crate::identity::plan::{self, Observed, Present, Step, Taking};
+use crate::identity::recovery::{self, OwnSecret};
+use crate::identity::status::Touched;
+use crate::kratos::{Identity, State, Travel, WriteCause};
+use crate::kubernetes::kube_write::{self, own_secret};
+
+/// What is said of what was done nevertheless.
+const LOCKED_OUT: &str = "; it is inactive all the same, without sessions";
+const SESSIONS_ENDED: &str = "; actions.revokeSessions is done all the same; the rest is still to be done";
+
+/// After a look that came to nothing: takes from an identity that is this resource's own what its manifest takes away.
+/// Returns the halt, which says so then; what there is to tell besides goes into the course.
+pub async fn after(
+    halt: Halt,
+    resource: &KratosIdentity,
+    handling: &Handling,
+    course: &mut Course,
+    context: &Context,
+) -> Halt {
+    let taking = taking(resource);
+    let is_held = kube_write::carries(resource, IDENTITY_FINALIZER) && !context.memory.is_untouched(&uid(resource));
+    let is_wanted = taking.deactivates || is_open(&taking, resource.status.as_ref());
+    if !is_wanted || !is_held || handling.mode == Mode::Observe || !is_meant(&halt) {
+        return if is_told(resource, SESSIONS_ENDED) { told(halt, SESSIONS_ENDED) } else { halt };
+    }
+    match run(&halt, &taking, resource, context).await {
+        Ok(Some(LockedOut { was_active, done, recovery, identity })) => {
+            course.lapse = recovery.or(course.lapse.take());
+            course.touched = Some(Touched { identity, is_changed: was_active });
+            if was_active {
+                let note =
+                    "the identity was deactivated and its sessions ended; the rest of the manifest is still to be done";
+                context.events.publish(resource, Happening::normal("IdentityDeactivated", "Change", note));
+            }
+            let ended_sessions = !done.is_empty() || is_told(resource, SESSIONS_ENDED);
+            for action in done {
+                context.events.publish(resource, happenings::of_action(action, &mut false));
+            }
+            if taking.deactivates {
+                told(halt, LOCKED_OUT)
+            } else if ended_sessions {
+                told(halt, SESSIONS_ENDED)
+            } else {
+                halt
+            }
+        }
+        // Nothing of its own is there; or it waits, or isn't admitted, as the look was.
+        Ok(None) | Err(Halt::Waiting(_) | Halt::Refused(_)) => halt,
+        Err(failed) => {
+            let error = failed.words();
+            tracing::warn!(error, "what a manifest takes from an identity couldn't be taken; it is tried again");
+            // Whatever the rest waits for. The more failed before, the later.
+            halt.tried_again(&failed)
+        }
+    }
+}
+
+/// What a manifest takes away; needs no Secret.
+fn taking(resource: &KratosIdentity) -> Taking {
+    let wanted = resource.spec.actions.as_ref().map(actions::wanted).unwrap_or_default();
+    Taking {
+        deactivates: desired::state(&resource.spec, Timestamp::now()) == Some(State::Inactive),
+        ends_sessions: wanted.into_iter().filter(|wanted| wanted.doing == Doing::RevokeSessions).collect(),
+    }
+}
+
+/// Whether an action isn't done as far as the status says.
+fn is_open(taking: &Taking, status: Option<&KratosIdentityStatus>) -> bool {
+    let done = status.and_then(|status| status.actions.as_ref()).map(actions::from_status).unwrap_or_default();
+    let is_done = |wanted: &Wanted| done.get(wanted.doing.name().as_str()).is_some_and(|it| it.token == wanted.token);
+    !taking.ends_sessions.iter().all(is_done)
+}
+
+/// Not where Kratos didn't answer, or wants to be asked later: then the whole look is repeated.
+fn is_meant(halt: &Halt) -> bool {
+    match halt {
+        Halt::Waiting(verdict) | Halt::Queued(verdict) | Halt::Refused(verdict) | Halt::Retry { verdict, .. } => {
+            !matches!(verdict.reason, Reason::Throttled)
+        }
+        // That takes neither a schema nor, as a rule, the API server.
+        Halt::Unread(_) | Halt::Kubernetes(_) => true,
+        Halt::Down(_) => false,
+    }
+}
+
+/// The halt, saying what was done nevertheless.
+fn told(halt: Halt, done: &str) -> Halt {
+    halt.told(|verdict| Verdict { message: format!("{}{done}", verdict.message), ..verdict })
+}
+
+/// Whether that is said already, of this generation: what is said doesn't change from look to look.
+fn is_told(resource: &KratosIdentity, done: &str) -> bool {
+    let ready = resource.status.as_ref().and_then(|status| condition::find(&status.conditions, condition::READY));
+    ready.is_some_and(|ready| {
+        ready.status == "False"
+            && ready.observed_generation == resource.metadata.generation
+            && ready.message.ends_with(done)
+    })
+}
+
+/// What was done.
+struct LockedOut {
+    was_active: bool,
+    /// Actions that were done.
+    done: Vec<ActionName>,
+    /// What is said of a recovery, if one was issued.
+    recovery: Option<Verdict>,
+    /// As it is now.
+    identity: Box<Identity>,
+}
+
+/// `None`: there is no identity of this resource's own, or nothing may be changed.
+async fn run(
+    halt: &Halt,
+    taking: &Taking,
+    resource: &KratosIdentity,
+    context: &Context,
+) -> Result<Option<LockedOut>, Halt> {
+    let place = inputs::instance_place(resource, context)?;
+    // Neither the rules nor that the instance is on its way out are in the way: it takes the namespace's consent alone.
+    let instance =
+        inputs::instance(&place, resource.metadata.namespace.as_deref().unwrap_or_default(), context).await?;
+    let claimant = inputs::claimant(resource, &instance, context).await?;
+    let inputs = Inputs::new(resource, instance, claimant, WriteCause::Spec);
+    inputs.ensure_open()?;
+    if inputs.instance.settings.mode == Mode::Observe {
+        return Ok(None);
+    }
+    let remembered = context.memory.recall(&uid(resource));
+    let search = Search {
+        context,
+        inputs: &inputs,
+        resource,
+        remembered,
+        schema: None,
+        traits: &Value::Null,
+        key: None,
+        adoption: None,
+        only_looks: true,
+    };
+    let Observed::Present(mut present) = search.run().await? else { return Ok(None) };
+    let Some(mark) = own_mark(halt, &inputs, &present) else { return Ok(None) };
+    let was_active = taking.deactivates && present.identity.state == State::Active;
+    // Unless they were seen to be gone: they would come back to life.
+    present.has_sessions = !search.remembered.sessions_ended;
+    let steps = plan::take_away(taking, &present, &mark, Timestamp::now());
+    let done = steps.iter().filter_map(|step| if let Step::For(action) = step { *action } else { None }).collect();
+    let issued = mark.recovery.as_ref().filter(|_| taking.deactivates && !steps.is_empty());
+    let issued = issued.map(|issued| OwnSecret::of(&inputs.claimant, &issued.secret_name));
+    let identity = match apply::apply(&inputs, &context.client, &steps, Travel::Together).await {
+        Ok(Applied::Written(identity)) => identity,
+        Ok(Applied::Unchanged) => Box::new(present.identity),
+        Ok(Applied::Gone) => return Ok(None),
+        Err(ApplyError::Create { error, .. } | ApplyError::Other(error)) => {
+            return Err(inputs.halt(&error, Sent::default(), context));
+        }
+        Err(ApplyError::Kubernetes(error)) => return Err(error.into()),
+        Err(error @ (ApplyError::Undone | ApplyError::Taken)) => {
+            let verdict = Verdict::new(Reason::Progressing, error.to_string());
+            return Err(Halt::Retry { verdict, after: None });
+        }
+    };
+    if !steps.is_empty() {
+        // Whoever undoes it by another manifest corrects no drift; whoever undoes it in Kratos is seen by the listings.
+        inputs.instance.shared.managed.note(&Place::of(resource), &identity, Instant::now());
+        context.memory.update(&uid(resource), |remembered| remembered.desired = None);
+    }
+    let mut is_gone = true;
+    if let Some(secret) = &issued
+        && let Err(error) = own_secret::delete(&context.client, secret).await
+    {
+        // That it can't be deleted hides nothing of what was done; what is in it doesn't work.
+        let error = kube_error::brief(&error);
+        tracing::warn!(error, secret = secret.name, "the Secret of a recovery couldn't be deleted; it is tried again");
+        is_gone = false;
+    }
+    if taking.deactivates && is_gone {
+        context.memory.update(&uid(resource), |remembered| remembered.sessions_ended = true);
+    }
+    let recovery = issued.filter(|_| is_gone).map(|_| recovery::locked_out());
+    Ok(Some(LockedOut { was_active, done, recovery, identity }))
+}
+
+/// The mark of an identity that is this resource's to lock: not one that is another's, or still to be taken over. Where the
+/// rules refuse it the mark that is there decides, else one that was wiped since this process saw it does as well.
+fn own_mark(halt: &Halt, inputs: &Inputs, present: &Present) -> Option<Mark> {
+    let is_refused = matches!(halt, Halt::Refused(verdict) if verdict.reason == Reason::NotPermitted);
+    let is_marked = matches!(inputs.claimant.claim(&present.identity), Claim::Ours(_));
+    let mark = present.mark.as_ref().filter(|mark| inputs.claimant.is_ours(mark))?;
+    (is_marked || !is_refused).then(|| mark.clone())
+}

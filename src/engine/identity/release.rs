@@ -1,0 +1,379 @@
+//! A resource that is being deleted: its identity is dealt with as the manifest says, then the finalizer goes.
+//!
+//! Doesn't depend on a status, and needs nothing of the spec but the deletion policy.
+
+use std::borrow::Cow;
+use std::time::{Duration, Instant};
+
+use k8s_openapi::jiff::Timestamp;
+use kube::runtime::reflector::ObjectRef;
+use kube::{Api, ResourceExt};
+use serde_json::Value;
+
+use super::apply;
+use super::apply_error::ApplyError;
+use super::inputs::{self, Inputs};
+use super::last_look::{self, Look};
+use super::memory::{Creators, Ours};
+use super::observe::Search;
+use super::succession;
+use crate::api::happening::Happening;
+use crate::api::identity::KratosIdentity;
+use crate::api::instance::Mode;
+use crate::api::lifecycle::DeletionPolicy;
+use crate::api::{IDENTITY_FINALIZER, Reason, Verdict, condition};
+use crate::base::place::Place;
+use crate::controllers::context::{Context, IdentityObject, InstanceObject};
+use crate::controllers::identity::record::{Course, api, finish, subject, uid};
+use crate::controllers::instance::protect::{self, Answer};
+use crate::controllers::queue::{Looked, Next};
+use crate::engine::failure::{Halt, Sent};
+use crate::identity::desired::{self, Handling};
+use crate::identity::mark::{Found, Mark};
+use crate::identity::plan::{self, Leaving};
+use crate::identity::reference;
+use crate::instance::protection::Deletion;
+use crate::instance::{Handle, standing};
+use crate::kratos::{Identity, Travel, WriteCause};
+use crate::kubernetes::kube_write;
+
+/// Identities that were found less than so long ago, which is more than a deletion waits for company, aren't read again before they go: of
+/// many deletions each costs its share.
+const RECENT: Duration = Duration::from_secs(8);
+const NOT_ITS_OWN: &str = "its mark doesn't say any more that it is this resource's";
+const KEPT: &str = "its deletion was held, and the annotation kratos-operator.dev/keep says that it wasn't meant";
+
+/// What became of the identity.
+enum Release {
+    Kept(&'static str),
+    Deleted(usize),
+    Deactivated(usize),
+    /// Inactive, and to be deleted later.
+    Postponed(usize, Timestamp),
+    /// Nothing was done: what it stood on was changed while it waited. The resource as it is now; `None`: it is gone.
+    Superseded(Option<Box<KratosIdentity>>),
+}
+
+/// Reconciles a resource that is being deleted.
+pub async fn reconcile(resource: &KratosIdentity, context: &Context) -> Result<Looked, kube::Error> {
+    if !kube_write::carries(resource, IDENTITY_FINALIZER) {
+        return Ok(Next::WhenAsked.into());
+    }
+    if context.memory.is_untouched(&uid(resource)) {
+        let _permit = context.kubernetes.acquire(&resource.namespace().unwrap_or_default()).await;
+        kube_write::remove_finalizer(&api(resource, context), resource, IDENTITY_FINALIZER).await?;
+        return Ok(Next::WhenAsked.into());
+    }
+    let mut latest = latest(resource, context).await?;
+    let (latest, released) = loop {
+        let Some(resource) = latest else { return Ok(Next::WhenAsked.into()) };
+        match release(&resource, context).await {
+            Ok(Release::Superseded(newest)) => latest = newest.map(|newest| Cow::Owned(*newest)),
+            released => break (resource, released),
+        }
+    };
+    let latest: &KratosIdentity = &latest;
+    match released {
+        Ok(release) => {
+            let _permit = context.kubernetes.acquire(&latest.namespace().unwrap_or_default()).await;
+            kube_write::remove_finalizer(&api(latest, context), latest, IDENTITY_FINALIZER).await?;
+            context.events.publish(latest, happening(&release));
+            Ok(Next::WhenAsked.into())
+        }
+        Err(halt) => finish(latest, Err(with_escape(halt)), Course::default(), context).await,
+    }
+}
+
+/// The resource as it is to be dealt with. Whoever was told to wait may have been told how to go another way: then it is
+/// read afresh, since a policy that was changed a moment ago counts. `None`: it is gone.
+async fn latest<'a>(
+    resource: &'a KratosIdentity,
+    context: &Context,
+) -> Result<Option<Cow<'a, KratosIdentity>>, kube::Error> {
+    if !subject(resource).is_settled() {
+        return Ok(Some(Cow::Borrowed(resource)));
+    }
+    let api: Api<IdentityObject> = api(resource, context);
+    let _permit = context.kubernetes.acquire(&resource.namespace().unwrap_or_default()).await;
+    let found = api.get_opt(&resource.name_any()).await?.and_then(|object| object.0.ok());
+    Ok(found.filter(|found| found.uid() == resource.uid()).map(Cow::Owned))
+}
+
+async fn release(resource: &KratosIdentity, context: &Context) -> Result<Release, Halt> {
+    let begun = Instant::now();
+    if let Some(by) = succession::successor(resource, context) {
+        return replaced(resource, &by, context).await;
+    }
+    let Handling { deletion, grace_period, spares_adopted, mode, suspended } = desired::handling(&resource.spec);
+    if deletion == DeletionPolicy::Orphan {
+        if may_have_period(resource, grace_period, context)
+            && let Err(halt) = take_back(resource, context).await
+        {
+            tracing::info!(
+                error = halt.words(),
+                "whether a grace period had begun couldn't be seen; the resource is let go"
+            );
+        }
+        return Ok(Release::Kept("deletion.policy is Orphan"));
+    }
+    if suspended {
+        return Ok(Release::Kept("the resource was suspended"));
+    }
+    if mode == Mode::Observe {
+        return Ok(Release::Kept("the resource was only observing"));
+    }
+    let Some(going) = protect::deletion_of(resource) else { return Err(uncounted()) };
+    if has_nowhere_to_be(resource, context).await? {
+        return Ok(Release::Deleted(0));
+    }
+    let place = inputs::instance_place(resource, context)?;
+    let namespace = resource.namespace().unwrap_or_default();
+    let instance = match inputs::instance(&place, &namespace, context).await {
+        Ok(instance) => instance,
+        Err(Halt::Refused(verdict)) if verdict.reason == Reason::NotPermitted => {
+            return Ok(Release::Kept("the instance doesn't admit the namespace any more"));
+        }
+        Err(halt) => return Err(halt),
+    };
+    if instance.settings.mode == Mode::Observe {
+        return Ok(Release::Kept("the instance is only observed"));
+    }
+    if protect::is_kept(&instance, &going, context) {
+        return Ok(Release::Kept(KEPT));
+    }
+    let claimant = inputs::claimant(resource, &instance, context).await?;
+    let cause = if was_held(resource) { WriteCause::ProtectionRelease } else { WriteCause::Deletion };
+    let inputs = Inputs::new(resource, instance, claimant, cause);
+    inputs.ensure_open()?;
+    inputs.ensure_whole(context)?;
+    let search = search(resource, &inputs, context);
+    // One that was counted, or released, may have been dealt with already.
+    let is_granted = protect::is_granted(&inputs.instance, &going, context);
+    let (ours, has_lost_mark) = search.all_ours(is_granted).await?;
+    let found = Instant::now();
+    if ours.is_empty() && has_lost_mark {
+        return Ok(Release::Kept(NOT_ITS_OWN));
+    }
+    let known = search.remembered.ours.as_deref().and_then(Ours::mark);
+    let was_adopted = resource.status.as_ref().is_some_and(|status| status.adopted == Some(true));
+    let is_spared = |identity: &Identity| match Mark::read(&identity.metadata_admin) {
+        Found::Mark(mark) => spares_adopted && mark.adopted,
+        // It was wiped: what is known of it counts, and where nothing is it stays.
+        _ => spares_adopted && (was_adopted || known.as_ref().is_none_or(|known| known.adopted)),
+    };
+    let (kept, ours): (Vec<_>, Vec<_>) = ours.into_iter().partition(is_spared);
+    if ours.is_empty() && !kept.is_empty() {
+        return Ok(Release::Kept("it was there before the resource, and deletion.policy doesn't say otherwise"));
+    }
+    let period = inputs.instance.settings.grace.period(grace_period, inputs.claimant.beside_instance);
+    let ends = || if deletion == DeletionPolicy::Delete { later(period) } else { None };
+    let (claimant, known) = (&inputs.claimant, known.as_ref());
+    let leaving = Leaving { claimant, policy: deletion, delete_after: ends(), known };
+    let steps = plan::plan_deletion(leaving, &ours)?;
+    if ours.is_empty() {
+        return Ok(Release::Deleted(0));
+    }
+    if !is_granted_now(&inputs, going, context).await? {
+        return Ok(Release::Kept(KEPT));
+    }
+    // It has waited: a period begins now.
+    let delete_after = ends();
+    let leaving = Leaving { delete_after, ..leaving };
+    let turn = inputs.turn(&steps).await?;
+    let client = inputs.instance.client.at_once().await;
+    // The state that is noted for the identity's return is the one of now.
+    let is_recent = found.elapsed() < RECENT && delete_after.is_none();
+    let ours = match last_look::look(&search, ours, is_recent, begun).await? {
+        Look::Unchanged(ours) => ours,
+        Look::Taken => return Ok(Release::Kept(NOT_ITS_OWN)),
+        Look::Changed(resource) => return Ok(Release::Superseded(resource)),
+        Look::Replaced(by) => return replaced(resource, &by, context).await,
+    };
+    let steps = plan::plan_deletion(leaving, &ours)?;
+    let applied = apply::apply_by(&client, &inputs, &context.client, &steps, Travel::Together).await;
+    drop(turn);
+    applied.map_err(|error| undone(error, &inputs, context))?;
+    Ok(noted(&inputs.instance, &ours, (deletion, delete_after)))
+}
+
+/// Notes what became of identities, and of their grace periods.
+fn noted(handle: &Handle, ours: &[Identity], (deletion, delete_after): (DeletionPolicy, Option<Timestamp>)) -> Release {
+    let shared = &handle.shared;
+    let mut first = delete_after;
+    for identity in ours {
+        shared.managed.forget(&identity.id);
+        if let Some(at) = delete_after {
+            // One that ran already isn't prolonged.
+            let ends = running(identity).unwrap_or(at);
+            shared.pending.begun(&identity.id, ends);
+            first = first.min(Some(ends));
+        }
+    }
+    match (deletion, first) {
+        (DeletionPolicy::Deactivate, _) => Release::Deactivated(ours.len()),
+        (_, Some(ends)) => Release::Postponed(ours.len(), ends),
+        (DeletionPolicy::Delete | DeletionPolicy::Orphan, None) => Release::Deleted(ours.len()),
+    }
+}
+
+/// Whether no identity of the resource was ever seen, and the instance that it refers to isn't there (any more): a manifest with
+/// a wrong name, which was born with the finalizer. An instance under which something may have been made carries a finalizer
+/// itself until no resource that carries ours refers to it.
+async fn has_nowhere_to_be(resource: &KratosIdentity, context: &Context) -> Result<bool, Halt> {
+    let (status, remembered) = (resource.status.as_ref(), context.memory.recall(&uid(resource)));
+    let may_have_asked = remembered.creators == Creators::Us || !remembered.unanswered.is_empty();
+    if may_have_asked || status.is_some_and(|status| status.identity_id.is_some()) {
+        return Ok(false);
+    }
+    let pinned = status.and_then(|status| status.instance.as_ref());
+    let pinned = pinned.map(|pinned| Place::new(pinned.namespace.clone().unwrap_or_default(), &pinned.name));
+    let named = reference::instance_of(resource, context.options.default_instance.as_ref());
+    for Place { namespace, name } in pinned.into_iter().chain(named) {
+        let is_seen = context.instances.get(&ObjectRef::new(&name).within(&namespace)).is_some();
+        let api = Api::<InstanceObject>::namespaced(context.client.clone(), &namespace);
+        if is_seen || api.get_opt(&name).await?.is_some() {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
+
+/// Whether the deletion is carried out, or its identity kept. It is counted before anything is done; beyond the instance's limit
+/// it is held.
+async fn is_granted_now(inputs: &Inputs, going: Deletion, context: &Context) -> Result<bool, Halt> {
+    match protect::ask(&inputs.instance, going, context).await {
+        Answer::Granted => Ok(true),
+        Answer::Kept => Ok(false),
+        Answer::Held => Err(Halt::Refused(standing::held(&inputs.instance.place, &inputs.claimant.namespace))),
+        Answer::Unknown => Err(uncounted()),
+    }
+}
+
+/// What was to be done to the identity wasn't, or not for sure.
+fn undone(error: ApplyError, inputs: &Inputs, context: &Context) -> Halt {
+    match error {
+        ApplyError::Create { error, .. } | ApplyError::Other(error) => inputs.halt(&error, Sent::default(), context),
+        ApplyError::Kubernetes(error) => error.into(),
+        error @ (ApplyError::Undone | ApplyError::Taken) => {
+            let verdict = Verdict::new(Reason::Progressing, format!("{error}; it is deactivated again"));
+            Halt::Retry { verdict, after: None }
+        }
+    }
+}
+
+/// Another resource takes the identity over: nothing of it is touched, and the recovery that was issued goes with it.
+async fn replaced(resource: &KratosIdentity, by: &KratosIdentity, context: &Context) -> Result<Release, Halt> {
+    succession::pass_on_secret(resource, by, context).await?;
+    Ok(Release::Kept("another KratosIdentity takes it over (spec.replaces)"))
+}
+
+/// Whether it was told before that its deletion is held: if it goes now, that is because it was released.
+fn was_held(resource: &KratosIdentity) -> bool {
+    let conditions = resource.status.as_ref().map(|status| &status.conditions);
+    let stalled = conditions.and_then(|conditions| condition::find(conditions, condition::STALLED));
+    stalled.is_some_and(|stalled| stalled.reason == Reason::DeletionHeld.as_str())
+}
+
+fn uncounted() -> Halt {
+    let verdict = Verdict::new(Reason::Progressing, "the deletion couldn't be counted yet; it is tried again");
+    Halt::Retry { verdict, after: None }
+}
+
+/// Ends a grace period that had begun before the resource was let go by Orphan: its identity isn't to be deleted.
+async fn take_back(resource: &KratosIdentity, context: &Context) -> Result<(), Halt> {
+    let place = inputs::instance_place(resource, context)?;
+    let instance = inputs::instance(&place, &resource.namespace().unwrap_or_default(), context).await?;
+    if instance.settings.mode == Mode::Observe {
+        return Ok(());
+    }
+    let claimant = inputs::claimant(resource, &instance, context).await?;
+    let inputs = Inputs::new(resource, instance, claimant, WriteCause::Deletion);
+    inputs.ensure_open()?;
+    let search = search(resource, &inputs, context);
+    let ours = search.ours_so_far().await?;
+    let steps = plan::plan_keeping(&ours);
+    let applied = apply::apply(&inputs, &context.client, &steps, Travel::Together).await;
+    applied.map(drop).map_err(|error| match error {
+        ApplyError::Create { error, .. } | ApplyError::Other(error) => inputs.halt(&error, Sent::default(), context),
+        ApplyError::Kubernetes(error) => error.into(),
+        ApplyError::Undone | ApplyError::Taken => {
+            Halt::Retry { verdict: Verdict::new(Reason::Progressing, error.to_string()), after: None }
+        }
+    })
+}
+
+fn search<'a>(resource: &'a KratosIdentity, inputs: &'a Inputs, context: &'a Context) -> Search<'a> {
+    let remembered = context.memory.recall(&uid(resource));
+    Search {
+        context,
+        inputs,
+        resource,
+        remembered,
+        schema: None,
+        traits: &Value::Null,
+        key: None,
+        adoption: None,
+        only_looks: false,
+    }
+}
+
+/// Whether a grace period may have begun, by the manifest and the instance. Where the instance can't be asked nothing is done
+/// through it either.
+fn may_have_period(resource: &KratosIdentity, own: Option<Duration>, context: &Context) -> bool {
+    let place = inputs::instance_place(resource, context).ok();
+    let period = place.and_then(|place| {
+        let handle = context.registry.handle(&place)?;
+        Some(handle.settings.grace.period(own, resource.namespace() == Some(place.namespace)))
+    });
+    period.or(own).is_some_and(|period| !period.is_zero())
+}
+
+/// When the grace period of an identity ends that runs already.
+fn running(identity: &Identity) -> Option<Timestamp> {
+    match Mark::read(&identity.metadata_admin) {
+        Found::Mark(mark) => mark.delete_after.map(|at| at.0),
+        _ => None,
+    }
+}
+
+/// When a grace period that begins now ends, in whole seconds; `None`: there is none.
+fn later(grace_period: Duration) -> Option<Timestamp> {
+    let seconds = i64::try_from(grace_period.as_millis().div_ceil(1000)).ok().filter(|seconds| *seconds > 0)?;
+    Timestamp::from_second(Timestamp::now().as_second().saturating_add(seconds)).ok()
+}
+
+/// A resource that can't go yet says how it can be let go all the same.
+fn with_escape(halt: Halt) -> Halt {
+    halt.told(|verdict| Verdict {
+        message: format!(
+            "{}; being deleted: patching deletion.policy to Orphan lets it go now and keeps the identity",
+            verdict.message
+        ),
+        ..verdict
+    })
+}
+
+fn happening(release: &Release) -> Happening {
+    match release {
+        Release::Kept(why) => {
+            Happening::normal("IdentityKept", "Delete", format!("the identity stays in Kratos as it is: {why}"))
+        }
+        Release::Deleted(0) | Release::Deactivated(0) | Release::Postponed(0, _) | Release::Superseded(_) => {
+            Happening::normal("IdentityGone", "Delete", "there was no identity of this resource in Kratos any more")
+        }
+        Release::Deleted(_) => Happening::normal("IdentityDeleted", "Delete", "the identity was deleted in Kratos"),
+        Release::Deactivated(_) => Happening::normal(
+            "IdentityDeactivated",
+            "Delete",
+            "the identity was deactivated in Kratos and its sessions ended",
+        ),
+        Release::Postponed(_, ends) => Happening::normal(
+            "IdentityDeactivated",
+            "Delete",
+            format!(
+                "the identity was deactivated in Kratos and its sessions ended; it is deleted at {ends}, when its gracePeriod \
+                 is over, unless the same manifest is applied again before"
+            ),
+        ),
+    }
+}

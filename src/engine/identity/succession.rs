@@ -1,0 +1,281 @@
+//! Renames: a resource that `replaces` another one of its namespace takes over its identity, with all that the mark notes.
+//!
+//! The resource that is replaced is told first, by its own reconcile: from then on it does nothing, so that none of its writes is
+//! under way when the mark is written anew. One that is being deleted lets go without touching Kratos. Of one that is gone the
+//! mark is all there is. Nothing is written to Kratos from here.
+
+use std::time::{Duration, Instant};
+
+use kube::ResourceExt;
+use kube::runtime::reflector::ObjectRef;
+
+use super::observe::Search;
+use crate::api::identity::KratosIdentity;
+use crate::api::instance::Mode;
+use crate::api::words::shown;
+use crate::api::{IDENTITY_FINALIZER, Reason, Verdict, condition};
+use crate::base::place::Place;
+use crate::controllers::context::{Context, IdentityObject};
+use crate::controllers::identity::record::api;
+use crate::controllers::instance::replacements::naming;
+use crate::controllers::queue::Priority;
+use crate::engine::failure::Halt;
+use crate::identity::claim::Claimant;
+use crate::identity::conflict;
+use crate::identity::mark::{Found, Mark};
+use crate::identity::plan::{Observed, Present};
+use crate::identity::recovery::OwnSecret;
+use crate::identity::reference;
+use crate::identity::replacement::{first, has_identity, is_pending};
+use crate::instance::listing::Lookup;
+use crate::kratos::Identity;
+use crate::kubernetes::kube_write::{self, own_secret};
+
+/// When to look again whether the resource that is replaced was told, should its change be missed.
+const AGAIN: Duration = Duration::from_secs(2);
+/// How much of each of two names is shown, in characters.
+const OF_TWO: usize = 53;
+/// A longer chain of renames is no chain that anybody meant.
+const LONGEST_CHAIN: usize = 16;
+
+/// What a resource does while another one is about to take its identity over: nothing, and says so. `None`: none is.
+pub fn told(resource: &KratosIdentity, context: &Context) -> Option<(Verdict, Place)> {
+    // In a chain each takes over first, and lets go then.
+    if resource.spec.replaces.is_some() && !has_identity(resource) {
+        return None;
+    }
+    let successor = successor(resource, context)?;
+    // Where nothing is changed, or sent, nobody takes over.
+    let instance = reference::instance_of(resource, context.options.default_instance.as_ref())?;
+    context.registry.handle(&instance).filter(|handle| handle.settings.mode == Mode::Enforce)?;
+    Some((conflict::replaced(&successor.name_any()), Place::of(&*successor)))
+}
+
+/// The resource that is about to take over the identity of another one, as far as the watch shows.
+pub fn successor(resource: &KratosIdentity, context: &Context) -> Option<Box<KratosIdentity>> {
+    let place = Place::of(resource);
+    let named = context.successors.of(&place).into_iter();
+    let seen = named.filter_map(|Place { namespace, name }| {
+        let object = context.identities.get(&ObjectRef::new(&name).within(&namespace))?;
+        context.latest_identities.of(&object).0.as_ref().ok().cloned()
+    });
+    let successor = first(seen.filter(|candidate| {
+        is_pending(candidate, &place.name, Some(resource), context.options.default_instance.as_ref())
+    }))?;
+    (!leads_back(&place, &successor, context)).then(|| Box::new(successor))
+}
+
+/// The same by a list that began after `since`: an identity may be lost on the answer.
+pub async fn live_successor(
+    resource: &KratosIdentity,
+    since: Instant,
+    context: &Context,
+) -> Result<Option<KratosIdentity>, kube::Error> {
+    let place = Place::of(resource);
+    let named = naming(&place.namespace, &place.name, since, context).await?;
+    Ok(first(named.into_iter().filter(|candidate| {
+        is_pending(candidate, &place.name, Some(resource), context.options.default_instance.as_ref())
+    })))
+}
+
+/// Whether a chain of renames that begins at a resource comes back to this place.
+fn leads_back(place: &Place, from: &KratosIdentity, context: &Context) -> bool {
+    // What `from` names is the place itself: what counts is where the place's own name leads.
+    let mut next = seen(place, context).and_then(|object| replaces(&object));
+    for _ in 0..LONGEST_CHAIN {
+        let Some(name) = next else { return false };
+        if name == from.name_any() || name == place.name {
+            return true;
+        }
+        next = seen(&Place::new(place.namespace.as_str(), name.as_str()), context).and_then(|object| replaces(&object));
+    }
+    true
+}
+
+fn seen(Place { namespace, name }: &Place, context: &Context) -> Option<std::sync::Arc<IdentityObject>> {
+    context.identities.get(&ObjectRef::new(name).within(namespace))
+}
+
+/// What a resource is about to replace. Of one that has an identity the field means nothing any more.
+fn replaces(object: &IdentityObject) -> Option<String> {
+    let resource = object.0.as_ref().ok().filter(|resource| !has_identity(resource))?;
+    resource.spec.replaces.as_ref().map(|replaces| replaces.name.clone())
+}
+
+impl Search<'_> {
+    /// The identity of the resource called `name`, which this one takes over; `None` where there is none to take over.
+    pub(super) async fn replacing(&self, name: &str) -> Result<Option<Present>, Halt> {
+        let (claimant, context) = (&self.inputs.claimant, self.context);
+        if let Some(own) = self.listed(None).await? {
+            return Ok(Some(own));
+        }
+        let place = Place::new(claimant.namespace.as_str(), name);
+        if name == claimant.name || leads_back(&Place::of(self.resource), self.resource, context) {
+            return Err(invalid("leads back to this resource; remove it from one of those that name each other"));
+        }
+        let object = api(self.resource, context).get_opt(name).await?;
+        let Some(object) = object else {
+            self.ensure_first(name).await?;
+            return self.left_by(&place, None).await;
+        };
+        let Ok(replaced) = &object.0 else {
+            return Err(waiting(name, "can't be read; it is waited for"));
+        };
+        let default = context.options.default_instance.as_ref();
+        if reference::instance_of(replaced, default).as_ref() != Some(&self.inputs.instance.place) {
+            return Err(invalid("names a resource of another KratosInstance, whose identities stay there"));
+        }
+        self.ensure_first(name).await?;
+        let is_deleting = replaced.metadata.deletion_timestamp.is_some();
+        let is_held = kube_write::carries(replaced, IDENTITY_FINALIZER);
+        let is_over = is_deleting && !is_held;
+        if !is_over && (is_deleting || !is_told(replaced)) {
+            context.pokes.identities([place], Priority::Arrived);
+            return Err(waiting(name, "hasn't let go of its identity yet; that is waited for"));
+        }
+        // What it asked for and had no answer to may be carried out yet.
+        let settled = (is_held && !is_over).then(|| self.told_since() + self.lasts());
+        self.left_by(&place, Some((replaced, settled))).await
+    }
+
+    /// Since when this process knows that the resource that is replaced does nothing any more.
+    fn told_since(&self) -> Instant {
+        let mut since = Instant::now();
+        self.context.memory.update(&self.inputs.claimant.uid, |remembered| {
+            since = *remembered.told_since.get_or_insert(since);
+        });
+        since
+    }
+
+    /// Of several resources that name the same one the first takes over.
+    async fn ensure_first(&self, name: &str) -> Result<(), Halt> {
+        let named = naming(&self.inputs.claimant.namespace, name, Instant::now(), self.context).await?;
+        let pending = named
+            .into_iter()
+            .filter(|candidate| is_pending(candidate, name, None, self.context.options.default_instance.as_ref()));
+        match first(pending).filter(|first| first.uid() != self.resource.uid()) {
+            None => Ok(()),
+            Some(first) => {
+                let message = format!(
+                    "KratosIdentity {} replaces {} as well, and was there first; remove spec.replaces from one of them",
+                    shown(&first.name_any(), OF_TWO),
+                    shown(name, OF_TWO)
+                );
+                Err(Halt::Refused(Verdict::new(Reason::IdentityConflict, message)))
+            }
+        }
+    }
+
+    /// The identity whose mark names the place. `replaced`: the resource that stands there, which was told, and from when on
+    /// nothing of it can be under way.
+    async fn left_by(
+        &self,
+        place: &Place,
+        replaced: Option<(&KratosIdentity, Option<Instant>)>,
+    ) -> Result<Option<Present>, Halt> {
+        let uid = replaced.and_then(|(replaced, _)| replaced.uid());
+        let noted = replaced.and_then(|(replaced, _)| replaced.status.as_ref()?.identity_id.clone());
+        for id in noted.iter().cloned().chain(self.marked_at(place, None)?) {
+            if let Some(present) = self.taken(&id, &place.name, uid.as_deref()).await? {
+                return Ok(Some(present));
+            }
+        }
+        let Some(settled) = replaced.and_then(|(_, settled)| settled) else { return Ok(None) };
+        for id in self.marked_at(place, Some(settled))? {
+            if let Some(present) = self.taken(&id, &place.name, uid.as_deref()).await? {
+                return Ok(Some(present));
+            }
+        }
+        Ok(None)
+    }
+
+    fn marked_at(&self, place: &Place, after: Option<Instant>) -> Result<Vec<String>, Halt> {
+        let shared = &self.inputs.instance.shared;
+        shared.waiting.add(&Place::of(self.resource));
+        match shared.listing.find(place, after) {
+            Lookup::Known(ids) => {
+                shared.waiting.remove(&Place::of(self.resource));
+                Ok(ids)
+            }
+            Lookup::NotYet => {
+                let message = "waits for a complete listing of the instance, which shows whose identity is taken over";
+                Err(Halt::Waiting(Verdict::new(Reason::Progressing, message)))
+            }
+        }
+    }
+
+    /// An identity, if its mark names the resource that is replaced; refused where another one has taken it already.
+    async fn taken(&self, id: &str, name: &str, uid: Option<&str>) -> Result<Option<Present>, Halt> {
+        let claimant = &self.inputs.claimant;
+        let Some(identity) = self.get(id).await? else { return Ok(None) };
+        let Found::Mark(mark) = Mark::read(&identity.metadata_admin) else { return Ok(None) };
+        if claimant.may_replace(&mark, name, uid) && self.may_inherit(&mark).await? {
+            return Ok(Some(present(identity, *mark)));
+        }
+        let is_taken = uid.is_some() && mark.replaced.as_deref() == uid && claimant.is_same_namespace(&mark);
+        if is_taken { Err(Halt::Refused(conflict::conflict(Some(&mark.name)))) } else { Ok(None) }
+    }
+}
+
+fn present(identity: Identity, mark: Mark) -> Present {
+    let replaced = Some(mark.uid.clone());
+    Present::new(identity, Some(Mark { replaced, ..mark }))
+}
+
+/// Whether a resource says, of its manifest as it is, that it has let go.
+fn is_told(resource: &KratosIdentity) -> bool {
+    let Some(status) = &resource.status else { return false };
+    let stalled = condition::find(&status.conditions, condition::STALLED);
+    stalled.is_some_and(|stalled| stalled.reason == Reason::Replaced.as_str())
+        && status.observed_generation == resource.metadata.generation
+}
+
+fn invalid(what: &str) -> Halt {
+    Halt::Refused(Verdict::new(Reason::InvalidSpec, format!("spec.replaces {what}")))
+}
+
+fn waiting(name: &str, what: &str) -> Halt {
+    let verdict = Verdict::new(Reason::Progressing, format!("KratosIdentity {name} {what}"));
+    Halt::Retry { verdict, after: Some(AGAIN) }
+}
+
+/// Whether an identity that was found is still another resource's, and is taken over from it. Its name.
+pub fn is_taken_from<'a>(claimant: &Claimant, observed: &'a Observed) -> Option<&'a Mark> {
+    let Observed::Present(present) = observed else { return None };
+    let mark = present.mark.as_ref()?;
+    (mark.replaced.as_ref() == Some(&mark.uid) && !claimant.is_ours(mark)).then_some(mark)
+}
+
+/// The Secret of a recovery goes with the identity that is taken over, before anything else: it would go with the resource that is
+/// replaced.
+pub async fn take_secret(search: &Search<'_>, observed: &Observed) -> Result<(), Halt> {
+    let claimant = &search.inputs.claimant;
+    let Some(mark) = is_taken_from(claimant, observed) else { return Ok(()) };
+    let Some(recovery) = &mark.recovery else { return Ok(()) };
+    let from = (mark.name.clone(), mark.uid.clone());
+    let secret = OwnSecret { namespace: claimant.namespace.clone(), name: recovery.secret_name.clone(), owner: from };
+    pass_on(&secret, (&claimant.name, &claimant.uid), search.context).await
+}
+
+/// The same from the other side: of a resource that is being deleted.
+pub async fn pass_on_secret(resource: &KratosIdentity, to: &KratosIdentity, context: &Context) -> Result<(), Halt> {
+    let noted = resource.status.as_ref().and_then(|status| status.recovery.as_ref());
+    let noted = noted.and_then(|recovery| recovery.secret_name.clone());
+    let named = resource.spec.recovery.as_ref().map(|recovery| recovery.secret_name.clone());
+    let uid = to.uid().unwrap_or_default();
+    for name in noted.iter().chain(named.as_ref().filter(|named| Some(*named) != noted.as_ref())) {
+        let owner = (resource.name_any(), resource.uid().unwrap_or_default());
+        let namespace = resource.namespace().unwrap_or_default();
+        let secret = OwnSecret { namespace, name: name.clone(), owner };
+        pass_on(&secret, (&to.name_any(), &uid), context).await?;
+    }
+    Ok(())
+}
+
+async fn pass_on(secret: &OwnSecret, to: (&str, &str), context: &Context) -> Result<(), Halt> {
+    if !context.options.writes_recovery_secrets {
+        return Ok(());
+    }
+    let _permit = context.kubernetes.acquire(&secret.namespace).await;
+    Ok(own_secret::pass_on(&context.client, secret, to).await?)
+}

@@ -1,0 +1,6 @@
+//! The engine of `KratosInstance`: what is ours there is read, again and again.
+
+pub mod by_ids;
+pub mod grace;
+pub mod scan;
+pub mod schemas;

@@ -1,0 +1,9 @@
+//! What is done to Kratos, and nothing else: observe, plan, apply. What it needs of a cluster it is given.
+
+pub mod failure;
+pub mod identity;
+pub mod instance;
+pub mod policy;
+
+#[cfg(test)]
+mod tests;

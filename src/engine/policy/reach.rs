@@ -1,0 +1,167 @@
+//! Which identities a policy may be about, where not all of an instance are: those whose mark says so, read freshly.
+//! Labels select resources; what the listing knows of a place is a hint; the mark alone decides. Those of them that the
+//! instance's rules don't admit are within reach still, for what looks at no trait.
+
+use std::collections::{BTreeMap, HashSet};
+use std::sync::Arc;
+
+use futures::StreamExt;
+use kube::core::SelectorExt;
+use kube::runtime::reflector::ObjectRef;
+use kube::{Resource, ResourceExt};
+use serde_json::json;
+use uuid::Uuid;
+
+use super::inputs::Inputs;
+use crate::api::{Reason, Verdict};
+use crate::base::off_runtime;
+use crate::base::place::{NamespaceKey, Place, PlaceKey, PlaceKeys};
+use crate::controllers::context::Context;
+use crate::engine::failure::Halt;
+use crate::engine::identity::{inputs, schemas};
+use crate::identity::facts;
+use crate::identity::mark::{Found, Mark};
+use crate::identity::reference;
+use crate::instance::rules::Facts;
+use crate::kratos::{Identity, IdentityFilter};
+use crate::policy::desired::Selection;
+use crate::policy::enrolment;
+use crate::policy::within::{Standing, Within};
+
+/// `None`: all of the instance.
+pub type Reach = Option<Arc<Within>>;
+
+/// Finds the identities.
+pub async fn find(inputs: &Inputs, selection: &Selection, context: &Context) -> Result<Reach, Halt> {
+    if inputs.beside_instance && !selection.is_by_mark() {
+        return Ok(None);
+    }
+    let asking = Asking { inputs, selection, context };
+    let may_mean = asking.may_mean();
+    let Some(ids) = inputs.instance.shared.listing.ids(|place| may_mean.contains(place)) else {
+        let message = "the identities of the KratosInstance haven't been listed yet";
+        return Err(Halt::Waiting(Verdict::new(Reason::Progressing, message)));
+    };
+    let is_bound = !inputs.beside_instance && !matches!(&*inputs.instance.rules, Ok(rules) if rules.is_empty());
+    let mut filter = IdentityFilter::by_ids(ids);
+    if is_bound {
+        // Rules look at login identifiers, which come along with any credential that is asked for.
+        filter.include_credential = vec![enrolment::ASKED_FOR];
+    }
+    // Nobody is left out because schemas are still being read.
+    if is_bound && !inputs.instance.shared.schemas.settled().await {
+        return Err(Halt::Unread(schemas::unread(&inputs.instance.place)));
+    }
+    let labels = if is_bound { inputs::labels(&inputs.namespace, context).await? } else { BTreeMap::new() };
+    let mut within = Vec::new();
+    let mut pages = std::pin::pin!(inputs.instance.client.list_identities(filter));
+    while let Some(page) = pages.next().await {
+        inputs.ensure_open()?;
+        let page = page.map_err(|error| inputs.halt(&error, context))?;
+        let mut meant = page.items;
+        meant.retain(|identity| asking.means(identity));
+        let ids: Vec<_> = meant.iter().map(|identity| identity.id.parse::<Uuid>().ok()).collect();
+        let standings =
+            if is_bound { standings(inputs, meant, &labels).await } else { vec![Standing::Admitted; ids.len()] };
+        within.extend(ids.into_iter().zip(standings).filter_map(|(id, standing)| Some((id?, standing))));
+        inputs.turn().await?;
+    }
+    Ok(Some(Arc::new(Within::new(within))))
+}
+
+/// Where identities stand that may be meant; a hint.
+enum MayMean {
+    Places(PlaceKeys),
+    Namespaces(HashSet<NamespaceKey>),
+}
+
+impl MayMean {
+    fn contains(&self, place: PlaceKey) -> bool {
+        match self {
+            Self::Places(places) => places.contains(&place),
+            Self::Namespaces(namespaces) => namespaces.contains(&place.namespace()),
+        }
+    }
+}
+
+struct Asking<'a> {
+    inputs: &'a Inputs,
+    selection: &'a Selection,
+    context: &'a Context,
+}
+
+impl Asking<'_> {
+    /// Whose identities may be meant, by the labels of namespaces and, where they select, of the resources that are there.
+    fn may_mean(&self) -> MayMean {
+        let is_meant = |place: &Place| self.uids(place).is_some();
+        if self.selection.labels.is_some() {
+            let all = self.context.identities.state();
+            let meant = all.iter().map(|object| Place::of(&**object)).filter(is_meant);
+            return MayMean::Places(meant.map(|place| place.key()).collect());
+        }
+        let all = self.context.namespaces.state();
+        let meant = all.iter().map(|namespace| Place::new(namespace.name_any(), "")).filter(is_meant);
+        MayMean::Namespaces(meant.map(|place| NamespaceKey::new(&place.namespace)).collect())
+    }
+
+    /// Whether an identity is meant, by its mark.
+    fn means(&self, identity: &Identity) -> bool {
+        let Found::Mark(mark) = Mark::read(&identity.metadata_admin) else { return false };
+        let place = Place::new(mark.namespace.as_str(), mark.name.as_str());
+        let Some((namespace_uid, uid)) = self.uids(&place) else { return false };
+        mark.owner == self.inputs.instance.settings.owner_name
+            && mark.cluster == self.context.cluster_id
+            && mark.namespace_uid == namespace_uid
+            && uid.is_none_or(|uid| mark.uid == uid)
+    }
+
+    /// The uids that a mark of this place must name, of its namespace and, where labels select resources, of the resource.
+    /// `None`: the place isn't meant.
+    fn uids(&self, place: &Place) -> Option<(String, Option<String>)> {
+        let Inputs { beside_instance, namespace, namespace_uid, instance, .. } = self.inputs;
+        if !beside_instance && place.namespace != *namespace {
+            return None;
+        }
+        let seen = self.context.namespaces.get(&ObjectRef::new(&place.namespace))?;
+        if self.selection.namespace_labels.as_ref().is_some_and(|selector| !selector.matches(seen.labels())) {
+            return None;
+        }
+        let uid = if *beside_instance { seen.meta().uid.clone()? } else { namespace_uid.clone() };
+        let Some(selector) = &self.selection.labels else { return Some((uid, None)) };
+        let object = ObjectRef::new(&place.name).within(&place.namespace);
+        let resource = self.context.identities.get(&object)?;
+        let default = self.context.options.default_instance.as_ref();
+        let refers = resource
+            .0
+            .as_ref()
+            .is_ok_and(|resource| reference::instance_of(resource, default).as_ref() == Some(&instance.place));
+        (refers && selector.matches(resource.labels())).then(|| (uid, resource.meta().uid.clone()))
+    }
+}
+
+/// How each stands to the instance's rules, in this order; outside where the rules can't be asked. Asked off the runtime.
+async fn standings(inputs: &Inputs, identities: Vec<Identity>, labels: &BTreeMap<String, String>) -> Vec<Standing> {
+    let (instance, namespace) = (Arc::clone(&inputs.instance), json!({"name": inputs.namespace, "labels": labels}));
+    let is_admitted = move |identity: &Identity| {
+        let rules = instance.rules.as_ref().as_ref().ok()?;
+        let schema = instance.shared.schemas.usable(&identity.schema_id);
+        let schema = schema.filter(|schema| !schema.hides_identifiers)?;
+        let view = facts::observed(identity, std::slice::from_ref(&schema.shape))?;
+        let (identity, identifiers) = (view.identity, view.identifiers);
+        let facts = Facts { identity, identifiers, namespace: namespace.clone(), adopts: false };
+        rules.ensure(&facts).ok()
+    };
+    let asked = off_runtime::each(identities, move |identity| {
+        if identity.readable().is_err() {
+            return Standing::Untold;
+        }
+        is_admitted(&identity).map_or(Standing::Outside, |()| Standing::Admitted)
+    });
+    let answers = asked.await;
+    let untold = answers.iter().filter(|answer| answer.is_err()).count();
+    if untold > 0 {
+        tracing::error!(instance = %inputs.instance.place, untold, "rules couldn't be asked about identities, which is an \
+                        error of the operator; what would have to look at them counts as failed");
+    }
+    answers.into_iter().map(|answer| answer.unwrap_or(Standing::Untold)).collect()
+}

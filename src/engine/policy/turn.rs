@@ -1,0 +1,31 @@
+//! A run's turns at its instance. Runs of all policies share a few: each has its turn for one page, or a handful of changes,
+//! and then whoever else waits has theirs, namespace by namespace. So neither a long scan nor a crowd of policies keeps
+//! others from theirs. Runs with a `revokeAll` to carry out have turns of their own.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use crate::base::flow::limit::{Limit, Permit};
+use crate::instance::SessionTurns;
+
+/// The turns of one run.
+#[derive(Debug)]
+pub struct Turns {
+    limit: Arc<Limit>,
+    namespace: String,
+    permit: Mutex<Option<Permit>>,
+}
+
+impl Turns {
+    /// Those of a policy in this namespace.
+    pub fn new(of_instance: &SessionTurns, is_urgent: bool, namespace: &str) -> Self {
+        let limit = if is_urgent { &of_instance.urgent } else { &of_instance.regular };
+        Self { limit: Arc::clone(limit), namespace: namespace.to_owned(), permit: Mutex::default() }
+    }
+
+    /// Lets others have their turn, and waits for the next one.
+    pub async fn next(&self) {
+        drop(self.permit.lock().unwrap_or_else(PoisonError::into_inner).take());
+        let permit = self.limit.acquire(&self.namespace).await;
+        *self.permit.lock().unwrap_or_else(PoisonError::into_inner) = Some(permit);
+    }
+}

@@ -1,0 +1,55 @@
+//! In mode Observe: whose sessions rules would end. Where the listing showed identities they were counted as it went by;
+//! else a few of the sessions that are named are asked about, and their identities' sessions judged once more: to show all
+//! identities would make the listing many times as dear.
+//!
+//! Only what is within reach is ever judged, so that a policy elsewhere shows its own namespace's identities and no other.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use futures::{StreamExt, TryStreamExt, stream};
+use uuid::Uuid;
+
+use super::enforce::CONCURRENCY;
+use super::inputs::Inputs;
+use super::observe::{ALL, judge_all, opinions};
+use super::reach::Reach;
+use crate::controllers::context::Context;
+use crate::engine::failure::Halt;
+use crate::kratos::{Error, Expand};
+use crate::policy::desired::Desired;
+use crate::policy::tally::{Plan, SHOWN, most_first, revoking};
+
+/// At most [`SHOWN`] identities, and how many of the sessions of each are named.
+pub async fn find(
+    inputs: &Inputs,
+    desired: &Arc<Desired>,
+    reach: &Reach,
+    plan: &Plan,
+    context: &Context,
+) -> Result<Vec<(Uuid, usize)>, Halt> {
+    if plan.unowned.is_empty() || plan.by_identity.len() >= SHOWN {
+        return Ok(plan.by_identity.clone());
+    }
+    inputs.turn().await?;
+    let client = &inputs.instance.client;
+    let halt = |error| inputs.halt(&error, context);
+    let owner = |session: Uuid| async move {
+        let found = client.get_session(&session.to_string(), &[Expand::Identity]).await?;
+        Ok::<_, Error>(found.and_then(|found| found.identity?.id.parse::<Uuid>().ok()))
+    };
+    let owners = stream::iter(plan.unowned.iter().copied()).map(owner).buffer_unordered(CONCURRENCY);
+    let owners: Vec<Option<Uuid>> = owners.try_collect().await.map_err(halt)?;
+    let known: BTreeSet<_> = plan.by_identity.iter().map(|(identity, _)| *identity).collect();
+    let owners: BTreeSet<_> = owners.into_iter().flatten().filter(|owner| !known.contains(owner)).collect();
+    let mut found = plan.by_identity.clone();
+    for owner in owners {
+        let sessions = client.list_identity_sessions(&owner.to_string(), Some(true)).await.map_err(halt)?;
+        let (sights, _) = judge_all(inputs, desired, reach, ALL, sessions).await;
+        let named = opinions(&sights).iter().filter(|opinion| opinion.holds & revoking(desired) != 0).count();
+        if named > 0 {
+            found.push((owner, named));
+        }
+    }
+    Ok(most_first(found))
+}

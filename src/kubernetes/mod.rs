@@ -1,0 +1,9 @@
+//! Kubernetes' client and what is made of it: reading, writing, watching, events. Knows no controller.
+
+pub mod decode;
+pub mod events;
+pub mod kube_client;
+pub mod kube_write;
+pub mod latest;
+pub mod selector;
+pub mod watches;

@@ -1,0 +1,8 @@
+//! What is told of the operator beside the resources: logs, traces, metrics, the audit log, health.
+
+pub mod audit_log;
+pub mod health;
+pub mod log;
+pub mod log_cap;
+pub mod metrics;
+pub mod trace;

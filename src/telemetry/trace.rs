@@ -1,0 +1,139 @@
+//! Traces: what one reconcile does has one trace id, in each line that is logged within it, in the audit log and in exported
+//! spans. Decides nothing, and names no person.
+
+use std::cell::Cell;
+use std::fmt;
+
+use kube::Resource;
+use tracing::{Instrument, Span};
+
+use crate::base::place::Place;
+
+tokio::task_local! {
+    static CURRENT: Current;
+}
+
+/// The id of a trace, as W3C's Trace Context has it: 16 bytes, shown as 32 hexadecimal digits. Never all zeros.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct TraceId(u128);
+
+/// What a task knows of the trace that it is in.
+struct Current {
+    id: TraceId,
+    /// A span keeps each value that it is given.
+    is_instance_noted: Cell<bool>,
+}
+
+impl Current {
+    const fn new(id: TraceId) -> Self {
+        Self { id, is_instance_noted: Cell::new(false) }
+    }
+}
+
+impl TraceId {
+    fn random() -> Self {
+        Self(rand::random::<u128>().max(1))
+    }
+
+    /// The trace that this runs in; `None` outside of any.
+    pub fn current() -> Option<Self> {
+        CURRENT.try_with(|current| current.id).ok()
+    }
+
+    pub const fn bytes(self) -> [u8; 16] {
+        self.0.to_be_bytes()
+    }
+}
+
+impl fmt::Display for TraceId {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "{:032x}", self.0)
+    }
+}
+
+/// One trace, and the span that all of it is in. The span is of level ERROR: whatever filter is set, a line that is logged
+/// shows it.
+#[derive(Clone, Debug)]
+pub struct Trace {
+    id: TraceId,
+    span: Span,
+}
+
+impl Trace {
+    /// Of a reconcile of a resource.
+    pub fn of_reconcile(kind: &str, Place { namespace, name }: &Place) -> Self {
+        let id = TraceId::random();
+        let controller = kind.to_ascii_lowercase();
+        Self::begin(id, || {
+            tracing::error_span!(
+                "reconcile",
+                controller,
+                kind,
+                namespace,
+                name,
+                generation = tracing::field::Empty,
+                instance = tracing::field::Empty,
+                trace_id = %id
+            )
+        })
+    }
+
+    /// Of what is done for an instance in the background.
+    pub fn of_background(controller: &'static str, instance: &Place) -> Self {
+        let id = TraceId::random();
+        Self::begin(id, || tracing::error_span!("background", controller, %instance, trace_id = %id))
+    }
+
+    /// Whoever exports spans gives this one the id of the trace that it is made, or first entered, in.
+    fn begin(id: TraceId, span: impl FnOnce() -> Span) -> Self {
+        Self { id, span: CURRENT.sync_scope(Current::new(id), span) }
+    }
+
+    /// Runs within the trace.
+    pub fn run<F: Future>(&self, future: F) -> impl Future<Output = F::Output> + use<F> {
+        CURRENT.scope(Current::new(self.id), future.instrument(self.span.clone()))
+    }
+
+    /// Does something within the span: what is logged shows it.
+    pub fn within<T>(&self, what: impl FnOnce() -> T) -> T {
+        CURRENT.sync_scope(Current::new(self.id), || self.span.in_scope(what))
+    }
+}
+
+/// Notes which generation is reconciled. Called right within the reconcile's own span.
+pub fn note_generation(object: &impl Resource) {
+    if let Some(generation) = object.meta().generation {
+        Span::current().record("generation", generation);
+    }
+}
+
+/// Notes which instance it is about, likewise; once.
+pub fn note_instance(instance: &Place) {
+    let is_noted = CURRENT.try_with(|current| current.is_instance_noted.replace(true));
+    if is_noted == Ok(false) {
+        Span::current().record("instance", tracing::field::display(instance));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_trace_has_one_id_and_another_has_another() {
+        let place = Place::new("team", "ada");
+        let traces = [(); 2].map(|()| Trace::of_reconcile("KratosIdentity", &place));
+        let seen = |trace: &Trace| {
+            let seen = trace.run(async { (TraceId::current(), TraceId::current()) });
+            async move {
+                let (one, two) = seen.await;
+                assert_eq!(one, two);
+                one.expect("a trace").to_string()
+            }
+        };
+        let (one, other) = (seen(&traces[0]).await, seen(&traces[1]).await);
+        assert_ne!(one, other);
+        assert!(one.len() == 32 && one.bytes().all(|byte| byte.is_ascii_hexdigit()), "{one}");
+        assert_eq!(TraceId::current(), None);
+    }
+}
