@@ -8,7 +8,6 @@ use std::error::Error;
 use std::fmt;
 
 use kube::core::Status;
-use kube::runtime::watcher;
 
 use super::unreached;
 
@@ -43,25 +42,9 @@ pub fn brief(error: &kube::Error) -> String {
     }
 }
 
-/// The same of a watch.
-pub fn of_watch(error: &watcher::Error) -> String {
-    match error {
-        watcher::Error::InitialListFailed(error) => format!("listing: {}", brief(error)),
-        watcher::Error::WatchStartFailed(error) => format!("beginning to watch: {}", brief(error)),
-        watcher::Error::WatchFailed(error) => brief(error),
-        watcher::Error::WatchError(status) => refusal(status),
-        watcher::Error::NoResourceVersion => "the answer has no resource version".to_owned(),
-    }
-}
-
 /// Whether a request was refused: for want of a right, or by whoever admits objects.
 pub fn is_forbidden(error: &kube::Error) -> bool {
     matches!(error, kube::Error::Api(status) if status.code == 403)
-}
-
-/// The same of a watch.
-pub fn is_watch_forbidden(error: &watcher::Error) -> bool {
-    status_of_watch(error).is_some_and(|status| status.code == 403)
 }
 
 /// A right as roles grant it, without a word of who lacks it. `namespace`: `None` for all of them.
@@ -101,32 +84,11 @@ pub fn refused(error: &kube::Error) -> Option<Refusal> {
     refusal_of(status)
 }
 
-/// The same of a watch.
-pub fn refused_watch(error: &watcher::Error) -> Option<Refusal> {
-    refusal_of(status_of_watch(error)?)
-}
-
-fn status_of_watch(error: &watcher::Error) -> Option<&Status> {
-    match (cause_of_watch(error), error) {
-        (Some(kube::Error::Api(status)), _) | (_, watcher::Error::WatchError(status)) => Some(status),
-        _ => None,
-    }
-}
-
-fn refusal_of(status: &Status) -> Option<Refusal> {
+/// The same, by the answer.
+pub fn refusal_of(status: &Status) -> Option<Refusal> {
     let right = lacking(&status.message).filter(|_| status.code == 403)?;
     let named = status.details.as_ref().map(|details| details.name.clone());
     Some(Refusal { right, name: named.filter(|name| is_name(name)) })
-}
-
-/// The request of a watch that failed, where that wasn't a word within its answer.
-pub fn cause_of_watch(error: &watcher::Error) -> Option<&kube::Error> {
-    match error {
-        watcher::Error::InitialListFailed(error)
-        | watcher::Error::WatchStartFailed(error)
-        | watcher::Error::WatchFailed(error) => Some(error),
-        watcher::Error::WatchError(_) | watcher::Error::NoResourceVersion => None,
-    }
 }
 
 /// Whether there was no answer: the API server can't be reached, or didn't say everything in time.
@@ -135,7 +97,7 @@ pub fn is_unanswered(error: &kube::Error) -> bool {
 }
 
 /// What isn't allowed is named as far as the answer uses the API's own words.
-fn refusal(status: &Status) -> String {
+pub fn refusal(status: &Status) -> String {
     let mut words = format!("the API server answers {}", status.code);
     if is_name(&status.reason) {
         words = format!("{words} {}", status.reason);
@@ -281,14 +243,5 @@ mod tests {
         let quota = api(403, "Forbidden", "secrets \"ada\" is forbidden: exceeded quota: small");
         assert!(is_forbidden(&quota) && refused(&quota).is_none());
         assert!(refused(&api(404, "NotFound", message)).is_none());
-        let watch = watcher::Error::WatchStartFailed(api(403, "Forbidden", message));
-        assert!(is_watch_forbidden(&watch) && refused_watch(&watch).is_some());
-        assert!(!is_watch_forbidden(&watcher::Error::NoResourceVersion));
-    }
-
-    #[test]
-    fn a_watch_says_what_it_was_at() {
-        let error = watcher::Error::InitialListFailed(api(500, "InternalError", "ada@example.com"));
-        assert_eq!(of_watch(&error), "listing: the API server answers 500 InternalError");
     }
 }

@@ -17,6 +17,7 @@ use crate::api::condition::Failure;
 use crate::base::backoff;
 use crate::base::kube_error::{self, Refusal, Right};
 use crate::base::place::Place;
+use crate::kubernetes::watch_error;
 
 /// How often it is asked whether what lacks was granted.
 const ASKED_EVERY: Duration = Duration::from_secs(20);
@@ -86,7 +87,7 @@ impl Context {
 
     /// The same of a watch.
     pub fn note_refused_watch(&self, error: &watcher::Error) {
-        if let Some(refusal) = kube_error::refused_watch(error) {
+        if let Some(refusal) = watch_error::refused_watch(error) {
             self.note_lack(refusal);
         }
     }

@@ -18,10 +18,11 @@ use kube::{Api, ResourceExt};
 
 use super::context::{Context, Options};
 use super::queue::Priority;
-use crate::base::backoff::{self, OfWatches};
-use crate::base::kube_error;
+use crate::base::backoff;
 use crate::base::place::Place;
 use crate::kubernetes::decode::Metadata;
+use crate::kubernetes::watch_backoff::OfWatches;
+use crate::kubernetes::watch_error;
 
 /// Objects per page of an initial list.
 const PAGE_SIZE: u32 = 500;
@@ -202,7 +203,7 @@ async fn watch_until_forbidden(namespace: Option<&str>, context: &Context) -> wa
     loop {
         match events.next().await {
             Some(Ok(event)) => take_in(event, &mut listed, namespace, context),
-            Some(Err(error)) if kube_error::is_watch_forbidden(&error) => return error,
+            Some(Err(error)) if watch_error::is_watch_forbidden(&error) => return error,
             Some(Err(error)) => context.watches.failed::<Secret>(namespace, &error),
             None => return watcher::Error::NoResourceVersion,
         }

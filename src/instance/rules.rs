@@ -104,3 +104,10 @@ fn refusal(what: &str) -> Verdict {
     );
     Verdict::new(Reason::NotPermitted, message)
 }
+
+/// The verdict where the rules themselves are of no use: consent is never guessed.
+pub fn unaskable() -> Verdict {
+    let message = "the rules of the KratosInstance can't be asked, so that nothing outside its namespace is admitted; its \
+                   administrators see why in its status";
+    Verdict::new(Reason::NotPermitted, message)
+}

@@ -6,4 +6,6 @@ pub mod kube_client;
 pub mod kube_write;
 pub mod latest;
 pub mod selector;
+pub mod watch_backoff;
+pub mod watch_error;
 pub mod watches;

@@ -15,6 +15,7 @@ use self::troubles::{Cause, Line, Troubles};
 use super::kube_client::ApiServer;
 use crate::api;
 use crate::base::kube_error;
+use crate::kubernetes::watch_error;
 use crate::telemetry::health::Health;
 
 /// A watch hears something every 95 seconds, or is begun anew (see [`crate::kubernetes::kube_client`]).
@@ -95,8 +96,8 @@ impl Watches {
 
     /// A watch failed, and is tried again. Says so where it is news.
     pub fn failed<K: Resource<DynamicType = ()>>(&self, namespace: Option<&str>, error: &watcher::Error) {
-        let words = kube_error::of_watch(error);
-        let cause = match kube_error::cause_of_watch(error) {
+        let words = watch_error::of_watch(error);
+        let cause = match watch_error::cause_of_watch(error) {
             Some(kube::Error::Api(status)) if status.code == 404 && K::group(&()) == api::GROUP => {
                 Cause::Lacks(format!("{}.{}", K::plural(&()), K::group(&())))
             }

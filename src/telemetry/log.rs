@@ -4,6 +4,7 @@
 pub mod export;
 mod json;
 pub mod level;
+pub mod spans;
 
 use tracing::Subscriber;
 use tracing_subscriber::fmt::format::JsonFields;

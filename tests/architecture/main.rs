@@ -2,6 +2,8 @@
 //! what, who may look at the clock, who may print, and that nothing that can happen goes untested.
 
 mod coverage;
+mod floors;
+mod imports;
 mod logged;
 mod reads;
 mod rules;

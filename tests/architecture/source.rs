@@ -90,6 +90,25 @@ pub fn paths(code: &str, module: &str) -> Vec<String> {
     found.iter().map(|path| resolve(path, module)).collect()
 }
 
+/// What a module hands on under which name (`pub use`).
+pub fn handed_on(code: &str, module: &str) -> Vec<(String, String)> {
+    let mut found = Vec::new();
+    for (at, _) in code.match_indices("use ") {
+        let before = code[..at].rsplit(['\n', ';', '}']).next().unwrap_or_default().trim();
+        if before == "pub" || before.starts_with("pub(") && before.ends_with(')') {
+            let tree = code[at + 4..].split(';').next().unwrap_or_default();
+            let mut paths = Vec::new();
+            expand("", &tree.replace(" as ", "@"), &mut paths);
+            found.extend(paths.into_iter().map(|path| {
+                let (path, alias) = path.split_once('@').map_or((path.as_str(), None), |(path, it)| (path, Some(it)));
+                let name = alias.or_else(|| path.rsplit("::").next()).unwrap_or_default();
+                (name.to_owned(), resolve(path, module))
+            }));
+        }
+    }
+    found
+}
+
 fn is_word(character: char) -> bool {
     character.is_alphanumeric() || character == '_'
 }
@@ -179,4 +198,11 @@ fn imports_are_spelt_out() {
         "crate::l::m",
     ];
     assert_eq!(paths, expected);
+}
+
+#[test]
+fn what_is_handed_on_is_found_under_its_name() {
+    let code = "use a::b;\npub use c::{D, E as F};\npub(super) use self::g::H;\nfn x() { y }";
+    let expected = [("D", "c::D"), ("F", "c::E"), ("H", "crate::m::g::H")];
+    assert_eq!(handed_on(code, "crate::m"), expected.map(|(name, path)| (name.to_owned(), path.to_owned())));
 }

@@ -9,13 +9,14 @@ use kube::runtime::watcher::{self, Error, Event};
 use kube::{Api, Resource};
 
 use crate::api::{IDENTITY_FINALIZER, KratosIdentityStatus};
-use crate::base::backoff::{self, OfWatches};
+use crate::base::backoff;
 use crate::base::kube_error::{self, brief};
 use crate::base::place::Place;
 use crate::base::resource_version::ResourceVersion;
 use crate::controllers::context::{Context, IdentityObject};
 use crate::identity::birth::is_born;
 use crate::kubernetes::kube_write;
+use crate::kubernetes::watch_backoff::OfWatches;
 
 /// How often it is tried again where it is forbidden, should nobody tell that it was granted.
 const WHILE_FORBIDDEN: Duration = Duration::from_mins(1);

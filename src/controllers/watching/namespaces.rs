@@ -13,7 +13,7 @@ use kube::runtime::watcher::{self, Event, watcher};
 use kube::{Api, Resource};
 
 use super::watches::PAGE_SIZE;
-use crate::base::backoff::{self, OfWatches};
+use crate::base::backoff;
 use crate::base::kube_error;
 use crate::base::place::Place;
 use crate::controllers::changes::Labels;
@@ -21,6 +21,7 @@ use crate::controllers::context::{Context, IdentityObject};
 use crate::controllers::policy::poke;
 use crate::controllers::queue::Priority;
 use crate::kubernetes::decode::Metadata;
+use crate::kubernetes::watch_backoff::OfWatches;
 
 /// How often they are asked for.
 const ASKED_EVERY: Duration = Duration::from_secs(30);

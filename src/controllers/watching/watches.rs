@@ -14,9 +14,10 @@ use kube::{Api, Resource, ResourceExt};
 use serde::de::DeserializeOwned;
 
 use super::joined::{Joined, List, News};
-use crate::base::backoff::{self, OfWatches};
-use crate::base::kube_error;
+use crate::base::backoff;
 use crate::controllers::context::Context;
+use crate::kubernetes::watch_backoff::OfWatches;
+use crate::kubernetes::watch_error;
 
 /// Objects per page of an initial list.
 pub(crate) const PAGE_SIZE: u32 = 500;
@@ -79,7 +80,7 @@ where
             let event = events.next().await?;
             let (told, after) = match event {
                 Ok(event) => (Ok(Some(event)), None),
-                Err(error) if kube_error::is_watch_forbidden(&error) => {
+                Err(error) if watch_error::is_watch_forbidden(&error) => {
                     context.note_refused_watch(&error);
                     (Ok(None), Some(After::Refusal))
                 }

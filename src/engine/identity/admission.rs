@@ -17,7 +17,7 @@ use crate::identity::desired::Desired;
 use crate::identity::facts::{self, View};
 use crate::identity::plan::{self, Observed, Plan, Present, Taking};
 use crate::identity::schema::shape::Shape;
-use crate::instance::rules::Facts;
+use crate::instance::rules::{self, Facts};
 use crate::instance::schemas::Schema;
 
 /// The desired half: the identity as the manifest alone would create it.
@@ -113,7 +113,7 @@ async fn ask(search: &Search<'_>, view: View, adopts: bool) -> Result<(), Halt> 
     let rules = search.inputs.instance.rules.clone();
     let asked = off_runtime::once(move || match &*rules {
         Ok(rules) => rules.ensure(&facts),
-        Err(_) => Err(unaskable()),
+        Err(_) => Err(rules::unaskable()),
     });
     let failed = |error| {
         let message = format!("the rules of the KratosInstance can't be asked about this identity: {error}");
@@ -126,12 +126,5 @@ async fn ask(search: &Search<'_>, view: View, adopts: bool) -> Result<(), Halt> 
 fn unaskable_of_identity() -> Verdict {
     let message = "the rules of the KratosInstance can't be asked about the identity as it is in Kratos: its own schema isn't \
                    served, or may hide login identifiers; ask the instance's administrators";
-    Verdict::new(Reason::NotPermitted, message)
-}
-
-/// The verdict where the rules themselves are of no use: consent is never guessed.
-pub fn unaskable() -> Verdict {
-    let message = "the rules of the KratosInstance can't be asked, so that nothing outside its namespace is admitted; its \
-                   administrators see why in its status";
     Verdict::new(Reason::NotPermitted, message)
 }

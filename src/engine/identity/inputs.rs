@@ -8,7 +8,6 @@ use k8s_openapi::api::core::v1::Namespace;
 use kube::runtime::reflector::ObjectRef;
 use kube::{Api, Resource, ResourceExt};
 
-use super::admission;
 use crate::api::identity::{InstanceRef, KratosIdentity};
 use crate::api::words::{NAME, shown};
 use crate::api::{Reason, Verdict};
@@ -18,6 +17,7 @@ use crate::controllers::instance::{protect, reclaim};
 use crate::engine::failure::{self, Halt, Sent};
 use crate::identity::claim::Claimant;
 use crate::identity::reference;
+use crate::instance::rules;
 use crate::instance::{Entry, Handle, consent};
 use crate::kratos::{Error, Initiator, WriteCause};
 use crate::kubernetes::decode::Metadata;
@@ -240,7 +240,7 @@ pub async fn gather(resource: &KratosIdentity, place: &Place, context: &Context)
     }
     let claimant = claimant(resource, &instance, context).await?;
     if instance.rules.is_err() && !claimant.beside_instance {
-        return Err(Halt::Refused(admission::unaskable()));
+        return Err(Halt::Refused(rules::unaskable()));
     }
     Ok(Inputs::new(resource, instance, claimant, WriteCause::Spec))
 }

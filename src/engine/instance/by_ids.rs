@@ -8,7 +8,7 @@ use futures::StreamExt;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use uuid::Uuid;
 
-use super::scan::{take_in, watched};
+use super::shown::{take_in, watched};
 use crate::api::instance::LastResync;
 use crate::base::place::PlaceKeys;
 use crate::controllers::context::Context;

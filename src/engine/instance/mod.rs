@@ -4,3 +4,4 @@ pub mod by_ids;
 pub mod grace;
 pub mod scan;
 pub mod schemas;
+pub mod shown;

@@ -13,6 +13,7 @@ use kube::runtime::reflector::ObjectRef;
 use uuid::Uuid;
 
 use super::by_ids;
+use super::shown::{take_in, watched};
 use crate::api::instance::LastResync;
 use crate::base::backoff;
 use crate::base::place::{Place, PlaceKeys};
@@ -20,10 +21,10 @@ use crate::controllers::context::Context;
 use crate::controllers::instance::{protect, references};
 use crate::controllers::queue::Priority;
 use crate::identity::mark::{Found, Mark};
-use crate::instance::counts::{self, Standing};
+use crate::instance::counts::Standing;
 use crate::instance::handle::{Handle, Shared};
 use crate::instance::listing::Scan;
-use crate::kratos::{CredentialType, Error, Identity, IdentityFilter};
+use crate::kratos::{Error, IdentityFilter};
 use crate::telemetry::trace::Trace;
 
 /// Identities in a page.
@@ -118,13 +119,6 @@ async fn list(handle: &Handle, started_at: Time, changed: &mut PlaceKeys, contex
     Ok(requests)
 }
 
-/// What every identity that is listed is to show of its credentials, where any is watched. One kind has all of them named,
-/// with their identifiers. This one's contents are public keys; those of others are seeds, codes, hashes and tokens, and
-/// aren't asked for.
-pub fn watched(shared: &Shared) -> Vec<CredentialType> {
-    if shared.managed.watches() { vec![CredentialType::Webauthn] } else { Vec::new() }
-}
-
 /// Takes those that it sees out of `expected`, and adds those that changed.
 async fn scan(
     handle: &Handle,
@@ -160,24 +154,6 @@ async fn scan(
     Ok((scan, requests))
 }
 
-/// What an identity is to us; one whose grace period runs is looked after.
-pub fn take_in(handle: &Handle, identity: &Identity, seen: Instant, context: &Context) -> (Found, Standing) {
-    let found = Mark::read(&identity.metadata_admin);
-    let (owner, cluster) = (&handle.settings.owner_name, &context.cluster_id);
-    let mut standing = counts::standing(&found, owner, cluster, |mark| is_there(mark, context));
-    if let Found::Mark(mark) = &found
-        && standing == Standing::Orphaned
-        && !context.options.works_in(&mark.namespace)
-    {
-        standing = Standing::Elsewhere;
-    }
-    match &found {
-        Found::Mark(mark) if standing == Standing::Leaving => handle.shared.pending.seen(mark, identity, cluster),
-        _ => handle.shared.pending.ended(&identity.id, seen),
-    }
-    (found, standing)
-}
-
 /// Whether a mark of this cluster names a namespace that is gone, or was made anew under its name.
 fn is_of_former_namespace(mark: &Mark, context: &Context) -> bool {
     let is_known = mark.cluster == context.cluster_id && context.options.works_in(&mark.namespace);
@@ -186,12 +162,6 @@ fn is_of_former_namespace(mark: &Mark, context: &Context) -> bool {
     is_known
         && context.listed.namespaces.initialized()
         && there().and_then(|found| found.uid()).as_ref() != Some(&mark.namespace_uid)
-}
-
-/// Whether the very resource that a mark names is there, whoever reconciles it.
-fn is_there(mark: &Mark, context: &Context) -> bool {
-    let found = context.identities.get(&ObjectRef::new(&mark.name).within(&mark.namespace));
-    found.is_some_and(|found| found.uid().as_ref() == Some(&mark.uid))
 }
 
 /// Reads those once more that seem to have lost their resource since the last listing. Returns the requests it took.

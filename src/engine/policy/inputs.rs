@@ -15,8 +15,9 @@ use crate::base::place::Place;
 use crate::controllers::context::Context;
 use crate::controllers::policy::urgency;
 use crate::engine::failure::{self, Halt, Sent};
-use crate::engine::identity::{admission, inputs};
+use crate::engine::identity::inputs;
 use crate::instance::Handle;
+use crate::instance::rules;
 use crate::kratos::{Error, Initiator, WriteCause, Writer};
 use crate::kubernetes::decode::Metadata;
 use crate::policy::desired::Standing;
@@ -120,7 +121,7 @@ impl Inputs {
     /// bound.
     pub fn ensure_askable(&self) -> Result<(), Halt> {
         if self.instance.rules.is_err() && !self.beside_instance {
-            return Err(Halt::Refused(admission::unaskable()));
+            return Err(Halt::Refused(rules::unaskable()));
         }
         Ok(())
     }

@@ -10,7 +10,6 @@ use crate::api::recovery::RecoveryType;
 use crate::api::{KratosIdentityStatus, Reason, Verdict, condition};
 use crate::base::place::Place;
 use crate::engine::failure;
-use crate::engine::identity::admission;
 use crate::engine::identity::inputs::{not_permitted, not_ready};
 use crate::identity::adoption::Refusal;
 use crate::identity::conflict;
@@ -22,6 +21,7 @@ use crate::identity::schema::shape::Shape;
 use crate::identity::secrets::{self, Secrets};
 use crate::identity::status::{self, Outcome, RecoverySeen, Seen, Subject};
 use crate::identity::{schema, traits_from};
+use crate::instance::rules;
 use crate::kratos::{Content, SchemaFault, State};
 
 /// The verdict on a spec that contradicts itself.
@@ -181,7 +181,7 @@ fn every_message_is_short_and_of_use_and_shows_no_value() {
         ("a Secret's value", secrets::invalid(&key, "is longer than 64 KiB")),
         ("no instance", not_ready(&place, "doesn't exist; it is waited for")),
         ("no consent", not_permitted(&place, &name)),
-        ("rules of no use", admission::unaskable()),
+        ("rules of no use", rules::unaskable()),
         ("a trait twice", traits_from),
         ("what can't be read", opaque_content()),
     ];

@@ -3,16 +3,11 @@
 
 use std::env;
 
-use tracing_subscriber::{Layer, Registry};
-
 #[cfg(feature = "otlp")]
 mod otlp;
 
 #[cfg(feature = "otlp")]
 pub use otlp::Export;
-
-/// What takes in spans to be exported.
-pub(super) type Spans = Box<dyn Layer<Registry> + Send + Sync>;
 
 /// Where they go, by the names of OpenTelemetry.
 const ENDPOINTS: [&str; 2] = ["OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT"];
@@ -28,7 +23,7 @@ impl Export {
         Err("this build exports no spans (it lacks the feature otlp)".to_owned())
     }
 
-    pub(super) fn spans(&self) -> Spans {
+    pub(super) fn spans(&self) -> super::spans::Spans {
         match *self {}
     }
 

@@ -17,7 +17,7 @@ use tracing::Metadata;
 use tracing_subscriber::Layer;
 use tracing_subscriber::filter::FilterFn;
 
-use super::Spans;
+use crate::telemetry::log::spans::Spans;
 use crate::telemetry::trace;
 
 const NAME: &str = "kratos-operator";
@@ -57,7 +57,7 @@ impl Export {
     }
 
     /// What takes in our own spans. Neither log lines nor places in the source go with them.
-    pub(in crate::telemetry::log) fn spans(&self) -> Spans {
+    pub fn spans(&self) -> Spans {
         let layer = tracing_opentelemetry::layer()
             .with_tracer(self.0.tracer(NAME))
             .with_location(false)

@@ -1,0 +1,242 @@
+//! The house stands on floors: no import looks up, or across to a neighbour's folder, and none runs in a circle.
+//!
+//! What offends still is written down here by name. The lists may only shrink: an entry that no longer offends fails the test.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::imports::{Import, imports};
+use crate::source::{code, paths};
+use crate::tree::{File, files};
+
+/// From the ground up: the folders of each floor, and what stands there. Files of `src/` itself stand on the roof.
+const FLOORS: [(&[&str], &str); 9] = [
+    (&["base"], "helpers that know nothing of the product"),
+    (&["api", "kratos"], "the kinds and their conditions; the client of Kratos"),
+    (&["rules", "telemetry"], "expressions; what is told beside the resources"),
+    (&["identity", "policy"], "what an identity and a policy are: pure"),
+    (&["instance"], "a Kratos as it stands now"),
+    (&["engine"], "what is done to Kratos: observe, plan, apply"),
+    (&["kubernetes"], "the client of Kubernetes: reading, writing, watching, events"),
+    (&["controllers"], "watches, queues, leases, finalizers, statuses"),
+    (&["commands"], "commands and the composition root"),
+];
+
+/// The first floor that may have a client of Kubernetes, its stores and its watches.
+const KUBERNETES: &str = "kubernetes";
+const OF_KUBERNETES: [&str; 5] = ["kube::Client", "kube::Api", "kube::api", "kube::client", "kube::runtime"];
+
+/// Who looks up still, and to which folder.
+const LOOKING_UP: &[(&str, &str)] = &[
+    ("src/engine/identity/absence.rs", "controllers"),
+    ("src/engine/identity/adopt.rs", "controllers"),
+    ("src/engine/identity/apply.rs", "kubernetes"),
+    ("src/engine/identity/enforce.rs", "controllers"),
+    ("src/engine/identity/inputs.rs", "controllers"),
+    ("src/engine/identity/inputs.rs", "kubernetes"),
+    ("src/engine/identity/issue.rs", "kubernetes"),
+    ("src/engine/identity/last_look.rs", "controllers"),
+    ("src/engine/identity/lock_out.rs", "controllers"),
+    ("src/engine/identity/lock_out.rs", "kubernetes"),
+    ("src/engine/identity/observe.rs", "controllers"),
+    ("src/engine/identity/recover.rs", "controllers"),
+    ("src/engine/identity/recover.rs", "kubernetes"),
+    ("src/engine/identity/release.rs", "controllers"),
+    ("src/engine/identity/release.rs", "kubernetes"),
+    ("src/engine/identity/sole.rs", "controllers"),
+    ("src/engine/identity/succession.rs", "controllers"),
+    ("src/engine/identity/succession.rs", "kubernetes"),
+    ("src/engine/identity/turn.rs", "controllers"),
+    ("src/engine/instance/by_ids.rs", "controllers"),
+    ("src/engine/instance/grace.rs", "controllers"),
+    ("src/engine/instance/grace.rs", "kubernetes"),
+    ("src/engine/instance/scan.rs", "controllers"),
+    ("src/engine/instance/schemas.rs", "controllers"),
+    ("src/engine/policy/enforce.rs", "controllers"),
+    ("src/engine/policy/inputs.rs", "controllers"),
+    ("src/engine/policy/inputs.rs", "kubernetes"),
+    ("src/engine/policy/observe.rs", "controllers"),
+    ("src/engine/policy/reach.rs", "controllers"),
+    ("src/engine/policy/revoke_all.rs", "controllers"),
+    ("src/engine/policy/revoke_all.rs", "kubernetes"),
+    ("src/engine/policy/whose.rs", "controllers"),
+];
+
+/// Who below Kubernetes' floor names it still.
+const NAMING_KUBERNETES: &[&str] = &[
+    "src/base/backoff.rs",
+    "src/base/kube_error.rs",
+    "src/engine/identity/adopt.rs",
+    "src/engine/identity/apply.rs",
+    "src/engine/identity/inputs.rs",
+    "src/engine/identity/issue.rs",
+    "src/engine/identity/last_look.rs",
+    "src/engine/identity/release.rs",
+    "src/engine/identity/sole.rs",
+    "src/engine/identity/succession.rs",
+    "src/engine/instance/grace.rs",
+    "src/engine/instance/scan.rs",
+    "src/engine/policy/inputs.rs",
+    "src/engine/policy/reach.rs",
+    "src/engine/policy/revoke_all.rs",
+];
+
+/// Files of one folder that import each other still: three at most.
+const CIRCLES: &[&[&str]] = &[
+    &[
+        "src/controllers/access.rs",
+        "src/controllers/context.rs",
+        "src/controllers/lease.rs",
+        "src/controllers/policy/poke.rs",
+        "src/controllers/rotation.rs",
+    ],
+    &[
+        "src/engine/identity/admission.rs",
+        "src/engine/identity/inputs.rs",
+        "src/engine/identity/observe.rs",
+        "src/engine/identity/schemas.rs",
+    ],
+    &["src/engine/instance/by_ids.rs", "src/engine/instance/scan.rs"],
+    &["src/instance/protection.rs", "src/instance/protection/keeping.rs"],
+    &["src/telemetry/log.rs", "src/telemetry/log/export.rs", "src/telemetry/log/export/otlp.rs"],
+];
+
+/// Folders of one floor that import each other still.
+const CIRCLES_OF_FOLDERS: &[&[&str]] = &[];
+
+/// The folder below `src/`; `None`: the roof.
+fn folder(path: &str) -> Option<&str> {
+    path.strip_prefix("src/")?.split_once('/').map(|(folder, _)| folder)
+}
+
+/// The floor of a file, counted from the ground.
+fn floor(path: &str) -> usize {
+    let of = |folder: &str| FLOORS.iter().position(|(folders, _)| folders.contains(&folder));
+    folder(path).map_or(FLOORS.len(), |folder| of(folder).unwrap_or_else(|| panic!("{folder} stands on no floor")))
+}
+
+/// Whether an import looks up, or across to a neighbour.
+fn looks_up(Import { from, to, .. }: &Import) -> bool {
+    let (here, there) = (floor(from), floor(to));
+    there > here || there == here && folder(from) != folder(to)
+}
+
+/// Those that import each other, directly or by others; each in order.
+fn circles(arrows: &BTreeSet<(&str, &str)>) -> BTreeSet<Vec<String>> {
+    let mut next: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+    for (from, to) in arrows {
+        next.entry(from).or_default().push(to);
+    }
+    let reached = |from: &str| {
+        let (mut found, mut open) = (BTreeSet::new(), vec![from]);
+        while let Some(at) = open.pop() {
+            open.extend(next.get(at).into_iter().flatten().filter(|to| found.insert(**to)));
+        }
+        found
+    };
+    let reached: BTreeMap<_, _> = next.keys().map(|from| (*from, reached(from))).collect();
+    let meets = |one: &str, other: &str| reached.get(one).is_some_and(|found| found.contains(other));
+    let members = next.keys().filter(|at| meets(at, at));
+    members
+        .map(|at| reached[at].iter().filter(|other| meets(other, at)).map(|other| (*other).to_owned()).collect())
+        .collect()
+}
+
+/// What was found, and isn't written down; and what is written down, and wasn't found.
+fn compared<T: Ord + Clone + std::fmt::Debug>(found: &BTreeSet<T>, written_down: &BTreeSet<T>) -> (Vec<T>, Vec<T>) {
+    (found.difference(written_down).cloned().collect(), written_down.difference(found).cloned().collect())
+}
+
+fn known_circles(lists: &[&[&str]]) -> BTreeSet<Vec<String>> {
+    lists.iter().map(|files| files.iter().map(|file| (*file).to_owned()).collect()).collect()
+}
+
+fn directory(path: &str) -> &str {
+    path.rsplit_once('/').map_or("", |(directory, _)| directory)
+}
+
+/// Whether one directory is within the other: a folder and its parts are one house.
+fn are_related(one: &str, other: &str) -> bool {
+    let within = |inner: &str, outer: &str| inner == outer || inner.starts_with(&format!("{outer}/"));
+    within(one, other) || within(other, one)
+}
+
+#[test]
+fn no_import_looks_up() {
+    let found: Vec<_> = imports(&files("src")).into_iter().filter(looks_up).collect();
+    let pairs: BTreeSet<_> = found.iter().filter_map(|import| Some((&*import.from, folder(&import.to)?))).collect();
+    let (new, over) = compared(&pairs, &LOOKING_UP.iter().copied().collect());
+    let is_new = |import: &&Import| new.iter().any(|(from, to)| import.from == *from && folder(&import.to) == Some(to));
+    let lines: Vec<_> = found.iter().filter(is_new).map(|it| format!("{} names {} ({})", it.from, it.path, it.to));
+    assert!(lines.is_empty(), "these look up, or across:\n{}", lines.join("\n"));
+    assert!(over.is_empty(), "these look up no more; take them out of the list: {over:?}");
+}
+
+#[test]
+fn no_files_import_each_other() {
+    let imports = imports(&files("src"));
+    // What looks up is said above, each by itself.
+    let arrows = imports.iter().filter(|import| !looks_up(import)).map(|it| (&*it.from, &*it.to)).collect();
+    let (new, over) = compared(&circles(&arrows), &known_circles(CIRCLES));
+    for circle in &new {
+        let ties = imports.iter().filter(|it| circle.contains(&it.from) && circle.contains(&it.to));
+        let ties: Vec<_> = ties.map(|it| format!("{} names {} ({})", it.from, it.path, it.to)).collect();
+        assert!(ties.is_empty(), "these import each other:\n{}", ties.join("\n"));
+    }
+    assert!(over.is_empty(), "these are no circles any more; take them out of the list: {over:?}");
+    assert!(CIRCLES.iter().all(|circle| circle.len() <= 3), "a circle has three files at most");
+}
+
+#[test]
+fn no_folders_import_each_other() {
+    let imports = imports(&files("src"));
+    let is_between = |it: &&Import| !looks_up(it) && !are_related(directory(&it.from), directory(&it.to));
+    let between: Vec<_> = imports.iter().filter(is_between).collect();
+    let arrows = between.iter().map(|it| (directory(&it.from), directory(&it.to))).collect();
+    let (new, over) = compared(&circles(&arrows), &known_circles(CIRCLES_OF_FOLDERS));
+    for circle in &new {
+        let is_within = |path: &str| circle.iter().any(|folder| folder == directory(path));
+        let ties = between.iter().filter(|it| is_within(&it.from) && is_within(&it.to));
+        let ties: Vec<_> = ties.map(|it| format!("{} names {} ({})", it.from, it.path, it.to)).collect();
+        assert!(ties.is_empty(), "these folders import each other:\n{}", ties.join("\n"));
+    }
+    assert!(over.is_empty(), "these folders import each other no more; take them out of the list: {over:?}");
+}
+
+#[test]
+fn below_its_floor_nothing_knows_a_client_of_kubernetes() {
+    let first = FLOORS.iter().position(|(folders, _)| folders.contains(&KUBERNETES)).expect("its floor");
+    let below = |file: &&File| !file.is_test() && floor(&file.path) < first;
+    let names = |file: &&File| {
+        let paths = paths(&code(&file.text), &file.module());
+        let is_one =
+            |path: &String| OF_KUBERNETES.iter().any(|known| path == known || path.starts_with(&format!("{known}::")));
+        paths.iter().any(is_one)
+    };
+    let files = files("src");
+    let found = files.iter().filter(below).filter(names).map(|file| &*file.path).collect();
+    let (new, over) = compared(&found, &NAMING_KUBERNETES.iter().copied().collect());
+    assert!(new.is_empty(), "these name Kubernetes' client, stores or watches: {new:?}");
+    assert!(over.is_empty(), "these don't any more; take them out of the list: {over:?}");
+}
+
+#[test]
+fn every_folder_stands_on_one_floor() {
+    let there: BTreeSet<_> = files("src").iter().filter_map(|file| folder(&file.path).map(str::to_owned)).collect();
+    let named: Vec<_> =
+        FLOORS.iter().flat_map(|(folders, _)| folders.iter().map(|folder| (*folder).to_owned())).collect();
+    assert_eq!(named.len(), named.iter().collect::<BTreeSet<_>>().len(), "a folder stands on one floor");
+    assert_eq!(there, named.into_iter().collect());
+}
+
+#[test]
+fn what_looks_up_and_what_runs_in_a_circle_is_noticed() {
+    let import = |from: &str, to: &str| Import { from: from.to_owned(), to: to.to_owned(), path: String::new() };
+    assert!(looks_up(&import("src/engine/a.rs", "src/controllers/b.rs")));
+    assert!(looks_up(&import("src/identity/a.rs", "src/policy/b.rs")), "across");
+    assert!(looks_up(&import("src/commands/a.rs", "src/lib.rs")));
+    assert!(!looks_up(&import("src/engine/a.rs", "src/engine/b/c.rs")));
+    assert!(!looks_up(&import("src/main.rs", "src/base/b.rs")));
+    let arrows = [("a", "b"), ("b", "c"), ("c", "a"), ("c", "d"), ("d", "e"), ("f", "f")].into_iter().collect();
+    assert_eq!(circles(&arrows), known_circles(&[&["a", "b", "c"], &["f"]]));
+    assert!(are_related("src/a", "src/a/b") && !are_related("src/a", "src/ab") && !are_related("src/a/b", "src/a/c"));
+}
