@@ -6,6 +6,7 @@ pub mod condition;
 pub mod connection;
 pub mod crd;
 pub mod credentials;
+pub mod decode;
 pub mod definitions;
 pub mod depth;
 pub mod free_object;
@@ -16,6 +17,7 @@ pub mod lifecycle;
 mod lists;
 #[cfg(test)]
 pub mod messages;
+pub mod objects;
 pub mod protection;
 pub mod recovery;
 pub mod session_policy;
@@ -60,6 +62,11 @@ pub fn release_token(annotations: Option<&std::collections::BTreeMap<String, Str
 pub fn requested_at(annotations: Option<&std::collections::BTreeMap<String, String>>) -> Option<&str> {
     let annotations = annotations?;
     [RECONCILE_REQUESTED_AT, FLUX_REQUESTED_AT].iter().find_map(|key| annotations.get(*key)).map(String::as_str)
+}
+
+/// Whether an object carries a finalizer.
+pub fn carries(object: &impl kube::Resource, finalizer: &str) -> bool {
+    object.meta().finalizers.iter().flatten().any(|other| other == finalizer)
 }
 
 #[cfg(test)]

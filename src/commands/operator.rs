@@ -10,28 +10,31 @@ use kube::runtime::reflector::{self, store::Writer};
 use tokio::sync::{Notify, SetOnce};
 
 use crate::api;
+use crate::api::decode::Metadata;
+use crate::api::objects::{IdentityObject, InstanceObject, PolicyObject};
 use crate::base::flow::leadership::Leadership;
 use crate::base::flow::limit::Limit;
 use crate::base::place::Place;
 use crate::base::shutdown::{self, End};
 use crate::base::supervise::{Failure, Tasks};
 use crate::controllers::access::{self, Access};
-use crate::controllers::context::{Context, IdentityObject, InstanceObject, Listed, Options, Pokes, PolicyObject};
+use crate::controllers::context::{Context, Listed, Pokes};
 use crate::controllers::election::Elector;
 use crate::controllers::identity::successors::Successors;
 use crate::controllers::instance::replacing::Replacing;
 use crate::controllers::lease::Leads;
 use crate::controllers::operator_key::OperatorKey;
+use crate::controllers::options::Options;
 use crate::controllers::policy::runs::Runs;
 use crate::controllers::rotation::{self, Rotation};
 use crate::controllers::scrape::Scrape;
 use crate::controllers::workers::gauges::Gauges;
 use crate::controllers::workers::{self, Controller, Places};
-use crate::engine::identity::adopt::Turns;
+use crate::engine::cluster::Terms;
 use crate::engine::identity::memory::Memory;
+use crate::engine::identity::taking::Turns;
 use crate::identity::birth::Leading;
 use crate::instance::Registry;
-use crate::kubernetes::decode::Metadata;
 use crate::kubernetes::events::Events;
 use crate::kubernetes::latest::Latest;
 use crate::kubernetes::watches::Watches;
@@ -86,6 +89,13 @@ pub async fn run(operator: Operator, tasks: Tasks) -> Result<(), Failure> {
     let (namespaces, namespace_writer) = reflector::store();
     let (policies, policy_writer) = reflector::store();
     let leads = Leads::new(&options.watch_selector);
+    let terms = Terms {
+        cluster_id: cluster_id.clone(),
+        default_instance: options.default_instance.clone(),
+        namespaces: options.namespaces.clone(),
+        writes_recovery_secrets: options.writes_recovery_secrets,
+        is_shared: leads.is_shared(),
+    };
     let (events, sends) = Events::new(client.clone(), watches.health());
     tasks.rely_on("events", sends);
     let context = Arc::new(Context {
@@ -94,6 +104,7 @@ pub async fn run(operator: Operator, tasks: Tasks) -> Result<(), Failure> {
         metrics,
         audit_log,
         watches: watches.clone(),
+        terms,
         options,
         cluster_id,
         identities: identities.clone(),

@@ -5,7 +5,6 @@ use std::sync::Arc;
 
 use k8s_openapi::api::core::v1::Namespace;
 use kube::Resource;
-use kube::core::Selector;
 use kube::runtime::reflector::{ObjectRef, Store};
 use tokio::sync::{Notify, SetOnce};
 
@@ -19,61 +18,25 @@ use super::policy::runs::Runs;
 use super::queue::Priority;
 use super::rotation::Rotation;
 use super::workers::Asks;
-use crate::api::{KratosIdentity, KratosInstance, KratosSessionPolicy};
+use crate::api::decode::Metadata;
+use crate::api::objects::{IdentityObject, InstanceObject, PolicyObject};
 use crate::base::flow::leadership::Leadership;
 use crate::base::flow::limit::Limit;
 use crate::base::place::Place;
 use crate::base::supervise::Tasks;
-use crate::engine::identity::adopt::Turns;
+use crate::controllers::options::Options;
+use crate::engine::cluster::Terms;
 use crate::engine::identity::memory::Memory;
+use crate::engine::identity::taking::Turns;
 use crate::identity::birth::Leading;
 use crate::instance::Registry;
 use crate::instance::status::Cluster;
-use crate::kubernetes::decode::{Decoded, Metadata};
 use crate::kubernetes::events::Events;
 use crate::kubernetes::latest::Latest;
 use crate::kubernetes::selector;
 use crate::kubernetes::watches::Watches;
 use crate::telemetry::audit_log::AuditLog;
 use crate::telemetry::metrics::Metrics;
-
-/// A `KratosIdentity`, or what is known of one that can't be read.
-pub type IdentityObject = Decoded<KratosIdentity>;
-/// A `KratosInstance`, or what is known of one that can't be read.
-pub type InstanceObject = Decoded<KratosInstance>;
-/// A `KratosSessionPolicy`, or what is known of one that can't be read.
-pub type PolicyObject = Decoded<KratosSessionPolicy>;
-
-/// What the operator was started with.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Options {
-    pub default_instance: Option<Place>,
-    /// The namespaces that the operator works in; what is in others it doesn't know. `None`: all of them.
-    pub namespaces: Option<BTreeSet<String>>,
-    /// Namespaces in which a `KratosInstance` counts.
-    pub instance_namespaces: BTreeSet<String>,
-    /// The operator's own namespace.
-    pub namespace: String,
-    /// This cluster's id, where it was named and isn't asked for.
-    pub cluster_id: Option<String>,
-    /// Whether only Secrets that carry the label are read for identities.
-    pub require_secret_label: bool,
-    /// How many characters a password in clear text has at least that is sent to Kratos.
-    pub min_password_length: u16,
-    /// Whether Secrets are listed and watched, or only read where they are referred to.
-    pub watches_secrets: bool,
-    /// Whether recoveries are issued into Secrets.
-    pub writes_recovery_secrets: bool,
-    /// Which `KratosIdentity` resources are reconciled; other operators reconcile the others.
-    pub watch_selector: Selector,
-}
-
-impl Options {
-    /// Whether the operator works in a namespace.
-    pub fn works_in(&self, namespace: &str) -> bool {
-        self.namespaces.as_ref().is_none_or(|namespaces| namespaces.contains(namespace))
-    }
-}
 
 /// Each is set once the first complete list of its kind is in the store. (A store's own way to wait wakes one waiter only.)
 #[derive(Debug, Default)]
@@ -96,6 +59,8 @@ pub struct Context {
     /// What is written to Kratos is noted there.
     pub audit_log: Option<Arc<AuditLog>>,
     pub options: Options,
+    /// What the engine is told of it.
+    pub terms: Terms,
     /// Uid of this cluster's kube-system namespace.
     pub cluster_id: String,
     /// All of them; of those that aren't its own only the outline (see [`selector::outline`]).

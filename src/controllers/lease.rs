@@ -104,6 +104,14 @@ impl Leads {
         }
     }
 
+    /// Returns once this process may not speak for an instance (any more).
+    pub async fn lost(&self, place: &Place) {
+        match self.lead(place) {
+            Some(lead) => lost(&lead).await,
+            None => std::future::pending().await,
+        }
+    }
+
     /// Forgets an instance that is gone.
     pub fn forget(&self, place: &Place) {
         if let Some(lead) = self.by_place().remove(place) {

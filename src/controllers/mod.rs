@@ -8,6 +8,7 @@ pub mod identity;
 pub mod instance;
 pub mod lease;
 pub mod operator_key;
+pub mod options;
 pub mod policy;
 pub mod queue;
 pub mod rotation;

@@ -12,9 +12,9 @@ use kube::Api;
 use kube::api::{ObjectMeta, PostParams};
 use tokio::sync::OnceCell;
 
+use crate::api::decode::{self, Stored};
 use crate::api::{Reason, Verdict};
 use crate::identity::digest_key::DigestKey;
-use crate::kubernetes::decode::{self, Stored};
 use crate::kubernetes::kube_write;
 
 /// The Secret's name.

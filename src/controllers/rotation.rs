@@ -16,11 +16,12 @@ use kube::runtime::WatchStreamExt;
 use kube::runtime::watcher::{self, Event, watcher};
 use kube::{Api, ResourceExt};
 
-use super::context::{Context, Options};
+use super::context::Context;
 use super::queue::Priority;
+use crate::api::decode::Metadata;
 use crate::base::backoff;
 use crate::base::place::Place;
-use crate::kubernetes::decode::Metadata;
+use crate::controllers::options::Options;
 use crate::kubernetes::watch_backoff::OfWatches;
 use crate::kubernetes::watch_error;
 

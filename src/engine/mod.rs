@@ -1,5 +1,6 @@
 //! What is done to Kratos, and nothing else: observe, plan, apply. What it needs of a cluster it is given.
 
+pub mod cluster;
 pub mod failure;
 pub mod identity;
 pub mod instance;

@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use futures::TryStreamExt;
 use tokio_util::sync::CancellationToken;
 
+use super::calls::Calls;
 use super::counts::Counts;
 use super::credentials::{Credentials, Versions};
 use super::gate::Gate;
@@ -53,6 +54,7 @@ pub struct Handle {
     pub rules: Arc<Result<Rules, Verdict>>,
     /// Whether the instance is being deleted: what is there is still deleted, nothing is created or changed.
     pub is_deleting: bool,
+    pub calls: Arc<dyn Calls>,
     pub shared: Arc<Shared>,
 }
 

@@ -2,6 +2,9 @@
 //!
 //! The look at the deletion itself decides; this is for whoever has to know before.
 
+use kube::ResourceExt;
+
+use super::protection::Deletion;
 use crate::api::KratosIdentity;
 use crate::api::instance::Mode;
 use crate::api::lifecycle::{AdoptionPolicy, DeletionPolicy};
@@ -16,6 +19,12 @@ pub fn loses_its_identity(resource: &KratosIdentity) -> bool {
         None => adopts || status.adopted == Some(true),
     };
     !is_kept && !spec.suspend && spec.mode.unwrap_or_default() != Mode::Observe
+}
+
+/// The deletion of a resource, if it is being deleted.
+pub fn deletion_of(resource: &KratosIdentity) -> Option<Deletion> {
+    let at = resource.metadata.deletion_timestamp.as_ref()?.0;
+    Some(Deletion { namespace: resource.namespace()?, uid: resource.uid()?, at })
 }
 
 #[cfg(test)]

@@ -4,6 +4,7 @@
 //! `handle` is what others get to see, through the `registry`. `consent`, `counts`, `headers`, `leaving`, `protection`,
 //! `release_value`, `reservations`, `rules`, `settings` and `status` are pure.
 
+pub mod calls;
 pub mod connect;
 pub mod consent;
 pub mod counts;

@@ -92,11 +92,6 @@ where
     api.patch(name, &params(), &Patch::Merge(patch)).instrument(writing("patch_finalizers")).await
 }
 
-/// Whether an object carries a finalizer.
-pub fn carries(object: &impl Resource, finalizer: &str) -> bool {
-    object.meta().finalizers.iter().flatten().any(|other| other == finalizer)
-}
-
 /// Whether a write failed because the object was changed meanwhile.
 pub fn is_outdated(error: &kube::Error) -> bool {
     matches!(error, kube::Error::Api(status) if status.code == 409)

@@ -1,6 +1,5 @@
 //! Kubernetes' client and what is made of it: reading, writing, watching, events. Knows no controller.
 
-pub mod decode;
 pub mod events;
 pub mod kube_client;
 pub mod kube_write;

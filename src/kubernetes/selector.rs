@@ -5,7 +5,7 @@ use kube::runtime::watcher::Event;
 use kube::{Resource, ResourceExt};
 use ring::digest::{SHA256, digest};
 
-use super::decode::Decoded;
+use crate::api::decode::Decoded;
 use crate::api::lifecycle::Adoption;
 use crate::api::{GROUP, KratosIdentity, KratosIdentitySpec, KratosIdentityStatus, condition};
 use crate::base::place;

@@ -1,6 +1,7 @@
 //! What a session policy is: its rules, what they say of a session, and what follows from all of them. Pure: no client, no runtime,
 //! no clock. What is done by it is `engine`'s.
 
+pub mod action;
 pub mod address;
 pub mod answer;
 pub mod desired;

@@ -9,7 +9,7 @@ const PURE: &[&str] = &[
     "crate::api",
     "kratos_operator::controllers::changes",
     "kratos_operator::base::duration",
-    "kratos_operator::kubernetes::decode",
+    "kratos_operator::api::decode",
     "kratos_operator::api::happening",
     "kratos_operator::kubernetes::events::series",
     "kratos_operator::base::flow::counts",

@@ -1,8 +1,12 @@
 //! The controller of `KratosIdentity`.
 
+pub mod hold;
+pub mod inputs;
 pub mod read_secrets;
 pub mod reconcile;
 pub mod record;
+pub mod release;
 pub mod successors;
+pub mod surroundings;
 pub mod unreadable;
 pub mod urgency;

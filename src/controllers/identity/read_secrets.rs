@@ -6,6 +6,7 @@ use k8s_openapi::api::core::v1::Secret;
 use kube::{Api, ResourceExt};
 
 use crate::api::USE_LABEL;
+use crate::api::decode::{self, Stored};
 use crate::api::identity::KratosIdentity;
 use crate::api::instance::KeyRef;
 use crate::base::kube_error;
@@ -14,7 +15,6 @@ use crate::controllers::context::Context;
 use crate::engine::failure::Halt;
 use crate::identity::desired;
 use crate::identity::secrets::{Entry, Secrets};
-use crate::kubernetes::decode::{self, Stored};
 
 /// Reads what a manifest refers to, each Secret once, and the operator's key. Where the manifest gives no password that key may
 /// lack: what it would be used for is left out.

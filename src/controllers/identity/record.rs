@@ -6,21 +6,25 @@ use std::time::Duration;
 use k8s_openapi::jiff::{SignedDuration, Timestamp};
 use kube::{Api, Resource, ResourceExt};
 
+use crate::api::carries;
 use crate::api::happening::Happening;
 use crate::api::identity::{IdentityState, InstanceRef, KratosIdentity, KratosIdentityStatus};
+use crate::api::objects::IdentityObject;
 use crate::api::{IDENTITY_FINALIZER, Reason, Verdict, condition, requested_at};
 use crate::base::backoff;
 use crate::base::kube_error::{self, Refusal};
 use crate::base::place::Place;
 use crate::controllers::access;
-use crate::controllers::context::{Context, IdentityObject};
+use crate::controllers::context::Context;
 use crate::controllers::policy::poke;
 use crate::controllers::queue::{Looked, Next};
 use crate::engine::failure::Halt;
+use crate::engine::identity::course::Course;
 use crate::engine::identity::inputs;
+use crate::engine::identity::inputs::uid;
 use crate::identity::happenings;
 use crate::identity::recovery;
-use crate::identity::status::{self, Outcome, RecoverySeen, Seen, Subject, Touched};
+use crate::identity::status::{self, Outcome, RecoverySeen, Seen, Subject};
 use crate::identity::validity;
 use crate::kubernetes::kube_write;
 
@@ -30,32 +34,6 @@ const LAST_RETRY: Duration = Duration::from_mins(5);
 const NO_INSTANCE: Duration = Duration::from_mins(1);
 /// How long a wait must last, for a resource that is new, before it is written into its status.
 const WORTH_A_WRITE: Duration = Duration::from_secs(3);
-
-/// What happens to a resource as time passes.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct Course {
-    /// When what is wanted changes by itself.
-    pub boundary: Option<Timestamp>,
-    /// What is said of a recovery whose Secret was deleted before the look, or although it came to nothing.
-    pub lapse: Option<Verdict>,
-    /// The identity, where the look came to nothing and it was locked out all the same.
-    pub touched: Option<Touched>,
-}
-
-impl Course {
-    pub fn recovery(&self) -> RecoverySeen {
-        self.lapse.clone().map_or(RecoverySeen::Unknown, RecoverySeen::Lapsed)
-    }
-
-    fn seen(&self) -> Seen {
-        self.touched.clone().map_or(Seen::Unknown, Seen::Touched)
-    }
-
-    /// Whether there is to tell what the status doesn't say yet, however the look ended.
-    fn has_news(&self, status: Option<&KratosIdentityStatus>) -> bool {
-        self.lapse.is_some() || self.touched.as_ref().is_some_and(|touched| status::is_news(status, &touched.identity))
-    }
-}
 
 /// Status, and what the look came to.
 pub async fn finish(
@@ -188,7 +166,7 @@ async fn settle(
 /// status names an instance, somebody may have, whatever became of the finalizer since.
 fn is_unasked(newest: &IdentityObject, context: &Context) -> bool {
     let (uid, status) = (newest.uid().unwrap_or_default(), status_of(newest));
-    let is_begun = kube_write::carries(newest, IDENTITY_FINALIZER)
+    let is_begun = carries(newest, IDENTITY_FINALIZER)
         && !context.memory.is_untouched(&uid)
         && !status.is_some_and(status::is_open);
     !is_begun
@@ -202,7 +180,7 @@ fn status_of(object: &IdentityObject) -> Option<&KratosIdentityStatus> {
 
 /// Somebody else's identity stands in the resource's way: it is looked at again when that one is gone.
 fn obstructed(resource: &KratosIdentity, context: &Context) {
-    let place = inputs::instance_place(resource, context).ok();
+    let place = inputs::instance_place(resource, context.options.default_instance.as_ref()).ok();
     if let Some(handle) = place.and_then(|place| context.registry.handle(&place)) {
         handle.shared.obstacles.note(&Place::of(resource), None);
     }
@@ -239,7 +217,9 @@ fn at_the_resync(resource: &KratosIdentity, context: &Context) -> Option<Duratio
     if !context.rotation.is_missed_by(&Place::of(resource)) {
         return None;
     }
-    let handle = inputs::instance_place(resource, context).ok().and_then(|place| context.registry.handle(&place));
+    let handle = inputs::instance_place(resource, context.options.default_instance.as_ref())
+        .ok()
+        .and_then(|place| context.registry.handle(&place));
     let after = handle.map_or(NO_INSTANCE, |handle| handle.settings.resync_interval);
     Some(backoff::spread(after))
 }
@@ -275,7 +255,7 @@ fn without_a_write(
 /// Has a resource looked at again when the gate opens or a listing is completed. Returns after how long to look
 /// anyway, where what it waits for may have happened already.
 fn wait(resource: &KratosIdentity, verdict: &Verdict, context: &Context) -> Option<Duration> {
-    let place = inputs::instance_place(resource, context).ok();
+    let place = inputs::instance_place(resource, context.options.default_instance.as_ref()).ok();
     // Whatever makes the instance usable has those who refer to it looked at. A suspension may last.
     if place.as_ref().is_some_and(|place| context.registry.is_suspended(place)) {
         return None;
@@ -288,7 +268,9 @@ fn wait(resource: &KratosIdentity, verdict: &Verdict, context: &Context) -> Opti
 }
 
 fn chosen_instance(resource: &KratosIdentity, context: &Context) -> Option<InstanceRef> {
-    inputs::instance_place(resource, context).ok().map(|place| inputs::reference(&place))
+    inputs::instance_place(resource, context.options.default_instance.as_ref())
+        .ok()
+        .map(|place| inputs::reference(&place))
 }
 
 /// The resource, as status functions want it.
@@ -354,7 +336,7 @@ async fn write_by(
     let is_inactive = |status: &KratosIdentityStatus| status.state == Some(IdentityState::Inactive);
     if is_inactive(&next)
         && !resource.status.as_ref().is_some_and(is_inactive)
-        && let Ok(instance) = inputs::instance_place(resource, context)
+        && let Ok(instance) = inputs::instance_place(resource, context.options.default_instance.as_ref())
     {
         // Sessions may be its policies' business now.
         poke::deactivated(context, &instance, &resource.namespace().unwrap_or_default());
@@ -377,11 +359,6 @@ async fn write_by(
         context.events.publish(resource, Happening::warning(Reason::DriftObserved.as_str(), "Observe", note));
     }
     Ok(())
-}
-
-/// The resource's uid.
-pub fn uid(resource: &KratosIdentity) -> String {
-    resource.uid().unwrap_or_default()
 }
 
 /// The API of the resource's namespace.

@@ -4,13 +4,15 @@ use k8s_openapi::jiff::Timestamp;
 use kube::{Resource, ResourceExt};
 
 use super::record::api;
+use crate::api::carries;
+use crate::api::decode::Unreadable;
 use crate::api::happening::Happening;
 use crate::api::identity::KratosIdentityStatus;
+use crate::api::objects::IdentityObject;
 use crate::api::{IDENTITY_FINALIZER, Reason, Verdict};
-use crate::controllers::context::{Context, IdentityObject};
+use crate::controllers::context::Context;
 use crate::controllers::queue::{Looked, Next};
 use crate::identity::status::{self, Outcome, RecoverySeen, Seen, Subject};
-use crate::kubernetes::decode::Unreadable;
 use crate::kubernetes::kube_write;
 
 /// Reconciles an object of which little more than the metadata can be read.
@@ -21,7 +23,7 @@ pub async fn reconcile(object: &IdentityObject, context: &Context) -> Result<Loo
     let Err(unreadable) = &live.0 else { return Ok(Next::WhenAsked.into()) };
     let is_deleting = unreadable.metadata.deletion_timestamp.is_some();
     // Anything else waits for a person: what can't be read isn't deleted by.
-    let is_held = is_deleting && kube_write::carries(object, IDENTITY_FINALIZER);
+    let is_held = is_deleting && carries(object, IDENTITY_FINALIZER);
     if is_held && context.memory.is_untouched(object.meta().uid.as_deref().unwrap_or_default()) {
         kube_write::remove_finalizer(&api, object, IDENTITY_FINALIZER).await?;
         return Ok(Next::WhenAsked.into());

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use super::{protect, recount};
+use super::{protect, recount, surroundings};
 use crate::base::flow::limit::Limit;
 use crate::base::place::Place;
 use crate::controllers::context::Context;
@@ -22,23 +22,25 @@ pub fn collect(client: &Client, hashing: Arc<Limit>, place: &Place, context: &Co
 
 /// What goes on until the instance is gone.
 pub fn begin(handle: &Arc<Handle>, context: &Arc<Context>) {
-    keep_up("schemas", handle, context, schemas::keep_reading);
-    keep_up("grace periods", handle, context, grace::keep_deleting);
-    keep_up("listing", handle, context, scan::keep_listing);
-    keep_up("counts", handle, context, recount::keep_counting);
-    keep_up("protection", handle, context, protect::keep_protecting);
+    let around = surroundings::around(context);
+    keep_up("schemas", handle, (&around, context), schemas::keep_reading);
+    keep_up("grace periods", handle, (&around, context), grace::keep_deleting);
+    keep_up("listing", handle, (&around, context), scan::keep_listing);
+    keep_up("counts", handle, (context, context), recount::keep_counting);
+    keep_up("protection", handle, (context, context), protect::keep_protecting);
 }
 
 /// One that panics isn't everybody else's end.
-fn keep_up<T>(
+fn keep_up<T, A>(
     what: &str,
     handle: &Handle,
-    context: &Arc<Context>,
-    task: impl Fn(Place, Arc<Shared>, Arc<Context>) -> T + Send + 'static,
+    (around, context): (&Arc<A>, &Context),
+    task: impl Fn(Place, Arc<Shared>, Arc<A>) -> T + Send + 'static,
 ) where
+    A: ?Sized + Send + Sync + 'static,
     T: Future<Output = ()> + Send + 'static,
 {
-    let (place, shared, within) = (handle.place.clone(), Arc::clone(&handle.shared), Arc::clone(context));
+    let (place, shared, within) = (handle.place.clone(), Arc::clone(&handle.shared), Arc::clone(around));
     let mut is_first = true;
     context.tasks.keep_up(format!("{what} of {place}"), move || {
         // What the one before had in hand is found again by a listing.

@@ -6,6 +6,7 @@ use kube::Api;
 use kube::core::NamespaceResourceScope;
 use secrecy::{ExposeSecret, SecretString};
 
+use crate::api::decode::{self, Store, Stored};
 use crate::api::instance::KeyRef;
 use crate::api::{Reason, USE_LABEL, Verdict};
 use crate::controllers::context::Context;
@@ -13,7 +14,6 @@ use crate::instance::credentials::{Credentials, Versions};
 use crate::instance::headers::{self, Header, HeaderSource};
 use crate::instance::settings::{Connection, KeyIn, Settings};
 use crate::kratos::ClientCertificate;
-use crate::kubernetes::decode::{self, Store, Stored};
 
 /// Why credentials couldn't be read.
 #[derive(Debug, thiserror::Error)]

@@ -1,6 +1,7 @@
 //! The controller of `KratosInstance`.
 
 pub mod background;
+pub mod callers;
 pub mod connect;
 pub mod protect;
 pub mod reclaim;
@@ -10,4 +11,5 @@ pub mod recount;
 pub mod references;
 pub mod replacements;
 pub mod replacing;
+pub mod surroundings;
 pub mod turns;

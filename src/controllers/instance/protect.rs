@@ -15,14 +15,16 @@ use serde_json::json;
 use tokio::sync::oneshot;
 
 use super::references;
+use crate::api::carries;
 use crate::api::identity::KratosIdentity;
 use crate::api::instance::KratosInstance;
+use crate::api::objects::InstanceObject;
 use crate::api::protection::ProtectionStatus;
 use crate::api::{IDENTITY_FINALIZER, keep_token, release_token};
 use crate::base::backoff;
 use crate::base::kube_error;
 use crate::base::place::Place;
-use crate::controllers::context::{Context, InstanceObject};
+use crate::controllers::context::Context;
 use crate::controllers::queue::Priority;
 use crate::identity::{reference, replacement};
 use crate::instance::handle::{Handle, Shared};
@@ -121,7 +123,8 @@ pub fn take_census(
     let (mut gone, mut count) = (HashSet::new(), 0_u32);
     each(&handle.place, context, |resource| {
         // One that was dealt with meanwhile isn't missed.
-        let is_meant = deletion_of(resource).is_some_and(|deletion| protection::is_granted(&status, &deletion));
+        let is_meant =
+            leaving::deletion_of(resource).is_some_and(|deletion| protection::is_granted(&status, &deletion));
         let (Some(id), Some(uid)) = (id_of(resource), resource.uid()) else { return };
         if !is_meant {
             let is_gone = missing.contains_key(id);
@@ -229,7 +232,7 @@ fn decide(handle: &Handle, instance: &KratosInstance, asked: &[Deletion], contex
     let is_needed = before.held > 0 || !asked.is_empty();
     let mut under_way = Vec::new();
     if is_needed {
-        each(&handle.place, context, |resource| under_way.extend(deletion_of(resource)));
+        each(&handle.place, context, |resource| under_way.extend(leaving::deletion_of(resource)));
     }
     let company = if asked.is_empty() { Vec::new() } else { company(handle, context) };
     let (census, recount) = {
@@ -337,7 +340,7 @@ fn each(place: &Place, context: &Context, mut call: impl FnMut(&KratosIdentity))
     for object in context.identities.state() {
         let object = context.latest_identities.of(&object);
         if let Ok(resource) = &object.0
-            && kube_write::carries(resource, IDENTITY_FINALIZER)
+            && carries(resource, IDENTITY_FINALIZER)
             && reference::is_of(resource, place, default)
         {
             call(resource);
@@ -361,7 +364,7 @@ fn company(handle: &Handle, context: &Context) -> Vec<Deletion> {
         let is_one = leaving::loses_its_identity(resource)
             && is_admitted(handle, resource, context)
             && !replaced.contains(&Place::of(resource));
-        company.extend(deletion_of(resource).filter(|_| is_one));
+        company.extend(leaving::deletion_of(resource).filter(|_| is_one));
     });
     company
 }
@@ -369,14 +372,8 @@ fn company(handle: &Handle, context: &Context) -> Vec<Deletion> {
 /// The resources of the instance that are being deleted and aren't let go yet.
 fn under_way(place: &Place, context: &Context) -> Vec<Place> {
     let mut found = Vec::new();
-    each(place, context, |resource| found.extend(deletion_of(resource).map(|_| Place::of(resource))));
+    each(place, context, |resource| found.extend(leaving::deletion_of(resource).map(|_| Place::of(resource))));
     found
-}
-
-/// The deletion of a resource, if it is being deleted.
-pub fn deletion_of(resource: &KratosIdentity) -> Option<Deletion> {
-    let at = resource.metadata.deletion_timestamp.as_ref()?.0;
-    Some(Deletion { namespace: resource.namespace()?, uid: resource.uid()?, at })
 }
 
 fn id_of(resource: &KratosIdentity) -> Option<&str> {

@@ -8,7 +8,8 @@ use kube::runtime::reflector::ObjectRef;
 use serde_json::json;
 
 use crate::api::instance::{KratosInstance, ReclaimedNamespace};
-use crate::controllers::context::{Context, InstanceObject};
+use crate::api::objects::InstanceObject;
+use crate::controllers::context::Context;
 use crate::instance::handle::Handle;
 use crate::kubernetes::kube_write;
 

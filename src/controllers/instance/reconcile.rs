@@ -8,13 +8,15 @@ use kube::{Api, Resource};
 
 use super::connect::{self as secrets, ReadError};
 use super::record::{LOOK_FOR_REFERENCES, api, unusable, write_status};
-use super::{background, reclaim, references, turns};
+use super::{background, callers, reclaim, references, turns};
+use crate::api::carries;
 use crate::api::instance::{KratosInstance, KratosInstanceStatus};
+use crate::api::objects::InstanceObject;
 use crate::api::{INSTANCE_FINALIZER, Reason, Verdict, requested_at};
 use crate::base::backoff;
 use crate::base::flow::limit::Limit;
 use crate::base::place::Place;
-use crate::controllers::context::{Context, InstanceObject};
+use crate::controllers::context::Context;
 use crate::controllers::lease;
 use crate::controllers::policy::poke;
 use crate::controllers::queue::{Looked, Next};
@@ -93,7 +95,7 @@ pub async fn reconcile(object: Arc<InstanceObject>, context: Arc<Context>) -> Re
 async fn hold(instance: &KratosInstance, place: &Place, context: &Context) -> Result<bool, kube::Error> {
     let is_deleting = instance.metadata.deletion_timestamp.is_some();
     let is_referred_to = references::is_referred_to(context, place);
-    if kube_write::carries(instance, INSTANCE_FINALIZER) {
+    if carries(instance, INSTANCE_FINALIZER) {
         return Ok(is_deleting || is_referred_to || !put_down(instance, place, context).await?);
     }
     if is_deleting || !is_referred_to {
@@ -122,7 +124,7 @@ async fn put_down(instance: &impl Resource, place: &Place, context: &Context) ->
 /// Removes the finalizer of an instance that is being deleted, once nothing that carries ours refers to it. Returns
 /// whether it is gone for us.
 async fn let_go(instance: &impl Resource, place: &Place, context: &Context) -> Result<bool, kube::Error> {
-    if kube_write::carries(instance, INSTANCE_FINALIZER) && !put_down(instance, place, context).await? {
+    if carries(instance, INSTANCE_FINALIZER) && !put_down(instance, place, context).await? {
         return Ok(false);
     }
     context.registry.remove(place);
@@ -209,6 +211,7 @@ async fn connect(
         creating,
         rules,
         is_deleting,
+        calls: callers::of(place, context),
         shared,
     };
     let handle = Arc::new(handle);
@@ -295,7 +298,7 @@ async fn not_permitted(instance: &KratosInstance, place: Place, context: &Contex
         place.namespace
     );
     let verdict = Verdict::new(Reason::NotPermitted, message);
-    if instance.metadata.deletion_timestamp.is_some() && kube_write::carries(instance, INSTANCE_FINALIZER) {
+    if instance.metadata.deletion_timestamp.is_some() && carries(instance, INSTANCE_FINALIZER) {
         // Left by an operator that was started with other namespaces: nothing is done through it, so nothing is lost.
         let api: Api<InstanceObject> = api(context, &place);
         kube_write::remove_finalizer(&api, instance, INSTANCE_FINALIZER).await?;

@@ -8,9 +8,10 @@ use kube::runtime::reflector::ObjectRef;
 use kube::{Api, Resource, ResourceExt};
 
 use crate::api::identity::KratosIdentity;
+use crate::api::objects::IdentityObject;
 use crate::api::{IDENTITY_FINALIZER, condition};
 use crate::base::place::{Place, PlaceKey, PlaceKeys};
-use crate::controllers::context::{Context, IdentityObject};
+use crate::controllers::context::Context;
 use crate::identity::reference::is_of;
 use crate::instance::consent;
 

@@ -8,7 +8,7 @@ use kube::Api;
 use kube::api::ListParams;
 
 use crate::api::KratosIdentity;
-use crate::kubernetes::decode::Decoded;
+use crate::api::decode::Decoded;
 
 /// By namespace.
 #[derive(Debug, Default)]

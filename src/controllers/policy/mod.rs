@@ -4,5 +4,6 @@ pub mod poke;
 pub mod reconcile;
 pub mod record;
 pub mod runs;
+pub mod surroundings;
 pub mod unreadable;
 pub mod urgency;

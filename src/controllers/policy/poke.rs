@@ -2,9 +2,10 @@
 
 use kube::Resource;
 
+use crate::api::objects::PolicyObject;
 use crate::api::session_policy::KratosSessionPolicy;
 use crate::base::place::Place;
-use crate::controllers::context::{Context, PolicyObject};
+use crate::controllers::context::Context;
 use crate::controllers::queue::Priority;
 use crate::engine::policy::inputs::instance_place;
 

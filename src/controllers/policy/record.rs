@@ -6,27 +6,22 @@ use k8s_openapi::jiff::Timestamp;
 use kube::{Api, ResourceExt};
 
 use crate::api::happening::Happening;
-use crate::api::session_policy::{KratosSessionPolicy, KratosSessionPolicyStatus, RevokeAllStatus};
-use crate::api::{Verdict, condition, requested_at};
+use crate::api::objects::PolicyObject;
+use crate::api::session_policy::{KratosSessionPolicy, KratosSessionPolicyStatus};
+use crate::api::{Verdict, condition};
 use crate::base::backoff;
-use crate::controllers::context::{Context, PolicyObject};
+use crate::controllers::context::Context;
 use crate::controllers::queue::{Looked, Next};
 use crate::engine::failure::Halt;
+use crate::engine::policy::look::{Left, subject};
 use crate::kubernetes::kube_write;
 use crate::policy::desired::Handling;
-use crate::policy::status::{self, Outcome, Run, Subject};
+use crate::policy::status::{self, Outcome, Run};
 
 const FIRST_RETRY: Duration = Duration::from_secs(1);
 const LAST_RETRY: Duration = Duration::from_mins(1);
 /// How often a policy looks whether what it waits for has happened. That costs nobody a request.
 const WAITING: Duration = Duration::from_secs(1);
-
-/// What a look left behind, whether or not it came to its end.
-#[derive(Debug, Default)]
-pub struct Left {
-    pub run: Option<Run>,
-    pub revoke_all: Option<RevokeAllStatus>,
-}
 
 /// Status, events, and what the run came to.
 pub async fn finish(
@@ -121,15 +116,6 @@ fn tell(policy: &KratosSessionPolicy, run: Option<&Run>, revoked_all: Option<Str
     if *extended > 0 {
         let note = format!("{extended} session(s) were extended, of {sessions} looked at; named by rule: {by_rule}");
         context.events.publish(policy, Happening::normal("SessionsExtended", "Extend", note));
-    }
-}
-
-/// The policy, as status functions want it.
-pub fn subject(policy: &KratosSessionPolicy) -> Subject<'_> {
-    Subject {
-        generation: policy.metadata.generation.unwrap_or_default(),
-        requested_at: requested_at(policy.metadata.annotations.as_ref()),
-        current: policy.status.as_ref(),
     }
 }
 

@@ -4,9 +4,10 @@ use k8s_openapi::jiff::Timestamp;
 use kube::{Api, Resource, ResourceExt};
 
 use crate::api::happening::Happening;
+use crate::api::objects::PolicyObject;
 use crate::api::session_policy::KratosSessionPolicyStatus;
 use crate::api::{Reason, Verdict};
-use crate::controllers::context::{Context, PolicyObject};
+use crate::controllers::context::Context;
 use crate::controllers::queue::{Looked, Next};
 use crate::kubernetes::kube_write;
 use crate::policy::status::{self, Outcome, Subject};

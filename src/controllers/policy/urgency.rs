@@ -2,18 +2,11 @@
 
 use crate::api::session_policy::KratosSessionPolicy;
 use crate::controllers::queue::Priority;
-use crate::engine::policy::revoke_all;
+use crate::engine::policy::inputs::revokes_all;
 
 /// How urgent a policy is that a list shows: nobody saw what happened to it.
 pub fn listed(policy: &KratosSessionPolicy) -> Priority {
     let status = policy.status.as_ref();
     let is_seen = status.and_then(|status| status.observed_generation) == policy.metadata.generation;
     if is_seen && !revokes_all(policy) { Priority::Routine } else { Priority::Person }
-}
-
-/// Whether there is a `revokeAll` that isn't done.
-pub fn revokes_all(policy: &KratosSessionPolicy) -> bool {
-    let wanted = policy.spec.actions.as_ref().and_then(|actions| actions.revoke_all.as_ref());
-    let noted = policy.status.as_ref().and_then(|status| status.actions.as_ref());
-    revoke_all::pending(wanted, noted.and_then(|actions| actions.revoke_all.as_ref())).is_some()
 }

@@ -8,14 +8,15 @@ use kube::runtime::reflector::ObjectRef;
 use kube::runtime::watcher::{self, Error, Event};
 use kube::{Api, Resource};
 
+use crate::api::carries;
+use crate::api::objects::IdentityObject;
 use crate::api::{IDENTITY_FINALIZER, KratosIdentityStatus};
 use crate::base::backoff;
 use crate::base::kube_error::{self, brief};
 use crate::base::place::Place;
 use crate::base::resource_version::ResourceVersion;
-use crate::controllers::context::{Context, IdentityObject};
+use crate::controllers::context::Context;
 use crate::identity::birth::is_born;
-use crate::kubernetes::kube_write;
 use crate::kubernetes::watch_backoff::OfWatches;
 
 /// How often it is tried again where it is forbidden, should nobody tell that it was granted.
@@ -84,7 +85,7 @@ pub(super) fn note_gaps(
 /// To be told of each event before the store has it.
 pub(super) fn note(event: &watcher::Result<Event<IdentityObject>>, context: &Context) {
     let Ok(Event::Apply(object)) = event else { return };
-    if !context.is_own(object) || !kube_write::carries(object, IDENTITY_FINALIZER) {
+    if !context.is_own(object) || !carries(object, IDENTITY_FINALIZER) {
         return;
     }
     let Place { namespace, name } = Place::of(object);

@@ -17,11 +17,11 @@ use kube::{Api, Resource, ResourceExt};
 use tokio::time::{Instant, sleep};
 
 use super::watches::PAGE_SIZE;
+use crate::api::decode::Metadata;
 use crate::api::{KratosIdentity, KratosInstance, KratosSessionPolicy};
 use crate::base::kube_error::{self, brief};
 use crate::base::resource_version::ResourceVersion;
 use crate::controllers::context::Context;
-use crate::kubernetes::decode::Metadata;
 use crate::kubernetes::watch_backoff::OfWatches;
 
 /// A watch that works brings what a list shows in less.

@@ -5,9 +5,9 @@ use std::time::Duration;
 use k8s_openapi::api::core::v1::Namespace;
 use kube::{Api, ResourceExt};
 
+use crate::api::decode::Metadata;
 use crate::base::backoff;
 use crate::base::kube_error;
-use crate::kubernetes::decode::Metadata;
 use crate::kubernetes::watch_backoff::OfWatches;
 use crate::kubernetes::watches::Watches;
 

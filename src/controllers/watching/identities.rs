@@ -14,10 +14,11 @@ use super::gone;
 use super::watches;
 use crate::api::IDENTITY_FINALIZER;
 use crate::api::identity::{IdentityState, KratosIdentity};
+use crate::api::objects::IdentityObject;
 use crate::base::place::Place;
 use crate::controllers::access;
 use crate::controllers::changes::Changes;
-use crate::controllers::context::{Context, IdentityObject};
+use crate::controllers::context::Context;
 use crate::controllers::identity::reconcile::reconcile;
 use crate::controllers::identity::urgency;
 use crate::controllers::policy::poke;
@@ -117,7 +118,7 @@ fn identity_seen(event: &watcher::Result<Event<IdentityObject>>, context: &Conte
                 context.pokes.instance(&instance);
                 freed(identity, &instance, context);
                 if !context.is_own(object) {
-                    grace::gone_elsewhere(identity, &instance, context);
+                    grace::gone_elsewhere(identity, &instance, &context.registry);
                 }
             }
         }

@@ -13,14 +13,15 @@ use kube::runtime::watcher::{self, Event, watcher};
 use kube::{Api, Resource};
 
 use super::watches::PAGE_SIZE;
+use crate::api::decode::Metadata;
+use crate::api::objects::IdentityObject;
 use crate::base::backoff;
 use crate::base::kube_error;
 use crate::base::place::Place;
 use crate::controllers::changes::Labels;
-use crate::controllers::context::{Context, IdentityObject};
+use crate::controllers::context::Context;
 use crate::controllers::policy::poke;
 use crate::controllers::queue::Priority;
-use crate::kubernetes::decode::Metadata;
 use crate::kubernetes::watch_backoff::OfWatches;
 
 /// How often they are asked for.

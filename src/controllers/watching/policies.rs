@@ -10,10 +10,11 @@ use kube::runtime::reflector::{self, ObjectRef};
 use kube::runtime::watcher::{self, Event};
 
 use super::watches;
+use crate::api::objects::PolicyObject;
 use crate::base::place::Place;
 use crate::controllers::access;
 use crate::controllers::changes::Changes;
-use crate::controllers::context::{Context, PolicyObject};
+use crate::controllers::context::Context;
 use crate::controllers::policy::reconcile::reconcile;
 use crate::controllers::policy::urgency;
 use crate::controllers::queue::{Next, Priority};

@@ -13,12 +13,11 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-use super::memory::Unanswered;
+use super::memory::{Memory, Unanswered};
 use super::observe::Search;
 use super::sole;
 use crate::api::{Reason, Verdict};
 use crate::base::place::Place;
-use crate::controllers::context::Context;
 use crate::engine::failure::Halt;
 use crate::identity::asked::Asked;
 use crate::identity::conflict;
@@ -32,7 +31,7 @@ const FEW: usize = 10;
 /// A create on its way. Its fate is unknown until [`Self::is_known`] says otherwise, also where whoever asked for it stops
 /// waiting.
 pub struct UnderWay<'a> {
-    context: &'a Context,
+    memory: &'a Memory,
     uid: &'a str,
     asked: Option<Asked>,
     /// How long it may still be carried out.
@@ -50,7 +49,7 @@ impl Drop for UnderWay<'_> {
     fn drop(&mut self) {
         if let Some(asked) = self.asked.take() {
             let until = Instant::now() + self.lasts;
-            self.context.memory.update(self.uid, |remembered| remembered.is_unanswered(asked, until));
+            self.memory.update(self.uid, |remembered| remembered.is_unanswered(asked, until));
         }
     }
 }
@@ -58,8 +57,8 @@ impl Drop for UnderWay<'_> {
 impl<'a> Search<'a> {
     /// To be called before a create is sent.
     pub fn creating(&self) -> UnderWay<'a> {
-        let (context, uid) = (self.context, self.inputs.claimant.uid.as_str());
-        UnderWay { context, uid, asked: Some(self.asked()), lasts: self.lasts() }
+        let (memory, uid) = (self.engine.memory, self.inputs.claimant.uid.as_str());
+        UnderWay { memory, uid, asked: Some(self.asked()), lasts: self.lasts() }
     }
 }
 
@@ -75,7 +74,7 @@ impl Search<'_> {
         if let Some(present) = found {
             return Ok(self.made(present));
         }
-        self.inputs.ensure_whole(self.context)?;
+        self.inputs.ensure_whole(self.engine.deletions)?;
         let Some(settled) = self.settled().filter(|_| !self.only_looks) else { return Ok(Observed::Absent) };
         let unsettled = self.inputs.instance.shared.listing.unsettled(&Place::of(self.resource), settled);
         if (1..=FEW).contains(&unsettled) {
@@ -93,7 +92,7 @@ impl Search<'_> {
     /// The identity that a create without an answer made. Where there was but one, nothing of it is open any more.
     fn made(&self, present: Present) -> Observed {
         if self.remembered.anothers_create_since().is_none() && self.remembered.unanswered.len() == 1 {
-            self.context.memory.update(&self.inputs.claimant.uid, |remembered| remembered.unanswered.clear());
+            self.engine.memory.update(&self.inputs.claimant.uid, |remembered| remembered.unanswered.clear());
         }
         Observed::Present(Box::new(present))
     }
@@ -121,7 +120,7 @@ impl Search<'_> {
     pub fn settled(&self) -> Option<Instant> {
         let anothers = self.remembered.anothers_create_since().map(|since| since + self.lasts());
         // A former leader's may have been given more time than the instance gives now.
-        let anothers = anothers.and_then(|settled| Some(settled).max(self.context.leadership.former_settled()));
+        let anothers = anothers.and_then(|settled| Some(settled).max(self.engine.leadership.former_settled()));
         anothers.max(self.own_settled())
     }
 
@@ -129,7 +128,7 @@ impl Search<'_> {
     /// sent it.
     pub(super) fn lasts(&self) -> Duration {
         let timeout = self.inputs.instance.settings.connection.request_timeout;
-        sole::patience(timeout, self.context) + timeout + GRACE
+        sole::patience(timeout, self.engine.terms) + timeout + GRACE
     }
 
     /// What a create would ask for now.
@@ -142,7 +141,7 @@ impl Search<'_> {
     pub(super) fn ensure_exclusive(&self, present: &Present, plan: &Plan) -> Result<(), Halt> {
         let now = Instant::now();
         // As of now: what this look has found may have settled it.
-        let unanswered = self.context.memory.recall(&self.inputs.claimant.uid).unanswered;
+        let unanswered = self.engine.memory.recall(&self.inputs.claimant.uid).unanswered;
         let theirs = self.inputs.instance.shared.schemas.usable(&present.identity.schema_id);
         let there = present.identity.traits.readable_members().cloned().unwrap_or_default();
         let is = Asked::new(theirs.as_ref().map(|schema| &schema.shape), &Value::Object(there));

@@ -5,7 +5,6 @@ use std::sync::Arc;
 use k8s_openapi::jiff::Timestamp;
 use serde_json::json;
 
-use super::inputs;
 use super::observe::Search;
 use super::schemas;
 use crate::api::words::{NAME, shown};
@@ -107,7 +106,7 @@ fn shapes(search: &Search<'_>, theirs: Option<&Arc<Schema>>) -> Vec<Arc<Shape>> 
 
 async fn ask(search: &Search<'_>, view: View, adopts: bool) -> Result<(), Halt> {
     let namespace = &search.inputs.claimant.namespace;
-    let labels = inputs::labels(namespace, search.context).await?;
+    let labels = search.engine.others.labels(namespace).await?;
     let namespace = json!({"name": namespace, "labels": labels});
     let facts = Facts { identity: view.identity, identifiers: view.identifiers, namespace, adopts };
     let rules = search.inputs.instance.rules.clone();

@@ -1,48 +1,20 @@
 //! Finds the identity that a manifest takes over, and has one resource at a time take it. Writes nothing itself.
 
 use std::collections::HashSet;
-use std::sync::{Mutex, PoisonError};
 
 use futures::TryStreamExt;
 
-use super::inputs;
 use super::observe::Search;
+use super::taking::Turn;
 use crate::api::identity::KratosIdentity;
 use crate::api::{Reason, Verdict};
 use crate::base::place;
-use crate::controllers::context::IdentityObject;
 use crate::engine::failure::{self, Halt};
 use crate::identity::adoption::{self, Finding, Left, Refusal, Target};
 use crate::identity::mark::Mark;
 use crate::identity::plan::{Observed, Present};
 use crate::kratos::{Identity, IdentityFilter, State, identifier};
-use kube::{Api, ResourceExt};
-
-/// Identities that are being taken over by this process right now, by id. Kratos has no compare-and-swap: looking who
-/// owns one and marking it are two requests, which nobody of this process comes between.
-#[derive(Debug, Default)]
-pub struct Turns(Mutex<HashSet<String>>);
-
-/// The sole right to take over an identity; ends when dropped.
-#[derive(Debug)]
-pub struct Turn<'a> {
-    turns: &'a Turns,
-    id: String,
-}
-
-impl Turns {
-    /// The turn at an identity; `None` while it is another resource's.
-    pub fn take(&self, id: &str) -> Option<Turn<'_>> {
-        let is_free = self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(id.to_owned());
-        is_free.then(|| Turn { turns: self, id: id.to_owned() })
-    }
-}
-
-impl Drop for Turn<'_> {
-    fn drop(&mut self) {
-        self.turns.0.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.id);
-    }
-}
+use kube::ResourceExt;
 
 impl Search<'_> {
     /// The identity that the manifest takes over, or is to; refused where it may not.
@@ -69,7 +41,7 @@ impl Search<'_> {
             (Some(target), Observed::Present(present)) if present.is_adoption() => (target, present),
             (_, observed) => return Ok((observed, None)),
         };
-        let Some(turn) = self.context.turns.take(&before.identity.id) else {
+        let Some(turn) = self.engine.turns.take(&before.identity.id) else {
             let verdict = Verdict::new(Reason::Progressing, "waits for its turn to take the identity over");
             return Err(Halt::Retry { verdict, after: None });
         };
@@ -127,11 +99,7 @@ impl Search<'_> {
         if let Some(refusal) = &left.refused {
             return Err(self.refused(refusal));
         }
-        if inputs::confirm_namespace(&self.inputs.claimant, self.context).await? {
-            Ok(())
-        } else {
-            Err(self.refused(&Refusal::NotAllowed))
-        }
+        if self.is_same_namespace().await? { Ok(()) } else { Err(self.refused(&Refusal::NotAllowed)) }
     }
 
     async fn is_there(&self, left: &Left) -> Result<bool, Halt> {
@@ -139,12 +107,11 @@ impl Search<'_> {
             // No mark of ours: nobody can say whose it is.
             return Ok(true);
         }
-        if !self.context.options.works_in(&left.place.namespace) {
+        if !self.engine.terms.works_in(&left.place.namespace) {
             // Nor can this operator, of what is in others' namespaces.
             return Ok(true);
         }
-        let api = Api::<IdentityObject>::namespaced(self.context.client.clone(), &left.place.namespace);
-        let Some(found) = api.get_opt(&left.place.name).await? else { return Ok(false) };
+        let Some(found) = self.engine.others.live(&left.place).await? else { return Ok(false) };
         // One that can't be read any more is there all the same.
         let found = found.0.as_ref().map_or_else(|invalid| invalid.metadata.uid.clone(), KratosIdentity::uid);
         let is_this = found == self.resource.uid();

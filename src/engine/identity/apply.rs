@@ -9,12 +9,12 @@ use tracing::Instrument;
 use super::apply_error::ApplyError;
 use super::inputs::Inputs;
 use super::issue;
+use crate::engine::cluster::Secrets;
 use crate::identity::actions::ActionName;
 use crate::identity::addresses;
 use crate::identity::mark::{Found, Mark};
 use crate::identity::plan::Step;
 use crate::kratos::{Client, Error, Identity, OidcLink, State, Travel, WriteCause, Writer};
-use crate::kubernetes::kube_write::own_secret;
 
 /// What running a plan left behind.
 #[derive(Debug, Default)]
@@ -28,24 +28,24 @@ pub enum Applied {
     Gone,
 }
 
-/// Runs the steps, against Kratos and, where a Secret of our own is concerned, against Kubernetes. `travel`: how a create
+/// Runs the steps, against Kratos and, where a Secret of our own is concerned, in the cluster. `travel`: how a create
 /// among them goes.
 pub async fn apply(
     inputs: &Inputs,
-    kubernetes: &kube::Client,
+    secrets: &dyn Secrets,
     steps: &[Step],
     travel: Travel,
 ) -> Result<Applied, ApplyError> {
     let client = &inputs.instance.client;
     let within = tracing::debug_span!("apply", steps = steps.len());
-    apply_by(client, inputs, kubernetes, steps, travel).instrument(within).await
+    apply_by(client, inputs, secrets, steps, travel).instrument(within).await
 }
 
 /// The same, by a client of the instance's that has waited for its rate limit already.
 pub async fn apply_by(
     client: &Client,
     inputs: &Inputs,
-    kubernetes: &kube::Client,
+    secrets: &dyn Secrets,
     steps: &[Step],
     travel: Travel,
 ) -> Result<Applied, ApplyError> {
@@ -100,9 +100,9 @@ pub async fn apply_by(
                 None => applied = Applied::Gone,
             },
             Step::IssueRecovery(issue) => {
-                applied = Applied::Written(Box::new(issue::run(&client, kubernetes, issue).await?));
+                applied = Applied::Written(Box::new(issue::run(&client, secrets, issue).await?));
             }
-            Step::DeleteSecret(secret) => own_secret::delete(kubernetes, secret).await?,
+            Step::DeleteSecret(secret) => secrets.delete(secret).await?,
             Step::Delete { id } => {
                 client.delete_identity(id).await?;
             }

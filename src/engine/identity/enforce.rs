@@ -15,7 +15,6 @@ use super::turn::InTurn;
 use crate::api::happening::Happening;
 use crate::api::{Reason, Verdict};
 use crate::base::place::Place;
-use crate::controllers::instance::protect;
 use crate::engine::failure::{self, Halt, Sent};
 use crate::identity::conflict;
 use crate::identity::desired::{self, Desired};
@@ -95,7 +94,7 @@ async fn attempt(
     plan: Plan,
     as_of: AsOf,
 ) -> Result<Attempt, Halt> {
-    let (inputs, context) = (search.inputs, search.context);
+    let (inputs, engine) = (search.inputs, search.engine);
     let InTurn { observed, plan, permit: _permit } = search.turn(desired, (observed, plan), as_of.read).await?;
     let began = Instant::now();
     let drift = drift(search, desired, &observed, &plan);
@@ -113,9 +112,12 @@ async fn attempt(
         search.ensure_exclusive(present, &plan)?;
     }
     let under_way = plan.creates().then(|| search.creating());
-    let applying = apply::apply(inputs, &context.client, &plan.steps, travel);
-    let applied =
-        if plan.creates() { sole::in_time((inputs, as_of.held), applying, context).await? } else { applying.await };
+    let applying = apply::apply(inputs, engine.secrets, &plan.steps, travel);
+    let applied = if plan.creates() {
+        sole::in_time((inputs, as_of.held), applying, engine.terms).await?
+    } else {
+        applying.await
+    };
     let is_unknown = matches!(&applied, Err(ApplyError::Create { error, .. }) if error.outcome_unknown());
     if let Some(under_way) = under_way.filter(|_| !is_unknown) {
         under_way.is_known();
@@ -130,10 +132,10 @@ async fn attempt(
             if error.unknown_field() == Some("external_id") {
                 inputs.instance.shared.lacks("external_id");
             }
-            return Err(inputs.halt(&error, sent(search, desired, &plan), context));
+            return Err(inputs.halt(&error, sent(search, desired, &plan)));
         }
         Err(ApplyError::Other(error)) => {
-            return Err(inputs.halt(&error, sent(search, desired, &plan), context));
+            return Err(inputs.halt(&error, sent(search, desired, &plan)));
         }
         Err(ApplyError::Kubernetes(error)) => return Err(error.into()),
         Err(error @ ApplyError::Taken) => {
@@ -146,7 +148,7 @@ async fn attempt(
     };
     if drift.is_some() {
         inputs.instance.shared.counts.corrected();
-        context.metrics.drift_corrected();
+        engine.listener.corrected();
     }
     if plan.is_partial {
         publish(search, happenings);
@@ -161,7 +163,7 @@ async fn attempt(
     };
     note_standing(search, desired, &plan, &identity, began);
     if gives_way && !plan.creates() {
-        context.ask_waiting(inputs.instance.shared.obstacles.freed(&identity.id));
+        inputs.instance.calls.waiting(inputs.instance.shared.obstacles.freed(&identity.id));
     }
     ensure_supported(inputs, desired, &identity)?;
     publish(search, happenings);
@@ -179,7 +181,7 @@ async fn attempt(
 /// Remembers when a create first met a conflict, so that one listing settles it for good.
 fn note_conflict(search: &Search<'_>, at: Instant) -> Instant {
     let mut since = at;
-    search.context.memory.update(&search.inputs.claimant.uid, |remembered| {
+    search.engine.memory.update(&search.inputs.claimant.uid, |remembered| {
         since = *remembered.conflict.get_or_insert(at);
     });
     since
@@ -196,19 +198,19 @@ fn standing(observed: Observed, applied: Applied) -> Option<Identity> {
 
 /// Remembers an identity that is ours, for the next look and for the listings.
 pub(super) fn note_standing(search: &Search<'_>, desired: &Desired, plan: &Plan, identity: &Identity, as_of: Instant) {
-    let (inputs, context) = (search.inputs, search.context);
+    let (inputs, engine) = (search.inputs, search.engine);
     let place = Place::new(inputs.claimant.namespace.as_str(), inputs.claimant.name.as_str());
     let shared = &inputs.instance.shared;
     let as_of = if plan.steps.is_empty() { as_of } else { Instant::now() };
     shared.managed.note(&place, identity, as_of);
     shared.managed.watch(&identity.id, Watch::new(desired, identity));
     shared.listing.note(&place, &identity.id);
-    protect::restored(&inputs.instance, &inputs.claimant.uid, context);
+    engine.deletions.restored(&inputs.instance, &inputs.claimant.uid);
     let mark = match Mark::read(&identity.metadata_admin) {
         Found::Mark(mark) if inputs.claimant.is_ours(&mark) => *mark,
         _ => inputs.claimant.mark(plan.owned_paths.clone(), None),
     };
-    context.memory.update(&inputs.claimant.uid, |remembered| {
+    engine.memory.update(&inputs.claimant.uid, |remembered| {
         // Another identity took the place of one that is gone.
         let before = remembered.ours.replace(Arc::new(Ours::new(&identity.id, &mark)));
         if let Some(before) = before.filter(|before| before.id != identity.id) {
@@ -249,7 +251,7 @@ fn sent<'a>(search: &'a Search<'_>, desired: &'a Desired, plan: &'a Plan) -> Sen
 
 fn publish(search: &Search<'_>, happenings: Vec<Happening>) {
     for happening in happenings {
-        search.context.events.publish(search.resource, happening);
+        search.engine.listener.happened(search.resource, happening);
     }
 }
 

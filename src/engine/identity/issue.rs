@@ -8,10 +8,10 @@ use k8s_openapi::jiff::Timestamp;
 use secrecy::{ExposeSecret, SecretString};
 
 use super::apply_error::ApplyError;
+use crate::engine::cluster::Secrets;
 use crate::identity::plan;
 use crate::identity::recovery::{Issue, Way};
 use crate::kratos::{Error, Identity, WriteCause, Writer};
-use crate::kubernetes::kube_write::own_secret;
 
 /// What Kratos made.
 struct Issued {
@@ -22,17 +22,17 @@ struct Issued {
 
 /// Issues it. Returns the identity, whose mark says so. Where it ends in between it is issued once more; what was issued
 /// before then works until it expires, and nobody has it.
-pub async fn run(client: &Writer, kubernetes: &kube::Client, issue: &Issue) -> Result<Identity, ApplyError> {
+pub async fn run(client: &Writer, secrets: &dyn Secrets, issue: &Issue) -> Result<Identity, ApplyError> {
     let Issue { id, way: _, expires_in: _, secret, replaces, mark: _ } = issue;
     let is_by_token = issue.mark.recovery.as_ref().is_some_and(|recovery| recovery.token.is_some());
     let client = if is_by_token { &client.because(WriteCause::Action("recovery")) } else { client };
     // Kratos isn't asked for what couldn't be kept.
-    own_secret::write(kubernetes, secret, replaces.as_ref(), BTreeMap::new(), true).await?;
+    secrets.write(secret, replaces.as_ref(), BTreeMap::new(), true).await?;
     let issued = ask(client, issue).await?;
     let now = Timestamp::now();
     let expires_at = issued.expires_at.unwrap_or_else(|| issue.expires_by(now));
     let data = content(&issued, id, expires_at);
-    own_secret::write(kubernetes, secret, replaces.as_ref(), data, false).await?;
+    secrets.write(secret, replaces.as_ref(), data, false).await?;
     Ok(client.patch_identity(id, &[plan::note(issue, expires_at, now)]).await?)
 }
 

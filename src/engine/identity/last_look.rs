@@ -6,15 +6,12 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use kube::{Api, ResourceExt};
+use kube::ResourceExt;
 
-use super::inputs;
 use super::observe::Search;
 use super::succession;
 use crate::api::identity::KratosIdentity;
 use crate::base::place::Place;
-use crate::controllers::context::IdentityObject;
-use crate::controllers::identity::record::api;
 use crate::engine::failure::Halt;
 use crate::kratos::Identity;
 
@@ -39,7 +36,7 @@ pub enum Look {
 /// `begun`: when this look at the deletion began. Whoever is about to take the identities over by then is seen by a list that began
 /// later, of the last two seconds.
 pub async fn look(search: &Search<'_>, ours: Vec<Identity>, is_recent: bool, begun: Instant) -> Result<Look, Halt> {
-    let (resource, context) = (search.resource, search.context);
+    let (resource, engine) = (search.resource, search.engine);
     let (mut still, mut is_taken) = (Vec::new(), false);
     for identity in ours {
         if is_recent {
@@ -52,15 +49,13 @@ pub async fn look(search: &Search<'_>, ours: Vec<Identity>, is_recent: bool, beg
             None => {}
         }
     }
-    search.inputs.ensure_whole(context)?;
+    search.inputs.ensure_whole(engine.deletions)?;
     let stands = stands(search).await?;
     let since = Instant::now().checked_sub(RECENT).map_or(begun, |recent| begun.max(recent));
-    if let Some(by) = succession::live_successor(resource, since, context).await? {
+    if let Some(by) = succession::live_successor(resource, since, engine).await? {
         return Ok(Look::Replaced(Box::new(by)));
     }
-    // Bounded by the turns at Kratos, so that it needs none at the API server.
-    let api: Api<IdentityObject> = api(resource, context);
-    let newest = api.get_opt(&resource.name_any()).await?;
+    let newest = engine.others.live(&Place::of(resource)).await?;
     let newest = newest.filter(|newest| newest.uid() == resource.uid()).and_then(|newest| newest.0.ok());
     let is_same = newest.as_ref().is_some_and(|newest| newest.metadata.generation == resource.metadata.generation);
     if !stands || !is_same {
@@ -73,7 +68,7 @@ pub async fn look(search: &Search<'_>, ours: Vec<Identity>, is_recent: bool, beg
 async fn stands(search: &Search<'_>) -> Result<bool, Halt> {
     let Place { namespace, .. } = Place::of(search.resource);
     let before = &search.inputs.instance;
-    match inputs::instance(&before.place, &namespace, search.context).await {
+    match search.engine.instances.admitting(&before.place, &namespace).await {
         Ok(now) => Ok(Arc::ptr_eq(&now, before)),
         Err(Halt::Kubernetes(error)) => Err(error.into()),
         Err(_) => Ok(false),

@@ -12,16 +12,18 @@ use serde_json::Value;
 
 use super::apply::{self, Applied};
 use super::apply_error::ApplyError;
+use super::course::Course;
+use super::inputs::uid;
 use super::inputs::{self, Inputs};
 use super::observe::Search;
+use crate::api::carries;
 use crate::api::happening::Happening;
 use crate::api::identity::{KratosIdentity, KratosIdentityStatus};
 use crate::api::instance::Mode;
 use crate::api::{IDENTITY_FINALIZER, Reason, Verdict, condition};
 use crate::base::kube_error;
 use crate::base::place::Place;
-use crate::controllers::context::Context;
-use crate::controllers::identity::record::{Course, uid};
+use crate::engine::cluster::Engine;
 use crate::engine::failure::{Halt, Sent};
 use crate::identity::actions::{self, ActionName, Doing, Wanted};
 use crate::identity::claim::Claim;
@@ -32,7 +34,6 @@ use crate::identity::plan::{self, Observed, Present, Step, Taking};
 use crate::identity::recovery::{self, OwnSecret};
 use crate::identity::status::Touched;
 use crate::kratos::{Identity, State, Travel, WriteCause};
-use crate::kubernetes::kube_write::{self, own_secret};
 
 /// What is said of what was done nevertheless.
 const LOCKED_OUT: &str = "; it is inactive all the same, without sessions";
@@ -45,26 +46,26 @@ pub async fn after(
     resource: &KratosIdentity,
     handling: &Handling,
     course: &mut Course,
-    context: &Context,
+    engine: Engine<'_>,
 ) -> Halt {
     let taking = taking(resource);
-    let is_held = kube_write::carries(resource, IDENTITY_FINALIZER) && !context.memory.is_untouched(&uid(resource));
+    let is_held = carries(resource, IDENTITY_FINALIZER) && !engine.memory.is_untouched(&uid(resource));
     let is_wanted = taking.deactivates || is_open(&taking, resource.status.as_ref());
     if !is_wanted || !is_held || handling.mode == Mode::Observe || !is_meant(&halt) {
         return if is_told(resource, SESSIONS_ENDED) { told(halt, SESSIONS_ENDED) } else { halt };
     }
-    match run(&halt, &taking, resource, context).await {
+    match run(&halt, &taking, resource, engine).await {
         Ok(Some(LockedOut { was_active, done, recovery, identity })) => {
             course.lapse = recovery.or(course.lapse.take());
             course.touched = Some(Touched { identity, is_changed: was_active });
             if was_active {
                 let note =
                     "the identity was deactivated and its sessions ended; the rest of the manifest is still to be done";
-                context.events.publish(resource, Happening::normal("IdentityDeactivated", "Change", note));
+                engine.listener.happened(resource, Happening::normal("IdentityDeactivated", "Change", note));
             }
             let ended_sessions = !done.is_empty() || is_told(resource, SESSIONS_ENDED);
             for action in done {
-                context.events.publish(resource, happenings::of_action(action, &mut false));
+                engine.listener.happened(resource, happenings::of_action(action, &mut false));
             }
             if taking.deactivates {
                 told(halt, LOCKED_OUT)
@@ -144,21 +145,21 @@ async fn run(
     halt: &Halt,
     taking: &Taking,
     resource: &KratosIdentity,
-    context: &Context,
+    engine: Engine<'_>,
 ) -> Result<Option<LockedOut>, Halt> {
-    let place = inputs::instance_place(resource, context)?;
+    let place = inputs::instance_place(resource, engine.terms.default_instance.as_ref())?;
     // Neither the rules nor that the instance is on its way out are in the way: it takes the namespace's consent alone.
     let instance =
-        inputs::instance(&place, resource.metadata.namespace.as_deref().unwrap_or_default(), context).await?;
-    let claimant = inputs::claimant(resource, &instance, context).await?;
+        engine.instances.admitting(&place, resource.metadata.namespace.as_deref().unwrap_or_default()).await?;
+    let claimant = engine.instances.claimant(resource, &instance).await?;
     let inputs = Inputs::new(resource, instance, claimant, WriteCause::Spec);
     inputs.ensure_open()?;
     if inputs.instance.settings.mode == Mode::Observe {
         return Ok(None);
     }
-    let remembered = context.memory.recall(&uid(resource));
+    let remembered = engine.memory.recall(&uid(resource));
     let search = Search {
-        context,
+        engine,
         inputs: &inputs,
         resource,
         remembered,
@@ -177,12 +178,12 @@ async fn run(
     let done = steps.iter().filter_map(|step| if let Step::For(action) = step { *action } else { None }).collect();
     let issued = mark.recovery.as_ref().filter(|_| taking.deactivates && !steps.is_empty());
     let issued = issued.map(|issued| OwnSecret::of(&inputs.claimant, &issued.secret_name));
-    let identity = match apply::apply(&inputs, &context.client, &steps, Travel::Together).await {
+    let identity = match apply::apply(&inputs, engine.secrets, &steps, Travel::Together).await {
         Ok(Applied::Written(identity)) => identity,
         Ok(Applied::Unchanged) => Box::new(present.identity),
         Ok(Applied::Gone) => return Ok(None),
         Err(ApplyError::Create { error, .. } | ApplyError::Other(error)) => {
-            return Err(inputs.halt(&error, Sent::default(), context));
+            return Err(inputs.halt(&error, Sent::default()));
         }
         Err(ApplyError::Kubernetes(error)) => return Err(error.into()),
         Err(error @ (ApplyError::Undone | ApplyError::Taken)) => {
@@ -193,11 +194,11 @@ async fn run(
     if !steps.is_empty() {
         // Whoever undoes it by another manifest corrects no drift; whoever undoes it in Kratos is seen by the listings.
         inputs.instance.shared.managed.note(&Place::of(resource), &identity, Instant::now());
-        context.memory.update(&uid(resource), |remembered| remembered.desired = None);
+        engine.memory.update(&uid(resource), |remembered| remembered.desired = None);
     }
     let mut is_gone = true;
     if let Some(secret) = &issued
-        && let Err(error) = own_secret::delete(&context.client, secret).await
+        && let Err(error) = engine.secrets.delete(secret).await
     {
         // That it can't be deleted hides nothing of what was done; what is in it doesn't work.
         let error = kube_error::brief(&error);
@@ -205,7 +206,7 @@ async fn run(
         is_gone = false;
     }
     if taking.deactivates && is_gone {
-        context.memory.update(&uid(resource), |remembered| remembered.sessions_ended = true);
+        engine.memory.update(&uid(resource), |remembered| remembered.sessions_ended = true);
     }
     let recovery = issued.filter(|_| is_gone).map(|_| recovery::locked_out());
     Ok(Some(LockedOut { was_active, done, recovery, identity }))

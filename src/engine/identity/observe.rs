@@ -8,14 +8,13 @@ use std::time::Instant;
 
 use serde_json::Value;
 
-use super::inputs::{self, Inputs};
+use super::inputs::Inputs;
 use super::memory::{Ours, Remembered};
 use super::schemas;
 use crate::api::identity::KratosIdentity;
 use crate::api::{Reason, Verdict};
 use crate::base::place::Place;
-use crate::controllers::context::Context;
-use crate::controllers::instance::reclaim;
+use crate::engine::cluster::Engine;
 use crate::engine::failure::{Halt, Sent};
 use crate::identity::absent::Contents;
 use crate::identity::actions;
@@ -44,7 +43,7 @@ enum Known {
 
 /// A search for one resource's identity.
 pub struct Search<'a> {
-    pub context: &'a Context,
+    pub engine: Engine<'a>,
     pub inputs: &'a Inputs,
     pub resource: &'a KratosIdentity,
     pub remembered: Remembered,
@@ -88,7 +87,7 @@ impl Search<'_> {
         if let Some(present) = found {
             return Ok(Observed::Present(Box::new(present)));
         }
-        self.inputs.ensure_whole(self.context)?;
+        self.inputs.ensure_whole(self.engine.deletions)?;
         self.adoptable(target).await
     }
 
@@ -127,12 +126,12 @@ impl Search<'_> {
     /// many are missing: it may be that of another Kratos, or of an old backup. To be asked after the listing was looked
     /// into, whose missing were counted before it counts.
     pub(super) fn ensure_whole_if(&self, gone: Option<Instant>) -> Result<(), Halt> {
-        if gone.is_some() { self.inputs.ensure_whole(self.context) } else { Ok(()) }
+        if gone.is_some() { self.inputs.ensure_whole(self.engine.deletions) } else { Ok(()) }
     }
 
     fn found(&self, present: Present) -> Known {
         if self.remembered.gone_since.is_some() {
-            self.context.memory.update(&self.inputs.claimant.uid, |remembered| remembered.gone_since = None);
+            self.engine.memory.update(&self.inputs.claimant.uid, |remembered| remembered.gone_since = None);
         }
         Known::Present(Box::new(present))
     }
@@ -140,7 +139,7 @@ impl Search<'_> {
     /// Since when the identity that the resource has had is known to be gone.
     fn gone_since(&self) -> Instant {
         let mut since = Instant::now();
-        self.context.memory.update(&self.inputs.claimant.uid, |remembered| {
+        self.engine.memory.update(&self.inputs.claimant.uid, |remembered| {
             since = *remembered.gone_since.get_or_insert(since);
         });
         since
@@ -201,14 +200,14 @@ impl Search<'_> {
     /// was first. That is noted before anything is taken.
     pub(super) async fn may_inherit(&self, mark: &Mark) -> Result<bool, Halt> {
         let claimant = &self.inputs.claimant;
-        if !inputs::confirm_namespace(claimant, self.context).await? {
+        if !self.is_same_namespace().await? {
             return Ok(false);
         }
         if self.only_looks || !claimant.is_restored(mark) {
             return Ok(true);
         }
         let (from, to) = (&mark.namespace_uid, &claimant.namespace_uid);
-        match reclaim::take(&self.inputs.instance, from, to, self.context).await? {
+        match self.engine.instances.take_back(&self.inputs.instance, from, to).await? {
             Some(taken_by) if taken_by == *to => Ok(true),
             // Another one was first: it isn't this one's, nor is another one made in its place.
             Some(_) => Err(Halt::Refused(conflict::conflict(None))),
@@ -217,6 +216,14 @@ impl Search<'_> {
                 Err(Halt::Retry { verdict: Verdict::new(Reason::Progressing, message), after: None })
             }
         }
+    }
+
+    /// Whether the resource's namespace is the one that was seen, by a live read: what is taken back from a former resource must
+    /// not go to a namespace that was made anew since.
+    pub(super) async fn is_same_namespace(&self) -> Result<bool, Halt> {
+        let claimant = &self.inputs.claimant;
+        let uid = self.engine.others.namespace_uid(&claimant.namespace).await?;
+        Ok(uid.as_deref() == Some(&*claimant.namespace_uid))
     }
 
     /// Whose the identity of an earlier resource is.
@@ -291,7 +298,7 @@ impl Search<'_> {
         let settled = if ours.is_empty() { self.settled().max(gone) } else { self.own_settled() };
         let listed = self.marked(settled)?;
         if ours.is_empty() {
-            self.inputs.ensure_whole(self.context)?;
+            self.inputs.ensure_whole(self.engine.deletions)?;
         }
         self.add_listed(&mut ours, &listed).await?;
         Ok((ours, has_lost_mark))
@@ -383,6 +390,6 @@ impl Search<'_> {
     }
 
     pub fn halt(&self, error: &Error) -> Halt {
-        self.inputs.halt(error, Sent::default(), self.context)
+        self.inputs.halt(error, Sent::default())
     }
 }

@@ -45,7 +45,7 @@ fn ensure_readable(search: &Search<'_>, desired: &Desired, observed: &Observed) 
         let place = Place::new(claimant.namespace.as_str(), claimant.name.as_str());
         let now = Instant::now();
         search.inputs.instance.shared.managed.note(&place, &present.identity, now);
-        search.context.memory.update(&claimant.uid, |remembered| remembered.left_to_listings = Some(now));
+        search.engine.memory.update(&claimant.uid, |remembered| remembered.left_to_listings = Some(now));
     }
     let shape = search.schema.as_ref().map(|schema| &*schema.shape);
     Err(Halt::Refused(opaque::verdict(unreadable, &plan::owned_paths(desired), shape)))

@@ -14,7 +14,7 @@ use crate::api::recovery::RecoveryType;
 use crate::api::{KratosIdentity, Reason, Verdict, requested_at};
 use crate::base::kube_error;
 use crate::base::place::Place;
-use crate::controllers::context::Context;
+use crate::engine::cluster::Secrets;
 use crate::engine::failure::{Halt, Sent};
 use crate::identity::desired::Desired;
 use crate::identity::mark::{Found, Mark};
@@ -22,7 +22,6 @@ use crate::identity::plan::{self, Observed, Plan, Step};
 use crate::identity::recovery::{self, OwnSecret, Recovery, SecretSeen};
 use crate::identity::status::{RecoverySeen, Seen};
 use crate::kratos::{Class, Identity, State, Travel};
-use crate::kubernetes::kube_write::own_secret;
 
 /// Looks at the Secret, where that matters, before anything is done. Refused where a recovery is due and it is somebody
 /// else's.
@@ -38,11 +37,11 @@ pub async fn look(search: &Search<'_>, desired: &Desired, observed: &Observed) -
     if !recovery::is_secret_of_interest(wanted, noted, status, Timestamp::now()) {
         return Ok(SecretSeen::Absent);
     }
-    if !search.context.options.writes_recovery_secrets && wanted.is_due(noted) {
+    if !search.engine.terms.writes_recovery_secrets && wanted.is_due(noted) {
         return Ok(SecretSeen::Hidden);
     }
     let secret = OwnSecret::of(&search.inputs.claimant, &wanted.secret_name);
-    let seen = own_secret::look(&search.context.client, &secret).await?;
+    let seen = search.engine.secrets.look(&secret).await?;
     let refusal = recovery::ensure_writable(Some(wanted), noted, desired.state.unwrap_or(state), &seen);
     if refusal.is_err() {
         notice_deletion(search, wanted);
@@ -94,7 +93,7 @@ pub async fn run(
         if is_there {
             notice_deletion(search, wanted);
         }
-        let writes = search.context.options.writes_recovery_secrets;
+        let writes = search.engine.terms.writes_recovery_secrets;
         let unwritable =
             || if writes { recovery::unwritable(&wanted.secret_name, None) } else { recovery::switched_off() };
         let unwritable = matches!(secret, SecretSeen::Hidden).then(unwritable);
@@ -107,7 +106,7 @@ pub async fn run(
 
 /// Once its Secret is gone, the resource is looked at again.
 fn notice_deletion(search: &Search<'_>, wanted: &Recovery) {
-    search.context.rotation.relies_on(&Place::of(search.resource), &wanted.secret_name);
+    search.engine.secrets.relies_on(&Place::of(search.resource), &wanted.secret_name);
 }
 
 /// What trying came to.
@@ -138,7 +137,7 @@ async fn attempt(search: &Search<'_>, wanted: Option<&Recovery>, plan: &Plan) ->
             shared.has(lacking(wanted.way.kind()));
             let (kind, secret) = (wanted.way.kind(), &wanted.secret_name);
             let note = format!("a recovery of type {kind:?} was issued into the Secret {secret}");
-            search.context.events.publish(search.resource, Happening::normal("RecoveryIssued", "Recover", note));
+            search.engine.listener.happened(search.resource, Happening::normal("RecoveryIssued", "Recover", note));
         }
         Err(error) => tried.refusal = Some(refusal(&error, wanted, search).ok_or_else(|| halted(error, search))?),
     }
@@ -147,7 +146,7 @@ async fn attempt(search: &Search<'_>, wanted: Option<&Recovery>, plan: &Plan) ->
 
 /// The identity as the last step left it, if one wrote.
 async fn apply(search: &Search<'_>, steps: &[Step]) -> Result<Result<Option<Box<Identity>>, Halt>, ApplyError> {
-    Ok(match apply::apply(search.inputs, &search.context.client, steps, Travel::Together).await? {
+    Ok(match apply::apply(search.inputs, search.engine.secrets, steps, Travel::Together).await? {
         Applied::Written(identity) => Ok(Some(identity)),
         Applied::Unchanged => Ok(None),
         Applied::Gone => Err(gone()),
@@ -166,8 +165,7 @@ fn refusal(error: &ApplyError, wanted: &Recovery, search: &Search<'_>) -> Option
             let is_final = error.class() == Class::Rejected && !is_about_the_identity;
             is_final.then(|| Verdict::new(Reason::KratosRejected, error.to_string()))
         }
-        ApplyError::Kubernetes(refused @ kube::Error::Api(status)) => {
-            search.context.note_refused(refused);
+        ApplyError::Kubernetes(kube::Error::Api(status)) => {
             let is_final = matches!(status.code, 400 | 403 | 404 | 405 | 413 | 422);
             is_final.then(|| recovery::unwritable(&wanted.secret_name, Some(status.code)))
         }
@@ -178,9 +176,7 @@ fn refusal(error: &ApplyError, wanted: &Recovery, search: &Search<'_>) -> Option
 fn halted(error: ApplyError, search: &Search<'_>) -> Halt {
     match error {
         ApplyError::Other(error) if error.is_identity_unknown() => gone(),
-        ApplyError::Create { error, .. } | ApplyError::Other(error) => {
-            search.inputs.halt(&error, Sent::default(), search.context)
-        }
+        ApplyError::Create { error, .. } | ApplyError::Other(error) => search.inputs.halt(&error, Sent::default()),
         ApplyError::Kubernetes(error) => error.into(),
         ApplyError::Undone | ApplyError::Taken => gone(),
     }
@@ -211,10 +207,10 @@ fn is_asked_for(resource: &KratosIdentity) -> bool {
 
 /// Deletes the Secret of a recovery that has expired, by what the status shows: this needs neither Kratos nor an instance
 /// that admits the resource. Returns what is said of it. One that can't be deleted is tried again later.
-pub async fn expire(resource: &KratosIdentity, context: &Context) -> Option<Verdict> {
+pub async fn expire(resource: &KratosIdentity, secrets: &dyn Secrets) -> Option<Verdict> {
     let (name, at) = recovery::shown(resource.status.as_ref()).filter(|(_, at)| *at <= Timestamp::now())?;
     let secret = own(resource, &name);
-    match own_secret::delete(&context.client, &secret).await {
+    match secrets.delete(&secret).await {
         Ok(()) => Some(recovery::lapsed(at)),
         Err(error) => {
             tracing::warn!(

@@ -1,17 +1,16 @@
-//! A resource that is being deleted: its identity is dealt with as the manifest says, then the finalizer goes.
+//! A resource that is being deleted: its identity is dealt with as the manifest says.
 //!
 //! Doesn't depend on a status, and needs nothing of the spec but the deletion policy.
 
-use std::borrow::Cow;
 use std::time::{Duration, Instant};
 
 use k8s_openapi::jiff::Timestamp;
-use kube::runtime::reflector::ObjectRef;
-use kube::{Api, ResourceExt};
+use kube::ResourceExt;
 use serde_json::Value;
 
 use super::apply;
 use super::apply_error::ApplyError;
+use super::inputs::uid;
 use super::inputs::{self, Inputs};
 use super::last_look::{self, Look};
 use super::memory::{Creators, Ours};
@@ -21,21 +20,19 @@ use crate::api::happening::Happening;
 use crate::api::identity::KratosIdentity;
 use crate::api::instance::Mode;
 use crate::api::lifecycle::DeletionPolicy;
-use crate::api::{IDENTITY_FINALIZER, Reason, Verdict, condition};
+use crate::api::{Reason, Verdict, condition};
 use crate::base::place::Place;
-use crate::controllers::context::{Context, IdentityObject, InstanceObject};
-use crate::controllers::identity::record::{Course, api, finish, subject, uid};
-use crate::controllers::instance::protect::{self, Answer};
-use crate::controllers::queue::{Looked, Next};
+use crate::engine::cluster::Engine;
 use crate::engine::failure::{Halt, Sent};
 use crate::identity::desired::{self, Handling};
 use crate::identity::mark::{Found, Mark};
 use crate::identity::plan::{self, Leaving};
 use crate::identity::reference;
+use crate::instance::leaving;
 use crate::instance::protection::Deletion;
+use crate::instance::protector::Answer;
 use crate::instance::{Handle, standing};
 use crate::kratos::{Identity, Travel, WriteCause};
-use crate::kubernetes::kube_write;
 
 /// Identities that were found less than so long ago, which is more than a deletion waits for company, aren't read again before they go: of
 /// many deletions each costs its share.
@@ -44,7 +41,7 @@ const NOT_ITS_OWN: &str = "its mark doesn't say any more that it is this resourc
 const KEPT: &str = "its deletion was held, and the annotation kratos-operator.dev/keep says that it wasn't meant";
 
 /// What became of the identity.
-enum Release {
+pub enum Release {
     Kept(&'static str),
     Deleted(usize),
     Deactivated(usize),
@@ -54,60 +51,16 @@ enum Release {
     Superseded(Option<Box<KratosIdentity>>),
 }
 
-/// Reconciles a resource that is being deleted.
-pub async fn reconcile(resource: &KratosIdentity, context: &Context) -> Result<Looked, kube::Error> {
-    if !kube_write::carries(resource, IDENTITY_FINALIZER) {
-        return Ok(Next::WhenAsked.into());
-    }
-    if context.memory.is_untouched(&uid(resource)) {
-        let _permit = context.kubernetes.acquire(&resource.namespace().unwrap_or_default()).await;
-        kube_write::remove_finalizer(&api(resource, context), resource, IDENTITY_FINALIZER).await?;
-        return Ok(Next::WhenAsked.into());
-    }
-    let mut latest = latest(resource, context).await?;
-    let (latest, released) = loop {
-        let Some(resource) = latest else { return Ok(Next::WhenAsked.into()) };
-        match release(&resource, context).await {
-            Ok(Release::Superseded(newest)) => latest = newest.map(|newest| Cow::Owned(*newest)),
-            released => break (resource, released),
-        }
-    };
-    let latest: &KratosIdentity = &latest;
-    match released {
-        Ok(release) => {
-            let _permit = context.kubernetes.acquire(&latest.namespace().unwrap_or_default()).await;
-            kube_write::remove_finalizer(&api(latest, context), latest, IDENTITY_FINALIZER).await?;
-            context.events.publish(latest, happening(&release));
-            Ok(Next::WhenAsked.into())
-        }
-        Err(halt) => finish(latest, Err(with_escape(halt)), Course::default(), context).await,
-    }
-}
-
-/// The resource as it is to be dealt with. Whoever was told to wait may have been told how to go another way: then it is
-/// read afresh, since a policy that was changed a moment ago counts. `None`: it is gone.
-async fn latest<'a>(
-    resource: &'a KratosIdentity,
-    context: &Context,
-) -> Result<Option<Cow<'a, KratosIdentity>>, kube::Error> {
-    if !subject(resource).is_settled() {
-        return Ok(Some(Cow::Borrowed(resource)));
-    }
-    let api: Api<IdentityObject> = api(resource, context);
-    let _permit = context.kubernetes.acquire(&resource.namespace().unwrap_or_default()).await;
-    let found = api.get_opt(&resource.name_any()).await?.and_then(|object| object.0.ok());
-    Ok(found.filter(|found| found.uid() == resource.uid()).map(Cow::Owned))
-}
-
-async fn release(resource: &KratosIdentity, context: &Context) -> Result<Release, Halt> {
+/// Deals with the identity of a resource that is being deleted, as its manifest says.
+pub async fn release(resource: &KratosIdentity, engine: Engine<'_>) -> Result<Release, Halt> {
     let begun = Instant::now();
-    if let Some(by) = succession::successor(resource, context) {
-        return replaced(resource, &by, context).await;
+    if let Some(by) = succession::successor(resource, engine) {
+        return replaced(resource, &by, engine).await;
     }
     let Handling { deletion, grace_period, spares_adopted, mode, suspended } = desired::handling(&resource.spec);
     if deletion == DeletionPolicy::Orphan {
-        if may_have_period(resource, grace_period, context)
-            && let Err(halt) = take_back(resource, context).await
+        if may_have_period(resource, grace_period, engine)
+            && let Err(halt) = take_back(resource, engine).await
         {
             tracing::info!(
                 error = halt.words(),
@@ -122,13 +75,13 @@ async fn release(resource: &KratosIdentity, context: &Context) -> Result<Release
     if mode == Mode::Observe {
         return Ok(Release::Kept("the resource was only observing"));
     }
-    let Some(going) = protect::deletion_of(resource) else { return Err(uncounted()) };
-    if has_nowhere_to_be(resource, context).await? {
+    let Some(going) = leaving::deletion_of(resource) else { return Err(uncounted()) };
+    if has_nowhere_to_be(resource, engine).await? {
         return Ok(Release::Deleted(0));
     }
-    let place = inputs::instance_place(resource, context)?;
+    let place = inputs::instance_place(resource, engine.terms.default_instance.as_ref())?;
     let namespace = resource.namespace().unwrap_or_default();
-    let instance = match inputs::instance(&place, &namespace, context).await {
+    let instance = match engine.instances.admitting(&place, &namespace).await {
         Ok(instance) => instance,
         Err(Halt::Refused(verdict)) if verdict.reason == Reason::NotPermitted => {
             return Ok(Release::Kept("the instance doesn't admit the namespace any more"));
@@ -138,17 +91,17 @@ async fn release(resource: &KratosIdentity, context: &Context) -> Result<Release
     if instance.settings.mode == Mode::Observe {
         return Ok(Release::Kept("the instance is only observed"));
     }
-    if protect::is_kept(&instance, &going, context) {
+    if engine.deletions.is_kept(&instance, &going) {
         return Ok(Release::Kept(KEPT));
     }
-    let claimant = inputs::claimant(resource, &instance, context).await?;
+    let claimant = engine.instances.claimant(resource, &instance).await?;
     let cause = if was_held(resource) { WriteCause::ProtectionRelease } else { WriteCause::Deletion };
     let inputs = Inputs::new(resource, instance, claimant, cause);
     inputs.ensure_open()?;
-    inputs.ensure_whole(context)?;
-    let search = search(resource, &inputs, context);
+    inputs.ensure_whole(engine.deletions)?;
+    let search = search(resource, &inputs, engine);
     // One that was counted, or released, may have been dealt with already.
-    let is_granted = protect::is_granted(&inputs.instance, &going, context);
+    let is_granted = engine.deletions.is_granted(&inputs.instance, &going);
     let (ours, has_lost_mark) = search.all_ours(is_granted).await?;
     let found = Instant::now();
     if ours.is_empty() && has_lost_mark {
@@ -173,7 +126,7 @@ async fn release(resource: &KratosIdentity, context: &Context) -> Result<Release
     if ours.is_empty() {
         return Ok(Release::Deleted(0));
     }
-    if !is_granted_now(&inputs, going, context).await? {
+    if !is_granted_now(&inputs, going, engine).await? {
         return Ok(Release::Kept(KEPT));
     }
     // It has waited: a period begins now.
@@ -187,12 +140,12 @@ async fn release(resource: &KratosIdentity, context: &Context) -> Result<Release
         Look::Unchanged(ours) => ours,
         Look::Taken => return Ok(Release::Kept(NOT_ITS_OWN)),
         Look::Changed(resource) => return Ok(Release::Superseded(resource)),
-        Look::Replaced(by) => return replaced(resource, &by, context).await,
+        Look::Replaced(by) => return replaced(resource, &by, engine).await,
     };
     let steps = plan::plan_deletion(leaving, &ours)?;
-    let applied = apply::apply_by(&client, &inputs, &context.client, &steps, Travel::Together).await;
+    let applied = apply::apply_by(&client, &inputs, engine.secrets, &steps, Travel::Together).await;
     drop(turn);
-    applied.map_err(|error| undone(error, &inputs, context))?;
+    applied.map_err(|error| undone(error, &inputs))?;
     Ok(noted(&inputs.instance, &ours, (deletion, delete_after)))
 }
 
@@ -219,19 +172,17 @@ fn noted(handle: &Handle, ours: &[Identity], (deletion, delete_after): (Deletion
 /// Whether no identity of the resource was ever seen, and the instance that it refers to isn't there (any more): a manifest with
 /// a wrong name, which was born with the finalizer. An instance under which something may have been made carries a finalizer
 /// itself until no resource that carries ours refers to it.
-async fn has_nowhere_to_be(resource: &KratosIdentity, context: &Context) -> Result<bool, Halt> {
-    let (status, remembered) = (resource.status.as_ref(), context.memory.recall(&uid(resource)));
+async fn has_nowhere_to_be(resource: &KratosIdentity, engine: Engine<'_>) -> Result<bool, Halt> {
+    let (status, remembered) = (resource.status.as_ref(), engine.memory.recall(&uid(resource)));
     let may_have_asked = remembered.creators == Creators::Us || !remembered.unanswered.is_empty();
     if may_have_asked || status.is_some_and(|status| status.identity_id.is_some()) {
         return Ok(false);
     }
     let pinned = status.and_then(|status| status.instance.as_ref());
     let pinned = pinned.map(|pinned| Place::new(pinned.namespace.clone().unwrap_or_default(), &pinned.name));
-    let named = reference::instance_of(resource, context.options.default_instance.as_ref());
-    for Place { namespace, name } in pinned.into_iter().chain(named) {
-        let is_seen = context.instances.get(&ObjectRef::new(&name).within(&namespace)).is_some();
-        let api = Api::<InstanceObject>::namespaced(context.client.clone(), &namespace);
-        if is_seen || api.get_opt(&name).await?.is_some() {
+    let named = reference::instance_of(resource, engine.terms.default_instance.as_ref());
+    for place in pinned.into_iter().chain(named) {
+        if engine.instances.is_there(&place).await? {
             return Ok(false);
         }
     }
@@ -240,8 +191,8 @@ async fn has_nowhere_to_be(resource: &KratosIdentity, context: &Context) -> Resu
 
 /// Whether the deletion is carried out, or its identity kept. It is counted before anything is done; beyond the instance's limit
 /// it is held.
-async fn is_granted_now(inputs: &Inputs, going: Deletion, context: &Context) -> Result<bool, Halt> {
-    match protect::ask(&inputs.instance, going, context).await {
+async fn is_granted_now(inputs: &Inputs, going: Deletion, engine: Engine<'_>) -> Result<bool, Halt> {
+    match engine.deletions.ask(&inputs.instance, going).await {
         Answer::Granted => Ok(true),
         Answer::Kept => Ok(false),
         Answer::Held => Err(Halt::Refused(standing::held(&inputs.instance.place, &inputs.claimant.namespace))),
@@ -250,9 +201,9 @@ async fn is_granted_now(inputs: &Inputs, going: Deletion, context: &Context) -> 
 }
 
 /// What was to be done to the identity wasn't, or not for sure.
-fn undone(error: ApplyError, inputs: &Inputs, context: &Context) -> Halt {
+fn undone(error: ApplyError, inputs: &Inputs) -> Halt {
     match error {
-        ApplyError::Create { error, .. } | ApplyError::Other(error) => inputs.halt(&error, Sent::default(), context),
+        ApplyError::Create { error, .. } | ApplyError::Other(error) => inputs.halt(&error, Sent::default()),
         ApplyError::Kubernetes(error) => error.into(),
         error @ (ApplyError::Undone | ApplyError::Taken) => {
             let verdict = Verdict::new(Reason::Progressing, format!("{error}; it is deactivated again"));
@@ -262,8 +213,8 @@ fn undone(error: ApplyError, inputs: &Inputs, context: &Context) -> Halt {
 }
 
 /// Another resource takes the identity over: nothing of it is touched, and the recovery that was issued goes with it.
-async fn replaced(resource: &KratosIdentity, by: &KratosIdentity, context: &Context) -> Result<Release, Halt> {
-    succession::pass_on_secret(resource, by, context).await?;
+async fn replaced(resource: &KratosIdentity, by: &KratosIdentity, engine: Engine<'_>) -> Result<Release, Halt> {
+    succession::pass_on_secret(resource, by, engine).await?;
     Ok(Release::Kept("another KratosIdentity takes it over (spec.replaces)"))
 }
 
@@ -280,21 +231,21 @@ fn uncounted() -> Halt {
 }
 
 /// Ends a grace period that had begun before the resource was let go by Orphan: its identity isn't to be deleted.
-async fn take_back(resource: &KratosIdentity, context: &Context) -> Result<(), Halt> {
-    let place = inputs::instance_place(resource, context)?;
-    let instance = inputs::instance(&place, &resource.namespace().unwrap_or_default(), context).await?;
+async fn take_back(resource: &KratosIdentity, engine: Engine<'_>) -> Result<(), Halt> {
+    let place = inputs::instance_place(resource, engine.terms.default_instance.as_ref())?;
+    let instance = engine.instances.admitting(&place, &resource.namespace().unwrap_or_default()).await?;
     if instance.settings.mode == Mode::Observe {
         return Ok(());
     }
-    let claimant = inputs::claimant(resource, &instance, context).await?;
+    let claimant = engine.instances.claimant(resource, &instance).await?;
     let inputs = Inputs::new(resource, instance, claimant, WriteCause::Deletion);
     inputs.ensure_open()?;
-    let search = search(resource, &inputs, context);
+    let search = search(resource, &inputs, engine);
     let ours = search.ours_so_far().await?;
     let steps = plan::plan_keeping(&ours);
-    let applied = apply::apply(&inputs, &context.client, &steps, Travel::Together).await;
+    let applied = apply::apply(&inputs, engine.secrets, &steps, Travel::Together).await;
     applied.map(drop).map_err(|error| match error {
-        ApplyError::Create { error, .. } | ApplyError::Other(error) => inputs.halt(&error, Sent::default(), context),
+        ApplyError::Create { error, .. } | ApplyError::Other(error) => inputs.halt(&error, Sent::default()),
         ApplyError::Kubernetes(error) => error.into(),
         ApplyError::Undone | ApplyError::Taken => {
             Halt::Retry { verdict: Verdict::new(Reason::Progressing, error.to_string()), after: None }
@@ -302,10 +253,10 @@ async fn take_back(resource: &KratosIdentity, context: &Context) -> Result<(), H
     })
 }
 
-fn search<'a>(resource: &'a KratosIdentity, inputs: &'a Inputs, context: &'a Context) -> Search<'a> {
-    let remembered = context.memory.recall(&uid(resource));
+fn search<'a>(resource: &'a KratosIdentity, inputs: &'a Inputs, engine: Engine<'a>) -> Search<'a> {
+    let remembered = engine.memory.recall(&uid(resource));
     Search {
-        context,
+        engine,
         inputs,
         resource,
         remembered,
@@ -319,10 +270,10 @@ fn search<'a>(resource: &'a KratosIdentity, inputs: &'a Inputs, context: &'a Con
 
 /// Whether a grace period may have begun, by the manifest and the instance. Where the instance can't be asked nothing is done
 /// through it either.
-fn may_have_period(resource: &KratosIdentity, own: Option<Duration>, context: &Context) -> bool {
-    let place = inputs::instance_place(resource, context).ok();
+fn may_have_period(resource: &KratosIdentity, own: Option<Duration>, engine: Engine<'_>) -> bool {
+    let place = inputs::instance_place(resource, engine.terms.default_instance.as_ref()).ok();
     let period = place.and_then(|place| {
-        let handle = context.registry.handle(&place)?;
+        let handle = engine.instances.callable(&place)?;
         Some(handle.settings.grace.period(own, resource.namespace() == Some(place.namespace)))
     });
     period.or(own).is_some_and(|period| !period.is_zero())
@@ -343,7 +294,7 @@ fn later(grace_period: Duration) -> Option<Timestamp> {
 }
 
 /// A resource that can't go yet says how it can be let go all the same.
-fn with_escape(halt: Halt) -> Halt {
+pub fn with_escape(halt: Halt) -> Halt {
     halt.told(|verdict| Verdict {
         message: format!(
             "{}; being deleted: patching deletion.policy to Orphan lets it go now and keeps the identity",
@@ -353,7 +304,7 @@ fn with_escape(halt: Halt) -> Halt {
     })
 }
 
-fn happening(release: &Release) -> Happening {
+pub fn happening(release: &Release) -> Happening {
     match release {
         Release::Kept(why) => {
             Happening::normal("IdentityKept", "Delete", format!("the identity stays in Kratos as it is: {why}"))

@@ -7,40 +7,17 @@
 
 use std::time::{Duration, Instant};
 
-use kube::{Api, Resource, ResourceExt};
-
 use super::inputs::Inputs;
-use super::memory::Creators;
-use crate::api::identity::KratosIdentity;
 use crate::api::{Reason, Verdict};
-use crate::controllers::context::{Context, IdentityObject};
-use crate::controllers::identity::record::{api, uid};
+use crate::engine::cluster::Terms;
 use crate::engine::failure::Halt;
 
 /// For how many time-outs a create may wait for its answer, and so to be sent.
 const TIMEOUTS: u32 = 2;
 
 /// How long after it was shown whose a resource is a create may still be sent.
-pub fn patience(request_timeout: Duration, context: &Context) -> Duration {
-    if context.leads.is_shared() { request_timeout * TIMEOUTS } else { Duration::ZERO }
-}
-
-/// Nothing is created for a resource that is another operator's by now, or gone: a live read. A former leader, which wrote
-/// the finalizer, may have seen it go before the watch of this process did.
-pub async fn ensure_own(resource: &KratosIdentity, context: &Context) -> Result<(), Halt> {
-    let inherited =
-        || context.leadership.is_elected() && context.memory.recall(&uid(resource)).creators == Creators::Others;
-    if !context.leads.is_shared() && !inherited() {
-        return Ok(());
-    }
-    let api: Api<IdentityObject> = api(resource, context);
-    let live = api.get_opt(&resource.name_any()).await?;
-    if live.is_some_and(|live| live.meta().uid == resource.meta().uid && context.is_own(&live)) {
-        return Ok(());
-    }
-    let verdict =
-        Verdict::new(Reason::Progressing, "the resource is gone, or another operator's by now; it is looked at again");
-    Err(Halt::Retry { verdict, after: None })
+pub fn patience(request_timeout: Duration, terms: &Terms) -> Duration {
+    if terms.is_shared { request_timeout * TIMEOUTS } else { Duration::ZERO }
 }
 
 /// Applies a plan that creates; the resource was this operator's at `held`. One that isn't answered in time is no longer
@@ -48,12 +25,12 @@ pub async fn ensure_own(resource: &KratosIdentity, context: &Context) -> Result<
 pub async fn in_time<T>(
     (inputs, held): (&Inputs, Instant),
     applying: impl Future<Output = T>,
-    context: &Context,
+    terms: &Terms,
 ) -> Result<T, Halt> {
-    if !context.leads.is_shared() {
+    if !terms.is_shared {
         return Ok(applying.await);
     }
-    let until = held + patience(inputs.instance.settings.connection.request_timeout, context);
+    let until = held + patience(inputs.instance.settings.connection.request_timeout, terms);
     // Whoever is late sends nothing at all.
     if Instant::now() < until
         && let Ok(applied) = tokio::time::timeout_at(until.into(), applying).await

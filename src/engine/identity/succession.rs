@@ -7,18 +7,16 @@
 use std::time::{Duration, Instant};
 
 use kube::ResourceExt;
-use kube::runtime::reflector::ObjectRef;
 
 use super::observe::Search;
+use crate::api::carries;
 use crate::api::identity::KratosIdentity;
 use crate::api::instance::Mode;
+use crate::api::objects::IdentityObject;
 use crate::api::words::shown;
 use crate::api::{IDENTITY_FINALIZER, Reason, Verdict, condition};
 use crate::base::place::Place;
-use crate::controllers::context::{Context, IdentityObject};
-use crate::controllers::identity::record::api;
-use crate::controllers::instance::replacements::naming;
-use crate::controllers::queue::Priority;
+use crate::engine::cluster::Engine;
 use crate::engine::failure::Halt;
 use crate::identity::claim::Claimant;
 use crate::identity::conflict;
@@ -29,7 +27,6 @@ use crate::identity::reference;
 use crate::identity::replacement::{first, has_identity, is_pending};
 use crate::instance::listing::Lookup;
 use crate::kratos::Identity;
-use crate::kubernetes::kube_write::{self, own_secret};
 
 /// When to look again whether the resource that is replaced was told, should its change be missed.
 const AGAIN: Duration = Duration::from_secs(2);
@@ -39,61 +36,57 @@ const OF_TWO: usize = 53;
 const LONGEST_CHAIN: usize = 16;
 
 /// What a resource does while another one is about to take its identity over: nothing, and says so. `None`: none is.
-pub fn told(resource: &KratosIdentity, context: &Context) -> Option<(Verdict, Place)> {
+pub fn told(resource: &KratosIdentity, engine: Engine<'_>) -> Option<(Verdict, Place)> {
     // In a chain each takes over first, and lets go then.
     if resource.spec.replaces.is_some() && !has_identity(resource) {
         return None;
     }
-    let successor = successor(resource, context)?;
+    let successor = successor(resource, engine)?;
     // Where nothing is changed, or sent, nobody takes over.
-    let instance = reference::instance_of(resource, context.options.default_instance.as_ref())?;
-    context.registry.handle(&instance).filter(|handle| handle.settings.mode == Mode::Enforce)?;
+    let instance = reference::instance_of(resource, engine.terms.default_instance.as_ref())?;
+    engine.instances.callable(&instance).filter(|handle| handle.settings.mode == Mode::Enforce)?;
     Some((conflict::replaced(&successor.name_any()), Place::of(&*successor)))
 }
 
 /// The resource that is about to take over the identity of another one, as far as the watch shows.
-pub fn successor(resource: &KratosIdentity, context: &Context) -> Option<Box<KratosIdentity>> {
+pub fn successor(resource: &KratosIdentity, engine: Engine<'_>) -> Option<Box<KratosIdentity>> {
     let place = Place::of(resource);
-    let named = context.successors.of(&place).into_iter();
-    let seen = named.filter_map(|Place { namespace, name }| {
-        let object = context.identities.get(&ObjectRef::new(&name).within(&namespace))?;
-        context.latest_identities.of(&object).0.as_ref().ok().cloned()
-    });
+    let named = engine.others.successors(&place).into_iter();
+    let seen = named.filter_map(|named| engine.others.seen(&named)?.0.as_ref().ok().cloned());
     let successor = first(seen.filter(|candidate| {
-        is_pending(candidate, &place.name, Some(resource), context.options.default_instance.as_ref())
+        is_pending(candidate, &place.name, Some(resource), engine.terms.default_instance.as_ref())
     }))?;
-    (!leads_back(&place, &successor, context)).then(|| Box::new(successor))
+    (!leads_back(&place, &successor, engine)).then(|| Box::new(successor))
 }
 
 /// The same by a list that began after `since`: an identity may be lost on the answer.
 pub async fn live_successor(
     resource: &KratosIdentity,
     since: Instant,
-    context: &Context,
+    engine: Engine<'_>,
 ) -> Result<Option<KratosIdentity>, kube::Error> {
     let place = Place::of(resource);
-    let named = naming(&place.namespace, &place.name, since, context).await?;
+    let named = engine.others.naming(&place.namespace, &place.name, since).await?;
     Ok(first(named.into_iter().filter(|candidate| {
-        is_pending(candidate, &place.name, Some(resource), context.options.default_instance.as_ref())
+        is_pending(candidate, &place.name, Some(resource), engine.terms.default_instance.as_ref())
     })))
 }
 
 /// Whether a chain of renames that begins at a resource comes back to this place.
-fn leads_back(place: &Place, from: &KratosIdentity, context: &Context) -> bool {
+fn leads_back(place: &Place, from: &KratosIdentity, engine: Engine<'_>) -> bool {
     // What `from` names is the place itself: what counts is where the place's own name leads.
-    let mut next = seen(place, context).and_then(|object| replaces(&object));
+    let mut next = engine.others.seen(place).and_then(|object| replaces(&object));
     for _ in 0..LONGEST_CHAIN {
         let Some(name) = next else { return false };
         if name == from.name_any() || name == place.name {
             return true;
         }
-        next = seen(&Place::new(place.namespace.as_str(), name.as_str()), context).and_then(|object| replaces(&object));
+        next = engine
+            .others
+            .seen(&Place::new(place.namespace.as_str(), name.as_str()))
+            .and_then(|object| replaces(&object));
     }
     true
-}
-
-fn seen(Place { namespace, name }: &Place, context: &Context) -> Option<std::sync::Arc<IdentityObject>> {
-    context.identities.get(&ObjectRef::new(name).within(namespace))
 }
 
 /// What a resource is about to replace. Of one that has an identity the field means nothing any more.
@@ -105,15 +98,15 @@ fn replaces(object: &IdentityObject) -> Option<String> {
 impl Search<'_> {
     /// The identity of the resource called `name`, which this one takes over; `None` where there is none to take over.
     pub(super) async fn replacing(&self, name: &str) -> Result<Option<Present>, Halt> {
-        let (claimant, context) = (&self.inputs.claimant, self.context);
+        let (claimant, engine) = (&self.inputs.claimant, self.engine);
         if let Some(own) = self.listed(None).await? {
             return Ok(Some(own));
         }
         let place = Place::new(claimant.namespace.as_str(), name);
-        if name == claimant.name || leads_back(&Place::of(self.resource), self.resource, context) {
+        if name == claimant.name || leads_back(&Place::of(self.resource), self.resource, engine) {
             return Err(invalid("leads back to this resource; remove it from one of those that name each other"));
         }
-        let object = api(self.resource, context).get_opt(name).await?;
+        let object = engine.others.live(&place).await?;
         let Some(object) = object else {
             self.ensure_first(name).await?;
             return self.left_by(&place, None).await;
@@ -121,16 +114,16 @@ impl Search<'_> {
         let Ok(replaced) = &object.0 else {
             return Err(waiting(name, "can't be read; it is waited for"));
         };
-        let default = context.options.default_instance.as_ref();
+        let default = engine.terms.default_instance.as_ref();
         if reference::instance_of(replaced, default).as_ref() != Some(&self.inputs.instance.place) {
             return Err(invalid("names a resource of another KratosInstance, whose identities stay there"));
         }
         self.ensure_first(name).await?;
         let is_deleting = replaced.metadata.deletion_timestamp.is_some();
-        let is_held = kube_write::carries(replaced, IDENTITY_FINALIZER);
+        let is_held = carries(replaced, IDENTITY_FINALIZER);
         let is_over = is_deleting && !is_held;
         if !is_over && (is_deleting || !is_told(replaced)) {
-            context.pokes.identities([place], Priority::Arrived);
+            engine.listener.look_at(vec![place]);
             return Err(waiting(name, "hasn't let go of its identity yet; that is waited for"));
         }
         // What it asked for and had no answer to may be carried out yet.
@@ -141,7 +134,7 @@ impl Search<'_> {
     /// Since when this process knows that the resource that is replaced does nothing any more.
     fn told_since(&self) -> Instant {
         let mut since = Instant::now();
-        self.context.memory.update(&self.inputs.claimant.uid, |remembered| {
+        self.engine.memory.update(&self.inputs.claimant.uid, |remembered| {
             since = *remembered.told_since.get_or_insert(since);
         });
         since
@@ -149,10 +142,10 @@ impl Search<'_> {
 
     /// Of several resources that name the same one the first takes over.
     async fn ensure_first(&self, name: &str) -> Result<(), Halt> {
-        let named = naming(&self.inputs.claimant.namespace, name, Instant::now(), self.context).await?;
+        let named = self.engine.others.naming(&self.inputs.claimant.namespace, name, Instant::now()).await?;
         let pending = named
             .into_iter()
-            .filter(|candidate| is_pending(candidate, name, None, self.context.options.default_instance.as_ref()));
+            .filter(|candidate| is_pending(candidate, name, None, self.engine.terms.default_instance.as_ref()));
         match first(pending).filter(|first| first.uid() != self.resource.uid()) {
             None => Ok(()),
             Some(first) => {
@@ -254,11 +247,11 @@ pub async fn take_secret(search: &Search<'_>, observed: &Observed) -> Result<(),
     let Some(recovery) = &mark.recovery else { return Ok(()) };
     let from = (mark.name.clone(), mark.uid.clone());
     let secret = OwnSecret { namespace: claimant.namespace.clone(), name: recovery.secret_name.clone(), owner: from };
-    pass_on(&secret, (&claimant.name, &claimant.uid), search.context).await
+    pass_on(&secret, (&claimant.name, &claimant.uid), search.engine).await
 }
 
 /// The same from the other side: of a resource that is being deleted.
-pub async fn pass_on_secret(resource: &KratosIdentity, to: &KratosIdentity, context: &Context) -> Result<(), Halt> {
+pub async fn pass_on_secret(resource: &KratosIdentity, to: &KratosIdentity, engine: Engine<'_>) -> Result<(), Halt> {
     let noted = resource.status.as_ref().and_then(|status| status.recovery.as_ref());
     let noted = noted.and_then(|recovery| recovery.secret_name.clone());
     let named = resource.spec.recovery.as_ref().map(|recovery| recovery.secret_name.clone());
@@ -267,15 +260,14 @@ pub async fn pass_on_secret(resource: &KratosIdentity, to: &KratosIdentity, cont
         let owner = (resource.name_any(), resource.uid().unwrap_or_default());
         let namespace = resource.namespace().unwrap_or_default();
         let secret = OwnSecret { namespace, name: name.clone(), owner };
-        pass_on(&secret, (&to.name_any(), &uid), context).await?;
+        pass_on(&secret, (&to.name_any(), &uid), engine).await?;
     }
     Ok(())
 }
 
-async fn pass_on(secret: &OwnSecret, to: (&str, &str), context: &Context) -> Result<(), Halt> {
-    if !context.options.writes_recovery_secrets {
+async fn pass_on(secret: &OwnSecret, to: (&str, &str), engine: Engine<'_>) -> Result<(), Halt> {
+    if !engine.terms.writes_recovery_secrets {
         return Ok(());
     }
-    let _permit = context.kubernetes.acquire(&secret.namespace).await;
-    Ok(own_secret::pass_on(&context.client, secret, to).await?)
+    Ok(engine.secrets.pass_on(secret, to).await?)
 }

@@ -14,7 +14,7 @@ use super::planned::planned;
 use crate::api::{KratosIdentity, Reason, Verdict};
 use crate::base::flow::limit::Permit;
 use crate::base::place::Place;
-use crate::controllers::context::Context;
+use crate::engine::cluster::Engine;
 use crate::engine::failure::Halt;
 use crate::identity::desired::Desired;
 use crate::identity::plan::{Observed, Plan, Step};
@@ -108,8 +108,9 @@ impl Search<'_> {
 }
 
 /// After a look that doesn't wait for a turn (any more): its place among those that do goes to the next.
-pub fn leave(resource: &KratosIdentity, context: &Context) {
-    let handle = inputs::instance_place(resource, context).ok().and_then(|place| context.registry.handle(&place));
+pub fn leave(resource: &KratosIdentity, engine: Engine<'_>) {
+    let place = inputs::instance_place(resource, engine.terms.default_instance.as_ref()).ok();
+    let handle = place.and_then(|place| engine.instances.callable(&place));
     if let Some(handle) = handle {
         let place = Place::of(resource);
         handle.hashing.leave(&place);

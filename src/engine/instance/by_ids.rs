@@ -9,10 +9,9 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use uuid::Uuid;
 
 use super::shown::{take_in, watched};
+use super::surroundings::Surroundings;
 use crate::api::instance::LastResync;
 use crate::base::place::PlaceKeys;
-use crate::controllers::context::Context;
-use crate::controllers::instance::references;
 use crate::instance::handle::{Handle, Shared};
 use crate::kratos::{Error, IDS_PER_REQUEST, IdentityFilter};
 
@@ -50,7 +49,7 @@ pub async fn read(
     ids: Vec<Uuid>,
     started_at: Time,
     changed: &mut PlaceKeys,
-    context: &Context,
+    around: &dyn Surroundings,
 ) -> Result<u64, Error> {
     let shared = &handle.shared;
     let begun = Instant::now();
@@ -65,7 +64,7 @@ pub async fn read(
         for identity in &page.items {
             shown.extend(Uuid::parse_str(&identity.id));
             changed.extend(shared.managed.changed(identity, page.requested_at, shows_credentials));
-            take_in(handle, identity, page.requested_at, context);
+            take_in(handle, identity, page.requested_at, around);
         }
     }
     let missing = shared.managed.missing(begun, |id| is_left(id, &shown, &ids));
@@ -75,7 +74,7 @@ pub async fn read(
         changed.extend(missing);
         shared.pending.listed(|id| Uuid::parse_str(id).is_ok_and(|id| is_left(&id, &shown, &ids)));
     }
-    let drifted = references::drifted(context, &handle.place);
+    let drifted = around.drifted(&handle.place);
     shared.counts.read_by_ids(drifted, LastResync { started_at, requests });
     shared.listing.read_by_ids(begun);
     Ok(requests)

@@ -8,11 +8,10 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use futures::StreamExt;
-use k8s_openapi::api::core::v1::Namespace;
 use k8s_openapi::jiff::Timestamp;
-use kube::runtime::reflector::ObjectRef;
-use kube::{Api, ResourceExt};
+use kube::ResourceExt;
 
+use super::surroundings::Surroundings;
 use crate::api::condition;
 use crate::api::happening::Happening;
 use crate::api::identity::KratosIdentity;
@@ -20,14 +19,13 @@ use crate::api::instance::{Mode, NamespacesFrom};
 use crate::base::backoff;
 use crate::base::kube_error;
 use crate::base::place::{self, Place};
-use crate::controllers::context::{Context, IdentityObject};
-use crate::controllers::instance::replacements;
+use crate::engine::cluster::Terms;
 use crate::identity::mark::{Found, Mark};
-use crate::instance::Handle;
+use crate::identity::replacement;
 use crate::instance::consent;
 use crate::instance::handle::Shared;
+use crate::instance::{Handle, Registry};
 use crate::kratos::{Error, Identity, Initiator, PatchOperation, State, WriteCause};
-use crate::kubernetes::decode::Metadata;
 use crate::telemetry::trace::{Trace, TraceId};
 
 /// How many are dealt with at the same time.
@@ -38,17 +36,17 @@ const AGAIN: Duration = Duration::from_secs(2);
 const NOT_NOW: Duration = Duration::from_secs(30);
 
 /// Deletes what is due until the instance is gone, or isn't the one any more that `shared` belongs to.
-pub async fn keep_deleting(place: Place, shared: Arc<Shared>, context: Arc<Context>) {
+pub async fn keep_deleting(place: Place, shared: Arc<Shared>, around: Arc<dyn Surroundings>) {
     while !shared.stopped.is_cancelled() {
         tokio::select! {
             () = shared.stopped.cancelled() => return,
             () = async {
                 shared.pending.due().await;
                 shared.gate.opened().await;
-                context.leads.led(&place).await;
+                around.led(&place).await;
             } => {}
         }
-        let Some(handle) = context.registry.current(&place, &shared) else { return };
+        let Some(handle) = around.registry().current(&place, &shared) else { return };
         if handle.settings.mode == Mode::Observe {
             if !reconsidered(&shared).await {
                 return;
@@ -57,10 +55,10 @@ pub async fn keep_deleting(place: Place, shared: Arc<Shared>, context: Arc<Conte
         }
         let due = shared.pending.take_due(Timestamp::now());
         let look = |id: String| {
-            let (handle, context) = (&handle, &context);
+            let (handle, around) = (&handle, &*around);
             async move {
                 let trace = Trace::of_background("graceperiod", &handle.place);
-                if let Some(at) = trace.run(look(handle, &id, context)).await {
+                if let Some(at) = trace.run(look(handle, &id, around)).await {
                     handle.shared.pending.note(&id, at);
                 }
             }
@@ -75,10 +73,10 @@ async fn reconsidered(shared: &Shared) -> bool {
 }
 
 /// A resource that another operator reconciled is gone: where its grace period runs, the mark says until when.
-pub fn gone_elsewhere(resource: &KratosIdentity, instance: &Place, context: &Context) {
+pub fn gone_elsewhere(resource: &KratosIdentity, instance: &Place, registry: &Registry) {
     let own = resource.spec.deletion.as_ref().and_then(|deletion| deletion.grace_period).map(Into::into);
     let id = resource.status.as_ref().and_then(|status| status.identity_id.as_deref());
-    let (Some(id), Some(handle)) = (id, context.registry.handle(instance)) else { return };
+    let (Some(id), Some(handle)) = (id, registry.handle(instance)) else { return };
     let is_beside = resource.metadata.namespace.as_ref() == Some(&instance.namespace);
     if !handle.settings.grace.period(own, is_beside).is_zero() {
         handle.shared.pending.note(id, Timestamp::now());
@@ -86,8 +84,12 @@ pub fn gone_elsewhere(resource: &KratosIdentity, instance: &Place, context: &Con
 }
 
 /// Looks at one identity, as long as this process leads. Returns when to look again.
-async fn look(handle: &Handle, id: &str, context: &Context) -> Option<Timestamp> {
-    let settled = context.leads.while_speaking(&handle.place, settle(handle, id, context)).await;
+async fn look(handle: &Handle, id: &str, around: &dyn Surroundings) -> Option<Timestamp> {
+    let settled = tokio::select! {
+        biased;
+        () = around.lost(&handle.place) => None,
+        settled = settle(handle, id, around) => Some(settled),
+    };
     match settled.unwrap_or_else(|| Ok(later(AGAIN))) {
         Ok(again) => {
             if again.is_none() {
@@ -98,7 +100,7 @@ async fn look(handle: &Handle, id: &str, context: &Context) -> Option<Timestamp>
         Err(Failure::Kratos(error)) => {
             tracing::warn!(%error, "ending a grace period failed; it is tried again");
             if handle.shared.gate.failed(id, &error).wants_probe {
-                context.pokes.instance(&handle.place);
+                handle.calls.instance();
             }
             later(backoff::spread(AGAIN))
         }
@@ -118,10 +120,10 @@ enum Failure {
     Kubernetes(#[from] kube::Error),
 }
 
-async fn settle(handle: &Handle, id: &str, context: &Context) -> Result<Option<Timestamp>, Failure> {
+async fn settle(handle: &Handle, id: &str, around: &dyn Surroundings) -> Result<Option<Timestamp>, Failure> {
     // Many periods may end at the same time: the first look at each shares its request.
     let Some(identity) = handle.reader.read(id).await? else { return Ok(None) };
-    let Some((mark, delete_after)) = running(&identity, handle, context) else { return Ok(None) };
+    let Some((mark, delete_after)) = running(&identity, handle, around.terms()) else { return Ok(None) };
     handle.shared.pending.runs_until(id, delete_after);
     let is_over = delete_after <= Timestamp::now();
     if !is_over && identity.state == State::Inactive {
@@ -132,9 +134,9 @@ async fn settle(handle: &Handle, id: &str, context: &Context) -> Result<Option<T
         return Ok(None);
     }
     if is_over {
-        return end(handle, id, &mark, context).await;
+        return end(handle, id, &mark, around).await;
     }
-    if !is_admitted(handle, &mark, context).await? || is_asked_for(&mark, id, context).await? {
+    if !is_admitted(handle, &mark, around).await? || is_asked_for(&mark, id, around).await? {
         return Ok(later(backoff::spread(NOT_NOW)));
     }
     // A user's request that was under way made it active again.
@@ -150,27 +152,27 @@ async fn settle(handle: &Handle, id: &str, context: &Context) -> Result<Option<T
 
 /// Deletes an identity whose grace period is over by `seen`. Kratos has no compare-and-swap, so everything that may take its
 /// time comes first: the rate limit, and consent. Then the mark is read, then the resource, and the deletion is sent at once.
-async fn end(handle: &Handle, id: &str, seen: &Mark, context: &Context) -> Result<Option<Timestamp>, Failure> {
+async fn end(handle: &Handle, id: &str, seen: &Mark, around: &dyn Surroundings) -> Result<Option<Timestamp>, Failure> {
     let client = handle.client.at_once().await;
-    if !is_admitted(handle, seen, context).await? {
+    if !is_admitted(handle, seen, around).await? {
         return Ok(later(backoff::spread(NOT_NOW)));
     }
     let Some(identity) = handle.client.get_identity(id, &[]).await? else { return Ok(None) };
-    let Some((mark, delete_after)) = running(&identity, handle, context) else { return Ok(None) };
+    let Some((mark, delete_after)) = running(&identity, handle, around.terms()) else { return Ok(None) };
     let is_as_seen = *mark == *seen && delete_after <= Timestamp::now();
     let is_handle_current =
-        context.registry.handle(&handle.place).is_some_and(|now| std::ptr::eq(Arc::as_ptr(&now), handle));
+        around.registry().handle(&handle.place).is_some_and(|now| std::ptr::eq(Arc::as_ptr(&now), handle));
     if !is_as_seen || !is_handle_current {
         // The settings or the mark have changed meanwhile.
         return Ok(later(AGAIN));
     }
-    if is_asked_for(&mark, id, context).await? {
+    if is_asked_for(&mark, id, around).await? {
         return Ok(later(backoff::spread(NOT_NOW)));
     }
     client.on_behalf_of(&initiator(&mark)).delete_identity(id).await?;
     handle.shared.managed.forget(id);
-    context.ask_waiting(handle.shared.obstacles.freed(id));
-    publish(handle, &mark, context);
+    handle.calls.waiting(handle.shared.obstacles.freed(id));
+    publish(handle, &mark);
     Ok(None)
 }
 
@@ -188,23 +190,24 @@ fn initiator(mark: &Mark) -> Arc<Initiator> {
 }
 
 /// The mark of an identity whose grace period this operator is to end, and when that is.
-fn running(identity: &Identity, handle: &Handle, context: &Context) -> Option<(Box<Mark>, Timestamp)> {
+fn running(identity: &Identity, handle: &Handle, terms: &Terms) -> Option<(Box<Mark>, Timestamp)> {
     let Found::Mark(mark) = Mark::read(&identity.metadata_admin) else { return None };
-    let is_ours = mark.owner == handle.settings.owner_name
-        && mark.cluster == context.cluster_id
-        && context.options.works_in(&mark.namespace);
+    let is_ours =
+        mark.owner == handle.settings.owner_name && mark.cluster == terms.cluster_id && terms.works_in(&mark.namespace);
     let delete_after = mark.delete_after.as_ref().filter(|_| is_ours)?.0;
     Some((mark, delete_after))
 }
 
 /// Whether a resource stands where the mark says, and may ask for this identity: live, because an identity may go on
 /// the answer. One that is done, and has another identity, doesn't.
-async fn is_asked_for(mark: &Mark, id: &str, context: &Context) -> Result<bool, kube::Error> {
-    let api = Api::<IdentityObject>::namespaced(context.client.clone(), &mark.namespace);
-    if replacements::is_replaced(&mark.namespace, &mark.name, context).await? {
+async fn is_asked_for(mark: &Mark, id: &str, around: &dyn Surroundings) -> Result<bool, kube::Error> {
+    let named = around.naming(&mark.namespace, &mark.name, Instant::now()).await?;
+    let default = around.terms().default_instance.as_ref();
+    if named.iter().any(|candidate| replacement::is_pending(candidate, &mark.name, None, default)) {
         return Ok(true);
     }
-    let Some(found) = api.get_opt(&mark.name).await? else { return Ok(false) };
+    let place = Place::new(mark.namespace.as_str(), mark.name.as_str());
+    let Some(found) = around.live(&place).await? else { return Ok(false) };
     let has_another = found.0.is_ok_and(|resource| has_another(&resource, mark, id));
     Ok(!has_another)
 }
@@ -222,10 +225,10 @@ fn has_another(resource: &KratosIdentity, mark: &Mark, id: &str) -> bool {
 
 /// Whether the instance still admits the namespace. One that is gone, or was made anew under its name, was admitted when
 /// the resource was deleted; that holds as long as others are admitted at all.
-async fn is_admitted(handle: &Handle, mark: &Mark, context: &Context) -> Result<bool, kube::Error> {
+async fn is_admitted(handle: &Handle, mark: &Mark, around: &dyn Surroundings) -> Result<bool, kube::Error> {
     let allowed = handle.settings.allowed_namespaces.as_ref();
     let home = &handle.place.namespace;
-    let found = Api::<Metadata<Namespace>>::all(context.client.clone()).get_opt(&mark.namespace).await?;
+    let found = around.live_namespace(&mark.namespace).await?;
     match found.filter(|found| found.uid().as_ref() == Some(&mark.namespace_uid)) {
         Some(found) => Ok(consent::admits(allowed, home, &mark.namespace, found.labels())),
         None => Ok(*home == mark.namespace || allowed.is_some_and(|allowed| allowed.from != NamespacesFrom::Same)),
@@ -233,13 +236,9 @@ async fn is_admitted(handle: &Handle, mark: &Mark, context: &Context) -> Result<
 }
 
 /// The resource is gone, so that the instance has to say it.
-fn publish(handle: &Handle, mark: &Mark, context: &Context) {
-    let object = context.instances.get(&ObjectRef::new(&handle.place.name).within(&handle.place.namespace));
-    if let Some(Ok(instance)) = object.as_deref().map(|object| &object.0) {
-        let Mark { namespace, name, .. } = mark;
-        let note = format!("the grace period of KratosIdentity {namespace}/{name} is over: its identity was deleted");
-        context.events.publish(instance, Happening::normal("IdentityDeleted", "Delete", note));
-    }
+fn publish(handle: &Handle, Mark { namespace, name, .. }: &Mark) {
+    let note = format!("the grace period of KratosIdentity {namespace}/{name} is over: its identity was deleted");
+    handle.calls.happened(Happening::normal("IdentityDeleted", "Delete", note));
 }
 
 fn later(after: Duration) -> Option<Timestamp> {

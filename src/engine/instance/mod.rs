@@ -5,3 +5,4 @@ pub mod grace;
 pub mod scan;
 pub mod schemas;
 pub mod shown;
+pub mod surroundings;

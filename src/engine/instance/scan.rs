@@ -8,18 +8,14 @@ use std::time::{Duration, Instant};
 use futures::StreamExt;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use k8s_openapi::jiff::Timestamp;
-use kube::ResourceExt;
-use kube::runtime::reflector::ObjectRef;
 use uuid::Uuid;
 
 use super::by_ids;
 use super::shown::{take_in, watched};
+use super::surroundings::Surroundings;
 use crate::api::instance::LastResync;
 use crate::base::backoff;
 use crate::base::place::{Place, PlaceKeys};
-use crate::controllers::context::Context;
-use crate::controllers::instance::{protect, references};
-use crate::controllers::queue::Priority;
 use crate::identity::mark::{Found, Mark};
 use crate::instance::counts::Standing;
 use crate::instance::handle::{Handle, Shared};
@@ -35,12 +31,12 @@ const LISTING: &str = "listing";
 const LOOK_FOR_MISSING: Duration = Duration::from_mins(1);
 
 /// Reads until the instance is gone, or isn't the one any more that `shared` belongs to.
-pub async fn keep_listing(place: Place, shared: Arc<Shared>, context: Arc<Context>) {
-    while let Some(handle) = context.registry.current(&place, &shared) {
+pub async fn keep_listing(place: Place, shared: Arc<Shared>, around: Arc<dyn Surroundings>) {
+    while let Some(handle) = around.registry().current(&place, &shared) {
         tokio::select! {
             () = shared.stopped.cancelled() => return,
-            () = when_due(&handle, &context) => {
-                Trace::of_background("resync", &place).run(resync(&place, &shared, &context)).await;
+            () = when_due(&handle, &*around) => {
+                Trace::of_background("resync", &place).run(resync(&place, &shared, &*around)).await;
             }
             // Settings may have changed with it: the next round takes the handle anew.
             () = shared.listing.changed() => {}
@@ -48,33 +44,33 @@ pub async fn keep_listing(place: Place, shared: Arc<Shared>, context: Arc<Contex
     }
 }
 
-async fn when_due(handle: &Handle, context: &Context) {
+async fn when_due(handle: &Handle, around: &dyn Surroundings) {
     let regular = handle.settings.resync_interval;
-    let misses = protect::misses_identities(handle, context);
+    let misses = around.misses_identities(handle);
     let interval = if misses { regular.min(LOOK_FOR_MISSING) } else { regular };
     let due = handle.shared.listing.due(backoff::spread(interval), handle.settings.full_scan_interval);
     tokio::time::sleep_until(due.into()).await;
     handle.shared.gate.opened().await;
     // What the listing is compared with must be known.
-    context.listed.identities.wait().await;
+    around.known().await;
 }
 
 /// One read of what is ours, and what follows from it.
-async fn resync(place: &Place, shared: &Arc<Shared>, context: &Context) {
-    let Some(handle) = context.registry.current(place, shared) else { return };
-    let resources = references::keys(context, place);
+async fn resync(place: &Place, shared: &Arc<Shared>, around: &dyn Surroundings) {
+    let Some(handle) = around.registry().current(place, shared) else { return };
+    let resources = around.keys(place);
     shared.managed.retain(|key| resources.contains(&key));
     let (begun, started_at) = (Instant::now(), Time(Timestamp::now()));
     let ids = by_ids::ids(shared);
     // Whether they are back shows in a complete listing alone.
-    let is_full = protect::misses_identities(&handle, context)
+    let is_full = around.misses_identities(&handle)
         || shared.listing.is_full_due(Instant::now(), handle.settings.full_scan_interval)
         || !by_ids::is_cheaper(ids.len(), shared.listing.pages());
     let mut changed = PlaceKeys::new();
     let read = if is_full {
-        list(&handle, started_at, &mut changed, context).await
+        list(&handle, started_at, &mut changed, around).await
     } else {
-        by_ids::read(&handle, ids, started_at, &mut changed, context).await
+        by_ids::read(&handle, ids, started_at, &mut changed, around).await
     };
     match read {
         Ok(requests) => {
@@ -82,37 +78,42 @@ async fn resync(place: &Place, shared: &Arc<Shared>, context: &Context) {
             let differ = changed.len();
             tracing::debug!(is_full, requests, differ, milliseconds, "identities were compared");
             shared.gate.served(LISTING);
-            context.pokes.instance(place);
-            context.pokes.identities(references::at(context, &changed), Priority::Routine);
+            handle.calls.instance();
+            around.look_at(&changed);
             // Where identities are missed they would only wait on.
-            if !protect::misses_identities(&handle, context) {
-                context.ask_waiting(shared.waiting.take());
+            if !around.misses_identities(&handle) {
+                handle.calls.waiting(shared.waiting.take().into_iter().collect());
             }
         }
         Err(error) => {
             tracing::warn!(%error, "listing identities failed");
             shared.listing.failed(error.to_string());
             shared.gate.failed(LISTING, &error);
-            context.pokes.instance(place);
+            handle.calls.instance();
         }
     }
 }
 
 /// A complete listing. Adds the resources that are to be looked at. Returns the requests it took.
-async fn list(handle: &Handle, started_at: Time, changed: &mut PlaceKeys, context: &Context) -> Result<u64, Error> {
+async fn list(
+    handle: &Handle,
+    started_at: Time,
+    changed: &mut PlaceKeys,
+    around: &dyn Surroundings,
+) -> Result<u64, Error> {
     let shared = &handle.shared;
-    let mut expected = protect::expected(handle, context);
+    let mut expected = around.expected(handle);
     let managed = expected.len();
-    let (mut scan, requests) = scan(handle, (&mut expected, changed), context).await?;
-    protect::take_census(handle, (managed, &expected), scan.begun(), context);
-    if !protect::misses_identities(handle, context) {
+    let (mut scan, requests) = scan(handle, (&mut expected, changed), around).await?;
+    around.take_census(handle, (managed, &expected), scan.begun());
+    if !around.misses_identities(handle) {
         let listed = scan.ids();
         shared.pending.listed(|id| Uuid::parse_str(id).is_ok_and(|id| listed.contains(&id)));
         changed.extend(shared.managed.missing(scan.begun(), |id| listed.contains(id)));
         changed.extend(expected.values().map(Place::key));
     }
-    if context.leads.is_leading(&handle.place) {
-        let drifted = references::drifted(context, &handle.place);
+    if around.is_leading(&handle.place) {
+        let drifted = around.drifted(&handle.place);
         shared.counts.listed(std::mem::take(&mut scan.tally), drifted, LastResync { started_at, requests });
     }
     shared.listing.complete(scan);
@@ -123,7 +124,7 @@ async fn list(handle: &Handle, started_at: Time, changed: &mut PlaceKeys, contex
 async fn scan(
     handle: &Handle,
     (expected, changed): (&mut HashMap<String, Place>, &mut PlaceKeys),
-    context: &Context,
+    around: &dyn Surroundings,
 ) -> Result<(Scan, u64), Error> {
     let mut scan = Scan::begin(Instant::now());
     let include_credential = watched(&handle.shared);
@@ -136,36 +137,26 @@ async fn scan(
         for identity in &page.items {
             expected.remove(&identity.id);
             changed.extend(handle.shared.managed.changed(identity, page.requested_at, shows_credentials));
-            let (found, standing) = take_in(handle, identity, page.requested_at, context);
+            let (found, standing) = take_in(handle, identity, page.requested_at, around);
             if let Found::Mark(mark) = &found
                 && standing != Standing::Unmanaged
             {
                 scan.note(mark, &identity.id);
-                if is_of_former_namespace(mark, context) {
+                if around.is_of_former_namespace(mark) {
                     scan.tally.add_former(mark);
                 }
             }
             scan.tally.add(standing, &found, &identity.id);
         }
     }
-    let is_leading = context.leads.is_leading(&handle.place);
-    let confirmed = if is_leading { confirm_orphans(handle, &mut scan, context).await? } else { 0 };
+    let is_leading = around.is_leading(&handle.place);
+    let confirmed = if is_leading { confirm_orphans(handle, &mut scan, around).await? } else { 0 };
     let requests = scan.pages as u64 + confirmed;
     Ok((scan, requests))
 }
 
-/// Whether a mark of this cluster names a namespace that is gone, or was made anew under its name.
-fn is_of_former_namespace(mark: &Mark, context: &Context) -> bool {
-    let is_known = mark.cluster == context.cluster_id && context.options.works_in(&mark.namespace);
-    let there = || context.namespaces.get(&ObjectRef::new(&mark.namespace));
-    // Namespaces that weren't listed yet aren't gone.
-    is_known
-        && context.listed.namespaces.initialized()
-        && there().and_then(|found| found.uid()).as_ref() != Some(&mark.namespace_uid)
-}
-
 /// Reads those once more that seem to have lost their resource since the last listing. Returns the requests it took.
-async fn confirm_orphans(handle: &Handle, scan: &mut Scan, context: &Context) -> Result<u64, Error> {
+async fn confirm_orphans(handle: &Handle, scan: &mut Scan, around: &dyn Surroundings) -> Result<u64, Error> {
     let suspects = scan.tally.take_suspects(&handle.shared.counts.orphaned());
     let mut pages = std::pin::pin!(handle.client.list_identities(IdentityFilter::by_ids(suspects)));
     let mut requests = 0;
@@ -173,7 +164,7 @@ async fn confirm_orphans(handle: &Handle, scan: &mut Scan, context: &Context) ->
         requests += 1;
         let page = page?;
         for identity in &page.items {
-            let (found, standing) = take_in(handle, identity, page.requested_at, context);
+            let (found, standing) = take_in(handle, identity, page.requested_at, around);
             scan.tally.add(standing, &found, &identity.id);
         }
     }

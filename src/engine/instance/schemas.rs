@@ -2,23 +2,23 @@
 
 use std::sync::Arc;
 
+use super::surroundings::Surroundings;
 use crate::base::place::Place;
-use crate::controllers::context::Context;
 use crate::instance::Handle;
 use crate::instance::handle::Shared;
 
 /// Reads whenever that is due, until the instance is gone, or isn't the one any more that `shared` belongs to.
-pub async fn keep_reading(place: Place, shared: Arc<Shared>, context: Arc<Context>) {
-    while let Some(handle) = context.registry.current(&place, &shared) {
+pub async fn keep_reading(place: Place, shared: Arc<Shared>, around: Arc<dyn Surroundings>) {
+    while let Some(handle) = around.registry().current(&place, &shared) {
         tokio::select! {
             () = shared.stopped.cancelled() => return,
-            () = read_when_due(&handle, &context) => {}
+            () = read_when_due(&handle) => {}
             () = shared.schemas.changed() => {}
         }
     }
 }
 
-async fn read_when_due(handle: &Handle, context: &Context) {
+async fn read_when_due(handle: &Handle) {
     let schemas = &handle.shared.schemas;
     schemas.due().await;
     // One that is down as a whole is left alone.
@@ -28,13 +28,13 @@ async fn read_when_due(handle: &Handle, context: &Context) {
         if let Some(error) = schemas.failure() {
             tracing::warn!(instance = %handle.place, error, "those that are known go on serving");
         }
-        context.pokes.instance(&handle.place);
+        handle.calls.instance();
     }
     // Whoever finds its own still missing is in line again.
     if is_news || schemas.failure().is_none() {
-        context.ask_waiting(schemas.waiting.take());
+        handle.calls.waiting(schemas.waiting.take().into_iter().collect());
     }
     if is_news {
-        context.ask_waiting(schemas.without.take());
+        handle.calls.waiting(schemas.without.take().into_iter().collect());
     }
 }

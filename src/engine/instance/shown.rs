@@ -2,10 +2,7 @@
 
 use std::time::Instant;
 
-use kube::ResourceExt;
-use kube::runtime::reflector::ObjectRef;
-
-use crate::controllers::context::Context;
+use super::surroundings::Surroundings;
 use crate::identity::mark::{Found, Mark};
 use crate::instance::Handle;
 use crate::instance::counts::{self, Standing};
@@ -20,13 +17,13 @@ pub fn watched(shared: &Shared) -> Vec<CredentialType> {
 }
 
 /// What an identity is to us; one whose grace period runs is looked after.
-pub fn take_in(handle: &Handle, identity: &Identity, seen: Instant, context: &Context) -> (Found, Standing) {
+pub fn take_in(handle: &Handle, identity: &Identity, seen: Instant, around: &dyn Surroundings) -> (Found, Standing) {
     let found = Mark::read(&identity.metadata_admin);
-    let (owner, cluster) = (&handle.settings.owner_name, &context.cluster_id);
-    let mut standing = counts::standing(&found, owner, cluster, |mark| is_there(mark, context));
+    let (owner, cluster) = (&handle.settings.owner_name, &around.terms().cluster_id);
+    let mut standing = counts::standing(&found, owner, cluster, |mark| around.is_there(mark));
     if let Found::Mark(mark) = &found
         && standing == Standing::Orphaned
-        && !context.options.works_in(&mark.namespace)
+        && !around.terms().works_in(&mark.namespace)
     {
         standing = Standing::Elsewhere;
     }
@@ -35,10 +32,4 @@ pub fn take_in(handle: &Handle, identity: &Identity, seen: Instant, context: &Co
         _ => handle.shared.pending.ended(&identity.id, seen),
     }
     (found, standing)
-}
-
-/// Whether the very resource that a mark names is there, whoever reconciles it.
-fn is_there(mark: &Mark, context: &Context) -> bool {
-    let found = context.identities.get(&ObjectRef::new(&mark.name).within(&mark.namespace));
-    found.is_some_and(|found| found.uid().as_ref() == Some(&mark.uid))
 }

@@ -12,7 +12,6 @@ use super::observe::{judge_all, opinions};
 use super::reach::Reach;
 use super::source::Source;
 use crate::api::session_policy::RuleAction;
-use crate::controllers::context::Context;
 use crate::engine::failure::{self, Halt};
 use crate::kratos::{Class, Error, Expand, WriteCause, Writer};
 use crate::policy::desired::{Desired, Rule};
@@ -58,15 +57,10 @@ pub async fn enforce(
     desired: &Arc<Desired>,
     reach: &Reach,
     plan: &Plan,
-    context: &Context,
+    sessions: &Sessions,
 ) -> (Done, Result<(), Halt>) {
-    let enforcement = Enforcement {
-        inputs,
-        desired,
-        reach,
-        source: Source::new(desired.needs(), reach),
-        counted: &context.metrics.sessions,
-    };
+    let enforcement =
+        Enforcement { inputs, desired, reach, source: Source::new(desired.needs(), reach), counted: sessions };
     let mut done = Done::default();
     let mut last = Ok(());
     let mut work = work(desired, plan).into_iter().peekable();
@@ -82,7 +76,7 @@ pub async fn enforce(
                 Err(Failure::Closed) => return (done, Err(Halt::Down(failure::unavailable()))),
                 Err(Failure::Kratos(error)) => {
                     done.failed += 1;
-                    let halt = inputs.halt(&error, context);
+                    let halt = inputs.halt(&error);
                     if halt.is_everybodys() {
                         return (done, Err(halt));
                     }

@@ -3,23 +3,21 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use k8s_openapi::api::core::v1::Namespace;
 use k8s_openapi::jiff::Timestamp;
-use kube::{Api, ResourceExt};
+use kube::ResourceExt;
 
+use super::surroundings::Engine;
 use super::turn::Turns;
 use crate::api::identity::InstanceRef;
 use crate::api::session_policy::KratosSessionPolicy;
 use crate::api::{Reason, Verdict};
 use crate::base::place::Place;
-use crate::controllers::context::Context;
-use crate::controllers::policy::urgency;
+use crate::engine::cluster::Others;
 use crate::engine::failure::{self, Halt, Sent};
-use crate::engine::identity::inputs;
 use crate::instance::Handle;
 use crate::instance::rules;
 use crate::kratos::{Error, Initiator, WriteCause, Writer};
-use crate::kubernetes::decode::Metadata;
+use crate::policy::action;
 use crate::policy::desired::Standing;
 use crate::telemetry::trace::TraceId;
 
@@ -55,19 +53,19 @@ pub fn instance_place(policy: &KratosSessionPolicy, default: Option<&Place>) -> 
 }
 
 /// What a run stands on, as far as nobody has to be asked for it.
-pub async fn gather(policy: &KratosSessionPolicy, context: &Context) -> Result<Inputs, Halt> {
-    let Some(place) = instance_place(policy, context.options.default_instance.as_ref()) else {
+pub async fn gather(policy: &KratosSessionPolicy, engine: Engine<'_>) -> Result<Inputs, Halt> {
+    let Some(place) = instance_place(policy, engine.terms.default_instance.as_ref()) else {
         let message = "spec.instanceRef is missing, and the operator was started without --default-instance; name a KratosInstance";
         return Err(Verdict::new(Reason::InvalidSpec, message).into());
     };
     let namespace = policy.namespace().unwrap_or_default();
-    let instance = inputs::instance(&place, &namespace, context).await?;
+    let instance = engine.instances.admitting(&place, &namespace).await?;
     if instance.is_deleting {
         let verdict = Verdict::new(Reason::InstanceNotReady, format!("KratosInstance {place} is being deleted"));
         return Err(Halt::Retry { verdict, after: Some(GOING) });
     }
     let beside_instance = place.namespace == namespace;
-    let turns = Turns::new(&instance.shared.session_turns, urgency::revokes_all(policy), &namespace);
+    let turns = Turns::new(&instance.shared.session_turns, revokes_all(policy), &namespace);
     let (namespace_uid, now) = (String::new(), Timestamp::now());
     let uid = policy.uid().unwrap_or_default();
     let initiator = Initiator {
@@ -95,11 +93,9 @@ impl Inputs {
     }
 
     /// The same, with the namespace that bounds the reach, read live.
-    pub async fn bound(mut self, context: &Context) -> Result<Self, Halt> {
+    pub async fn bound(mut self, others: &dyn Others) -> Result<Self, Halt> {
         if !self.beside_instance {
-            let _permit = context.kubernetes.acquire(&self.namespace).await;
-            let namespace = Api::<Metadata<Namespace>>::all(context.client.clone()).get(&self.namespace).await?;
-            self.namespace_uid = namespace.uid().unwrap_or_default();
+            self.namespace_uid = others.namespace_uid(&self.namespace).await?.unwrap_or_default();
         }
         Ok(self)
     }
@@ -128,11 +124,18 @@ impl Inputs {
 
     /// The halt for an error of Kratos. An instance that gives no usable answer is left alone until a probe succeeds,
     /// and one that may not be well is probed.
-    pub fn halt(&self, error: &Error, context: &Context) -> Halt {
+    pub fn halt(&self, error: &Error) -> Halt {
         let blame = self.instance.shared.gate.failed(&self.uid, error);
         if blame.wants_probe {
-            context.pokes.instance(&self.instance.place);
+            self.instance.calls.instance();
         }
         failure::halt(error, Sent::default(), blame.times)
     }
+}
+
+/// Whether there is a `revokeAll` that isn't done.
+pub fn revokes_all(policy: &KratosSessionPolicy) -> bool {
+    let wanted = policy.spec.actions.as_ref().and_then(|actions| actions.revoke_all.as_ref());
+    let noted = policy.status.as_ref().and_then(|status| status.actions.as_ref());
+    action::pending(wanted, noted.and_then(|actions| actions.revoke_all.as_ref())).is_some()
 }

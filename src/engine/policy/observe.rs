@@ -11,7 +11,6 @@ use super::reach::Reach;
 use super::source::Source;
 use crate::api::{Reason, Verdict};
 use crate::base::off_runtime;
-use crate::controllers::context::Context;
 use crate::engine::failure::Halt;
 use crate::kratos::{IdentityFilter, Session};
 use crate::policy::desired::Desired;
@@ -31,31 +30,24 @@ pub async fn observe(
     desired: &Arc<Desired>,
     reach: &Reach,
     only_looks: bool,
-    context: &Context,
 ) -> (Tally, Result<(), Halt>) {
     let mut tally = Tally::new(desired).with_whose(only_looks);
-    let result = look(inputs, desired, reach, &mut tally, context).await;
+    let result = look(inputs, desired, reach, &mut tally).await;
     (tally, result)
 }
 
-async fn look(
-    inputs: &Inputs,
-    desired: &Arc<Desired>,
-    reach: &Reach,
-    tally: &mut Tally,
-    context: &Context,
-) -> Result<(), Halt> {
+async fn look(inputs: &Inputs, desired: &Arc<Desired>, reach: &Reach, tally: &mut Tally) -> Result<(), Halt> {
     if desired.rules.is_empty() {
         return Ok(());
     }
-    let halt = |error| inputs.halt(&error, context);
+    let halt = |error| inputs.halt(&error);
     let source = Source::new(desired.needs(), reach);
     let mut batches = source.sessions(&inputs.instance.client).await.map_err(halt)?;
     while let Some(batch) = batches.next().await {
         let (mut sights, truth) = judge_all(inputs, desired, reach, ALL, batch.map_err(halt)?).await;
         tally.note(truth);
         inputs.ensure_open()?;
-        settle_enrolment(inputs, &mut sights, context).await?;
+        settle_enrolment(inputs, &mut sights).await?;
         for sight in &sights {
             tally.add(sight);
         }
@@ -91,7 +83,7 @@ pub async fn judge_all(
 }
 
 /// Asks who has a second factor, where a rule hangs on it. An identity that is gone has none, and its sessions are gone.
-async fn settle_enrolment(inputs: &Inputs, sights: &mut [Sight], context: &Context) -> Result<(), Halt> {
+async fn settle_enrolment(inputs: &Inputs, sights: &mut [Sight]) -> Result<(), Halt> {
     let open = |sight: &Sight| match sight {
         Sight::Judged(opinion) if opinion.if_enrolled != 0 => Some(opinion.identity),
         _ => None,
@@ -105,7 +97,7 @@ async fn settle_enrolment(inputs: &Inputs, sights: &mut [Sight], context: &Conte
     let mut enrolled = HashMap::new();
     let mut pages = std::pin::pin!(inputs.instance.client.list_identities(filter));
     while let Some(page) = pages.next().await {
-        let page = page.map_err(|error| inputs.halt(&error, context))?;
+        let page = page.map_err(|error| inputs.halt(&error))?;
         let of_page = page
             .items
             .iter()

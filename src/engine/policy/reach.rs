@@ -7,18 +7,17 @@ use std::sync::Arc;
 
 use futures::StreamExt;
 use kube::core::SelectorExt;
-use kube::runtime::reflector::ObjectRef;
 use kube::{Resource, ResourceExt};
 use serde_json::json;
 use uuid::Uuid;
 
 use super::inputs::Inputs;
+use super::surroundings::Engine;
 use crate::api::{Reason, Verdict};
 use crate::base::off_runtime;
 use crate::base::place::{NamespaceKey, Place, PlaceKey, PlaceKeys};
-use crate::controllers::context::Context;
 use crate::engine::failure::Halt;
-use crate::engine::identity::{inputs, schemas};
+use crate::engine::identity::schemas;
 use crate::identity::facts;
 use crate::identity::mark::{Found, Mark};
 use crate::identity::reference;
@@ -32,11 +31,11 @@ use crate::policy::within::{Standing, Within};
 pub type Reach = Option<Arc<Within>>;
 
 /// Finds the identities.
-pub async fn find(inputs: &Inputs, selection: &Selection, context: &Context) -> Result<Reach, Halt> {
+pub async fn find(inputs: &Inputs, selection: &Selection, engine: Engine<'_>) -> Result<Reach, Halt> {
     if inputs.beside_instance && !selection.is_by_mark() {
         return Ok(None);
     }
-    let asking = Asking { inputs, selection, context };
+    let asking = Asking { inputs, selection, engine };
     let may_mean = asking.may_mean();
     let Some(ids) = inputs.instance.shared.listing.ids(|place| may_mean.contains(place)) else {
         let message = "the identities of the KratosInstance haven't been listed yet";
@@ -52,12 +51,12 @@ pub async fn find(inputs: &Inputs, selection: &Selection, context: &Context) -> 
     if is_bound && !inputs.instance.shared.schemas.settled().await {
         return Err(Halt::Unread(schemas::unread(&inputs.instance.place)));
     }
-    let labels = if is_bound { inputs::labels(&inputs.namespace, context).await? } else { BTreeMap::new() };
+    let labels = if is_bound { engine.others.labels(&inputs.namespace).await? } else { BTreeMap::new() };
     let mut within = Vec::new();
     let mut pages = std::pin::pin!(inputs.instance.client.list_identities(filter));
     while let Some(page) = pages.next().await {
         inputs.ensure_open()?;
-        let page = page.map_err(|error| inputs.halt(&error, context))?;
+        let page = page.map_err(|error| inputs.halt(&error))?;
         let mut meant = page.items;
         meant.retain(|identity| asking.means(identity));
         let ids: Vec<_> = meant.iter().map(|identity| identity.id.parse::<Uuid>().ok()).collect();
@@ -87,7 +86,7 @@ impl MayMean {
 struct Asking<'a> {
     inputs: &'a Inputs,
     selection: &'a Selection,
-    context: &'a Context,
+    engine: Engine<'a>,
 }
 
 impl Asking<'_> {
@@ -95,11 +94,11 @@ impl Asking<'_> {
     fn may_mean(&self) -> MayMean {
         let is_meant = |place: &Place| self.uids(place).is_some();
         if self.selection.labels.is_some() {
-            let all = self.context.identities.state();
+            let all = self.engine.others.all();
             let meant = all.iter().map(|object| Place::of(&**object)).filter(is_meant);
             return MayMean::Places(meant.map(|place| place.key()).collect());
         }
-        let all = self.context.namespaces.state();
+        let all = self.engine.others.namespaces();
         let meant = all.iter().map(|namespace| Place::new(namespace.name_any(), "")).filter(is_meant);
         MayMean::Namespaces(meant.map(|place| NamespaceKey::new(&place.namespace)).collect())
     }
@@ -110,7 +109,7 @@ impl Asking<'_> {
         let place = Place::new(mark.namespace.as_str(), mark.name.as_str());
         let Some((namespace_uid, uid)) = self.uids(&place) else { return false };
         mark.owner == self.inputs.instance.settings.owner_name
-            && mark.cluster == self.context.cluster_id
+            && mark.cluster == self.engine.terms.cluster_id
             && mark.namespace_uid == namespace_uid
             && uid.is_none_or(|uid| mark.uid == uid)
     }
@@ -122,15 +121,14 @@ impl Asking<'_> {
         if !beside_instance && place.namespace != *namespace {
             return None;
         }
-        let seen = self.context.namespaces.get(&ObjectRef::new(&place.namespace))?;
+        let seen = self.engine.others.namespace(&place.namespace)?;
         if self.selection.namespace_labels.as_ref().is_some_and(|selector| !selector.matches(seen.labels())) {
             return None;
         }
         let uid = if *beside_instance { seen.meta().uid.clone()? } else { namespace_uid.clone() };
         let Some(selector) = &self.selection.labels else { return Some((uid, None)) };
-        let object = ObjectRef::new(&place.name).within(&place.namespace);
-        let resource = self.context.identities.get(&object)?;
-        let default = self.context.options.default_instance.as_ref();
+        let resource = self.engine.others.seen(place)?;
+        let default = self.engine.terms.default_instance.as_ref();
         let refers = resource
             .0
             .as_ref()

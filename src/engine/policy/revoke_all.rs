@@ -4,9 +4,7 @@
 use std::sync::Arc;
 
 use futures::StreamExt;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::{MicroTime, Time};
 use k8s_openapi::jiff::Timestamp;
-use kube::Api;
 use uuid::Uuid;
 
 use super::enforce::CONCURRENCY;
@@ -14,83 +12,17 @@ use super::inputs::Inputs;
 use super::observe::{judge_all, opinions};
 use super::reach::Reach;
 use super::source::Source;
-use crate::api::session_policy::{KratosSessionPolicy, PolicyActionStatuses, RevokeAll, RevokeAllStatus};
 use crate::api::{Reason, Verdict};
-use crate::controllers::context::{Context, PolicyObject};
 use crate::engine::failure::{self, Halt};
 use crate::kratos::{Error, Removal, WriteCause};
-use crate::kubernetes::kube_write;
+use crate::policy::action::Ended;
 use crate::policy::desired::{Desired, Needs};
 use crate::policy::judge::Sight;
-use crate::policy::truth::Truth;
-use crate::telemetry::metrics::sessions::RuleKind;
+use crate::telemetry::metrics::sessions::{RuleKind, Sessions};
 
 /// How often all sessions are looked at before it is left to the next run whether any is left: logins that were under
 /// way when it began may come late.
 const PASSES: usize = 5;
-
-/// What came of an action.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Ended {
-    pub ended: usize,
-    /// Sessions of which nobody could tell, in the last pass, whether the policy is about them.
-    pub failed: usize,
-    pub truth: Truth,
-}
-
-/// The action that isn't done yet. One that was begun keeps the time at which it was.
-pub fn pending<'a>(
-    wanted: Option<&'a RevokeAll>,
-    noted: Option<&RevokeAllStatus>,
-) -> Option<(&'a RevokeAll, Option<Timestamp>)> {
-    let wanted = wanted?;
-    match noted.filter(|noted| noted.token.as_deref() == Some(&*wanted.token)) {
-        Some(RevokeAllStatus { completed_at: Some(_), .. }) => None,
-        Some(noted) => Some((wanted, noted.started_at.as_ref().map(|time| time.0))),
-        None => Some((wanted, None)),
-    }
-}
-
-/// What the status says of an action that was begun, and of one that was done.
-pub fn status(wanted: &RevokeAll, started_at: Timestamp, completed: Option<(Timestamp, &Ended)>) -> RevokeAllStatus {
-    let message = match completed {
-        None => "begun, not known to be done; it is carried on with".to_owned(),
-        Some((_, Ended { ended, failed: 0, .. })) => {
-            format!("no session is left that began by {started_at}; the last run ended {ended}")
-        }
-        Some((_, Ended { ended, failed, .. })) => format!(
-            "no session is left that began by {started_at}, but for {failed} of which nobody can tell whether the policy is \
-             about them; the last run ended {ended}"
-        ),
-    };
-    RevokeAllStatus {
-        token: Some(wanted.token.clone()),
-        started_at: Some(MicroTime(started_at)),
-        completed_at: completed.map(|(at, _)| Time(whole_second(at))),
-        message: Some(message),
-    }
-}
-
-/// Writes that the action is begun, unless the resource was changed meanwhile. Returns it as it is now.
-pub async fn begin(
-    policy: &KratosSessionPolicy,
-    wanted: &RevokeAll,
-    started_at: Timestamp,
-    context: &Context,
-) -> Result<KratosSessionPolicy, Halt> {
-    let mut next = policy.status.clone().unwrap_or_default();
-    next.actions = Some(PolicyActionStatuses { revoke_all: Some(status(wanted, started_at, None)) });
-    let namespace = policy.metadata.namespace.as_deref().unwrap_or_default();
-    let api = Api::<PolicyObject>::namespaced(context.client.clone(), namespace);
-    let written = kube_write::guarded_status(&api, policy, &next).await?;
-    context.latest_policies.note(written.clone());
-    match written.0 {
-        Ok(policy) => Ok(policy),
-        Err(_) => {
-            Err(Verdict::new(Reason::Progressing, "the policy was changed meanwhile; it is looked at again").into())
-        }
-    }
-}
 
 /// Ends the sessions. Also returns how many were where it ends early.
 pub async fn end_all(
@@ -98,11 +30,11 @@ pub async fn end_all(
     desired: &Arc<Desired>,
     reach: &Reach,
     started_at: Timestamp,
-    context: &Context,
+    sessions: &Sessions,
 ) -> (Ended, Result<(), Halt>) {
     let mut ended = Ended::default();
     for _ in 0..PASSES {
-        match pass(inputs, desired, reach, started_at, &mut ended, context).await {
+        match pass(inputs, desired, reach, started_at, &mut ended, sessions).await {
             Ok(Met::Some) => {}
             Ok(Met::None) => return (ended, Ok(())),
             Err(halt) => return (ended, Err(halt)),
@@ -126,9 +58,9 @@ async fn pass(
     reach: &Reach,
     started_at: Timestamp,
     ended: &mut Ended,
-    context: &Context,
+    sessions: &Sessions,
 ) -> Result<Met, Halt> {
-    let halt = |error: Error| inputs.halt(&error, context);
+    let halt = |error: Error| inputs.halt(&error);
     let needs = Needs { identity: desired.selection.needs_identity(), devices: false };
     let client = &inputs.instance.client;
     let writer = inputs.writer(WriteCause::Action("revokeAll"));
@@ -151,14 +83,14 @@ async fn pass(
                 }
             }
         };
-        let sessions: Vec<_> = meant.map(|opinion| (opinion.session, opinion.identity)).collect();
-        let mut ending = futures::stream::iter(sessions).map(end).buffer_unordered(CONCURRENCY);
+        let those: Vec<_> = meant.map(|opinion| (opinion.session, opinion.identity)).collect();
+        let mut ending = futures::stream::iter(those).map(end).buffer_unordered(CONCURRENCY);
         while let Some(result) = ending.next().await {
             match result {
                 Ok(Removal::Removed) => {
                     met = Met::Some;
                     ended.ended += 1;
-                    context.metrics.sessions.revoked(RuleKind::RevokeAll);
+                    sessions.revoked(RuleKind::RevokeAll);
                 }
                 // Whoever ended it has counted it.
                 Ok(Removal::WasAbsent) => met = Met::Some,
@@ -176,8 +108,4 @@ async fn pass(
         inputs.turn().await?;
     }
     last.map(|()| met)
-}
-
-fn whole_second(at: Timestamp) -> Timestamp {
-    Timestamp::from_second(at.as_second()).unwrap_or(at)
 }

@@ -14,7 +14,6 @@ use super::enforce::CONCURRENCY;
 use super::inputs::Inputs;
 use super::observe::{ALL, judge_all, opinions};
 use super::reach::Reach;
-use crate::controllers::context::Context;
 use crate::engine::failure::Halt;
 use crate::kratos::{Error, Expand};
 use crate::policy::desired::Desired;
@@ -26,14 +25,13 @@ pub async fn find(
     desired: &Arc<Desired>,
     reach: &Reach,
     plan: &Plan,
-    context: &Context,
 ) -> Result<Vec<(Uuid, usize)>, Halt> {
     if plan.unowned.is_empty() || plan.by_identity.len() >= SHOWN {
         return Ok(plan.by_identity.clone());
     }
     inputs.turn().await?;
     let client = &inputs.instance.client;
-    let halt = |error| inputs.halt(&error, context);
+    let halt = |error| inputs.halt(&error);
     let owner = |session: Uuid| async move {
         let found = client.get_session(&session.to_string(), &[Expand::Identity]).await?;
         Ok::<_, Error>(found.and_then(|found| found.identity?.id.parse::<Uuid>().ok()))

@@ -14,8 +14,8 @@ use tracing::Instrument;
 
 use super::{FIELD_MANAGER, writing};
 use crate::api::KratosIdentity;
+use crate::api::decode::Metadata;
 use crate::identity::recovery::{OwnSecret, SecretSeen, Version};
-use crate::kubernetes::decode::Metadata;
 
 /// What stands there.
 pub async fn look(client: &kube::Client, secret: &OwnSecret) -> Result<SecretSeen, kube::Error> {

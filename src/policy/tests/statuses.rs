@@ -9,7 +9,7 @@ use super::now;
 use crate::api::condition::{READY, RECONCILING, STALLED, SUSPENDED, find, is_true};
 use crate::api::session_policy::{KratosSessionPolicyStatus, RevokeAll};
 use crate::api::{Reason, Verdict};
-use crate::engine::policy::revoke_all::{self, Ended};
+use crate::policy::action::{self, Ended};
 use crate::policy::status::{self, OfRule, Outcome, Run, Subject};
 use crate::policy::tally::Plan;
 
@@ -123,14 +123,14 @@ fn an_action_is_done_once_per_token_from_when_it_was_first_begun() {
     let wanted = |token: &str| RevokeAll { token: token.to_owned(), reason: None };
     let (one, two) = (wanted("one"), wanted("two"));
     let begun_at: Timestamp = "2026-11-24T11:59:59.123456Z".parse().unwrap();
-    assert_eq!(revoke_all::pending(None, None), None);
-    assert_eq!(revoke_all::pending(Some(&one), None), Some((&one, None)));
-    let begun = revoke_all::status(&one, begun_at, None);
+    assert_eq!(action::pending(None, None), None);
+    assert_eq!(action::pending(Some(&one), None), Some((&one, None)));
+    let begun = action::status(&one, begun_at, None);
     let written = serde_json::from_value(serde_json::to_value(&begun).unwrap()).unwrap();
-    assert_eq!(revoke_all::pending(Some(&one), Some(&written)), Some((&one, Some(begun_at))), "to the microsecond");
-    let done = revoke_all::status(&one, begun_at, Some((now(), &Ended { ended: 7, ..Ended::default() })));
-    assert_eq!(revoke_all::pending(Some(&one), Some(&done)), None);
-    assert_eq!(revoke_all::pending(None, Some(&done)), None);
-    assert_eq!(revoke_all::pending(Some(&two), Some(&done)), Some((&two, None)));
+    assert_eq!(action::pending(Some(&one), Some(&written)), Some((&one, Some(begun_at))), "to the microsecond");
+    let done = action::status(&one, begun_at, Some((now(), &Ended { ended: 7, ..Ended::default() })));
+    assert_eq!(action::pending(Some(&one), Some(&done)), None);
+    assert_eq!(action::pending(None, Some(&done)), None);
+    assert_eq!(action::pending(Some(&two), Some(&done)), Some((&two, None)));
     assert!(done.message.unwrap().contains("ended 7"));
 }

@@ -1,0 +1,30 @@
+//! Which identities are being taken over right now: by one at a time.
+
+use std::collections::HashSet;
+use std::sync::{Mutex, PoisonError};
+
+/// Identities that are being taken over by this process right now, by id. Kratos has no compare-and-swap: looking who
+/// owns one and marking it are two requests, which nobody of this process comes between.
+#[derive(Debug, Default)]
+pub struct Turns(Mutex<HashSet<String>>);
+
+/// The sole right to take over an identity; ends when dropped.
+#[derive(Debug)]
+pub struct Turn<'a> {
+    turns: &'a Turns,
+    id: String,
+}
+
+impl Turns {
+    /// The turn at an identity; `None` while it is another resource's.
+    pub fn take(&self, id: &str) -> Option<Turn<'_>> {
+        let is_free = self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(id.to_owned());
+        is_free.then(|| Turn { turns: self, id: id.to_owned() })
+    }
+}
+
+impl Drop for Turn<'_> {
+    fn drop(&mut self) {
+        self.turns.0.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.id);
+    }
+}

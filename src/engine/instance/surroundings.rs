@@ -1,0 +1,57 @@
+//! What the engine of instances works with.
+
+use std::collections::HashMap;
+use std::time::Instant;
+
+use futures::future::BoxFuture;
+
+use crate::base::place::{Place, PlaceKeys};
+use crate::engine::cluster::{Deletions, Others, Terms};
+use crate::identity::mark::Mark;
+use crate::instance::{Handle, Registry};
+
+/// The resources of an instance, as far as they were seen.
+pub trait Residents: Send + Sync {
+    /// Returns once all are known.
+    fn known(&self) -> BoxFuture<'_, ()>;
+
+    /// One's own.
+    fn keys(&self, instance: &Place) -> PlaceKeys;
+
+    /// How many identities differ and are only observed, by the statuses of their resources.
+    fn drifted(&self, instance: &Place) -> u64;
+
+    /// Whether the very resource that a mark names is there, whoever reconciles it.
+    fn is_there(&self, mark: &Mark) -> bool;
+
+    /// Whether a mark of this cluster names a namespace that is gone, or was made anew under its name.
+    fn is_of_former_namespace(&self, mark: &Mark) -> bool;
+
+    /// The ids that resources have had, before a listing begins, and whose they are.
+    fn expected(&self, instance: &Handle) -> HashMap<String, Place>;
+
+    /// Takes in what a complete listing, begun at `begun`, didn't show of `managed` that were expected. To be called before the
+    /// listing counts.
+    fn take_census(&self, instance: &Handle, counted: (usize, &HashMap<String, Place>), begun: Instant);
+
+    /// Has those looked at whose identity differs.
+    fn look_at(&self, changed: &PlaceKeys);
+}
+
+/// Whether this process speaks for an instance.
+pub trait Speaks: Send + Sync {
+    fn is_leading(&self, instance: &Place) -> bool;
+
+    /// Returns once it leads.
+    fn led<'a>(&'a self, instance: &'a Place) -> BoxFuture<'a, ()>;
+
+    /// Returns once it may not speak (any more).
+    fn lost<'a>(&'a self, instance: &'a Place) -> BoxFuture<'a, ()>;
+}
+
+/// All of it: what goes on beside the looks outlives each of them.
+pub trait Surroundings: Residents + Speaks + Deletions + Others {
+    fn terms(&self) -> &Terms;
+
+    fn registry(&self) -> &Registry;
+}

@@ -1,0 +1,18 @@
+//! Whom an instance calls: those that wait for it, and whoever looks after it.
+
+use std::fmt::Debug;
+
+use crate::api::happening::Happening;
+use crate::base::place::Place;
+
+/// What an instance has looked at.
+pub trait Calls: Debug + Send + Sync {
+    /// The instance itself: it is to be probed, or its status has something else to say.
+    fn instance(&self);
+
+    /// Resources that waited for something that has come.
+    fn waiting(&self, resources: Vec<Place>);
+
+    /// Something happened that nobody but the instance can tell: the resource is gone.
+    fn happened(&self, happening: Happening);
+}
