@@ -3,6 +3,7 @@
 pub mod cluster;
 pub mod failure;
 pub mod identity;
+pub mod in_memory;
 pub mod instance;
 pub mod policy;
 

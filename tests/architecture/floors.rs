@@ -23,62 +23,13 @@ const FLOORS: [(&[&str], &str); 9] = [
 
 /// The first floor that may have a client of Kubernetes, its stores and its watches.
 const KUBERNETES: &str = "kubernetes";
-const OF_KUBERNETES: [&str; 5] = ["kube::Client", "kube::Api", "kube::api", "kube::client", "kube::runtime"];
+const OF_KUBERNETES: [&str; 5] = ["kube::Client", "kube::Api", "kube::api", "kube::client::Client", "kube::runtime"];
 
 /// Who looks up still, and to which folder.
-const LOOKING_UP: &[(&str, &str)] = &[
-    ("src/engine/identity/absence.rs", "controllers"),
-    ("src/engine/identity/adopt.rs", "controllers"),
-    ("src/engine/identity/apply.rs", "kubernetes"),
-    ("src/engine/identity/enforce.rs", "controllers"),
-    ("src/engine/identity/inputs.rs", "controllers"),
-    ("src/engine/identity/inputs.rs", "kubernetes"),
-    ("src/engine/identity/issue.rs", "kubernetes"),
-    ("src/engine/identity/last_look.rs", "controllers"),
-    ("src/engine/identity/lock_out.rs", "controllers"),
-    ("src/engine/identity/lock_out.rs", "kubernetes"),
-    ("src/engine/identity/observe.rs", "controllers"),
-    ("src/engine/identity/recover.rs", "controllers"),
-    ("src/engine/identity/recover.rs", "kubernetes"),
-    ("src/engine/identity/release.rs", "controllers"),
-    ("src/engine/identity/release.rs", "kubernetes"),
-    ("src/engine/identity/sole.rs", "controllers"),
-    ("src/engine/identity/succession.rs", "controllers"),
-    ("src/engine/identity/succession.rs", "kubernetes"),
-    ("src/engine/identity/turn.rs", "controllers"),
-    ("src/engine/instance/by_ids.rs", "controllers"),
-    ("src/engine/instance/grace.rs", "controllers"),
-    ("src/engine/instance/grace.rs", "kubernetes"),
-    ("src/engine/instance/scan.rs", "controllers"),
-    ("src/engine/instance/schemas.rs", "controllers"),
-    ("src/engine/policy/enforce.rs", "controllers"),
-    ("src/engine/policy/inputs.rs", "controllers"),
-    ("src/engine/policy/inputs.rs", "kubernetes"),
-    ("src/engine/policy/observe.rs", "controllers"),
-    ("src/engine/policy/reach.rs", "controllers"),
-    ("src/engine/policy/revoke_all.rs", "controllers"),
-    ("src/engine/policy/revoke_all.rs", "kubernetes"),
-    ("src/engine/policy/whose.rs", "controllers"),
-];
+const LOOKING_UP: &[(&str, &str)] = &[];
 
 /// Who below Kubernetes' floor names it still.
-const NAMING_KUBERNETES: &[&str] = &[
-    "src/base/backoff.rs",
-    "src/base/kube_error.rs",
-    "src/engine/identity/adopt.rs",
-    "src/engine/identity/apply.rs",
-    "src/engine/identity/inputs.rs",
-    "src/engine/identity/issue.rs",
-    "src/engine/identity/last_look.rs",
-    "src/engine/identity/release.rs",
-    "src/engine/identity/sole.rs",
-    "src/engine/identity/succession.rs",
-    "src/engine/instance/grace.rs",
-    "src/engine/instance/scan.rs",
-    "src/engine/policy/inputs.rs",
-    "src/engine/policy/reach.rs",
-    "src/engine/policy/revoke_all.rs",
-];
+const NAMING_KUBERNETES: &[&str] = &[];
 
 /// Files of one folder that import each other still: three at most.
 const CIRCLES: &[&[&str]] = &[
@@ -89,15 +40,7 @@ const CIRCLES: &[&[&str]] = &[
         "src/controllers/policy/poke.rs",
         "src/controllers/rotation.rs",
     ],
-    &[
-        "src/engine/identity/admission.rs",
-        "src/engine/identity/inputs.rs",
-        "src/engine/identity/observe.rs",
-        "src/engine/identity/schemas.rs",
-    ],
-    &["src/engine/instance/by_ids.rs", "src/engine/instance/scan.rs"],
     &["src/instance/protection.rs", "src/instance/protection/keeping.rs"],
-    &["src/telemetry/log.rs", "src/telemetry/log/export.rs", "src/telemetry/log/export/otlp.rs"],
 ];
 
 /// Folders of one floor that import each other still.

@@ -5,46 +5,21 @@ use crate::tree::{File, files};
 
 /// Modules that are pure: no client, no runtime, no clock.
 const PURE: &[&str] = &[
-    "kratos_operator::commands::admission_policy",
     "crate::api",
-    "kratos_operator::controllers::changes",
-    "kratos_operator::base::duration",
-    "kratos_operator::api::decode",
-    "kratos_operator::api::happening",
-    "kratos_operator::kubernetes::events::series",
-    "kratos_operator::base::flow::counts",
-    "kratos_operator::base::flow::lane",
-    "crate::identity::absent",
-    "crate::identity::actions",
-    "crate::identity::addresses",
-    "crate::identity::adopted",
-    "crate::identity::adoption",
-    "crate::identity::asked",
-    "crate::identity::birth",
-    "crate::identity::claim",
-    "crate::identity::conflict",
-    "crate::identity::desired",
-    "crate::identity::digest_key",
-    "crate::identity::facts",
-    "crate::identity::happenings",
-    "crate::identity::json",
-    "crate::identity::links",
-    "crate::identity::mark",
-    "crate::identity::named",
-    "crate::identity::opaque",
-    "crate::identity::password",
-    "crate::identity::person",
-    "crate::identity::plan",
-    "crate::identity::pointer",
-    "crate::identity::recovery",
-    "crate::identity::remark",
-    "crate::identity::schema",
-    "crate::identity::secrets",
-    "crate::identity::status",
-    "crate::identity::traits_from",
-    "kratos_operator::controllers::identity::urgency",
-    "crate::identity::validity",
-    "crate::identity::watch",
+    "crate::base::duration",
+    "crate::base::flow::counts",
+    "crate::base::flow::lane",
+    "crate::base::kube_error",
+    "crate::base::place",
+    "crate::base::resource_version",
+    "crate::base::unreached",
+    "crate::commands::admission_policy",
+    "crate::commands::rbac",
+    "crate::controllers::changes",
+    "crate::controllers::lease::term",
+    "crate::controllers::queue",
+    "crate::controllers::watching::joined",
+    "crate::identity",
     "crate::instance::consent",
     "crate::instance::counts",
     "crate::instance::headers",
@@ -60,26 +35,11 @@ const PURE: &[&str] = &[
     "crate::kratos::client_certificate",
     "crate::kratos::identifier",
     "crate::kratos::types",
-    "kratos_operator::base::kube_error",
-    "kratos_operator::controllers::lease::term",
-    "kratos_operator::controllers::watching::joined",
-    "kratos_operator::base::place",
-    "crate::policy::address",
-    "crate::policy::answer",
-    "crate::policy::desired",
-    "crate::policy::enrolment",
-    "crate::policy::judge",
-    "crate::policy::status",
-    "crate::policy::tally",
-    "crate::policy::truth",
-    "crate::policy::view",
-    "crate::policy::within",
-    "kratos_operator::controllers::queue",
-    "kratos_operator::commands::rbac",
-    "kratos_operator::base::resource_version",
+    "crate::kubernetes::events::series",
+    "crate::kubernetes::selector",
+    "crate::kubernetes::watch_error",
+    "crate::policy",
     "crate::rules",
-    "kratos_operator::kubernetes::selector",
-    "kratos_operator::base::unreached",
     "crate::kratos::RateLimit",
 ];
 
@@ -126,40 +86,26 @@ const CLOCKS: [&str; 5] = ["Instant::now", "SystemTime", "Timestamp::now", "Zone
 
 /// A task that is run in any other way than [`SUPERVISOR`]'s ends in silence when it panics.
 const SPAWNERS: [&str; 4] = ["tokio::spawn", "task::spawn", "task::spawn_local", "thread::spawn"];
-const SUPERVISOR: &str = "src/supervise.rs";
+const SUPERVISOR: &str = "src/base/supervise.rs";
 
 /// A client that is made in any other way than [`CLIENT`]'s waits for ever on a network that is silent.
 const CLIENT_MAKERS: [&str; 3] = ["Client::try_from", "Client::try_default", "ClientBuilder"];
-const CLIENT: &str = "src/kube_client.rs";
+const CLIENT: &str = "src/kubernetes/kube_client.rs";
 
 const PRINTERS: [&str; 7] = ["print", "println", "eprint", "eprintln", "dbg", "stdout", "stderr"];
 
 /// What one kind may know of the other: (who, of whom, these modules).
-const ACQUAINTANCES: [(&str, &str, &[&str]); 6] = [
-    (
-        "crate::identity",
-        "crate::instance",
-        &[
-            "Entry",
-            "Handle",
-            "consent",
-            "references",
-            "listing",
-            "protect",
-            "protection",
-            "reclaim",
-            "replacements",
-            "rules",
-            "schemas",
-            "standing",
-        ],
-    ),
-    ("crate::instance", "crate::identity", &["mark", "json", "schema", "watch"]),
-    ("crate::policy", "crate::instance", &["Handle", "SessionTurns", "references", "rules"]),
-    // How errors are classed, how an instance is found and asked for its consent, and whose identity it is.
-    ("crate::policy", "crate::identity", &["admission", "facts", "failure", "inputs", "mark", "schemas"]),
-    ("crate::identity", "crate::policy", &["poke"]),
-    ("crate::instance", "crate::policy", &["poke"]),
+const ACQUAINTANCES: [(&str, &str, &[&str]); 9] = [
+    ("crate::engine::identity", "crate::engine::instance", &[]),
+    ("crate::engine::identity", "crate::engine::policy", &[]),
+    ("crate::engine::instance", "crate::engine::identity", &[]),
+    // An identity schema that couldn't be read is nobody's fault.
+    ("crate::engine::policy", "crate::engine::identity", &["schemas"]),
+    ("crate::controllers::identity", "crate::controllers::instance", &["protect", "reclaim", "replacements"]),
+    ("crate::controllers::identity", "crate::controllers::policy", &["poke"]),
+    ("crate::controllers::instance", "crate::controllers::identity", &[]),
+    ("crate::controllers::instance", "crate::controllers::policy", &["poke"]),
+    ("crate::controllers::policy", "crate::controllers::identity", &[]),
 ];
 
 fn is_within(path: &str, ancestor: &str) -> bool {
@@ -188,9 +134,9 @@ fn offences(file: &File) -> Vec<String> {
             offends("a pure module imports pure modules only");
         }
         let is_ours = path.starts_with("crate::");
-        let is_flow = is_within(&path, "kratos_operator::base::flow");
+        let is_flow = is_within(&path, "crate::base::flow");
         // Why a server isn't reached is the same for whoever calls one.
-        let is_shared = is_within(&path, "kratos_operator::base::unreached");
+        let is_shared = is_within(&path, "crate::base::unreached");
         if is_within(&module, "crate::kratos")
             && is_ours
             && !is_flow
@@ -199,11 +145,13 @@ fn offences(file: &File) -> Vec<String> {
         {
             offends("the client knows nothing of the operator");
         }
-        if is_within(&module, "kratos_operator::base::flow") && is_ours && !is_flow {
+        if is_within(&module, "crate::base::flow") && is_ours && !is_flow {
             offends("whose turn it is has nothing to do with what for");
         }
-        if file.path != "src/off_runtime.rs" && names(&path, "spawn_blocking") {
-            offends("only src/off_runtime.rs hands work over to other threads: there a panic takes nothing else along");
+        if file.path != "src/base/off_runtime.rs" && names(&path, "spawn_blocking") {
+            offends(
+                "only src/base/off_runtime.rs hands work over to other threads: there a panic takes nothing else along",
+            );
         }
         if file.path != "src/main.rs" && PRINTERS.iter().any(|printer| names(&path, printer)) {
             offends("only src/main.rs prints");
@@ -263,27 +211,27 @@ fn an_offence_is_noticed() {
         ("src/identity/plan.rs", "use kube::{Api, ResourceExt};", "client"),
         ("src/identity/claim.rs", "fn a(client: &kube::Client) {}", "client"),
         ("src/identity/plan.rs", "use crate::kratos::{Client, Identity};", "pure modules only"),
-        ("src/identity/plan.rs", "use super::observe::Search;", "pure modules only"),
-        ("src/instance/settings.rs", "use kratos_operator::controllers::context::Context;", "pure modules only"),
-        ("src/api/crd.rs", "use kratos_operator::commands::operator;", "pure modules only"),
+        ("src/identity/plan.rs", "use crate::engine::identity::observe::Search;", "pure modules only"),
+        ("src/instance/settings.rs", "use crate::controllers::context::Context;", "pure modules only"),
+        ("src/api/crd.rs", "use crate::commands::operator;", "pure modules only"),
         ("src/identity/status.rs", "fn a() { let now = std::time::Instant::now(); }", "argument"),
         ("src/identity/status.rs", "use std::time::Instant;\nfn a() { Instant::now(); }", "argument"),
         ("src/identity/status.rs", "fn a() { Timestamp::now(); }", "argument"),
         ("src/kratos/types/session.rs", "use std::time::SystemTime;", "argument"),
         ("src/kratos/client.rs", "use crate::api::Reason;", "knows nothing"),
         ("src/kratos/client.rs", "use crate::{identity, kratos};", "knows nothing"),
-        ("src/flow/limit.rs", "use kratos_operator::base::place::Place;", "what for"),
-        ("src/operator.rs", "fn a() { println!(); }", "prints"),
-        ("src/policy/observe.rs", "fn a() { tokio::task::spawn_blocking(|| ()); }", "other threads"),
-        ("src/operator.rs", "use std::io::{self, stderr};", "prints"),
-        ("src/instance/scan.rs", "fn a() { tokio::spawn(b()); }", "supervised"),
-        ("src/lease.rs", "use tokio::task;\nfn a() { task::spawn(b()); }", "supervised"),
+        ("src/base/flow/limit.rs", "use crate::base::place::Place;", "what for"),
+        ("src/commands/operator.rs", "fn a() { println!(); }", "prints"),
+        ("src/engine/policy/observe.rs", "fn a() { tokio::task::spawn_blocking(|| ()); }", "other threads"),
+        ("src/commands/operator.rs", "use std::io::{self, stderr};", "prints"),
+        ("src/engine/instance/scan.rs", "fn a() { tokio::spawn(b()); }", "supervised"),
+        ("src/controllers/lease.rs", "use tokio::task;\nfn a() { task::spawn(b()); }", "supervised"),
         ("src/main.rs", "fn a() { std::thread::spawn(b); }", "supervised"),
         ("src/main.rs", "fn a() { kube::Client::try_from(config) }", "time-outs"),
-        ("src/identity/observe.rs", "use crate::instance::registry::Registry;", "insides"),
-        ("src/instance/scan.rs", "use crate::identity::{mark, plan};", "insides"),
-        ("src/policy/reach.rs", "use kratos_operator::engine::identity::observe::Search;", "insides"),
-        ("src/identity/record.rs", "use kratos_operator::controllers::policy::runs::Runs;", "insides"),
+        ("src/engine/identity/observe.rs", "use crate::engine::policy::reach::Reach;", "insides"),
+        ("src/engine/instance/scan.rs", "use crate::engine::identity::{memory, observe};", "insides"),
+        ("src/engine/policy/reach.rs", "use crate::engine::identity::observe::Search;", "insides"),
+        ("src/controllers/identity/record.rs", "use crate::controllers::policy::runs::Runs;", "insides"),
     ];
     for (path, text, why) in rows {
         let found = offences(&File { path: path.to_owned(), text: text.to_owned() });
@@ -299,9 +247,9 @@ fn an_offence_is_noticed() {
             "fn a() -> &'static str { \"tokio Instant::now()\" }\n#[cfg(test)]\nmod tests { use tokio; }",
         ),
         ("src/main.rs", "fn main() { println!(); }"),
-        ("src/kratos/batcher.rs", "use kratos_operator::base::flow::expected::Expected;"),
-        ("src/instance/scan.rs", "use crate::identity::{mark, json};"),
-        ("src/operator.rs", "use crate::{identity, instance};"),
+        ("src/kratos/batcher.rs", "use crate::base::flow::expected::Expected;"),
+        ("src/engine/policy/reach.rs", "use crate::engine::identity::schemas;"),
+        ("src/commands/operator.rs", "use crate::{controllers, instance};"),
     ];
     for (path, text) in rows {
         assert_eq!(offences(&File { path: path.to_owned(), text: text.to_owned() }), Vec::<String>::new(), "{text}");
