@@ -15,6 +15,7 @@ pub mod options;
 pub mod pokes;
 pub mod policy;
 pub mod queue;
+pub mod recording;
 pub mod replacing;
 pub mod rotation;
 pub mod scrape;
