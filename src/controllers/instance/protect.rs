@@ -15,7 +15,6 @@ use serde_json::json;
 use tokio::sync::oneshot;
 
 use super::controller::Controller as Context;
-use super::references;
 use crate::api::carries;
 use crate::api::identity::KratosIdentity;
 use crate::api::instance::KratosInstance;
@@ -26,6 +25,7 @@ use crate::base::backoff;
 use crate::base::kube_error;
 use crate::base::place::Place;
 use crate::controllers::queue::Priority;
+use crate::controllers::shared::references;
 use crate::identity::{reference, replacement};
 use crate::instance::handle::{Handle, Shared};
 use crate::instance::protection::{self, Census, Deletion, Situation};
