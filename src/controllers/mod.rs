@@ -1,5 +1,7 @@
 //! The controllers: watches, queues, leases, finalizers, statuses and events. What is done to Kratos is the engine's.
 
+#![doc = include_str!("README.md")]
+
 pub mod access;
 pub mod changes;
 pub mod context;

@@ -1,5 +1,7 @@
 //! What is done to Kratos, and nothing else: observe, plan, apply. What it needs of a cluster it is given.
 
+#![doc = include_str!("README.md")]
+
 pub mod cluster;
 pub mod failure;
 pub mod identity;

@@ -1,6 +1,8 @@
 //! What an identity is to a resource: whose it is, what its manifest wants, the plan from what is there to that, and what is said
 //! of it. Pure: no client, no runtime, no clock. What is done by it is `engine`'s.
 
+#![doc = include_str!("README.md")]
+
 pub mod absent;
 pub mod actions;
 pub mod addresses;
