@@ -3,4 +3,5 @@
 pub mod admission_policy;
 pub mod cli;
 pub mod operator;
+pub mod parts;
 pub mod rbac;

@@ -9,15 +9,18 @@ use k8s_openapi::api::authorization::v1::{ResourceAttributes, SelfSubjectAccessR
 use kube::Api;
 use kube::api::PostParams;
 use kube::runtime::watcher;
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 
-use super::context::Context;
+use super::pokes::Pokes;
 use super::queue::{Looked, Next, Priority};
+use super::seen::Seen;
 use crate::api::condition::Failure;
 use crate::base::backoff;
 use crate::base::kube_error::{self, Refusal, Right};
 use crate::base::place::Place;
+use crate::instance::Registry;
 use crate::kubernetes::watch_error;
+use crate::telemetry::health::Health;
 
 /// How often it is asked whether what lacks was granted.
 const ASKED_EVERY: Duration = Duration::from_secs(20);
@@ -35,6 +38,9 @@ const MOST: usize = 512;
 pub struct Access {
     lacking: Mutex<BTreeMap<Right, Lack>>,
     granted: watch::Sender<()>,
+    pokes: Pokes,
+    registry: Arc<Registry>,
+    namespaces_changed: Arc<Notify>,
 }
 
 #[derive(Clone, Debug)]
@@ -44,13 +50,13 @@ struct Lack {
     last: Instant,
 }
 
-impl Default for Access {
-    fn default() -> Self {
-        Self { lacking: Mutex::default(), granted: watch::Sender::new(()) }
-    }
-}
-
 impl Access {
+    /// When a right is found to lack, the instances say so, and namespaces that can't be watched are asked for.
+    pub fn new(pokes: Pokes, registry: Arc<Registry>, namespaces_changed: Arc<Notify>) -> Self {
+        let (lacking, granted) = (Mutex::default(), watch::Sender::new(()));
+        Self { lacking, granted, pokes, registry, namespaces_changed }
+    }
+
     /// The rights that lack, in order.
     pub fn lacking(&self) -> Vec<Right> {
         self.lock().keys().cloned().collect()
@@ -60,6 +66,30 @@ impl Access {
     pub async fn granted_within(&self, longest: Duration) {
         let mut granted = self.granted.subscribe();
         let _ = tokio::time::timeout(longest, granted.changed()).await;
+    }
+
+    /// Notes what the operator may not, if that is why a request failed.
+    pub fn note_refused(&self, error: &kube::Error) {
+        if let Some(refusal) = kube_error::refused(error) {
+            self.note_lack(refusal);
+        }
+    }
+
+    /// The same of a watch.
+    pub fn note_refused_watch(&self, error: &watcher::Error) {
+        if let Some(refusal) = watch_error::refused_watch(error) {
+            self.note_lack(refusal);
+        }
+    }
+
+    fn note_lack(&self, refusal: Refusal) {
+        let right = refusal.right.clone();
+        if self.note(refusal) {
+            tracing::warn!("the operator may not {right}; grant its account what `kratos-operator rbac` prints");
+            self.pokes.instances(self.registry.places(), Priority::Arrived);
+            // It may be on its way out.
+            self.namespaces_changed.notify_one();
+        }
     }
 
     /// Notes a refusal. Returns whether that the right lacks is news.
@@ -77,36 +107,10 @@ impl Access {
     }
 }
 
-impl Context {
-    /// Notes what the operator may not, if that is why a request failed.
-    pub fn note_refused(&self, error: &kube::Error) {
-        if let Some(refusal) = kube_error::refused(error) {
-            self.note_lack(refusal);
-        }
-    }
-
-    /// The same of a watch.
-    pub fn note_refused_watch(&self, error: &watcher::Error) {
-        if let Some(refusal) = watch_error::refused_watch(error) {
-            self.note_lack(refusal);
-        }
-    }
-
-    fn note_lack(&self, refusal: Refusal) {
-        let right = refusal.right.clone();
-        if self.access.note(refusal) {
-            tracing::warn!("the operator may not {right}; grant its account what `kratos-operator rbac` prints");
-            self.pokes.instances(self.registry.places(), Priority::Arrived);
-            // It may be on its way out.
-            self.namespaces_changed.notify_one();
-        }
-    }
-}
-
 /// What a look came to that may have been refused something: it isn't repeated until that is granted, but for now and then.
-pub fn as_granted(context: &Context, look: Result<Looked, kube::Error>) -> Result<Looked, kube::Error> {
+pub fn as_granted(access: &Access, look: Result<Looked, kube::Error>) -> Result<Looked, kube::Error> {
     let Err(error) = &look else { return look };
-    context.note_refused(error);
+    access.note_refused(error);
     if kube_error::refused(error).is_none() {
         return look;
     }
@@ -114,29 +118,29 @@ pub fn as_granted(context: &Context, look: Result<Looked, kube::Error>) -> Resul
 }
 
 /// Asks whether what lacks was granted, and has whoever waits for it go on, for as long as it is polled.
-pub async fn keep_asking(context: Arc<Context>) {
-    let api = Api::<SelfSubjectAccessReview>::all(context.client.clone());
-    let heartbeat = context.watches.health().expect("rights that lack", TURNS_WITHIN);
+pub async fn keep_asking(access: Arc<Access>, seen: Arc<Seen>, client: kube::Client, health: Health) {
+    let api = Api::<SelfSubjectAccessReview>::all(client);
+    let heartbeat = health.expect("rights that lack", TURNS_WITHIN);
     loop {
         heartbeat.beat();
         tokio::time::sleep(backoff::spread(ASKED_EVERY)).await;
-        let lacking = context.access.lock().clone();
+        let lacking = access.lock().clone();
         let mut is_news = false;
         for (right, lack) in lacking {
             heartbeat.beat();
             let is_granted = is_granted(&api, &right, lack.name).await;
             if is_granted || lack.last.elapsed() > FORGOTTEN {
-                context.access.lock().remove(&right);
+                access.lock().remove(&right);
                 is_news = true;
             }
             if is_granted {
                 tracing::info!("the operator may {right} now");
-                go_on(right.namespace.as_deref(), &context);
+                go_on(right.namespace.as_deref(), &access.pokes, &seen);
             }
         }
         if is_news {
-            context.access.granted.send_replace(());
-            context.pokes.instances(context.registry.places(), Priority::Arrived);
+            access.granted.send_replace(());
+            access.pokes.instances(access.registry.places(), Priority::Arrived);
         }
     }
 }
@@ -164,10 +168,10 @@ async fn is_granted(api: &Api<SelfSubjectAccessReview>, right: &Right, name: Opt
 }
 
 /// Whatever is in that namespace may have waited for it; without one, whatever is anywhere.
-fn go_on(namespace: Option<&str>, context: &Context) {
+fn go_on(namespace: Option<&str>, pokes: &Pokes, seen: &Seen) {
     let is_there = |place: &Place| namespace.is_none_or(|namespace| place.namespace == namespace);
-    let identities = context.own_places().into_iter().filter(&is_there);
-    context.pokes.identities(identities, Priority::Routine);
-    let policies = context.policies.state().into_iter().map(|policy| Place::of(&*policy));
-    context.pokes.policies(policies.filter(is_there), Priority::Routine);
+    let identities = seen.own_places().into_iter().filter(&is_there);
+    pokes.identities(identities, Priority::Routine);
+    let policies = seen.policies.state().into_iter().map(|policy| Place::of(&*policy));
+    pokes.policies(policies.filter(is_there), Priority::Routine);
 }

@@ -20,12 +20,15 @@ use tokio_util::sync::CancellationToken;
 
 use self::candidate::{Candidate, Standing};
 use self::term::{GIVEN_UP_AFTER, RENEWED_EVERY};
-use super::context::Context;
-use super::policy::poke;
+use super::access::Access;
+use super::pokes::Pokes;
+use super::policy::poke::PolicyPokes;
 use crate::base::backoff;
 use crate::base::flow::moment::Moment;
 use crate::base::kube_error;
 use crate::base::place::Place;
+use crate::base::supervise::Tasks;
+use crate::instance::Registry;
 use crate::kubernetes::kube_write::FIELD_MANAGER;
 
 /// A turn that takes longer is given up.
@@ -36,12 +39,23 @@ const WHILE_FORBIDDEN: Duration = Duration::from_secs(45);
 const LONGEST_NAME: usize = 253;
 
 /// For which instances this process speaks.
-#[derive(Debug)]
 pub struct Leads {
     /// `None`: for all of them, since nobody else reconciles anything.
     me: Option<String>,
     by_place: Mutex<HashMap<Place, Arc<Lead>>>,
     tasks: Mutex<Vec<JoinHandle<()>>>,
+    led: Led,
+}
+
+/// What it takes to stand for an instance, and whom leading concerns.
+#[derive(Clone)]
+pub struct Led {
+    pub client: kube::Client,
+    pub registry: Arc<Registry>,
+    pub pokes: Pokes,
+    pub policy_pokes: PolicyPokes,
+    pub access: Arc<Access>,
+    pub tasks: Tasks,
 }
 
 #[derive(Debug)]
@@ -59,8 +73,35 @@ impl Lead {
 
 impl Leads {
     /// `selector`: what this operator reconciles; unless that is everything, others are thought to reconcile the rest.
-    pub fn new(selector: &Selector) -> Self {
-        Self { me: (!selector.selects_all()).then(identity), by_place: Mutex::default(), tasks: Mutex::default() }
+    pub fn new(selector: &Selector, led: Led) -> Self {
+        Self { me: (!selector.selects_all()).then(identity), by_place: Mutex::default(), tasks: Mutex::default(), led }
+    }
+
+    /// Has this process stand for an instance, where there are several.
+    pub fn stand(&self, instance: &impl Resource<DynamicType = ()>) {
+        let Some(me) = &self.me else { return };
+        let place = Place::of(instance);
+        let mut by_place = self.by_place();
+        if by_place.contains_key(&place) {
+            return;
+        }
+        let lead = Arc::new(Lead { until: watch::Sender::new(None), stop: CancellationToken::new() });
+        by_place.insert(place.clone(), Arc::clone(&lead));
+        drop(by_place);
+        let metadata = ObjectMeta {
+            name: Some(name(&place.name, &instance.uid().unwrap_or_default())),
+            namespace: Some(place.namespace.clone()),
+            owner_references: Some(instance.owner_ref(&()).into_iter().collect()),
+            ..ObjectMeta::default()
+        };
+        let api = Api::namespaced(self.led.client.clone(), &place.namespace);
+        // An instance that is new has none: nobody has spoken for it.
+        let candidate = Candidate::new(me.clone(), api, Lease { metadata, spec: None }, false);
+        let name = format!("Lease of {place}");
+        let task = self.led.tasks.keep(name, keep_standing(place, candidate, lead, self.led.clone()));
+        let mut tasks = self.tasks();
+        tasks.retain(|task| !task.is_finished());
+        tasks.push(task);
     }
 
     /// Whether other operators reconcile what this one doesn't.
@@ -157,40 +198,13 @@ async fn lost(lead: &Lead) {
     }
 }
 
-/// Has this process stand for an instance, where there are several.
-pub fn stand(instance: &impl Resource<DynamicType = ()>, context: &Arc<Context>) {
-    let Some(me) = &context.leads.me else { return };
-    let place = Place::of(instance);
-    let mut by_place = context.leads.by_place();
-    if by_place.contains_key(&place) {
-        return;
-    }
-    let lead = Arc::new(Lead { until: watch::Sender::new(None), stop: CancellationToken::new() });
-    by_place.insert(place.clone(), Arc::clone(&lead));
-    drop(by_place);
-    let metadata = ObjectMeta {
-        name: Some(name(&place.name, &instance.uid().unwrap_or_default())),
-        namespace: Some(place.namespace.clone()),
-        owner_references: Some(instance.owner_ref(&()).into_iter().collect()),
-        ..ObjectMeta::default()
-    };
-    let api = Api::namespaced(context.client.clone(), &place.namespace);
-    // An instance that is new has none: nobody has spoken for it.
-    let candidate = Candidate::new(me.clone(), api, Lease { metadata, spec: None }, false);
-    let name = format!("Lease of {place}");
-    let task = context.tasks.keep(name, keep_standing(place, candidate, lead, Arc::clone(context)));
-    let mut tasks = context.leads.tasks();
-    tasks.retain(|task| !task.is_finished());
-    tasks.push(task);
-}
-
 /// Where the Lease of an instance stands, beside it.
 fn name(instance: &str, uid: &str) -> String {
     let name = format!("{FIELD_MANAGER}-{instance}");
     if name.len() <= LONGEST_NAME { name } else { format!("{FIELD_MANAGER}-{uid}") }
 }
 
-async fn keep_standing(place: Place, mut candidate: Candidate, lead: Arc<Lead>, context: Arc<Context>) {
+async fn keep_standing(place: Place, mut candidate: Candidate, lead: Arc<Lead>, led: Led) {
     let mut is_refused = false;
     while !lead.stop.is_cancelled() {
         let begun = Moment::now();
@@ -205,7 +219,7 @@ async fn keep_standing(place: Place, mut candidate: Candidate, lead: Arc<Lead>, 
             // What the Lease says now isn't known: it is read anew. What was held runs out by itself.
             Ok(Err(error)) => {
                 candidate.doubt();
-                context.note_refused(&error);
+                led.access.note_refused(&error);
                 if !std::mem::replace(&mut is_refused, true) {
                     tracing::warn!(
                         instance = %place, error = kube_error::brief(&error),
@@ -217,13 +231,13 @@ async fn keep_standing(place: Place, mut candidate: Candidate, lead: Arc<Lead>, 
             Err(_) => candidate.doubt(),
         }
         match (was_held, lead.is_held()) {
-            (false, true) => begin(&place, &context),
+            (false, true) => begin(&place, &led),
             (true, false) => tracing::info!(instance = %place, "another operator speaks for the instance"),
             _ => {}
         }
         let again = async {
             if forbidden {
-                context.access.granted_within(backoff::spread(WHILE_FORBIDDEN)).await;
+                led.access.granted_within(backoff::spread(WHILE_FORBIDDEN)).await;
             } else {
                 tokio::time::sleep(backoff::spread(RENEWED_EVERY)).await;
             }
@@ -244,14 +258,14 @@ async fn keep_standing(place: Place, mut candidate: Candidate, lead: Arc<Lead>, 
 }
 
 /// What follows from leading: everything about everybody is looked at.
-fn begin(place: &Place, context: &Context) {
+fn begin(place: &Place, led: &Led) {
     tracing::info!(instance = %place, "this operator speaks for the instance");
-    if let Some(handle) = context.registry.handle(place) {
+    if let Some(handle) = led.registry.handle(place) {
         handle.shared.listing.want(Instant::now());
         handle.shared.protector.reconsider();
     }
-    context.pokes.instance(place);
-    poke::instance_changed(context, place);
+    led.pokes.instance(place);
+    led.policy_pokes.instance_changed(place);
 }
 
 #[cfg(test)]

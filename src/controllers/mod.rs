@@ -3,17 +3,23 @@
 #![doc = include_str!("README.md")]
 
 pub mod access;
+pub mod admission;
 pub mod changes;
-pub mod context;
 pub mod election;
+pub mod gone;
 pub mod identity;
 pub mod instance;
 pub mod lease;
+pub mod namespaces;
+pub mod neighbours;
 pub mod operator_key;
 pub mod options;
+pub mod pokes;
 pub mod policy;
 pub mod queue;
+pub mod replacing;
 pub mod rotation;
 pub mod scrape;
+pub mod seen;
 pub mod watching;
 pub mod workers;

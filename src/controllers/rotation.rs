@@ -16,14 +16,17 @@ use kube::runtime::WatchStreamExt;
 use kube::runtime::watcher::{self, Event, watcher};
 use kube::{Api, ResourceExt};
 
-use super::context::Context;
 use super::queue::Priority;
 use crate::api::decode::Metadata;
 use crate::base::backoff;
 use crate::base::place::Place;
+use crate::controllers::access::Access;
 use crate::controllers::options::Options;
+use crate::controllers::pokes::Pokes;
+use crate::instance::Registry;
 use crate::kubernetes::watch_backoff::OfWatches;
 use crate::kubernetes::watch_error;
+use crate::kubernetes::watches::Watches;
 
 /// Objects per page of an initial list.
 const PAGE_SIZE: u32 = 500;
@@ -148,102 +151,113 @@ impl State {
     }
 }
 
+/// What it takes to watch Secrets, and whom a change concerns.
+pub struct SecretWatch {
+    pub rotation: Arc<Rotation>,
+    pub client: kube::Client,
+    pub options: Arc<Options>,
+    pub registry: Arc<Registry>,
+    pub pokes: Pokes,
+    pub access: Arc<Access>,
+    pub watches: Watches,
+}
+
 /// The process isn't ready before all that is to be watched was listed.
-pub fn await_lists(context: &Context) {
-    let Options { watches_secrets, namespaces, .. } = &context.options;
+pub fn await_lists(watch: &SecretWatch) {
+    let Options { watches_secrets, namespaces, .. } = &*watch.options;
     match namespaces {
         _ if !watches_secrets => {}
-        None => context.watches.await_list::<Secret>(None),
-        Some(names) => names.iter().for_each(|name| context.watches.await_list::<Secret>(Some(name))),
+        None => watch.watches.await_list::<Secret>(None),
+        Some(names) => names.iter().for_each(|name| watch.watches.await_list::<Secret>(Some(name))),
     }
 }
 
 /// Watches for as long as it is polled: in all namespaces, or in each of the operator's own.
-pub async fn watch(context: Arc<Context>) {
-    if !context.options.watches_secrets {
+pub async fn watch(watch: SecretWatch) {
+    if !watch.options.watches_secrets {
         tracing::info!("Secrets aren't watched: a changed one is noticed at the next resync");
-        context.rotation.note_unwatched(None, true);
+        watch.rotation.note_unwatched(None, true);
         return std::future::pending().await;
     }
-    match &context.options.namespaces {
-        None => watch_in(None, &context).await,
-        Some(names) => drop(join_all(names.iter().map(|name| watch_in(Some(name), &context))).await),
+    match &watch.options.namespaces {
+        None => watch_in(None, &watch).await,
+        Some(names) => drop(join_all(names.iter().map(|name| watch_in(Some(name), &watch))).await),
     }
 }
 
 /// In a namespace; `None`: in all of them.
-async fn watch_in(namespace: Option<&str>, context: &Context) {
+async fn watch_in(namespace: Option<&str>, watch: &SecretWatch) {
     loop {
-        let error = watch_until_forbidden(namespace, context).await;
+        let error = watch_until_forbidden(namespace, watch).await;
         // The operator does without.
-        context.watches.is_listed::<Secret>(namespace);
-        context.note_refused_watch(&error);
-        if context.rotation.note_unwatched(namespace, true) {
+        watch.watches.is_listed::<Secret>(namespace);
+        watch.access.note_refused_watch(&error);
+        if watch.rotation.note_unwatched(namespace, true) {
             tracing::info!(
                 namespace,
                 "watching Secrets is forbidden: a changed Secret is noticed at the next resync instead of at once"
             );
             // From now on they look by themselves.
-            context.pokes.identities(context.rotation.all_in(namespace), Priority::Arrived);
+            watch.pokes.identities(watch.rotation.all_in(namespace), Priority::Arrived);
         }
-        context.access.granted_within(backoff::spread(WHILE_FORBIDDEN)).await;
+        watch.access.granted_within(backoff::spread(WHILE_FORBIDDEN)).await;
     }
 }
 
 /// Returns the error once the API server says that watching is forbidden; other failures are tried again.
-async fn watch_until_forbidden(namespace: Option<&str>, context: &Context) -> watcher::Error {
+async fn watch_until_forbidden(namespace: Option<&str>, watch: &SecretWatch) -> watcher::Error {
     let config = watcher::Config::default().page_size(PAGE_SIZE);
-    let client = context.client.clone();
+    let client = watch.client.clone();
     let api = match namespace {
         None => Api::<Metadata<Secret>>::all(client),
         Some(namespace) => Api::<Metadata<Secret>>::namespaced(client, namespace),
     };
     let events = watcher(api, config).backoff(OfWatches::default());
-    let mut events = std::pin::pin!(context.watches.observe(namespace, events));
+    let mut events = std::pin::pin!(watch.watches.observe(namespace, events));
     let mut listed = HashSet::new();
     loop {
         match events.next().await {
-            Some(Ok(event)) => take_in(event, &mut listed, namespace, context),
+            Some(Ok(event)) => take_in(event, &mut listed, namespace, watch),
             Some(Err(error)) if watch_error::is_watch_forbidden(&error) => return error,
-            Some(Err(error)) => context.watches.failed::<Secret>(namespace, &error),
+            Some(Err(error)) => watch.watches.failed::<Secret>(namespace, &error),
             None => return watcher::Error::NoResourceVersion,
         }
     }
 }
 
-fn take_in(event: Event<Metadata<Secret>>, listed: &mut HashSet<Place>, namespace: Option<&str>, context: &Context) {
+fn take_in(event: Event<Metadata<Secret>>, listed: &mut HashSet<Place>, namespace: Option<&str>, watch: &SecretWatch) {
     match event {
         Event::Apply(secret) => {
-            is_watched(namespace, context);
-            has_changed(&Place::of(&secret), secret.resource_version().as_deref(), context);
+            is_watched(namespace, watch);
+            has_changed(&Place::of(&secret), secret.resource_version().as_deref(), watch);
         }
         Event::Delete(secret) => {
-            is_watched(namespace, context);
-            has_changed(&Place::of(&secret), None, context);
+            is_watched(namespace, watch);
+            has_changed(&Place::of(&secret), None, watch);
         }
         Event::Init => listed.clear(),
         Event::InitApply(secret) => {
-            has_changed(&Place::of(&secret), secret.resource_version().as_deref(), context);
+            has_changed(&Place::of(&secret), secret.resource_version().as_deref(), watch);
             listed.insert(Place::of(&secret));
         }
         Event::InitDone => {
             let listed = std::mem::take(listed);
-            for gone in context.rotation.missing(&listed, namespace) {
-                has_changed(&gone, None, context);
+            for gone in watch.rotation.missing(&listed, namespace) {
+                has_changed(&gone, None, watch);
             }
         }
     }
 }
 
 /// Asks whoever has read another version to look again.
-fn has_changed(secret: &Place, version: Option<&str>, context: &Context) {
-    context.pokes.identities(context.rotation.behind(secret, version), Priority::Arrived);
-    context.pokes.instances(context.registry.outdate(secret, version), Priority::Arrived);
+fn has_changed(secret: &Place, version: Option<&str>, watch: &SecretWatch) {
+    watch.pokes.identities(watch.rotation.behind(secret, version), Priority::Arrived);
+    watch.pokes.instances(watch.registry.outdate(secret, version), Priority::Arrived);
 }
 
 /// An event came: that a list did proves nothing, since listing may be allowed where watching isn't.
-fn is_watched(namespace: Option<&str>, context: &Context) {
-    if context.rotation.note_unwatched(namespace, false) {
+fn is_watched(namespace: Option<&str>, watch: &SecretWatch) {
+    if watch.rotation.note_unwatched(namespace, false) {
         tracing::info!(namespace, "Secrets can be watched now");
     }
 }

@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::fmt::{self, Error};
-use std::sync::{Arc, OnceLock, Weak};
+use std::sync::{Arc, OnceLock};
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use prometheus_client::collector::Collector;
@@ -11,13 +11,16 @@ use prometheus_client::encoding::DescriptorEncoder;
 use prometheus_client::metrics::MetricType;
 use prometheus_client::registry::Unit;
 
-use super::context::Context;
+use super::options::Options;
+use super::seen::Seen;
 use crate::api::Reason;
 use crate::api::condition::{self, State};
 use crate::api::instance::KratosInstanceStatus;
 use crate::api::session_policy::KratosSessionPolicy;
+use crate::base::flow::leadership::Leadership;
 use crate::base::place::Place;
 use crate::engine::policy::inputs::instance_place;
+use crate::instance::Registry;
 use crate::kubernetes::selector;
 
 const KINDS: [&str; 3] = ["KratosIdentity", "KratosInstance", "KratosSessionPolicy"];
@@ -29,17 +32,25 @@ const UNREADABLE: (&str, &str) = ("false", "InvalidSpec");
 /// Nobody has looked at it yet.
 const NOT_LOOKED_AT: (&str, &str) = ("unknown", "");
 
-/// See the module. Says that there is nothing until it knows a context.
+/// See the module. Says that there is nothing until it is told of what.
 #[derive(Clone, Default)]
-pub struct Scrape(Arc<OnceLock<Weak<Context>>>);
+pub struct Scrape(Arc<OnceLock<Scraped>>);
+
+/// What is scraped.
+pub struct Scraped {
+    pub seen: Arc<Seen>,
+    pub registry: Arc<Registry>,
+    pub leadership: Leadership,
+    pub options: Arc<Options>,
+}
 
 /// How many resources of a kind stand so, by Ready's status and reason.
 type Tally = HashMap<(&'static str, &'static str), usize>;
 
 impl Scrape {
-    pub fn of(&self, context: &Arc<Context>) {
+    pub fn of(&self, scraped: Scraped) {
         // It is told once.
-        let _ = self.0.set(Arc::downgrade(context));
+        let _ = self.0.set(scraped);
     }
 }
 
@@ -51,11 +62,10 @@ impl fmt::Debug for Scrape {
 
 impl Collector for Scrape {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), Error> {
-        let context = self.0.get().and_then(Weak::upgrade);
-        let context = context.as_deref();
-        resources(&mut encoder, context)?;
-        leader(&mut encoder, context)?;
-        let instances = context.map(instances).unwrap_or_default();
+        let scraped = self.0.get();
+        resources(&mut encoder, scraped)?;
+        leader(&mut encoder, scraped)?;
+        let instances = scraped.map(instances).unwrap_or_default();
         let mut gauge = |name, help, unit: Option<Unit>, value: fn(&Instance) -> Option<f64>| -> Result<(), Error> {
             let mut family = encoder.encode_descriptor(name, help, unit.as_ref(), MetricType::Gauge)?;
             for (place, instance) in &instances {
@@ -82,19 +92,19 @@ impl Collector for Scrape {
 }
 
 /// As client-go says it; nothing where nobody is elected.
-fn leader(encoder: &mut DescriptorEncoder<'_>, context: Option<&Context>) -> Result<(), Error> {
-    let Some(context) = context.filter(|context| context.leadership.is_elected()) else { return Ok(()) };
+fn leader(encoder: &mut DescriptorEncoder<'_>, scraped: Option<&Scraped>) -> Result<(), Error> {
+    let Some(scraped) = scraped.filter(|scraped| scraped.leadership.is_elected()) else { return Ok(()) };
     let (name, is_leading) =
-        (selector::lease_name(&context.options.watch_selector), u32::from(context.leadership.is_leading()));
+        (selector::lease_name(&scraped.options.watch_selector), u32::from(scraped.leadership.is_leading()));
     let help = "Whether this process leads: 1, or 0 while it stands by; by the Lease's name";
     let mut family = encoder.encode_descriptor("leader_election_master_status", help, None, MetricType::Gauge)?;
     family.encode_family(&[("name", name.as_str())])?.encode_gauge(&is_leading)
 }
 
-fn resources(encoder: &mut DescriptorEncoder<'_>, context: Option<&Context>) -> Result<(), Error> {
+fn resources(encoder: &mut DescriptorEncoder<'_>, scraped: Option<&Scraped>) -> Result<(), Error> {
     let help = "KratosIdentity, KratosInstance and KratosSessionPolicy resources, by status and reason of their condition Ready";
     let mut family = encoder.encode_descriptor("kratos_operator_resources", help, None, MetricType::Gauge)?;
-    let tallies = context.map(tallies).unwrap_or_default();
+    let tallies = scraped.map(tallies).unwrap_or_default();
     for (kind, tally) in KINDS.into_iter().zip(&tallies) {
         let mut all: BTreeMap<_, _> = known().map(|known| (known, 0)).collect();
         all.extend(tally.iter().map(|(stands, count)| (*stands, *count)));
@@ -121,10 +131,10 @@ fn known() -> impl Iterator<Item = (&'static str, &'static str)> {
 }
 
 /// In the order of [`KINDS`].
-fn tallies(context: &Context) -> [Tally; 3] {
+fn tallies(scraped: &Scraped) -> [Tally; 3] {
     let (identities, instances, policies) =
-        (context.identities.state(), context.instances.state(), context.policies.state());
-    let own = identities.iter().filter(|object| context.is_own(&***object));
+        (scraped.seen.identities.state(), scraped.seen.instances.state(), scraped.seen.policies.state());
+    let own = identities.iter().filter(|object| scraped.seen.is_own(&***object));
     let identities = own.map(|object| match &object.0 {
         Ok(identity) => stands(identity.status.as_ref().map(|status| &status.conditions)),
         Err(_) => UNREADABLE,
@@ -178,20 +188,20 @@ struct Instance {
 }
 
 /// Those that count, by namespace and name.
-fn instances(context: &Context) -> BTreeMap<String, Instance> {
+fn instances(scraped: &Scraped) -> BTreeMap<String, Instance> {
     let mut found = BTreeMap::new();
-    for object in &context.instances.state() {
+    for object in &scraped.seen.instances.state() {
         let place = Place::of(&**object);
-        if !context.options.instance_namespaces.contains(&place.namespace) {
+        if !scraped.options.instance_namespaces.contains(&place.namespace) {
             continue;
         }
         let status = object.0.as_ref().ok().and_then(|instance| instance.status.as_ref());
-        found.insert(place.to_string(), instance(&place, status, context));
+        found.insert(place.to_string(), instance(&place, status, scraped));
     }
-    for object in &context.policies.state() {
+    for object in &scraped.seen.policies.state() {
         if let Ok(policy) = &object.0
             && let Some(sessions) = held_revocations(policy)
-            && let Some(place) = instance_place(policy, context.options.default_instance.as_ref())
+            && let Some(place) = instance_place(policy, scraped.seen.default_instance.as_ref())
             && let Some(instance) = found.get_mut(&place.to_string())
         {
             instance.revocations_held += sessions;
@@ -200,9 +210,9 @@ fn instances(context: &Context) -> BTreeMap<String, Instance> {
     found
 }
 
-fn instance(place: &Place, status: Option<&KratosInstanceStatus>, context: &Context) -> Instance {
+fn instance(place: &Place, status: Option<&KratosInstanceStatus>, scraped: &Scraped) -> Instance {
     let protection = status.and_then(|status| status.protection.as_ref());
-    let handle = context.registry.handle(place);
+    let handle = scraped.registry.handle(place);
     // The status is written once a day where nothing else changes.
     let seen =
         handle.as_ref().and_then(|handle| handle.shared.counts.resynced()).map(|resynced| resynced.last.started_at);

@@ -2,6 +2,7 @@
 //! cluster. Every deletion is granted, this process speaks for every instance, and nobody is called.
 
 mod instances;
+mod kept;
 mod resources;
 mod secrets;
 
@@ -13,7 +14,7 @@ use k8s_openapi::jiff::Timestamp;
 use kube::{Resource, ResourceExt};
 use uuid::Uuid;
 
-use self::secrets::Kept;
+use self::kept::Kept;
 use super::cluster::{Engine, Terms};
 use super::failure::Halt;
 use super::identity::inputs::uid;

@@ -1,12 +1,12 @@
 //! The intent, before anything is created: the finalizer, and what the status says of the instance.
 
+use super::controller::Controller;
 use super::inputs;
 use super::record::api;
 use crate::api::identity::KratosIdentity;
 use crate::api::objects::IdentityObject;
 use crate::api::{IDENTITY_FINALIZER, Reason, Verdict, carries};
 use crate::base::place::Place;
-use crate::controllers::context::Context;
 use crate::engine::failure::Halt;
 use crate::engine::identity::inputs::{reference, uid};
 use crate::engine::identity::memory::Creators;
@@ -21,33 +21,33 @@ pub async fn hold(
     resource: &KratosIdentity,
     (instance, claimant): (&Handle, &Claimant),
     plan: &Plan,
-    context: &Context,
+    controller: &Controller,
 ) -> Result<(), Halt> {
     if !instance.shared.is_held_for(&Place::of(resource)) {
-        context.pokes.instance(&instance.place);
+        controller.pokes.instance(&instance.place);
         return Err(Halt::Waiting(Verdict::new(
             Reason::Progressing,
             "waits until the instance is held by its finalizer",
         )));
     }
     if plan.creates() {
-        inputs::ensure_admitted((instance, claimant), context).await?;
+        inputs::ensure_admitted((instance, claimant), controller).await?;
     }
-    let pinned = pin(resource, (instance, claimant), context).await?;
+    let pinned = pin(resource, (instance, claimant), controller).await?;
     if carries(resource, IDENTITY_FINALIZER) {
-        context.memory.hold(&uid(resource));
+        controller.memory.hold(&uid(resource));
         // Writing the finalizer shows that nobody else has taken over; here only a read does.
-        return if plan.creates() { inputs::ensure_own(resource, context).await } else { Ok(()) };
+        return if plan.creates() { inputs::ensure_own(resource, controller).await } else { Ok(()) };
     }
-    let api = api(resource, context);
-    let permit = context.kubernetes.acquire(&claimant.namespace).await;
+    let api = api(resource, controller);
+    let permit = controller.kubernetes.acquire(&claimant.namespace).await;
     let written: IdentityObject = match &pinned {
         Some(pinned) => kube_write::add_finalizer(&api, pinned, IDENTITY_FINALIZER).await?,
         None => kube_write::add_finalizer(&api, resource, IDENTITY_FINALIZER).await?,
     };
     drop(permit);
-    context.latest_identities.note(written);
-    context.memory.update(&uid(resource), |remembered| remembered.creators = Creators::Us);
+    controller.seen.latest_identities.note(written);
+    controller.memory.update(&uid(resource), |remembered| remembered.creators = Creators::Us);
     Ok(())
 }
 
@@ -56,17 +56,17 @@ pub async fn hold(
 async fn pin(
     resource: &KratosIdentity,
     (instance, claimant): (&Handle, &Claimant),
-    context: &Context,
+    controller: &Controller,
 ) -> Result<Option<IdentityObject>, Halt> {
     // The answer to what opened it may be lost: then the status that is known doesn't show it.
-    let is_opened = context.memory.recall(&uid(resource)).opened;
+    let is_opened = controller.memory.recall(&uid(resource)).opened;
     let is_open = is_opened || resource.status.as_ref().is_some_and(status::is_open);
     let Some(mut pinned) = resource.status.clone().filter(|_| is_open) else { return Ok(None) };
     pinned.instance = Some(reference(&instance.place));
-    let permit = context.kubernetes.acquire(&claimant.namespace).await;
-    let written: IdentityObject = kube_write::guarded_status(&api(resource, context), resource, &pinned).await?;
+    let permit = controller.kubernetes.acquire(&claimant.namespace).await;
+    let written: IdentityObject = kube_write::guarded_status(&api(resource, controller), resource, &pinned).await?;
     drop(permit);
-    context.latest_identities.note(written.clone());
-    context.memory.update(&uid(resource), |remembered| remembered.opened = false);
+    controller.seen.latest_identities.note(written.clone());
+    controller.memory.update(&uid(resource), |remembered| remembered.opened = false);
     Ok(Some(written))
 }

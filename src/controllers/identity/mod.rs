@@ -1,5 +1,7 @@
 //! The controller of `KratosIdentity`.
 
+pub mod births;
+pub mod controller;
 pub mod hold;
 pub mod inputs;
 pub mod read_secrets;
@@ -10,3 +12,4 @@ pub mod successors;
 pub mod surroundings;
 pub mod unreadable;
 pub mod urgency;
+pub mod watching;

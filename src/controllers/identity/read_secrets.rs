@@ -5,26 +5,26 @@ use std::collections::BTreeSet;
 use k8s_openapi::api::core::v1::Secret;
 use kube::{Api, ResourceExt};
 
+use super::controller::Controller;
 use crate::api::USE_LABEL;
 use crate::api::decode::{self, Stored};
 use crate::api::identity::KratosIdentity;
 use crate::api::instance::KeyRef;
 use crate::base::kube_error;
 use crate::base::place::{self, Place};
-use crate::controllers::context::Context;
 use crate::engine::failure::Halt;
 use crate::identity::desired;
 use crate::identity::secrets::{Entry, Secrets};
 
 /// Reads what a manifest refers to, each Secret once, and the operator's key. Where the manifest gives no password that key may
 /// lack: what it would be used for is left out.
-pub async fn read(resource: &KratosIdentity, context: &Context) -> Result<Secrets, Halt> {
+pub async fn read(resource: &KratosIdentity, controller: &Controller) -> Result<Secrets, Halt> {
     let references = desired::secret_references(&resource.spec);
-    let secrets = read_references(&Place::of(resource), &references, context).await?;
-    let secrets = secrets.with_least(context.options.min_password_length.into());
+    let secrets = read_references(&Place::of(resource), &references, controller).await?;
+    let secrets = secrets.with_least(controller.options.min_password_length.into());
     let has_password = resource.spec.credentials.as_ref().is_some_and(|credentials| credentials.password.is_some());
-    let own = (&context.client, context.options.namespace.as_str());
-    let key = context.operator_key.get(own, has_password, |error| context.note_refused(error)).await?;
+    let own = (&controller.client, controller.options.namespace.as_str());
+    let key = controller.operator_key.get(own, has_password, |error| controller.access.note_refused(error)).await?;
     Ok(match key {
         Ok(key) => secrets.with_key(key),
         Err(verdict) if has_password => return Err(verdict.into()),
@@ -33,12 +33,16 @@ pub async fn read(resource: &KratosIdentity, context: &Context) -> Result<Secret
 }
 
 /// One that isn't there, or may not be read, is waited for.
-async fn read_references(identity: &Place, references: &[KeyRef], context: &Context) -> Result<Secrets, kube::Error> {
+async fn read_references(
+    identity: &Place,
+    references: &[KeyRef],
+    controller: &Controller,
+) -> Result<Secrets, kube::Error> {
     let names: BTreeSet<_> = references.iter().map(|reference| reference.name.as_str()).collect();
-    context.rotation.reads(identity, &names);
+    controller.rotation.reads(identity, &names);
     let mut secrets = Secrets::default();
     for name in names {
-        let found = read_one(identity, name, context).await?;
+        let found = read_one(identity, name, controller).await?;
         for reference in references.iter().filter(|reference| reference.name == name) {
             secrets.insert(reference, entry(&found, &reference.key));
         }
@@ -49,25 +53,25 @@ async fn read_references(identity: &Place, references: &[KeyRef], context: &Cont
 async fn read_one(
     identity: &Place,
     name: &str,
-    context: &Context,
+    controller: &Controller,
 ) -> Result<Result<Stored<Secret>, &'static str>, kube::Error> {
     if !place::is_name(name) {
         return Ok(Err("that is no name of a Secret"));
     }
-    let api = Api::<Stored<Secret>>::namespaced(context.client.clone(), &identity.namespace);
+    let api = Api::<Stored<Secret>>::namespaced(controller.client.clone(), &identity.namespace);
     let secret = match api.get_opt(name).await {
         Ok(secret) => secret,
         Err(error) if kube_error::is_forbidden(&error) => {
-            context.note_refused(&error);
+            controller.access.note_refused(&error);
             return Ok(Err("the operator's account may not get it (RBAC)"));
         }
         Err(error) if decode::is_unreadable(&error) => return Ok(Err(decode::UNREADABLE)),
         Err(error) => return Err(error),
     };
-    context.rotation.has_read(identity, name, secret.as_ref().and_then(ResourceExt::resource_version));
+    controller.rotation.has_read(identity, name, secret.as_ref().and_then(ResourceExt::resource_version));
     let Some(secret) = secret else { return Ok(Err("it doesn't exist")) };
     let is_labelled = secret.labels().get(USE_LABEL).is_some_and(|value| value == "true");
-    if context.options.require_secret_label && !is_labelled {
+    if controller.options.require_secret_label && !is_labelled {
         return Ok(Err("it lacks the label kratos-operator.dev/use: \"true\", without which it isn't read"));
     }
     Ok(Ok(secret))

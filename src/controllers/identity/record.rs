@@ -6,6 +6,7 @@ use std::time::Duration;
 use k8s_openapi::jiff::{SignedDuration, Timestamp};
 use kube::{Api, Resource, ResourceExt};
 
+use super::controller::Controller;
 use crate::api::carries;
 use crate::api::happening::Happening;
 use crate::api::identity::{IdentityState, InstanceRef, KratosIdentity, KratosIdentityStatus};
@@ -15,8 +16,6 @@ use crate::base::backoff;
 use crate::base::kube_error::{self, Refusal};
 use crate::base::place::Place;
 use crate::controllers::access;
-use crate::controllers::context::Context;
-use crate::controllers::policy::poke;
 use crate::controllers::queue::{Looked, Next};
 use crate::engine::failure::Halt;
 use crate::engine::identity::course::Course;
@@ -40,13 +39,13 @@ pub async fn finish(
     resource: &KratosIdentity,
     result: Result<Outcome, Halt>,
     course: Course,
-    context: &Context,
+    controller: &Controller,
 ) -> Result<Looked, kube::Error> {
     let reason = match &result {
         Ok(outcome) => Some(outcome.verdict.reason),
         Err(halt) => halt.reason(),
     };
-    let next = settle(resource, result, course, context).await?;
+    let next = settle(resource, result, course, controller).await?;
     Ok(reason.map_or(next.into(), |reason| next.after_one(reason)))
 }
 
@@ -55,30 +54,30 @@ async fn settle(
     resource: &KratosIdentity,
     result: Result<Outcome, Halt>,
     course: Course,
-    context: &Context,
+    controller: &Controller,
 ) -> Result<Next, kube::Error> {
     let uid = uid(resource);
     let subject = subject(resource);
     let recovery = course.recovery();
     let boundary = course.boundary.into_iter().chain(expiry(resource.status.as_ref())).min();
     let outcome = |verdict| {
-        let instance = chosen_instance(resource, context);
+        let instance = chosen_instance(resource, controller);
         Outcome { verdict, instance, seen: course.seen(), recovery }
     };
     let (outcome, after) = match result {
         Ok(outcome) => {
-            context.memory.update(&uid, |remembered| remembered.failures = 0);
+            controller.memory.update(&uid, |remembered| remembered.failures = 0);
             // Observing shows what a listing can't: an identity that isn't there.
             // And nobody tells that a recovery can be issued after all.
             if matches!(outcome.seen, Seen::Absent { .. }) || is_recovery_refused(&outcome) {
-                wait(resource, &outcome.verdict, context);
+                wait(resource, &outcome.verdict, controller);
             }
-            (outcome, at_the_resync(resource, context))
+            (outcome, at_the_resync(resource, controller))
         }
         Err(Halt::Waiting(verdict)) => {
-            let after = wait(resource, &verdict, context);
+            let after = wait(resource, &verdict, controller);
             if !course.has_news(resource.status.as_ref())
-                && let Some(action) = without_a_write((subject, &verdict), &uid, (after, boundary), context)
+                && let Some(action) = without_a_write((subject, &verdict), &uid, (after, boundary), controller)
             {
                 return Ok(action);
             }
@@ -93,20 +92,20 @@ async fn settle(
         Err(Halt::Unread(verdict)) => {
             // It is in line for the schemas already; whatever changes of the instance has it looked at, too.
             if !course.has_news(resource.status.as_ref())
-                && let Some(action) = without_a_write((subject, &verdict), &uid, (None, boundary), context)
+                && let Some(action) = without_a_write((subject, &verdict), &uid, (None, boundary), controller)
             {
                 return Ok(action);
             }
             (outcome(verdict), None)
         }
         Err(Halt::Down(verdict)) => {
-            let after = match count_failure(&uid, context) {
-                0 => wait(resource, &verdict, context),
+            let after = match count_failure(&uid, controller) {
+                0 => wait(resource, &verdict, controller),
                 // A probe that succeeds doesn't say that this request would: it isn't sent whenever the gate opens.
                 failures => Some(backoff::delay(FIRST_RETRY, LAST_RETRY, failures)),
             };
             if !course.has_news(resource.status.as_ref())
-                && let Some(action) = without_a_write((subject, &verdict), &uid, (after, boundary), context)
+                && let Some(action) = without_a_write((subject, &verdict), &uid, (after, boundary), controller)
             {
                 return Ok(action);
             }
@@ -116,15 +115,15 @@ async fn settle(
             // Those that are held are looked at when they are released, however many listings there are until then.
             // And what listings compare when it has changed.
             if verdict.reason == Reason::IdentityConflict {
-                obstructed(resource, context);
+                obstructed(resource, controller);
             }
-            if verdict.reason != Reason::DeletionHeld && context.memory.recall(&uid).left_to_listings.is_none() {
-                wait(resource, &verdict, context);
+            if verdict.reason != Reason::DeletionHeld && controller.memory.recall(&uid).left_to_listings.is_none() {
+                wait(resource, &verdict, controller);
             }
-            (outcome(verdict), at_the_resync(resource, context))
+            (outcome(verdict), at_the_resync(resource, controller))
         }
         Err(Halt::Retry { verdict, after }) => {
-            let failures = count_failure(&uid, context);
+            let failures = count_failure(&uid, controller);
             let after = after.map_or_else(|| backoff::delay(FIRST_RETRY, LAST_RETRY, failures), backoff::spread);
             (outcome(verdict), Some(after))
         }
@@ -132,15 +131,15 @@ async fn settle(
             let Some(refusal) = kube_error::refused(&error) else {
                 if course.has_news(resource.status.as_ref()) {
                     let next = status::touched(subject, course.touched.as_ref(), course.recovery(), Timestamp::now());
-                    write(resource, next, context).await?;
+                    write(resource, next, controller).await?;
                 }
                 return Err(error);
             };
-            context.note_refused(&error);
+            controller.access.note_refused(&error);
             let verdict = forbidden(&refusal);
             let after = Some(backoff::spread(access::WHILE_REFUSED));
             if !course.has_news(resource.status.as_ref())
-                && let Some(action) = without_a_write((subject, &verdict), &uid, (after, boundary), context)
+                && let Some(action) = without_a_write((subject, &verdict), &uid, (after, boundary), controller)
             {
                 return Ok(action);
             }
@@ -149,28 +148,28 @@ async fn settle(
     };
     let (verdict, now) = (outcome.verdict.clone(), Timestamp::now());
     let mut next = status::next(subject, outcome, now);
-    if verdict.reason == Reason::SecretNotReady && context.memory.recall(&uid).gone_since.is_some() {
+    if verdict.reason == Reason::SecretNotReady && controller.memory.recall(&uid).gone_since.is_some() {
         status::unready(&mut next, &verdict, subject.generation, now);
     }
-    let newest = context.own(&uid, &Place::of(resource));
-    if newest.as_deref().is_some_and(|newest| is_unasked(newest, context)) {
+    let newest = controller.seen.own(&uid, &Place::of(resource));
+    if newest.as_deref().is_some_and(|newest| is_unasked(newest, controller)) {
         status::open(&mut next);
     }
     let boundary = course.boundary.into_iter().chain(expiry(Some(&next))).min();
-    write_by(resource, newest.as_deref(), next, context).await?;
+    write_by(resource, newest.as_deref(), next, controller).await?;
     Ok(again(after, boundary))
 }
 
 /// Whether nobody can have asked Kratos for anything on behalf of a resource: it doesn't carry our finalizer, which comes before
 /// that, or carries it since its birth and nothing was done yet, or its status lets people name another instance still. Where the
 /// status names an instance, somebody may have, whatever became of the finalizer since.
-fn is_unasked(newest: &IdentityObject, context: &Context) -> bool {
+fn is_unasked(newest: &IdentityObject, controller: &Controller) -> bool {
     let (uid, status) = (newest.uid().unwrap_or_default(), status_of(newest));
     let is_begun = carries(newest, IDENTITY_FINALIZER)
-        && !context.memory.is_untouched(&uid)
+        && !controller.memory.is_untouched(&uid)
         && !status.is_some_and(status::is_open);
     !is_begun
-        && context.memory.recall(&uid).unanswered.is_empty()
+        && controller.memory.recall(&uid).unanswered.is_empty()
         && status.is_none_or(|status| status.instance.is_none())
 }
 
@@ -179,9 +178,9 @@ fn status_of(object: &IdentityObject) -> Option<&KratosIdentityStatus> {
 }
 
 /// Somebody else's identity stands in the resource's way: it is looked at again when that one is gone.
-fn obstructed(resource: &KratosIdentity, context: &Context) {
-    let place = inputs::instance_place(resource, context.options.default_instance.as_ref()).ok();
-    if let Some(handle) = place.and_then(|place| context.registry.handle(&place)) {
+fn obstructed(resource: &KratosIdentity, controller: &Controller) {
+    let place = inputs::instance_place(resource, controller.seen.default_instance.as_ref()).ok();
+    if let Some(handle) = place.and_then(|place| controller.registry.handle(&place)) {
         handle.shared.obstacles.note(&Place::of(resource), None);
     }
 }
@@ -213,21 +212,21 @@ pub fn again(after: Option<Duration>, boundary: Option<Timestamp>) -> Next {
 }
 
 /// When to look again at what is settled: when something changes. Where nobody tells that a Secret did, at the resync.
-fn at_the_resync(resource: &KratosIdentity, context: &Context) -> Option<Duration> {
-    if !context.rotation.is_missed_by(&Place::of(resource)) {
+fn at_the_resync(resource: &KratosIdentity, controller: &Controller) -> Option<Duration> {
+    if !controller.rotation.is_missed_by(&Place::of(resource)) {
         return None;
     }
-    let handle = inputs::instance_place(resource, context.options.default_instance.as_ref())
+    let handle = inputs::instance_place(resource, controller.seen.default_instance.as_ref())
         .ok()
-        .and_then(|place| context.registry.handle(&place));
+        .and_then(|place| controller.registry.handle(&place));
     let after = handle.map_or(NO_INSTANCE, |handle| handle.settings.resync_interval);
     Some(backoff::spread(after))
 }
 
 /// Counts a failure. Returns how many there were in a row before it.
-fn count_failure(uid: &str, context: &Context) -> u32 {
+fn count_failure(uid: &str, controller: &Controller) -> u32 {
     let mut failures = 0;
-    context.memory.update(uid, |remembered| {
+    controller.memory.update(uid, |remembered| {
         failures = remembered.failures;
         remembered.failures = failures.saturating_add(1);
     });
@@ -240,7 +239,7 @@ fn without_a_write(
     (subject, verdict): (Subject<'_>, &Verdict),
     uid: &str,
     (after, boundary): (Option<Duration>, Option<Timestamp>),
-    context: &Context,
+    controller: &Controller,
 ) -> Option<Next> {
     // One that is told to wait for something else than it waits for now is put right.
     let told = subject.current.and_then(|status| condition::find(&status.conditions, condition::RECONCILING));
@@ -248,27 +247,27 @@ fn without_a_write(
     if subject.is_settled() && !is_told_otherwise {
         return Some(again(after, boundary));
     }
-    let known_for = context.memory.recall(uid).first_seen.elapsed();
+    let known_for = controller.memory.recall(uid).first_seen.elapsed();
     (known_for < WORTH_A_WRITE).then(|| again(Some(WORTH_A_WRITE), boundary))
 }
 
 /// Has a resource looked at again when the gate opens or a listing is completed. Returns after how long to look
 /// anyway, where what it waits for may have happened already.
-fn wait(resource: &KratosIdentity, verdict: &Verdict, context: &Context) -> Option<Duration> {
-    let place = inputs::instance_place(resource, context.options.default_instance.as_ref()).ok();
+fn wait(resource: &KratosIdentity, verdict: &Verdict, controller: &Controller) -> Option<Duration> {
+    let place = inputs::instance_place(resource, controller.seen.default_instance.as_ref()).ok();
     // Whatever makes the instance usable has those who refer to it looked at. A suspension may last.
-    if place.as_ref().is_some_and(|place| context.registry.is_suspended(place)) {
+    if place.as_ref().is_some_and(|place| controller.registry.is_suspended(place)) {
         return None;
     }
-    let handle = place.and_then(|place| context.registry.handle(&place));
+    let handle = place.and_then(|place| controller.registry.handle(&place));
     let Some(handle) = handle else { return Some(backoff::spread(NO_INSTANCE)) };
     handle.shared.waiting.add(&Place::of(resource));
     let is_missed = verdict.reason == Reason::KratosUnavailable && handle.shared.gate.is_open();
     is_missed.then_some(FIRST_RETRY)
 }
 
-fn chosen_instance(resource: &KratosIdentity, context: &Context) -> Option<InstanceRef> {
-    inputs::instance_place(resource, context.options.default_instance.as_ref())
+fn chosen_instance(resource: &KratosIdentity, controller: &Controller) -> Option<InstanceRef> {
+    inputs::instance_place(resource, controller.seen.default_instance.as_ref())
         .ok()
         .map(|place| inputs::reference(&place))
 }
@@ -286,10 +285,10 @@ pub fn subject(resource: &KratosIdentity) -> Subject<'_> {
 pub async fn write(
     resource: &KratosIdentity,
     next: KratosIdentityStatus,
-    context: &Context,
+    controller: &Controller,
 ) -> Result<(), kube::Error> {
-    let newest = context.own(&uid(resource), &Place::of(resource));
-    write_by(resource, newest.as_deref(), next, context).await
+    let newest = controller.seen.own(&uid(resource), &Place::of(resource));
+    write_by(resource, newest.as_deref(), next, controller).await
 }
 
 /// The same, where what is written was judged by the newest that was known. `newest: None`: it is gone, or another operator's.
@@ -297,18 +296,18 @@ async fn write_by(
     resource: &KratosIdentity,
     newest: Option<&IdentityObject>,
     next: KratosIdentityStatus,
-    context: &Context,
+    controller: &Controller,
 ) -> Result<(), kube::Error> {
     if resource.status.as_ref() == Some(&next) {
         return Ok(());
     }
-    let (uid, api) = (uid(resource), api(resource, context));
+    let (uid, api) = (uid(resource), api(resource, controller));
     let opens = status::is_open(&next);
     // While people may name another instance, a status speaks of the manifest that was looked at alone: it would pin another one
     // to an instance that it doesn't name.
     let is_correctable =
-        opens || newest.and_then(status_of).is_some_and(status::is_open) || context.memory.recall(&uid).opened;
-    let is_guarded = context.has_rivals() || is_correctable;
+        opens || newest.and_then(status_of).is_some_and(status::is_open) || controller.memory.recall(&uid).opened;
+    let is_guarded = controller.has_rivals() || is_correctable;
     let guard = match newest.filter(|_| is_guarded) {
         None if is_guarded => return Ok(()),
         // A look at the newer one is due.
@@ -316,9 +315,9 @@ async fn write_by(
         guard => guard,
     };
     if opens {
-        context.memory.update(&uid, |remembered| remembered.opened = true);
+        controller.memory.update(&uid, |remembered| remembered.opened = true);
     }
-    let permit = context.kubernetes.acquire(&resource.namespace().unwrap_or_default()).await;
+    let permit = controller.kubernetes.acquire(&resource.namespace().unwrap_or_default()).await;
     let written: Result<IdentityObject, _> = match guard {
         Some(newest) => kube_write::status(&api, newest, &next, true).await,
         None => kube_write::status(&api, resource, &next, false).await,
@@ -326,8 +325,8 @@ async fn write_by(
     drop(permit);
     match written {
         Ok(written) => {
-            context.latest_identities.note(written);
-            context.memory.update(&uid, |remembered| remembered.opened = opens);
+            controller.seen.latest_identities.note(written);
+            controller.memory.update(&uid, |remembered| remembered.opened = opens);
         }
         // It is gone: nothing to say any more.
         Err(kube::Error::Api(status)) if status.code == 404 => return Ok(()),
@@ -336,10 +335,10 @@ async fn write_by(
     let is_inactive = |status: &KratosIdentityStatus| status.state == Some(IdentityState::Inactive);
     if is_inactive(&next)
         && !resource.status.as_ref().is_some_and(is_inactive)
-        && let Ok(instance) = inputs::instance_place(resource, context.options.default_instance.as_ref())
+        && let Ok(instance) = inputs::instance_place(resource, controller.seen.default_instance.as_ref())
     {
         // Sessions may be its policies' business now.
-        poke::deactivated(context, &instance, &resource.namespace().unwrap_or_default());
+        controller.policy_pokes.deactivated(&instance, &resource.namespace().unwrap_or_default());
     }
     let stalled = |status: &KratosIdentityStatus| {
         condition::find(&status.conditions, condition::STALLED)
@@ -350,18 +349,18 @@ async fn write_by(
     if before != now
         && let Some((reason, message)) = now
     {
-        context.events.publish(resource, Happening::warning(&reason, "Reconcile", message));
+        controller.events.publish(resource, Happening::warning(&reason, "Reconcile", message));
     }
     let has_drifted = |status: &KratosIdentityStatus| condition::is_true(&status.conditions, condition::DRIFTED);
     if has_drifted(&next) && !resource.status.as_ref().is_some_and(has_drifted) {
         let (count, places) = (next.drift.len(), happenings::places(&next.drift));
         let note = format!("Kratos differs from the manifest in {count} field(s), see status.drift: {places}");
-        context.events.publish(resource, Happening::warning(Reason::DriftObserved.as_str(), "Observe", note));
+        controller.events.publish(resource, Happening::warning(Reason::DriftObserved.as_str(), "Observe", note));
     }
     Ok(())
 }
 
 /// The API of the resource's namespace.
-pub fn api(resource: &impl Resource, context: &Context) -> Api<IdentityObject> {
-    Api::namespaced(context.client.clone(), resource.meta().namespace.as_deref().unwrap_or_default())
+pub fn api(resource: &impl Resource, controller: &Controller) -> Api<IdentityObject> {
+    Api::namespaced(controller.client.clone(), resource.meta().namespace.as_deref().unwrap_or_default())
 }

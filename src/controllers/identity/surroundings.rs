@@ -1,53 +1,43 @@
 //! What the engine is given of Kubernetes: the watches' stores, live reads, Secrets, the protection's answers, events.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
-use std::time::Instant;
 
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use k8s_openapi::ByteString;
-use k8s_openapi::api::core::v1::Namespace;
-use kube::runtime::reflector::ObjectRef;
-use kube::{Api, ResourceExt};
 
-use super::{hold, inputs, read_secrets};
-use crate::api::decode::Metadata;
+use super::controller::Controller;
+use super::{hold, read_secrets};
 use crate::api::happening::Happening;
 use crate::api::identity::KratosIdentity;
-use crate::api::objects::{IdentityObject, InstanceObject};
 use crate::base::place::Place;
-use crate::controllers::context::Context;
-use crate::controllers::instance::{protect, reclaim, replacements};
 use crate::controllers::queue::Priority;
-use crate::engine::cluster::{Answered, Deletions, Engine, Instances, Intents, Listener, Others, Secrets};
+use crate::engine::cluster::{Answered, Engine, Intents, Listener, Secrets};
 use crate::engine::failure::Halt;
 use crate::identity::claim::Claimant;
 use crate::identity::plan::Plan;
 use crate::identity::recovery::{OwnSecret, SecretSeen, Version};
 use crate::identity::secrets;
 use crate::instance::Handle;
-use crate::instance::protection::Deletion;
-use crate::instance::protector::Answer;
 use crate::kubernetes::kube_write::own_secret;
 
 /// The engine, within this cluster.
-pub fn engine(context: &Context) -> Engine<'_> {
+pub fn engine(controller: &Controller) -> Engine<'_> {
     Engine {
-        terms: &context.terms,
-        memory: &context.memory,
-        turns: &context.turns,
-        leadership: &context.leadership,
-        secrets: context,
-        instances: context,
-        others: context,
-        deletions: context,
-        intents: context,
-        listener: context,
+        terms: &controller.terms,
+        memory: &controller.memory,
+        turns: &controller.turns,
+        leadership: &controller.leadership,
+        secrets: controller,
+        instances: &*controller.admission,
+        others: &*controller.neighbours,
+        deletions: &*controller.deletions,
+        intents: controller,
+        listener: controller,
     }
 }
 
-impl Secrets for Context {
+impl Secrets for Controller {
     fn of_manifest<'a>(&'a self, resource: &'a KratosIdentity) -> BoxFuture<'a, Result<secrets::Secrets, Halt>> {
         read_secrets::read(resource, self).boxed()
     }
@@ -64,7 +54,7 @@ impl Secrets for Context {
         is_trial: bool,
     ) -> Answered<'a, ()> {
         let written = own_secret::write(&self.client, secret, replaces, data, is_trial);
-        async move { written.await.inspect_err(|error| self.note_refused(error)) }.boxed()
+        async move { written.await.inspect_err(|error| self.access.note_refused(error)) }.boxed()
     }
 
     fn delete<'a>(&'a self, secret: &'a OwnSecret) -> Answered<'a, ()> {
@@ -84,111 +74,7 @@ impl Secrets for Context {
     }
 }
 
-impl Instances for Context {
-    fn admitting<'a>(&'a self, instance: &'a Place, namespace: &'a str) -> BoxFuture<'a, Result<Arc<Handle>, Halt>> {
-        inputs::instance(instance, namespace, self).boxed()
-    }
-
-    fn callable(&self, instance: &Place) -> Option<Arc<Handle>> {
-        self.registry.handle(instance)
-    }
-
-    fn is_there<'a>(&'a self, Place { namespace, name }: &'a Place) -> Answered<'a, bool> {
-        async move {
-            if self.instances.get(&ObjectRef::new(name).within(namespace)).is_some() {
-                return Ok(true);
-            }
-            let api = Api::<InstanceObject>::namespaced(self.client.clone(), namespace);
-            Ok(api.get_opt(name).await?.is_some())
-        }
-        .boxed()
-    }
-
-    fn claimant<'a>(
-        &'a self,
-        resource: &'a KratosIdentity,
-        instance: &'a Handle,
-    ) -> BoxFuture<'a, Result<Claimant, Halt>> {
-        inputs::claimant(resource, instance, self).boxed()
-    }
-
-    fn take_back<'a>(&'a self, instance: &'a Handle, from: &'a str, to: &'a str) -> Answered<'a, Option<String>> {
-        reclaim::take(instance, from, to, self).boxed()
-    }
-}
-
-impl Others for Context {
-    fn all(&self) -> Vec<Arc<IdentityObject>> {
-        self.identities.state()
-    }
-
-    fn seen(&self, Place { namespace, name }: &Place) -> Option<Arc<IdentityObject>> {
-        let seen = self.identities.get(&ObjectRef::new(name).within(namespace))?;
-        Some(self.latest_identities.of(&seen))
-    }
-
-    fn live<'a>(&'a self, Place { namespace, name }: &'a Place) -> Answered<'a, Option<IdentityObject>> {
-        let api = Api::<IdentityObject>::namespaced(self.client.clone(), namespace);
-        async move { api.get_opt(name).await }.boxed()
-    }
-
-    fn successors(&self, resource: &Place) -> Vec<Place> {
-        self.successors.of(resource)
-    }
-
-    fn naming<'a>(&'a self, namespace: &'a str, name: &'a str, since: Instant) -> Answered<'a, Vec<KratosIdentity>> {
-        replacements::naming(namespace, name, since, self).boxed()
-    }
-
-    fn namespaces(&self) -> Vec<Arc<Metadata<Namespace>>> {
-        self.namespaces.state()
-    }
-
-    fn namespace(&self, name: &str) -> Option<Arc<Metadata<Namespace>>> {
-        self.namespaces.get(&ObjectRef::new(name))
-    }
-
-    fn labels<'a>(&'a self, namespace: &'a str) -> Answered<'a, BTreeMap<String, String>> {
-        inputs::labels(namespace, self).boxed()
-    }
-
-    fn namespace_uid<'a>(&'a self, namespace: &'a str) -> Answered<'a, Option<String>> {
-        async move {
-            let _permit = self.kubernetes.acquire(namespace).await;
-            Ok(inputs::live_namespace(namespace, self).await?.uid())
-        }
-        .boxed()
-    }
-
-    fn live_namespace<'a>(&'a self, name: &'a str) -> Answered<'a, Option<Metadata<Namespace>>> {
-        let api = Api::<Metadata<Namespace>>::all(self.client.clone());
-        async move { api.get_opt(name).await }.boxed()
-    }
-}
-
-impl Deletions for Context {
-    fn misses_identities(&self, instance: &Handle) -> bool {
-        protect::misses_identities(instance, self)
-    }
-
-    fn is_granted(&self, instance: &Handle, deletion: &Deletion) -> bool {
-        protect::is_granted(instance, deletion, self)
-    }
-
-    fn is_kept(&self, instance: &Handle, deletion: &Deletion) -> bool {
-        protect::is_kept(instance, deletion, self)
-    }
-
-    fn ask<'a>(&'a self, instance: &'a Handle, deletion: Deletion) -> BoxFuture<'a, Answer> {
-        protect::ask(instance, deletion, self).boxed()
-    }
-
-    fn restored(&self, instance: &Handle, uid: &str) {
-        protect::restored(instance, uid, self);
-    }
-}
-
-impl Intents for Context {
+impl Intents for Controller {
     fn hold<'a>(
         &'a self,
         resource: &'a KratosIdentity,
@@ -200,7 +86,7 @@ impl Intents for Context {
     }
 }
 
-impl Listener for Context {
+impl Listener for Controller {
     fn happened(&self, resource: &KratosIdentity, happening: Happening) {
         self.events.publish(resource, happening);
     }

@@ -3,21 +3,26 @@
 use std::fmt;
 use std::sync::Arc;
 
-use kube::runtime::reflector::ObjectRef;
-
+use super::controller::Controller;
 use crate::api::happening::Happening;
 use crate::base::place::Place;
-use crate::controllers::context::Context;
+use crate::controllers::pokes::Pokes;
+use crate::controllers::seen::Seen;
 use crate::instance::calls::Calls;
+use crate::kubernetes::events::Events;
 
 struct Callers {
     place: Place,
-    context: Arc<Context>,
+    pokes: Pokes,
+    seen: Arc<Seen>,
+    events: Arc<Events>,
 }
 
 /// Those of the instance that stands there.
-pub fn of(place: &Place, context: &Arc<Context>) -> Arc<dyn Calls> {
-    Arc::new(Callers { place: place.clone(), context: Arc::clone(context) })
+pub fn of(place: &Place, controller: &Controller) -> Arc<dyn Calls> {
+    let Controller { pokes, seen, events, .. } = controller;
+    let (seen, events) = (Arc::clone(seen), Arc::clone(events));
+    Arc::new(Callers { place: place.clone(), pokes: pokes.clone(), seen, events })
 }
 
 impl fmt::Debug for Callers {
@@ -28,17 +33,17 @@ impl fmt::Debug for Callers {
 
 impl Calls for Callers {
     fn instance(&self) {
-        self.context.pokes.instance(&self.place);
+        self.pokes.instance(&self.place);
     }
 
     fn waiting(&self, resources: Vec<Place>) {
-        self.context.ask_waiting(resources);
+        self.pokes.waiting(resources, &self.seen);
     }
 
     fn happened(&self, happening: Happening) {
-        let object = self.context.instances.get(&ObjectRef::new(&self.place.name).within(&self.place.namespace));
+        let object = self.seen.instance(&self.place);
         if let Some(Ok(instance)) = object.as_deref().map(|object| &object.0) {
-            self.context.events.publish(instance, happening);
+            self.events.publish(instance, happening);
         }
     }
 }

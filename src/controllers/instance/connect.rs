@@ -6,10 +6,10 @@ use kube::Api;
 use kube::core::NamespaceResourceScope;
 use secrecy::{ExposeSecret, SecretString};
 
+use super::controller::Controller;
 use crate::api::decode::{self, Store, Stored};
 use crate::api::instance::KeyRef;
 use crate::api::{Reason, USE_LABEL, Verdict};
-use crate::controllers::context::Context;
 use crate::instance::credentials::{Credentials, Versions};
 use crate::instance::headers::{self, Header, HeaderSource};
 use crate::instance::settings::{Connection, KeyIn, Settings};
@@ -28,17 +28,17 @@ pub enum ReadError {
 
 /// Reads the credentials of an instance that stands in `namespace`, and says which versions those were.
 pub async fn read(
-    context: &Context,
+    controller: &Controller,
     namespace: &str,
     settings: &Settings,
 ) -> (Versions, Result<Credentials, ReadError>) {
-    let mut reader = Reader { context, namespace, versions: Versions::new() };
+    let mut reader = Reader { controller, namespace, versions: Versions::new() };
     let read = reader.credentials(&settings.connection, Timestamp::now()).await;
     (reader.versions, read)
 }
 
 struct Reader<'a> {
-    context: &'a Context,
+    controller: &'a Controller,
     namespace: &'a str,
     versions: Versions,
 }
@@ -97,7 +97,7 @@ impl Reader<'_> {
         let version = found.as_ref().ok().and_then(|secret| secret.metadata.resource_version.clone());
         self.versions.insert(key.name.clone(), version);
         let secret = found?;
-        if needs_label && self.context.options.require_secret_label && !is_labelled(&secret) {
+        if needs_label && self.controller.options.require_secret_label && !is_labelled(&secret) {
             let what = format!("it lacks the label {USE_LABEL}: \"true\", without which the operator reads none");
             return Err(not_ready("Secret", key, &what));
         }
@@ -114,7 +114,7 @@ impl Reader<'_> {
     where
         K: Store<Scope = NamespaceResourceScope> + Clone,
     {
-        match Api::<Stored<K>>::namespaced(self.context.client.clone(), self.namespace).get_opt(&key.name).await {
+        match Api::<Stored<K>>::namespaced(self.controller.client.clone(), self.namespace).get_opt(&key.name).await {
             Ok(found) => found.ok_or_else(|| not_ready(&K::kind(&()), key, "it doesn't exist")),
             Err(error) if decode::is_unreadable(&error) => Err(not_ready(&K::kind(&()), key, decode::UNREADABLE)),
             Err(error) => Err(error.into()),

@@ -14,6 +14,7 @@ use kube::{Api, ResourceExt};
 use serde_json::json;
 use tokio::sync::oneshot;
 
+use super::controller::Controller as Context;
 use super::references;
 use crate::api::carries;
 use crate::api::identity::KratosIdentity;
@@ -24,7 +25,6 @@ use crate::api::{IDENTITY_FINALIZER, keep_token, release_token};
 use crate::base::backoff;
 use crate::base::kube_error;
 use crate::base::place::Place;
-use crate::controllers::context::Context;
 use crate::controllers::queue::Priority;
 use crate::identity::{reference, replacement};
 use crate::instance::handle::{Handle, Shared};
@@ -129,7 +129,7 @@ pub fn take_census(
         if !is_meant {
             let is_gone = missing.contains_key(id);
             count += u32::from(is_gone);
-            if context.is_own(resource) {
+            if context.seen.is_own(resource) {
                 context.memory.listed(&uid, begun, is_gone);
                 gone.extend(is_gone.then_some(uid));
             }
@@ -146,7 +146,7 @@ pub fn take_census(
 /// Persists and answers until the instance is gone, or isn't the one any more that `shared` belongs to.
 pub(super) async fn keep_protecting(place: Place, shared: Arc<Shared>, context: Arc<Context>) {
     // What is being deleted must be known first.
-    if shared.stopped.run_until_cancelled(context.listed.identities.wait()).await.is_none() {
+    if shared.stopped.run_until_cancelled(context.seen.listed.identities.wait()).await.is_none() {
         return;
     }
     shared.protector.state().shown = shown(&place, &context);
@@ -214,7 +214,7 @@ async fn settle(
         tries += 1;
         match kube_write::guarded_status(&api, instance, &json!({ "protection": after })).await {
             Ok(written) => {
-                context.latest_instances.note(written);
+                context.seen.latest_instances.note(written);
                 follow(handle, instance, (&before, &after), context);
                 return Ok(Some(after));
             }
@@ -291,7 +291,7 @@ fn look_again(place: &Place, before: &Shown, after: &Shown, context: &Context) {
         context.pokes.instance(place);
     }
     if before.missing > 0 && after.missing == 0 {
-        context.pokes.identities(references::referring(context, place), Priority::Arrived);
+        context.pokes.identities(references::referring(&context.seen, place), Priority::Arrived);
     } else if before.held > 0 {
         // Released or not: one that asked a moment ago may have been answered by what was persisted before.
         let mut under_way = under_way(place, context);
@@ -329,16 +329,16 @@ fn persisted(instance: &KratosInstance) -> ProtectionStatus {
 }
 
 fn object(place: &Place, context: &Context) -> Option<Arc<InstanceObject>> {
-    let seen = context.instances.get(&ObjectRef::new(&place.name).within(&place.namespace))?;
-    Some(context.latest_instances.of(&seen))
+    let seen = context.seen.instances.get(&ObjectRef::new(&place.name).within(&place.namespace))?;
+    Some(context.seen.latest_instances.of(&seen))
 }
 
 /// Calls for each resource of the instance that carries our finalizer, whoever reconciles it: only those have had
 /// identities through it.
 fn each(place: &Place, context: &Context, mut call: impl FnMut(&KratosIdentity)) {
-    let default = context.options.default_instance.as_ref();
-    for object in context.identities.state() {
-        let object = context.latest_identities.of(&object);
+    let default = context.seen.default_instance.as_ref();
+    for object in context.seen.identities.state() {
+        let object = context.seen.latest_identities.of(&object);
         if let Ok(resource) = &object.0
             && carries(resource, IDENTITY_FINALIZER)
             && reference::is_of(resource, place, default)
@@ -351,11 +351,11 @@ fn each(place: &Place, context: &Context, mut call: impl FnMut(&KratosIdentity))
 /// The deletions that ask, and those that are going to, as far as the watch shows, whoever reconciles them: so those that come
 /// together are known although some have not been looked at yet, by this process or by another one.
 fn company(handle: &Handle, context: &Context) -> Vec<Deletion> {
-    let all = context.identities.state();
+    let all = context.seen.identities.state();
     let names = all.iter().filter_map(|object| {
         let resource = object.0.as_ref().ok()?;
         let name = &resource.spec.replaces.as_ref()?.name;
-        let is_pending = replacement::is_pending(resource, name, None, context.options.default_instance.as_ref());
+        let is_pending = replacement::is_pending(resource, name, None, context.seen.default_instance.as_ref());
         is_pending.then(|| Place::new(resource.namespace().unwrap_or_default(), name))
     });
     let replaced: HashSet<Place> = names.collect();
@@ -383,6 +383,6 @@ fn id_of(resource: &KratosIdentity) -> Option<&str> {
 /// Whether the instance admits the resource's namespace: others can't make it careful.
 fn is_admitted(handle: &Handle, resource: &KratosIdentity, context: &Context) -> bool {
     let namespace = resource.metadata.namespace.as_deref().unwrap_or_default();
-    let Some(seen) = context.namespaces.get(&ObjectRef::new(namespace)) else { return false };
+    let Some(seen) = context.seen.namespaces.get(&ObjectRef::new(namespace)) else { return false };
     consent::admits(handle.settings.allowed_namespaces.as_ref(), &handle.place.namespace, namespace, seen.labels())
 }

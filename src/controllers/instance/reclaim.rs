@@ -4,12 +4,11 @@
 use std::sync::Arc;
 
 use kube::Api;
-use kube::runtime::reflector::ObjectRef;
 use serde_json::json;
 
 use crate::api::instance::{KratosInstance, ReclaimedNamespace};
 use crate::api::objects::InstanceObject;
-use crate::controllers::context::Context;
+use crate::controllers::seen::Seen;
 use crate::instance::handle::Handle;
 use crate::kubernetes::kube_write;
 
@@ -18,12 +17,12 @@ const TRIES: usize = 5;
 
 /// The uids of former namespaces whose identities the namespace with this uid may take back: those of the spec that no other one
 /// has taken.
-pub fn open_to(handle: &Handle, uid: &str, context: &Context) -> Vec<String> {
+pub fn open_to(handle: &Handle, uid: &str, seen: &Seen) -> Vec<String> {
     let wanted = &handle.settings.reclaim_namespaces;
     if wanted.is_empty() {
         return Vec::new();
     }
-    let object = object(handle, context);
+    let object = seen.instance(&handle.place);
     let taken = object.as_deref().and_then(|object| object.0.as_ref().ok()).map(taken).unwrap_or_default();
     let is_open = |from: &&String| taken.iter().all(|entry| entry.from != **from || entry.to == uid);
     wanted.iter().filter(is_open).cloned().collect()
@@ -31,11 +30,16 @@ pub fn open_to(handle: &Handle, uid: &str, context: &Context) -> Vec<String> {
 
 /// Notes that the namespace `to` takes back what `from` has left. Returns which namespace does, since another one may have been
 /// first; `None`: it couldn't be noted.
-pub async fn take(handle: &Handle, from: &str, to: &str, context: &Context) -> Result<Option<String>, kube::Error> {
+pub async fn take(
+    handle: &Handle,
+    from: &str,
+    to: &str,
+    (client, known): (&kube::Client, &Seen),
+) -> Result<Option<String>, kube::Error> {
     // Many resources of a namespace ask at the same time: the first one writes.
     let _turn = handle.shared.reclaiming.lock().await;
-    let api: Api<InstanceObject> = Api::namespaced(context.client.clone(), &handle.place.namespace);
-    let mut seen = object(handle, context);
+    let api: Api<InstanceObject> = Api::namespaced(client.clone(), &handle.place.namespace);
+    let mut seen = known.instance(&handle.place);
     for _ in 0..TRIES {
         let Some(instance) = seen.as_deref().and_then(|object| object.0.as_ref().ok()) else { return Ok(None) };
         let mut all = taken(instance);
@@ -47,7 +51,7 @@ pub async fn take(handle: &Handle, from: &str, to: &str, context: &Context) -> R
         all.push(ReclaimedNamespace { from: from.to_owned(), to: to.to_owned() });
         match kube_write::guarded_status(&api, instance, &json!({ "reclaimedNamespaces": all })).await {
             Ok(written) => {
-                context.latest_instances.note(written);
+                known.latest_instances.note(written);
                 return Ok(Some(to.to_owned()));
             }
             Err(error) if kube_write::is_outdated(&error) => {
@@ -60,21 +64,16 @@ pub async fn take(handle: &Handle, from: &str, to: &str, context: &Context) -> R
 }
 
 /// The name of a namespace that is there although the spec says that it is gone.
-pub fn alive(handle: &Handle, context: &Context) -> Option<String> {
+pub fn alive(handle: &Handle, seen: &Seen) -> Option<String> {
     let wanted = &handle.settings.reclaim_namespaces;
     if wanted.is_empty() {
         return None;
     }
-    let namespaces = context.namespaces.state().into_iter();
+    let namespaces = seen.namespaces.state().into_iter();
     let named = namespaces.filter(|it| it.metadata.uid.as_ref().is_some_and(|uid| wanted.contains(uid)));
     named.filter_map(|it| it.metadata.name.clone()).min()
 }
 
 fn taken(instance: &KratosInstance) -> Vec<ReclaimedNamespace> {
     instance.status.as_ref().map(|status| status.reclaimed_namespaces.clone()).unwrap_or_default()
-}
-
-fn object(handle: &Handle, context: &Context) -> Option<Arc<InstanceObject>> {
-    let seen = context.instances.get(&ObjectRef::new(&handle.place.name).within(&handle.place.namespace))?;
-    Some(context.latest_instances.of(&seen))
 }

@@ -7,6 +7,7 @@ use k8s_openapi::jiff::Timestamp;
 use kube::{Api, Resource};
 
 use super::connect::{self as secrets, ReadError};
+use super::controller::Controller as Context;
 use super::record::{LOOK_FOR_REFERENCES, api, unusable, write_status};
 use super::{background, callers, reclaim, references, turns};
 use crate::api::carries;
@@ -16,9 +17,6 @@ use crate::api::{INSTANCE_FINALIZER, Reason, Verdict, requested_at};
 use crate::base::backoff;
 use crate::base::flow::limit::Limit;
 use crate::base::place::Place;
-use crate::controllers::context::Context;
-use crate::controllers::lease;
-use crate::controllers::policy::poke;
 use crate::controllers::queue::{Looked, Next};
 use crate::instance::connect;
 use crate::instance::credentials::Credentials;
@@ -37,14 +35,14 @@ const WRITES: usize = 16;
 /// Reconciles one instance.
 pub async fn reconcile(object: Arc<InstanceObject>, context: Arc<Context>) -> Result<Looked, kube::Error> {
     let place = Place::of(&*object);
-    let object = context.latest_instances.of(&object);
+    let object = context.seen.latest_instances.of(&object);
     trace::note_generation(&*object);
     trace::note_instance(&place);
     let Ok(instance) = &object.0 else { return unreadable(&object, &place, &context).await };
     if !context.options.instance_namespaces.contains(&place.namespace) {
         return not_permitted(instance, place, &context).await;
     }
-    lease::stand(instance, &context);
+    context.leads.stand(instance);
     let is_deleting = instance.metadata.deletion_timestamp.is_some();
     if is_deleting && let_go(instance, &place, &context).await? {
         return Ok(Next::WhenAsked.into());
@@ -72,10 +70,10 @@ pub async fn reconcile(object: Arc<InstanceObject>, context: Arc<Context>) -> Re
     }
     if is_new {
         // Before the probe: looks that begin once the gate is open have seen the new settings, and aren't repeated.
-        context.ask_waiting(references::referring(&context, &place));
+        context.ask_waiting(references::referring(&context.seen, &place));
     }
-    let alive = reclaim::alive(&handle, &context);
-    let holders = if is_deleting { references::holders(&context, &place) } else { 0 };
+    let alive = reclaim::alive(&handle, &context.seen);
+    let holders = if is_deleting { references::holders((&context.seen, &context.registry), &place) } else { 0 };
     let (verdict, opened) = look(&handle, instance, (alive.as_deref(), holders), is_new).await;
     let written = write_status(instance, &verdict, &handle, &context).await;
     // Whether or not that can be written: whoever waits for this is looked at.
@@ -83,7 +81,7 @@ pub async fn reconcile(object: Arc<InstanceObject>, context: Arc<Context>) -> Re
         context.ask_waiting(handle.shared.waiting.take());
     }
     if is_new {
-        poke::instance_changed(&context, &place);
+        context.policy_pokes.instance_changed(&place);
     }
     written?;
     let again = handle.shared.gate.probe_in();
@@ -94,7 +92,7 @@ pub async fn reconcile(object: Arc<InstanceObject>, context: Arc<Context>) -> Re
 /// whether it is there.
 async fn hold(instance: &KratosInstance, place: &Place, context: &Context) -> Result<bool, kube::Error> {
     let is_deleting = instance.metadata.deletion_timestamp.is_some();
-    let is_referred_to = references::is_referred_to(context, place);
+    let is_referred_to = references::is_referred_to(&context.seen, place);
     if carries(instance, INSTANCE_FINALIZER) {
         return Ok(is_deleting || is_referred_to || !put_down(instance, place, context).await?);
     }
@@ -102,18 +100,20 @@ async fn hold(instance: &KratosInstance, place: &Place, context: &Context) -> Re
         return Ok(false);
     }
     let written: InstanceObject = kube_write::add_finalizer(&api(context, place), instance, INSTANCE_FINALIZER).await?;
-    context.latest_instances.note(written);
+    context.seen.latest_instances.note(written);
     Ok(true)
 }
 
 /// Removes the finalizer where nothing that carries ours refers to the instance. Returns whether it is gone.
 async fn put_down(instance: &impl Resource, place: &Place, context: &Context) -> Result<bool, kube::Error> {
     // A process that has just started hasn't seen who refers to it.
-    if !context.listed.identities.initialized() || !context.leads.may_speak(place) {
+    if !context.seen.listed.identities.initialized() || !context.leads.may_speak(place) {
         return Ok(false);
     }
     // The watch first, which costs nothing; then a live read, because the instance may go on its answer.
-    if references::holders(context, place) > 0 || references::is_needed(context, place).await? {
+    if references::holders((&context.seen, &context.registry), place) > 0
+        || references::is_needed((&context.seen, &context.registry), place, (&context.client, &context.options)).await?
+    {
         return Ok(false);
     }
     let api: Api<InstanceObject> = api(context, place);

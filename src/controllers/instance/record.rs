@@ -6,6 +6,7 @@ use std::time::Duration;
 use k8s_openapi::jiff::Timestamp;
 use kube::Api;
 
+use super::controller::Controller as Context;
 use super::references;
 use crate::api::happening::Happening;
 use crate::api::instance::{KratosInstance, KratosInstanceStatus};
@@ -13,8 +14,6 @@ use crate::api::objects::InstanceObject;
 use crate::api::{Reason, Verdict, condition, requested_at};
 use crate::base::backoff;
 use crate::base::place::Place;
-use crate::controllers::context::Context;
-use crate::controllers::policy::poke;
 use crate::controllers::queue::{Looked, Next};
 use crate::instance::counts::{Known, Resynced};
 use crate::instance::handle::Handle;
@@ -42,8 +41,8 @@ pub(super) async fn unusable(
     }
     let written = write(instance, &verdict, (None, None), context).await;
     if is_news {
-        context.ask_waiting(references::referring(context, &place));
-        poke::instance_changed(context, &place);
+        context.ask_waiting(references::referring(&context.seen, &place));
+        context.policy_pokes.instance_changed(&place);
     }
     written?;
     let is_deleting = instance.metadata.deletion_timestamp.is_some();
@@ -65,7 +64,7 @@ pub(super) async fn write_status(
 ) -> Result<(), kube::Error> {
     let shared = &handle.shared;
     let counted = shared.counts.resynced().map(|resynced| {
-        let managed = references::managed(context, &handle.place);
+        let managed = references::managed(&context.seen, &handle.place);
         let is_settled = shared.counts.is_settled(managed);
         let known = Known { managed, pending: shared.pending.running(), is_settled };
         Counted { counts: (resynced, known), interval: handle.settings.resync_interval }
@@ -91,7 +90,7 @@ async fn write(
     let current = instance.status.clone().map(crate::instance::status::without_others);
     let current = current.as_ref();
     let mut next = crate::instance::status::next(current, verdict, context.cluster(), schemas, asked, Timestamp::now());
-    let (lacking, leaving) = (context.access.lacking(), context.leaving_namespaces());
+    let (lacking, leaving) = (context.access.lacking(), context.seen.leaving_namespaces());
     crate::instance::status::note_lacking(&mut next, &lacking, &leaving, generation, Timestamp::now());
     if let Some(Counted { counts, interval }) = counted {
         let is_written = current != Some(&next);
@@ -102,12 +101,14 @@ async fn write(
     }
     let place = Place::of(instance);
     let api = api(context, &place);
-    let Some(now) = context.newest(&context.instances, &context.latest_instances, instance) else { return Ok(()) };
+    let Some(now) = context.seen.newest(&context.seen.instances, &context.seen.latest_instances, instance) else {
+        return Ok(());
+    };
     let written = kube_write::status(&api, &*now, &next, context.has_rivals());
     // The operator that speaks for the instance says how it stands.
     let Some(written) = context.leads.while_speaking(&place, written).await else { return Ok(()) };
     match written {
-        Ok(written) => context.latest_instances.note(written),
+        Ok(written) => context.seen.latest_instances.note(written),
         Err(kube::Error::Api(status)) if status.code == 404 => return Ok(()),
         Err(error) => return Err(error),
     }

@@ -6,10 +6,10 @@ use std::time::Duration;
 
 use kube::runtime::reflector::ObjectRef;
 
+use super::controller::Controller;
 use super::references;
 use crate::base::backoff;
 use crate::base::place::Place;
-use crate::controllers::context::Context;
 use crate::instance::handle::Shared;
 
 /// How often it is counted. What is the same twice and differs from what the status says is written: so a crowd costs one write
@@ -17,28 +17,31 @@ use crate::instance::handle::Shared;
 const EVERY: Duration = Duration::from_secs(10);
 
 /// Counts until the instance is gone, or isn't the one any more that `shared` belongs to.
-pub(super) async fn keep_counting(place: Place, shared: Arc<Shared>, context: Arc<Context>) {
-    while context.registry.current(&place, &shared).is_some() {
+pub(super) async fn keep_counting(place: Place, shared: Arc<Shared>, controller: Arc<Controller>) {
+    while controller.registry.current(&place, &shared).is_some() {
         tokio::select! {
             () = shared.stopped.cancelled() => return,
             () = tokio::time::sleep(backoff::spread(EVERY)) => {}
         }
         // Where nobody answers the status says that, and nothing else is written.
-        if !shared.gate.is_open() || !context.leads.is_leading(&place) || !context.listed.identities.initialized() {
+        if !shared.gate.is_open()
+            || !controller.leads.is_leading(&place)
+            || !controller.seen.listed.identities.initialized()
+        {
             continue;
         }
-        let managed = references::managed(&context, &place);
+        let managed = references::managed(&controller.seen, &place);
         let is_settled = shared.counts.looked_at(managed);
-        if is_settled && shown(&place, &context).is_some_and(|shown| shown != managed) {
-            context.pokes.instance(&place);
+        if is_settled && shown(&place, &controller).is_some_and(|shown| shown != managed) {
+            controller.pokes.instance(&place);
         }
     }
 }
 
 /// How many the status says; `None`: nothing yet.
-fn shown(place: &Place, context: &Context) -> Option<u64> {
-    let seen = context.instances.get(&ObjectRef::new(&place.name).within(&place.namespace))?;
-    let object = context.latest_instances.of(&seen);
+fn shown(place: &Place, controller: &Controller) -> Option<u64> {
+    let seen = controller.seen.instances.get(&ObjectRef::new(&place.name).within(&place.namespace))?;
+    let object = controller.seen.latest_instances.of(&seen);
     let status = object.0.as_ref().ok()?.status.as_ref()?;
     status.identities.as_ref().map(|counts| counts.managed)
 }

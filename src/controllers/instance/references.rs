@@ -11,9 +11,13 @@ use crate::api::identity::KratosIdentity;
 use crate::api::objects::IdentityObject;
 use crate::api::{IDENTITY_FINALIZER, condition};
 use crate::base::place::{Place, PlaceKey, PlaceKeys};
-use crate::controllers::context::Context;
+use crate::controllers::options::Options;
+use crate::controllers::seen::Seen;
 use crate::identity::reference::is_of;
-use crate::instance::consent;
+use crate::instance::{Registry, consent};
+
+/// What was seen, and how the instances stand.
+pub type Known<'a> = (&'a Seen, &'a Registry);
 
 /// Whether an object refers to the instance. One that can't be read any more might refer to any that it could reach:
 /// it counts, so that an instance isn't let go too early.
@@ -31,10 +35,10 @@ fn carries_finalizer(object: &IdentityObject) -> bool {
 /// Whether an object keeps the instance from going: it carries our finalizer and refers to it, and it may, or did:
 /// without the instance nobody could tell that its namespace isn't admitted any more, and it would wait for ever.
 /// (Anybody can write a finalizer; that alone holds nothing.)
-fn holds(object: &IdentityObject, instance: &Place, default: Option<&Place>, context: &Context) -> bool {
+fn holds(object: &IdentityObject, instance: &Place, default: Option<&Place>, known: Known<'_>) -> bool {
     carries_finalizer(object)
         && refers(object, instance, default)
-        && (is_pinned(object, instance) || is_admitted(object, instance, context))
+        && (is_pinned(object, instance) || is_admitted(object, instance, known))
 }
 
 /// Whether the operator has noted that the object lives in the instance.
@@ -45,90 +49,96 @@ fn is_pinned(object: &IdentityObject, instance: &Place) -> bool {
 }
 
 /// An instance that can't be called, or a namespace that wasn't seen yet, gives the benefit of the doubt.
-fn is_admitted(object: &IdentityObject, instance: &Place, context: &Context) -> bool {
-    let Some(handle) = context.registry.handle(instance) else { return true };
+fn is_admitted(object: &IdentityObject, instance: &Place, (seen, registry): Known<'_>) -> bool {
+    let Some(handle) = registry.handle(instance) else { return true };
     let namespace = object.meta().namespace.as_deref().unwrap_or_default();
-    let Some(seen) = context.namespaces.get(&ObjectRef::new(namespace)) else { return true };
-    consent::admits(handle.settings.allowed_namespaces.as_ref(), &instance.namespace, namespace, seen.labels())
+    let Some(found) = seen.namespaces.get(&ObjectRef::new(namespace)) else { return true };
+    consent::admits(handle.settings.allowed_namespaces.as_ref(), &instance.namespace, namespace, found.labels())
 }
 
 /// The operator's own identities that refer to an instance, as far as the watch has seen them.
-pub fn referring(context: &Context, instance: &Place) -> HashSet<Place> {
-    let default = context.options.default_instance.as_ref();
-    let all = context.identities.state();
-    let own = all.iter().filter(|object| context.is_own(&***object));
+pub fn referring(seen: &Seen, instance: &Place) -> HashSet<Place> {
+    let default = seen.default_instance.as_ref();
+    let all = seen.identities.state();
+    let own = all.iter().filter(|object| seen.is_own(&***object));
     own.filter(|object| refers(object, instance, default)).map(|object| Place::of(&**object)).collect()
 }
 
 /// Whether any identity refers to an instance, whoever reconciles it.
-pub fn is_referred_to(context: &Context, instance: &Place) -> bool {
-    let default = context.options.default_instance.as_ref();
-    context.identities.state().iter().any(|object| refers(object, instance, default))
+pub fn is_referred_to(seen: &Seen, instance: &Place) -> bool {
+    let default = seen.default_instance.as_ref();
+    seen.identities.state().iter().any(|object| refers(object, instance, default))
 }
 
 /// The operator's own, as keys.
-pub fn keys(context: &Context, instance: &Place) -> PlaceKeys {
-    let default = context.options.default_instance.as_ref();
-    let all = context.identities.state();
-    let own = all.iter().filter(|object| context.is_own(&***object));
+pub fn keys(seen: &Seen, instance: &Place) -> PlaceKeys {
+    let default = seen.default_instance.as_ref();
+    let all = seen.identities.state();
+    let own = all.iter().filter(|object| seen.is_own(&***object));
     own.filter(|object| refers(object, instance, default)).map(|object| PlaceKey::of(&**object)).collect()
 }
 
 /// How many resources of an instance have an identity, by their statuses, whoever reconciles them.
-pub fn managed(context: &Context, instance: &Place) -> u64 {
-    let default = context.options.default_instance.as_ref();
+pub fn managed(seen: &Seen, instance: &Place) -> u64 {
+    let default = seen.default_instance.as_ref();
     let is_managed = |identity: &KratosIdentity| {
         identity.status.as_ref().is_some_and(|status| status.identity_id.is_some())
             && is_of(identity, instance, default)
     };
-    let all = context.identities.state();
+    let all = seen.identities.state();
     all.iter().filter(|object| object.0.as_ref().is_ok_and(is_managed)).count() as u64
 }
 
 /// The operator's own resources that these keys stand for.
-pub fn at(context: &Context, keys: &PlaceKeys) -> Vec<Place> {
+pub fn at(seen: &Seen, keys: &PlaceKeys) -> Vec<Place> {
     if keys.is_empty() {
         return Vec::new();
     }
-    let all = context.identities.state();
-    let own = all.iter().filter(|object| context.is_own(&***object));
+    let all = seen.identities.state();
+    let own = all.iter().filter(|object| seen.is_own(&***object));
     own.filter(|object| keys.contains(&PlaceKey::of(&***object))).map(|object| Place::of(&**object)).collect()
 }
 
 /// How many identities of an instance differ and are only observed, by their statuses.
-pub fn drifted(context: &Context, instance: &Place) -> u64 {
-    let default = context.options.default_instance.as_ref();
+pub fn drifted(seen: &Seen, instance: &Place) -> u64 {
+    let default = seen.default_instance.as_ref();
     let is_drifted = |identity: &KratosIdentity| {
         let conditions = identity.status.as_ref().map_or(&[][..], |status| &status.conditions);
         condition::is_true(conditions, condition::DRIFTED) && is_of(identity, instance, default)
     };
-    let all = context.identities.state();
+    let all = seen.identities.state();
     all.iter().filter(|object| object.0.as_ref().is_ok_and(is_drifted)).count() as u64
 }
 
 /// How many identities that carry our finalizer refer to an instance, as far as the watch has seen them.
-pub fn holders(context: &Context, instance: &Place) -> usize {
-    let default = context.options.default_instance.as_ref();
-    let all = context.identities.state();
-    all.iter().filter(|object| holds(object, instance, default, context)).count()
+pub fn holders(known: Known<'_>, instance: &Place) -> usize {
+    let (seen, _) = known;
+    let default = seen.default_instance.as_ref();
+    let all = seen.identities.state();
+    all.iter().filter(|object| holds(object, instance, default, known)).count()
 }
 
 /// Whether any identity that carries our finalizer refers to an instance: a live read, because the instance is let
 /// go on its answer.
-pub async fn is_needed(context: &Context, instance: &Place) -> Result<bool, kube::Error> {
-    let all = || vec![Api::<IdentityObject>::all(context.client.clone())];
-    let within = |namespace: &String| Api::<IdentityObject>::namespaced(context.client.clone(), namespace);
-    let each = context.options.namespaces.as_ref().map_or_else(all, |names| names.iter().map(within).collect());
+pub async fn is_needed(
+    known: Known<'_>,
+    instance: &Place,
+    (client, options): (&kube::Client, &Options),
+) -> Result<bool, kube::Error> {
+    let all = || vec![Api::<IdentityObject>::all(client.clone())];
+    let within = |namespace: &String| Api::<IdentityObject>::namespaced(client.clone(), namespace);
+    let each = options.namespaces.as_ref().map_or_else(all, |names| names.iter().map(within).collect());
     for api in each {
-        if is_needed_in(&api, context, instance).await? {
+        if is_needed_in(&api, known, instance).await? {
             return Ok(true);
         }
     }
     Ok(false)
 }
 
-async fn is_needed_in(api: &Api<IdentityObject>, context: &Context, instance: &Place) -> Result<bool, kube::Error> {
-    let default = context.options.default_instance.as_ref();
+async fn is_needed_in(api: &Api<IdentityObject>, known: Known<'_>, instance: &Place) -> Result<bool, kube::Error> {
+    let (seen, _) = known;
+    let default = seen.default_instance.as_ref();
     let pages = futures::stream::try_unfold(Some(ListParams::default().limit(500)), |params| async move {
         let Some(params) = params else { return Ok::<_, kube::Error>(None) };
         let page = api.list(&params).await?;
@@ -138,7 +148,7 @@ async fn is_needed_in(api: &Api<IdentityObject>, context: &Context, instance: &P
     });
     let mut pages = std::pin::pin!(pages);
     while let Some(items) = pages.try_next().await? {
-        if items.iter().any(|object| holds(object, instance, default, context)) {
+        if items.iter().any(|object| holds(object, instance, default, known)) {
             return Ok(true);
         }
     }

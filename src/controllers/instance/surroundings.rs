@@ -9,47 +9,49 @@ use futures::future::BoxFuture;
 use kube::ResourceExt;
 use kube::runtime::reflector::ObjectRef;
 
+use super::controller::Controller;
 use super::{protect, references};
 use crate::base::place::{Place, PlaceKeys};
-use crate::controllers::context::Context;
 use crate::controllers::queue::Priority;
-use crate::engine::cluster::Terms;
+use crate::engine::cluster::{Deletions, Others, Terms};
 use crate::engine::instance::surroundings::{Residents, Speaks, Surroundings};
 use crate::identity::mark::Mark;
+use crate::instance::protection::Deletion;
+use crate::instance::protector::Answer;
 use crate::instance::{Handle, Registry};
 
 /// The cluster, as the engine of instances sees it.
-pub fn around(context: &Arc<Context>) -> Arc<dyn Surroundings> {
-    Arc::clone(context) as Arc<dyn Surroundings>
+pub fn around(controller: &Arc<Controller>) -> Arc<dyn Surroundings> {
+    Arc::clone(controller) as Arc<dyn Surroundings>
 }
 
-impl Residents for Context {
+impl Residents for Controller {
     fn known(&self) -> BoxFuture<'_, ()> {
         async move {
-            self.listed.identities.wait().await;
+            self.seen.listed.identities.wait().await;
         }
         .boxed()
     }
 
     fn keys(&self, instance: &Place) -> PlaceKeys {
-        references::keys(self, instance)
+        references::keys(&self.seen, instance)
     }
 
     fn drifted(&self, instance: &Place) -> u64 {
-        references::drifted(self, instance)
+        references::drifted(&self.seen, instance)
     }
 
     fn is_there(&self, mark: &Mark) -> bool {
-        let found = self.identities.get(&ObjectRef::new(&mark.name).within(&mark.namespace));
+        let found = self.seen.identities.get(&ObjectRef::new(&mark.name).within(&mark.namespace));
         found.is_some_and(|found| found.uid().as_ref() == Some(&mark.uid))
     }
 
     fn is_of_former_namespace(&self, mark: &Mark) -> bool {
-        let is_known = mark.cluster == self.cluster_id && self.options.works_in(&mark.namespace);
-        let there = || self.namespaces.get(&ObjectRef::new(&mark.namespace));
+        let is_known = mark.cluster == self.terms.cluster_id && self.options.works_in(&mark.namespace);
+        let there = || self.seen.namespaces.get(&ObjectRef::new(&mark.namespace));
         // Namespaces that weren't listed yet aren't gone.
         is_known
-            && self.listed.namespaces.initialized()
+            && self.seen.listed.namespaces.initialized()
             && there().and_then(|found| found.uid()).as_ref() != Some(&mark.namespace_uid)
     }
 
@@ -62,11 +64,11 @@ impl Residents for Context {
     }
 
     fn look_at(&self, changed: &PlaceKeys) {
-        self.pokes.identities(references::at(self, changed), Priority::Routine);
+        self.pokes.identities(references::at(&self.seen, changed), Priority::Routine);
     }
 }
 
-impl Speaks for Context {
+impl Speaks for Controller {
     fn is_leading(&self, instance: &Place) -> bool {
         self.leads.is_leading(instance)
     }
@@ -80,12 +82,38 @@ impl Speaks for Context {
     }
 }
 
-impl Surroundings for Context {
+impl Surroundings for Controller {
     fn terms(&self) -> &Terms {
         &self.terms
     }
 
     fn registry(&self) -> &Registry {
         &self.registry
+    }
+
+    fn others(&self) -> &dyn Others {
+        &*self.neighbours
+    }
+}
+
+impl Deletions for Controller {
+    fn misses_identities(&self, instance: &Handle) -> bool {
+        protect::misses_identities(instance, self)
+    }
+
+    fn is_granted(&self, instance: &Handle, deletion: &Deletion) -> bool {
+        protect::is_granted(instance, deletion, self)
+    }
+
+    fn is_kept(&self, instance: &Handle, deletion: &Deletion) -> bool {
+        protect::is_kept(instance, deletion, self)
+    }
+
+    fn ask<'a>(&'a self, instance: &'a Handle, deletion: Deletion) -> BoxFuture<'a, Answer> {
+        protect::ask(instance, deletion, self).boxed()
+    }
+
+    fn restored(&self, instance: &Handle, uid: &str) {
+        protect::restored(instance, uid, self);
     }
 }

@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
+use super::controller::Controller;
 use crate::base::flow::turns::Turns;
 use crate::base::place::Place;
-use crate::controllers::context::Context;
 use crate::controllers::queue::Priority;
 use crate::instance::Handle;
 
@@ -19,14 +19,14 @@ const CREATING: usize = 4;
 
 /// [`Handle::hashing`] and [`Handle::creating`]: those that there are, or new ones. Others wait for the place that is kept for
 /// whoever is called, so that it goes before everybody else.
-pub fn of(kept: Option<&Handle>, context: &Context) -> (Arc<Turns<Place>>, Arc<Turns<Place>>) {
+pub fn of(kept: Option<&Handle>, controller: &Controller) -> (Arc<Turns<Place>>, Arc<Turns<Place>>) {
     if let Some(handle) = kept {
         return (Arc::clone(&handle.hashing), Arc::clone(&handle.creating));
     }
     let turns = |at_once| {
-        let (pokes, tasks) = (context.pokes.clone(), context.tasks.clone());
+        let (pokes, tasks) = (controller.pokes.clone(), controller.tasks.clone());
         let call = move |place: &Place| pokes.identities([place.clone()], Priority::Person);
         Arc::new(Turns::new(at_once, call, move |waits| drop(tasks.keep("turns at hashing", waits))))
     };
-    (turns(HASHING), turns((context.places / CREATING).max(1)))
+    (turns(HASHING), turns((controller.places / CREATING).max(1)))
 }

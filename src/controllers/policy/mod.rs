@@ -1,5 +1,6 @@
 //! The controller of `KratosSessionPolicy`.
 
+pub mod controller;
 pub mod poke;
 pub mod reconcile;
 pub mod record;
@@ -7,3 +8,4 @@ pub mod runs;
 pub mod surroundings;
 pub mod unreadable;
 pub mod urgency;
+pub mod watching;

@@ -5,12 +5,12 @@ use std::time::{Duration, Instant};
 use k8s_openapi::jiff::Timestamp;
 use kube::{Api, ResourceExt};
 
+use super::controller::Controller;
 use crate::api::happening::Happening;
 use crate::api::objects::PolicyObject;
 use crate::api::session_policy::{KratosSessionPolicy, KratosSessionPolicyStatus};
 use crate::api::{Verdict, condition};
 use crate::base::backoff;
-use crate::controllers::context::Context;
 use crate::controllers::queue::{Looked, Next};
 use crate::engine::failure::Halt;
 use crate::engine::policy::look::{Left, subject};
@@ -29,13 +29,13 @@ pub async fn finish(
     handling: Handling,
     result: Result<Verdict, Halt>,
     left: Left,
-    context: &Context,
+    controller: &Controller,
 ) -> Result<Looked, kube::Error> {
     let reason = match &result {
         Ok(verdict) => Some(verdict.reason),
         Err(halt) => halt.reason(),
     };
-    let next = settle(policy, handling, result, left, context).await?;
+    let next = settle(policy, handling, result, left, controller).await?;
     Ok(reason.map_or(next.into(), |reason| next.after_one(reason)))
 }
 
@@ -45,34 +45,34 @@ async fn settle(
     handling: Handling,
     result: Result<Verdict, Halt>,
     left: Left,
-    context: &Context,
+    controller: &Controller,
 ) -> Result<Next, kube::Error> {
     let (subject, uid) = (subject(policy), policy.uid().unwrap_or_default());
     let Left { run, revoke_all } = left;
     let next_run = backoff::spread(handling.interval);
     let (verdict, after) = match result {
         Ok(verdict) => {
-            context.runs.completed(&uid, Instant::now());
+            controller.runs.completed(&uid, Instant::now());
             (verdict, next_run)
         }
         Err(Halt::Waiting(verdict) | Halt::Queued(verdict) | Halt::Unread(verdict)) => {
             let after = backoff::spread(WAITING);
             if subject.is_settled() && run.is_none() {
-                return Ok(put_off(&uid, after, context));
+                return Ok(put_off(&uid, after, controller));
             }
             (verdict, after)
         }
         Err(Halt::Down(verdict)) => {
-            let after = backoff::delay(FIRST_RETRY, LAST_RETRY, context.runs.failed(&uid)).min(next_run);
+            let after = backoff::delay(FIRST_RETRY, LAST_RETRY, controller.runs.failed(&uid)).min(next_run);
             // The instance's own status says that it is down; how far a run came is said here.
             if subject.is_settled() && run.is_none() {
-                return Ok(put_off(&uid, after, context));
+                return Ok(put_off(&uid, after, controller));
             }
             (verdict, after)
         }
         Err(Halt::Refused(verdict)) => (verdict, next_run),
         Err(Halt::Retry { verdict, after }) => {
-            let failures = context.runs.failed(&uid);
+            let failures = controller.runs.failed(&uid);
             let after = after.map_or_else(|| backoff::delay(FIRST_RETRY, LAST_RETRY, failures), backoff::spread);
             (verdict, after.min(next_run))
         }
@@ -83,25 +83,25 @@ async fn settle(
     let now = Timestamp::now();
     let mut next = status::next(subject, Outcome { verdict, run, revoke_all }, now);
     status::note_interval(&mut next, handling, subject.generation, now);
-    let after = put_off(&uid, after, context);
-    write(policy, next, context).await?;
-    tell(policy, happened.as_ref(), done, context);
+    let after = put_off(&uid, after, controller);
+    write(policy, next, controller).await?;
+    tell(policy, happened.as_ref(), done, controller);
     Ok(after)
 }
 
 /// The next run is due after this.
-fn put_off(uid: &str, after: Duration, context: &Context) -> Next {
-    context.runs.put_off(uid, Instant::now() + after);
+fn put_off(uid: &str, after: Duration, controller: &Controller) -> Next {
+    controller.runs.put_off(uid, Instant::now() + after);
     Next::After(after)
 }
 
 /// Events about what was done, with counts.
-fn tell(policy: &KratosSessionPolicy, run: Option<&Run>, revoked_all: Option<String>, context: &Context) {
+fn tell(policy: &KratosSessionPolicy, run: Option<&Run>, revoked_all: Option<String>, controller: &Controller) {
     if let Some(message) = revoked_all {
         let wanted = policy.spec.actions.as_ref().and_then(|actions| actions.revoke_all.as_ref());
         let reason = wanted.and_then(|wanted| wanted.reason.as_deref()).map(|reason| format!(" ({reason})"));
         let note = format!("revokeAll{}: {message}", reason.unwrap_or_default());
-        context.events.publish(policy, Happening::normal("AllRevoked", "RevokeAll", note));
+        controller.events.publish(policy, Happening::normal("AllRevoked", "RevokeAll", note));
     }
     let Some(run) = run else { return };
     let by_rule = run.rules.iter().filter(|rule| rule.matched > 0);
@@ -111,11 +111,11 @@ fn tell(policy: &KratosSessionPolicy, run: Option<&Run>, revoked_all: Option<Str
     // What revokeAll ended has been said.
     if *revoked > 0 && !by_rule.is_empty() {
         let note = format!("{revoked} session(s) were ended, of {sessions} looked at; named by rule: {by_rule}");
-        context.events.publish(policy, Happening::normal("SessionsRevoked", "Revoke", note));
+        controller.events.publish(policy, Happening::normal("SessionsRevoked", "Revoke", note));
     }
     if *extended > 0 {
         let note = format!("{extended} session(s) were extended, of {sessions} looked at; named by rule: {by_rule}");
-        context.events.publish(policy, Happening::normal("SessionsExtended", "Extend", note));
+        controller.events.publish(policy, Happening::normal("SessionsExtended", "Extend", note));
     }
 }
 
@@ -123,22 +123,22 @@ fn tell(policy: &KratosSessionPolicy, run: Option<&Run>, revoked_all: Option<Str
 pub async fn write(
     policy: &KratosSessionPolicy,
     next: KratosSessionPolicyStatus,
-    context: &Context,
+    controller: &Controller,
 ) -> Result<(), kube::Error> {
     if policy.status.as_ref() == Some(&next) {
         return Ok(());
     }
     let namespace = policy.metadata.namespace.as_deref().unwrap_or_default();
-    let api = Api::<PolicyObject>::namespaced(context.client.clone(), namespace);
-    let permit = context.kubernetes.acquire(namespace).await;
-    let written = match context.newest(&context.policies, &context.latest_policies, policy) {
-        Some(now) => kube_write::status(&api, &*now, &next, context.has_rivals()).await,
+    let api = Api::<PolicyObject>::namespaced(controller.client.clone(), namespace);
+    let permit = controller.kubernetes.acquire(namespace).await;
+    let written = match controller.seen.newest(&controller.seen.policies, &controller.seen.latest_policies, policy) {
+        Some(now) => kube_write::status(&api, &*now, &next, controller.has_rivals()).await,
         // It is gone: nothing to say any more.
         None => return Ok(()),
     };
     drop(permit);
     match written {
-        Ok(written) => context.latest_policies.note(written),
+        Ok(written) => controller.seen.latest_policies.note(written),
         // It is gone: nothing to say any more.
         Err(kube::Error::Api(status)) if status.code == 404 => return Ok(()),
         Err(error) => return Err(error),
@@ -154,7 +154,7 @@ pub async fn write(
         // Numbers in it may be others with each run.
         && before.is_none_or(|(before, told)| before != reason || is_of_another_spec && told != message)
     {
-        context.events.publish(policy, Happening::warning(&reason, "Run", message));
+        controller.events.publish(policy, Happening::warning(&reason, "Run", message));
     }
     Ok(())
 }

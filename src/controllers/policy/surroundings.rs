@@ -3,25 +3,25 @@
 use futures::FutureExt;
 use kube::Api;
 
+use super::controller::Controller;
 use crate::api::objects::PolicyObject;
 use crate::api::session_policy::{KratosSessionPolicy, KratosSessionPolicyStatus};
-use crate::controllers::context::Context;
 use crate::engine::cluster::Answered;
 use crate::engine::policy::surroundings::{Engine, Intents};
 use crate::kubernetes::kube_write;
 
 /// The engine, within this cluster.
-pub fn engine(context: &Context) -> Engine<'_> {
+pub fn engine(controller: &Controller) -> Engine<'_> {
     Engine {
-        terms: &context.terms,
-        instances: context,
-        others: context,
-        intents: context,
-        sessions: &context.metrics.sessions,
+        terms: &controller.terms,
+        instances: &*controller.admission,
+        others: &*controller.neighbours,
+        intents: controller,
+        sessions: &controller.metrics.sessions,
     }
 }
 
-impl Intents for Context {
+impl Intents for Controller {
     fn begin<'a>(
         &'a self,
         policy: &'a KratosSessionPolicy,
@@ -31,7 +31,7 @@ impl Intents for Context {
             let namespace = policy.metadata.namespace.as_deref().unwrap_or_default();
             let api = Api::<PolicyObject>::namespaced(self.client.clone(), namespace);
             let written = kube_write::guarded_status(&api, policy, status).await?;
-            self.latest_policies.note(written.clone());
+            self.seen.latest_policies.note(written.clone());
             Ok(written.0.ok())
         }
         .boxed()

@@ -3,19 +3,19 @@
 use k8s_openapi::jiff::Timestamp;
 use kube::{Api, Resource, ResourceExt};
 
+use super::controller::Controller;
 use crate::api::happening::Happening;
 use crate::api::objects::PolicyObject;
 use crate::api::session_policy::KratosSessionPolicyStatus;
 use crate::api::{Reason, Verdict};
-use crate::controllers::context::Context;
 use crate::controllers::queue::{Looked, Next};
 use crate::kubernetes::kube_write;
 use crate::policy::status::{self, Outcome, Subject};
 
 /// Reconciles an object of which little more than the metadata can be read.
-pub async fn reconcile(object: &PolicyObject, context: &Context) -> Result<Looked, kube::Error> {
+pub async fn reconcile(object: &PolicyObject, controller: &Controller) -> Result<Looked, kube::Error> {
     let namespace = object.meta().namespace.clone().unwrap_or_default();
-    let api: Api<PolicyObject> = Api::namespaced(context.client.clone(), &namespace);
+    let api: Api<PolicyObject> = Api::namespaced(controller.client.clone(), &namespace);
     let Some(live) = api.get_opt(&object.name_any()).await? else { return Ok(Next::WhenAsked.into()) };
     // One that can be read by now is brought by the watch.
     let Err(unreadable) = &live.0 else { return Ok(Next::WhenAsked.into()) };
@@ -33,8 +33,8 @@ pub async fn reconcile(object: &PolicyObject, context: &Context) -> Result<Looke
     let verdict = Verdict::new(Reason::InvalidSpec, message.clone());
     let next = status::next(subject, Outcome { verdict, run: None, revoke_all: None }, Timestamp::now());
     if current.as_ref() != Some(&next) {
-        kube_write::status(&api, &live, &next, context.has_rivals()).await?;
-        context.events.publish(object, Happening::warning(Reason::InvalidSpec.as_str(), "Run", message));
+        kube_write::status(&api, &live, &next, controller.has_rivals()).await?;
+        controller.events.publish(object, Happening::warning(Reason::InvalidSpec.as_str(), "Run", message));
     }
     Ok(Next::WhenAsked.after_one(Reason::InvalidSpec))
 }

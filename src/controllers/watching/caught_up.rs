@@ -19,57 +19,71 @@ use tokio::time::{Instant, sleep};
 use super::watches::PAGE_SIZE;
 use crate::api::decode::Metadata;
 use crate::api::{KratosIdentity, KratosInstance, KratosSessionPolicy};
+use crate::base::flow::leadership::Leadership;
 use crate::base::kube_error::{self, brief};
 use crate::base::resource_version::ResourceVersion;
-use crate::controllers::context::Context;
+use crate::controllers::access::Access;
+use crate::controllers::options::Options;
+use crate::controllers::seen::Seen;
 use crate::kubernetes::watch_backoff::OfWatches;
+use tokio::sync::Notify;
 
 /// A watch that works brings what a list shows in less.
 const BROUGHT_WITHIN: Duration = Duration::from_secs(2);
 const LOOKED_EVERY: Duration = Duration::from_millis(50);
 
-/// Has reconciles begin once all that they look up is as new as it was when this process began to lead.
-pub async fn catch_up(context: Arc<Context>) {
-    caught_up(&context).await;
-    let _ = context.caught_up.set(());
+/// What it takes to catch up.
+pub struct CatchingUp {
+    pub client: kube::Client,
+    pub options: Arc<Options>,
+    pub seen: Arc<Seen>,
+    pub leadership: Leadership,
+    pub access: Arc<Access>,
+    pub namespaces_changed: Arc<Notify>,
 }
 
-async fn caught_up(context: &Context) {
-    context.leadership.gained().await;
+/// Has reconciles begin once all that they look up is as new as it was when this process began to lead.
+pub async fn catch_up(catching: CatchingUp) {
+    caught_up(&catching).await;
+    let _ = catching.seen.caught_up.set(());
+}
+
+async fn caught_up(catching: &CatchingUp) {
+    catching.leadership.gained().await;
     // Where nobody else leads, nobody has done anything before the first list.
-    if !context.leadership.is_elected() {
+    if !catching.leadership.is_elected() {
         return;
     }
     let namespaces = async {
-        if context.options.namespaces.is_some() {
+        if catching.options.namespaces.is_some() {
             // They are asked for, now and then: now.
-            context.namespaces_changed.notify_one();
+            catching.namespaces_changed.notify_one();
         } else {
-            let all = Api::<Metadata<Namespace>>::all(context.client.clone());
-            is_as_new(&all, None, &context.namespaces, context).await;
+            let all = Api::<Metadata<Namespace>>::all(catching.client.clone());
+            is_as_new(&all, None, &catching.seen.namespaces, catching).await;
         }
     };
     futures::join!(
         namespaces,
-        are_as_new::<KratosInstance, _>(&context.instances, context),
-        are_as_new::<KratosIdentity, _>(&context.identities, context),
-        are_as_new::<KratosSessionPolicy, _>(&context.policies, context),
+        are_as_new::<KratosInstance, _>(&catching.seen.instances, catching),
+        are_as_new::<KratosIdentity, _>(&catching.seen.identities, catching),
+        are_as_new::<KratosSessionPolicy, _>(&catching.seen.policies, catching),
     );
     tracing::debug!("the watches have caught up; reconciles begin");
 }
 
 /// The same of a kind, in all namespaces that the operator works in.
-async fn are_as_new<K, S>(store: &Store<S>, context: &Context)
+async fn are_as_new<K, S>(store: &Store<S>, catching: &CatchingUp)
 where
     K: Resource<DynamicType = (), Scope = NamespaceResourceScope> + Clone + Debug,
     S: Resource<DynamicType = ()> + Clone + 'static,
 {
-    let client = || context.client.clone();
-    match &context.options.namespaces {
-        None => is_as_new(&Api::<Metadata<K>>::all(client()), None, store, context).await,
+    let client = || catching.client.clone();
+    match &catching.options.namespaces {
+        None => is_as_new(&Api::<Metadata<K>>::all(client()), None, store, catching).await,
         Some(names) => {
             let each = names.iter().map(|name| async {
-                is_as_new(&Api::<Metadata<K>>::namespaced(client(), name), Some(name), store, context).await;
+                is_as_new(&Api::<Metadata<K>>::namespaced(client(), name), Some(name), store, catching).await;
             });
             futures::future::join_all(each).await;
         }
@@ -77,7 +91,7 @@ where
 }
 
 /// The same of a kind, in one namespace or in all.
-async fn is_as_new<K, S>(api: &Api<Metadata<K>>, namespace: Option<&str>, store: &Store<S>, context: &Context)
+async fn is_as_new<K, S>(api: &Api<Metadata<K>>, namespace: Option<&str>, store: &Store<S>, catching: &CatchingUp)
 where
     K: Resource<DynamicType = ()> + Clone + Debug,
     S: Resource<DynamicType = ()> + Clone + 'static,
@@ -103,7 +117,7 @@ where
                 // It may have changed again, or gone: what was awaited may never be seen.
             }
             // What may not be listed isn't known, and holds up nobody.
-            Err(error) if kube_error::is_forbidden(&error) => return context.note_refused(&error),
+            Err(error) if kube_error::is_forbidden(&error) => return catching.access.note_refused(&error),
             // The definition lacks: what there will be is news.
             Err(kube::Error::Api(status)) if status.code == 404 => return,
             // An API server that is away is said by its heartbeat.

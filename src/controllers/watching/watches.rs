@@ -15,19 +15,30 @@ use serde::de::DeserializeOwned;
 
 use super::joined::{Joined, List, News};
 use crate::base::backoff;
-use crate::controllers::context::Context;
+use crate::controllers::access::Access;
+use crate::controllers::options::Options;
 use crate::kubernetes::watch_backoff::OfWatches;
 use crate::kubernetes::watch_error;
+use crate::kubernetes::watches::Watches;
 
 /// Objects per page of an initial list.
 pub(crate) const PAGE_SIZE: u32 = 500;
 /// How often a watch that is forbidden is tried again, should it not be told that it was granted.
 const WHILE_FORBIDDEN: Duration = Duration::from_mins(1);
 
+/// What it takes to watch.
+#[derive(Clone)]
+pub struct Watching {
+    pub client: kube::Client,
+    pub options: Arc<Options>,
+    pub access: Arc<Access>,
+    pub watches: Watches,
+}
+
 /// Watches a kind. `known`: the store that the events end up in. `noted` is told first of what each watch says, with its
 /// namespace where it has one: `Ok(None)` where it is forbidden. What nobody needs of the objects isn't read.
 pub fn watch<K, F>(
-    context: &Arc<Context>,
+    watching: &Watching,
     known: Store<K>,
     noted: F,
 ) -> impl Stream<Item = watcher::Result<Event<K>>> + Send + use<K, F>
@@ -41,39 +52,39 @@ where
         + Sync
         + 'static,
 {
-    let client = || context.client.clone();
-    let Some(namespaces) = &context.options.namespaces else {
-        let watch = one(Api::<K>::all(client()), context).inspect(move |told| noted(None, told));
+    let client = || watching.client.clone();
+    let Some(namespaces) = &watching.options.namespaces else {
+        let watch = one(Api::<K>::all(client()), &watching.access).inspect(move |told| noted(None, told));
         let watch = watch.filter_map(|told| async { told.transpose() });
-        return context.watches.observe(None, watch).boxed();
+        return watching.watches.observe(None, watch).boxed();
     };
     let each = namespaces.iter().map(|namespace| {
         let (name, noted) = (namespace.clone(), noted.clone());
-        let watch = one(Api::<K>::namespaced(client(), namespace), context);
+        let watch = one(Api::<K>::namespaced(client(), namespace), &watching.access);
         let of = name.clone();
         let watch = watch.inspect(move |told| noted(Some(&of), told));
-        context.watches.beats::<K, _>(Some(namespace), watch).map(move |told| (name.clone(), told)).boxed()
+        watching.watches.beats::<K, _>(Some(namespace), watch).map(move |told| (name.clone(), told)).boxed()
     });
-    context.watches.observe(None, join(each.collect(), namespaces, known)).boxed()
+    watching.watches.observe(None, join(each.collect(), namespaces, known)).boxed()
 }
 
 /// A kind's events in one place, with waits between the tries. `Ok(None)`: it is forbidden, which is noted. From then on it is
 /// begun anew, each minute or when something is granted: listing may be allowed where watching isn't.
-fn one<K>(api: Api<K>, context: &Arc<Context>) -> BoxStream<'static, watcher::Result<Option<Event<K>>>>
+fn one<K>(api: Api<K>, access: &Arc<Access>) -> BoxStream<'static, watcher::Result<Option<Event<K>>>>
 where
     K: Resource + DeserializeOwned + Clone + std::fmt::Debug + Send + 'static,
 {
     let begin = move || watcher(api.clone(), watcher::Config::default().page_size(PAGE_SIZE)).boxed();
-    let context = Arc::clone(context);
+    let access = Arc::clone(access);
     let state = (begin(), OfWatches::default(), None);
     stream::unfold(state, move |(mut events, mut backoff, after)| {
-        let (begin, context) = (begin.clone(), Arc::clone(&context));
+        let (begin, access) = (begin.clone(), Arc::clone(&access));
         async move {
             match after {
                 None => {}
                 Some(After::Failure(wait)) => tokio::time::sleep(wait).await,
                 Some(After::Refusal) => {
-                    context.access.granted_within(backoff::spread(WHILE_FORBIDDEN)).await;
+                    access.granted_within(backoff::spread(WHILE_FORBIDDEN)).await;
                     events = begin();
                 }
             }
@@ -81,7 +92,7 @@ where
             let (told, after) = match event {
                 Ok(event) => (Ok(Some(event)), None),
                 Err(error) if watch_error::is_watch_forbidden(&error) => {
-                    context.note_refused_watch(&error);
+                    access.note_refused_watch(&error);
                     (Ok(None), Some(After::Refusal))
                 }
                 Err(error) => (Err(error), Some(After::Failure(backoff.wait()))),

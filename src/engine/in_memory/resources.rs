@@ -207,4 +207,8 @@ impl Surroundings for InMemory {
     fn registry(&self) -> &Registry {
         &self.registry
     }
+
+    fn others(&self) -> &dyn Others {
+        self
+    }
 }

@@ -7,21 +7,13 @@ use futures::future::{BoxFuture, ready};
 use k8s_openapi::ByteString;
 
 use super::InMemory;
+use super::kept::Kept;
 use crate::api::identity::KratosIdentity;
 use crate::base::place::Place;
 use crate::engine::cluster::{Answered, Secrets};
 use crate::engine::failure::Halt;
 use crate::identity::recovery::{OwnSecret, SecretSeen, Version};
 use crate::identity::{desired, secrets};
-
-/// One Secret.
-#[derive(Default)]
-pub(super) struct Kept {
-    pub(super) values: BTreeMap<String, Vec<u8>>,
-    /// The uid of the resource whose own it is.
-    owner: Option<String>,
-    version: u64,
-}
 
 fn place(secret: &OwnSecret) -> Place {
     Place::new(secret.namespace.as_str(), secret.name.as_str())

@@ -201,13 +201,13 @@ fn running(identity: &Identity, handle: &Handle, terms: &Terms) -> Option<(Box<M
 /// Whether a resource stands where the mark says, and may ask for this identity: live, because an identity may go on
 /// the answer. One that is done, and has another identity, doesn't.
 async fn is_asked_for(mark: &Mark, id: &str, around: &dyn Surroundings) -> Result<bool, kube::Error> {
-    let named = around.naming(&mark.namespace, &mark.name, Instant::now()).await?;
+    let named = around.others().naming(&mark.namespace, &mark.name, Instant::now()).await?;
     let default = around.terms().default_instance.as_ref();
     if named.iter().any(|candidate| replacement::is_pending(candidate, &mark.name, None, default)) {
         return Ok(true);
     }
     let place = Place::new(mark.namespace.as_str(), mark.name.as_str());
-    let Some(found) = around.live(&place).await? else { return Ok(false) };
+    let Some(found) = around.others().live(&place).await? else { return Ok(false) };
     let has_another = found.0.is_ok_and(|resource| has_another(&resource, mark, id));
     Ok(!has_another)
 }
@@ -228,7 +228,7 @@ fn has_another(resource: &KratosIdentity, mark: &Mark, id: &str) -> bool {
 async fn is_admitted(handle: &Handle, mark: &Mark, around: &dyn Surroundings) -> Result<bool, kube::Error> {
     let allowed = handle.settings.allowed_namespaces.as_ref();
     let home = &handle.place.namespace;
-    let found = around.live_namespace(&mark.namespace).await?;
+    let found = around.others().live_namespace(&mark.namespace).await?;
     match found.filter(|found| found.uid().as_ref() == Some(&mark.namespace_uid)) {
         Some(found) => Ok(consent::admits(allowed, home, &mark.namespace, found.labels())),
         None => Ok(*home == mark.namespace || allowed.is_some_and(|allowed| allowed.from != NamespacesFrom::Same)),

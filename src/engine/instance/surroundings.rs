@@ -50,8 +50,10 @@ pub trait Speaks: Send + Sync {
 }
 
 /// All of it: what goes on beside the looks outlives each of them.
-pub trait Surroundings: Residents + Speaks + Deletions + Others {
+pub trait Surroundings: Residents + Speaks + Deletions {
     fn terms(&self) -> &Terms;
 
     fn registry(&self) -> &Registry;
+
+    fn others(&self) -> &dyn Others;
 }

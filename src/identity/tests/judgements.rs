@@ -6,7 +6,8 @@ use serde_json::{Value, json};
 use super::builders::{GROUP, claimant, identity, mark, mark_json};
 use crate::api::{Reason, Verdict};
 use crate::identity::claim::Claimant;
-use crate::identity::plan::{Present, conflict, judge};
+use crate::identity::conflict::conflict;
+use crate::identity::plan::{Present, judge};
 
 /// The judgement on an identity with this `metadata_admin`.
 fn judged(metadata_admin: Value, restorable: bool, is_same_person: bool) -> Result<Option<Present>, Verdict> {

@@ -8,27 +8,27 @@ use kube::runtime::WatchStreamExt;
 use kube::runtime::reflector::{self, ObjectRef};
 use kube::runtime::watcher::{self, Event};
 
-use super::gone;
-use super::watches;
 use crate::api::INSTANCE_FINALIZER;
 use crate::api::objects::InstanceObject;
 use crate::base::place::Place;
 use crate::controllers::access;
 use crate::controllers::changes::Changes;
-use crate::controllers::context::Context;
+use crate::controllers::gone::{self, Remembering};
+use crate::controllers::instance::controller::Controller;
 use crate::controllers::instance::reconcile::reconcile;
 use crate::controllers::instance::{protect, references};
 use crate::controllers::queue::{Next, Priority};
+use crate::controllers::watching::watches;
 use crate::controllers::workers::Look;
 
 /// Watches all instances.
 pub fn watch_all(
     writer: reflector::store::Writer<InstanceObject>,
-    context: &Arc<Context>,
+    controller: &Arc<Controller>,
 ) -> impl Stream<Item = watcher::Result<Event<InstanceObject>>> + Send + 'static {
-    let after = Arc::clone(context);
+    let after = Arc::clone(controller);
     // Seen after the store has taken it in.
-    watches::watch::<InstanceObject, _>(context, context.instances.clone(), |_, _| ())
+    watches::watch::<InstanceObject, _>(&controller.watching, controller.seen.instances.clone(), |_, _| ())
         .reflect(writer)
         .inspect(move |event| seen(event, &after))
 }
@@ -36,7 +36,7 @@ pub fn watch_all(
 /// Asks for a look at each instance that the watch shows to be worth one. Everybody waits for instances: all are urgent.
 pub async fn ask_for_news(
     watch: impl Stream<Item = watcher::Result<Event<InstanceObject>>> + Send + 'static,
-    context: Arc<Context>,
+    controller: Arc<Controller>,
 ) {
     let mut changes = Changes::new(INSTANCE_FINALIZER);
     let mut watch = std::pin::pin!(watch);
@@ -45,58 +45,65 @@ pub async fn ask_for_news(
         let Ok(event) = event else { continue };
         let news = changes.news(event);
         // Who gains the lead asks for all.
-        if !context.leadership.is_leading() {
+        if !controller.leadership.is_leading() {
             continue;
         }
-        context.pokes.instances(news.iter().map(Place::of), Priority::Person);
+        controller.pokes.instances(news.iter().map(Place::of), Priority::Person);
     }
 }
 
 /// Asks for a look at all that the watch has brought, where this process was a standby until now.
-pub fn ask_for_all(context: &Context) {
-    if context.leadership.is_elected() {
-        let all = context.instances.state();
-        context.pokes.instances(all.iter().map(|object| Place::of(&**object)), Priority::Person);
+pub fn ask_for_all(controller: &Controller) {
+    if controller.leadership.is_elected() {
+        let all = controller.seen.instances.state();
+        controller.pokes.instances(all.iter().map(|object| Place::of(&**object)), Priority::Person);
     }
 }
 
 /// One look at an instance; one that is gone is none.
-pub fn look(place: &Place, context: &Arc<Context>) -> Look {
+pub fn look(place: &Place, controller: &Arc<Controller>) -> Look {
     let object = ObjectRef::new(&place.name).within(&place.namespace);
-    let context = Arc::clone(context);
+    let controller = Arc::clone(controller);
     Box::pin(async move {
-        match context.instances.get(&object) {
-            Some(object) => access::as_granted(&context, reconcile(object, Arc::clone(&context)).await),
+        match controller.seen.instances.get(&object) {
+            Some(object) => access::as_granted(&controller.access, reconcile(object, Arc::clone(&controller)).await),
             None => Ok(Next::WhenAsked.into()),
         }
     })
 }
 
-fn seen(event: &watcher::Result<Event<InstanceObject>>, context: &Context) {
+fn seen(event: &watcher::Result<Event<InstanceObject>>, controller: &Controller) {
     match event {
         Ok(Event::Delete(object)) => {
             let place = Place::of(object);
             if let Some(uid) = &object.meta().uid {
-                context.latest_instances.forget(uid);
+                controller.seen.latest_instances.forget(uid);
             }
-            context.registry.forget(&place);
-            context.metrics.instances.forget(&place);
-            context.leads.forget(&place);
-            context.pokes.identities(references::referring(context, &place), Priority::Arrived);
+            controller.registry.forget(&place);
+            controller.metrics.instances.forget(&place);
+            controller.leads.forget(&place);
+            controller.pokes.identities(references::referring(&controller.seen, &place), Priority::Arrived);
         }
         Ok(Event::Apply(object) | Event::InitApply(object)) => {
-            context.latest_instances.caught_up(object);
+            controller.seen.latest_instances.caught_up(object);
             let place = Place::of(object);
-            protect::seen(&place, context);
-            if context.options.instance_namespaces.contains(&place.namespace) {
-                context.metrics.instances.of(&place);
+            protect::seen(&place, controller);
+            if controller.options.instance_namespaces.contains(&place.namespace) {
+                controller.metrics.instances.of(&place);
             }
         }
         Ok(Event::InitDone) => {
-            let _ = context.listed.instances.set(());
-            gone::forget(context);
+            let _ = controller.seen.listed.instances.set(());
+            gone::forget(&Remembering {
+                seen: &controller.seen,
+                memory: &controller.memory,
+                metrics: &controller.metrics,
+                registry: &controller.registry,
+                leads: &controller.leads,
+                pokes: &controller.pokes,
+            });
         }
         Ok(Event::Init) => {}
-        Err(error) => context.watches.failed::<InstanceObject>(None, error),
+        Err(error) => controller.watching.watches.failed::<InstanceObject>(None, error),
     }
 }

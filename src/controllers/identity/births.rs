@@ -15,7 +15,7 @@ use crate::base::backoff;
 use crate::base::kube_error::{self, brief};
 use crate::base::place::Place;
 use crate::base::resource_version::ResourceVersion;
-use crate::controllers::context::Context;
+use crate::controllers::identity::controller::Controller;
 use crate::identity::birth::is_born;
 use crate::kubernetes::watch_backoff::OfWatches;
 
@@ -24,11 +24,11 @@ const WHILE_FORBIDDEN: Duration = Duration::from_mins(1);
 
 /// Reads a consistent list once this process leads: what is created after it is its own. Until then all
 /// resources that carry the finalizer wait for a listing.
-pub async fn begin(context: Arc<Context>) {
-    context.leadership.gained().await;
-    let client = || context.client.clone();
+pub async fn begin(controller: Arc<Controller>) {
+    controller.leadership.gained().await;
+    let client = || controller.client.clone();
     // Versions of a kind are the same in all namespaces: any that may be listed will do.
-    let apis: Vec<Api<IdentityObject>> = match &context.options.namespaces {
+    let apis: Vec<Api<IdentityObject>> = match &controller.options.namespaces {
         None => vec![Api::all(client())],
         Some(names) => names.iter().map(|name| Api::namespaced(client(), name)).collect(),
     };
@@ -38,7 +38,7 @@ pub async fn begin(context: Arc<Context>) {
         match api.list(&ListParams::default().limit(1)).await {
             Ok(list) => {
                 if let Some(version) = ResourceVersion::of_list(&list.metadata) {
-                    context.leading.begin(version);
+                    controller.leading.begin(version);
                 } else {
                     tracing::info!(
                         "the API server's resource versions can't be compared; new identities that carry the finalizer \
@@ -48,13 +48,13 @@ pub async fn begin(context: Arc<Context>) {
                 return;
             }
             Err(error) if kube_error::is_forbidden(&error) => {
-                context.note_refused(&error);
-                context.access.granted_within(backoff::spread(WHILE_FORBIDDEN)).await;
+                controller.access.note_refused(&error);
+                controller.access.granted_within(backoff::spread(WHILE_FORBIDDEN)).await;
                 continue;
             }
             // The definition lacks, which the watch says. Nothing is born before it is there.
             Err(kube::Error::Api(status)) if status.code == 404 => {
-                context.listed.identities.wait().await;
+                controller.seen.listed.identities.wait().await;
             }
             // An API server that is away is said by its heartbeat.
             Err(error) => {
@@ -69,30 +69,30 @@ pub async fn begin(context: Arc<Context>) {
 pub(super) fn note_gaps(
     namespace: Option<&str>,
     told: &watcher::Result<Option<Event<IdentityObject>>>,
-    context: &Context,
+    controller: &Controller,
 ) {
     match told {
-        Ok(Some(Event::InitDone)) => context.leading.watch_is_whole(namespace, true),
+        Ok(Some(Event::InitDone)) => controller.leading.watch_is_whole(namespace, true),
         // One that was cut goes on where it was. What can't be read is left out, and an error that the server tells isn't an
         // event; one that is forbidden is begun anew.
         Ok(None) | Err(Error::WatchFailed(kube::Error::SerdeError(_)) | Error::WatchError(_)) => {
-            context.leading.watch_is_whole(namespace, false);
+            controller.leading.watch_is_whole(namespace, false);
         }
         _ => {}
     }
 }
 
 /// To be told of each event before the store has it.
-pub(super) fn note(event: &watcher::Result<Event<IdentityObject>>, context: &Context) {
+pub(super) fn note(event: &watcher::Result<Event<IdentityObject>>, controller: &Controller) {
     let Ok(Event::Apply(object)) = event else { return };
-    if !context.is_own(object) || !carries(object, IDENTITY_FINALIZER) {
+    if !controller.seen.is_own(object) || !carries(object, IDENTITY_FINALIZER) {
         return;
     }
     let Place { namespace, name } = Place::of(object);
-    let is_stored = context.identities.get(&ObjectRef::new(&name).within(&namespace)).is_some();
-    let arrival = context.leading.arrival(&namespace, is_stored, is_reported(object));
-    if is_born(object, arrival, context.leading.since()) {
-        context.memory.born(object.meta().uid.as_deref().unwrap_or_default());
+    let is_stored = controller.seen.identities.get(&ObjectRef::new(&name).within(&namespace)).is_some();
+    let arrival = controller.leading.arrival(&namespace, is_stored, is_reported(object));
+    if is_born(object, arrival, controller.leading.since()) {
+        controller.memory.born(object.meta().uid.as_deref().unwrap_or_default());
     }
 }
 

@@ -12,17 +12,23 @@ use kube::runtime::reflector;
 use kube::runtime::watcher::{self, Event, watcher};
 use kube::{Api, Resource};
 
-use super::watches::PAGE_SIZE;
+use super::watching::watches::PAGE_SIZE;
 use crate::api::decode::Metadata;
 use crate::api::objects::IdentityObject;
 use crate::base::backoff;
 use crate::base::kube_error;
 use crate::base::place::Place;
+use crate::controllers::access::Access;
 use crate::controllers::changes::Labels;
-use crate::controllers::context::Context;
-use crate::controllers::policy::poke;
+use crate::controllers::options::Options;
+use crate::controllers::pokes::Pokes;
+use crate::controllers::policy::poke::PolicyPokes;
 use crate::controllers::queue::Priority;
+use crate::controllers::seen::Seen;
+use crate::instance::Registry;
 use crate::kubernetes::watch_backoff::OfWatches;
+use crate::kubernetes::watches::Watches;
+use tokio::sync::Notify;
 
 /// How often they are asked for.
 const ASKED_EVERY: Duration = Duration::from_secs(30);
@@ -31,26 +37,40 @@ const NOT_READ_YET: Duration = Duration::from_secs(2);
 
 type Told = watcher::Result<Event<Metadata<Namespace>>>;
 
+/// What it takes to watch namespaces, and whom a change concerns.
+pub struct NamespaceWatch {
+    pub client: kube::Client,
+    pub options: Arc<Options>,
+    pub seen: Arc<Seen>,
+    pub registry: Arc<Registry>,
+    pub pokes: Pokes,
+    pub policy_pokes: PolicyPokes,
+    pub access: Arc<Access>,
+    pub watches: Watches,
+    /// Has them looked at again now, where they can't be watched.
+    pub changed: Arc<Notify>,
+}
+
 /// Keeps what is known of the operator's namespaces up to date, and asks for a look at the identities of one whose labels changed.
-pub async fn watch_all(writer: reflector::store::Writer<Metadata<Namespace>>, context: Arc<Context>) {
+pub async fn watch_all(writer: reflector::store::Writer<Metadata<Namespace>>, watch: Arc<NamespaceWatch>) {
     let mut labels = Labels::default();
-    let news = match &context.options.namespaces {
-        Some(names) => asked_for(names.clone(), Arc::clone(&context)).boxed(),
-        None => watched(&context.client).boxed(),
+    let news = match &watch.options.namespaces {
+        Some(names) => asked_for(names.clone(), Arc::clone(&watch)).boxed(),
+        None => watched(&watch.client).boxed(),
     };
-    let mut news = std::pin::pin!(context.watches.observe(None, news).reflect(writer));
+    let mut news = std::pin::pin!(watch.watches.observe(None, news).reflect(writer));
     while let Some(event) = news.next().await {
         match event {
             Ok(event) => {
                 for namespace in labels.news(&event) {
-                    context.pokes.identities(within(&namespace, &context), Priority::Arrived);
-                    poke::namespace_changed(&context, &namespace);
+                    watch.pokes.identities(within(&namespace, &watch), Priority::Arrived);
+                    watch.policy_pokes.namespace_changed(&namespace);
                 }
                 if matches!(event, Event::InitDone) {
-                    let _ = context.listed.namespaces.set(());
+                    let _ = watch.seen.listed.namespaces.set(());
                 }
             }
-            Err(error) => context.watches.failed::<Namespace>(None, &error),
+            Err(error) => watch.watches.failed::<Namespace>(None, &error),
         }
     }
 }
@@ -62,23 +82,23 @@ fn watched(client: &kube::Client) -> impl Stream<Item = Told> + Send + use<> {
 
 /// The namespaces of these names as they are, again and again. The first time all come together, as a list: but for those that
 /// may not be read, which aren't known then. One that was seen and may not be read any more stays as it was seen.
-fn asked_for(names: BTreeSet<String>, context: Arc<Context>) -> impl Stream<Item = Told> + Send {
+fn asked_for(names: BTreeSet<String>, watch: Arc<NamespaceWatch>) -> impl Stream<Item = Told> + Send {
     let rounds = stream::unfold(BTreeMap::new(), move |mut seen: BTreeMap<String, Metadata<Namespace>>| {
-        let (names, context) = (names.clone(), Arc::clone(&context));
+        let (names, watch) = (names.clone(), Arc::clone(&watch));
         async move {
-            let is_first = !context.listed.namespaces.initialized();
+            let is_first = !watch.seen.listed.namespaces.initialized();
             if !is_first {
-                let _ = tokio::time::timeout(backoff::spread(ASKED_EVERY), context.namespaces_changed.notified()).await;
+                let _ = tokio::time::timeout(backoff::spread(ASKED_EVERY), watch.changed.notified()).await;
             }
             let mut events = Vec::new();
             for name in &names {
                 let before = seen.get(name);
-                match ask(name, is_first, &context).await {
+                match ask(name, is_first, &watch).await {
                     Some(Ok(now)) => {
                         if now.metadata.deletion_timestamp.is_some()
                             && before.is_some_and(|before| before.metadata.deletion_timestamp.is_none())
                         {
-                            say_leaving(name, &context);
+                            say_leaving(name, &watch);
                         }
                         if before.is_none_or(|before| before.metadata.resource_version != now.metadata.resource_version)
                         {
@@ -101,34 +121,34 @@ fn asked_for(names: BTreeSet<String>, context: Arc<Context>) -> impl Stream<Item
 }
 
 /// Its rights there may go before its finalizers do.
-fn say_leaving(namespace: &str, context: &Context) {
+fn say_leaving(namespace: &str, watch: &NamespaceWatch) {
     tracing::warn!(
         namespace,
         "the namespace is being deleted, and the operator's RoleBinding with it: what carries its finalizer there may be left \
          behind; see docs/namespaced-mode.md"
     );
-    context.pokes.instances(context.registry.places(), Priority::Arrived);
+    watch.pokes.instances(watch.registry.places(), Priority::Arrived);
 }
 
 /// There is no namespace of that name.
 struct Gone;
 
 /// A namespace as it is; `None`: it can't be told. The first time an API server that doesn't answer is waited for.
-async fn ask(name: &str, is_first: bool, context: &Context) -> Option<Result<Metadata<Namespace>, Gone>> {
-    let api = Api::<Metadata<Namespace>>::all(context.client.clone());
+async fn ask(name: &str, is_first: bool, watch: &NamespaceWatch) -> Option<Result<Metadata<Namespace>, Gone>> {
+    let api = Api::<Metadata<Namespace>>::all(watch.client.clone());
     let what = format!("reading namespace {name}");
     loop {
         match api.get_opt(name).await {
             Ok(found) => {
-                context.watches.request_succeeded(&what);
+                watch.watches.request_succeeded(&what);
                 return Some(found.ok_or(Gone));
             }
             Err(error) if kube_error::is_forbidden(&error) => {
-                context.note_refused(&error);
+                watch.access.note_refused(&error);
                 return None;
             }
             Err(error) => {
-                context.watches.request_failed(&what, &error);
+                watch.watches.request_failed(&what, &error);
                 if !is_first {
                     return None;
                 }
@@ -139,9 +159,9 @@ async fn ask(name: &str, is_first: bool, context: &Context) -> Option<Result<Met
 }
 
 /// The operator's own identities of a namespace.
-fn within(namespace: &str, context: &Context) -> Vec<Place> {
-    let all = context.identities.state();
+fn within(namespace: &str, watch: &NamespaceWatch) -> Vec<Place> {
+    let all = watch.seen.identities.state();
     let is_within = |object: &IdentityObject| object.meta().namespace.as_deref() == Some(namespace);
-    let within = all.iter().filter(|object| is_within(object) && context.is_own(&***object));
+    let within = all.iter().filter(|object| is_within(object) && watch.seen.is_own(&***object));
     within.map(|object| Place::of(&**object)).collect()
 }

@@ -11,7 +11,7 @@ use crate::api::KratosIdentity;
 use crate::api::decode::Decoded;
 
 /// By namespace.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub struct Replacing(Mutex<HashMap<String, Arc<Last>>>);
 
 /// The last list of a namespace, and when it began.
