@@ -17,6 +17,7 @@ pub mod options;
 pub mod pokes;
 pub mod policy;
 pub mod queue;
+pub mod recording;
 pub mod replacing;
 pub mod rotation;
 pub mod scrape;

@@ -101,7 +101,7 @@ const ACQUAINTANCES: [(&str, &str, &[&str]); 9] = [
     ("crate::engine::instance", "crate::engine::identity", &[]),
     // An identity schema that couldn't be read is nobody's fault.
     ("crate::engine::policy", "crate::engine::identity", &["schemas"]),
-    ("crate::controllers::identity", "crate::controllers::instance", &["protect", "reclaim", "replacements"]),
+    ("crate::controllers::identity", "crate::controllers::instance", &[]),
     ("crate::controllers::identity", "crate::controllers::policy", &["poke"]),
     ("crate::controllers::instance", "crate::controllers::identity", &[]),
     ("crate::controllers::instance", "crate::controllers::policy", &["poke"]),

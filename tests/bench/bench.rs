@@ -11,6 +11,7 @@ mod testenv;
 
 mod figures;
 mod floor;
+mod ground;
 mod many;
 mod measured;
 mod people;

@@ -5,8 +5,8 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use crate::floor::Floor;
+use crate::ground::write_figures;
 use crate::measured::Measured;
-use crate::servers::in_repository;
 use crate::testenv::Result;
 
 pub struct Row {
@@ -64,13 +64,10 @@ pub fn report(n: usize, floor: &Floor, measured: &Measured) -> Result<()> {
     );
     println!("(the best shapes of those tried in this run).\n");
     print(&rows);
-    let file = in_repository("target/bench.json");
     let all = json!({
         "n": n, "batch": floor.batch, "requestsAtOnce": floor.at_once, "figures": rows.iter().map(row_json).collect::<Vec<_>>(),
     });
-    std::fs::write(&file, serde_json::to_vec_pretty(&all)?)?;
-    println!("\nwritten to target/bench.json");
-    Ok(())
+    write_figures("target/bench.json", &all)
 }
 
 /// One line each.

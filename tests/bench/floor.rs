@@ -12,6 +12,7 @@ use kube::api::{DeleteParams, Patch, PatchParams, PostParams};
 use kube::core::Selector;
 use serde_json::{Value, json};
 
+use crate::ground::control_plane;
 use crate::many::each;
 use crate::people::{self, NAMESPACE};
 use crate::screen::Screen;
@@ -58,10 +59,7 @@ pub struct Floor {
 }
 
 pub async fn measure(n: usize, screen: &mut Screen) -> Result<Floor> {
-    let plane = screen.step("a control plane", ControlPlane::start()).await?;
-    plane.install_crds(&crate::servers::in_repository("crds")).await?;
-    let client = plane.client().await?;
-    crate::servers::make_namespace(&client, NAMESPACE).await?;
+    let (plane, client) = screen.step("a control plane", control_plane(NAMESPACE)).await?;
     let api: Api<KratosIdentity> = Api::namespaced(client, NAMESPACE);
     let kratos = screen.step("a Kratos", Kratos::start(Options::default())).await?;
     let admin = kratos.client();

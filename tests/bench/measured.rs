@@ -10,10 +10,11 @@ use kube::api::{Api, DeleteParams, ListParams, PostParams};
 use serde_json::json;
 
 use crate::floor;
+use crate::ground::make_namespace;
 use crate::many::each;
 use crate::people::{self, NAMESPACE};
 use crate::screen::Screen;
-use crate::servers::{PATIENCE, Servers, field, make_namespace, resync_lines, settled_memory};
+use crate::servers::{PATIENCE, Servers, field, resync_lines, settled_memory};
 use crate::testenv::Result;
 use crate::testenv::operator::Operator;
 use crate::testenv::process::eventually;

@@ -7,6 +7,7 @@
 #[path = "../testenv/mod.rs"]
 mod testenv;
 
+mod ground;
 mod many;
 
 use std::process::ExitCode;
@@ -59,10 +60,7 @@ async fn run(at_once: &[usize], screen: &mut Screen) -> testenv::Result<()> {
             "inFlight": at_once, "medianMilliseconds": median.as_secs_f64() * 1000.0, "ratio": ratio, "perSecond": rate,
         }));
     }
-    let file = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("target/bench-passwords.json");
-    std::fs::write(&file, serde_json::to_vec_pretty(&json!({"cost": COST, "figures": lines}))?)?;
-    println!("\nwritten to target/bench-passwords.json");
-    Ok(())
+    ground::write_figures("target/bench-passwords.json", &json!({"cost": COST, "figures": lines}))
 }
 
 async fn identities(client: &Writer) -> testenv::Result<Vec<String>> {

@@ -1,18 +1,17 @@
 //! Runs of a session policy, and the same asked of Kratos directly. Knows nothing of the operator's insides.
 
 use std::fmt;
-use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use futures::TryStreamExt;
-use k8s_openapi::api::core::v1::Namespace;
 use kratos_operator::api::condition;
 use kratos_operator::kratos::{
     BatchItem, CreateIdentity, CredentialImport, Expand, PasswordImport, Secret, SessionFilter, Writer,
 };
-use kube::api::{Api, ApiResource, DynamicObject, GroupVersionKind, ObjectMeta, Patch, PatchParams, PostParams};
+use kube::api::{Api, ApiResource, DynamicObject, GroupVersionKind, Patch, PatchParams, PostParams};
 use serde_json::{Value, json};
 
+use crate::ground::control_plane;
 use crate::many::each;
 use crate::testenv::Result;
 use crate::testenv::control_plane::ControlPlane;
@@ -91,12 +90,7 @@ pub async fn measure(sizes: &[usize], screen: &mut Screen) -> Result<(Vec<Figure
 
 impl Stage {
     async fn set() -> Result<Self> {
-        let plane = ControlPlane::start().await?;
-        plane.install_crds(&in_repository("crds")).await?;
-        let client = plane.client().await?;
-        let metadata = ObjectMeta { name: Some(NAMESPACE.to_owned()), ..ObjectMeta::default() };
-        let namespace = Namespace { metadata, ..Namespace::default() };
-        Api::all(client.clone()).create(&PostParams::default(), &namespace).await?;
+        let (plane, client) = control_plane(NAMESPACE).await?;
         let kratos = Kratos::start(Options::default()).await?;
         let proxy = Proxy::before_kratos(kratos.admin_url().as_str())?;
         let operator = binary_beside(&std::env::current_exe()?).ok_or("the operator isn't built")?;
@@ -339,10 +333,6 @@ fn is_ready(object: &DynamicObject) -> bool {
     let status = &object.data["status"];
     let conditions = serde_json::from_value::<Vec<_>>(status["conditions"].clone()).unwrap_or_default();
     status["observedGeneration"].as_i64() == object.metadata.generation && condition::is_true(&conditions, "Ready")
-}
-
-fn in_repository(path: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join(path)
 }
 
 fn milliseconds(time: Duration) -> String {

@@ -6,8 +6,8 @@ use serde_json::json;
 
 use crate::figures::{Row, print, row_json, seconds};
 use crate::floor::Sample;
+use crate::ground::write_figures;
 use crate::scale::{Memory, Phase, Scaled};
-use crate::servers::in_repository;
 use crate::testenv::Result;
 use crate::work::Counts;
 
@@ -27,9 +27,7 @@ pub fn report(n: usize, sample: &Sample, scaled: &Scaled) -> Result<()> {
     let all = json!({
         "n": n, "shards": shards, "sample": sample.count, "figures": rows.iter().map(row_json).collect::<Vec<_>>(),
     });
-    std::fs::write(in_repository(&name), serde_json::to_vec_pretty(&all)?)?;
-    println!("\nwritten to {name}");
-    Ok(())
+    write_figures(&name, &all)
 }
 
 #[allow(clippy::cast_precision_loss, reason = "far below 2^52")]

@@ -1,14 +1,13 @@
 //! What operators are measured on: a control plane with the definitions, a Kratos, and how an instance of it is made. Starts no
 //! operator.
 
-use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use k8s_openapi::api::core::v1::Namespace;
 use kratos_operator::api::{KratosIdentity, KratosInstance, RECONCILE_REQUESTED_AT, condition};
-use kube::api::{Api, ObjectMeta, Patch, PatchParams, PostParams};
+use kube::api::{Api, Patch, PatchParams, PostParams};
 use serde_json::{Value, json};
 
+use crate::ground::control_plane;
 use crate::people::NAMESPACE;
 use crate::testenv::Result;
 use crate::testenv::control_plane::ControlPlane;
@@ -18,18 +17,6 @@ use crate::testenv::process::eventually;
 use crate::testenv::samples::{self, Series};
 
 pub const PATIENCE: Duration = Duration::from_mins(15);
-
-/// A path in the repository, wherever the benchmark is started from.
-pub fn in_repository(path: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join(path)
-}
-
-pub async fn make_namespace(client: &kube::Client, name: &str) -> Result<()> {
-    let metadata = ObjectMeta { name: Some(name.to_owned()), ..ObjectMeta::default() };
-    let namespace = Namespace { metadata, ..Namespace::default() };
-    Api::all(client.clone()).create(&PostParams::default(), &namespace).await?;
-    Ok(())
-}
 
 pub struct Servers {
     pub kratos: Kratos,
@@ -41,10 +28,7 @@ pub struct Servers {
 
 impl Servers {
     pub async fn start() -> Result<Self> {
-        let plane = ControlPlane::start().await?;
-        plane.install_crds(&in_repository("crds")).await?;
-        let client = plane.client().await?;
-        make_namespace(&client, NAMESPACE).await?;
+        let (plane, client) = control_plane(NAMESPACE).await?;
         let kratos = Kratos::start(Options::default()).await?;
         let api = Api::namespaced(client.clone(), NAMESPACE);
         Ok(Self { kratos, plane, client, api })

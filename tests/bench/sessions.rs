@@ -6,6 +6,7 @@
 #[path = "../testenv/mod.rs"]
 mod testenv;
 
+mod ground;
 mod many;
 mod policy;
 
@@ -36,9 +37,6 @@ async fn run(sizes: &[usize], screen: &mut Screen) -> testenv::Result<()> {
     for figure in &figures {
         println!("{figure}");
     }
-    let file = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("target/bench-sessions.json");
     let lines: Vec<_> = figures.iter().map(policy::Figure::json).collect();
-    std::fs::write(&file, serde_json::to_vec_pretty(&json!({"loginsPerSecond": logins, "figures": lines}))?)?;
-    println!("\nwritten to target/bench-sessions.json");
-    Ok(())
+    ground::write_figures("target/bench-sessions.json", &json!({"loginsPerSecond": logins, "figures": lines}))
 }

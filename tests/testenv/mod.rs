@@ -5,6 +5,7 @@
 #![allow(dead_code, reason = "each test binary, and the demo, uses its own part")]
 #![allow(clippy::missing_panics_doc, reason = "a panic is how a test fails")]
 
+pub mod authority;
 pub mod certificates;
 pub mod control_plane;
 pub mod credentials;

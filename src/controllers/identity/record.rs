@@ -17,6 +17,7 @@ use crate::base::kube_error::{self, Refusal};
 use crate::base::place::Place;
 use crate::controllers::access;
 use crate::controllers::queue::{Looked, Next};
+use crate::controllers::recording;
 use crate::engine::failure::Halt;
 use crate::engine::identity::course::Course;
 use crate::engine::identity::inputs;
@@ -323,15 +324,10 @@ async fn write_by(
         None => kube_write::status(&api, resource, &next, false).await,
     };
     drop(permit);
-    match written {
-        Ok(written) => {
-            controller.seen.latest_identities.note(written);
-            controller.memory.update(&uid, |remembered| remembered.opened = opens);
-        }
-        // It is gone: nothing to say any more.
-        Err(kube::Error::Api(status)) if status.code == 404 => return Ok(()),
-        Err(error) => return Err(error),
+    if !recording::is_written(written, &controller.seen.latest_identities)? {
+        return Ok(());
     }
+    controller.memory.update(&uid, |remembered| remembered.opened = opens);
     let is_inactive = |status: &KratosIdentityStatus| status.state == Some(IdentityState::Inactive);
     if is_inactive(&next)
         && !resource.status.as_ref().is_some_and(is_inactive)
@@ -340,11 +336,8 @@ async fn write_by(
         // Sessions may be its policies' business now.
         controller.policy_pokes.deactivated(&instance, &resource.namespace().unwrap_or_default());
     }
-    let stalled = |status: &KratosIdentityStatus| {
-        condition::find(&status.conditions, condition::STALLED)
-            .map(|stalled| (stalled.reason.clone(), stalled.message.clone()))
-    };
-    let (before, now) = (resource.status.as_ref().and_then(stalled), stalled(&next));
+    let before = resource.status.as_ref().and_then(|status| recording::stalled(&status.conditions));
+    let now = recording::stalled(&next.conditions);
     // Another cause of the same reason is news as well.
     if before != now
         && let Some((reason, message)) = now

@@ -15,6 +15,7 @@ use crate::api::{Reason, Verdict, condition, requested_at};
 use crate::base::backoff;
 use crate::base::place::Place;
 use crate::controllers::queue::{Looked, Next};
+use crate::controllers::recording;
 use crate::instance::counts::{Known, Resynced};
 use crate::instance::handle::Handle;
 use crate::instance::registry::Entry;
@@ -107,10 +108,8 @@ async fn write(
     let written = kube_write::status(&api, &*now, &next, context.has_rivals());
     // The operator that speaks for the instance says how it stands.
     let Some(written) = context.leads.while_speaking(&place, written).await else { return Ok(()) };
-    match written {
-        Ok(written) => context.seen.latest_instances.note(written),
-        Err(kube::Error::Api(status)) if status.code == 404 => return Ok(()),
-        Err(error) => return Err(error),
+    if !recording::is_written(written, &context.seen.latest_instances)? {
+        return Ok(());
     }
     let reason_before = |status: &KratosInstanceStatus| {
         condition::find(&status.conditions, condition::STALLED)

@@ -6,12 +6,13 @@ use k8s_openapi::jiff::Timestamp;
 use kube::{Api, ResourceExt};
 
 use super::controller::Controller;
+use crate::api::Verdict;
 use crate::api::happening::Happening;
 use crate::api::objects::PolicyObject;
 use crate::api::session_policy::{KratosSessionPolicy, KratosSessionPolicyStatus};
-use crate::api::{Verdict, condition};
 use crate::base::backoff;
 use crate::controllers::queue::{Looked, Next};
+use crate::controllers::recording;
 use crate::engine::failure::Halt;
 use crate::engine::policy::look::{Left, subject};
 use crate::kubernetes::kube_write;
@@ -137,20 +138,13 @@ pub async fn write(
         None => return Ok(()),
     };
     drop(permit);
-    match written {
-        Ok(written) => controller.seen.latest_policies.note(written),
-        // It is gone: nothing to say any more.
-        Err(kube::Error::Api(status)) if status.code == 404 => return Ok(()),
-        Err(error) => return Err(error),
+    if !recording::is_written(written, &controller.seen.latest_policies)? {
+        return Ok(());
     }
-    let stalled = |status: &KratosSessionPolicyStatus| {
-        condition::find(&status.conditions, condition::STALLED)
-            .map(|stalled| (stalled.reason.clone(), stalled.message.clone()))
-    };
-    let before = policy.status.as_ref().and_then(stalled);
+    let before = policy.status.as_ref().and_then(|status| recording::stalled(&status.conditions));
     let is_of_another_spec =
         policy.status.as_ref().and_then(|status| status.observed_generation) != next.observed_generation;
-    if let Some((reason, message)) = stalled(&next)
+    if let Some((reason, message)) = recording::stalled(&next.conditions)
         // Numbers in it may be others with each run.
         && before.is_none_or(|(before, told)| before != reason || is_of_another_spec && told != message)
     {

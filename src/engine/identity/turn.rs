@@ -73,7 +73,7 @@ impl Inputs {
 impl Search<'_> {
     /// The turn to carry a plan out. Where it makes a PUT, and what was read (at `read_at`) is older than the turn, or than a
     /// moment, it is read and planned anew.
-    pub async fn turn(
+    pub(super) async fn turn(
         &self,
         desired: &Desired,
         (observed, plan): (Observed, Plan),

@@ -16,7 +16,7 @@ use super::surroundings::Surroundings;
 use crate::api::instance::LastResync;
 use crate::base::backoff;
 use crate::base::place::{Place, PlaceKeys};
-use crate::identity::mark::{Found, Mark};
+use crate::identity::mark::Found;
 use crate::instance::counts::Standing;
 use crate::instance::handle::{Handle, Shared};
 use crate::instance::listing::Scan;

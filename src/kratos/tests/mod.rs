@@ -1,6 +1,10 @@
 //! Tests of the client without a Kratos: tables for what is pure, and a scripted server for newer versions, faults
 //! and secrecy. What the real Kratos does is tested elsewhere, against it.
 
+#[path = "../../../tests/testenv/authority.rs"]
+#[allow(dead_code, reason = "other tests use the rest")]
+mod authority;
+
 mod audits;
 mod batching;
 mod classes;

@@ -2,21 +2,16 @@
 
 use std::io::{Read, Write};
 use std::net::TcpListener;
-use std::sync::Arc;
 
-use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
-use rustls::{ServerConfig, ServerConnection, StreamOwned};
+use rcgen::CertificateParams;
+use rustls::{ServerConnection, StreamOwned};
 
 use super::super::{Client, ClientConfig, Removal, Writer};
 use super::ID;
-
-pub(super) type Authority = CertifiedIssuer<'static, KeyPair>;
+use super::authority::Authority;
 
 pub(super) fn authority() -> Authority {
-    let mut params = CertificateParams::new(Vec::new()).unwrap();
-    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-    CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap()
+    Authority::new().unwrap()
 }
 
 /// A server with a certificate for this name that answers 204 to each request. Its port.
@@ -26,16 +21,7 @@ fn serve(authority: &Authority, name: &str) -> u16 {
 
 /// The same, with a certificate of this sort.
 pub(super) fn serve_as(authority: &Authority, params: &CertificateParams) -> u16 {
-    let key = KeyPair::generate().unwrap();
-    let certificate: CertificateDer<'static> = params.signed_by(&key, authority).unwrap().into();
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let config = ServerConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .unwrap()
-        .with_no_client_auth()
-        .with_single_cert(vec![certificate], PrivateKeyDer::Pkcs8(key.serialize_der().into()))
-        .unwrap();
-    let config = Arc::new(config);
+    let config = authority.server_as(params, None).unwrap();
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = listener.local_addr().unwrap().port();
     std::thread::spawn(move || {
