@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use k8s_openapi::api::core::v1::Namespace;
 use kube::runtime::reflector::{self, store::Writer};
 use tokio::sync::Notify;
 
@@ -36,7 +37,6 @@ use crate::kubernetes::events::Events;
 use crate::kubernetes::watches::Watches;
 use crate::telemetry::audit_log::AuditLog;
 use crate::telemetry::metrics::Metrics;
-use k8s_openapi::api::core::v1::Namespace;
 
 /// How many requests to the API server looks at identities have in flight: more make it no faster (`make bench` tries), and
 /// have whoever else asks it for something wait.

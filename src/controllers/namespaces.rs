@@ -11,6 +11,7 @@ use kube::runtime::WatchStreamExt;
 use kube::runtime::reflector;
 use kube::runtime::watcher::{self, Event, watcher};
 use kube::{Api, Resource};
+use tokio::sync::Notify;
 
 use super::watching::watches::PAGE_SIZE;
 use crate::api::decode::Metadata;
@@ -28,7 +29,6 @@ use crate::controllers::seen::Seen;
 use crate::instance::Registry;
 use crate::kubernetes::watch_backoff::OfWatches;
 use crate::kubernetes::watches::Watches;
-use tokio::sync::Notify;
 
 /// How often they are asked for.
 const ASKED_EVERY: Duration = Duration::from_secs(30);

@@ -10,6 +10,7 @@ use kratos_operator::api::{IDENTITY_FINALIZER, KratosIdentity};
 use kube::api::{DeleteParams, PostParams};
 use serde_json::{Value, json};
 
+use crate::admission_policy::policed;
 use crate::many::{
     BATCH, CREATE, FINALIZER, LIST, STATUS, all, apply, customer, email, everybody, hold_true, is_ready, name, writes,
 };
@@ -17,7 +18,6 @@ use crate::scene::{Scene, WITHIN, id_of, reason_of};
 use crate::testenv::faults::Answer;
 use crate::testenv::process::eventually;
 use crate::testenv::proxy::Seen;
-use kratos_operator::commands::admission_policy::policed;
 
 const WATCH: &str = "WATCH kratosidentities";
 /// Longer than anything here takes: who had to wait for a listing would wait longer still.

@@ -4,9 +4,9 @@ use kratos_operator::api::{IDENTITY_FINALIZER, KratosIdentity};
 use kube::api::{Patch, PatchParams};
 use serde_json::{Value, json};
 
+use crate::admission_policy::policed;
 use crate::many::{CREATE, STATUS};
 use crate::scene::{Scene, merge, message_of, reason_of};
-use kratos_operator::commands::admission_policy::policed;
 
 fn customer(scene: &Scene, name: &str, instance: &Value) -> Value {
     let email = format!("{name}@{}.example", scene.namespace);

@@ -2,6 +2,9 @@
 
 use std::sync::Arc;
 
+use tokio::sync::Notify;
+
+use super::successors::Successors;
 use crate::api::objects::IdentityObject;
 use crate::base::flow::leadership::Leadership;
 use crate::base::flow::limit::Limit;
@@ -24,9 +27,6 @@ use crate::identity::birth::Leading;
 use crate::instance::Registry;
 use crate::kubernetes::events::Events;
 use crate::telemetry::metrics::Metrics;
-use tokio::sync::Notify;
-
-use super::successors::Successors;
 
 /// See the module.
 pub struct Controller {

@@ -14,6 +14,7 @@ use kube::api::ListParams;
 use kube::core::NamespaceResourceScope;
 use kube::runtime::reflector::{ObjectRef, Store};
 use kube::{Api, Resource, ResourceExt};
+use tokio::sync::Notify;
 use tokio::time::{Instant, sleep};
 
 use super::watches::PAGE_SIZE;
@@ -26,7 +27,6 @@ use crate::controllers::access::Access;
 use crate::controllers::options::Options;
 use crate::controllers::seen::Seen;
 use crate::kubernetes::watch_backoff::OfWatches;
-use tokio::sync::Notify;
 
 /// A watch that works brings what a list shows in less.
 const BROUGHT_WITHIN: Duration = Duration::from_secs(2);

@@ -11,6 +11,7 @@
 
 use std::time::{Duration, Instant};
 
+use futures::TryStreamExt;
 use serde_json::Value;
 
 use super::memory::{Memory, Unanswered};
@@ -23,7 +24,6 @@ use crate::identity::asked::Asked;
 use crate::identity::conflict;
 use crate::identity::plan::{Observed, Plan, Present};
 use crate::kratos::{GRACE, IdentityFilter};
-use futures::TryStreamExt;
 
 /// With more creates unsettled than this, one listing is cheaper than as many look-ups.
 const FEW: usize = 10;

@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 
 use futures::TryStreamExt;
+use kube::ResourceExt;
 
 use super::observe::Search;
 use super::taking::Turn;
@@ -14,7 +15,6 @@ use crate::identity::adoption::{self, Finding, Left, Refusal, Target};
 use crate::identity::mark::Mark;
 use crate::identity::plan::{Observed, Present};
 use crate::kratos::{Identity, IdentityFilter, State, identifier};
-use kube::ResourceExt;
 
 impl Search<'_> {
     /// The identity that the manifest takes over, or is to; refused where it may not.

@@ -2,7 +2,7 @@
 
 use super::*;
 
-use kratos_operator::telemetry::metrics::until_sum;
+use crate::metrics::until_sum;
 
 #[tokio::test]
 async fn one_that_cannot_be_opened_is_said_in_one_line_and_dash_is_standard_output() {

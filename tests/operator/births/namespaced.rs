@@ -2,8 +2,8 @@
 
 use super::*;
 
+use crate::admission_policy::policed_by;
 use crate::namespaced::{LONG as MINUTES, namespaced};
-use kratos_operator::commands::admission_policy::policed_by;
 
 /// Who waits for a listing waits for so long, and five seconds.
 const WAITED: &str = "45s";

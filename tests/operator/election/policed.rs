@@ -3,10 +3,10 @@
 
 use super::*;
 
+use crate::admission_policy::policed;
 use crate::births::is_listing;
 use crate::many::{BATCH, CREATE, STATUS, all, apply, hold_true, is_ready, name};
 use crate::scene::WITHIN;
-use kratos_operator::commands::admission_policy::policed;
 
 #[tokio::test]
 async fn what_is_being_created_when_the_leader_is_killed_is_made_once_and_the_next_leader_has_births() {

@@ -9,8 +9,8 @@ use std::path::Path;
 
 use regex::Regex;
 
+use crate::metrics::{busy, scrape};
 use crate::testenv::samples::series;
-use kratos_operator::telemetry::metrics::{busy, scrape};
 
 const ALERTS: &str = "charts/kratos-operator/files/alerts.yaml";
 const DASHBOARD: &str = "charts/kratos-operator/files/dashboard.json";

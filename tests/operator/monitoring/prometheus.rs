@@ -8,13 +8,13 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use super::{ALERTS, dashboard};
+use crate::metrics::busy;
 use crate::policing::about_all;
 use crate::probes::served_at;
 use crate::scene::Scene;
 use crate::testenv::ports::Port;
 use crate::testenv::process::{Process, eventually};
 use crate::testenv::workdir::WorkDir;
-use kratos_operator::telemetry::metrics::busy;
 
 const LONG: Duration = Duration::from_mins(3);
 

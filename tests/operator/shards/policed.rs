@@ -3,8 +3,8 @@
 
 use super::*;
 
+use crate::admission_policy::policed_by;
 use crate::many::STATUS;
-use kratos_operator::commands::admission_policy::policed_by;
 
 #[tokio::test]
 async fn with_a_policy_of_its_own_each_has_births_and_what_changes_hands_is_made_once() {
