@@ -2,6 +2,8 @@
 //!
 //! Shapes only: nothing here decides anything, and nothing here talks to a server.
 
+#![doc = include_str!("README.md")]
+
 pub mod condition;
 pub mod connection;
 pub mod crd;

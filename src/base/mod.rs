@@ -1,5 +1,7 @@
 //! What any program needs: time, turns, tasks, names, words for failures. Knows nothing of the product.
 
+#![doc = include_str!("README.md")]
+
 pub mod backoff;
 pub mod duration;
 pub mod flow;

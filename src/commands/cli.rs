@@ -37,26 +37,26 @@ pub struct Cli {
 
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Watches KratosInstance and KratosIdentity resources and makes Kratos agree with them.
+    /// Watches KratosInstance, KratosIdentity and KratosSessionPolicy resources and makes Kratos agree with them.
     ///
-    /// The cluster is found as kubectl finds it (KUBECONFIG, ~/.kube/config), or by the pod's service account, and reached
-    /// by the proxy that kubectl would take (proxy-url, HTTPS_PROXY, NO_PROXY). Kratos is called directly, or by the proxy
-    /// that its KratosInstance names.
+    /// Finds the cluster as kubectl does (KUBECONFIG, ~/.kube/config), or by the pod's service account. Uses the proxy that
+    /// kubectl would use (proxy-url, HTTPS_PROXY, NO_PROXY). Calls Kratos directly, or through the proxy of its
+    /// KratosInstance.
     Run(RunArgs),
-    /// Prints the CustomResourceDefinitions as YAML, to be applied with kubectl.
+    /// Prints the CustomResourceDefinitions as YAML. Apply them with kubectl.
     Crds(CrdsArgs),
-    /// Prints the service account, roles and bindings that the operator needs as YAML, to be applied with kubectl.
+    /// Prints the service account, roles and bindings that the operator needs, as YAML. Apply them with kubectl.
     ///
-    /// They grant what an operator needs that is run with the same options, and nothing else.
+    /// They grant what an operator with the same options needs, and nothing else.
     Rbac(RbacArgs),
-    /// Prints a MutatingAdmissionPolicy and its binding as YAML, to be applied with kubectl: with it a new
-    /// KratosIdentity costs one write instead of two.
+    /// Prints a MutatingAdmissionPolicy and its binding as YAML. With it a new KratosIdentity costs one write instead of
+    /// two. Apply them with kubectl.
     ///
-    /// The policy gives each new KratosIdentity the operator's finalizer. It takes Kubernetes 1.36 or newer. Print it
-    /// with the selection that the operator runs with, and delete it before the operator: otherwise new resources
-    /// carry a finalizer that nobody takes away.
+    /// The policy adds the operator's finalizer to each new KratosIdentity. It needs Kubernetes 1.36 or newer. Print it with
+    /// the operator's --namespaces and --watch-selector. Delete it before the operator: otherwise new resources have a
+    /// finalizer that nobody removes.
     AdmissionPolicy(AdmissionPolicyArgs),
-    /// Asks an operator for one of its probes, and prints the answer. Exit code 0: it is ok.
+    /// Requests a probe of a running operator, and prints the answer. Exit code 0: the probe is ok.
     Probe(ProbeArgs),
 }
 
@@ -64,38 +64,38 @@ pub enum Command {
 pub struct RunArgs {
     #[command(flatten)]
     pub scope: ScopeArgs,
-    /// The id of this cluster, which identities in Kratos are marked with: the uid of the namespace kube-system. Needed
-    /// only where the operator may not get that namespace. Default: asked of the API server.
+    /// The id of this cluster, with which identities in Kratos are marked: the uid of the namespace kube-system. Needed
+    /// only if the operator can't get that namespace. Default: read from the API server.
     #[arg(long, env = "CLUSTER_ID", value_name = "UID", value_parser = scope::parse_cluster_id)]
     pub cluster_id: Option<String>,
-    /// Reads only those Secrets that are labelled kratos-operator.dev/use: "true", for identities, and for headers and the
-    /// client certificate of an instance. (Its token and its certificate authority are read without.)
+    /// Reads only Secrets with the label kratos-operator.dev/use: "true", for identities, and for headers and the client
+    /// certificate of an instance. (The token and the certificate authority of an instance don't need the label.)
     #[arg(long, env = "REQUIRE_SECRET_LABEL")]
     pub require_secret_label: bool,
-    /// Refuses to send passwords in clear text that are shorter than so many characters: Kratos doesn't apply its password
-    /// policy to one that an administrator sets. One that was sent already stays. Default: any length.
+    /// Refuses to send passwords in clear text that have fewer characters: Kratos doesn't apply its password policy to
+    /// passwords that an administrator sets. A password that was sent before stays. Default: any length.
     #[arg(long, env = "MIN_PASSWORD_LENGTH", value_name = "N", default_value_t = 0, hide_default_value = true, value_parser = clap::value_parser!(u16).range(..=256))]
     pub min_password_length: u16,
-    /// How many identities are reconciled at the same time. New ones are created in batches of a part of them.
+    /// How many identities are reconciled at the same time. It also bounds the batches in which identities are created.
     #[arg(long, env = "CONCURRENCY", value_name = "N", default_value_t = 256, value_parser = clap::value_parser!(u16).range(1..=1024))]
     pub concurrency: u16,
-    /// Serves metrics for Prometheus there, under /metrics, for example :8080, which is that port of every address.
-    /// Default: nowhere.
+    /// Serves metrics for Prometheus at this address, under /metrics. For example :8080, which is that port of every
+    /// address. Default: no metrics.
     #[arg(long, env = "METRICS_ADDRESS", value_name = "[ADDRESS]:PORT", value_parser = scope::parse_addresses)]
     pub metrics_address: Option<Addresses>,
-    /// Answers the kubelet's probes there: /livez while the operator still tries, /readyz once it has seen everything,
-    /// both with ?verbose. Default: port 8081 of every address in a pod, else nowhere.
+    /// Serves the kubelet's probes at this address: /livez is ok while the operator's loops run, /readyz once all watches
+    /// have listed. Both take ?verbose. Default: in a pod port 8081 of every address, else no probes.
     #[arg(long, env = "HEALTH_ADDRESS", value_name = "[ADDRESS]:PORT", value_parser = scope::parse_addresses)]
     pub health_address: Option<Addresses>,
-    /// Writes a line of JSON for each write to Kratos there, never with a value: who caused it, what it was about, what
-    /// came of it. "-" is standard output. A file is made anew once it was moved away. Default: nowhere.
+    /// Writes a line of JSON to this file for each write to Kratos: who caused it, which identity, and the result; never a
+    /// value. "-" is standard output. A file that was moved away is created again. Default: no audit log.
     #[arg(long, env = "AUDIT_LOG", value_name = "FILE|-", allow_hyphen_values = true)]
     pub audit_log: Option<PathBuf>,
-    /// Serves there, for as long as the operator runs, what changes which log lines are written: /debug/log-level. A loopback
-    /// address only, for example 127.0.0.1:6060; kubectl port-forward reaches it. Default: nowhere.
+    /// Serves /debug/log-level at this address, with which the log level is changed while the operator runs. A loopback
+    /// address only, for example 127.0.0.1:6060; kubectl port-forward reaches it. Default: not served.
     #[arg(long, env = "DEBUG_ADDRESS", value_name = "ADDRESS:PORT", value_parser = level::loopback)]
     pub debug_address: Option<SocketAddr>,
-    /// How log lines look. What is logged is set by RUST_LOG, for example RUST_LOG=kratos_operator=debug.
+    /// Format of log lines. RUST_LOG sets the level, for example RUST_LOG=kratos_operator=debug.
     #[arg(long, env = "LOG_FORMAT", value_enum, default_value_t = LogFormat::Text)]
     pub log_format: LogFormat,
 }
@@ -127,7 +127,7 @@ const OWN_NAME: &str = "kratos-operator";
 
 #[derive(Debug, Args)]
 pub struct AdmissionPolicyArgs {
-    /// Name of the policy and of its binding. Give each of several operators another one.
+    /// Name of the policy and of its binding. With several operators, each needs its own.
     #[arg(long, value_name = "NAME", default_value = "kratos-operator", value_parser = object_name)]
     pub name: String,
     /// The namespaces that the operator watches, separated by commas. Default: all.
@@ -149,10 +149,10 @@ impl AdmissionPolicyArgs {
 
 #[derive(Debug, Args)]
 pub struct ProbeArgs {
-    /// For example http://localhost:8081/readyz?verbose
+    /// The probe's URL, for example http://localhost:8081/readyz?verbose
     #[arg(value_name = "URL", value_parser = ask::parse_url)]
     pub url: Uri,
-    /// Asks again and again for so long, until the answer is ok.
+    /// Repeats the request for this long, until the answer is ok.
     #[arg(long, value_name = "DURATION", default_value = "0s")]
     pub within: GoDuration,
 }

@@ -1,10 +1,10 @@
-//! Who goes first: which resources are to be looked at, and in what order. Pure; time is an argument.
+//! The work queue: which resources are to be reconciled, and in what order. Pure; time is an argument.
 //!
-//! A resource is at most once waiting and at most once in work. Three priorities; within one, turns are taken as in a
+//! A resource is at most once waiting and at most once in work. There are three priorities; within one, turns are taken as in a
 //! [`Lane`].
 //!
-//! What is due later stands in a map by time, not in `tokio_util`'s `DelayQueue`: that one reads the clock, wants the runtime
-//! and is one more list to keep in step with the states here, while all it would save is a `BTreeMap`.
+//! What is due later is in a map by time, not in `tokio_util`'s `DelayQueue`: that one reads the clock, needs the runtime and
+//! is one more list to keep consistent with the states here. All that it would save is a `BTreeMap`.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;

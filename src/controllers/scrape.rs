@@ -1,5 +1,5 @@
-//! What the operator says of its world at the moment it is asked: computed from the stores of the watches, so that it is right
-//! after a restart and on a replica that stands by, and from what is known of each instance at run time.
+//! States of the operator's world, computed when they are scraped: from the stores of the watches, so that they are right after
+//! a restart and on a standby, and from what is known of each instance at run time.
 
 use std::collections::{BTreeMap, HashMap};
 use std::fmt::{self, Error};

@@ -1,5 +1,5 @@
-//! Runs looks at resources in the queue's order, a bounded number at the same time, some places of which are kept for
-//! what a person did. Knows no kind.
+//! Runs reconciles in the queue's order, a bounded number at the same time. Some workers are kept for what a person did. Knows
+//! no kind.
 
 pub mod gauges;
 

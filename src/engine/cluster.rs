@@ -1,5 +1,5 @@
-//! What the engine needs of the cluster around it, in a few traits, each named for what it gives. The controllers give it of
-//! Kubernetes; [`super::in_memory`] gives it of values.
+//! What the engine needs of the cluster around it, as a few traits. The controllers implement them with Kubernetes;
+//! [`super::in_memory`] implements them with values.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;

@@ -1,4 +1,4 @@
-//! What a failure means for a resource: the one place that classes errors and names their reasons.
+//! What a failure means for a resource: the one place that classifies errors and names their reasons.
 
 use std::time::Duration;
 

@@ -1,5 +1,5 @@
-//! A cluster of values: what the engine needs, without Kubernetes. For tests of the engine, and for whoever has manifests and no
-//! cluster. Every deletion is granted, this process speaks for every instance, and nobody is called.
+//! A cluster in memory: what the engine needs, without Kubernetes. For tests of the engine, and for manifests without a
+//! cluster. Every deletion is granted, this process leads for every instance, and nobody is enqueued.
 
 mod instances;
 mod kept;

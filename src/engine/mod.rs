@@ -1,4 +1,6 @@
-//! What is done to Kratos, and nothing else: observe, plan, apply. What it needs of a cluster it is given.
+//! What is done to Kratos, and nothing else: observe, plan, apply. What it needs of a cluster it gets as traits.
+
+#![doc = include_str!("README.md")]
 
 pub mod cluster;
 pub mod failure;

@@ -1,8 +1,7 @@
-//! Credentials that must not exist, and what of an identity's credentials shows only to those who ask for contents. Pure.
+//! Credentials that must not exist, and what shows only in the contents of an identity's credentials. Pure.
 //!
-//! That Kratos names a credential proves little: it makes empty ones for what the schema declares. Second factors and
-//! links have identifiers; a password has a hash; of security keys only those that aren't passwordless are a second
-//! factor.
+//! That Kratos names a credential proves little: it creates empty ones for what the schema declares. Second factors and links
+//! have identifiers. A password has a hash. Security keys are a second factor only if they aren't passwordless.
 
 use serde_json::Value;
 

@@ -1,8 +1,8 @@
-//! What is done once per token: which actions are still to be done, and what their marks and statuses say. Pure.
+//! Actions, each done once per token: which are pending, and what mark and status say of them. Pure.
 //!
-//! The intent is written into the mark before anything is done, and that it was done after; nothing but the mark
-//! decides. A process that ends in between leaves an intent behind, which the next one carries on with. What is kept of
-//! a token that left the manifest makes that the same token, brought back, doesn't repeat the action.
+//! The intent is written into the mark before the action, and its end after it. The mark alone decides. A process that dies in
+//! between leaves the intent, and the next one continues with it. The mark keeps the token after it left the manifest, so the
+//! same token, brought back, doesn't repeat the action.
 
 use std::collections::BTreeMap;
 

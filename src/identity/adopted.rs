@@ -1,8 +1,8 @@
-//! What a manifest outside the instance's namespace may not do to an identity that it adopted: anything that would let
-//! somebody else into the account. Decides from the mark, the manifest, the plan and the schema. Pure.
+//! What a manifest outside the instance's namespace may not do to an adopted identity: anything that would let somebody else
+//! into the account. Decides from the mark, the manifest, the plan and the schema. Pure.
 //!
-//! Deactivation, the end of sessions, deletion by the manifest's policy, metadata, and traits that lead nowhere are its to
-//! decide. Beside the instance, where administrators own all identities, nothing is refused but to call addresses verified.
+//! Allowed are deactivation, the end of sessions, deletion by the manifest's policy, metadata, and traits that are no way to
+//! log in. In the instance's namespace, where administrators own all identities, only verified addresses are refused.
 
 use serde_json::Value;
 

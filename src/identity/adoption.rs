@@ -1,7 +1,7 @@
-//! May a resource take over an identity that is there already? Decides from the identity and its mark alone. Pure.
+//! May a resource take over an identity that exists already? Decides from the identity and its mark alone. Pure.
 //!
-//! What only the cluster can tell, whether the resource that a mark names is still there, is asked for by
-//! [`Finding::Left`]. Outside the instance's namespace every refusal reads the same, whatever it was that was found.
+//! Whether the resource that a mark names still exists only the cluster can tell: [`Finding::Left`] asks for that. Outside the
+//! instance's namespace every refusal has the same message, whatever was found.
 
 use super::claim::Claimant;
 use super::conflict;

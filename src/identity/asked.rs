@@ -1,4 +1,4 @@
-//! What a create asked for, as far as it tells whether another create could succeed beside it. Pure.
+//! The identifiers that a create asked for, to tell whether another create could succeed beside it. Pure.
 
 use std::fmt;
 use std::sync::Arc;

@@ -1,4 +1,4 @@
-//! What is said where an identity isn't a resource's to touch. Pure: words alone. Of others' identities nothing shows.
+//! The words for an identity that a resource may not change. Pure. They reveal nothing about other identities.
 
 use crate::api::words::{NAME, shown};
 use crate::api::{GROUP, Reason, Verdict};

@@ -1,4 +1,4 @@
-//! From the raw spec to what is wanted, validated once; nothing after it touches the raw spec. Pure.
+//! From the raw spec to a validated type. Nothing after this step reads the raw spec. Pure.
 
 use std::collections::BTreeSet;
 use std::hash::{DefaultHasher, Hash, Hasher};

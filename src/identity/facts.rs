@@ -1,8 +1,8 @@
 //! An identity as rules see it: as it is, as it would be created, as a plan leaves it. Pure.
 //!
-//! No credential's content and no mark of ours gets in. `credentials` holds the links to providers, as lists of
-//! `{provider, subject}`; lists and metadata are there even where they are empty. A link that the first login makes has
-//! `use_auto_link: true` beside them, and `password` is `{use_password_migration_hook: true}` where that is sent.
+//! It has no credential's content and not our mark. `credentials` holds the links to providers, as lists of `{provider,
+//! subject}`. Lists and metadata are present even if they are empty. A link that the first login makes has `use_auto_link:
+//! true`. `password` is `{use_password_migration_hook: true}` if that is sent.
 
 use std::sync::Arc;
 

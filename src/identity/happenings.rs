@@ -1,5 +1,5 @@
-//! What is told, as events, of a plan that is carried out: a reason for each action, and for each change that people look
-//! for; of the rest the paths, never a value. Pure.
+//! The events of a plan that is carried out: a reason for each action and for each change that people look for; for all other
+//! changes the paths, never a value. Pure.
 
 use super::actions::ActionName;
 use super::plan::{PASSWORD, Plan, Present, STATE, Step};

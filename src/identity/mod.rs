@@ -1,5 +1,7 @@
-//! What an identity is to a resource: whose it is, what its manifest wants, the plan from what is there to that, and what is said
-//! of it. Pure: no client, no runtime, no clock. What is done by it is `engine`'s.
+//! The model of an identity: whose it is, what its manifest wants, the plan from what Kratos has to that, and the status. Pure:
+//! no client, no runtime, no clock. The engine does what is planned here.
+
+#![doc = include_str!("README.md")]
 
 pub mod absent;
 pub mod actions;

@@ -1,7 +1,7 @@
-//! Which places in an identity may be shown. Pure.
+//! Which paths in an identity may be shown. Pure.
 //!
-//! People choose the names of keys in what Kratos holds of them. Only such are shown as the manifest or the schema names too;
-//! any other place is shown as the nearest one above it that is.
+//! People choose the names of keys in Kratos. A key is shown only if the manifest or the schema names it too. Any other path is
+//! shown as its nearest parent that may be shown.
 
 use std::collections::HashSet;
 

@@ -1,4 +1,4 @@
-//! What is said of an identity that can't be read as a whole. Pure.
+//! The message for an identity that can't be read as a whole. Pure.
 
 use super::schema::shape::Shape;
 use super::{named, pointer};

@@ -1,7 +1,7 @@
-//! A password that a manifest gives: how it is imported, and whether it is to be sent. Pure.
+//! A password from a manifest: how it is imported, and whether it is to be sent. Pure.
 //!
-//! It is sent at creation and when the Secret's content changed since; never again on its own, because the user may have
-//! chosen another one meanwhile. What tells is a digest in the mark.
+//! It is sent at creation, and when the Secret's content changed. It is never sent again otherwise: the user may have chosen
+//! another password since. A digest in the mark tells whether the Secret changed.
 
 use std::sync::Arc;
 

@@ -1,7 +1,7 @@
-//! Is the identity that an earlier resource left the same person's? By the login identifiers that the manifest asks for. Pure.
+//! Is an identity that an earlier resource left the same person's? Decides by the login identifiers of the manifest. Pure.
 //!
-//! People change their own addresses, so that what an identity has says less than what was asked for when it was made. That is
-//! noted in the mark as a keyed digest: without the operator's key it tells nothing about anybody.
+//! People change their own addresses, so an identity's current identifiers prove less than those that its manifest asked for.
+//! These are in the mark as a keyed digest. Without the operator's key it reveals nothing.
 
 use std::fmt;
 use std::sync::Arc;

@@ -1,6 +1,6 @@
-//! From what is wanted and what is there to a list of steps. Pure: the plan is data, with everything resolved in it.
+//! From desired and observed to a list of steps. Pure: the plan is data, with everything resolved in it.
 //!
-//! `apply` runs the steps in order and decides nothing. Observe mode shows a plan instead of running it.
+//! `apply` runs the steps in order and decides nothing. Mode Observe shows the plan instead of running it.
 
 mod change;
 mod creation;

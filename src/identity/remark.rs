@@ -1,6 +1,6 @@
-//! What Ready says of a look that came to its end: that all is as the manifest says, or what would be done. Pure.
+//! The message of Ready after a reconcile that reached its end: Kratos is as the manifest says, or what would be done. Pure.
 //!
-//! Outside the instance's namespace nothing shows of an identity that isn't the resource's own yet.
+//! Outside the instance's namespace it reveals nothing of an identity that isn't the resource's own yet.
 
 use super::desired::Desired;
 use super::plan::{Observed, Present};

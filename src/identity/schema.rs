@@ -1,6 +1,6 @@
-//! What an identity schema says: its login identifiers, and why traits don't fit. Pure.
+//! An identity schema: its login identifiers, and why traits don't fit. Pure.
 //!
-//! Kratos stays the judge: nothing is refused here. Violations are named by place, key and keyword, never by value.
+//! Kratos decides: nothing is refused here. Violations are named by path, key and keyword, never by value.
 
 pub mod shape;
 

@@ -1,6 +1,6 @@
-//! The values that a spec takes from Secrets, and what to say where there are none. Pure; `read_secrets` fills it.
+//! The values that a spec takes from Secrets, and the message if they are missing. Pure; `read_secrets` fills it.
 //!
-//! No content may show: not in a verdict, not in `Debug`.
+//! No content may show: neither in a message nor in `Debug`.
 
 use std::collections::BTreeMap;
 use std::fmt;

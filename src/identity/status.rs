@@ -1,4 +1,4 @@
-//! From an outcome to the status that is written. Pure: built from success and failure alike.
+//! From an outcome, success or failure, to the status that is written. Pure.
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use k8s_openapi::jiff::Timestamp;

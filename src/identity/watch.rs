@@ -1,5 +1,5 @@
-//! What a listing is to look for in an identity's credentials, so that whoever enrols a second factor, or unlinks a
-//! provider, behind our back is noticed without reading identities one by one. Pure.
+//! What a listing checks in an identity's credentials. So a second factor that a user enrols, or a provider that a user
+//! unlinks, is noticed without reading identities one by one. Pure.
 
 use std::collections::BTreeSet;
 

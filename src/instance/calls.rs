@@ -1,4 +1,4 @@
-//! Whom an instance calls: those that wait for it, and whoever looks after it.
+//! Whom an instance enqueues: the resources that wait for it, and itself.
 
 use std::fmt::Debug;
 

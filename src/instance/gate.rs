@@ -1,5 +1,5 @@
-//! Whether an instance is being called at all. While it is down nothing but one probe per interval goes to it,
-//! whatever the number of identities.
+//! The circuit breaker of an instance. While the instance is down only one probe per interval is sent to it, whatever the
+//! number of identities.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};

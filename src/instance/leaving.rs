@@ -1,6 +1,6 @@
 //! What the deletion of a resource does to its identity, as far as manifest and status tell. Pure.
 //!
-//! The look at the deletion itself decides; this is for whoever has to know before.
+//! The reconcile of the deletion decides; this is for those who must know before.
 
 use kube::ResourceExt;
 

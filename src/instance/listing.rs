@@ -1,5 +1,5 @@
-//! What the last complete listing of an instance showed of ours: which identities carry our owner's mark, in some forty
-//! bytes each, and when the next one is due. A place found here is a hint; the mark, read freshly, decides.
+//! The marks of ours in the last complete listing of an instance, about forty bytes each, and when the next listing is due. A
+//! key found here is a hint; the mark, read again, decides.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};

@@ -1,5 +1,5 @@
-//! What was last known of each identity that is ours, as a digest of its content, so that a listing tells which ones
-//! have changed without reading them one by one. Some eighty-five bytes each: 56, and what a hash table leaves free.
+//! A digest of each of our identities as last known, so a listing shows which have changed without reading them one by one.
+//! About 85 bytes each: 56, and the free space of a hash table.
 
 use std::collections::HashMap;
 use std::hash::{DefaultHasher, Hash, Hasher};

@@ -4,6 +4,8 @@
 //! `handle` is what others get to see, through the `registry`. `consent`, `counts`, `headers`, `leaving`, `protection`,
 //! `release_value`, `reservations`, `rules`, `settings` and `status` are pure.
 
+#![doc = include_str!("README.md")]
+
 pub mod calls;
 pub mod connect;
 pub mod consent;

@@ -1,5 +1,5 @@
-//! Which resources another identity stands in the way of, so that they are looked at as soon as that one is gone, or other.
-//! Lost with the process: the next resync looks at all of them.
+//! Which resources wait for another identity to go, so that they are reconciled as soon as it is gone or has changed. Lost with
+//! the process: the next resync reconciles all of them.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};

@@ -1,5 +1,4 @@
-//! Identities whose grace period runs, as far as is known: when to look at which. What is kept here decides nothing; the mark
-//! does, read freshly each time.
+//! Known grace periods: when to check which identity. This decides nothing; the mark does, read again each time.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};

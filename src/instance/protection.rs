@@ -1,7 +1,8 @@
-//! How many identities may go before somebody is asked: counting, holding, releasing. Pure: time is an argument.
+//! How many identities may be deleted before somebody must release more: counting, holding, releasing. Pure: time is an
+//! argument.
 //!
-//! What comes out is persisted before anything is done by it. Whatever is uncertain errs on the side of holding. Namespaces
-//! count by their names: one that is made anew begins with what it had.
+//! The result is persisted before it is acted on. If in doubt, deletions are held. Namespaces count by name: one that is
+//! created again keeps its count.
 
 mod keeping;
 

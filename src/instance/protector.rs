@@ -1,5 +1,5 @@
-//! Who asks whether a deletion may be carried out: gathers those that ask at the same time, so that one write can count them
-//! all. Writes nothing and decides nothing.
+//! Collects the deletions that ask at the same time, so that one write can count all of them. Writes nothing and decides
+//! nothing.
 
 use std::collections::hash_map::Entry;
 use std::collections::{HashMap, HashSet};

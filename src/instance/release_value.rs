@@ -1,6 +1,6 @@
-//! What a value of the release annotation is about, and which values were served. Pure.
+//! What a value of the release annotation releases, and which values were served. Pure.
 //!
-//! A value is served once: the last ones are kept, so that a revert in Git to an older one releases nothing.
+//! A value is served once. The last ones are kept, so a revert in Git to an older one releases nothing.
 
 use crate::api::protection::LastRelease;
 

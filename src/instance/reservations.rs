@@ -1,6 +1,6 @@
 //! The deletions that count within a window, by namespace. Pure: time is an argument.
 //!
-//! What is kept of them is bounded. Whatever is put together counts for no fewer, and for no shorter time, than it did.
+//! Their number is bounded. Merged entries count for no fewer deletions, and for no shorter time, than before.
 
 use std::collections::HashMap;
 use std::time::Duration;

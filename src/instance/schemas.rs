@@ -1,5 +1,5 @@
-//! The identity schemas that an instance serves: read in the background, kept, and served from here. They come from the
-//! public URL, which may be in trouble while the admin API answers: a failure shows here, and never closes the gate.
+//! The identity schemas that an instance serves: read in the background and kept. They come from the public URL, which may fail
+//! while the admin API answers. A failure shows here, and never trips the circuit breaker.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

@@ -1,4 +1,4 @@
-//! How an instance stands, in words: a verdict from what is known of it. Sends nothing.
+//! The message for the state of an instance, from what is known of it. Sends nothing.
 
 use std::cmp::Reverse;
 

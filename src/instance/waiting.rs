@@ -1,4 +1,4 @@
-//! Who is to be looked at again when something happens.
+//! Who is to be reconciled again when something happens.
 
 use std::collections::HashSet;
 use std::sync::{Mutex, PoisonError};

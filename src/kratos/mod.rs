@@ -1,6 +1,8 @@
 //! The client of Kratos' admin API: one method per operation of the API document, its types, its errors and what
 //! follows from them. It may not know Kubernetes, and may not decide what an identity should be.
 
+#![doc = include_str!("README.md")]
+
 mod audit;
 mod batcher;
 mod changes;

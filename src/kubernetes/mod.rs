@@ -1,5 +1,7 @@
 //! Kubernetes' client and what is made of it: reading, writing, watching, events. Knows no controller.
 
+#![doc = include_str!("README.md")]
+
 pub mod events;
 pub mod kube_client;
 pub mod kube_write;

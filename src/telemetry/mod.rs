@@ -1,5 +1,7 @@
 //! What is told of the operator beside the resources: logs, traces, metrics, the audit log, health.
 
+#![doc = include_str!("README.md")]
+
 pub mod audit_log;
 pub mod health;
 pub mod log;

@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 
 use crate::reference;
-use crate::repository::{documents, pages, read, root};
+use crate::repository::{documents, pages, read, readmes_of_source, root};
 
 #[test]
 fn the_reference_is_what_the_definitions_say() {
@@ -131,7 +131,7 @@ fn every_file_that_is_named_exists() {
 #[test]
 fn every_block_says_its_language() {
     const KNOWN: [&str; 9] = ["sh", "yaml", "text", "json", "rust", "promql", "lua", "toml", "cel"];
-    for page in pages() {
+    for page in pages().into_iter().chain(readmes_of_source()) {
         let text = read(&page);
         let mut is_open = false;
         for line in text.lines().map(str::trim).filter(|line| line.starts_with("```")) {

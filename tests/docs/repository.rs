@@ -21,9 +21,19 @@ pub fn pages() -> Vec<PathBuf> {
     found
 }
 
+/// The READMEs beside the code: what architecture.md leaves to them.
+pub fn readmes_of_source() -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    below(Path::new("src"), &mut found);
+    found.sort();
+    assert!(found.len() >= 10, "{found:?}");
+    found
+}
+
 /// The pages, and what else people read in Markdown.
 pub fn documents() -> Vec<PathBuf> {
     let mut found = pages();
+    found.extend(readmes_of_source());
     for folder in ["charts", "gitops", "examples"] {
         below(Path::new(folder), &mut found);
     }

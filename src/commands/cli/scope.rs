@@ -15,34 +15,34 @@ const LONGEST_ID: usize = 64;
 
 #[derive(Debug, Args)]
 pub struct ScopeArgs {
-    /// The KratosInstance for resources that name none.
+    /// The KratosInstance of resources that name none.
     #[arg(long, env = "DEFAULT_INSTANCE", value_name = "NAMESPACE/NAME")]
     pub default_instance: Option<Place>,
-    /// Namespaces in which a KratosInstance counts, separated by commas. Whoever may write one there owns every
-    /// identity of the Kratos it points at. Default: the operator's own namespace and that of --default-instance.
+    /// Namespaces in which KratosInstance resources are accepted, separated by commas. Anyone who can write one there owns
+    /// every identity of the Kratos that it names. Default: the operator's own namespace and that of --default-instance.
     #[arg(long, env = "INSTANCE_NAMESPACES", value_name = "NAMESPACE,...", value_delimiter = ',')]
     pub instance_namespaces: Vec<String>,
-    /// Works in these namespaces alone, separated by commas, and needs rights in no other: no cluster-wide role. Default: in
-    /// all of them.
+    /// Works in these namespaces only, separated by commas. It then needs permissions in no other namespace, and no
+    /// ClusterRole. Default: all namespaces.
     #[arg(long, env = "NAMESPACES", value_name = "NAMESPACE,...", value_delimiter = ',', value_parser = parse_namespace)]
     pub namespaces: Vec<String>,
     /// The operator's own namespace. Default: that of its service account, or of the kubeconfig's current context.
     #[arg(long, env = "POD_NAMESPACE", value_name = "NAMESPACE")]
     pub namespace: Option<String>,
-    /// Notices a changed Secret at once, by listing and watching the metadata of Secrets. With false it only gets the
-    /// Secrets that are referred to, and notices a change at the next resync.
+    /// Lists and watches the metadata of Secrets, to notice a changed Secret at once. With false it only gets Secrets that
+    /// are referred to, and notices a change at the next resync.
     #[arg(long, env = "WATCH_SECRETS", value_name = "BOOL", default_value_t = true, action = clap::ArgAction::Set)]
     pub watch_secrets: bool,
-    /// Issues recoveries (spec.recovery) into Secrets, which takes the rights to create, update and delete Secrets. With
-    /// false no recovery is issued, and resources that ask for one say so.
+    /// Issues recoveries (spec.recovery) into Secrets. This needs permission to create, update and delete Secrets. With
+    /// false no recovery is issued, and resources with spec.recovery say so.
     #[arg(long, env = "RECOVERY_SECRETS", value_name = "BOOL", default_value_t = true, action = clap::ArgAction::Set)]
     pub recovery_secrets: bool,
-    /// Whether only one of several replicas works, the one that holds a Lease in the operator's namespace, while the others
-    /// stand by. Default: true in a pod (and for the rights that are printed), false elsewhere.
+    /// Leader election: of several replicas only the one works that holds a Lease in the operator's namespace. The others
+    /// stand by. Default: true in a pod (and for the printed roles), false elsewhere.
     #[arg(long, env = "LEADER_ELECT", value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
     pub leader_elect: Option<bool>,
-    /// Reconciles only those KratosIdentity resources whose labels are selected, for example shard=a. Other operators
-    /// must reconcile the others, each with a selector of its own. Default: all of them.
+    /// Reconciles only KratosIdentity resources with matching labels, for example shard=a. Other operators must reconcile
+    /// the others, each with its own selector. Default: all resources.
     #[arg(long, env = "WATCH_SELECTOR", value_name = "SELECTOR", default_value = "", hide_default_value = true, value_parser = selector::parse)]
     pub watch_selector: Selector,
 }

@@ -1,4 +1,4 @@
-//! The intent, before anything is created: the finalizer, and what the status says of the instance.
+//! The intent, before anything is created: the finalizer, and the instance in the status.
 
 use super::controller::Controller;
 use super::inputs;

@@ -1,4 +1,4 @@
-//! What a look leaves behind: the status where it changed, an event, and when to look again. Decides nothing about the
+//! What a reconcile writes: the status if it changed, an event, and when to reconcile again. Decides nothing about the
 //! identity.
 
 use std::time::Duration;

@@ -1,4 +1,4 @@
-//! A resource that is being deleted: once its identity is dealt with, the finalizer goes. Doesn't depend on a status.
+//! A resource that is being deleted: its identity first, then the finalizer. Doesn't depend on a status.
 
 use std::borrow::Cow;
 

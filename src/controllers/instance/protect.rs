@@ -1,8 +1,8 @@
-//! Keeps an instance's protection: persists what `protection` makes of the deletions that ask (`protector`), in one write for
-//! all, and answers once it is persisted. Decides nothing itself.
+//! Keeps an instance's protection: persists the decisions of `protection` about the deletions that ask (`protector`), in one
+//! write for all, and answers once they are persisted. Decides nothing itself.
 //!
-//! The write is guarded by `resourceVersion`, so that restarts and replicas count together. Everything that is known of
-//! what is being deleted comes from the watch; what is kept here may be lost.
+//! The write is guarded by `resourceVersion`, so restarts and replicas count together. Everything about what is being deleted
+//! comes from the watch; what is kept here may be lost.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;

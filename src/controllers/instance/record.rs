@@ -1,5 +1,5 @@
-//! What a look at an instance leaves behind where others see it: how it stands for whoever refers to it, its status where
-//! that changed, and an event where the reason did. Decides nothing, and sends nothing to Kratos.
+//! What a reconcile of an instance shows to others: its state for resources that refer to it, its status if that changed, and
+//! an event if the reason did. Decides nothing, and sends nothing to Kratos.
 
 use std::time::Duration;
 

@@ -1,5 +1,5 @@
-//! Has an instance's status say how many resources have an identity, without waiting for the next resync. Reads the watch alone,
-//! and writes nothing: a look at the instance does, once.
+//! Keeps the number of resources with an identity in an instance's status current, without waiting for the next resync. Reads
+//! the watch alone, and writes nothing: a reconcile of the instance does, once.
 
 use std::sync::Arc;
 use std::time::Duration;

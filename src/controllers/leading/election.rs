@@ -1,6 +1,6 @@
 //! Leader election: of several replicas one works, by a Lease in the operator's namespace; the others stand by. It holds the
-//! Lease on a thread and with a client of its own, so that no work, however much, keeps it from being renewed, and says in
-//! [`Leadership`] whether this process leads. Whoever can't renew ends its process before another may begin.
+//! Lease on a thread and with a client of its own, so that no amount of work delays a renewal, and says in [`Leadership`]
+//! whether this process leads. A process that can't renew ends before another one may begin.
 
 use std::time::Duration;
 

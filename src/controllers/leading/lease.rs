@@ -1,7 +1,7 @@
-//! Which of several operators over one Kratos speaks for an instance: a Lease beside each instance. Whoever holds it draws
-//! the conclusions that are about everybody's identities; each reconciles its own resources whether or not it does.
+//! Which of several operators over one Kratos leads for an instance: a Lease beside each instance. Its holder does what
+//! concerns everybody's identities. Each operator reconciles its own resources whether or not it holds it.
 //!
-//! Where one operator reconciles everything there is no Lease, and it always does.
+//! If one operator reconciles everything there is no Lease, and it always leads.
 
 pub mod candidate;
 pub mod term;

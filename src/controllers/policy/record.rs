@@ -1,4 +1,4 @@
-//! What a run leaves behind: the status, events with counts, and when the next one is. Decides nothing about sessions.
+//! What a run writes: the status, events with counts, and when the next run is. Decides nothing about sessions.
 
 use std::time::{Duration, Instant};
 

@@ -1,6 +1,6 @@
-//! The operator's own key: a Secret in its own namespace, made once and never overwritten. Without it the digests in
-//! marks tell nothing; under a new one passwords count as unchanged, and nobody can tell whose an identity is whose person
-//! has changed all that they log in with.
+//! The operator's own key: a Secret in its own namespace, created once and never overwritten. Without it the digests in marks
+//! can't be compared. With a new one passwords count as unchanged, and if a person has changed all login identifiers nobody can
+//! tell whose the identity is.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};

@@ -1,9 +1,8 @@
-//! Notices that a Secret changed which an identity's manifest, or an instance, refers to. Sees metadata of Secrets, never
-//! their content.
+//! Notices that a Secret changed which an identity's manifest, or an instance, refers to. Sees metadata of Secrets, never their
+//! content.
 //!
-//! Where watching Secrets is forbidden it says so once and tries again now and then, and where it isn't wanted
-//! (`--watch-secrets=false`) it is never tried; then identities and instances look at their Secrets by themselves, once per
-//! resync.
+//! If watching Secrets is forbidden, it says so once and tries again now and then. With `--watch-secrets=false` it never tries.
+//! Then identities and instances read their Secrets once per resync.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

@@ -1,5 +1,5 @@
-//! Which rights the operator was found to lack: said once, shown by the instances, and asked for until they are granted. Sends
-//! nothing that may be refused: whether a right was granted is asked by a review, which every account may create.
+//! Which permissions the operator lacks. Each is told once, shown by the instances, and checked until it is granted. The check
+//! is a review, which every account may create and which can't be refused.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

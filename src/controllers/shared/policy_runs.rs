@@ -1,5 +1,5 @@
-//! What is remembered of a policy's runs: for what the last one was made, when the next one is due, and how many failed in a
-//! row. Pure but for what it remembers: time is an argument. Lost with the process, which costs a run.
+//! What is remembered of a policy's runs: for what the last one was, when the next one is due, and how many failed in a row.
+//! Pure but for what it remembers: time is an argument. Lost with the process, which costs a run.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};

@@ -1,5 +1,5 @@
-//! Namespaces that were restored under their name take their identities back: which one does by which entry of
-//! `reclaimNamespaces` is persisted before anything is taken, so that whoever makes a namespace of that name later gets nothing.
+//! Namespaces that were restored under their name take their identities back. Which namespace takes back by which entry of
+//! `reclaimNamespaces` is persisted first, so a later namespace of that name gets nothing.
 
 use std::sync::Arc;
 

@@ -1,5 +1,4 @@
-//! Which resources name which others in `spec.replaces`, as the watch shows it. A hint: whoever acts on it looks at the resource
-//! itself.
+//! Which resources name which others in `spec.replaces`, by the watch. A hint: before acting on it, read the resource itself.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};

@@ -1,5 +1,5 @@
-//! How urgent a look is at a resource that a list shows, when a process starts or a watch began anew: whether a person
-//! waits for it, or it waits for something, or all is as it was. Pure.
+//! The priority of a resource that a list shows, after a start or a new list: a person waits for it, or it waits for something,
+//! or nothing changed. Pure.
 
 use kube::Resource;
 

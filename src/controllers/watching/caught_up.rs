@@ -1,7 +1,7 @@
-//! Has a process that gains the lead wait until its watches have caught up with the API server. A watch that died without a
-//! word, or lags behind, shows what was so before; the former leader and people have gone on since. The watch itself doesn't
-//! tell: its bookmarks come once a minute. So what there is is listed, its metadata alone, and compared with what the watch has
-//! brought. Changes nothing.
+//! Lets a process that gains the lead wait until its watches have caught up with the API server. A watch that is dead or lags
+//! behind shows an older state, and the former leader and people have changed things since. The watch itself doesn't tell: its
+//! bookmarks come once a minute. So the metadata of all objects is listed, and compared with what the watch has brought.
+//! Changes nothing.
 
 use std::collections::HashSet;
 use std::fmt::Debug;

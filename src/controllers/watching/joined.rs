@@ -1,7 +1,7 @@
-//! What watches of several namespaces show, taken together. Pure.
+//! Several watches, one of each namespace, shown as one. Pure.
 //!
 //! A list of one namespace says nothing of the others: it becomes part of a list of everything. The first such list waits until
-//! each namespace was listed, or refused: what is refused isn't known, and holds up nobody else.
+//! each namespace was listed or refused. A namespace that is refused isn't known, and holds up nobody else.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::mem;

@@ -1,13 +1,13 @@
-//! Proves that a resource has no identity before one is created, and finds the one that a create without an answer
-//! made. Reads only.
+//! Proves that a resource has no identity before one is created, and finds the identity of a create without an answer. Reads
+//! only.
 //!
-//! A complete listing of this process shows every identity that was there when it began. What it can't show is one
-//! whose create is still under way:
-//! - One of this process without an answer. What it asked for is remembered. It is settled by a listing that began after
-//!   the create can have been carried out; before that by the identifiers, where what is created next can't be there
-//!   beside it: then the second create fails, and leads back to the first.
-//! - One of another process, which wrote the finalizer. The manifest may have changed since, so that nobody knows what it
-//!   asked for: only a listing that began late enough settles it.
+//! A complete listing of this process shows every identity that existed when the listing began. It can't show one whose create is
+//! still in flight:
+//! - A create of this process without an answer. Its identifiers are remembered. A listing settles it that began after the create
+//!   can have been carried out. Before that the identifiers settle it, if the next create can't exist beside it: then the second
+//!   create fails, and leads to the first.
+//! - A create of another process, which wrote the finalizer. The manifest may have changed since, so nobody knows what that create
+//!   asked for. Only a listing that began late enough settles it.
 
 use std::time::{Duration, Instant};
 

@@ -1,4 +1,4 @@
-//! Finds the identity that a manifest takes over, and has one resource at a time take it. Writes nothing itself.
+//! Finds the identity that a manifest adopts, and lets one resource at a time adopt it. Writes nothing itself.
 
 use std::collections::HashSet;
 

@@ -1,4 +1,4 @@
-//! Runs a plan's steps, in order. Decides nothing, and never looks at the manifest.
+//! Runs a plan's steps, in order. Decides nothing, and never reads the manifest.
 
 use std::collections::HashSet;
 use std::time::Instant;

@@ -1,4 +1,4 @@
-//! Why running a plan ended early. Says what happened; what follows from it is `failure`'s.
+//! Why running a plan ended early. Says what happened; `failure` says what it means.
 
 use std::time::Instant;
 

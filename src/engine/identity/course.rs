@@ -1,4 +1,4 @@
-//! What is to be told of a resource, however a look at it ends.
+//! What is told of a resource however its reconcile ends.
 
 use k8s_openapi::jiff::Timestamp;
 

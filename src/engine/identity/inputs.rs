@@ -1,4 +1,4 @@
-//! What a look at a resource stands on: its instance, that instance's consent, and who is asking.
+//! The inputs of a reconcile: the instance, the instance's consent, and who is asking.
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -1,5 +1,5 @@
-//! Issues one recovery: Kratos makes it, its Secret gets it, the mark is told. Decides nothing. What Kratos answers is
-//! kept nowhere else.
+//! Issues one recovery: Kratos makes it, the Secret gets it, the mark notes it. Decides nothing. Kratos' answer is stored in
+//! the Secret alone.
 
 use std::collections::BTreeMap;
 

@@ -1,7 +1,7 @@
-//! The last look of a deletion: the resource, its instance and its identities as they are once everything was waited for, right
-//! before the first write. Reads only, and waits for no turn.
+//! The final check of a deletion, after everything was waited for and right before the first write: the resource, its instance
+//! and its identities as they are now. Reads only, and waits for no permit.
 //!
-//! Kratos has no compare-and-swap: what changes between this look and the write isn't seen.
+//! Kratos has no compare-and-swap: what changes between this check and the write isn't seen.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};

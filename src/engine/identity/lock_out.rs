@@ -1,9 +1,9 @@
-//! Locks an identity out although the rest of its manifest can't be carried out, whatever keeps it: that somebody may not
-//! log in any more must not wait for a Secret, for traits that fit, or for the instance's rules. Touches nothing but the
-//! state, the sessions, and the Secret of a recovery that doesn't work any more.
+//! Fails closed: locks an identity out although the rest of its manifest can't be carried out. Locking somebody out must not
+//! wait for a Secret, for traits that fit, or for the instance's rules. Changes only the state, the sessions, and the Secret of
+//! a recovery that no longer works.
 //!
-//! Nothing at all where nothing may be changed (Observe, suspended, a namespace that isn't admitted), and nothing but what is
-//! marked as this very resource's.
+//! Does nothing if nothing may be changed (Observe, suspended, a namespace that isn't admitted), and only for an identity whose
+//! mark is this resource's.
 
 use std::time::Instant;
 

@@ -1,5 +1,5 @@
-//! What this process knows of each resource beyond what the cluster and Kratos hold. Losing it costs reads; and
-//! outside the instance's namespace a mark that is wiped meanwhile isn't restored.
+//! What this process knows of each resource beyond cluster and Kratos. Losing it costs reads; and outside the instance's
+//! namespace a mark that is removed meanwhile isn't restored.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

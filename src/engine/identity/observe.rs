@@ -1,7 +1,7 @@
-//! Finds the identity that a resource stands for. Reads only.
+//! Finds the identity of a resource. Reads only.
 //!
-//! Candidates are known from this process' memory, the status, and the last complete listing; each is read freshly
-//! and its mark decides. That there is none must be proven before one is created: see `absence`.
+//! Candidates come from this process' memory, the status, and the last complete listing. Each is read again, and its mark
+//! decides. Before a create, `absence` must prove that there is none.
 
 use std::sync::Arc;
 use std::time::Instant;

@@ -1,5 +1,5 @@
-//! The plan of a look, checked: what can't be read isn't planned about, and what the rules or the person's own ways in forbid
-//! isn't planned. Changes nothing.
+//! The plan of a reconcile, checked. No plan is made about content that can't be read, and none that the rules forbid or that
+//! removes the last way to log in. Changes nothing.
 
 use std::time::Instant;
 

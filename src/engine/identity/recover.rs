@@ -1,5 +1,5 @@
-//! The recovery of one identity, beside everything else that its manifest wants: what stands under its Secret's name, then
-//! plan and apply. What only the recovery fails at leaves the rest as it is.
+//! The recovery of one identity, apart from everything else in its manifest: observes its Secret, then plans and applies. If
+//! only the recovery fails, the rest is unaffected.
 
 use std::time::Instant;
 

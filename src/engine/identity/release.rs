@@ -1,4 +1,4 @@
-//! A resource that is being deleted: its identity is dealt with as the manifest says.
+//! The deletion of a resource: its identity is deleted, deactivated or kept, as the manifest says.
 //!
 //! Doesn't depend on a status, and needs nothing of the spec but the deletion policy.
 

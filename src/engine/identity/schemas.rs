@@ -1,5 +1,5 @@
-//! The identity schema that a look stands on, as its instance has read it. Schemas are read in the background, from a URL
-//! that may be in trouble by itself: a look waits for one a little, and never closes the gate on its account.
+//! The identity schema of a reconcile, as its instance has read it. Schemas are read in the background, from a URL that may
+//! fail by itself. A reconcile waits a short time for one, and never trips the circuit breaker because of it.
 
 use std::sync::Arc;
 

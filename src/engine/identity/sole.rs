@@ -1,9 +1,9 @@
-//! Where several operators share the resources: that only the one to which a resource belongs creates for it, though labels
-//! may change at any moment, and the watch shows that later. Does nothing where one operator has them all.
+//! With several operators, only the one that a resource belongs to creates for it, although labels may change at any moment and
+//! the watch shows that later. Does nothing if one operator has all resources.
 //!
-//! Whoever creates has shown just before that the resource is still its own (by its guarded write of the finalizer, or by a
-//! live read), and doesn't wait long for its request to be sent. Whoever takes a resource over creates only after that
-//! time, and the time of an answer, have passed since it saw the resource.
+//! The creator has shown just before that the resource is still its own (by its guarded write of the finalizer, or by a live
+//! read), and sends its request within a bounded time. An operator that takes a resource over creates only after that time, and
+//! the time of an answer, have passed since it saw the resource.
 
 use std::time::{Duration, Instant};
 

@@ -1,8 +1,8 @@
 //! Renames: a resource that `replaces` another one of its namespace takes over its identity, with all that the mark notes.
 //!
-//! The resource that is replaced is told first, by its own reconcile: from then on it does nothing, so that none of its writes is
-//! under way when the mark is written anew. One that is being deleted lets go without touching Kratos. Of one that is gone the
-//! mark is all there is. Nothing is written to Kratos from here.
+//! The replaced resource is told first, by its own reconcile. From then on it does nothing, so none of its writes is in flight
+//! when the mark is written. If it is being deleted, it goes without a request to Kratos. If it is gone, only the mark is left.
+//! Nothing is written to Kratos from here.
 
 use std::time::{Duration, Instant};
 

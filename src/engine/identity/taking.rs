@@ -1,4 +1,4 @@
-//! Which identities are being taken over right now: by one at a time.
+//! A lock for each identity that is being adopted: one resource at a time.
 
 use std::collections::HashSet;
 use std::sync::{Mutex, PoisonError};

@@ -1,10 +1,9 @@
-//! Turns at writing: how many may change identities at once, and that what a PUT carries was read in its turn. Writes
-//! nothing itself.
+//! Permits to write: how many may change identities at once, and that what a PUT carries was read while its permit was held.
+//! Writes nothing itself.
 //!
-//! A PUT replaces an identity as a whole. What its user changes between the read and the PUT would be undone, so that one
-//! permit spans read, merge and PUT. Where a password has to be hashed the server takes long over it, and whatever changes
-//! meanwhile the server itself overwrites: few of those are in flight, and whoever's turn it isn't gives its worker back and
-//! is called.
+//! A PUT replaces the whole identity. A change that the user makes between the read and the PUT would be lost. So one permit
+//! spans read, merge and PUT. Kratos takes long to hash a password, and overwrites concurrent changes meanwhile: few such
+//! requests are in flight. A reconcile that gets no permit gives its worker back and is enqueued later.
 
 use std::time::{Duration, Instant};
 

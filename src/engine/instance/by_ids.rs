@@ -1,5 +1,5 @@
-//! Reads what is ours by its ids, where that takes fewer requests than listing the whole instance. It may conclude about
-//! those ids alone.
+//! Reads our identities by their ids, if that takes fewer requests than listing the whole instance. Says something about those
+//! ids only.
 
 use std::collections::HashSet;
 use std::time::Instant;

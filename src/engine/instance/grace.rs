@@ -1,8 +1,8 @@
-//! Ends grace periods: an identity whose resource is gone is kept inactive until its period is over, and deleted then. The mark
-//! alone decides, read freshly each time.
+//! Ends grace periods: an identity whose resource is gone stays inactive until its period is over, and is deleted then. The
+//! mark alone decides, read again each time.
 //!
-//! Nothing is done to an identity that a resource of that place may ask for, nor through an instance that only observes
-//! or doesn't admit the namespace any more.
+//! Nothing is done to an identity that a resource of that namespace and name may ask for, nor through an instance in mode
+//! Observe or one that no longer admits the namespace.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};

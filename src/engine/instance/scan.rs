@@ -1,5 +1,5 @@
-//! Reads what is ours in an instance, again and again: regularly for drift, and as a whole whenever somebody must know
-//! what is there. One read at a time, and none while the gate is closed.
+//! Reads our identities of an instance: regularly for drift, and completely when somebody needs to know what exists. One read
+//! at a time, and none while the circuit breaker is open.
 
 use std::collections::HashMap;
 use std::sync::Arc;

@@ -1,4 +1,4 @@
-//! What an identity that a read of the instance shows is to us, and what such reads ask for.
+//! What an identity in a read of the instance is to us, and what such reads ask for.
 
 use std::time::Instant;
 

@@ -1,5 +1,5 @@
-//! Does what was planned: revokes and extends, some at a time, each by the session's id. What may have changed since it
-//! was seen is looked at once more just before; a session that ended meanwhile is fine.
+//! Carries out a plan: revokes and extends sessions by id, several at a time. What may have changed since the page is read
+//! again just before. A session that ended meanwhile is no failure.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

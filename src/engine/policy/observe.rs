@@ -1,4 +1,4 @@
-//! Looks at all sessions that a policy is about, batch by batch, and keeps of each no more than the plan needs.
+//! Reads all sessions within a policy's reach, batch by batch, and keeps of each only what the plan needs.
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;

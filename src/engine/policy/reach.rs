@@ -1,6 +1,6 @@
-//! Which identities a policy may be about, where not all of an instance are: those whose mark says so, read freshly.
-//! Labels select resources; what the listing knows of a place is a hint; the mark alone decides. Those of them that the
-//! instance's rules don't admit are within reach still, for what looks at no trait.
+//! Which identities a policy may be about, if not all of an instance are: those whose mark says so, read again in the run.
+//! Labels select resources. What the listing knows is a hint. The mark alone decides. Identities that the instance's rules
+//! don't admit are within reach, but only for rules that use no trait.
 
 use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;

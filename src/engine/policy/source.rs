@@ -1,5 +1,4 @@
-//! Where sessions come from, in the cheapest way that has what is looked at: all active ones in pages, or those of the
-//! identities concerned one by one.
+//! Reads sessions in the cheapest way that has the fields in use: all active sessions in pages, or identity by identity.
 
 use std::sync::Arc;
 

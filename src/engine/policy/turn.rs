@@ -1,6 +1,6 @@
-//! A run's turns at its instance. Runs of all policies share a few: each has its turn for one page, or a handful of changes,
-//! and then whoever else waits has theirs, namespace by namespace. So neither a long scan nor a crowd of policies keeps
-//! others from theirs. Runs with a `revokeAll` to carry out have turns of their own.
+//! A run's permits at its instance. Runs of all policies share a few. Each holds one for a page, or for a few changes; then the
+//! next run gets it, namespace by namespace. So neither a long scan nor many policies of one namespace hold up others. Runs
+//! with a `revokeAll` to carry out have permits of their own.
 
 use std::sync::{Arc, Mutex, PoisonError};
 

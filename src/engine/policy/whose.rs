@@ -1,8 +1,8 @@
-//! In mode Observe: whose sessions rules would end. Where the listing showed identities they were counted as it went by;
-//! else a few of the sessions that are named are asked about, and their identities' sessions judged once more: to show all
-//! identities would make the listing many times as dear.
+//! In mode Observe: whose sessions rules would end. If the listing had identities, they were counted while it was read.
+//! Otherwise a few of the named sessions are read again with their identities, and the sessions of those identities are judged
+//! once more: expanding all identities would make the listing many times as expensive.
 //!
-//! Only what is within reach is ever judged, so that a policy elsewhere shows its own namespace's identities and no other.
+//! Only sessions within reach are judged, so a policy elsewhere shows identities of its own namespace only.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;

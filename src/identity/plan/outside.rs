@@ -1,5 +1,6 @@
-//! The part of a plan that holds outside of the instance's rules, and whatever else is wrong with manifest or identity: for
-//! identities whose mark is the resource's own. It takes away, or puts back, and never gives. Pure.
+//! The part of a plan that is carried out even if the instance's rules refuse, or something else is wrong with manifest or
+//! identity; only for identities whose mark is the resource's own. It removes access, or restores what the manifest owns. It
+//! never gives anything. Pure.
 
 use std::collections::HashSet;
 

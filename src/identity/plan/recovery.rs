@@ -1,4 +1,4 @@
-//! The plan for the recovery of an identity that is there, after everything else was done. Pure.
+//! The plan for the recovery of an existing identity, after everything else was done. Pure.
 
 use k8s_openapi::jiff::Timestamp;
 

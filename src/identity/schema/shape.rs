@@ -1,10 +1,8 @@
-//! The parts of an identity schema as a graph: what the schema says of a value is found by going through the value.
-//! Pure.
+//! An identity schema as a graph. Walking a value along it finds what the schema says of each part of the value. Pure.
 //!
-//! Each part of the schema is in the graph once, whoever refers to it. So a schema that refers to itself has an end,
-//! one whose parts share others costs no more than its size, and no depth is left out. References are resolved by
-//! `referencing`, the crate that `jsonschema` resolves them with: `$id`, anchors and escapes are its business. Nothing
-//! is fetched: a reference into another document leads nowhere.
+//! Each part of the schema is in the graph once, however many refer to it. So a schema that refers to itself ends, one whose
+//! parts share others costs its own size, and no depth is left out. `referencing` resolves references (`$id`, anchors,
+//! escapes), as it does for `jsonschema`. Nothing is fetched: a reference into another document leads nowhere.
 
 use std::collections::{HashMap, HashSet};
 use std::error::Error;

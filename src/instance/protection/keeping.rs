@@ -1,4 +1,4 @@
-//! Deletions that were held and aren't meant: their resources go, their identities stay. Pure.
+//! Held deletions that were a mistake: the resources go, the identities stay. Pure.
 
 use super::{Deletion, KEPT_HOLDING, Situation, is_held, recount};
 use crate::api::protection::{LastRelease, ProtectionStatus, Released};

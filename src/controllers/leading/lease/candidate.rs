@@ -1,5 +1,5 @@
-//! One that wants to hold a Lease: looks at it, takes it where its turn has come, renews it and gives it up. Times are those of
-//! a clock of its own; what others wrote of theirs is never believed.
+//! A candidate for a Lease: reads it, takes it when it may, renews it and releases it. It uses its own clock only; times that
+//! others wrote are never trusted.
 
 use std::time::Duration;
 

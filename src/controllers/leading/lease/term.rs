@@ -1,5 +1,5 @@
-//! Whose turn it is at a Lease. Pure: how long it has been as it is is an argument, by the clock of whoever asks, since
-//! those of others may differ.
+//! Who may hold a Lease. Pure: how long the Lease hasn't changed is an argument, by the clock of the candidate, since clocks
+//! may differ.
 
 use std::time::Duration;
 
