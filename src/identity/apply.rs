@@ -10,7 +10,8 @@ use super::actions::ActionName;
 use super::inputs::Inputs;
 use super::mark::{Found, Mark};
 use super::plan::Step;
-use super::{addresses, issue};
+use super::{addresses, issue, progress};
+use crate::api::Verdict;
 use crate::kratos::{Client, Error, Identity, OidcLink, State, Travel, WriteCause, Writer};
 use crate::kube_write::own_secret;
 
@@ -30,6 +31,13 @@ pub enum ApplyError {
     /// Another resource's mark stands where ours was just written.
     #[error("the identity was taken while it was being taken over; it is looked at again")]
     Taken,
+}
+
+impl ApplyError {
+    /// What is said where somebody else came in between.
+    pub fn in_between(&self) -> Verdict {
+        if matches!(self, Self::Taken) { progress::taken() } else { progress::active_again() }
+    }
 }
 
 /// What running a plan left behind.

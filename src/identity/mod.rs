@@ -2,7 +2,7 @@
 //!
 //! `inputs → desired → observe → plan → apply → status`, driven by `reconcile`. `desired`, `plan`, `status` and what
 //! they stand on (`absent`, `actions`, `addresses`, `adopted`, `adoption`, `asked`, `birth`, `claim`, `digest_key`, `facts`, `happenings`, `json`, `links`, `mark`, `opaque`,
-//! `password`, `person`, `pointer`, `recovery`, `remark`, `schema`, `secrets`, `traits_from`, `urgency`, `validity`, `watch`) are pure: no client, no
+//! `password`, `person`, `pointer`, `progress`, `recovery`, `remark`, `schema`, `secrets`, `traits_from`, `urgency`, `validity`, `watch`) are pure: no client, no
 //! runtime, no clock.
 
 pub mod absence;
@@ -39,6 +39,7 @@ pub mod person;
 pub mod plan;
 mod planned;
 pub mod pointer;
+pub mod progress;
 pub mod read_secrets;
 pub mod reconcile;
 pub mod record;

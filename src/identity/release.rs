@@ -19,6 +19,7 @@ use super::mark::{Found, Mark};
 use super::memory::{Creators, Ours};
 use super::observe::Search;
 use super::plan::{self, Leaving};
+use super::progress;
 use super::record::{Course, api, finish, subject, uid};
 use super::succession;
 use crate::api::identity::KratosIdentity;
@@ -243,6 +244,7 @@ async fn is_granted_now(inputs: &Inputs, going: Deletion, context: &Context) -> 
         Answer::Granted => Ok(true),
         Answer::Kept => Ok(false),
         Answer::Held => Err(Halt::Refused(standing::held(&inputs.instance.place, &inputs.claimant.namespace))),
+        Answer::Uncountable => Err(Halt::Refused(standing::uncountable(&inputs.instance.place))),
         Answer::Unknown => Err(uncounted()),
     }
 }
@@ -252,10 +254,7 @@ fn undone(error: ApplyError, inputs: &Inputs, context: &Context) -> Halt {
     match error {
         ApplyError::Create { error, .. } | ApplyError::Other(error) => inputs.halt(&error, Sent::default(), context),
         ApplyError::Kubernetes(error) => error.into(),
-        error @ (ApplyError::Undone | ApplyError::Taken) => {
-            let verdict = Verdict::new(Reason::Progressing, format!("{error}; it is deactivated again"));
-            Halt::Retry { verdict, after: None }
-        }
+        error @ (ApplyError::Undone | ApplyError::Taken) => Halt::Retry { verdict: error.in_between(), after: None },
     }
 }
 
@@ -273,8 +272,7 @@ fn was_held(resource: &KratosIdentity) -> bool {
 }
 
 fn uncounted() -> Halt {
-    let verdict = Verdict::new(Reason::Progressing, "the deletion couldn't be counted yet; it is tried again");
-    Halt::Retry { verdict, after: None }
+    Halt::Retry { verdict: progress::uncounted(), after: None }
 }
 
 /// Ends a grace period that had begun before the resource was let go by Orphan: its identity isn't to be deleted.
@@ -294,9 +292,7 @@ async fn take_back(resource: &KratosIdentity, context: &Context) -> Result<(), H
     applied.map(drop).map_err(|error| match error {
         ApplyError::Create { error, .. } | ApplyError::Other(error) => inputs.halt(&error, Sent::default(), context),
         ApplyError::Kubernetes(error) => error.into(),
-        ApplyError::Undone | ApplyError::Taken => {
-            Halt::Retry { verdict: Verdict::new(Reason::Progressing, error.to_string()), after: None }
-        }
+        error @ (ApplyError::Undone | ApplyError::Taken) => Halt::Retry { verdict: error.in_between(), after: None },
     })
 }
 

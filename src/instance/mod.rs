@@ -11,6 +11,7 @@ pub mod counts;
 pub mod gate;
 pub mod handle;
 pub mod headers;
+pub mod kept;
 pub mod leaving;
 pub mod listing;
 pub mod managed;
@@ -33,6 +34,7 @@ pub mod rules;
 pub mod scan;
 pub mod schemas;
 pub mod settings;
+mod shown;
 pub mod standing;
 pub mod status;
 

@@ -8,6 +8,7 @@ use kube::Api;
 
 use super::counts::{Known, Resynced};
 use super::handle::Handle;
+use super::protector::Protector;
 use super::references;
 use super::registry::Entry;
 use crate::api::instance::{KratosInstance, KratosInstanceStatus};
@@ -39,7 +40,7 @@ pub(super) async fn unusable(
         // Before the status says it: whoever reads that relies on it.
         context.registry.cutoff(&place).cut().await;
     }
-    let written = write(instance, &verdict, (None, None), context).await;
+    let written = write(instance, &verdict, (None, None), None, context).await;
     if is_news {
         context.ask_waiting(references::referring(context, &place));
         poke::instance_changed(context, &place);
@@ -69,7 +70,7 @@ pub(super) async fn write_status(
         let known = Known { managed, pending: shared.pending.running(), is_settled };
         Counted { counts: (resynced, known), interval: handle.settings.resync_interval }
     });
-    write(instance, verdict, (shared.schemas.ids(), counted), context).await
+    write(instance, verdict, (shared.schemas.ids(), counted), Some(&shared.protector), context).await
 }
 
 /// What was counted, and how often it is counted anew.
@@ -83,13 +84,20 @@ async fn write(
     instance: &KratosInstance,
     verdict: &Verdict,
     (schemas, counted): (Option<Vec<String>>, Option<Counted>),
+    protector: Option<&Protector>,
     context: &Context,
 ) -> Result<(), kube::Error> {
     let generation = instance.metadata.generation.unwrap_or_default();
     let asked = (generation, requested_at(instance.metadata.annotations.as_ref()));
-    let current = instance.status.clone().map(super::status::without_others);
+    let told = instance.status.as_ref().and_then(|status| status.protection.clone());
+    let mut current = instance.status.clone().map(super::status::without_others);
+    let mut next = super::status::next(current.as_ref(), verdict, context.cluster(), schemas, asked, Timestamp::now());
+    let stands = protector.and_then(|protector| protector.for_status(instance.metadata.uid.as_deref()));
+    super::status::note_protection(&mut next, stands, told.as_ref());
+    if let Some(current) = &mut current {
+        current.protection = told.filter(|_| next.protection.is_some());
+    }
     let current = current.as_ref();
-    let mut next = super::status::next(current, verdict, context.cluster(), schemas, asked, Timestamp::now());
     let (lacking, leaving) = (context.access.lacking(), context.leaving_namespaces());
     super::status::note_lacking(&mut next, &lacking, &leaving, generation, Timestamp::now());
     if let Some(Counted { counts, interval }) = counted {
@@ -102,7 +110,9 @@ async fn write(
     let place = Place::of(instance);
     let api = api(context, &place);
     let Some(now) = context.newest(&context.instances, &context.latest_instances, instance) else { return Ok(()) };
-    let written = kube_write::status(&api, &*now, &next, context.has_rivals());
+    // There the protection may be on its way into the status.
+    let is_guarded = context.has_rivals() || leaving.contains(&place.namespace);
+    let written = kube_write::status(&api, &*now, &next, is_guarded);
     // The operator that speaks for the instance says how it stands.
     let Some(written) = context.leads.while_speaking(&place, written).await else { return Ok(()) };
     match written {

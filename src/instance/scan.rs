@@ -16,7 +16,7 @@ use super::by_ids;
 use super::counts::{self, Standing};
 use super::handle::{Handle, Shared};
 use super::listing::Scan;
-use super::{protect, references};
+use super::{protect, references, shown};
 use crate::api::instance::LastResync;
 use crate::backoff;
 use crate::context::Context;
@@ -105,7 +105,7 @@ async fn resync(place: &Place, shared: &Arc<Shared>, context: &Context) {
 /// A complete listing. Adds the resources that are to be looked at. Returns the requests it took.
 async fn list(handle: &Handle, started_at: Time, changed: &mut PlaceKeys, context: &Context) -> Result<u64, Error> {
     let shared = &handle.shared;
-    let mut expected = protect::expected(handle, context);
+    let mut expected = shown::expected(handle, context);
     let managed = expected.len();
     let (mut scan, requests) = scan(handle, (&mut expected, changed), context).await?;
     protect::take_census(handle, (managed, &expected), scan.begun(), context);

@@ -14,7 +14,7 @@ use crate::api::INSTANCE_FINALIZER;
 use crate::changes::Changes;
 use crate::context::{Context, InstanceObject};
 use crate::instance::reconcile::reconcile;
-use crate::instance::{protect, references};
+use crate::instance::references;
 use crate::place::Place;
 use crate::queue::{Next, Priority};
 use crate::workers::Look;
@@ -85,7 +85,6 @@ fn seen(event: &watcher::Result<Event<InstanceObject>>, context: &Context) {
         Ok(Event::Apply(object) | Event::InitApply(object)) => {
             context.latest_instances.caught_up(object);
             let place = Place::of(object);
-            protect::seen(&place, context);
             if context.options.instance_namespaces.contains(&place.namespace) {
                 context.metrics.instances.of(&place);
             }

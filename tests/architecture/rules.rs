@@ -35,6 +35,7 @@ const PURE: &[&str] = &[
     "crate::identity::person",
     "crate::identity::plan",
     "crate::identity::pointer",
+    "crate::identity::progress",
     "crate::identity::recovery",
     "crate::identity::remark",
     "crate::identity::schema",
