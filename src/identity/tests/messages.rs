@@ -101,7 +101,7 @@ fn of_adoptions() -> Vec<(&'static str, Verdict)> {
         ("unverified", Refusal::Unverified),
         ("unmarkable", Refusal::Unmarkable),
         ("unreadable", Refusal::Unreadable),
-        ("leaving", Refusal::Leaving),
+        ("leaving", Refusal::Leaving(now())),
         ("not allowed", Refusal::NotAllowed),
     ];
     let mut found: Vec<_> =
