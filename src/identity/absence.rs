@@ -18,8 +18,8 @@ use super::failure::Halt;
 use super::memory::Unanswered;
 use super::observe::Search;
 use super::plan::{self, Observed, Plan, Present};
+use super::progress;
 use super::sole;
-use crate::api::{Reason, Verdict};
 use crate::context::Context;
 use crate::kratos::{GRACE, IdentityFilter};
 use crate::place::Place;
@@ -150,11 +150,7 @@ impl Search<'_> {
         let until = unanswered.iter().filter(is_let_in).map(|it| it.until).max();
         match until.filter(|until| *until > now) {
             None => Ok(()),
-            Some(until) => {
-                let message = "a create whose answer was lost may still be carried out; until that is settled the login \
-                               identifiers stay as they are";
-                Err(Halt::Retry { verdict: Verdict::new(Reason::Progressing, message), after: Some(until - now) })
-            }
+            Some(until) => Err(Halt::Retry { verdict: progress::unsettled(), after: Some(until - now) }),
         }
     }
 

@@ -11,8 +11,8 @@ use super::inputs;
 use super::mark::Mark;
 use super::observe::Search;
 use super::plan::{Observed, Present};
+use super::progress;
 use crate::api::identity::KratosIdentity;
-use crate::api::{Reason, Verdict};
 use crate::context::IdentityObject;
 use crate::kratos::{Identity, IdentityFilter, State, identifier};
 use crate::place;
@@ -70,7 +70,7 @@ impl Search<'_> {
             (_, observed) => return Ok((observed, None)),
         };
         let Some(turn) = self.context.turns.take(&before.identity.id) else {
-            let verdict = Verdict::new(Reason::Progressing, "waits for its turn to take the identity over");
+            let verdict = progress::turn_to_adopt();
             return Err(Halt::Retry { verdict, after: None });
         };
         let Some(identity) = self.get(&before.identity.id).await? else {

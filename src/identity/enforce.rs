@@ -14,12 +14,12 @@ use super::observe::Search;
 use super::plan::{self, Observed, Plan, Step};
 use super::planned::planned;
 use super::pointer;
+use super::progress;
 use super::sole;
 use super::status::Seen;
 use super::succession;
 use super::turn::InTurn;
 use super::watch::Watch;
-use crate::api::{Reason, Verdict};
 use crate::events::Happening;
 use crate::instance::protect;
 use crate::kratos::{Class, Identity, State, Travel};
@@ -67,10 +67,7 @@ pub async fn run(
         Attempt::Done(seen) => Ok(seen),
         Attempt::Conflict(_) => Err(Halt::Refused(plan::taken(desired.external_id.is_some()))),
         Attempt::PutBack { .. } => {
-            let verdict = Verdict::new(
-                Reason::Progressing,
-                "the identity was changed while it was put right; it is looked at again",
-            );
+            let verdict = progress::put_right();
             Err(Halt::Retry { verdict, after: None })
         }
     }
@@ -134,12 +131,8 @@ async fn attempt(
             return Err(inputs.halt(&error, sent(search, desired, &plan), context));
         }
         Err(ApplyError::Kubernetes(error)) => return Err(error.into()),
-        Err(error @ ApplyError::Taken) => {
-            return Err(Halt::Retry { verdict: Verdict::new(Reason::Progressing, error.to_string()), after: None });
-        }
-        Err(error @ ApplyError::Undone) => {
-            let verdict = Verdict::new(Reason::Progressing, format!("{error}; it is deactivated again"));
-            return Err(Halt::Retry { verdict, after: None });
+        Err(error @ (ApplyError::Taken | ApplyError::Undone)) => {
+            return Err(Halt::Retry { verdict: error.in_between(), after: None });
         }
     };
     if drift.is_some() {
@@ -153,8 +146,7 @@ async fn attempt(
     }
     let identity = standing(observed, applied);
     let Some(identity) = identity else {
-        let verdict =
-            Verdict::new(Reason::Progressing, "the identity was deleted while it was looked at; it is looked at again");
+        let verdict = progress::deleted();
         return Err(Halt::Retry { verdict, after: None });
     };
     note_standing(search, desired, &plan, &identity, began);

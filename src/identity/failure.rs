@@ -5,6 +5,7 @@ use std::time::Duration;
 use serde_json::{Map, Value};
 
 use super::plan;
+use super::progress;
 use super::schema;
 use super::schema::shape::Shape;
 use crate::api::condition::State;
@@ -199,7 +200,7 @@ fn each_time(error: &str) -> String {
 }
 
 fn moved() -> Verdict {
-    Verdict::new(Reason::Progressing, "the identity changed while it was being written; it is looked at again")
+    progress::written()
 }
 
 /// The verdict while the instance as a whole is down.

@@ -11,6 +11,7 @@ use kube::{Api, Resource, ResourceExt};
 use super::admission;
 use super::claim::Claimant;
 use super::failure::{self, Halt, Sent};
+use super::progress;
 use crate::api::identity::{InstanceRef, KratosIdentity};
 use crate::api::words::{NAME, shown};
 use crate::api::{Reason, Verdict};
@@ -81,22 +82,32 @@ pub fn reference(place: &Place) -> InstanceRef {
 pub fn instance_place(resource: &KratosIdentity, context: &Context) -> Result<Place, Verdict> {
     let default = context.options.default_instance.as_ref();
     let Some(place) = references::instance_of(resource, default).inspect(trace::note_instance) else {
-        let message = "spec.instanceRef is missing, and the operator was started without --default-instance; name a KratosInstance";
-        return Err(Verdict::new(Reason::InvalidSpec, message));
+        return Err(unnamed());
     };
     let pinned = resource.status.as_ref().and_then(|status| status.instance.clone());
     match pinned {
         Some(pinned) if pinned != reference(&place) => {
             let chosen = format!("{}/{}", pinned.namespace.unwrap_or_default(), pinned.name);
-            let chosen = shown(&chosen, NAME);
-            let message = format!(
-                "the identity lives in KratosInstance {chosen}; instanceRef can't name another one: name that, or make a new \
-                 resource"
-            );
-            Err(Verdict::new(Reason::InvalidSpec, message))
+            Err(pinned_to(&chosen))
         }
         _ => Ok(place),
     }
+}
+
+/// The verdict where nobody says which instance is meant.
+pub fn unnamed() -> Verdict {
+    let message =
+        "spec.instanceRef is missing, and the operator was started without --default-instance; name a KratosInstance";
+    Verdict::new(Reason::InvalidSpec, message)
+}
+
+/// The verdict where another instance is named than the one that the identity lives in.
+pub(super) fn pinned_to(chosen: &str) -> Verdict {
+    let message = format!(
+        "the identity lives in KratosInstance {}; instanceRef can't name another one: name that, or make a new resource",
+        shown(chosen, NAME)
+    );
+    Verdict::new(Reason::InvalidSpec, message)
 }
 
 /// The instance of a resource, if it is there, looked at, and admits the resource's namespace.
@@ -225,7 +236,7 @@ pub async fn ensure_admitted(inputs: &Inputs, context: &Context) -> Result<(), H
     if !is_admitted {
         return Err(Halt::Refused(not_permitted(place, &claimant.namespace)));
     }
-    let verdict = Verdict::new(Reason::Progressing, "the namespace was made anew meanwhile; it is looked at again");
+    let verdict = progress::another_namespace();
     Err(Halt::Retry { verdict, after: None })
 }
 

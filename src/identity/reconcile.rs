@@ -17,6 +17,7 @@ use super::memory::Creators;
 use super::observe::Search;
 use super::plan::{Observed, Plan};
 use super::planned::planned;
+use super::progress;
 use super::record::{Course, again, api, expiry, finish, subject, uid, write};
 use super::remark::{self, Would};
 use super::status::{self, Outcome, RecoverySeen, Seen};
@@ -26,9 +27,9 @@ use super::{
     absent, addresses, admission, adopted, enforce, lock_out, read_secrets, recover, release, schemas, sole,
     succession, turn, unreadable,
 };
+use crate::api::IDENTITY_FINALIZER;
 use crate::api::identity::KratosIdentity;
 use crate::api::instance::Mode;
-use crate::api::{IDENTITY_FINALIZER, Reason, Verdict};
 use crate::context::{Context, IdentityObject};
 use crate::kratos::State;
 use crate::kube_write;
@@ -151,10 +152,7 @@ async fn ensure_callable(inputs: &Inputs, desired: &Desired, context: &Context) 
 async fn hold(resource: &KratosIdentity, inputs: &Inputs, plan: &Plan, context: &Context) -> Result<(), Halt> {
     if !inputs.instance.shared.is_held_for(&Place::of(resource)) {
         context.pokes.instance(&inputs.instance.place);
-        return Err(Halt::Waiting(Verdict::new(
-            Reason::Progressing,
-            "waits until the instance is held by its finalizer",
-        )));
+        return Err(Halt::Waiting(progress::unheld()));
     }
     if plan.creates() {
         inputs::ensure_admitted(inputs, context).await?;

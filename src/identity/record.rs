@@ -18,7 +18,7 @@ use crate::api::{IDENTITY_FINALIZER, Reason, Verdict, condition, requested_at};
 use crate::backoff;
 use crate::context::{Context, IdentityObject};
 use crate::events::Happening;
-use crate::kube_error::{self, Refusal};
+use crate::kube_error::{self, Right};
 use crate::kube_write;
 use crate::place::Place;
 use crate::policy::poke;
@@ -159,7 +159,7 @@ async fn settle(
                 return Err(error);
             };
             context.note_refused(&error);
-            let verdict = forbidden(&refusal);
+            let verdict = forbidden(&refusal.right);
             let after = Some(backoff::spread(access::WHILE_REFUSED));
             if !course.has_news(resource.status.as_ref())
                 && let Some(action) = without_a_write((subject, &verdict), &uid, (after, boundary), context)
@@ -209,9 +209,8 @@ fn obstructed(resource: &KratosIdentity, context: &Context) {
 }
 
 /// The verdict for want of a right. Whoever grants it has the resource looked at again.
-fn forbidden(refusal: &Refusal) -> Verdict {
-    let message = format!("the operator may not {}; it goes on once its account is granted that", refusal.right);
-    Verdict::new(Reason::Forbidden, message)
+pub(super) fn forbidden(right: &Right) -> Verdict {
+    Verdict::new(Reason::Forbidden, format!("the operator may not {right}; it goes on once that is granted"))
 }
 
 /// When a recovery expires whose Secret is there. One that couldn't be deleted then is tried again.

@@ -12,6 +12,7 @@ use super::failure::{Halt, Sent};
 use super::mark::{Found, Mark};
 use super::observe::Search;
 use super::plan::{self, Observed, Plan, Step};
+use super::progress;
 use super::recovery::{self, OwnSecret, Recovery, SecretSeen};
 use super::status::{RecoverySeen, Seen};
 use crate::api::recovery::RecoveryType;
@@ -70,8 +71,7 @@ pub async fn run(
     };
     let wanted = desired.recovery.as_ref();
     let Found::Mark(mark) = Mark::read(&identity.metadata_admin) else {
-        let verdict =
-            Verdict::new(Reason::Progressing, "the operator's mark was wiped a moment ago; it is looked at again");
+        let verdict = progress::wiped();
         return Err(Halt::Retry { verdict, after: None });
     };
     recovery::ensure_writable(wanted, mark.recovery.as_ref(), identity.state, &secret)?;
@@ -186,8 +186,7 @@ fn halted(error: ApplyError, search: &Search<'_>) -> Halt {
 }
 
 fn gone() -> Halt {
-    let verdict =
-        Verdict::new(Reason::Progressing, "the identity was deleted while it was looked at; it is looked at again");
+    let verdict = progress::deleted();
     Halt::Retry { verdict, after: None }
 }
 

@@ -12,9 +12,9 @@ use kube::{Api, Resource, ResourceExt};
 use super::failure::Halt;
 use super::inputs::Inputs;
 use super::memory::Creators;
+use super::progress;
 use super::record::{api, uid};
 use crate::api::identity::KratosIdentity;
-use crate::api::{Reason, Verdict};
 use crate::context::{Context, IdentityObject};
 
 /// For how many time-outs a create may wait for its answer, and so to be sent.
@@ -38,8 +38,7 @@ pub async fn ensure_own(resource: &KratosIdentity, context: &Context) -> Result<
     if live.is_some_and(|live| live.meta().uid == resource.meta().uid && context.is_own(&live)) {
         return Ok(());
     }
-    let verdict =
-        Verdict::new(Reason::Progressing, "the resource is gone, or another operator's by now; it is looked at again");
+    let verdict = progress::not_own();
     Err(Halt::Retry { verdict, after: None })
 }
 
@@ -61,6 +60,6 @@ pub async fn in_time<T>(
         return Ok(applied);
     }
     tracing::info!("the resource may be another operator's by now: its create is given up");
-    let verdict = Verdict::new(Reason::Progressing, "the create wasn't answered in time; it is looked for first");
+    let verdict = progress::late();
     Err(Halt::Retry { verdict, after: None })
 }

@@ -14,7 +14,8 @@ use super::inputs::{self, Inputs};
 use super::observe::Search;
 use super::plan::{Observed, Plan, Step};
 use super::planned::planned;
-use crate::api::{KratosIdentity, Reason, Verdict};
+use super::progress;
+use crate::api::KratosIdentity;
 use crate::context::Context;
 use crate::flow::limit::Permit;
 use crate::place::Place;
@@ -118,13 +119,11 @@ pub(super) fn leave(resource: &KratosIdentity, context: &Context) {
 }
 
 fn queued() -> Halt {
-    let what = "waits for its turn to have the password hashed, of which Kratos is asked for few at a time";
-    Halt::Queued(Verdict::new(Reason::Progressing, what))
+    Halt::Queued(progress::turn_to_hash())
 }
 
 fn moved() -> Halt {
-    let verdict =
-        Verdict::new(Reason::Progressing, "the identity changed while it was looked at; it is looked at again");
+    let verdict = progress::changed();
     Halt::Retry { verdict, after: None }
 }
 

@@ -6,12 +6,16 @@ use kube::{Resource, ResourceExt};
 use super::record::api;
 use super::status::{self, Outcome, RecoverySeen, Seen, Subject};
 use crate::api::identity::KratosIdentityStatus;
+use crate::api::words::shown;
 use crate::api::{IDENTITY_FINALIZER, Reason, Verdict};
 use crate::context::{Context, IdentityObject};
 use crate::decode::Unreadable;
 use crate::events::Happening;
 use crate::kube_write;
 use crate::queue::{Looked, Next};
+
+/// How much of a field is shown, in characters.
+const FIELD: usize = 64;
 
 /// Reconciles an object of which little more than the metadata can be read.
 pub async fn reconcile(object: &IdentityObject, context: &Context) -> Result<Looked, kube::Error> {
@@ -44,22 +48,28 @@ pub async fn reconcile(object: &IdentityObject, context: &Context) -> Result<Loo
 
 fn next(unreadable: &Unreadable, current: Option<&KratosIdentityStatus>, is_deleting: bool) -> KratosIdentityStatus {
     let Unreadable { metadata, field, .. } = unreadable;
-    let mut message = format!(
-        "{field} can't be read by this version of the operator: compare it with `kubectl explain kid.spec`; until then its \
-         identity is left as it is"
-    );
+    let mut verdict = unread(field);
     if is_deleting {
-        message += "; being deleted: patching deletion.policy to Orphan lets it go and keeps the identity";
+        verdict.message += "; being deleted: patching deletion.policy to Orphan lets it go and keeps the identity";
     }
     let subject = Subject {
         generation: metadata.generation.unwrap_or_default(),
         requested_at: crate::api::requested_at(metadata.annotations.as_ref()),
         current,
     };
-    let verdict = Verdict::new(Reason::InvalidSpec, message);
     status::next(
         subject,
         Outcome { verdict, instance: None, seen: Seen::Unknown, recovery: RecoverySeen::Unknown },
         Timestamp::now(),
     )
+}
+
+/// The verdict on a resource of which this field can't be read.
+pub(super) fn unread(field: &str) -> Verdict {
+    let message = format!(
+        "{} can't be read by this version of the operator: compare it with `kubectl explain kid.spec`; until then its identity \
+         is left as it is",
+        shown(field, FIELD)
+    );
+    Verdict::new(Reason::InvalidSpec, message)
 }

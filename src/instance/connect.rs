@@ -14,6 +14,7 @@ use super::headers::{self, Header, HeaderSource};
 use super::rules::{self, Rules};
 use super::settings::{Connection, KeyIn, Settings};
 use crate::api::instance::KeyRef;
+use crate::api::words::shown;
 use crate::api::{Reason, USE_LABEL, Verdict};
 use crate::context::Context;
 use crate::decode::{self, Store, Stored};
@@ -21,6 +22,9 @@ use crate::flow::cutoff::Line;
 use crate::flow::leadership::Leadership;
 use crate::kratos::{Auditor, BearerToken, Client, ClientCertificate, ClientConfig, Observer};
 use crate::off_runtime;
+
+/// How much of each of two names is shown, in characters.
+const OF_TWO: usize = 37;
 
 /// What was read from Secrets and `ConfigMap`s.
 #[derive(Clone, Debug, Default)]
@@ -109,10 +113,7 @@ impl Reader<'_> {
         let private = self.key_of_secret(&key("tls.key"), true).await?;
         let read = ClientCertificate::read(&certificate, &private)
             .and_then(|read| read.ensure_valid(now.as_second()).map(|()| read));
-        read.map_err(|error| {
-            let message = format!("spec.tls.clientCertificate, Secret {name}: {error}; a corrected Secret is noticed");
-            ReadError::Invalid(Verdict::new(Reason::InvalidSpec, message))
-        })
+        read.map_err(|error| ReadError::Invalid(bad_certificate(name, &error.to_string())))
     }
 
     async fn text(&mut self, key: &KeyRef, needs_label: bool) -> Result<SecretString, ReadError> {
@@ -128,8 +129,7 @@ impl Reader<'_> {
         self.versions.insert(key.name.clone(), version);
         let secret = found?;
         if needs_label && self.context.options.require_secret_label && !is_labelled(&secret) {
-            let what = format!("it lacks the label {USE_LABEL}: \"true\", without which the operator reads none");
-            return Err(not_ready("Secret", key, &what));
+            return Err(not_ready("Secret", key, &unlabelled()));
         }
         Ok(secret.value(&key.key).map_err(|lacking| not_ready("Secret", key, lacking.words()))?.0.clone())
     }
@@ -156,14 +156,35 @@ fn is_labelled(secret: &Stored<Secret>) -> bool {
     secret.metadata.labels.as_ref().and_then(|labels| labels.get(USE_LABEL)).is_some_and(|value| value == "true")
 }
 
-fn not_ready(kind: &str, KeyRef { name, key }: &KeyRef, what: &str) -> ReadError {
-    let message = format!("{kind} {name}, key {key}: {what}; it is waited for");
-    ReadError::NotReady(Verdict::new(Reason::SecretNotReady, message))
+fn not_ready(kind: &str, key: &KeyRef, what: &str) -> ReadError {
+    ReadError::NotReady(lacking(kind, key, what))
 }
 
 fn invalid(name: &str, key: &str, what: &str) -> ReadError {
-    let message = format!("spec.headers, Secret {name}, key {key}: it {what}; a corrected Secret is noticed");
-    ReadError::Invalid(Verdict::new(Reason::InvalidSpec, message))
+    ReadError::Invalid(bad_header(name, key, what))
+}
+
+/// The verdict on an object that can't be used yet.
+pub(super) fn lacking(kind: &str, KeyRef { name, key }: &KeyRef, what: &str) -> Verdict {
+    let (name, key) = (shown(name, OF_TWO), shown(key, OF_TWO));
+    Verdict::new(Reason::SecretNotReady, format!("{kind} {name}, key {key}: {what}; it is waited for"))
+}
+
+/// What is said of a Secret without the label.
+pub(super) fn unlabelled() -> String {
+    format!("it lacks the label {USE_LABEL}: \"true\", without which the operator reads none")
+}
+
+/// The verdict on a header's value that can't be sent.
+pub(super) fn bad_header(name: &str, key: &str, what: &str) -> Verdict {
+    let (name, key) = (shown(name, OF_TWO), shown(key, OF_TWO));
+    Verdict::new(Reason::InvalidSpec, format!("spec.headers, Secret {name}, key {key}: it {what}; correct the Secret"))
+}
+
+/// The verdict on a client certificate that can't be shown.
+pub(super) fn bad_certificate(name: &str, error: &str) -> Verdict {
+    let name = shown(name, OF_TWO);
+    Verdict::new(Reason::InvalidSpec, format!("spec.tls.clientCertificate, Secret {name}: {error}; correct the Secret"))
 }
 
 /// Makes the client, which sends while this process leads.

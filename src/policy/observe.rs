@@ -60,9 +60,7 @@ async fn look(
             tally.add(sight);
         }
         if tally.exhausting() > EXHAUSTING {
-            let message = "an expression takes more work than it may on more than a hundred sessions, so that the run was \
-                           ended; make it simpler";
-            return Err(Verdict::new(Reason::InvalidSpec, message).into());
+            return Err(exhausting().into());
         }
         inputs.turn().await?;
     }
@@ -129,4 +127,11 @@ pub fn opinions(sights: &[Sight]) -> Vec<Opinion> {
         Sight::Elsewhere | Sight::Unknown => None,
     });
     judged.collect()
+}
+
+/// The verdict where expressions take too much.
+pub(super) fn exhausting() -> Verdict {
+    let message = "an expression takes more work than it may on more than a hundred sessions, so that the run was ended; make it \
+                   simpler";
+    Verdict::new(Reason::InvalidSpec, message)
 }

@@ -5,11 +5,15 @@ use kube::{Api, Resource, ResourceExt};
 
 use super::status::{self, Outcome, Subject};
 use crate::api::session_policy::KratosSessionPolicyStatus;
+use crate::api::words::shown;
 use crate::api::{Reason, Verdict};
 use crate::context::{Context, PolicyObject};
 use crate::events::Happening;
 use crate::kube_write;
 use crate::queue::{Looked, Next};
+
+/// How much of a field is shown, in characters.
+const FIELD: usize = 70;
 
 /// Reconciles an object of which little more than the metadata can be read.
 pub async fn reconcile(object: &PolicyObject, context: &Context) -> Result<Looked, kube::Error> {
@@ -24,16 +28,22 @@ pub async fn reconcile(object: &PolicyObject, context: &Context) -> Result<Looke
         requested_at: crate::api::requested_at(unreadable.metadata.annotations.as_ref()),
         current: current.as_ref(),
     };
-    let message = format!(
-        "{} can't be read by this version of the operator: compare it with `kubectl explain ksp.spec`; until then no session \
-         is looked at",
-        unreadable.field
-    );
-    let verdict = Verdict::new(Reason::InvalidSpec, message.clone());
+    let verdict = unread(&unreadable.field);
+    let message = verdict.message.clone();
     let next = status::next(subject, Outcome { verdict, run: None, revoke_all: None }, Timestamp::now());
     if current.as_ref() != Some(&next) {
         kube_write::status(&api, &live, &next, context.has_rivals()).await?;
         context.events.publish(object, Happening::warning(Reason::InvalidSpec.as_str(), "Run", message));
     }
     Ok(Next::WhenAsked.after_one(Reason::InvalidSpec))
+}
+
+/// The verdict on a policy of which this field can't be read.
+pub(super) fn unread(field: &str) -> Verdict {
+    let message = format!(
+        "{} can't be read by this version of the operator: compare it with `kubectl explain ksp.spec`; until then no session is \
+         looked at",
+        shown(field, FIELD)
+    );
+    Verdict::new(Reason::InvalidSpec, message)
 }
