@@ -248,7 +248,8 @@ pub struct KratosInstanceStatus {
     /// The resync that the counts come from. Later ones that found the same are written once a day.
     #[serde(default)]
     pub last_resync: Option<LastResync>,
-    /// How its protection stands. Left out of a write it stays as it is.
+    /// How its protection stands: what people act on. What is counted and granted is in the ConfigMap kratosinstance-UID beside it.
+    /// Left out of a write it stays as it is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub protection: Option<ProtectionStatus>,
 }

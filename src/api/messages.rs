@@ -27,10 +27,35 @@ fn has_word(message: &str, words: &[&str]) -> bool {
     message.split(|letter: char| !letter.is_alphanumeric()).any(|word| words.contains(&word.to_lowercase().as_str()))
 }
 
+/// How a command begins that somebody is to type, and what comes after one.
+const COMMAND: &str = "kubectl ";
+const AFTER: [&str; 3] = ["; ", "`", "', "];
+
+/// What is to be read of a message: a command that is to be typed is as long as it is.
+fn without_commands(message: &str) -> String {
+    let mut parts = message.split(COMMAND);
+    let mut read = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        let end = AFTER.iter().filter_map(|after| part.find(after)).min().unwrap_or(part.len());
+        read += &part[end..];
+    }
+    read
+}
+
+/// How long a message is, in characters. One with commands to type has several statements, each of which counts for itself.
+fn length(message: &str) -> usize {
+    let read = without_commands(message);
+    let characters = |text: &str| text.chars().count();
+    if read == message {
+        return characters(message);
+    }
+    read.split(". ").map(characters).max().unwrap_or_default()
+}
+
 /// What is wrong with a message; empty if nothing is.
 pub fn faults(Verdict { reason, message }: &Verdict) -> Vec<String> {
     let mut found = Vec::new();
-    let length = message.chars().count();
+    let length = length(message);
     if length > LONGEST_STATEMENT {
         found.push(format!("{length} characters"));
     }
@@ -78,4 +103,9 @@ fn a_fault_is_noticed() {
     assert_eq!(of(Reason::InvalidSpec, "remove it\nfrom the manifest"), 1);
     assert_eq!(of(Reason::InvalidSpec, "remove"), 1);
     assert_eq!(of(Reason::Reconciled, "ok"), 0);
+    let long = "x".repeat(150);
+    let typed = |end: &str| format!("{long}. Type {long}: kubectl get kid {}; {end}", "y".repeat(500));
+    assert_eq!(of(Reason::InvalidSpec, &typed("then correct it")), 0);
+    assert_eq!(of(Reason::InvalidSpec, &typed(&long)), 2, "it is too long, and no order");
+    assert_eq!(of(Reason::InvalidSpec, &format!("correct it{long}. {long}")), 1, "without a command it is one");
 }

@@ -67,7 +67,9 @@ pub struct DeletionDefaults {
     pub grace_period: Option<GoDuration>,
 }
 
-/// How an instance's protection stands.
+/// How an instance's protection stands: what people act on. What is counted and granted is in the ConfigMap
+/// kratosinstance-UID beside the instance, which alone counts. Only while the instance's namespace is being deleted, and where an
+/// earlier version wrote it and nothing was counted since, it is here.
 #[derive(Serialize, Deserialize, Clone, Debug, Default, PartialEq, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ProtectionStatus {
@@ -87,28 +89,29 @@ pub struct ProtectionStatus {
     #[serde(default)]
     #[schemars(extend("format" = "int32"))]
     pub recreating: u32,
-    /// The deletions that count within the window.
-    #[serde(default, serialize_with = "lists::serialize", deserialize_with = "lists::deserialize")]
-    #[schemars(schema_with = "crd::reservations")]
-    pub reserved: Vec<Reservation>,
-    /// Uids of resources whose deletion was counted, and may be under way.
-    #[serde(default, serialize_with = "lists::serialize", deserialize_with = "lists::deserialize")]
-    #[schemars(schema_with = "crd::uids")]
-    pub granted: Vec<String>,
-    /// Namespaces whose deletions were released, for as long as those are under way.
-    #[serde(default, serialize_with = "lists::serialize", deserialize_with = "lists::deserialize")]
-    #[schemars(length(max = 256), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["namespace"]))]
-    pub released: Vec<Released>,
     /// The value of the release annotation that was served last, or that was there when something was held.
     #[serde(default)]
     pub last_release: Option<LastRelease>,
-    /// Namespaces whose held deletions were let go without touching their identities, for as long as those are under way.
-    #[serde(default, serialize_with = "lists::serialize", deserialize_with = "lists::deserialize")]
-    #[schemars(length(max = 256), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["namespace"]))]
-    pub kept: Vec<Released>,
     /// The same of the annotation kratos-operator.dev/keep.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_keep: Option<LastRelease>,
+    /// As a rule in the ConfigMap: the deletions that count within the window.
+    #[serde(default, serialize_with = "lists::serialize", deserialize_with = "lists::deserialize")]
+    #[schemars(schema_with = "crd::reservations")]
+    pub reserved: Vec<Reservation>,
+    /// As a rule in the ConfigMap: uids of resources whose deletion was counted, and may be under way.
+    #[serde(default, serialize_with = "lists::serialize", deserialize_with = "lists::deserialize")]
+    #[schemars(schema_with = "crd::uids")]
+    pub granted: Vec<String>,
+    /// As a rule in the ConfigMap: namespaces whose deletions were released, for as long as those are under way.
+    #[serde(default, serialize_with = "lists::serialize", deserialize_with = "lists::deserialize")]
+    #[schemars(length(max = 256), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["namespace"]))]
+    pub released: Vec<Released>,
+    /// As a rule in the ConfigMap: namespaces whose held deletions were let go without touching their identities, for as long as
+    /// those are under way.
+    #[serde(default, serialize_with = "lists::serialize", deserialize_with = "lists::deserialize")]
+    #[schemars(length(max = 256), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["namespace"]))]
+    pub kept: Vec<Released>,
 }
 
 /// Deletions that were counted at the same time.
@@ -152,7 +155,8 @@ pub struct LastRelease {
     /// The annotation's value; its first 256 characters, which values are told apart by.
     #[serde(default)]
     pub token: Option<String>,
-    /// The values that were served before, the last one first: they do nothing any more, should they come back.
+    /// As a rule in the ConfigMap: the values that were served before, the last one first. They do nothing any more, should they
+    /// come back.
     #[serde(default, serialize_with = "lists::serialize", deserialize_with = "lists::deserialize")]
     #[schemars(length(max = 15), inner(length(max = 1024)), extend("x-kubernetes-list-type" = "atomic"))]
     pub earlier: Vec<String>,

@@ -1,12 +1,7 @@
 //! The controllers: watches, queues, leases, finalizers, statuses and events. What is done to Kratos is the engine's.
 
-<<<<<<< HEAD
-=======
 #![doc = include_str!("README.md")]
 
-pub mod access;
-pub mod admission;
->>>>>>> prose
 pub mod changes;
 pub mod gone;
 pub mod identity;

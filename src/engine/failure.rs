@@ -10,6 +10,7 @@ use crate::api::{Reason, Verdict};
 use crate::base::kube_error;
 use crate::identity::conflict;
 use crate::identity::plan;
+use crate::identity::progress;
 use crate::identity::schema;
 use crate::identity::schema::shape::Shape;
 use crate::kratos::{Class, Error, SchemaFault};
@@ -200,7 +201,7 @@ fn each_time(error: &str) -> String {
 }
 
 fn moved() -> Verdict {
-    Verdict::new(Reason::Progressing, "the identity changed while it was being written; it is looked at again")
+    progress::written()
 }
 
 /// The verdict while the instance as a whole is down.

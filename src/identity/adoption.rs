@@ -3,6 +3,8 @@
 //! Whether the resource that a mark names still exists only the cluster can tell: [`Finding::Left`] asks for that. Outside the
 //! instance's namespace every refusal has the same message, whatever was found.
 
+use k8s_openapi::jiff::Timestamp;
+
 use super::claim::Claimant;
 use super::conflict;
 use super::mark::{Found, Mark};
@@ -63,8 +65,8 @@ pub enum Refusal {
     Unmarkable,
     /// Something in it can't be read, so that nothing can be merged into it.
     Unreadable,
-    /// It waits for its deletion.
-    Leaving,
+    /// It waits for its deletion, and is kept until then.
+    Leaving(Timestamp),
     /// It belongs to another resource, which is named where it is a neighbour.
     Taken(Option<String>),
     /// The instance doesn't allow it.
@@ -120,8 +122,8 @@ pub fn examine(claimant: &Claimant, from: AdoptionFrom, target: &Target, identit
     let is_at_home = is_neighbours || (!is_of_this_cluster && mark.namespace == claimant.namespace);
     let refused = if !(is_allowed || is_at_home) {
         Some(Refusal::NotAllowed)
-    } else if mark.delete_after.is_some() {
-        Some(Refusal::Leaving)
+    } else if let Some(until) = &mark.delete_after {
+        Some(Refusal::Leaving(until.0))
     } else if identity.readable().is_err() {
         Some(Refusal::Unreadable)
     } else {
@@ -193,11 +195,10 @@ impl Refusal {
                  nesting); correct that in Kratos"
                     .to_owned(),
             ),
-            Self::Leaving => refused(
-                "the identity waits for its deletion; apply the resource again that it belonged to, or wait until it \
-                 is gone"
-                    .to_owned(),
-            ),
+            Self::Leaving(until) => refused(format!(
+                "the identity belonged to a resource that was deleted, and is kept until {until}; apply that resource again, or \
+                 wait until then"
+            )),
         }
     }
 }

@@ -25,6 +25,7 @@ pub mod password;
 pub mod person;
 pub mod plan;
 pub mod pointer;
+pub mod progress;
 pub mod recovery;
 pub mod reference;
 pub mod remark;

@@ -1,11 +1,17 @@
-//! What an instance authenticates itself with, as it was read. Shown nowhere.
+//! What an instance authenticates itself with, as it was read, and what is said where that can't be used. Values are shown nowhere.
 
 use std::collections::BTreeMap;
 
 use http::HeaderMap;
 use secrecy::{ExposeSecret, SecretString};
 
+use crate::api::instance::KeyRef;
+use crate::api::words::shown;
+use crate::api::{Reason, USE_LABEL, Verdict};
 use crate::kratos::ClientCertificate;
+
+/// How much of each of two names is shown, in characters.
+const OF_TWO: usize = 37;
 
 /// What was read from Secrets and `ConfigMap`s.
 #[derive(Clone, Debug, Default)]
@@ -19,8 +25,8 @@ pub struct Credentials {
 impl PartialEq for Credentials {
     fn eq(&self, other: &Self) -> bool {
         let Self { token, certificate_authority, client_certificate, headers } = self;
-        let shown = |token: &Option<SecretString>| token.as_ref().map(|token| token.expose_secret().to_owned());
-        shown(token) == shown(&other.token)
+        let revealed = |token: &Option<SecretString>| token.as_ref().map(|token| token.expose_secret().to_owned());
+        revealed(token) == revealed(&other.token)
             && *certificate_authority == other.certificate_authority
             && *client_certificate == other.client_certificate
             && *headers == other.headers
@@ -29,3 +35,26 @@ impl PartialEq for Credentials {
 
 /// Which version of each Secret was read; `None`: it wasn't there, or can't be read.
 pub type Versions = BTreeMap<String, Option<String>>;
+
+/// The verdict on an object that can't be used yet.
+pub fn lacking(kind: &str, KeyRef { name, key }: &KeyRef, what: &str) -> Verdict {
+    let (name, key) = (shown(name, OF_TWO), shown(key, OF_TWO));
+    Verdict::new(Reason::SecretNotReady, format!("{kind} {name}, key {key}: {what}; it is waited for"))
+}
+
+/// What is said of a Secret without the label.
+pub fn unlabelled() -> String {
+    format!("it lacks the label {USE_LABEL}: \"true\", without which the operator reads none")
+}
+
+/// The verdict on a header's value that can't be sent.
+pub fn bad_header(name: &str, key: &str, what: &str) -> Verdict {
+    let (name, key) = (shown(name, OF_TWO), shown(key, OF_TWO));
+    Verdict::new(Reason::InvalidSpec, format!("spec.headers, Secret {name}, key {key}: it {what}; correct the Secret"))
+}
+
+/// The verdict on a client certificate that can't be shown.
+pub fn bad_certificate(name: &str, error: &str) -> Verdict {
+    let name = shown(name, OF_TWO);
+    Verdict::new(Reason::InvalidSpec, format!("spec.tls.clientCertificate, Secret {name}: {error}; correct the Secret"))
+}

@@ -14,6 +14,7 @@ pub mod credentials;
 pub mod gate;
 pub mod handle;
 pub mod headers;
+pub mod kept;
 pub mod leaving;
 pub mod listing;
 pub mod managed;

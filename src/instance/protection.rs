@@ -4,9 +4,12 @@
 //! The result is persisted before it is acted on. If in doubt, deletions are held. Namespaces count by name: one that is
 //! created again keeps its count.
 
+pub mod config_map;
 mod keeping;
+mod state;
 
 pub use keeping::{is_kept, is_new as is_keep_new};
+pub use state::{KEPT_GRANTS, KEPT_HOLDING, State};
 
 use std::collections::{BTreeMap, HashSet};
 use std::time::Duration;
@@ -16,13 +19,8 @@ use k8s_openapi::jiff::Timestamp;
 
 use super::release_value::{self, Release};
 use super::reservations::{self, Used};
-use crate::api::protection::{Held, LastRelease, ProtectionStatus, Released};
+use crate::api::protection::{Held, LastRelease, Released};
 
-/// How many uids of deletions that may be under way are kept: as many as `--concurrency` lets be under way. One that falls out
-/// counts twice. So no more are granted at the same time; the others, which may go, have the next round.
-pub const KEPT_GRANTS: usize = 1024;
-/// How many namespaces are named whose deletions are held. Where there are more, those of all are.
-pub const KEPT_HOLDING: usize = 256;
 /// How many namespaces are named whose deletions were released: all that were held. Those of one that falls out are held again.
 const KEPT_RELEASED: usize = KEPT_HOLDING;
 /// Over the total whoever used no more than this part of what a namespace may goes on.
@@ -77,30 +75,30 @@ pub struct Situation<'a> {
 }
 
 /// Whether the identity of a resource that is being deleted may be touched: it was counted, or released, and isn't kept.
-pub fn is_granted(status: &ProtectionStatus, deletion: &Deletion) -> bool {
-    status.granted.contains(&deletion.uid) || is_released(status, deletion) && !is_kept(status, deletion)
+pub fn is_granted(state: &State, deletion: &Deletion) -> bool {
+    state.granted.contains(&deletion.uid) || is_released(state, deletion) && !is_kept(state, deletion)
 }
 
-fn is_released(status: &ProtectionStatus, deletion: &Deletion) -> bool {
-    let released = status.last_release.as_ref().and_then(|last| last.at.as_ref());
-    let alone = status.released.iter().find(|released| released.namespace == deletion.namespace);
+fn is_released(state: &State, deletion: &Deletion) -> bool {
+    let released = state.last_release.as_ref().and_then(|last| last.at.as_ref());
+    let alone = state.released.iter().find(|released| released.namespace == deletion.namespace);
     released.max(alone.map(|alone| &alone.at)).is_some_and(|released| deletion.at <= released.0)
 }
 
 /// Whether nobody has to be asked about it any more.
-fn is_decided(status: &ProtectionStatus, deletion: &Deletion) -> bool {
-    is_granted(status, deletion) || is_kept(status, deletion)
+fn is_decided(state: &State, deletion: &Deletion) -> bool {
+    is_granted(state, deletion) || is_kept(state, deletion)
 }
 
 /// Whether what a namespace deletes is held from now on. Where no namespace is named, that of all is.
-pub fn is_held(status: &ProtectionStatus, namespace: &str) -> bool {
-    let is_named = || status.holding.iter().any(|held| held.namespace == namespace);
-    status.held > 0 && (status.holding.is_empty() || is_named())
+pub fn is_held(state: &State, namespace: &str) -> bool {
+    let is_named = || state.holding.iter().any(|held| held.namespace == namespace);
+    state.held > 0 && (state.holding.is_empty() || is_named())
 }
 
 /// Whether the release annotation has a value that wasn't there when something was held, and wasn't served yet.
-pub fn is_new(token: Option<&str>, status: &ProtectionStatus) -> bool {
-    token.is_some_and(|token| !release_value::is_served(token, status.last_release.as_ref()))
+pub fn is_new(token: Option<&str>, state: &State) -> bool {
+    token.is_some_and(|token| !release_value::is_served(token, state.last_release.as_ref()))
 }
 
 /// Whether more identities are gone than may be made again without asking. Those that somebody has released don't count.
@@ -109,144 +107,149 @@ pub fn is_too_many(census: Census, released: u32, limits: Limits) -> bool {
     census.missing > limit.saturating_add(released)
 }
 
-/// The status to be persisted before anything is done: [`is_granted`] and [`is_kept`] by it are the answer to those that
+/// The state to be persisted before anything is done: [`is_granted`] and [`is_kept`] by it are the answer to those that
 /// asked.
 ///
 /// One value of the annotation releases one thing: identities that are gone come before deletions that are held. One that
 /// names a namespace never releases identities that are gone. Where both annotations have new values what is kept is kept.
-pub fn next(before: &ProtectionStatus, situation: &Situation<'_>) -> ProtectionStatus {
-    let mut status = before.clone();
-    if status.held > 0 && status.holding.is_empty() {
+pub fn next(before: &State, situation: &Situation<'_>) -> State {
+    let mut state = before.clone();
+    if state.held > 0 && state.holding.is_empty() {
         // Written by an earlier version, or more than could be named.
-        recount(&mut status, situation);
+        recount(&mut state, situation);
     }
     let release = situation.token.map(release_value::read);
     let for_everything = situation.token.filter(|_| release == Some(Release::Everything));
     if let Some(census) = situation.census {
-        count_missing(&mut status, census, (for_everything, situation));
+        count_missing(&mut state, census, (for_everything, situation));
     }
-    keeping::keep(&mut status, situation);
+    keeping::keep(&mut state, situation);
     match release {
-        Some(Release::Namespace(namespace)) if is_new(situation.token, &status) => {
-            serve(&mut status, situation.token);
-            if is_held(&status, namespace) {
-                release_namespaces(&mut status, &[namespace], situation);
+        Some(Release::Namespace(namespace)) if is_new(situation.token, &state) => {
+            serve(&mut state, situation.token);
+            if is_held(&state, namespace) {
+                release_namespaces(&mut state, &[namespace], situation);
             }
         }
-        Some(Release::Everything) if status.missing == 0 && is_new(situation.token, &status) => {
-            release_everything(&mut status, situation);
+        Some(Release::Everything) if state.missing == 0 && is_new(situation.token, &state) => {
+            release_everything(&mut state, situation);
         }
         _ => {}
     }
-    let is_beyond = reserve(&mut status, situation);
-    if status.held > 0 && situation.recount || is_beyond {
-        recount(&mut status, situation);
+    let is_beyond = reserve(&mut state, situation);
+    if state.held > 0 && situation.recount || is_beyond {
+        recount(&mut state, situation);
     }
-    if status != *before {
-        tidy(&mut status, situation);
+    if state != *before {
+        tidy(&mut state, situation);
     }
-    status
+    state
 }
 
-fn count_missing(status: &mut ProtectionStatus, census: Census, (token, situation): (Option<&str>, &Situation<'_>)) {
-    if !is_too_many(census, status.recreating, situation.limits) {
-        status.missing = 0;
-        status.recreating = status.recreating.min(census.missing);
-    } else if status.missing == 0 {
-        status.missing = census.missing;
-        serve(status, token);
-    } else if is_new(token, status) {
-        (status.missing, status.recreating) = (0, census.missing);
-        serve(status, token);
+fn count_missing(state: &mut State, census: Census, (token, situation): (Option<&str>, &Situation<'_>)) {
+    if !is_too_many(census, state.recreating, situation.limits) {
+        state.missing = 0;
+        state.recreating = state.recreating.min(census.missing);
+    } else if state.missing == 0 {
+        state.missing = census.missing;
+        serve(state, token);
+    } else if is_new(token, state) {
+        (state.missing, state.recreating) = (0, census.missing);
+        serve(state, token);
     } else {
-        status.missing = census.missing;
+        state.missing = census.missing;
     }
 }
 
 /// Releases what is held at this moment. What another namespace deletes meanwhile, which may be waiting for company yet, counts
 /// as ever: nobody has seen it. A value that comes while nothing is held is noted.
-fn release_everything(status: &mut ProtectionStatus, situation: &Situation<'_>) {
-    serve(status, situation.token);
-    if status.held == 0 {
+fn release_everything(state: &mut State, situation: &Situation<'_>) {
+    serve(state, situation.token);
+    if state.held == 0 {
         return;
     }
-    if !status.holding.is_empty() {
-        let named: Vec<String> = status.holding.iter().map(|held| held.namespace.clone()).collect();
+    if !state.holding.is_empty() {
+        let named: Vec<String> = state.holding.iter().map(|held| held.namespace.clone()).collect();
         let named: Vec<&str> = named.iter().map(String::as_str).collect();
-        return release_namespaces(status, &named, situation);
+        return release_namespaces(state, &named, situation);
     }
     // More than could be named: all are held, so all are released.
     let latest = situation.under_way.iter().map(|deletion| deletion.at).max();
-    if let (Some(last), Some(latest)) = (&mut status.last_release, latest) {
+    if let (Some(last), Some(latest)) = (&mut state.last_release, latest) {
         last.at = last.at.take().max(Some(Time(latest)));
     }
-    status.held = 0;
-    status.reserved.clear();
+    state.held = 0;
+    state.reserved.clear();
 }
 
 /// Releases what these namespaces, which are held, are deleting. What they counted until now doesn't any more.
-fn release_namespaces(status: &mut ProtectionStatus, namespaces: &[&str], situation: &Situation<'_>) {
+fn release_namespaces(state: &mut State, namespaces: &[&str], situation: &Situation<'_>) {
     for namespace in namespaces {
         let of_it = situation.under_way.iter().filter(|deletion| deletion.namespace == **namespace);
-        let before = status.released.iter().position(|released| released.namespace == **namespace);
-        let before = before.map(|at| status.released.remove(at).at.0);
+        let before = state.released.iter().position(|released| released.namespace == **namespace);
+        let before = before.map(|at| state.released.remove(at).at.0);
         if let Some(at) = before.max(of_it.map(|deletion| deletion.at).max()) {
-            status.released.push(Released { namespace: (*namespace).to_owned(), at: Time(at) });
+            state.released.push(Released { namespace: (*namespace).to_owned(), at: Time(at) });
         }
     }
     let is_released = |namespace: &str| namespaces.contains(&namespace);
-    status.reserved.retain(|entry| !entry.namespace.as_deref().is_some_and(is_released));
+    state.reserved.retain(|entry| !entry.namespace.as_deref().is_some_and(is_released));
     // While all are held, the others go on being so.
-    if !status.holding.is_empty() {
-        status.holding.retain(|held| !is_released(&held.namespace));
-        status.held = status.holding.iter().map(|held| held.count).sum();
+    if !state.holding.is_empty() {
+        state.holding.retain(|held| !is_released(&held.namespace));
+        state.held = count_of(&state.holding);
     }
-    recount(status, situation);
+    recount(state, situation);
+}
+
+/// How many are held in all.
+fn count_of(holding: &[Held]) -> u32 {
+    holding.iter().fold(0, |count, held| count.saturating_add(held.count))
 }
 
 /// Notes a value of the annotation: it releases nothing any more.
-fn serve(status: &mut ProtectionStatus, token: Option<&str>) {
+fn serve(state: &mut State, token: Option<&str>) {
     if let Some(token) = token {
-        release_value::serve(token, status.last_release.get_or_insert_with(LastRelease::default));
+        release_value::serve(token, state.last_release.get_or_insert_with(LastRelease::default));
     }
 }
 
 /// Counts those that asked, where all that come together may go. Where more do, none of them goes: everything of their namespace
 /// is held from now on. Returns whether anything is. Of those that may go at most [`KEPT_GRANTS`] are granted.
-fn reserve(status: &mut ProtectionStatus, situation: &Situation<'_>) -> bool {
+fn reserve(state: &mut State, situation: &Situation<'_>) -> bool {
     let now = situation.now;
-    let beyond = beyond(status, situation);
+    let beyond = beyond(state, situation);
     let (mut through, mut granted) = (BTreeMap::<&str, u32>::new(), Vec::new());
     for deletion in situation.asked {
         let namespace = deletion.namespace.as_str();
-        let may_go = !beyond.contains_key(namespace) && !is_held(status, namespace) && !is_decided(status, deletion);
+        let may_go = !beyond.contains_key(namespace) && !is_held(state, namespace) && !is_decided(state, deletion);
         if may_go && granted.len() < KEPT_GRANTS && !granted.contains(&deletion.uid) {
             granted.push(deletion.uid.clone());
             *through.entry(namespace).or_default() += 1;
         }
     }
-    status.granted.extend(granted);
-    status.reserved.extend(through.iter().map(|(namespace, count)| reservations::reservation(namespace, *count, now)));
+    state.granted.extend(granted);
+    state.reserved.extend(through.iter().map(|(namespace, count)| reservations::reservation(namespace, *count, now)));
     if beyond.is_empty() {
         return false;
     }
-    status.held = status.held.saturating_add(beyond.values().sum());
+    state.held = state.held.saturating_add(beyond.values().sum());
     let beyond = beyond.into_iter().map(|(namespace, count)| Held { namespace: namespace.to_owned(), count });
-    status.holding.extend(beyond);
+    state.holding.extend(beyond);
     true
 }
 
 /// The namespaces of which more come together than may go, and how many. Beyond what all namespaces may together, those that
 /// use a small part of their own go on.
-fn beyond<'a>(status: &ProtectionStatus, situation: &Situation<'a>) -> BTreeMap<&'a str, u32> {
+fn beyond<'a>(state: &State, situation: &Situation<'a>) -> BTreeMap<&'a str, u32> {
     let Situation { limits, asked, company, now, .. } = *situation;
     if asked.is_empty() {
         return BTreeMap::new();
     }
-    let used = Used::of(&status.reserved, limits.window, now);
+    let used = Used::of(&state.reserved, limits.window, now);
     let (mut seen, mut together) = (HashSet::new(), BTreeMap::<&str, u32>::new());
     for deletion in asked.iter().chain(company) {
-        let is_open = !is_decided(status, deletion) && !is_held(status, &deletion.namespace);
+        let is_open = !is_decided(state, deletion) && !is_held(state, &deletion.namespace);
         if is_open && seen.insert(deletion.uid.as_str()) {
             *together.entry(&deletion.namespace).or_default() += 1;
         }
@@ -264,43 +267,43 @@ fn beyond<'a>(status: &ProtectionStatus, situation: &Situation<'a>) -> BTreeMap<
 
 /// Counts what is held: all of those namespaces that are being deleted and aren't granted. Holding ends for a namespace
 /// that deletes nothing more.
-fn recount(status: &mut ProtectionStatus, situation: &Situation<'_>) {
+fn recount(state: &mut State, situation: &Situation<'_>) {
     let mut seen = HashSet::new();
     let mut held = BTreeMap::<&str, u32>::new();
     for deletion in situation.under_way.iter().chain(situation.asked) {
-        let is_counted = is_held(status, &deletion.namespace) && !is_decided(status, deletion);
+        let is_counted = is_held(state, &deletion.namespace) && !is_decided(state, deletion);
         if is_counted && seen.insert(deletion.uid.as_str()) {
             *held.entry(&deletion.namespace).or_default() += 1;
         }
     }
-    status.held = held.values().sum();
+    state.held = held.values().sum();
     if held.len() > KEPT_HOLDING {
         held.clear();
     }
     let named = held.into_iter().map(|(namespace, count)| Held { namespace: namespace.to_owned(), count });
-    status.holding = named.collect();
+    state.holding = named.collect();
 }
 
 /// Drops what doesn't count any more, and keeps the rest small.
-fn tidy(status: &mut ProtectionStatus, situation: &Situation<'_>) {
+fn tidy(state: &mut State, situation: &Situation<'_>) {
     let Situation { limits, now, under_way, asked, .. } = *situation;
     if !asked.is_empty() {
         // Thousands may be under way, and few are granted.
-        let granted: HashSet<String> = status.granted.iter().cloned().collect();
+        let granted: HashSet<String> = state.granted.iter().cloned().collect();
         let going = under_way.iter().chain(asked).filter_map(|deletion| granted.get(&deletion.uid));
         let going: HashSet<_> = going.collect();
-        status.granted.retain(|uid| going.contains(uid));
+        state.granted.retain(|uid| going.contains(uid));
         // Only now: those that are gone make room first.
-        let surplus = status.granted.len().saturating_sub(KEPT_GRANTS);
-        status.granted.drain(..surplus);
+        let surplus = state.granted.len().saturating_sub(KEPT_GRANTS);
+        state.granted.drain(..surplus);
         let is_under_way = |released: &Released| {
             let is_of_it = |going: &Deletion| going.namespace == released.namespace && going.at <= released.at.0;
             under_way.iter().chain(asked).any(is_of_it)
         };
-        status.released.retain(is_under_way);
-        status.kept.retain(is_under_way);
+        state.released.retain(is_under_way);
+        state.kept.retain(is_under_way);
     }
-    let surplus = status.released.len().saturating_sub(KEPT_RELEASED);
-    status.released.drain(..surplus);
-    reservations::tidy(&mut status.reserved, limits.window, now);
+    let surplus = state.released.len().saturating_sub(KEPT_RELEASED);
+    state.released.drain(..surplus);
+    reservations::tidy(&mut state.reserved, limits.window, now);
 }

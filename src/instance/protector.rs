@@ -3,15 +3,17 @@
 
 use std::collections::hash_map::Entry;
 use std::collections::{HashMap, HashSet};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use tokio::sync::{Notify, oneshot};
 
+use super::kept::{Content, Kept};
 use super::protection::{Census, Deletion};
 use crate::api::protection::ProtectionStatus;
 
-/// How often those that are held are counted again, and the count is written where it changed.
+/// How often those that are held are counted again, and the count is written where it changed. Where several operators share an
+/// instance, how often each looks what the others have written.
 pub const RECOUNT: Duration = Duration::from_secs(2);
 /// How long a deletion waits for company, after the last newcomer was seen: whether more come together than may go is known then.
 const COMPANY: Duration = Duration::from_secs(2);
@@ -33,6 +35,8 @@ pub enum Answer {
     Kept,
     /// It couldn't be counted; ask again.
     Unknown,
+    /// What was counted before can't be read: nothing is granted until somebody has seen to it.
+    Uncountable,
 }
 
 /// Who asks, and what the last listing showed.
@@ -54,28 +58,43 @@ pub struct State {
     /// Uids of resources whose identity the last listing showed to be gone, and that have no other one yet.
     pub gone: HashSet<String>,
     pub counted: Option<Instant>,
+    /// What is kept, as it was read or written last. Others may have written since: what it grants stays granted, and a write by
+    /// it is refused then.
+    pub kept: Option<Arc<Kept>>,
+    /// It is to be read again.
+    pub is_doubted: bool,
     /// How it stood when something last followed from it.
     pub shown: Shown,
 }
 
-/// How protection stands, as far as others are looked at again when it changes.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+/// How protection stands, as far as something follows from a change of it.
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Shown {
-    pub held: u32,
-    pub missing: u32,
-    /// None while some are held: all of them are.
-    holding: Vec<String>,
+    /// What the instance's status says of it.
+    pub status: ProtectionStatus,
+    /// What is kept can't be read.
+    pub is_odd: bool,
 }
 
 impl Shown {
-    pub fn of(status: &ProtectionStatus) -> Self {
-        let holding = status.holding.iter().map(|held| held.namespace.clone()).collect();
-        Self { held: status.held, missing: status.missing, holding }
+    /// `before`: how it stood, which nobody knows to have changed where what is kept can't be read.
+    pub fn of(kept: &Kept, before: &Self) -> Self {
+        match &kept.content {
+            Content::ConfigMap(state, _) | Content::Status(state) => Self { status: state.shown(), is_odd: false },
+            Content::Odd => Self { status: before.status.clone(), is_odd: true },
+        }
+    }
+
+    /// Whether anything that is deleted is held.
+    pub fn is_holding(&self) -> bool {
+        self.is_odd || self.status.held > 0
     }
 
     /// Whether what a namespace deletes is held.
     pub fn holds(&self, namespace: &str) -> bool {
-        self.held > 0 && (self.holding.is_empty() || self.holding.iter().any(|held| held == namespace))
+        let ProtectionStatus { held, holding, .. } = &self.status;
+        let is_named = || holding.is_empty() || holding.iter().any(|held| held.namespace == namespace);
+        self.is_odd || *held > 0 && is_named()
     }
 }
 
@@ -89,6 +108,30 @@ impl Protector {
     /// Something may have changed: the annotations that release and keep, or the limits.
     pub fn reconsider(&self) {
         self.changed.notify_one();
+    }
+
+    /// The same, and somebody else may have written what is kept.
+    pub fn doubt(&self) {
+        self.state().is_doubted = true;
+        self.reconsider();
+    }
+
+    /// What is kept of the instance of this uid, as far as is known.
+    pub fn kept(&self, uid: Option<&str>) -> Option<Arc<Kept>> {
+        self.state().kept.clone().filter(|kept| Some(kept.of.as_str()) == uid)
+    }
+
+    /// What the status is to say of it; `None`: what it says already. It isn't to lose what is kept there.
+    pub fn for_status(&self, uid: Option<&str>) -> Option<ProtectionStatus> {
+        match &self.kept(uid)?.content {
+            Content::ConfigMap(state, _) => Some(state.shown()),
+            Content::Status(_) | Content::Odd => None,
+        }
+    }
+
+    /// Whether what is kept of the instance of this uid can't be read.
+    pub fn is_odd(&self, uid: Option<&str>) -> bool {
+        self.kept(uid).is_some_and(|kept| kept.state().is_none())
     }
 
     /// One more asks.
@@ -153,10 +196,10 @@ impl Protector {
         }
     }
 
-    /// Returns when there may be something to do.
-    pub async fn woken(&self, is_holding: bool) {
-        if is_holding {
-            // Whether or not anybody asks: those that are held may go in other ways.
+    /// Returns when there may be something to do. `often`: whether or not anybody asks.
+    pub async fn woken(&self, often: bool) {
+        if often {
+            // Those that are held may go in other ways, and others may have written.
             let _ = tokio::time::timeout(RECOUNT, self.changed.notified()).await;
         } else {
             self.changed.notified().await;

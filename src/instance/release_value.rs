@@ -43,6 +43,13 @@ pub fn serve(value: &str, last: &mut LastRelease) {
     last.earlier.truncate(EARLIER);
 }
 
+/// What an earlier version noted, which kept values as a whole, as it is noted now.
+pub fn shortened(last: LastRelease) -> LastRelease {
+    let LastRelease { token, earlier, at } = last;
+    let short = |value: String| kept(&value).to_owned();
+    LastRelease { token: token.map(short), earlier: earlier.into_iter().map(short).collect(), at }
+}
+
 /// What is kept of a value.
 fn kept(value: &str) -> &str {
     value.char_indices().nth(TOLD_APART).map_or(value, |(end, _)| &value[..end])

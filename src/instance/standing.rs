@@ -3,17 +3,22 @@
 use std::cmp::Reverse;
 
 use super::handle::Handle;
-use super::protection;
+use super::protection::{self, State, config_map};
 use super::release_value::{self, Release};
 use super::status::ABOUT_SCHEMAS;
 use crate::api::happening::Happening;
 use crate::api::instance::{KratosInstance, Mode};
 use crate::api::protection::{Held, ProtectionStatus};
+use crate::api::words::{NAME, listed, shown};
 use crate::api::{KEEP, RELEASE, Reason, Verdict, condition};
 use crate::base::place::Place;
 
-/// How many namespaces a message names.
-const NAMED_HOLDERS: usize = 5;
+/// How much is shown of the namespaces whose deletions are held, in characters.
+const HOLDERS: usize = 108;
+/// The same of a namespace that is there.
+const FORMER: usize = 52;
+/// And of a field.
+const FIELD: usize = 100;
 
 /// The verdict on an instance that answers. `alive`: the name of a namespace that is there and is said to be gone. `holders`: how
 /// many resources keep it from going, where it is being deleted.
@@ -25,31 +30,16 @@ pub fn usable(handle: &Handle, instance: &KratosInstance, (alive, holders): (Opt
         return leaving(&handle.place, holders);
     }
     if let Some(failure) = handle.shared.listing.failure() {
-        let message = format!(
-            "Kratos answers, but its identities can't be listed: {failure}; nothing new is created until they can \
-             (often an identity whose schema was removed from Kratos' configuration)"
-        );
-        return Verdict::new(Reason::KratosUnavailable, message);
+        return unlisted(&failure);
     }
     if let Some(failure) = handle.shared.schemas.failure() {
-        let advice = match handle.settings.connection.public_url {
-            Some(_) => "correct spec.publicURL, or see what answers there",
-            None => "set spec.publicURL, or see where the admin port redirects /schemas to",
-        };
-        let message = format!(
-            "{failure}; {advice}. It is tried again: what needs a schema that isn't known yet waits, everything else goes on"
-        );
-        return Verdict::new(Reason::KratosUnavailable, message);
+        return without_schemas(&failure, handle.settings.connection.public_url.is_some());
     }
     if let Err(invalid) = &*handle.rules {
         return invalid.clone();
     }
     if let Some(name) = alive {
-        let message = format!(
-            "spec.reclaimNamespaces names the uid of namespace {name}, which is there: nothing of it is taken; name \
-             namespaces that are gone (status.formerNamespaces)"
-        );
-        return Verdict::new(Reason::InvalidSpec, message);
+        return alive_after_all(name);
     }
     match handle.settings.mode {
         Mode::Enforce => Verdict::new(Reason::Reconciled, "Kratos answers"),
@@ -59,8 +49,40 @@ pub fn usable(handle: &Handle, instance: &KratosInstance, (alive, holders): (Opt
     }
 }
 
+/// The verdict on an instance whose identities can't be listed.
+pub fn unlisted(failure: &str) -> Verdict {
+    let message = format!(
+        "Kratos answers, but its identities can't be listed: {failure}; nothing new is created until they can \
+         (often an identity whose schema was removed from Kratos' configuration)"
+    );
+    Verdict::new(Reason::KratosUnavailable, message)
+}
+
+/// The verdict on an instance whose schemas can't be read.
+pub fn without_schemas(failure: &str, has_public_url: bool) -> Verdict {
+    let advice = if has_public_url {
+        "correct spec.publicURL, or see what answers there"
+    } else {
+        "set spec.publicURL, or see where the admin port redirects /schemas to"
+    };
+    let message = format!(
+        "{failure}; {advice}. It is tried again: what needs a schema that isn't known yet waits, all else goes on"
+    );
+    Verdict::new(Reason::KratosUnavailable, message)
+}
+
+/// The verdict on an instance that takes a namespace for gone which isn't.
+pub fn alive_after_all(name: &str) -> Verdict {
+    let message = format!(
+        "spec.reclaimNamespaces names the uid of namespace {}, which is there: nothing of it is taken; name namespaces that are \
+         gone (status.formerNamespaces)",
+        shown(name, FORMER)
+    );
+    Verdict::new(Reason::InvalidSpec, message)
+}
+
 /// The verdict on an instance that is being deleted, which may be a mistake.
-fn leaving(place: &Place, holders: usize) -> Verdict {
+pub fn leaving(place: &Place, holders: usize) -> Verdict {
     let Place { namespace, name } = place;
     let held = match holders {
         1 => "1 KratosIdentity".to_owned(),
@@ -72,6 +94,24 @@ fn leaving(place: &Place, holders: usize) -> Verdict {
          stay as they are"
     );
     Verdict::new(Reason::Progressing, message)
+}
+
+/// The verdict on an instance in a namespace where none counts.
+pub fn not_permitted(namespace: &str) -> Verdict {
+    let message = format!(
+        "a KratosInstance doesn't count in namespace {namespace}: the operator was started with --instance-namespaces that leave \
+         it out"
+    );
+    Verdict::new(Reason::NotPermitted, message)
+}
+
+/// The verdict on an instance that this version can't read.
+pub fn unreadable(field: &str) -> Verdict {
+    let message = format!(
+        "{} can't be read by this version of the operator: compare it with `kubectl explain kinst.spec`",
+        shown(field, FIELD)
+    );
+    Verdict::new(Reason::InvalidSpec, message)
 }
 
 /// The verdict on an instance that is suspended.
@@ -98,20 +138,30 @@ pub fn unavailable(instance: &KratosInstance, closed_by: Option<&str>) -> Verdic
 
 /// What the instance's protection holds, and what to do about it.
 fn protection(handle: &Handle, instance: &KratosInstance) -> Option<Verdict> {
-    let status = instance.status.as_ref().and_then(|status| status.protection.as_ref())?;
-    let ProtectionStatus {
-        held,
-        holding,
-        missing,
-        recreating: _,
-        reserved: _,
-        granted: _,
-        released: _,
-        last_release: _,
-        kept: _,
-        last_keep: _,
-    } = status;
-    let release = annotate(&handle.place, RELEASE, "");
+    let uid = instance.metadata.uid.as_deref();
+    let protector = &handle.shared.protector;
+    if protector.is_odd(uid) {
+        return Some(odd(&handle.place, uid.unwrap_or_default()));
+    }
+    let told = || instance.status.as_ref().and_then(|status| status.protection.clone());
+    holding(&handle.place, &protector.for_status(uid).or_else(told)?)
+}
+
+/// The verdict where what was counted can't be read.
+pub fn odd(place: &Place, uid: &str) -> Verdict {
+    let Place { namespace, .. } = place;
+    let name = config_map::name(uid);
+    let message = format!(
+        "ConfigMap {name} isn't what the operator wrote into it, so that every deletion is held. Counting begins anew, and what is \
+         held stays so, after: kubectl delete configmap {name} -n {namespace}"
+    );
+    Verdict::new(Reason::DeletionHeld, message)
+}
+
+/// The verdict on an instance that holds something.
+pub fn holding(place: &Place, status: &ProtectionStatus) -> Option<Verdict> {
+    let ProtectionStatus { held, holding, missing, .. } = status;
+    let release = annotate(place, RELEASE, "");
     if *missing > 0 {
         let message = format!(
             "{missing} identities that resources of this instance have had aren't in Kratos any more: it may be the \
@@ -132,17 +182,12 @@ fn protection(handle: &Handle, instance: &KratosInstance) -> Option<Verdict> {
 fn holders(holding: &[Held]) -> String {
     let mut most: Vec<_> = holding.iter().collect();
     most.sort_by_key(|held| Reverse(held.count));
-    let named = most.iter().take(NAMED_HOLDERS).map(|Held { namespace, count }| format!("{namespace} ({count})"));
-    let named = named.collect::<Vec<_>>().join(", ");
-    match most.len().saturating_sub(NAMED_HOLDERS) {
-        _ if most.is_empty() => "every namespace".to_owned(),
-        0 => named,
-        more => format!("{named} and {more} more namespaces"),
-    }
+    let named: Vec<_> = most.iter().map(|Held { namespace, count }| format!("{namespace} ({count})")).collect();
+    if named.is_empty() { "every namespace".to_owned() } else { listed(&named, HOLDERS) }
 }
 
 /// What is to be said of a release: of what there was before it and is after it. `None`: it was only noted.
-pub fn released(before: &ProtectionStatus, after: &ProtectionStatus) -> Option<Happening> {
+pub fn released(before: &State, after: &State) -> Option<Happening> {
     let last = after.last_release.as_ref().filter(|last| before.last_release.as_ref() != Some(*last))?;
     let token = last.token.as_deref()?;
     let note = match release_value::read(token) {
@@ -167,13 +212,13 @@ pub fn released(before: &ProtectionStatus, after: &ProtectionStatus) -> Option<H
 }
 
 /// Whether what was held before isn't any more, whoever may be held now.
-fn is_over(before: &ProtectionStatus, after: &ProtectionStatus) -> bool {
+fn is_over(before: &State, after: &State) -> bool {
     let is_held = |held: &Held| protection::is_held(after, &held.namespace);
     before.held > 0 && !before.holding.iter().any(is_held) && (!before.holding.is_empty() || after.held == 0)
 }
 
 /// What is to be said of deletions that were let go. `None`: the value was only noted.
-pub fn kept(before: &ProtectionStatus, after: &ProtectionStatus) -> Option<Happening> {
+pub fn kept(before: &State, after: &State) -> Option<Happening> {
     let last = after.last_keep.as_ref().filter(|last| before.last_keep.as_ref() != Some(*last))?;
     let note = match release_value::read(last.token.as_deref()?) {
         Release::Namespace(namespace) if protection::is_held(before, namespace) => {
@@ -199,11 +244,21 @@ fn annotate(place: &Place, annotation: &str, of: &str) -> String {
     format!("kubectl annotate kinst {name} -n {namespace} --overwrite {annotation}={of}$(date +%s)")
 }
 
+/// The verdict on a resource whose deletion nobody can count.
+pub fn uncountable(place: &Place) -> Verdict {
+    let message = format!(
+        "held, because what KratosInstance {} has counted can't be read; ask an administrator to see in its conditions what to do",
+        shown(&place.to_string(), NAME)
+    );
+    Verdict::new(Reason::DeletionHeld, message)
+}
+
 /// The verdict on a resource of a namespace whose deletion is held. It says nothing of other namespaces.
 pub fn held(place: &Place, namespace: &str) -> Verdict {
     let message = format!(
-        "held, because many identities were to be deleted at once. If that is meant, an administrator of KratosInstance \
-         {place} has those of this namespace deleted: {}; or, by the same with {KEEP}, let go and kept",
+        "held, because many identities were to be deleted at once. If that is meant, an administrator of KratosInstance {} has \
+         those of this namespace deleted: {}; or let go and kept, with {KEEP}",
+        shown(&place.to_string(), NAME),
         annotate(place, RELEASE, &format!("{namespace}="))
     );
     Verdict::new(Reason::DeletionHeld, message)

@@ -9,6 +9,8 @@ use k8s_openapi::jiff::{SignedDuration, Timestamp};
 use super::counts::{Known, Resynced};
 use crate::api::condition::{self, State};
 use crate::api::instance::{IdentityCounts, KratosInstanceStatus, LastResync};
+use crate::api::protection::ProtectionStatus;
+use crate::api::words::shown;
 use crate::api::{Reason, Verdict};
 use crate::base::kube_error::Right;
 use crate::base::place::Place;
@@ -18,13 +20,26 @@ const TOLD_ANYWAY: SignedDuration = SignedDuration::from_hours(24);
 /// How many schemas a status lists, and how long an id it shows.
 const SHOWN_SCHEMAS: usize = 1024;
 const SHOWN_LENGTH: usize = 1024;
+/// How much is shown of a cluster's id, in characters: a uid.
+const ID: usize = 36;
 /// How a message begins that is about schemas.
 pub const ABOUT_SCHEMAS: &str = "identity schemas can't be read";
 
-/// A status as it is compared and written by whoever keeps neither the protection nor who reclaimed what: those have writers of
-/// their own.
+/// A status as it is compared and written by whoever doesn't know how the protection stands, nor keeps who reclaimed what: that has
+/// a writer of its own.
 pub fn without_others(status: KratosInstanceStatus) -> KratosInstanceStatus {
     KratosInstanceStatus { protection: None, reclaimed_namespaces: Vec::new(), ..status }
+}
+
+/// Takes in how the protection stands; `None`: as the status says already. What `current` says of it is compared with that. So
+/// what an earlier version kept there goes, once it is kept elsewhere.
+pub fn note_protection(
+    status: &mut KratosInstanceStatus,
+    stands: Option<ProtectionStatus>,
+    current: Option<&ProtectionStatus>,
+) {
+    // That nothing has happened yet needn't be written.
+    status.protection = stands.filter(|stands| current.is_some() || *stands != ProtectionStatus::default());
 }
 
 /// Which cluster this is.
@@ -41,12 +56,13 @@ pub fn mistaken(current: Option<&KratosInstanceStatus>, cluster: Cluster<'_>, pl
     let noted = current?.cluster_id.as_deref().filter(|noted| cluster.is_claimed && *noted != cluster.id)?;
     let Place { namespace, name } = place;
     let message = format!(
-        "the operator was started with --cluster-id={}, but this instance's identities belong to cluster {noted} \
-         (status.clusterID); nothing is sent to Kratos. Start the operator with what `kubectl get namespace kube-system \
+        "the operator has --cluster-id={}, and this instance's identities are of cluster {} (status.clusterID): nothing is sent \
+         to Kratos. Start the operator with what `kubectl get namespace kube-system \
          -o jsonpath='{{.metadata.uid}}'` prints. If that is what it was started with, the resource came from another \
          cluster: `kubectl patch kinst {name} -n {namespace} --subresource=status --type=merge \
          -p '{{\"status\":{{\"clusterID\":null}}}}'`",
-        cluster.id
+        shown(cluster.id, ID),
+        shown(noted, ID)
     );
     Some(Verdict::new(Reason::ClusterMismatch, message))
 }
@@ -129,8 +145,7 @@ pub fn note_lacking(
         )
     };
     let named = named.join(", ");
-    let message =
-        format!("the operator may not {named}{more}; grant its account what `kratos-operator rbac` prints{left}");
+    let message = format!("the operator may not {named}{more}; grant it what `kratos-operator rbac` prints{left}");
     let verdict = Verdict::new(Reason::Forbidden, message);
     condition::set(&mut status.conditions, condition::PERMISSIONS_MISSING, true, &verdict, generation, now);
 }

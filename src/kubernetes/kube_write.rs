@@ -15,7 +15,7 @@ use tracing::{Instrument, Span};
 pub const FIELD_MANAGER: &str = "kratos-operator";
 
 /// What a write is shown as in a trace.
-fn writing(operation: &'static str) -> Span {
+pub fn writing(operation: &'static str) -> Span {
     tracing::debug_span!("kubernetes", operation)
 }
 

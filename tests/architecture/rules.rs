@@ -23,6 +23,7 @@ const PURE: &[&str] = &[
     "crate::instance::consent",
     "crate::instance::counts",
     "crate::instance::headers",
+    "crate::instance::kept",
     "crate::instance::leaving",
     "crate::instance::protection",
     "crate::instance::release_value",

@@ -4,8 +4,10 @@
 use std::sync::PoisonError;
 use std::time::Instant;
 
+use k8s_openapi::api::core::v1::ConfigMap;
 use k8s_openapi::api::events::v1::Event;
 use kratos_operator::api::{KratosIdentity, KratosInstance};
+use kratos_operator::instance::protection::{State, config_map};
 use kratos_operator::kratos::{Identity, PatchOperation};
 use kube::api::{Api, ListParams, Patch, PatchParams};
 use serde_json::{Value, json};
@@ -65,6 +67,29 @@ impl Scene {
             (handled == request).then_some(())
         };
         self.instance_until(name, "the request is handled", handled).await;
+    }
+
+    /// Where the protection of the instance `default` is kept.
+    pub async fn protections_name(&self) -> String {
+        let instance = self.instances().get("default").await.expect("there is an instance");
+        config_map::name(&instance.metadata.uid.expect("a uid"))
+    }
+
+    pub fn config_maps(&self) -> Api<ConfigMap> {
+        Api::namespaced(self.client.clone(), &self.namespace)
+    }
+
+    /// What is kept of the protection of the instance `default`; `None`: there is no ConfigMap of it.
+    pub async fn kept(&self) -> Option<State> {
+        let found = self.config_maps().get_opt(&self.protections_name().await).await.expect("an answer")?;
+        let text = found.data.unwrap_or_default().remove(config_map::KEY).expect("a state");
+        Some(State::read(&text).expect("a state that can be read"))
+    }
+
+    /// Waits until something holds of that.
+    pub async fn kept_until(&self, what: &str, holds: impl Fn(&State) -> bool) -> State {
+        let found = eventually(what, WITHIN, async || self.kept().await.filter(&holds)).await;
+        found.unwrap_or_else(|error| panic!("{error}\n{}", self.log()))
     }
 
     /// Requests of this test are counted from now on.

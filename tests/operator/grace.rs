@@ -173,7 +173,7 @@ async fn whoever_is_deactivated_while_a_deletion_waits_is_brought_back_inactive(
     scene.identity("ada", manifest.clone()).await;
     let ada = scene.ready("ada").await;
     let about = format!("/namespaces/{}/", scene.namespace);
-    let is_count = move |label: &str, path: &str| label.ends_with("kratosinstances/status") && path.contains(&about);
+    let is_count = move |label: &str, path: &str| label == "POST configmaps" && path.contains(&about);
     let counting = scene.cluster.proxy.on_where(is_count).once().hold();
     scene.delete("ada").await;
     counting.held().await;

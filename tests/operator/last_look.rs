@@ -51,11 +51,8 @@ async fn waiting(scene: &Scene, resources: &[KratosIdentity]) {
         let api = scene.identities_in(&resource.namespace().expect("a namespace"));
         api.delete(&resource.name_any(), &DeleteParams::default()).await.expect("it can be deleted");
     }
-    let is_counted = |instance: &kratos_operator::api::KratosInstance| {
-        let granted = &instance.status.as_ref()?.protection.as_ref()?.granted;
-        resources.iter().all(|one| one.uid().is_some_and(|uid| granted.contains(&uid))).then_some(())
-    };
-    scene.instance_until("default", "all are counted", is_counted).await;
+    let uids: Vec<_> = resources.iter().map(|one| one.uid().expect("a uid")).collect();
+    scene.kept_until("all are counted", |kept| uids.iter().all(|uid| kept.granted.contains(uid))).await;
 }
 
 #[tokio::test]

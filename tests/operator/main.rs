@@ -48,6 +48,7 @@ mod hashing;
 mod identifiers;
 mod instance_turns;
 mod keeping;
+mod kept;
 mod last_look;
 mod lifecycle;
 mod links;

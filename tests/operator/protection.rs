@@ -17,6 +17,8 @@ use crate::testenv::process::eventually;
 /// Hundreds take their time on a small machine.
 const LONG: Duration = Duration::from_mins(5);
 const INSTANCE_STATUS: &str = "PATCH kratosinstances/status";
+/// What is counted, once there is something.
+const COUNT: &str = "PATCH configmaps";
 
 pub fn plain(label: &str, policy: &Value) -> Value {
     json!({"schemaID": "plain", "traits": {"label": label}, "deletion": policy})
@@ -147,8 +149,10 @@ async fn of_five_hundred_that_go_with_their_namespace_none_goes_until_released_w
     let release_it =
         format!("kubectl annotate kinst default -n {} --overwrite kratos-operator.dev/release=", scene.namespace);
     assert!(message.contains(&release_it) && message.contains("deletion.policy to Orphan"), "{message}");
-    let writes = scene.kubernetes_seen().iter().filter(|seen| seen.label == INSTANCE_STATUS).count();
-    assert!(writes <= 40, "{writes} writes of instances");
+    for (label, what) in [(INSTANCE_STATUS, "instances"), (COUNT, "what is counted")] {
+        let writes = scene.kubernetes_seen().iter().filter(|seen| seen.label == label).count();
+        assert!(writes <= 40, "{writes} writes of {what}");
+    }
 
     // That namespace's alone is held, through this instance and not through another one; and all else goes on.
     scene.identities_in(&beside).delete("ada", &DeleteParams::default()).await.expect("it can be deleted");
@@ -181,9 +185,10 @@ async fn of_five_hundred_that_go_with_their_namespace_none_goes_until_released_w
     namespace_gone(&scene, &tenant).await;
     assert_eq!(ids_in(&scene, &tenant).await, BTreeSet::from([kept]));
     let instance = scene.instance_ready("default").await;
-    let protection = protection_of(&instance);
-    let counted: Vec<_> = protection.reserved.iter().map(|entry| (entry.namespace.as_deref(), entry.count)).collect();
-    assert_eq!((protection.held, counted), (0, vec![(Some(beside.as_str()), 1)]), "ada's counts on");
+    let kept = scene.kept().await.expect("it was counted");
+    let counted: Vec<_> = kept.reserved.iter().map(|entry| (entry.namespace.as_deref(), entry.count)).collect();
+    let held = (kept.held, protection_of(&instance).held);
+    assert_eq!((held, counted), ((0, 0), vec![(Some(beside.as_str()), 1)]), "ada's counts on");
 
     // The next ones are held again, by the same value of the annotation.
     let again = scene.other_namespace("again", &[]).await;
@@ -198,11 +203,17 @@ async fn of_five_hundred_that_go_with_their_namespace_none_goes_until_released_w
 async fn the_namespace_of_the_instance_itself_waits_for_the_release_too() {
     let scene = Scene::shared().await;
     scene.instance(json!({"protection": {"maxDeletions": 2}})).await;
-    made(&scene, &scene.namespace, 6).await;
+    made(&scene, &scene.namespace, 7).await;
+    scene.delete("one-of-many-6").await;
+    scene.gone("one-of-many-6").await;
+    let counted = scene.kept().await.expect("it was counted").reserved;
     delete_namespace(&scene, &scene.namespace).await;
     listed(&scene, &scene.namespace, "all are held", |all| are_held(all, 6)).await;
     instance_holds(&scene, 6).await;
     assert_eq!(scene.ours().await.len(), 6);
+    // The namespace takes its ConfigMaps with it, and lets none be made: what was counted is kept in the status.
+    let instance = scene.instances().get("default").await.expect("it is there");
+    assert_eq!(protection_of(&instance).reserved, counted);
     release(&scene, "1").await;
     namespace_gone(&scene, &scene.namespace).await;
     assert_eq!(scene.ours().await.len(), 0);
@@ -325,6 +336,7 @@ async fn what_was_counted_when_the_operator_was_killed_goes_and_counts_once() {
     scene.delete("one-of-many-0").await;
     scene.delete("one-of-many-1").await;
     deletes.held_times(2).await;
+    assert_eq!(scene.kept().await.expect("they are counted").granted.len(), 2);
     scene.operator().kill();
     scene.proxy.clear_faults();
     scene.operator().restart().expect("it starts");
@@ -339,8 +351,8 @@ async fn what_was_counted_when_the_operator_was_killed_goes_and_counts_once() {
 async fn while_the_count_cannot_be_written_nothing_is_deleted() {
     let scene = Scene::shared().await.with_instance().await;
     made(&scene, &scene.namespace, 2).await;
-    let about = format!("/namespaces/{}/kratosinstances/default/status", scene.namespace);
-    let refused = scene.cluster.proxy.on_where(move |label, path| label == INSTANCE_STATUS && path.contains(&about));
+    let about = format!("/namespaces/{}/configmaps", scene.namespace);
+    let refused = scene.cluster.proxy.on_where(move |label, path| label == "POST configmaps" && path.contains(&about));
     refused.answer(crate::testenv::faults::Answer::status(500));
     scene.delete("one-of-many-0").await;
     scene.retrying("one-of-many-0", "Progressing").await;

@@ -2,7 +2,7 @@
 
 use k8s_openapi::api::events::v1::Event;
 use k8s_openapi::jiff::Timestamp;
-use kube::api::{Api, ListParams, Patch, PatchParams};
+use kube::api::{Api, DeleteParams, ListParams, Patch, PatchParams};
 use serde_json::json;
 
 use crate::protection::{are_held, delete_all, ids_in, instance_holds, listed, made, protection_of, release};
@@ -116,8 +116,10 @@ async fn what_is_held_by_namespace_survives_restarts_and_an_upgrade() {
     all_gone(&scene, &one).await;
     instance_holds(&scene, 5).await;
 
-    // As an earlier version wrote it, which counted all namespaces together.
+    // As an earlier version wrote it, which counted all namespaces together, and knew of no ConfigMap.
     scene.operator().kill();
+    let name = scene.protections_name().await;
+    scene.config_maps().delete(&name, &DeleteParams::default()).await.expect("it can be deleted");
     let before = json!({
         "held": 5, "holding": null, "released": null, "reserved": [{"at": Timestamp::now(), "count": 2}],
         "lastRelease": {"token": format!("{one}=1"), "earlier": null},

@@ -27,7 +27,7 @@ pub enum Part {
     AllNamespaces,
     /// Labels and uid of the namespace that the role stands in: no role can grant more than `get` on it.
     ItsNamespace,
-    /// What instances refer to.
+    /// What instances refer to, and what their protection is kept in.
     Instances,
     /// The Lease beside each instance that says which shard speaks for it.
     Shards,
@@ -93,7 +93,8 @@ impl Rights {
             Part::ItsNamespace => self.add(CORE, "namespaces", &["get"]),
             Part::Instances => {
                 self.add(CORE, "secrets", &["get"]);
-                self.add(CORE, "configmaps", &["get"]);
+                // The one that an instance's protection is kept in is made and written.
+                self.add(CORE, "configmaps", &["get", "create", "patch"]);
             }
             Part::Shards | Part::Election => self.add(LEASES, "leases", &["get", "create", "update"]),
             Part::Key => self.add(CORE, "secrets", &["get", "create"]),

@@ -40,11 +40,11 @@ fn granted(wanted: &Wanted) -> Vec<String> {
 }
 
 #[test]
-fn in_the_whole_cluster_config_maps_are_read_in_namespaces_of_instances_alone() {
+fn in_the_whole_cluster_config_maps_are_read_and_written_in_namespaces_of_instances_alone() {
     let lines = granted(&wanted(None));
     assert!(lines.contains(&"* namespaces get,list,watch".to_owned()), "{lines:#?}");
     assert!(lines.contains(&"* secrets create,delete,get,list,patch,update,watch".to_owned()), "{lines:#?}");
-    assert!(lines.contains(&"identity configmaps get".to_owned()), "{lines:#?}");
+    assert!(lines.contains(&"identity configmaps create,get,patch".to_owned()), "{lines:#?}");
     assert_eq!(lines.iter().filter(|line| !line.starts_with("* ")).count(), 1, "{lines:#?}");
 }
 
@@ -59,7 +59,7 @@ fn in_namespaces_of_its_own_nothing_is_granted_in_the_cluster() {
             "{lines:#?}"
         );
     }
-    assert!(lines.contains(&"identity configmaps get".to_owned()), "{lines:#?}");
+    assert!(lines.contains(&"identity configmaps create,get,patch".to_owned()), "{lines:#?}");
     let own: Vec<_> = lines.iter().filter(|line| line.starts_with("ops ")).collect();
     assert_eq!(own, ["ops secrets create,get"], "its key, and nothing else");
 }

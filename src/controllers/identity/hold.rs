@@ -5,14 +5,14 @@ use super::inputs;
 use super::record::api;
 use crate::api::identity::KratosIdentity;
 use crate::api::objects::IdentityObject;
-use crate::api::{IDENTITY_FINALIZER, Reason, Verdict, carries};
+use crate::api::{IDENTITY_FINALIZER, carries};
 use crate::base::place::Place;
 use crate::engine::failure::Halt;
 use crate::engine::identity::inputs::{reference, uid};
 use crate::engine::identity::memory::Creators;
 use crate::identity::claim::Claimant;
 use crate::identity::plan::Plan;
-use crate::identity::status;
+use crate::identity::{progress, status};
 use crate::instance::Handle;
 use crate::kubernetes::kube_write;
 
@@ -25,10 +25,7 @@ pub async fn hold(
 ) -> Result<(), Halt> {
     if !instance.shared.is_held_for(&Place::of(resource)) {
         controller.pokes.instance(&instance.place);
-        return Err(Halt::Waiting(Verdict::new(
-            Reason::Progressing,
-            "waits until the instance is held by its finalizer",
-        )));
+        return Err(Halt::Waiting(progress::unheld()));
     }
     if plan.creates() {
         inputs::ensure_admitted((instance, claimant), controller).await?;

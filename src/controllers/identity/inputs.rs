@@ -6,11 +6,11 @@ use super::controller::Controller;
 use super::record::api;
 use crate::api::identity::KratosIdentity;
 use crate::api::objects::IdentityObject;
-use crate::api::{Reason, Verdict};
 use crate::engine::failure::Halt;
 use crate::engine::identity::inputs::{not_permitted, uid};
 use crate::engine::identity::memory::Creators;
 use crate::identity::claim::Claimant;
+use crate::identity::progress;
 use crate::instance::{Handle, consent};
 
 /// Right before something is created, where namespaces aren't watched: that the resource's is still the one that was seen,
@@ -33,8 +33,7 @@ pub async fn ensure_admitted((instance, claimant): (&Handle, &Claimant), control
     if !is_admitted {
         return Err(Halt::Refused(not_permitted(place, &claimant.namespace)));
     }
-    let verdict = Verdict::new(Reason::Progressing, "the namespace was made anew meanwhile; it is looked at again");
-    Err(Halt::Retry { verdict, after: None })
+    Err(Halt::Retry { verdict: progress::another_namespace(), after: None })
 }
 
 /// Nothing is created for a resource that is another operator's by now, or gone: a live read. A former leader, which wrote
@@ -50,7 +49,5 @@ pub async fn ensure_own(resource: &KratosIdentity, controller: &Controller) -> R
     if live.is_some_and(|live| live.meta().uid == resource.meta().uid && controller.seen.is_own(&live)) {
         return Ok(());
     }
-    let verdict =
-        Verdict::new(Reason::Progressing, "the resource is gone, or another operator's by now; it is looked at again");
-    Err(Halt::Retry { verdict, after: None })
+    Err(Halt::Retry { verdict: progress::not_own(), after: None })
 }

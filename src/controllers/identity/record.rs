@@ -13,7 +13,7 @@ use crate::api::identity::{IdentityState, InstanceRef, KratosIdentity, KratosIde
 use crate::api::objects::IdentityObject;
 use crate::api::{IDENTITY_FINALIZER, Reason, Verdict, condition, requested_at};
 use crate::base::backoff;
-use crate::base::kube_error::{self, Refusal};
+use crate::base::kube_error::{self, Right};
 use crate::base::place::Place;
 use crate::controllers::queue::{Looked, Next};
 use crate::controllers::shared::access;
@@ -137,7 +137,7 @@ async fn settle(
                 return Err(error);
             };
             controller.access.note_refused(&error);
-            let verdict = forbidden(&refusal);
+            let verdict = forbidden(&refusal.right);
             let after = Some(backoff::spread(access::WHILE_REFUSED));
             if !course.has_news(resource.status.as_ref())
                 && let Some(action) = without_a_write((subject, &verdict), &uid, (after, boundary), controller)
@@ -187,9 +187,8 @@ fn obstructed(resource: &KratosIdentity, controller: &Controller) {
 }
 
 /// The verdict for want of a right. Whoever grants it has the resource looked at again.
-fn forbidden(refusal: &Refusal) -> Verdict {
-    let message = format!("the operator may not {}; it goes on once its account is granted that", refusal.right);
-    Verdict::new(Reason::Forbidden, message)
+pub fn forbidden(right: &Right) -> Verdict {
+    Verdict::new(Reason::Forbidden, format!("the operator may not {right}; it goes on once that is granted"))
 }
 
 /// When a recovery expires whose Secret is there. One that couldn't be deleted then is tried again.

@@ -10,10 +10,14 @@ use crate::api::decode::Unreadable;
 use crate::api::happening::Happening;
 use crate::api::identity::KratosIdentityStatus;
 use crate::api::objects::IdentityObject;
+use crate::api::words::shown;
 use crate::api::{IDENTITY_FINALIZER, Reason, Verdict};
 use crate::controllers::queue::{Looked, Next};
 use crate::identity::status::{self, Outcome, RecoverySeen, Seen, Subject};
 use crate::kubernetes::kube_write;
+
+/// How much of a field is shown, in characters.
+const FIELD: usize = 64;
 
 /// Reconciles an object of which little more than the metadata can be read.
 pub async fn reconcile(object: &IdentityObject, controller: &Controller) -> Result<Looked, kube::Error> {
@@ -46,22 +50,28 @@ pub async fn reconcile(object: &IdentityObject, controller: &Controller) -> Resu
 
 fn next(unreadable: &Unreadable, current: Option<&KratosIdentityStatus>, is_deleting: bool) -> KratosIdentityStatus {
     let Unreadable { metadata, field, .. } = unreadable;
-    let mut message = format!(
-        "{field} can't be read by this version of the operator: compare it with `kubectl explain kid.spec`; until then its \
-         identity is left as it is"
-    );
+    let mut verdict = unread(field);
     if is_deleting {
-        message += "; being deleted: patching deletion.policy to Orphan lets it go and keeps the identity";
+        verdict.message += "; being deleted: patching deletion.policy to Orphan lets it go and keeps the identity";
     }
     let subject = Subject {
         generation: metadata.generation.unwrap_or_default(),
         requested_at: crate::api::requested_at(metadata.annotations.as_ref()),
         current,
     };
-    let verdict = Verdict::new(Reason::InvalidSpec, message);
     status::next(
         subject,
         Outcome { verdict, instance: None, seen: Seen::Unknown, recovery: RecoverySeen::Unknown },
         Timestamp::now(),
     )
+}
+
+/// The verdict on a resource of which this field can't be read.
+pub fn unread(field: &str) -> Verdict {
+    let message = format!(
+        "{} can't be read by this version of the operator: compare it with `kubectl explain kid.spec`; until then its identity \
+         is left as it is",
+        shown(field, FIELD)
+    );
+    Verdict::new(Reason::InvalidSpec, message)
 }

@@ -9,8 +9,8 @@ use secrecy::{ExposeSecret, SecretString};
 use super::controller::Controller;
 use crate::api::decode::{self, Store, Stored};
 use crate::api::instance::KeyRef;
-use crate::api::{Reason, USE_LABEL, Verdict};
-use crate::instance::credentials::{Credentials, Versions};
+use crate::api::{USE_LABEL, Verdict};
+use crate::instance::credentials::{self, Credentials, Versions};
 use crate::instance::headers::{self, Header, HeaderSource};
 use crate::instance::settings::{Connection, KeyIn, Settings};
 use crate::kratos::ClientCertificate;
@@ -79,10 +79,7 @@ impl Reader<'_> {
         let private = self.key_of_secret(&key("tls.key"), true).await?;
         let read = ClientCertificate::read(&certificate, &private)
             .and_then(|read| read.ensure_valid(now.as_second()).map(|()| read));
-        read.map_err(|error| {
-            let message = format!("spec.tls.clientCertificate, Secret {name}: {error}; a corrected Secret is noticed");
-            ReadError::Invalid(Verdict::new(Reason::InvalidSpec, message))
-        })
+        read.map_err(|error| ReadError::Invalid(credentials::bad_certificate(name, &error.to_string())))
     }
 
     async fn text(&mut self, key: &KeyRef, needs_label: bool) -> Result<SecretString, ReadError> {
@@ -98,8 +95,7 @@ impl Reader<'_> {
         self.versions.insert(key.name.clone(), version);
         let secret = found?;
         if needs_label && self.controller.options.require_secret_label && !is_labelled(&secret) {
-            let what = format!("it lacks the label {USE_LABEL}: \"true\", without which the operator reads none");
-            return Err(not_ready("Secret", key, &what));
+            return Err(not_ready("Secret", key, &credentials::unlabelled()));
         }
         Ok(secret.value(&key.key).map_err(|lacking| not_ready("Secret", key, lacking.words()))?.0.clone())
     }
@@ -126,12 +122,10 @@ fn is_labelled(secret: &Stored<Secret>) -> bool {
     secret.metadata.labels.as_ref().and_then(|labels| labels.get(USE_LABEL)).is_some_and(|value| value == "true")
 }
 
-fn not_ready(kind: &str, KeyRef { name, key }: &KeyRef, what: &str) -> ReadError {
-    let message = format!("{kind} {name}, key {key}: {what}; it is waited for");
-    ReadError::NotReady(Verdict::new(Reason::SecretNotReady, message))
+fn not_ready(kind: &str, key: &KeyRef, what: &str) -> ReadError {
+    ReadError::NotReady(credentials::lacking(kind, key, what))
 }
 
 fn invalid(name: &str, key: &str, what: &str) -> ReadError {
-    let message = format!("spec.headers, Secret {name}, key {key}: it {what}; a corrected Secret is noticed");
-    ReadError::Invalid(Verdict::new(Reason::InvalidSpec, message))
+    ReadError::Invalid(credentials::bad_header(name, key, what))
 }

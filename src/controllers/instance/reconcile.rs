@@ -13,7 +13,7 @@ use super::{background, callers, turns};
 use crate::api::carries;
 use crate::api::instance::{KratosInstance, KratosInstanceStatus};
 use crate::api::objects::InstanceObject;
-use crate::api::{INSTANCE_FINALIZER, Reason, Verdict, requested_at};
+use crate::api::{INSTANCE_FINALIZER, Verdict, requested_at};
 use crate::base::backoff;
 use crate::base::flow::limit::Limit;
 use crate::base::place::Place;
@@ -247,6 +247,8 @@ async fn look(
             false,
         );
     }
+    // As regularly as Kratos is probed, it is seen whether somebody has touched what is kept.
+    handle.shared.protector.doubt();
     let asked_for = asked_for(handle, instance);
     if !gate.is_open() || asked_for.is_some() {
         handle.shared.may_be_another_server();
@@ -293,12 +295,7 @@ async fn probe(handle: &Handle) -> Result<(), Error> {
 }
 
 async fn not_permitted(instance: &KratosInstance, place: Place, context: &Context) -> Result<Looked, kube::Error> {
-    let message = format!(
-        "a KratosInstance doesn't count in namespace {}: the operator was started with --instance-namespaces that \
-         leave it out",
-        place.namespace
-    );
-    let verdict = Verdict::new(Reason::NotPermitted, message);
+    let verdict = standing::not_permitted(&place.namespace);
     if instance.metadata.deletion_timestamp.is_some() && carries(instance, INSTANCE_FINALIZER) {
         // Left by an operator that was started with other namespaces: nothing is done through it, so nothing is lost.
         let api: Api<InstanceObject> = api(context, &place);
@@ -311,9 +308,7 @@ async fn not_permitted(instance: &KratosInstance, place: Place, context: &Contex
 /// An object that this version can't read: it says so, and whoever refers to it waits.
 async fn unreadable(object: &InstanceObject, place: &Place, context: &Context) -> Result<Looked, kube::Error> {
     let field = object.0.as_ref().err().map_or("the resource", |unreadable| unreadable.field.as_str());
-    let message =
-        format!("{field} can't be read by this version of the operator: compare it with `kubectl explain kinst.spec`");
-    let verdict = Verdict::new(Reason::InvalidSpec, message);
+    let verdict = standing::unreadable(field);
     context.registry.remove(place);
     context.registry.set(place.clone(), Entry::Unusable(verdict.clone()));
     if object.meta().deletion_timestamp.is_some() && let_go(object, place, context).await? {

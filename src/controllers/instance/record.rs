@@ -18,7 +18,9 @@ use crate::controllers::shared::recording;
 use crate::controllers::shared::references;
 use crate::instance::counts::{Known, Resynced};
 use crate::instance::handle::Handle;
+use crate::instance::protector::Protector;
 use crate::instance::registry::Entry;
+use crate::instance::status;
 use crate::kubernetes::kube_write;
 
 /// How often a Secret or `ConfigMap` that isn't there, or of no use, is looked for.
@@ -40,7 +42,7 @@ pub(super) async fn unusable(
         // Before the status says it: whoever reads that relies on it.
         context.registry.cutoff(&place).cut().await;
     }
-    let written = write(instance, &verdict, (None, None), context).await;
+    let written = write(instance, &verdict, (None, None), None, context).await;
     if is_news {
         context.ask_waiting(references::referring(&context.seen, &place));
         context.policy_pokes.instance_changed(&place);
@@ -70,7 +72,7 @@ pub(super) async fn write_status(
         let known = Known { managed, pending: shared.pending.running(), is_settled };
         Counted { counts: (resynced, known), interval: handle.settings.resync_interval }
     });
-    write(instance, verdict, (shared.schemas.ids(), counted), context).await
+    write(instance, verdict, (shared.schemas.ids(), counted), Some(&shared.protector), context).await
 }
 
 /// What was counted, and how often it is counted anew.
@@ -84,18 +86,25 @@ async fn write(
     instance: &KratosInstance,
     verdict: &Verdict,
     (schemas, counted): (Option<Vec<String>>, Option<Counted>),
+    protector: Option<&Protector>,
     context: &Context,
 ) -> Result<(), kube::Error> {
     let generation = instance.metadata.generation.unwrap_or_default();
     let asked = (generation, requested_at(instance.metadata.annotations.as_ref()));
-    let current = instance.status.clone().map(crate::instance::status::without_others);
+    let told = instance.status.as_ref().and_then(|status| status.protection.clone());
+    let mut current = instance.status.clone().map(status::without_others);
+    let mut next = status::next(current.as_ref(), verdict, context.cluster(), schemas, asked, Timestamp::now());
+    let stands = protector.and_then(|protector| protector.for_status(instance.metadata.uid.as_deref()));
+    status::note_protection(&mut next, stands, told.as_ref());
+    if let Some(current) = &mut current {
+        current.protection = told.filter(|_| next.protection.is_some());
+    }
     let current = current.as_ref();
-    let mut next = crate::instance::status::next(current, verdict, context.cluster(), schemas, asked, Timestamp::now());
     let (lacking, leaving) = (context.access.lacking(), context.seen.leaving_namespaces());
-    crate::instance::status::note_lacking(&mut next, &lacking, &leaving, generation, Timestamp::now());
+    status::note_lacking(&mut next, &lacking, &leaving, generation, Timestamp::now());
     if let Some(Counted { counts, interval }) = counted {
         let is_written = current != Some(&next);
-        crate::instance::status::note_counts(&mut next, counts, is_written, interval, Timestamp::now());
+        status::note_counts(&mut next, counts, is_written, interval, Timestamp::now());
     }
     if current == Some(&next) {
         return Ok(());
@@ -105,7 +114,9 @@ async fn write(
     let Some(now) = context.seen.newest(&context.seen.instances, &context.seen.latest_instances, instance) else {
         return Ok(());
     };
-    let written = kube_write::status(&api, &*now, &next, context.has_rivals());
+    // There the protection may be on its way into the status.
+    let is_guarded = context.has_rivals() || leaving.contains(&place.namespace);
+    let written = kube_write::status(&api, &*now, &next, is_guarded);
     // The operator that speaks for the instance says how it stands.
     let Some(written) = context.leads.while_speaking(&place, written).await else { return Ok(()) };
     if !recording::is_written(written, &context.seen.latest_instances)? {

@@ -10,7 +10,7 @@ use kube::ResourceExt;
 use kube::runtime::reflector::ObjectRef;
 
 use super::controller::Controller;
-use super::protect;
+use super::{protect, shown};
 use crate::base::place::{Place, PlaceKeys};
 use crate::controllers::queue::Priority;
 use crate::controllers::shared::references;
@@ -57,7 +57,7 @@ impl Residents for Controller {
     }
 
     fn expected(&self, instance: &Handle) -> HashMap<String, Place> {
-        protect::expected(instance, self)
+        shown::expected(instance, self)
     }
 
     fn take_census(&self, instance: &Handle, counted: (usize, &HashMap<String, Place>), begun: Instant) {

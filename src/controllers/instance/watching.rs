@@ -14,7 +14,6 @@ use crate::base::place::Place;
 use crate::controllers::changes::Changes;
 use crate::controllers::gone::{self, Remembering};
 use crate::controllers::instance::controller::Controller;
-use crate::controllers::instance::protect;
 use crate::controllers::instance::reconcile::reconcile;
 use crate::controllers::queue::{Next, Priority};
 use crate::controllers::shared::access;
@@ -88,7 +87,6 @@ fn seen(event: &watcher::Result<Event<InstanceObject>>, controller: &Controller)
         Ok(Event::Apply(object) | Event::InitApply(object)) => {
             controller.seen.latest_instances.caught_up(object);
             let place = Place::of(object);
-            protect::seen(&place, controller);
             if controller.options.instance_namespaces.contains(&place.namespace) {
                 controller.metrics.instances.of(&place);
             }

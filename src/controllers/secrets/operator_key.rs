@@ -23,6 +23,11 @@ const KEY: &str = "key";
 const KEY_ID: &str = "keyID";
 const LENGTH: usize = 32;
 
+/// Why it can't be had.
+pub const FOREIGN: &str = "isn't the operator's key; delete it, and a new one is made";
+pub const FORBIDDEN: &str = "can't be read or made; grant the operator get and create on secrets there";
+pub const UNREADABLE: &str = "can't be used: what the API server answers can't be read; it is asked for again";
+
 /// How soon whoever can do without it asks again, after it couldn't be had.
 const AGAIN: Duration = Duration::from_mins(1);
 
@@ -73,12 +78,12 @@ async fn read(
 ) -> Result<Result<DigestKey, Verdict>, kube::Error> {
     match read_or_make(client, namespace).await {
         Ok(Some(key)) => Ok(Ok(key)),
-        Ok(None) => Ok(Err(not_ready(namespace, "isn't the operator's key; delete it, and a new one is made"))),
+        Ok(None) => Ok(Err(not_ready(namespace, FOREIGN))),
         Err(error) if matches!(&error, kube::Error::Api(status) if matches!(status.code, 403 | 404)) => {
             refused(&error);
-            Ok(Err(not_ready(namespace, "can't be read or made; grant the operator get and create on secrets there")))
+            Ok(Err(not_ready(namespace, FORBIDDEN)))
         }
-        Err(error) if decode::is_unreadable(&error) => Ok(Err(not_ready(namespace, decode::UNREADABLE))),
+        Err(error) if decode::is_unreadable(&error) => Ok(Err(not_ready(namespace, UNREADABLE))),
         Err(error) => Err(error),
     }
 }
@@ -113,6 +118,7 @@ fn key_of(secret: &Stored<Secret>) -> Option<DigestKey> {
     Some(DigestKey::new(id, secret.0.clone()))
 }
 
-fn not_ready(namespace: &str, what: &str) -> Verdict {
+/// The verdict where it can't be had.
+pub fn not_ready(namespace: &str, what: &str) -> Verdict {
     Verdict::new(Reason::SecretNotReady, format!("Secret {NAME} in namespace {namespace} {what}"))
 }

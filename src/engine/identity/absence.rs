@@ -17,12 +17,12 @@ use serde_json::Value;
 use super::memory::{Memory, Unanswered};
 use super::observe::Search;
 use super::sole;
-use crate::api::{Reason, Verdict};
 use crate::base::place::Place;
 use crate::engine::failure::Halt;
 use crate::identity::asked::Asked;
 use crate::identity::conflict;
 use crate::identity::plan::{Observed, Plan, Present};
+use crate::identity::progress;
 use crate::kratos::{GRACE, IdentityFilter};
 
 /// With more creates unsettled than this, one listing is cheaper than as many look-ups.
@@ -150,11 +150,7 @@ impl Search<'_> {
         let until = unanswered.iter().filter(is_let_in).map(|it| it.until).max();
         match until.filter(|until| *until > now) {
             None => Ok(()),
-            Some(until) => {
-                let message = "a create whose answer was lost may still be carried out; until that is settled the login \
-                               identifiers stay as they are";
-                Err(Halt::Retry { verdict: Verdict::new(Reason::Progressing, message), after: Some(until - now) })
-            }
+            Some(until) => Err(Halt::Retry { verdict: progress::unsettled(), after: Some(until - now) }),
         }
     }
 

@@ -7,7 +7,7 @@ use serde_json::json;
 
 use super::observe::Search;
 use super::schemas;
-use crate::api::words::{NAME, shown};
+use crate::api::words::shown;
 use crate::api::{Reason, Verdict};
 use crate::base::off_runtime;
 use crate::engine::failure::Halt;
@@ -19,18 +19,16 @@ use crate::identity::schema::shape::Shape;
 use crate::instance::rules::{self, Facts};
 use crate::instance::schemas::Schema;
 
+/// How much of a schema's id is shown, in characters.
+const SCHEMA: usize = 34;
+
 /// The desired half: the identity as the manifest alone would create it.
 pub async fn ensure_desired(search: &Search<'_>, desired: &Desired) -> Result<(), Halt> {
     if !are_bound(search) {
         return Ok(());
     }
     if search.schema.as_ref().is_some_and(|schema| schema.hides_identifiers) {
-        let message = format!(
-            "the rules of the KratosInstance can't be asked: schema {} may declare login identifiers in conditions, \
-             patterns or other documents; use another one, or have it changed",
-            shown(&desired.schema_id, NAME)
-        );
-        return Err(Halt::Refused(Verdict::new(Reason::NotPermitted, message)));
+        return Err(Halt::Refused(unaskable_of_schema(&desired.schema_id)));
     }
     let plan = plan::plan(&search.inputs.claimant, desired, &Observed::Absent, Timestamp::now());
     match facts::merged(None, &plan, &shapes(search, None)) {
@@ -121,8 +119,18 @@ async fn ask(search: &Search<'_>, view: View, adopts: bool) -> Result<(), Halt> 
     Ok(asked.await.unwrap_or_else(failed)?)
 }
 
+/// The verdict where the manifest's schema doesn't show what would log in.
+pub fn unaskable_of_schema(id: &str) -> Verdict {
+    let message = format!(
+        "the rules of the KratosInstance can't be asked: schema {} may declare login identifiers in conditions, patterns or \
+         other documents; use another one, or have it changed",
+        shown(id, SCHEMA)
+    );
+    Verdict::new(Reason::NotPermitted, message)
+}
+
 /// The verdict where an identity's schema doesn't show what logs in with it. Says nothing of whose it is, nor which schema.
-fn unaskable_of_identity() -> Verdict {
+pub fn unaskable_of_identity() -> Verdict {
     let message = "the rules of the KratosInstance can't be asked about the identity as it is in Kratos: its own schema isn't \
                    served, or may hide login identifiers; ask the instance's administrators";
     Verdict::new(Reason::NotPermitted, message)

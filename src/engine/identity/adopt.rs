@@ -8,12 +8,12 @@ use kube::ResourceExt;
 use super::observe::Search;
 use super::taking::Turn;
 use crate::api::identity::KratosIdentity;
-use crate::api::{Reason, Verdict};
 use crate::base::place;
 use crate::engine::failure::{self, Halt};
 use crate::identity::adoption::{self, Finding, Left, Refusal, Target};
 use crate::identity::mark::Mark;
 use crate::identity::plan::{Observed, Present};
+use crate::identity::progress;
 use crate::kratos::{Identity, IdentityFilter, State, identifier};
 
 impl Search<'_> {
@@ -42,7 +42,7 @@ impl Search<'_> {
             (_, observed) => return Ok((observed, None)),
         };
         let Some(turn) = self.engine.turns.take(&before.identity.id) else {
-            let verdict = Verdict::new(Reason::Progressing, "waits for its turn to take the identity over");
+            let verdict = progress::turn_to_adopt();
             return Err(Halt::Retry { verdict, after: None });
         };
         let Some(identity) = self.get(&before.identity.id).await? else {

@@ -1,7 +1,9 @@
-//! Why running a plan ended early. Says what happened; `failure` says what it means.
+//! Why running a plan ended early. Says what happened; `failure` says what an error means.
 
 use std::time::Instant;
 
+use crate::api::Verdict;
+use crate::identity::progress;
 use crate::kratos::Error;
 
 /// Why a plan wasn't run to its end.
@@ -20,4 +22,11 @@ pub enum ApplyError {
     /// Another resource's mark stands where ours was just written.
     #[error("the identity was taken while it was being taken over; it is looked at again")]
     Taken,
+}
+
+impl ApplyError {
+    /// What is said where somebody else came in between.
+    pub fn in_between(&self) -> Verdict {
+        if matches!(self, Self::Taken) { progress::taken() } else { progress::active_again() }
+    }
 }

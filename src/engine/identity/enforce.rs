@@ -13,7 +13,6 @@ use super::sole;
 use super::succession;
 use super::turn::InTurn;
 use crate::api::happening::Happening;
-use crate::api::{Reason, Verdict};
 use crate::base::place::Place;
 use crate::engine::failure::{self, Halt, Sent};
 use crate::identity::conflict;
@@ -22,6 +21,7 @@ use crate::identity::happenings::{self, Drift};
 use crate::identity::mark::{Found, Mark};
 use crate::identity::plan::{self, Observed, Plan, Step};
 use crate::identity::pointer;
+use crate::identity::progress;
 use crate::identity::status::Seen;
 use crate::identity::watch::Watch;
 use crate::kratos::{Class, Identity, State, Travel};
@@ -68,10 +68,7 @@ pub async fn run(
         Attempt::Done(seen) => Ok(seen),
         Attempt::Conflict(_) => Err(Halt::Refused(conflict::taken(desired.external_id.is_some()))),
         Attempt::PutBack { .. } => {
-            let verdict = Verdict::new(
-                Reason::Progressing,
-                "the identity was changed while it was put right; it is looked at again",
-            );
+            let verdict = progress::put_right();
             Err(Halt::Retry { verdict, after: None })
         }
     }
@@ -138,12 +135,8 @@ async fn attempt(
             return Err(inputs.halt(&error, sent(search, desired, &plan)));
         }
         Err(ApplyError::Kubernetes(error)) => return Err(error.into()),
-        Err(error @ ApplyError::Taken) => {
-            return Err(Halt::Retry { verdict: Verdict::new(Reason::Progressing, error.to_string()), after: None });
-        }
-        Err(error @ ApplyError::Undone) => {
-            let verdict = Verdict::new(Reason::Progressing, format!("{error}; it is deactivated again"));
-            return Err(Halt::Retry { verdict, after: None });
+        Err(error @ (ApplyError::Taken | ApplyError::Undone)) => {
+            return Err(Halt::Retry { verdict: error.in_between(), after: None });
         }
     };
     if drift.is_some() {
@@ -157,8 +150,7 @@ async fn attempt(
     }
     let identity = standing(observed, applied);
     let Some(identity) = identity else {
-        let verdict =
-            Verdict::new(Reason::Progressing, "the identity was deleted while it was looked at; it is looked at again");
+        let verdict = progress::deleted();
         return Err(Halt::Retry { verdict, after: None });
     };
     note_standing(search, desired, &plan, &identity, began);

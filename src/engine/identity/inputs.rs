@@ -76,22 +76,32 @@ pub fn reference(place: &Place) -> InstanceRef {
 /// Where the instance of a resource stands. `InvalidSpec` where the spec names another one than was chosen before.
 pub fn instance_place(resource: &KratosIdentity, default: Option<&Place>) -> Result<Place, Verdict> {
     let Some(place) = reference::instance_of(resource, default).inspect(trace::note_instance) else {
-        let message = "spec.instanceRef is missing, and the operator was started without --default-instance; name a KratosInstance";
-        return Err(Verdict::new(Reason::InvalidSpec, message));
+        return Err(unnamed());
     };
     let pinned = resource.status.as_ref().and_then(|status| status.instance.clone());
     match pinned {
         Some(pinned) if pinned != reference(&place) => {
             let chosen = format!("{}/{}", pinned.namespace.unwrap_or_default(), pinned.name);
-            let chosen = shown(&chosen, NAME);
-            let message = format!(
-                "the identity lives in KratosInstance {chosen}; instanceRef can't name another one: name that, or make a new \
-                 resource"
-            );
-            Err(Verdict::new(Reason::InvalidSpec, message))
+            Err(pinned_to(&chosen))
         }
         _ => Ok(place),
     }
+}
+
+/// The verdict where nobody says which instance is meant.
+pub fn unnamed() -> Verdict {
+    let message =
+        "spec.instanceRef is missing, and the operator was started without --default-instance; name a KratosInstance";
+    Verdict::new(Reason::InvalidSpec, message)
+}
+
+/// The verdict where another instance is named than the one that the identity lives in.
+pub fn pinned_to(chosen: &str) -> Verdict {
+    let message = format!(
+        "the identity lives in KratosInstance {}; instanceRef can't name another one: name that, or make a new resource",
+        shown(chosen, NAME)
+    );
+    Verdict::new(Reason::InvalidSpec, message)
 }
 
 /// Waits for the instance, whose every change makes those who refer to it be looked at again.

@@ -187,8 +187,7 @@ async fn run(
         }
         Err(ApplyError::Kubernetes(error)) => return Err(error.into()),
         Err(error @ (ApplyError::Undone | ApplyError::Taken)) => {
-            let verdict = Verdict::new(Reason::Progressing, error.to_string());
-            return Err(Halt::Retry { verdict, after: None });
+            return Err(Halt::Retry { verdict: error.in_between(), after: None });
         }
     };
     if !steps.is_empty() {

@@ -12,7 +12,6 @@ use super::inputs::Inputs;
 use super::memory::{Ours, Remembered};
 use super::schemas;
 use crate::api::identity::KratosIdentity;
-use crate::api::{Reason, Verdict};
 use crate::base::place::Place;
 use crate::engine::cluster::Engine;
 use crate::engine::failure::{Halt, Sent};
@@ -27,6 +26,7 @@ use crate::identity::facts;
 use crate::identity::mark::Mark;
 use crate::identity::person::{Identifiers, Person};
 use crate::identity::plan::{self, Observed, Present};
+use crate::identity::progress;
 use crate::identity::recovery;
 use crate::identity::schema;
 use crate::instance::listing::Lookup;
@@ -211,10 +211,7 @@ impl Search<'_> {
             Some(taken_by) if taken_by == *to => Ok(true),
             // Another one was first: it isn't this one's, nor is another one made in its place.
             Some(_) => Err(Halt::Refused(conflict::conflict(None))),
-            None => {
-                let message = "that the namespace takes its identities back couldn't be noted yet; it is tried again";
-                Err(Halt::Retry { verdict: Verdict::new(Reason::Progressing, message), after: None })
-            }
+            None => Err(Halt::Retry { verdict: progress::unnoted(), after: None }),
         }
     }
 
@@ -266,11 +263,7 @@ impl Search<'_> {
                 shared.waiting.remove(&place);
                 Ok(ids)
             }
-            Lookup::NotYet => {
-                let message =
-                    "waits for a complete listing of the instance, so that no identity is made twice or left behind";
-                Err(Halt::Waiting(Verdict::new(Reason::Progressing, message)))
-            }
+            Lookup::NotYet => Err(Halt::Waiting(progress::unlisted())),
         }
     }
 
@@ -373,10 +366,7 @@ impl Search<'_> {
             is_about_the_last && instance.removes_first_factors().await.map_err(|error| self.halt(&error))?;
         let found = instance.client.get_identity(&present.identity.id, &kinds).await;
         let Some(identity) = found.map_err(|error| self.halt(&error))? else {
-            let verdict = Verdict::new(
-                Reason::Progressing,
-                "the identity was deleted while it was looked at; it is looked at again",
-            );
+            let verdict = progress::deleted();
             return Err(Halt::Retry { verdict, after: None });
         };
         present.contents = Some(Contents::of(&identity, keeps_the_last));

@@ -19,6 +19,7 @@ use crate::engine::failure::{Halt, Sent};
 use crate::identity::desired::Desired;
 use crate::identity::mark::{Found, Mark};
 use crate::identity::plan::{self, Observed, Plan, Step};
+use crate::identity::progress;
 use crate::identity::recovery::{self, OwnSecret, Recovery, SecretSeen};
 use crate::identity::status::{RecoverySeen, Seen};
 use crate::kratos::{Class, Identity, State, Travel};
@@ -70,8 +71,7 @@ pub async fn run(
     };
     let wanted = desired.recovery.as_ref();
     let Found::Mark(mark) = Mark::read(&identity.metadata_admin) else {
-        let verdict =
-            Verdict::new(Reason::Progressing, "the operator's mark was wiped a moment ago; it is looked at again");
+        let verdict = progress::wiped();
         return Err(Halt::Retry { verdict, after: None });
     };
     recovery::ensure_writable(wanted, mark.recovery.as_ref(), identity.state, &secret)?;
@@ -183,8 +183,7 @@ fn halted(error: ApplyError, search: &Search<'_>) -> Halt {
 }
 
 fn gone() -> Halt {
-    let verdict =
-        Verdict::new(Reason::Progressing, "the identity was deleted while it was looked at; it is looked at again");
+    let verdict = progress::deleted();
     Halt::Retry { verdict, after: None }
 }
 

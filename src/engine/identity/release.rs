@@ -27,6 +27,7 @@ use crate::engine::failure::{Halt, Sent};
 use crate::identity::desired::{self, Handling};
 use crate::identity::mark::{Found, Mark};
 use crate::identity::plan::{self, Leaving};
+use crate::identity::progress;
 use crate::identity::reference;
 use crate::instance::leaving;
 use crate::instance::protection::Deletion;
@@ -196,6 +197,7 @@ async fn is_granted_now(inputs: &Inputs, going: Deletion, engine: Engine<'_>) ->
         Answer::Granted => Ok(true),
         Answer::Kept => Ok(false),
         Answer::Held => Err(Halt::Refused(standing::held(&inputs.instance.place, &inputs.claimant.namespace))),
+        Answer::Uncountable => Err(Halt::Refused(standing::uncountable(&inputs.instance.place))),
         Answer::Unknown => Err(uncounted()),
     }
 }
@@ -205,10 +207,7 @@ fn undone(error: ApplyError, inputs: &Inputs) -> Halt {
     match error {
         ApplyError::Create { error, .. } | ApplyError::Other(error) => inputs.halt(&error, Sent::default()),
         ApplyError::Kubernetes(error) => error.into(),
-        error @ (ApplyError::Undone | ApplyError::Taken) => {
-            let verdict = Verdict::new(Reason::Progressing, format!("{error}; it is deactivated again"));
-            Halt::Retry { verdict, after: None }
-        }
+        error @ (ApplyError::Undone | ApplyError::Taken) => Halt::Retry { verdict: error.in_between(), after: None },
     }
 }
 
@@ -226,8 +225,7 @@ fn was_held(resource: &KratosIdentity) -> bool {
 }
 
 fn uncounted() -> Halt {
-    let verdict = Verdict::new(Reason::Progressing, "the deletion couldn't be counted yet; it is tried again");
-    Halt::Retry { verdict, after: None }
+    Halt::Retry { verdict: progress::uncounted(), after: None }
 }
 
 /// Ends a grace period that had begun before the resource was let go by Orphan: its identity isn't to be deleted.
@@ -247,9 +245,7 @@ async fn take_back(resource: &KratosIdentity, engine: Engine<'_>) -> Result<(), 
     applied.map(drop).map_err(|error| match error {
         ApplyError::Create { error, .. } | ApplyError::Other(error) => inputs.halt(&error, Sent::default()),
         ApplyError::Kubernetes(error) => error.into(),
-        ApplyError::Undone | ApplyError::Taken => {
-            Halt::Retry { verdict: Verdict::new(Reason::Progressing, error.to_string()), after: None }
-        }
+        error @ (ApplyError::Undone | ApplyError::Taken) => Halt::Retry { verdict: error.in_between(), after: None },
     })
 }
 

@@ -4,6 +4,7 @@
 use std::sync::Arc;
 
 use super::inputs::Inputs;
+use crate::api::words::{NAME, shown};
 use crate::api::{Reason, Verdict};
 use crate::base::place::Place;
 use crate::engine::failure::{self, Halt};
@@ -49,6 +50,7 @@ fn place(inputs: &Inputs) -> Place {
 
 /// The verdict where schemas couldn't be read yet.
 pub fn unread(instance: &Place) -> Verdict {
+    let instance = shown(&instance.to_string(), NAME);
     let message = format!("KratosInstance {instance} hasn't been able to read the identity schema; see its status");
     Verdict::new(Reason::InstanceNotReady, message)
 }

@@ -8,9 +8,9 @@
 use std::time::{Duration, Instant};
 
 use super::inputs::Inputs;
-use crate::api::{Reason, Verdict};
 use crate::engine::cluster::Terms;
 use crate::engine::failure::Halt;
+use crate::identity::progress;
 
 /// For how many time-outs a create may wait for its answer, and so to be sent.
 const TIMEOUTS: u32 = 2;
@@ -38,6 +38,5 @@ pub async fn in_time<T>(
         return Ok(applied);
     }
     tracing::info!("the resource may be another operator's by now: its create is given up");
-    let verdict = Verdict::new(Reason::Progressing, "the create wasn't answered in time; it is looked for first");
-    Err(Halt::Retry { verdict, after: None })
+    Err(Halt::Retry { verdict: progress::late(), after: None })
 }

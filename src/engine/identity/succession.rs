@@ -22,6 +22,7 @@ use crate::identity::claim::Claimant;
 use crate::identity::conflict;
 use crate::identity::mark::{Found, Mark};
 use crate::identity::plan::{Observed, Present};
+use crate::identity::progress;
 use crate::identity::recovery::OwnSecret;
 use crate::identity::reference;
 use crate::identity::replacement::{first, has_identity, is_pending};
@@ -34,6 +35,13 @@ const AGAIN: Duration = Duration::from_secs(2);
 const OF_TWO: usize = 53;
 /// A longer chain of renames is no chain that anybody meant.
 const LONGEST_CHAIN: usize = 16;
+/// What is wrong with what `spec.replaces` names.
+pub const CIRCLE: &str = "leads back to this resource; remove it from one of those that name each other";
+pub const ELSEWHERE: &str =
+    "names a resource of another KratosInstance, whose identities stay there; remove it, or name one of this instance";
+/// What that resource is at.
+pub const UNREAD: &str = "can't be read; it is waited for";
+pub const HOLDS: &str = "hasn't let go of its identity yet; that is waited for";
 
 /// What a resource does while another one is about to take its identity over: nothing, and says so. `None`: none is.
 pub fn told(resource: &KratosIdentity, engine: Engine<'_>) -> Option<(Verdict, Place)> {
@@ -104,7 +112,7 @@ impl Search<'_> {
         }
         let place = Place::new(claimant.namespace.as_str(), name);
         if name == claimant.name || leads_back(&Place::of(self.resource), self.resource, engine) {
-            return Err(invalid("leads back to this resource; remove it from one of those that name each other"));
+            return Err(Halt::Refused(invalid(CIRCLE)));
         }
         let object = engine.others.live(&place).await?;
         let Some(object) = object else {
@@ -112,11 +120,11 @@ impl Search<'_> {
             return self.left_by(&place, None).await;
         };
         let Ok(replaced) = &object.0 else {
-            return Err(waiting(name, "can't be read; it is waited for"));
+            return Err(waiting(name, UNREAD));
         };
         let default = engine.terms.default_instance.as_ref();
         if reference::instance_of(replaced, default).as_ref() != Some(&self.inputs.instance.place) {
-            return Err(invalid("names a resource of another KratosInstance, whose identities stay there"));
+            return Err(Halt::Refused(invalid(ELSEWHERE)));
         }
         self.ensure_first(name).await?;
         let is_deleting = replaced.metadata.deletion_timestamp.is_some();
@@ -124,7 +132,7 @@ impl Search<'_> {
         let is_over = is_deleting && !is_held;
         if !is_over && (is_deleting || !is_told(replaced)) {
             engine.listener.look_at(vec![place]);
-            return Err(waiting(name, "hasn't let go of its identity yet; that is waited for"));
+            return Err(waiting(name, HOLDS));
         }
         // What it asked for and had no answer to may be carried out yet.
         let settled = (is_held && !is_over).then(|| self.told_since() + self.lasts());
@@ -148,14 +156,7 @@ impl Search<'_> {
             .filter(|candidate| is_pending(candidate, name, None, self.engine.terms.default_instance.as_ref()));
         match first(pending).filter(|first| first.uid() != self.resource.uid()) {
             None => Ok(()),
-            Some(first) => {
-                let message = format!(
-                    "KratosIdentity {} replaces {} as well, and was there first; remove spec.replaces from one of them",
-                    shown(&first.name_any(), OF_TWO),
-                    shown(name, OF_TWO)
-                );
-                Err(Halt::Refused(Verdict::new(Reason::IdentityConflict, message)))
-            }
+            Some(first) => Err(Halt::Refused(second(&first.name_any(), name))),
         }
     }
 
@@ -190,10 +191,7 @@ impl Search<'_> {
                 shared.waiting.remove(&Place::of(self.resource));
                 Ok(ids)
             }
-            Lookup::NotYet => {
-                let message = "waits for a complete listing of the instance, which shows whose identity is taken over";
-                Err(Halt::Waiting(Verdict::new(Reason::Progressing, message)))
-            }
+            Lookup::NotYet => Err(Halt::Waiting(progress::unlisted_former())),
         }
     }
 
@@ -223,13 +221,23 @@ fn is_told(resource: &KratosIdentity) -> bool {
         && status.observed_generation == resource.metadata.generation
 }
 
-fn invalid(what: &str) -> Halt {
-    Halt::Refused(Verdict::new(Reason::InvalidSpec, format!("spec.replaces {what}")))
+/// The verdict on what `spec.replaces` names.
+pub fn invalid(what: &str) -> Verdict {
+    Verdict::new(Reason::InvalidSpec, format!("spec.replaces {what}"))
+}
+
+/// The verdict on the second of two that replace the same resource.
+pub fn second(first: &str, name: &str) -> Verdict {
+    let message = format!(
+        "KratosIdentity {} replaces {} as well, and was there first; remove spec.replaces from one of them",
+        shown(first, OF_TWO),
+        shown(name, OF_TWO)
+    );
+    Verdict::new(Reason::IdentityConflict, message)
 }
 
 fn waiting(name: &str, what: &str) -> Halt {
-    let verdict = Verdict::new(Reason::Progressing, format!("KratosIdentity {name} {what}"));
-    Halt::Retry { verdict, after: Some(AGAIN) }
+    Halt::Retry { verdict: progress::after(name, what), after: Some(AGAIN) }
 }
 
 /// Whether an identity that was found is still another resource's, and is taken over from it. Its name.

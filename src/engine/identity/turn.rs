@@ -10,13 +10,14 @@ use std::time::{Duration, Instant};
 use super::inputs::{self, Inputs};
 use super::observe::Search;
 use super::planned::planned;
-use crate::api::{KratosIdentity, Reason, Verdict};
+use crate::api::KratosIdentity;
 use crate::base::flow::limit::Permit;
 use crate::base::place::Place;
 use crate::engine::cluster::Engine;
 use crate::engine::failure::Halt;
 use crate::identity::desired::Desired;
 use crate::identity::plan::{Observed, Plan, Step};
+use crate::identity::progress;
 
 /// How old a read may be that a PUT is made of.
 const FRESH: Duration = Duration::from_millis(250);
@@ -118,13 +119,11 @@ pub fn leave(resource: &KratosIdentity, engine: Engine<'_>) {
 }
 
 fn queued() -> Halt {
-    let what = "waits for its turn to have the password hashed, of which Kratos is asked for few at a time";
-    Halt::Queued(Verdict::new(Reason::Progressing, what))
+    Halt::Queued(progress::turn_to_hash())
 }
 
 fn moved() -> Halt {
-    let verdict =
-        Verdict::new(Reason::Progressing, "the identity changed while it was looked at; it is looked at again");
+    let verdict = progress::changed();
     Halt::Retry { verdict, after: None }
 }
 

@@ -10,10 +10,12 @@ use super::surroundings::Engine;
 use super::turn::Turns;
 use crate::api::identity::InstanceRef;
 use crate::api::session_policy::KratosSessionPolicy;
+use crate::api::words::{NAME, shown};
 use crate::api::{Reason, Verdict};
 use crate::base::place::Place;
 use crate::engine::cluster::Others;
 use crate::engine::failure::{self, Halt, Sent};
+use crate::engine::identity::inputs::unnamed;
 use crate::instance::Handle;
 use crate::instance::rules;
 use crate::kratos::{Error, Initiator, WriteCause, Writer};
@@ -52,17 +54,22 @@ pub fn instance_place(policy: &KratosSessionPolicy, default: Option<&Place>) -> 
     }
 }
 
+/// The verdict while the instance is on its way out.
+pub fn leaving(instance: &Place) -> Verdict {
+    let instance = shown(&instance.to_string(), NAME);
+    let message = format!("KratosInstance {instance} is being deleted; another one of its name is waited for");
+    Verdict::new(Reason::InstanceNotReady, message)
+}
+
 /// What a run stands on, as far as nobody has to be asked for it.
 pub async fn gather(policy: &KratosSessionPolicy, engine: Engine<'_>) -> Result<Inputs, Halt> {
     let Some(place) = instance_place(policy, engine.terms.default_instance.as_ref()) else {
-        let message = "spec.instanceRef is missing, and the operator was started without --default-instance; name a KratosInstance";
-        return Err(Verdict::new(Reason::InvalidSpec, message).into());
+        return Err(unnamed().into());
     };
     let namespace = policy.namespace().unwrap_or_default();
     let instance = engine.instances.admitting(&place, &namespace).await?;
     if instance.is_deleting {
-        let verdict = Verdict::new(Reason::InstanceNotReady, format!("KratosInstance {place} is being deleted"));
-        return Err(Halt::Retry { verdict, after: Some(GOING) });
+        return Err(Halt::Retry { verdict: leaving(&place), after: Some(GOING) });
     }
     let beside_instance = place.namespace == namespace;
     let turns = Turns::new(&instance.shared.session_turns, revokes_all(policy), &namespace);

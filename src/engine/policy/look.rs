@@ -184,8 +184,6 @@ async fn begin(
     next.actions = Some(PolicyActionStatuses { revoke_all: Some(action::status(wanted, started_at, None)) });
     match intents.begin(policy, &next).await? {
         Some(policy) => Ok(policy),
-        None => {
-            Err(Verdict::new(Reason::Progressing, "the policy was changed meanwhile; it is looked at again").into())
-        }
+        None => Err(revoke_all::changed().into()),
     }
 }

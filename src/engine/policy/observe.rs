@@ -52,9 +52,7 @@ async fn look(inputs: &Inputs, desired: &Arc<Desired>, reach: &Reach, tally: &mu
             tally.add(sight);
         }
         if tally.exhausting() > EXHAUSTING {
-            let message = "an expression takes more work than it may on more than a hundred sessions, so that the run was \
-                           ended; make it simpler";
-            return Err(Verdict::new(Reason::InvalidSpec, message).into());
+            return Err(exhausting().into());
         }
         inputs.turn().await?;
     }
@@ -121,4 +119,11 @@ pub fn opinions(sights: &[Sight]) -> Vec<Opinion> {
         Sight::Elsewhere | Sight::Unknown => None,
     });
     judged.collect()
+}
+
+/// The verdict where expressions take too much.
+pub fn exhausting() -> Verdict {
+    let message = "an expression takes more work than it may on more than a hundred sessions, so that the run was ended; make it \
+                   simpler";
+    Verdict::new(Reason::InvalidSpec, message)
 }

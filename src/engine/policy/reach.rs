@@ -30,6 +30,11 @@ use crate::policy::within::{Standing, Within};
 /// `None`: all of the instance.
 pub type Reach = Option<Arc<Within>>;
 
+/// The verdict until it is known who is there.
+pub fn unlisted() -> Verdict {
+    Verdict::new(Reason::Progressing, "waits until the identities of the KratosInstance were listed")
+}
+
 /// Finds the identities.
 pub async fn find(inputs: &Inputs, selection: &Selection, engine: Engine<'_>) -> Result<Reach, Halt> {
     if inputs.beside_instance && !selection.is_by_mark() {
@@ -38,8 +43,7 @@ pub async fn find(inputs: &Inputs, selection: &Selection, engine: Engine<'_>) ->
     let asking = Asking { inputs, selection, engine };
     let may_mean = asking.may_mean();
     let Some(ids) = inputs.instance.shared.listing.ids(|place| may_mean.contains(place)) else {
-        let message = "the identities of the KratosInstance haven't been listed yet";
-        return Err(Halt::Waiting(Verdict::new(Reason::Progressing, message)));
+        return Err(Halt::Waiting(unlisted()));
     };
     let is_bound = !inputs.beside_instance && !matches!(&*inputs.instance.rules, Ok(rules) if rules.is_empty());
     let mut filter = IdentityFilter::by_ids(ids);

@@ -40,9 +40,17 @@ pub async fn end_all(
             Err(halt) => return (ended, Err(halt)),
         }
     }
-    let verdict =
-        Verdict::new(Reason::Progressing, "sessions that began before revokeAll keep coming; it is carried on with");
-    (ended, Err(verdict.into()))
+    (ended, Err(unending().into()))
+}
+
+/// The verdict on a policy that is another one by now.
+pub fn changed() -> Verdict {
+    Verdict::new(Reason::Progressing, "the policy was changed meanwhile; it is looked at again")
+}
+
+/// The verdict where each pass meets more.
+pub fn unending() -> Verdict {
+    Verdict::new(Reason::Progressing, "sessions that began before revokeAll keep coming; it goes on until none is left")
 }
 
 /// Whether a pass met sessions that were to end, whoever ended them: the next one shows whether more came.

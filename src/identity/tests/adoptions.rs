@@ -106,7 +106,7 @@ fn left(changes: &Value, who: &Claimant, from: AdoptionFrom) -> Left {
 #[case::of_a_cluster_that_is_gone(json!({"cluster": "uid-of-burnt-cluster", "uid": "uid-of-former"}), None,
     Refusal::Taken(None))]
 #[case::awaiting_its_deletion(json!({"uid": "uid-of-former", "deleteAfter": "2026-12-24T00:00:00Z"}),
-    Some(Refusal::Leaving), Refusal::Taken(Some("ada".into())))]
+    Some(Refusal::Leaving("2026-12-24T00:00:00Z".parse().unwrap())), Refusal::Taken(Some("ada".into())))]
 fn what_a_resource_left_behind_is_for_its_own_namespace(
     #[case] changes: Value,
     #[case] refused: Option<Refusal>,
@@ -119,7 +119,11 @@ fn what_a_resource_left_behind_is_for_its_own_namespace(
     assert_eq!(found.place, Place::new(place.namespace, place.name));
     assert_eq!(found.uid, (place.cluster == "uid-of-cluster").then_some(place.uid));
     let allowed = left(&changes, &claimant(), AdoptionFrom::Allowed).refused;
-    assert_eq!(allowed, refused.filter(|refusal| *refusal == Refusal::Leaving), "for all where all are allowed");
+    assert_eq!(
+        allowed,
+        refused.filter(|refusal| matches!(refusal, Refusal::Leaving(_))),
+        "for all where all are allowed"
+    );
 }
 
 #[rstest]
@@ -142,7 +146,7 @@ fn its_own_is_its_own_whatever_is_allowed() {
 
 fn refusals() -> Vec<Refusal> {
     use Refusal::{Ambiguous, Leaving, Missing, NotAllowed, Taken, Unmarkable, Unverified};
-    vec![Missing, Ambiguous, Unverified, Unmarkable, Leaving, Taken(None), NotAllowed]
+    vec![Missing, Ambiguous, Unverified, Unmarkable, Leaving(now()), Taken(None), NotAllowed]
 }
 
 #[test]
@@ -163,6 +167,8 @@ fn beside_the_instance_each_refusal_says_what_to_do() {
     messages.sort();
     messages.dedup();
     assert_eq!(messages.len(), refusals().len());
+    let kept = Refusal::Leaving(now()).verdict(&beside(), AdoptionFrom::Same).message;
+    assert!(kept.contains(&format!("kept until {}", now())), "{kept}");
     let taken = Refusal::Taken(None).verdict(&beside(), AdoptionFrom::Same);
     assert_eq!(taken, conflict::conflict(None));
 }

@@ -1,4 +1,4 @@
-//! Every message that a `KratosIdentity` gets from a pure step, with the worst that people may have written into it.
+//! Every message that a `KratosIdentity` gets, with the worst that people may have written into it.
 
 use serde_json::{Map, Value, json};
 
@@ -8,14 +8,19 @@ use crate::api::instance::{AdoptionFrom, KeyRef};
 use crate::api::messages::{VALUE, hold, hostile};
 use crate::api::recovery::RecoveryType;
 use crate::api::{KratosIdentityStatus, Reason, Verdict, condition};
+use crate::base::kube_error::Right;
 use crate::base::place::Place;
+use crate::controllers::identity::{record, unreadable};
+use crate::controllers::secrets::operator_key;
 use crate::engine::failure;
-use crate::engine::identity::inputs::{not_permitted, not_ready};
+use crate::engine::identity::inputs::{not_permitted, not_ready, pinned_to, unnamed};
+use crate::engine::identity::{admission, schemas, succession};
 use crate::identity::adoption::Refusal;
 use crate::identity::conflict;
 use crate::identity::desired;
 use crate::identity::opaque;
 use crate::identity::plan;
+use crate::identity::progress;
 use crate::identity::recovery::{self, SecretSeen};
 use crate::identity::schema::shape::Shape;
 use crate::identity::secrets::{self, Secrets};
@@ -104,7 +109,7 @@ fn of_adoptions() -> Vec<(&'static str, Verdict)> {
         ("unverified", Refusal::Unverified),
         ("unmarkable", Refusal::Unmarkable),
         ("unreadable", Refusal::Unreadable),
-        ("leaving", Refusal::Leaving),
+        ("leaving", Refusal::Leaving(now())),
         ("not allowed", Refusal::NotAllowed),
     ];
     let mut found: Vec<_> =
@@ -112,6 +117,60 @@ fn of_adoptions() -> Vec<(&'static str, Verdict)> {
     found.push(("from elsewhere", Refusal::Missing.verdict(&claimant(), AdoptionFrom::Same)));
     found.push(("from elsewhere, allowed", Refusal::Missing.verdict(&claimant(), AdoptionFrom::Allowed)));
     found
+}
+
+/// What is waited for, and what has changed meanwhile.
+fn of_progress() -> Vec<(&'static str, Verdict)> {
+    let name = hostile();
+    vec![
+        ("deleted meanwhile", progress::deleted()),
+        ("changed meanwhile", progress::changed()),
+        ("written meanwhile", progress::written()),
+        ("put right in vain", progress::put_right()),
+        ("active again", progress::active_again()),
+        ("taken meanwhile", progress::taken()),
+        ("wiped meanwhile", progress::wiped()),
+        ("a turn to adopt", progress::turn_to_adopt()),
+        ("a turn to hash", progress::turn_to_hash()),
+        ("not listed yet", progress::unlisted()),
+        ("not listed yet, whom it replaces", progress::unlisted_former()),
+        ("not noted yet", progress::unnoted()),
+        ("a create without an answer", progress::unsettled()),
+        ("a late create", progress::late()),
+        ("another operator's", progress::not_own()),
+        ("an instance without its finalizer", progress::unheld()),
+        ("a namespace that was made anew", progress::another_namespace()),
+        ("not counted yet", progress::uncounted()),
+        ("after one that can't be read", progress::after(&name, succession::UNREAD)),
+        ("after one that holds its identity", progress::after(&name, succession::HOLDS)),
+    ]
+}
+
+/// What modules say that do something.
+fn of_others() -> Vec<(&'static str, Verdict)> {
+    let name = hostile();
+    let right = Right {
+        namespace: Some("n".repeat(63)),
+        group: "kratos-operator.dev".to_owned(),
+        resource: "kratossessionpolicies/status".to_owned(),
+        verb: "patch".to_owned(),
+    };
+    let key = |what: &str| operator_key::not_ready(&"n".repeat(63), what);
+    vec![
+        ("a right lacks", record::forbidden(&right)),
+        ("no instance named", unnamed()),
+        ("another instance named", pinned_to(&name)),
+        ("a field that can't be read", unreadable::unread(&name)),
+        ("a schema that isn't known yet", schemas::unread(&Place::new(name.clone(), name.as_str()))),
+        ("a schema that hides identifiers", admission::unaskable_of_schema(&name)),
+        ("an identity of such a schema", admission::unaskable_of_identity()),
+        ("names that lead in a circle", succession::invalid(succession::CIRCLE)),
+        ("a name of another instance", succession::invalid(succession::ELSEWHERE)),
+        ("the second that replaces", succession::second(&name, &name)),
+        ("another's key", key(operator_key::FOREIGN)),
+        ("no right to the key", key(operator_key::FORBIDDEN)),
+        ("a key that can't be read", key(operator_key::UNREADABLE)),
+    ]
 }
 
 fn opaque_content() -> Verdict {
@@ -189,6 +248,8 @@ fn every_message_is_short_and_of_use_and_shows_no_value() {
     table.extend(of_recoveries());
     table.extend(of_adoptions());
     table.extend(of_statuses());
+    table.extend(of_progress());
+    table.extend(of_others());
     let reasons = [
         Reason::TraitsRejected,
         Reason::SchemaNotFound,
@@ -210,6 +271,8 @@ fn every_message_is_short_and_of_use_and_shows_no_value() {
         Reason::DriftObserved,
         Reason::StaleIdentifiers,
         Reason::Suspended,
+        Reason::Progressing,
+        Reason::Forbidden,
     ];
     hold(&table, &reasons);
 }

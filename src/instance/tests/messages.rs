@@ -1,13 +1,18 @@
-//! What a `KratosInstance` is told of a spec that can't be used, with the worst that people may have written into it. What says
-//! which command to type (deletions that are held, another cluster's id) is as long as the command.
+//! What a `KratosInstance` is told, with the worst that people may have written into it.
 
+use k8s_openapi::jiff::Timestamp;
 use serde_json::{Value, json};
 
-use crate::api::instance::AdmissionRule;
+use crate::api::decode::Lacking;
+use crate::api::instance::{AdmissionRule, KeyRef, KratosInstanceStatus};
 use crate::api::messages::{VALUE, hold, hostile};
+use crate::api::protection::{Held, ProtectionStatus};
 use crate::api::words::NAME;
-use crate::api::{Reason, Verdict};
-use crate::instance::{rules, settings, standing};
+use crate::api::{Reason, Verdict, condition};
+use crate::base::kube_error::Right;
+use crate::base::place::Place;
+use crate::instance::status::{Cluster, mistaken, note_lacking};
+use crate::instance::{credentials, rules, settings, standing};
 
 fn refused(changes: &Value) -> Verdict {
     let mut spec = json!({"adminURL": "http://admin.example:4434", "ownerName": hostile()});
@@ -54,4 +59,92 @@ fn every_message_about_a_spec_is_short_and_of_use_and_shows_no_value() {
         ("suspended", standing::suspended()),
     ];
     hold(&table, &[Reason::InvalidSpec, Reason::Suspended]);
+}
+
+/// With the longest names that the API server takes.
+fn place() -> Place {
+    Place::new("n".repeat(63), "i".repeat(253))
+}
+
+/// With commands to type.
+fn of_protection() -> Vec<(&'static str, Verdict)> {
+    let (place, namespace) = (place(), "t".repeat(63));
+    let crowd = |number: u32| Held { namespace: format!("{number:0>63}"), count: u32::MAX - number };
+    let held =
+        ProtectionStatus { held: u32::MAX, holding: (0..256).map(crowd).collect(), ..ProtectionStatus::default() };
+    let all = ProtectionStatus { held: 3, ..ProtectionStatus::default() };
+    let missing = ProtectionStatus { missing: u32::MAX, ..ProtectionStatus::default() };
+    let holding = |status: &ProtectionStatus| standing::holding(&place, status).expect("something is held");
+    vec![
+        ("many namespaces are held", holding(&held)),
+        ("all namespaces are held", holding(&all)),
+        ("identities are missing", holding(&missing)),
+        ("what is kept can't be read", standing::odd(&place, &"u".repeat(36))),
+        ("a resource is held", standing::held(&place, &namespace)),
+        ("a resource that nobody can count", standing::uncountable(&place)),
+    ]
+}
+
+fn of_looks() -> Vec<(&'static str, Verdict)> {
+    let status = KratosInstanceStatus { cluster_id: Some(hostile()), ..KratosInstanceStatus::default() };
+    let cluster = hostile();
+    let cluster = Cluster { id: &cluster, is_claimed: true };
+    let failure = "list_identities: HTTP 503";
+    vec![
+        ("another cluster", mistaken(Some(&status), cluster, &place()).expect("it is another one")),
+        ("it is being deleted", standing::leaving(&place(), 9_999_999)),
+        ("none counts there", standing::not_permitted(&"n".repeat(63))),
+        ("it can't be read", standing::unreadable(&hostile())),
+        ("it is probed", standing::failing(failure)),
+        ("its identities can't be listed", standing::unlisted("HTTP 503")),
+        ("its schemas can't be read", standing::without_schemas("identity schemas can't be read: HTTP 503", false)),
+        ("a public URL of no use", standing::without_schemas("identity schemas can't be read: HTTP 503", true)),
+        ("a namespace that is there", standing::alive_after_all(&hostile())),
+    ]
+}
+
+fn of_credentials() -> Vec<(&'static str, Verdict)> {
+    let key = KeyRef { name: hostile(), key: hostile() };
+    let lacks = |what: &str| credentials::lacking("ConfigMap", &key, what);
+    vec![
+        ("an object that isn't there", lacks("it doesn't exist")),
+        ("a key that isn't there", lacks(Lacking::Key.words())),
+        ("an object that can't be read", lacks(Lacking::Readable.words())),
+        ("a Secret without the label", lacks(&credentials::unlabelled())),
+        ("a header that can't be sent", credentials::bad_header(&key.name, &key.key, "has no value")),
+        (
+            "a certificate that can't be shown",
+            credentials::bad_certificate(&key.name, "tls.crt holds no readable PEM certificate"),
+        ),
+    ]
+}
+
+fn of_rights() -> Vec<(&'static str, Verdict)> {
+    let right = Right {
+        namespace: Some("n".repeat(63)),
+        group: "kratos-operator.dev".to_owned(),
+        resource: "kratosidentities".to_owned(),
+        verb: "list".to_owned(),
+    };
+    let mut status = KratosInstanceStatus::default();
+    note_lacking(&mut status, &[right], &[].into(), 1, Timestamp::UNIX_EPOCH);
+    let lacks = condition::find(&status.conditions, condition::PERMISSIONS_MISSING).expect("it lacks").message.clone();
+    vec![("a right lacks", Verdict::new(Reason::Forbidden, lacks))]
+}
+
+#[test]
+fn so_is_every_other_message_but_for_what_is_to_be_typed() {
+    let table = [of_protection(), of_looks(), of_credentials(), of_rights()].concat();
+    let reasons = [
+        Reason::DeletionHeld,
+        Reason::IdentitiesMissing,
+        Reason::ClusterMismatch,
+        Reason::Progressing,
+        Reason::NotPermitted,
+        Reason::InvalidSpec,
+        Reason::KratosUnavailable,
+        Reason::SecretNotReady,
+        Reason::Forbidden,
+    ];
+    hold(&table, &reasons);
 }

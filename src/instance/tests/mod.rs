@@ -6,6 +6,7 @@ mod gates;
 mod listings;
 mod managing;
 mod messages;
+mod protection_kept;
 mod protection_properties;
 mod protections;
 mod protections_by_namespace;

@@ -7,8 +7,7 @@ use k8s_openapi::jiff::Timestamp;
 use proptest::collection::vec;
 use proptest::prelude::*;
 
-use crate::api::protection::ProtectionStatus;
-use crate::instance::protection::{Deletion, KEPT_GRANTS, Limits, Situation, is_granted, is_held, is_new, next};
+use crate::instance::protection::{Deletion, KEPT_GRANTS, Limits, Situation, State, is_granted, is_held, is_new, next};
 
 const NAMESPACES: usize = 4;
 
@@ -52,7 +51,7 @@ fn number_of(name: &str) -> usize {
 
 /// What happened, and what is known of it beside the status.
 struct World {
-    status: ProtectionStatus,
+    status: State,
     now: Timestamp,
     token: Option<String>,
     served: Vec<String>,
@@ -111,7 +110,7 @@ impl World {
     }
 
     fn is_released(&self, deletion: &Deletion) -> bool {
-        let status = ProtectionStatus { granted: Vec::new(), ..self.status.clone() };
+        let status = State { granted: Vec::new(), ..self.status.clone() };
         is_granted(&status, deletion)
     }
 
@@ -142,7 +141,7 @@ proptest! {
         let limits = Limits { max_deletions, max_deletions_total, window: Duration::from_secs(seconds), max_missing: 20 };
         let (own_limit, total_limit) = (max_deletions as usize, max_deletions_total as usize);
         let mut world = World {
-            status: ProtectionStatus::default(),
+            status: State::default(),
             now: "2026-11-24T10:00:00.25Z".parse().unwrap(),
             token: None,
             served: Vec::new(),
@@ -168,7 +167,7 @@ proptest! {
             };
             let after = next(&world.status, &situation);
             // Every process reads what was written, and nothing else.
-            let after: ProtectionStatus = serde_json::from_value(serde_json::to_value(after).unwrap()).unwrap();
+            let after = State::read(&after.text()).expect("a state");
             let mut released: Vec<_> = (0..NAMESPACES).map(name).collect();
             released.retain(|namespace| world.releases(is_new, namespace));
             for namespace in released {

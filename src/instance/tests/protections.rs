@@ -6,9 +6,9 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use k8s_openapi::jiff::Timestamp;
 use rstest::rstest;
 
-use crate::api::protection::{LastRelease, ProtectionStatus, Released, Reservation};
+use crate::api::protection::{LastRelease, Released, Reservation};
 use crate::instance::protection::{
-    Census, Deletion, KEPT_GRANTS, Limits, Situation, is_granted, is_new, is_too_many, next,
+    Census, Deletion, KEPT_GRANTS, Limits, Situation, State, is_granted, is_new, is_too_many, next,
 };
 
 const LIMITS: Limits =
@@ -45,7 +45,7 @@ fn asking(asked: &[Deletion], second: i64) -> Situation<'_> {
     Situation { under_way: asked, asked, ..quiet(second) }
 }
 
-fn granted(status: &ProtectionStatus, asked: &[Deletion]) -> usize {
+fn granted(status: &State, asked: &[Deletion]) -> usize {
     asked.iter().filter(|deletion| is_granted(status, deletion)).count()
 }
 
@@ -69,9 +69,9 @@ fn after(earlier: &str, last: LastRelease) -> LastRelease {
 }
 
 /// Three went, and the two that came after them are held.
-fn held() -> (ProtectionStatus, Vec<Deletion>) {
+fn held() -> (State, Vec<Deletion>) {
     let all = deleted(0..5, 100);
-    let status = next(&ProtectionStatus::default(), &asking(&all[..3], 100));
+    let status = next(&State::default(), &asking(&all[..3], 100));
     let status = next(&status, &Situation { under_way: &all, ..asking(&all[3..], 100) });
     assert_eq!((granted(&status, &all), status.held), (3, 2));
     (status, all)
@@ -81,7 +81,7 @@ fn held() -> (ProtectionStatus, Vec<Deletion>) {
 fn up_to_the_limit_those_that_come_together_go_and_beyond_it_none_does() {
     for (count, through, held) in [(1, 1, 0), (3, 3, 0), (4, 0, 4), (500, 0, 500)] {
         let asked = deleted(0..count, 100);
-        let status = next(&ProtectionStatus::default(), &asking(&asked, 101));
+        let status = next(&State::default(), &asking(&asked, 101));
         assert_eq!((granted(&status, &asked), status.held), (through, held), "{count}");
         let counted = [(101, u32::try_from(through).unwrap())];
         assert_eq!(status.reserved, reserved(if through == 0 { &[] } else { &counted }));
@@ -93,36 +93,36 @@ fn up_to_the_limit_those_that_come_together_go_and_beyond_it_none_does() {
 fn those_that_are_known_to_come_are_company_although_they_have_not_asked_yet() {
     let all = deleted(0..4, 100);
     let together = Situation { company: &all, under_way: &all, ..asking(&all[..2], 101) };
-    let status = next(&ProtectionStatus::default(), &together);
+    let status = next(&State::default(), &together);
     assert_eq!((granted(&status, &all), status.held), (0, 4), "two of them ask through another process, or later");
     let fewer = Situation { company: &all[..3], under_way: &all, ..asking(&all[..2], 101) };
-    let status = next(&ProtectionStatus::default(), &fewer);
+    let status = next(&State::default(), &fewer);
     assert_eq!((granted(&status, &all), &status.reserved), (2, &reserved(&[(101, 2)])), "who asks goes and counts");
     let last = Situation { company: &all[..3], under_way: &all, ..asking(&all[2..3], 104) };
     let status = next(&status, &last);
     assert_eq!((granted(&status, &all), status.held), (3, 0));
     let nobody = Situation { company: &all, under_way: &all, ..quiet(101) };
-    assert_eq!(next(&ProtectionStatus::default(), &nobody), ProtectionStatus::default(), "nobody asks");
+    assert_eq!(next(&State::default(), &nobody), State::default(), "nobody asks");
 }
 
 #[test]
 fn of_more_than_one_write_can_grant_those_left_have_the_next_round_and_beyond_the_limit_none_goes() {
     let all = deleted(0..KEPT_GRANTS + 20, 100);
     let limits = Limits { max_deletions: 2000, ..LIMITS };
-    let first = next(&ProtectionStatus::default(), &Situation { limits, ..asking(&all, 101) });
+    let first = next(&State::default(), &Situation { limits, ..asking(&all, 101) });
     assert_eq!((granted(&first, &all), first.held), (KEPT_GRANTS, 0));
     let left: Vec<_> = all.iter().filter(|deletion| !is_granted(&first, deletion)).cloned().collect();
     let second = next(&first, &Situation { limits, under_way: &all, ..asking(&left, 101) });
     assert_eq!((granted(&second, &left), second.held, second.reserved[0].count), (20, 0, 1044));
     let limits = Limits { max_deletions: 1040, ..LIMITS };
-    let status = next(&ProtectionStatus::default(), &Situation { limits, ..asking(&all, 101) });
+    let status = next(&State::default(), &Situation { limits, ..asking(&all, 101) });
     assert_eq!((granted(&status, &all), status.held), (0, 1044));
 }
 
 #[test]
 fn within_the_limit_as_many_go_at_the_same_time_as_may_ask_then_and_so_do_the_next() {
     let limits = Limits { max_deletions: 5000, ..LIMITS };
-    let mut status = ProtectionStatus::default();
+    let mut status = State::default();
     for round in 0..3 {
         let asked = deleted(round * KEPT_GRANTS..(round + 1) * KEPT_GRANTS, 100);
         let all = deleted(0..3 * KEPT_GRANTS, 100);
@@ -135,7 +135,7 @@ fn within_the_limit_as_many_go_at_the_same_time_as_may_ask_then_and_so_do_the_ne
 fn a_crowd_that_may_go_goes_in_as_many_rounds_as_it_takes_and_counts_once() {
     let limits = Limits { max_deletions: 600, ..LIMITS };
     let all = deleted(0..600, 100);
-    let mut status = ProtectionStatus::default();
+    let mut status = State::default();
     for asked in all.chunks(240) {
         let round = Situation { limits, under_way: &all, company: &all, ..asking(asked, 101) };
         status = next(&status, &round);
@@ -152,7 +152,7 @@ fn a_crowd_that_may_go_goes_in_as_many_rounds_as_it_takes_and_counts_once() {
 fn those_that_are_gone_make_room_for_those_that_are_granted() {
     let limits = Limits { max_deletions: 5000, ..LIMITS };
     let all = deleted(0..KEPT_GRANTS + 100, 100);
-    let status = next(&ProtectionStatus::default(), &Situation { limits, ..asking(&all[..KEPT_GRANTS], 101) });
+    let status = next(&State::default(), &Situation { limits, ..asking(&all[..KEPT_GRANTS], 101) });
     // The last ones of the first went first.
     let left = [&all[..KEPT_GRANTS - 100], &all[KEPT_GRANTS..]].concat();
     let status = next(&status, &Situation { limits, under_way: &left, ..asking(&all[KEPT_GRANTS..], 102) });
@@ -161,7 +161,7 @@ fn those_that_are_gone_make_room_for_those_that_are_granted() {
 
 #[test]
 fn those_that_ask_alone_go_until_the_window_is_full_and_again_when_it_has_passed() {
-    let mut status = ProtectionStatus::default();
+    let mut status = State::default();
     for (number, second) in [100, 200, 300].into_iter().enumerate() {
         let asked = deleted(number..number + 1, second);
         status = next(&status, &asking(&asked, second));
@@ -188,7 +188,7 @@ fn what_is_held_stays_held_when_the_window_has_passed_and_so_does_all_that_comes
 fn what_counts_does_so_until_the_end_of_its_second() {
     let now = "1970-01-01T00:01:40.2Z".parse().unwrap();
     let asked = deleted(0..1, 100);
-    let status = next(&ProtectionStatus::default(), &Situation { now, ..asking(&asked, 0) });
+    let status = next(&State::default(), &Situation { now, ..asking(&asked, 0) });
     assert_eq!(status.reserved, reserved(&[(101, 1)]));
 }
 
@@ -223,7 +223,7 @@ fn one_that_asks_together_with_its_release_goes() {
 #[case::of_long_ago(Some("old"), Some(release("old", None)))]
 fn a_value_that_was_there_before_releases_nothing(#[case] token: Option<&str>, #[case] expected: Option<LastRelease>) {
     let first = deleted(0..5, 100);
-    let status = next(&ProtectionStatus::default(), &Situation { token, ..asking(&first, 100) });
+    let status = next(&State::default(), &Situation { token, ..asking(&first, 100) });
     assert_eq!((status.held, &status.last_release), (5, &expected));
     let after = next(&status, &Situation { token, under_way: &first, ..quiet(200) });
     assert_eq!(after, status);
@@ -233,7 +233,7 @@ fn a_value_that_was_there_before_releases_nothing(#[case] token: Option<&str>, #
 #[test]
 fn what_is_held_is_counted_anew_and_holding_ends_with_the_last_of_it() {
     let first = deleted(0..9, 100);
-    let mut status = next(&ProtectionStatus::default(), &asking(&first[..3], 100));
+    let mut status = next(&State::default(), &asking(&first[..3], 100));
     status = next(&status, &Situation { under_way: &first, ..asking(&first[3..], 100) });
     assert_eq!(status.held, 6);
     let rest = &first[5..];
@@ -251,7 +251,7 @@ fn what_is_held_is_counted_anew_and_holding_ends_with_the_last_of_it() {
 fn a_limit_of_nothing_holds_everything_and_one_that_is_raised_releases_nothing() {
     let asked = deleted(0..1, 100);
     let limits = Limits { max_deletions: 0, ..LIMITS };
-    let status = next(&ProtectionStatus::default(), &Situation { limits, ..asking(&asked, 100) });
+    let status = next(&State::default(), &Situation { limits, ..asking(&asked, 100) });
     assert_eq!((status.held, &status.reserved), (1, &Vec::new()));
     let limits = Limits { max_deletions: 100, ..LIMITS };
     assert_eq!(next(&status, &Situation { limits, ..asking(&asked, 101) }).held, 1);
@@ -259,7 +259,7 @@ fn a_limit_of_nothing_holds_everything_and_one_that_is_raised_releases_nothing()
 
 #[test]
 fn a_clock_that_was_ahead_makes_nothing_count_for_ever() {
-    let before = ProtectionStatus { reserved: reserved(&[(1_000_000, 2)]), ..ProtectionStatus::default() };
+    let before = State { reserved: reserved(&[(1_000_000, 2)]), ..State::default() };
     let asked = deleted(0..1, 100);
     let status = next(&before, &asking(&asked, 100));
     assert_eq!((granted(&status, &asked), status.reserved), (1, reserved(&[(100, 3)])));
@@ -270,7 +270,7 @@ fn a_clock_that_was_ahead_makes_nothing_count_for_ever() {
 #[test]
 fn what_is_kept_stays_small_and_never_counts_for_a_shorter_time() {
     let limits = Limits { max_deletions: 10_000, window: Duration::from_hours(24), ..LIMITS };
-    let mut status = ProtectionStatus::default();
+    let mut status = State::default();
     for second in 1..=1000_u32 {
         let number = usize::try_from(second).unwrap() * 10;
         let asked = deleted(number..number + 10, second.into());
@@ -301,7 +301,7 @@ fn listed(managed: u32, missing: u32, second: i64) -> Situation<'static> {
 
 #[test]
 fn missing_identities_are_made_again_once_released_and_that_ends_when_they_are_there() {
-    let mut status = next(&ProtectionStatus::default(), &Situation { token: Some("old"), ..listed(40, 30, 100) });
+    let mut status = next(&State::default(), &Situation { token: Some("old"), ..listed(40, 30, 100) });
     assert_eq!((status.missing, &status.last_release), (30, &Some(release("old", None))));
     assert_eq!(next(&status, &Situation { token: Some("old"), ..listed(40, 30, 110) }), status);
     // A process that has listed nothing yet neither releases nor ends it.
@@ -322,7 +322,7 @@ fn missing_identities_are_made_again_once_released_and_that_ends_when_they_are_t
 
 #[test]
 fn missing_identities_that_are_back_need_no_release() {
-    let status = next(&ProtectionStatus::default(), &listed(40, 30, 100));
+    let status = next(&State::default(), &listed(40, 30, 100));
     let status = next(&status, &listed(40, 5, 110));
     assert_eq!((status.missing, status.recreating, status.last_release), (0, 0, None));
 }

@@ -8,7 +8,7 @@ use serde_json::json;
 
 use crate::api::protection::{Held, ProtectionStatus, Released};
 use crate::instance::protection::{
-    Census, Deletion, KEPT_HOLDING, Limits, Situation, is_granted, is_held, is_new, next,
+    Census, Deletion, KEPT_HOLDING, Limits, Situation, State, is_granted, is_held, is_new, next,
 };
 use crate::instance::standing;
 
@@ -44,23 +44,23 @@ fn asking(asked: &[Deletion], second: i64) -> Situation<'_> {
     Situation { asked, ..quiet(asked, second) }
 }
 
-fn granted(status: &ProtectionStatus, asked: &[Deletion]) -> usize {
+fn granted(status: &State, asked: &[Deletion]) -> usize {
     asked.iter().filter(|deletion| is_granted(status, deletion)).count()
 }
 
-fn holding(status: &ProtectionStatus) -> Vec<(&str, u32)> {
+fn holding(status: &State) -> Vec<(&str, u32)> {
     status.holding.iter().map(|Held { namespace, count }| (namespace.as_str(), *count)).collect()
 }
 
-fn said(before: &ProtectionStatus, after: &ProtectionStatus) -> Option<(String, String)> {
+fn said(before: &State, after: &State) -> Option<(String, String)> {
     standing::released(before, after).map(|happening| (happening.reason, happening.note))
 }
 
 /// `a` has seven under way of which three are held, `b` five of which one is.
-fn two_held() -> (ProtectionStatus, Vec<Deletion>) {
+fn two_held() -> (State, Vec<Deletion>) {
     let all = [deleted("a", 0..7, 100), deleted("b", 0..5, 100)].concat();
     let first = [&all[..4], &all[7..11]].concat();
-    let status = next(&ProtectionStatus::default(), &asking(&first, 101));
+    let status = next(&State::default(), &asking(&first, 101));
     let status = next(&status, &asking(&all, 101));
     assert_eq!((granted(&status, &all), status.held, holding(&status)), (8, 4, vec![("a", 3), ("b", 1)]));
     (status, all)
@@ -69,7 +69,7 @@ fn two_held() -> (ProtectionStatus, Vec<Deletion>) {
 #[test]
 fn who_deletes_more_than_a_namespace_may_is_held_and_nobody_else() {
     let a = deleted("a", 0..7, 100);
-    let status = next(&ProtectionStatus::default(), &asking(&a, 101));
+    let status = next(&State::default(), &asking(&a, 101));
     assert_eq!((granted(&status, &a), holding(&status)), (0, vec![("a", 7)]));
     let all = [deleted("b", 0..3, 102), a, deleted("a", 7..8, 102)].concat();
     let status = next(&status, &asking(&all, 103));
@@ -92,24 +92,24 @@ fn over_the_total_only_those_are_held_that_used_more_than_a_quarter() {
 #[test]
 fn where_more_come_together_than_go_in_all_none_goes_but_of_those_that_use_little() {
     let large = [deleted("a", 0..4, 100), deleted("b", 0..3, 100)].concat();
-    let status = next(&ProtectionStatus::default(), &asking(&large, 101));
+    let status = next(&State::default(), &asking(&large, 101));
     assert_eq!((granted(&status, &large), status.held), (7, 0), "seven of eight");
     // Who is held for its own number takes nothing from the others.
     let all = [large, deleted("c", 0..5, 100)].concat();
-    let status = next(&ProtectionStatus::default(), &asking(&all, 101));
+    let status = next(&State::default(), &asking(&all, 101));
     assert_eq!((granted(&status, &all), holding(&status)), (7, vec![("c", 5)]));
     let all = [deleted("a", 0..4, 100), deleted("b", 0..3, 100), deleted("c", 0..2, 100)].concat();
-    let status = next(&ProtectionStatus::default(), &asking(&all, 101));
+    let status = next(&State::default(), &asking(&all, 101));
     assert_eq!((granted(&status, &all), holding(&status)), (2, vec![("a", 4), ("b", 3)]));
     // So it is where some have not asked yet.
     let first = Situation { company: &all, under_way: &all, ..asking(&all[..4], 101) };
-    let status = next(&ProtectionStatus::default(), &first);
+    let status = next(&State::default(), &first);
     assert_eq!((granted(&status, &all), holding(&status)), (0, vec![("a", 4), ("b", 3)]));
 }
 
 #[test]
 fn a_namespace_that_is_made_anew_under_its_name_has_used_what_it_had() {
-    let status = next(&ProtectionStatus::default(), &asking(&deleted("a", 0..4, 100), 101));
+    let status = next(&State::default(), &asking(&deleted("a", 0..4, 100), 101));
     let again = deleted("a", 100..101, 200);
     assert_eq!(holding(&next(&status, &asking(&again, 201))), [("a", 1)]);
 }
@@ -161,7 +161,7 @@ fn a_value_for_everything_is_about_what_is_held_and_no_crowd_that_nobody_saw() {
 #[test]
 fn a_name_that_holds_nothing_is_said_once_and_releases_nothing() {
     let (held, all) = two_held();
-    for before in [held, ProtectionStatus::default()] {
+    for before in [held, State::default()] {
         let token = Some("c=1");
         let status = next(&before, &Situation { token, ..quiet(&all, 110) });
         let note = said(&before, &status).filter(|(reason, _)| reason == "NothingReleased").expect("it is said");
@@ -209,6 +209,7 @@ fn what_an_earlier_version_held_stays_so_and_what_it_counted_counts_for_everybod
         "lastRelease": {"token": "of last year", "at": null},
     });
     let old: ProtectionStatus = serde_json::from_value(old).unwrap();
+    let old = State::of_status(Some(&old));
     assert!(is_held(&old, "a") && is_held(&old, "anybody"), "until it is counted");
     let a = deleted("a", 0..7, 100);
     let token = Some("of last year");
@@ -230,7 +231,7 @@ fn where_more_namespaces_are_held_than_can_be_named_all_are() {
     let limits = Limits { max_deletions: 0, ..LIMITS };
     let namespaces = KEPT_HOLDING + 44;
     let all: Vec<_> = (0..namespaces).flat_map(|number| deleted(&format!("n{number}"), 0..1, 100)).collect();
-    let mut status = ProtectionStatus::default();
+    let mut status = State::default();
     for some in all.chunks(128) {
         status = next(&status, &Situation { limits, asked: some, ..quiet(&all, 101) });
     }

@@ -4,8 +4,7 @@ use std::time::Duration;
 
 use k8s_openapi::jiff::Timestamp;
 
-use crate::api::protection::ProtectionStatus;
-use crate::instance::protection::{Deletion, Limits, Situation, is_granted, is_held, is_kept, next};
+use crate::instance::protection::{Deletion, Limits, Situation, State, is_granted, is_held, is_kept, next};
 
 const LIMITS: Limits =
     Limits { max_deletions: 3, max_deletions_total: 10_000, window: Duration::from_mins(10), max_missing: 5 };
@@ -26,15 +25,15 @@ fn situation<'a>(under_way: &'a [Deletion], asked: &'a [Deletion], second: i64) 
     Situation { limits: LIMITS, token, keep, under_way, asked, company, census: None, recount: true, now: at(second) }
 }
 
-fn kept<'a>(status: &ProtectionStatus, all: &'a [Deletion]) -> Vec<&'a str> {
+fn kept<'a>(status: &State, all: &'a [Deletion]) -> Vec<&'a str> {
     all.iter().filter(|deletion| is_kept(status, deletion)).map(|deletion| deletion.uid.as_str()).collect()
 }
 
 /// Five of each namespace were deleted; three of each were counted, two are held.
-fn held() -> (ProtectionStatus, Vec<Deletion>) {
+fn held() -> (State, Vec<Deletion>) {
     let all = [deleted("one", 5, 100), deleted("two", 5, 100)].concat();
     let first = [&all[..3], &all[5..8]].concat();
-    let status = next(&ProtectionStatus::default(), &situation(&all, &first, 100));
+    let status = next(&State::default(), &situation(&all, &first, 100));
     let status = next(&status, &situation(&all, &all, 100));
     assert_eq!(status.held, 4);
     (status, all)
@@ -64,11 +63,11 @@ fn a_value_that_names_a_namespace_is_about_that_one_alone() {
 
 #[test]
 fn where_nothing_is_held_a_value_is_noted_and_keeps_nothing() {
-    let before = next(&ProtectionStatus::default(), &Situation { keep: Some("old"), ..situation(&[], &[], 90) });
+    let before = next(&State::default(), &Situation { keep: Some("old"), ..situation(&[], &[], 90) });
     let all = deleted("one", 5, 100);
     let status = next(&before, &Situation { keep: Some("old"), ..situation(&all, &all, 100) });
     assert_eq!((kept(&status, &all).len(), status.held), (0, 5));
-    let at_once = next(&ProtectionStatus::default(), &Situation { keep: Some("old"), ..situation(&all, &all, 100) });
+    let at_once = next(&State::default(), &Situation { keep: Some("old"), ..situation(&all, &all, 100) });
     assert_eq!((kept(&at_once, &all).len(), at_once.held), (0, 5), "it was there when they were deleted");
 }
 
@@ -92,7 +91,7 @@ fn where_both_annotations_are_new_what_is_kept_is_kept_and_nothing_is_released_l
 
 #[test]
 fn identities_that_are_missing_are_not_made_again_by_it() {
-    let status = ProtectionStatus { missing: 9, ..ProtectionStatus::default() };
+    let status = State { missing: 9, ..State::default() };
     let after = next(&status, &Situation { keep: Some("1"), ..situation(&[], &[], 110) });
     assert_eq!((after.missing, after.recreating), (9, 0));
 }
@@ -100,7 +99,7 @@ fn identities_that_are_missing_are_not_made_again_by_it() {
 #[test]
 fn where_all_namespaces_are_held_all_are_kept() {
     let many: Vec<_> = (0..300).flat_map(|number| deleted(&format!("team-{number}"), 4, 100)).collect();
-    let status = next(&ProtectionStatus::default(), &situation(&many, &many, 100));
+    let status = next(&State::default(), &situation(&many, &many, 100));
     assert!(status.held > 0 && status.holding.is_empty());
     let after = next(&status, &Situation { keep: Some("1"), ..situation(&many, &[], 110) });
     assert_eq!(after.held, 0);

@@ -11,6 +11,7 @@ use crate::api::condition::{self, READY};
 use crate::api::instance::{
     ForeignCluster, IdentityCounts, KratosInstance, KratosInstanceStatus, LastResync, PendingDeletions,
 };
+use crate::api::protection::ProtectionStatus;
 use crate::api::{Reason, Verdict};
 use crate::base::kube_error::Right;
 use crate::base::place::Place;
@@ -55,8 +56,25 @@ fn what_was_seen_is_written_where_it_belongs() {
     assert_eq!((observed_generation, last_handled_reconcile_at.as_deref()), (Some(3), Some("asked-now")));
     assert_eq!((cluster_id.as_deref(), schemas.as_slice()), (Some("uid-of-cluster"), &["customer".to_owned()][..]));
     assert!(condition::is_true(conditions, READY) && conditions.len() == 1);
-    assert_eq!(*protection, None, "it has a writer of its own");
+    assert_eq!(*protection, None, "nobody knows how it stands");
     assert_eq!(next(Some(&status), Reason::Reconciled, Some(&["customer"]), 3, 200), status, "no heartbeat");
+}
+
+#[test]
+fn how_the_protection_stands_is_taken_in_where_it_is_known_and_takes_away_what_an_earlier_version_kept() {
+    let stands = || Some(ProtectionStatus { held: 3, ..ProtectionStatus::default() });
+    let noted = |stands: Option<ProtectionStatus>, current: Option<&ProtectionStatus>| {
+        let mut status = next(None, Reason::Reconciled, None, 1, 100);
+        status::note_protection(&mut status, stands, current);
+        status.protection
+    };
+    let nothing = ProtectionStatus::default();
+    let before = ProtectionStatus { granted: vec!["uid".into()], ..ProtectionStatus::default() };
+    assert_eq!(noted(None, Some(&before)), None, "it stays as it is");
+    assert_eq!(noted(stands(), None), stands());
+    assert_eq!(noted(stands(), Some(&before)), stands());
+    assert_eq!(noted(Some(nothing.clone()), Some(&before)), Some(nothing.clone()));
+    assert_eq!(noted(Some(nothing), None), None, "that nothing has happened needn't be written");
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! Every message that a `KratosSessionPolicy` gets from a pure step, with the worst that people may have written into it.
+//! Every message that a `KratosSessionPolicy` gets, with the worst that people may have written into it.
 
 use serde_json::{Value, json};
 
@@ -8,6 +8,8 @@ use crate::api::messages::{VALUE, faults, hold, hostile};
 use crate::api::session_policy::KratosSessionPolicyStatus;
 use crate::api::{Reason, Verdict};
 use crate::base::place::Place;
+use crate::controllers::policy::unreadable;
+use crate::engine::policy::{inputs, observe, reach, revoke_all};
 use crate::policy::desired::{self, Standing, handling};
 use crate::policy::status::{self, Subject};
 use crate::policy::tally::Plan;
@@ -72,6 +74,19 @@ fn of_runs() -> Vec<(&'static str, Verdict)> {
     ]
 }
 
+/// What modules say that do something.
+fn of_others() -> Vec<(&'static str, Verdict)> {
+    let name = hostile();
+    vec![
+        ("a field that can't be read", unreadable::unread(&name)),
+        ("an instance that goes", inputs::leaving(&Place::new(name.clone(), name.as_str()))),
+        ("not listed yet", reach::unlisted()),
+        ("changed meanwhile", revoke_all::changed()),
+        ("no end of sessions", revoke_all::unending()),
+        ("an expression that takes too much", observe::exhausting()),
+    ]
+}
+
 /// What is said after the first statement of a message that has two.
 fn second(verdict: &Verdict) -> String {
     verdict.message.split_once("; ").expect("there are two").1.to_owned()
@@ -92,7 +107,7 @@ fn of_conditions() -> Vec<(&'static str, Verdict)> {
 
 #[test]
 fn every_message_is_short_and_of_use_and_shows_no_value() {
-    let table = [of_rules(), of_runs(), of_conditions()].concat();
+    let table = [of_rules(), of_runs(), of_conditions(), of_others()].concat();
     let reasons = [
         Reason::InvalidSpec,
         Reason::NotPermitted,
@@ -101,6 +116,8 @@ fn every_message_is_short_and_of_use_and_shows_no_value() {
         Reason::Observed,
         Reason::Suspended,
         Reason::IntervalLimited,
+        Reason::InstanceNotReady,
+        Reason::Progressing,
     ];
     hold(&table, &reasons);
     assert!(faults(&standing_alone()).is_empty());

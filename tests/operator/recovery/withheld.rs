@@ -5,11 +5,12 @@ use std::sync::Arc;
 use k8s_openapi::api::core::v1::Secret;
 use k8s_openapi::jiff::Timestamp;
 use kratos_operator::api::{KratosIdentity, condition};
+use kratos_operator::kratos::State;
 use kube::api::{Api, DeleteParams};
 use serde_json::{Value, json};
 
-use super::{LINK, OWN, asked, content, customer, done, noted, secret, stands};
-use crate::scene::{Cluster, Scene, Server, WITHIN, message_of};
+use super::{LINK, OWN, asked, content, customer, done, noted, secret, secret_goes, stands};
+use crate::scene::{Cluster, Scene, Server, WITHIN, merge, message_of};
 use crate::testenv::faults::Answer;
 use crate::testenv::kratos::{Kratos, Options};
 use crate::testenv::process::eventually;
@@ -67,6 +68,38 @@ async fn who_is_locked_out_although_the_manifest_is_broken_loses_the_secret_too(
     scene.stalled("ada", "SchemaNotFound").await;
     stands(&scene, "ada", "IdentityInactive").await;
     assert_eq!(secret(&scene, "way-in").await, None);
+}
+
+#[tokio::test]
+async fn a_secret_that_cannot_be_deleted_is_told_and_tried_again_and_its_owner_is_locked_out_all_the_same() {
+    let scene = Scene::shared().await;
+    scene.instance(json!({"resyncInterval": "1s"})).await;
+    scene.settle().await;
+    let email = "ada@kept-way-in.example";
+    let named = json!({"recovery": {"secretName": "way-in-that-stays"}});
+    scene.identity("ada", customer(email, named.clone())).await;
+    let ada = stands(&scene, "ada", "RecoveryIssued").await;
+    let here = format!("/namespaces/{}/secrets/way-in-that-stays", scene.namespace);
+    let is_about_it = move |label: &str, path: &str| label == "DELETE secrets" && path.contains(&here);
+    // What an account without the right is told.
+    let no = json!({"kind": "Status", "apiVersion": "v1", "status": "Failure", "reason": "Forbidden", "code": 403});
+    scene.cluster.proxy.on_where(is_about_it.clone()).times(2).answer(Answer::status(403).json(&no));
+    let mut locked_out = named;
+    merge(&mut locked_out, json!({"state": "Inactive", "schemaID": "no-such-schema"}));
+    scene.identity("ada", customer(email, locked_out)).await;
+    let told = scene.stalled("ada", "SchemaNotFound").await;
+    assert!(told.ends_with("it is inactive all the same, without sessions"), "{told}");
+    assert_eq!(scene.in_kratos(&ada).await.state, State::Inactive);
+    let log = scene.whole_log();
+    let line = log.lines().find(|line| line.contains("way-in-that-stays") && line.contains("couldn't be deleted"));
+    assert!(line.is_some_and(|line| line.contains("it is tried again")), "{}", scene.log());
+
+    // By itself, at a resync.
+    secret_goes(&scene, "way-in-that-stays").await;
+    stands(&scene, "ada", "IdentityInactive").await;
+    let seen = scene.cluster.proxy.seen().into_iter();
+    let tries: Vec<_> = seen.filter(|seen| is_about_it(&seen.label, &seen.path)).map(|seen| seen.status).collect();
+    assert_eq!(tries, [Some(403), Some(403), Some(200)]);
 }
 
 #[tokio::test]

@@ -54,6 +54,28 @@ async fn what_is_deleted_through_any_of_them_counts_together_and_is_released_tog
 }
 
 #[tokio::test]
+async fn what_each_of_them_lets_go_is_counted_in_one_place() {
+    let shards = Shards::start(json!({"protection": {"maxDeletions": 2, "window": "1h"}})).await;
+    let scene = &shards.scene;
+    for (name, shard) in [("n0", "a"), ("n1", "b"), ("n2", "a"), ("n3", "b")] {
+        shards.apply(name, shard, plain(name)).await;
+    }
+    shards.all_ready().await;
+    for (name, so_far) in [("n0", 1), ("n1", 2)] {
+        scene.delete(name).await;
+        scene.gone(name).await;
+        let kept = scene.kept().await.expect("it is counted");
+        assert_eq!(kept.reserved.iter().map(|entry| entry.count).sum::<u32>(), so_far, "{kept:?}");
+    }
+    for name in ["n2", "n3"] {
+        scene.delete(name).await;
+        scene.stalled(name, "DeletionHeld").await;
+    }
+    instance_says(scene, "DeletionHeld").await;
+    assert_eq!(shards.one_each().await.len(), 2);
+}
+
+#[tokio::test]
 async fn a_namespace_is_counted_over_all_of_them_held_alone_and_released_alone() {
     let protection = json!({"maxDeletions": 3});
     let shards = Shards::start(json!({"allowedNamespaces": {"from": "All"}, "protection": protection})).await;

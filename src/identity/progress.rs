@@ -1,0 +1,106 @@
+//! What is said where a look comes to nothing for now: what it waits for, and what has changed meanwhile. Nobody need do
+//! anything. Pure.
+
+use crate::api::words::{NAME, shown};
+use crate::api::{Reason, Verdict};
+
+fn progressing(message: impl Into<String>) -> Verdict {
+    Verdict::new(Reason::Progressing, message)
+}
+
+/// The identity went while it was looked at.
+pub fn deleted() -> Verdict {
+    progressing("the identity was deleted while it was looked at; it is looked at again")
+}
+
+/// It is another one by now, or looks otherwise.
+pub fn changed() -> Verdict {
+    progressing("the identity changed while it was looked at; it is looked at again")
+}
+
+/// Somebody wrote it at the same time.
+pub fn written() -> Verdict {
+    progressing("the identity changed while it was being written; it is looked at again")
+}
+
+/// The same, a second time.
+pub fn put_right() -> Verdict {
+    progressing("the identity was changed while it was put right; it is looked at again")
+}
+
+/// What was done to it was undone at once.
+pub fn active_again() -> Verdict {
+    progressing("the identity was made active again by a request that was under way; it is deactivated again")
+}
+
+/// Another resource has taken it over first.
+pub fn taken() -> Verdict {
+    progressing("the identity was taken while it was being taken over; it is looked at again")
+}
+
+/// Whose it is can't be seen any more.
+pub fn wiped() -> Verdict {
+    progressing("the operator's mark was wiped a moment ago; it is looked at again")
+}
+
+/// Another resource takes the same identity over right now.
+pub fn turn_to_adopt() -> Verdict {
+    progressing("waits for its turn to take the identity over")
+}
+
+/// Others have passwords hashed.
+pub fn turn_to_hash() -> Verdict {
+    progressing("waits for its turn to have the password hashed, of which Kratos is asked for few at a time")
+}
+
+/// Who is there isn't known yet.
+pub fn unlisted() -> Verdict {
+    progressing("waits for a complete listing of the instance, so that no identity is made twice or left behind")
+}
+
+/// Nor who it is that is replaced.
+pub fn unlisted_former() -> Verdict {
+    progressing("waits for a complete listing of the instance, which shows whose identity is taken over")
+}
+
+/// The namespace's turn at what it was restored from is noted first.
+pub fn unnoted() -> Verdict {
+    progressing("that the namespace takes its identities back couldn't be noted yet; it is tried again")
+}
+
+/// A create may be under way that would ask for what the identity gives up.
+pub fn unsettled() -> Verdict {
+    progressing(
+        "a create whose answer was lost may still be carried out; until that is settled the login identifiers stay as they are",
+    )
+}
+
+/// A create took too long to be this operator's still.
+pub fn late() -> Verdict {
+    progressing("the create wasn't answered in time; it is looked for first")
+}
+
+/// The resource changed hands, or went.
+pub fn not_own() -> Verdict {
+    progressing("the resource is gone, or another operator's by now; it is looked at again")
+}
+
+/// The instance isn't ours to make anything in.
+pub fn unheld() -> Verdict {
+    progressing("waits until the instance is held by its finalizer")
+}
+
+/// The namespace that was seen is gone.
+pub fn another_namespace() -> Verdict {
+    progressing("the namespace was made anew meanwhile; it is looked at again")
+}
+
+/// Nothing goes that isn't counted.
+pub fn uncounted() -> Verdict {
+    progressing("the deletion couldn't be counted yet; it is tried again")
+}
+
+/// Another resource comes first. `what`: what that one is at.
+pub fn after(name: &str, what: &str) -> Verdict {
+    progressing(format!("KratosIdentity {} {what}", shown(name, NAME)))
+}
