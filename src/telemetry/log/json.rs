@@ -156,7 +156,7 @@ mod tests {
         let mut line: Value = serde_json::from_str(text.strip_suffix('\n').unwrap()).unwrap();
         assert!(line["timestamp"].take().as_str().unwrap().ends_with('Z'));
         let expected = json!({
-            "timestamp": null, "level": "WARN", "target": "super::tests",
+            "timestamp": null, "level": "WARN", "target": "kratos_operator::telemetry::log::json::tests",
             "message": "it\n\"failed\"", "count": 3, "controller": "kratosidentity", "kind": "KratosIdentity",
             "namespace": "team", "name": "ada", "trace_id": id.to_string(),
         });
