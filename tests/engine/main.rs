@@ -7,7 +7,7 @@ mod testenv;
 mod place;
 
 use kratos_operator::api::Reason;
-use kratos_operator::kratos::{CreateIdentity, State};
+use kratos_operator::kratos::{CreateIdentity, State, VerifiedAddressImport};
 use serde_json::json;
 
 use crate::place::{PASSWORD, Scene, email};
@@ -59,6 +59,8 @@ async fn who_is_there_already_is_taken_over_where_the_manifest_says_so_and_stays
     let create = CreateIdentity {
         schema_id: "customer".to_owned(),
         traits: json!({"email": email}),
+        // By an identifier only those are adopted whose address is verified: anybody may have registered another one.
+        verifiable_addresses: vec![VerifiedAddressImport::verified_email(email.as_str())],
         ..CreateIdentity::default()
     };
     let there = scene.kratos().create_identity(&create).await.expect("an identity");
