@@ -32,9 +32,7 @@ const LOOKING_UP: &[(&str, &str)] = &[];
 const NAMING_KUBERNETES: &[&str] = &[];
 
 /// Files of one folder that import each other still: three at most.
-const CIRCLES: &[&[&str]] = &[
-    &["src/instance/protection.rs", "src/instance/protection/keeping.rs"],
-];
+const CIRCLES: &[&[&str]] = &[&["src/instance/protection.rs", "src/instance/protection/keeping.rs"]];
 
 /// Folders of one floor that import each other still.
 const CIRCLES_OF_FOLDERS: &[&[&str]] =
