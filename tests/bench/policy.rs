@@ -8,7 +8,7 @@ use kratos_operator::api::condition;
 use kratos_operator::kratos::{
     BatchItem, CreateIdentity, CredentialImport, Expand, PasswordImport, Secret, SessionFilter, Writer,
 };
-use kube::api::{Api, ApiResource, DynamicObject, GroupVersionKind, Patch, PatchParams, PostParams};
+use kube::api::{Api, ApiResource, DynamicObject, GroupVersionKind, Patch, PatchParams};
 use serde_json::{Value, json};
 
 use crate::ground::control_plane;

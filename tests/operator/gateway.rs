@@ -7,7 +7,8 @@ use kube::api::{Api, DeleteParams, Patch, PatchParams};
 use serde_json::{Value, json};
 
 use crate::scene::{Cluster, Scene, Server, WITHIN};
-use crate::testenv::certificates::{Authority, Pair, Terminator};
+use crate::testenv::authority::{Authority, Pair};
+use crate::testenv::certificates::Terminator;
 use crate::testenv::kratos::{Kratos, Options};
 use crate::testenv::process::eventually;
 use crate::testenv::proxy::Proxy;

@@ -10,7 +10,8 @@ use serde_json::{Value, json};
 
 use crate::many::{all, apply, customer, is_ready};
 use crate::scene::{Cluster, Scene, WITHIN};
-use crate::testenv::certificates::{Authority, Terminator};
+use crate::testenv::authority::Authority;
+use crate::testenv::certificates::Terminator;
 use crate::testenv::forward_proxy::{Asked, ForwardProxy};
 use crate::testenv::operator::{Operator, Settings};
 use crate::testenv::process::eventually;

@@ -6,7 +6,8 @@ use kube::api::{Api, PostParams};
 use serde_json::json;
 
 use crate::scene::{Scene, WITHIN};
-use crate::testenv::certificates::{Authority, Terminator};
+use crate::testenv::authority::Authority;
+use crate::testenv::certificates::Terminator;
 use crate::testenv::operator::{Operator, Settings};
 use crate::testenv::process::eventually;
 

@@ -1,4 +1,4 @@
-//! TLS before a plain server, by certificates of an [`Authority`].
+//! TLS before a plain server, by certificates of an [`super::authority::Authority`].
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -9,7 +9,6 @@ use tokio::net::TcpStream;
 use tokio_rustls::TlsAcceptor;
 
 use super::Result;
-pub use super::authority::{Authority, Pair};
 use super::ports::Port;
 
 /// TLS before a plain server. It passes on whatever comes after the handshake.

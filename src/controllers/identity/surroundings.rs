@@ -29,9 +29,9 @@ pub fn engine(controller: &Controller) -> Engine<'_> {
         turns: &controller.turns,
         leadership: &controller.leadership,
         secrets: controller,
-        instances: &*controller.admission,
-        others: &*controller.neighbours,
-        deletions: &*controller.deletions,
+        instances: controller.admission.as_ref(),
+        others: controller.neighbours.as_ref(),
+        deletions: controller.deletions.as_ref(),
         intents: controller,
         listener: controller,
     }

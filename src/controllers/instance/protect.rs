@@ -115,7 +115,7 @@ pub fn restored(handle: &Handle, uid: &str, context: &Context) {
 
 /// Takes in what a complete listing, begun at `begun`, didn't show of `managed` that were expected. To be called before
 /// the listing counts: nothing is made again by a listing whose missing weren't counted.
-pub fn take_census(
+pub(super) fn take_census(
     handle: &Handle,
     (managed, missing): (usize, &HashMap<String, Place>),
     begun: Instant,

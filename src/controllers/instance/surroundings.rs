@@ -93,7 +93,7 @@ impl Surroundings for Controller {
     }
 
     fn others(&self) -> &dyn Others {
-        &*self.neighbours
+        self.neighbours.as_ref()
     }
 }
 

@@ -14,8 +14,8 @@ use crate::kubernetes::kube_write;
 pub fn engine(controller: &Controller) -> Engine<'_> {
     Engine {
         terms: &controller.terms,
-        instances: &*controller.admission,
-        others: &*controller.neighbours,
+        instances: controller.admission.as_ref(),
+        others: controller.neighbours.as_ref(),
         intents: controller,
         sessions: &controller.metrics.sessions,
     }

@@ -163,7 +163,7 @@ pub struct SecretWatch {
 
 /// The process isn't ready before all that is to be watched was listed.
 pub fn await_lists(watch: &SecretWatch) {
-    let Options { watches_secrets, namespaces, .. } = &*watch.options;
+    let Options { watches_secrets, namespaces, .. } = watch.options.as_ref();
     match namespaces {
         _ if !watches_secrets => {}
         None => watch.watches.await_list::<Secret>(None),

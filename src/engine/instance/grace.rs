@@ -55,7 +55,7 @@ pub async fn keep_deleting(place: Place, shared: Arc<Shared>, around: Arc<dyn Su
         }
         let due = shared.pending.take_due(Timestamp::now());
         let look = |id: String| {
-            let (handle, around) = (&handle, &*around);
+            let (handle, around) = (&handle, around.as_ref());
             async move {
                 let trace = Trace::of_background("graceperiod", &handle.place);
                 if let Some(at) = trace.run(look(handle, &id, around)).await {

@@ -35,8 +35,8 @@ pub async fn keep_listing(place: Place, shared: Arc<Shared>, around: Arc<dyn Sur
     while let Some(handle) = around.registry().current(&place, &shared) {
         tokio::select! {
             () = shared.stopped.cancelled() => return,
-            () = when_due(&handle, &*around) => {
-                Trace::of_background("resync", &place).run(resync(&place, &shared, &*around)).await;
+            () = when_due(&handle, around.as_ref()) => {
+                Trace::of_background("resync", &place).run(resync(&place, &shared, around.as_ref())).await;
             }
             // Settings may have changed with it: the next round takes the handle anew.
             () = shared.listing.changed() => {}

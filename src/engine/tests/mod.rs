@@ -1,4 +1,4 @@
 //! Tests of what the engine remembers, and of what it makes of failures.
 
-pub mod failures;
-pub mod remembering;
+mod failures;
+mod remembering;
