@@ -65,8 +65,9 @@ pub(super) async fn write_status(
     let shared = &handle.shared;
     let counted = shared.counts.resynced().map(|resynced| {
         let managed = references::managed(context, &handle.place);
-        let is_settled = shared.counts.is_settled(managed);
-        let known = Known { managed, pending: shared.pending.running(), is_settled };
+        let pending = shared.pending.running();
+        let is_settled = shared.counts.is_settled(managed, pending.count);
+        let known = Known { managed, pending, is_settled };
         Counted { counts: (resynced, known), interval: handle.settings.resync_interval }
     });
     write(instance, verdict, (shared.schemas.ids(), counted), context).await

@@ -1,5 +1,5 @@
-//! Has an instance's status say how many resources have an identity, without waiting for the next resync. Reads the watch alone,
-//! and writes nothing: a look at the instance does, once.
+//! Has an instance's status say how many resources have an identity, and how many grace periods run, without waiting for the next
+//! resync. Reads the watch and what is noted alone, and writes nothing: a look at the instance does, once.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,6 +9,7 @@ use kube::runtime::reflector::ObjectRef;
 use super::handle::Shared;
 use super::references;
 use super::scan::current;
+use crate::api::instance::PendingDeletions;
 use crate::backoff;
 use crate::context::Context;
 use crate::place::Place;
@@ -29,17 +30,18 @@ pub(super) async fn keep_counting(place: Place, shared: Arc<Shared>, context: Ar
             continue;
         }
         let managed = references::managed(&context, &place);
-        let is_settled = shared.counts.looked_at(managed);
-        if is_settled && shown(&place, &context).is_some_and(|shown| shown != managed) {
+        let pending = shared.pending.running();
+        let is_settled = shared.counts.looked_at(managed, pending.count);
+        if is_settled && shown(&place, &context).is_some_and(|shown| shown != (managed, Some(pending))) {
             context.pokes.instance(&place);
         }
     }
 }
 
-/// How many the status says; `None`: nothing yet.
-fn shown(place: &Place, context: &Context) -> Option<u64> {
+/// What the status says; `None`: nothing yet.
+fn shown(place: &Place, context: &Context) -> Option<(u64, Option<PendingDeletions>)> {
     let seen = context.instances.get(&ObjectRef::new(&place.name).within(&place.namespace))?;
     let object = context.latest_instances.of(&seen);
     let status = object.0.as_ref().ok()?.status.as_ref()?;
-    status.identities.as_ref().map(|counts| counts.managed)
+    status.identities.as_ref().map(|counts| (counts.managed, status.pending_deletions.clone()))
 }

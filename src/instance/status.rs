@@ -166,6 +166,9 @@ pub fn note_counts(
         && status.pending_deletions.as_ref() == Some(&pending)
         && status.foreign_clusters == foreign_clusters
         && status.former_namespaces == former_namespaces;
+    let is_other =
+        |shown: &IdentityCounts| shown.managed != managed || status.pending_deletions.as_ref() != Some(&pending);
+    let is_news = is_settled && status.identities.as_ref().is_some_and(is_other);
     let soonest = if is_known { TOLD_ANYWAY } else { SignedDuration::try_from(interval / 2).unwrap_or(TOLD_ANYWAY) };
     if since.is_none_or(|since| since >= soonest) {
         (status.identities, status.pending_deletions) = (Some(counted), Some(pending));
@@ -173,7 +176,7 @@ pub fn note_counts(
         status.former_namespaces = former_namespaces;
         status.last_resync = Some(last);
     } else if let Some(shown) = &mut status.identities
-        && (is_written || is_settled && shown.managed != managed)
+        && (is_written || is_news)
     {
         (shown.managed, shown.as_of) = (managed, counted.as_of);
         status.pending_deletions = Some(pending);

@@ -147,7 +147,8 @@ fn a_resync_is_told_where_it_is_news(
 #[case::once_it_has_come(Known { is_settled: true, ..known(9, 0) }, false, Some((9, 0, 10)))]
 #[case::with_another_write(known(9, 1), true, Some((9, 1, 10)))]
 #[case::nothing_new(Known { is_settled: true, ..known(8, 0) }, false, None)]
-#[case::a_grace_period_alone(Known { is_settled: true, ..known(8, 1) }, false, None)]
+#[case::a_grace_period_alone(Known { is_settled: true, ..known(8, 1) }, false, Some((8, 1, 10)))]
+#[case::a_grace_period_within_a_crowd(known(8, 1), false, None)]
 fn what_the_watch_knows_is_told_between_resyncs(
     #[case] now: Known,
     #[case] is_written: bool,
