@@ -79,7 +79,19 @@ struct Counted {
     interval: Duration,
 }
 
-/// Writes the status where it changed, and an event where the reason did.
+/// Whether a verdict is told as an event: where the reason changed, or something else is wrong with the manifest. (How many are held
+/// changes the message too, and isn't told each time.)
+pub(super) fn is_news(before: Option<&KratosInstanceStatus>, verdict: &Verdict) -> bool {
+    let conditions = before.map_or(&[][..], |status| &status.conditions);
+    let told = [condition::STALLED, condition::RECONCILING, condition::READY];
+    let told = told.into_iter().find_map(|type_| condition::find(conditions, type_));
+    told.is_none_or(|told| {
+        told.reason != verdict.reason.as_str()
+            || verdict.reason == Reason::InvalidSpec && told.message != verdict.message
+    })
+}
+
+/// Writes the status where it changed, and an event where [`is_news`].
 async fn write(
     instance: &KratosInstance,
     verdict: &Verdict,
@@ -111,13 +123,7 @@ async fn write(
         Err(kube::Error::Api(status)) if status.code == 404 => return Ok(()),
         Err(error) => return Err(error),
     }
-    let reason_before = |status: &KratosInstanceStatus| {
-        condition::find(&status.conditions, condition::STALLED)
-            .or_else(|| condition::find(&status.conditions, condition::RECONCILING))
-            .or_else(|| condition::find(&status.conditions, condition::READY))
-            .map(|condition| condition.reason.clone())
-    };
-    if current.and_then(reason_before).as_deref() != Some(verdict.reason.as_str()) {
+    if is_news(current, verdict) {
         let (reason, note) = (verdict.reason.as_str(), verdict.message.as_str());
         let is_done = verdict.reason.state() == condition::State::Done;
         let happening = if is_done {

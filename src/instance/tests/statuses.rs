@@ -13,6 +13,7 @@ use crate::api::instance::{
 };
 use crate::api::{Reason, Verdict};
 use crate::instance::counts::{Known, Resynced};
+use crate::instance::record::is_news;
 use crate::instance::standing;
 use crate::instance::status::{self, Cluster};
 use crate::kube_error::Right;
@@ -251,10 +252,28 @@ fn the_next_secret_that_lacks_is_told_of() {
         let verdict = Verdict::new(Reason::SecretNotReady, what);
         status::next(current, &verdict, CLUSTER, None, (1, None), now)
     };
-    let first = lacks(None, "Secret own, key tls.crt: it doesn't exist; it is waited for");
-    let second = lacks(Some(&first), "Secret gateway, key key: it doesn't exist; it is waited for");
+    let first = lacks(None, "Secret own, key tls.crt: it doesn't exist; the operator waits for it");
+    let second = lacks(Some(&first), "Secret gateway, key key: it doesn't exist; the operator waits for it");
     let told = condition::find(&second.conditions, "Reconciling").unwrap();
     assert!(told.message.starts_with("Secret gateway"), "{}", told.message);
+}
+
+#[rstest]
+#[case::nothing(Reason::InvalidSpec, "rule 1", Reason::InvalidSpec, "rule 1", false)]
+#[case::another_fault(Reason::InvalidSpec, "rule 1", Reason::InvalidSpec, "rule 2", true)]
+#[case::another_reason(Reason::InvalidSpec, "rule 1", Reason::Reconciled, "rule 1", true)]
+#[case::another_number(Reason::DeletionHeld, "3 are held", Reason::DeletionHeld, "4 are held", false)]
+fn an_event_tells_of_another_reason_and_of_another_fault_in_the_manifest(
+    #[case] before: Reason,
+    #[case] said: &str,
+    #[case] now: Reason,
+    #[case] says: &str,
+    #[case] expected: bool,
+) {
+    let at = Timestamp::from_second(100).unwrap();
+    let status = status::next(None, &Verdict::new(before, said), CLUSTER, None, (1, None), at);
+    assert_eq!(is_news(Some(&status), &Verdict::new(now, says)), expected);
+    assert!(is_news(None, &Verdict::new(now, says)), "of whoever was never looked at");
 }
 
 #[test]
