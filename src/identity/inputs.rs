@@ -142,24 +142,30 @@ async fn unseen(place: &Place, namespace: &str, context: &Context) -> Halt {
     if !context.options.works_in(&place.namespace) {
         later(not_ready(place, "is in a namespace that the operator doesn't work in (--namespaces)"))
     } else if context.instances.get(&object).is_some() {
-        Halt::Waiting(not_ready(place, "hasn't been looked at yet; it is waited for"))
+        Halt::Waiting(not_ready(place, "hasn't been looked at yet; the operator waits for it"))
     } else {
-        let meant = meant(place, namespace, context).await;
-        let hint =
-            meant.map(|meant| format!(". Did you mean {meant} (spec.instanceRef.namespace)?")).unwrap_or_default();
-        later(not_ready(place, &format!("doesn't exist; it is waited for{hint}")))
+        let hint = meant(place, namespace, context).await.map(|meant| hint(place, &meant)).unwrap_or_default();
+        later(not_ready(place, &format!("doesn't exist; the operator waits for it{hint}")))
     }
 }
 
-/// The instance of that name in another namespace that may be meant: the operator's default one, or one that admits the resource's
-/// namespace. Of others nothing is said.
+/// What is asked of somebody who may have meant another instance, and where that is to be corrected.
+fn hint(place: &Place, meant: &Place) -> String {
+    let field = if place.name == meant.name { "namespace" } else { "name" };
+    format!(". Did you mean {} (spec.instanceRef.{field})?", shown(&meant.to_string(), PLACE))
+}
+
+/// The instance that may be meant: of that name in another namespace the operator's default one, or one that admits the resource's
+/// namespace; of another name the only one there that does. Of others nothing is said.
 async fn meant(place: &Place, namespace: &str, context: &Context) -> Option<Place> {
     let default = context.options.default_instance.clone().filter(|default| default.name == place.name);
     if default.is_some() {
         return default.filter(|default| default != place);
     }
-    let namesakes: Vec<_> = context.registry.places().into_iter().filter(|other| other.name == place.name).collect();
-    if namesakes.is_empty() {
+    let all = context.registry.places();
+    let (namesakes, others): (Vec<_>, Vec<_>) = all.into_iter().partition(|other| other.name == place.name);
+    let neighbours: Vec<_> = others.into_iter().filter(|other| other.namespace == place.namespace).collect();
+    if namesakes.is_empty() && neighbours.is_empty() {
         return None;
     }
     let labels = labels(namespace, context).await.ok()?;
@@ -169,7 +175,9 @@ async fn meant(place: &Place, namespace: &str, context: &Context) -> Option<Plac
             consent::admits(handle.settings.allowed_namespaces.as_ref(), &other.namespace, namespace, &labels)
         })
     };
-    namesakes.into_iter().filter(admits).min()
+    let only = |mut places: Vec<Place>| if places.len() == 1 { places.pop() } else { None };
+    let namesake = namesakes.into_iter().filter(admits).min();
+    namesake.or_else(|| only(neighbours.into_iter().filter(admits).collect()))
 }
 
 /// Waits for the instance, whose every change makes those who refer to it be looked at again.
@@ -184,8 +192,8 @@ pub(super) fn not_ready(place: &Place, what: &str) -> Verdict {
 
 pub(super) fn not_permitted(place: &Place, namespace: &str) -> Verdict {
     let message = format!(
-        "KratosInstance {} doesn't admit namespace {}, or may not stand there; ask its administrators for \
-         spec.allowedNamespaces",
+        "KratosInstance {} doesn't admit namespace {}, or isn't one that the operator serves; ask its administrators \
+         for spec.allowedNamespaces",
         shown(&place.to_string(), PLACE),
         shown(namespace, NAMESPACE)
     );
@@ -234,7 +242,7 @@ pub async fn gather(resource: &KratosIdentity, place: &Place, context: &Context)
     let namespace = resource.namespace().unwrap_or_default();
     let instance = instance(place, &namespace, context).await?;
     if instance.is_deleting {
-        return Err(later(not_ready(place, "is being deleted")));
+        return Err(later(not_ready(place, "is being deleted; nothing new is made through it, see its status")));
     }
     let claimant = claimant(resource, &instance, context).await?;
     if instance.rules.is_err() && !claimant.beside_instance {
