@@ -131,7 +131,7 @@ fn unaskable_of_identity() -> Verdict {
 
 /// The verdict where the rules themselves are of no use: consent is never guessed.
 pub fn unaskable() -> Verdict {
-    let message = "the rules of the KratosInstance can't be asked, so that nothing outside its namespace is admitted; its \
-                   administrators see why in its status";
+    let message = "a rule of the KratosInstance is wrong, so that it admits no namespace but its own; its administrators have \
+                   to correct it, and see in its status how";
     Verdict::new(Reason::NotPermitted, message)
 }

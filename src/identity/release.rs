@@ -112,13 +112,13 @@ async fn release(resource: &KratosIdentity, context: &Context) -> Result<Release
                 "whether a grace period had begun couldn't be seen; the resource is let go"
             );
         }
-        return Ok(Release::Kept("deletion.policy is Orphan"));
+        return Ok(Release::Kept("deletion.policy is Orphan (the default with spec.adoption)"));
     }
     if suspended {
-        return Ok(Release::Kept("the resource was suspended"));
+        return Ok(Release::Kept("spec.suspend is true"));
     }
     if mode == Mode::Observe {
-        return Ok(Release::Kept("the resource was only observing"));
+        return Ok(Release::Kept("spec.mode is Observe"));
     }
     let Some(going) = protect::deletion_of(resource) else { return Err(uncounted()) };
     if has_nowhere_to_be(resource, context).await? {
@@ -134,7 +134,7 @@ async fn release(resource: &KratosIdentity, context: &Context) -> Result<Release
         Err(halt) => return Err(halt),
     };
     if instance.settings.mode == Mode::Observe {
-        return Ok(Release::Kept("the instance is only observed"));
+        return Ok(Release::Kept("the KratosInstance is in mode Observe"));
     }
     if protect::is_kept(&instance, &going, context) {
         return Ok(Release::Kept(KEPT));
@@ -344,7 +344,7 @@ fn later(grace_period: Duration) -> Option<Timestamp> {
 fn with_escape(halt: Halt) -> Halt {
     halt.told(|verdict| Verdict {
         message: format!(
-            "{}; being deleted: patching deletion.policy to Orphan lets it go now and keeps the identity",
+            "{}. To let this resource go now and keep its identity, patch spec.deletion.policy to Orphan",
             verdict.message
         ),
         ..verdict
@@ -357,7 +357,11 @@ fn happening(release: &Release) -> Happening {
             Happening::normal("IdentityKept", "Delete", format!("the identity stays in Kratos as it is: {why}"))
         }
         Release::Deleted(0) | Release::Deactivated(0) | Release::Postponed(0, _) | Release::Superseded(_) => {
-            Happening::normal("IdentityGone", "Delete", "there was no identity of this resource in Kratos any more")
+            Happening::normal(
+                "IdentityGone",
+                "Delete",
+                "Kratos has no identity of this resource: nothing was deleted there",
+            )
         }
         Release::Deleted(_) => Happening::normal("IdentityDeleted", "Delete", "the identity was deleted in Kratos"),
         Release::Deactivated(_) => Happening::normal(
@@ -370,7 +374,7 @@ fn happening(release: &Release) -> Happening {
             "Delete",
             format!(
                 "the identity was deactivated in Kratos and its sessions ended; it is deleted at {ends}, when its gracePeriod \
-                 is over, unless the same manifest is applied again before"
+                 is over; apply the same manifest before then to keep it"
             ),
         ),
     }

@@ -113,7 +113,7 @@ impl Search<'_> {
             return self.left_by(&place, None).await;
         };
         let Ok(replaced) = &object.0 else {
-            return Err(waiting(name, "can't be read; it is waited for"));
+            return Err(waiting(name, "can't be read; the operator waits for it"));
         };
         let default = context.options.default_instance.as_ref();
         if references::instance_of(replaced, default).as_ref() != Some(&self.inputs.instance.place) {
@@ -125,7 +125,7 @@ impl Search<'_> {
         let is_over = is_deleting && !is_held;
         if !is_over && (is_deleting || !is_told(replaced)) {
             context.pokes.identities([place], Priority::Arrived);
-            return Err(waiting(name, "hasn't let go of its identity yet; that is waited for"));
+            return Err(waiting(name, "hasn't let go of its identity yet; the operator waits for that"));
         }
         // What it asked for and had no answer to may be carried out yet.
         let settled = (is_held && !is_over).then(|| self.told_since() + self.lasts());

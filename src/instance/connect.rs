@@ -157,7 +157,7 @@ fn is_labelled(secret: &Stored<Secret>) -> bool {
 }
 
 fn not_ready(kind: &str, KeyRef { name, key }: &KeyRef, what: &str) -> ReadError {
-    let message = format!("{kind} {name}, key {key}: {what}; it is waited for");
+    let message = format!("{kind} {name}, key {key}: {what}; the operator waits for it");
     ReadError::NotReady(Verdict::new(Reason::SecretNotReady, message))
 }
 

@@ -99,8 +99,8 @@ impl Rules {
 
 fn refusal(what: &str) -> Verdict {
     let message = format!(
-        "the rules of the KratosInstance don't admit it: {what}; change the manifest or the identity accordingly, or \
-         ask the instance's administrators"
+        "a rule of the KratosInstance refuses it: {what}; change the manifest or the identity accordingly, or ask the \
+         instance's administrators"
     );
     Verdict::new(Reason::NotPermitted, message)
 }

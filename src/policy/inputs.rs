@@ -62,7 +62,8 @@ pub async fn gather(policy: &KratosSessionPolicy, context: &Context) -> Result<I
     let namespace = policy.namespace().unwrap_or_default();
     let instance = inputs::instance(&place, &namespace, context).await?;
     if instance.is_deleting {
-        let verdict = Verdict::new(Reason::InstanceNotReady, format!("KratosInstance {place} is being deleted"));
+        let verdict =
+            Verdict::new(Reason::InstanceNotReady, format!("KratosInstance {place} is being deleted; see its status"));
         return Err(Halt::Retry { verdict, after: Some(GOING) });
     }
     let beside_instance = place.namespace == namespace;

@@ -54,7 +54,7 @@ pub fn pending<'a>(
 /// What the status says of an action that was begun, and of one that was done.
 pub fn status(wanted: &RevokeAll, started_at: Timestamp, completed: Option<(Timestamp, &Ended)>) -> RevokeAllStatus {
     let message = match completed {
-        None => "begun, not known to be done; it is carried on with".to_owned(),
+        None => "begun, not known to be done; the operator goes on with it".to_owned(),
         Some((_, Ended { ended, failed: 0, .. })) => {
             format!("no session is left that began by {started_at}; the last run ended {ended}")
         }
@@ -108,8 +108,10 @@ pub async fn end_all(
             Err(halt) => return (ended, Err(halt)),
         }
     }
-    let verdict =
-        Verdict::new(Reason::Progressing, "sessions that began before revokeAll keep coming; it is carried on with");
+    let verdict = Verdict::new(
+        Reason::Progressing,
+        "sessions that began before revokeAll keep coming; the operator goes on until none is left",
+    );
     (ended, Err(verdict.into()))
 }
 

@@ -176,7 +176,7 @@ fn every_message_is_short_and_of_use_and_shows_no_value() {
         ("a neighbour's", plan::conflict(Some(&name))),
         ("the last first factor", plan::last_first_factor()),
         ("a Secret's value", secrets::invalid(&key, "is longer than 64 KiB")),
-        ("no instance", not_ready(&place, "doesn't exist; it is waited for")),
+        ("no instance", not_ready(&place, "doesn't exist; the operator waits for it")),
         ("no consent", not_permitted(&place, &name)),
         ("rules of no use", admission::unaskable()),
         ("a trait twice", traits_from),
