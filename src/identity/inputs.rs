@@ -192,7 +192,7 @@ pub(super) fn not_ready(place: &Place, what: &str) -> Verdict {
 
 pub(super) fn not_permitted(place: &Place, namespace: &str) -> Verdict {
     let message = format!(
-        "KratosInstance {} doesn't admit namespace {}, or isn't one that the operator serves; ask its administrators \
+        "KratosInstance {} doesn't admit namespace {}, or isn't served; ask its administrators \
          for spec.allowedNamespaces",
         shown(&place.to_string(), PLACE),
         shown(namespace, NAMESPACE)

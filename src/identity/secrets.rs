@@ -107,6 +107,6 @@ fn not_ready(KeyRef { name, key }: &KeyRef, what: &str) -> Verdict {
 /// The verdict on a value that is there and of no use.
 pub fn invalid(KeyRef { name, key }: &KeyRef, what: &str) -> Verdict {
     let (name, key) = (shown(name, NAME), shown(key, NAME));
-    let message = format!("Secret {name}, key {key}: the value {what}; correct the Secret, the operator notices it");
+    let message = format!("Secret {name}, key {key}: the value {what}; correct the Secret");
     Verdict::new(Reason::InvalidSpec, message)
 }

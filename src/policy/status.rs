@@ -107,8 +107,8 @@ pub fn verdict(plan: &Plan, desired: &Desired, only_looks: bool, nobody_selected
     let held = plan.is_held().then(|| format!("{held}: in mode Enforce none would be revoked"));
     let failed = (*failed > 0).then(|| {
         format!(
-            "{failed} session(s) couldn't be judged and were left alone{}: a field that a rule looks at isn't there, or has \
-             another type (a time is a text: timestamp(…))",
+            "{failed} session(s) couldn't be judged and were left alone{}: a field is missing or of another type (a time needs \
+             timestamp())",
             by_rule(plan, desired)
         )
     });
