@@ -172,7 +172,8 @@ fn finish(mut crd: CustomResourceDefinition, columns: &[Column]) -> CustomResour
     for version in &mut crd.spec.versions {
         version.additional_printer_columns = Some(columns.iter().map(Column::definition).collect());
         let root = version.schema.as_mut().and_then(|schema| schema.open_api_v3_schema.as_mut());
-        let Some(properties) = root.and_then(|root| root.properties.as_mut()) else { continue };
+        let Some(root) = root else { continue };
+        let properties = root.properties.get_or_insert_default();
         if let Some(status) = properties.get_mut("status") {
             status.default = Some(JSON(json!({"observedGeneration": -1})));
             status.nullable = None;
@@ -183,9 +184,29 @@ fn finish(mut crd: CustomResourceDefinition, columns: &[Column]) -> CustomResour
         if let Some(spec) = properties.get_mut("spec") {
             describe(spec, "What is wanted.");
         }
-        properties.values_mut().for_each(without_null_words);
+        each(root, &mut |part| {
+            without_null_words(part);
+            part.description = part.description.as_deref().map(in_paragraphs);
+        });
     }
     crd
+}
+
+/// A schema and all that it is made of.
+fn each(schema: &mut JSONSchemaProps, change: &mut impl FnMut(&mut JSONSchemaProps)) {
+    change(schema);
+    schema.properties.iter_mut().flatten().for_each(|(_, property)| each(property, change));
+    if let Some(JSONSchemaPropsOrArray::Schema(item)) = &mut schema.items {
+        each(item, change);
+    }
+    if let Some(JSONSchemaPropsOrBool::Schema(value)) = &mut schema.additional_properties {
+        each(value, change);
+    }
+}
+
+/// The lines of a comment are no lines of its text: `kubectl explain` breaks those by itself.
+fn in_paragraphs(text: &str) -> String {
+    text.split("\n\n").map(|paragraph| paragraph.replace('\n', " ")).collect::<Vec<_>>().join("\n\n")
 }
 
 /// Null is none of an enumeration's words: the API server refuses one that lists it, and drops it where it can't be null, or fills
@@ -194,13 +215,6 @@ fn without_null_words(schema: &mut JSONSchemaProps) {
     if let Some(words) = &mut schema.enum_ {
         words.retain(|word| !word.0.is_null());
         schema.nullable = None;
-    }
-    schema.properties.iter_mut().flatten().for_each(|(_, property)| without_null_words(property));
-    if let Some(JSONSchemaPropsOrArray::Schema(item)) = &mut schema.items {
-        without_null_words(item);
-    }
-    if let Some(JSONSchemaPropsOrBool::Schema(value)) = &mut schema.additional_properties {
-        without_null_words(value);
     }
 }
 

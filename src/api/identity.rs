@@ -39,8 +39,8 @@ use super::recovery::{Recovery, RecoveryStatus};
 #[x_kube(validation = Rule::new("!has(self.actions) || !has(self.actions.recovery) || has(self.recovery)").message("actions.recovery needs recovery, which says what is issued and into which Secret"))]
 pub struct KratosIdentitySpec {
     /// The KratosInstance that this identity lives in. Omitted: the operator's default instance, noted in
-    /// status.instance once chosen. It may be corrected while Ready says that the instance isn't ready or doesn't permit it and
-    /// nothing was made yet (status.instance is absent then); after that it can't be changed.
+    /// status.instance once chosen. It may be corrected while Ready is False with InstanceNotReady or NotPermitted and
+    /// status.instance is absent: nothing was made yet. After that it can't be changed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub instance_ref: Option<InstanceRef>,
 
@@ -49,7 +49,9 @@ pub struct KratosIdentitySpec {
     #[schemars(length(min = 1, max = 255))]
     pub schema_id: String,
 
-    /// Active or Inactive (can't log in). Omitted: created active, and left alone from then on.
+    /// Active, or Inactive: can't log in, and the sessions are ended, even where the rest of the manifest can't be carried out.
+    /// Omitted: created active, and the state is left as it is from then on. So taking Inactive out activates nobody: write
+    /// Active.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub state: Option<IdentityState>,
 
@@ -100,8 +102,8 @@ pub struct KratosIdentitySpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub credentials: Option<Credentials>,
 
-    /// A way into the account for the person it is for: issued once, when the identity is active, into a Secret that is
-    /// deleted when it has expired. Refused for adopted identities outside the instance's namespace (see adoption).
+    /// A link or code by which a person gets into the account, for an invitation: issued once, when the identity is active, into a
+    /// Secret that is deleted when it has expired. Refused for adopted identities outside the instance's namespace (see adoption).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub recovery: Option<Recovery>,
 

@@ -273,7 +273,7 @@ pub struct IdentityCounts {
     #[schemars(extend("format" = "int64"))]
     pub unmanaged: u64,
     /// How old managed and pendingDeletions are; the other counts are those of lastResync. What changed since is written once nothing
-    /// has changed for ten seconds, and with the next resync at the latest.
+    /// has changed for ten to twenty seconds, and with the next resync at the latest.
     #[serde(default)]
     pub as_of: Option<Time>,
 }

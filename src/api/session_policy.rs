@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use super::identity::InstanceRef;
 use super::instance::Mode;
-use super::{crd, session_schemas};
+use super::{crd, lists, session_schemas};
 use crate::base::duration::GoDuration;
 
 /// Sessions end, or go on, by declared rules.
@@ -38,7 +38,7 @@ pub struct KratosSessionPolicySpec {
     /// Whose sessions this is about. All that is named here must hold.
     pub identities: PolicyIdentities,
 
-    /// Each names sessions and says what happens to them. A session that any rule revokes isn't extended.
+    /// The rules: each names sessions, and says what happens to them. A session that any rule revokes isn't extended.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(
         length(max = 16),
@@ -46,13 +46,13 @@ pub struct KratosSessionPolicySpec {
     )]
     pub rules: Vec<SessionRule>,
 
-    /// How often sessions are looked at, as a Go duration of at least 1s, give or take a tenth. Default 5m. Outside of the
+    /// How often sessions are looked at, as a Go duration of at least 1s, varied by up to a tenth. Default 5m. Outside of the
     /// KratosInstance's namespace one shorter than 30s counts as 30s, and the condition IntervalLimited says so.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "session_schemas::interval")]
     pub interval: Option<GoDuration>,
 
-    /// Enforce (default), or Observe: sessions are counted, and nothing is changed.
+    /// Enforce (default), or Observe: nothing is changed. Ready says how many sessions would be ended, status.identities whose.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub mode: Option<Mode>,
 
@@ -118,14 +118,14 @@ pub struct SessionRule {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "crd::duration")]
     pub max_age: Option<GoDuration>,
-    /// Sessions beyond the newest ones of their identity, of which this many stay.
+    /// How many sessions each identity keeps, the newest ones: the rule names the others.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 10_000), extend("format" = "int32"))]
     pub max_concurrent: Option<u32>,
     /// Sessions below this assurance level: AAL2 means that a second factor was given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub minimum_assurance: Option<Assurance>,
-    /// With minimumAssurance: how long after its login a session may be without, as a Go duration. Default 0s.
+    /// With minimumAssurance: how long after the login a session may be below it, as a Go duration. Default 0s.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "crd::period")]
     pub grace_period: Option<GoDuration>,
@@ -141,7 +141,8 @@ pub struct SessionRule {
     #[schemars(schema_with = "session_schemas::networks")]
     pub allowed_networks: Vec<String>,
     /// True or false, in CEL over session, identity and now, for example now - timestamp(session.issued_at) >
-    /// duration('1h'). Where it fails, the session is counted as failed and left alone.
+    /// duration('1h'): times are texts, which timestamp makes comparable. Where it fails, the session is counted as failed and
+    /// left alone.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 4096))]
     pub expression: Option<String>,
@@ -227,13 +228,13 @@ pub struct KratosSessionPolicyStatus {
     #[serde(default)]
     pub last_run: Option<LastRun>,
     /// How many sessions each rule named in the last run.
-    #[serde(default)]
+    #[serde(default, serialize_with = "lists::serialize", deserialize_with = "lists::deserialize")]
     #[schemars(length(max = 16), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
     pub rules: Vec<RuleStatus>,
     /// In mode Observe: identities whose sessions rules with Revoke named in the last run, by their ids in Kratos. At most
     /// 20: those with the most such sessions, or some of them where neither selector nor rules look at identities. Outside
     /// of the KratosInstance's namespace only identities that KratosIdentity resources of this namespace manage.
-    #[serde(default)]
+    #[serde(default, serialize_with = "lists::serialize", deserialize_with = "lists::deserialize")]
     #[schemars(length(max = 20), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["id"]))]
     pub identities: Vec<IdentitySessions>,
     /// How many sessions the policy has ended since it was made. No run counts what another has; one whose status couldn't be

@@ -204,6 +204,13 @@ fn moved() -> Verdict {
     progress::written()
 }
 
+/// The verdict where nobody says which instance is meant.
+pub fn unnamed() -> Verdict {
+    let message =
+        "spec.instanceRef is missing, and the operator was started without --default-instance; name a KratosInstance";
+    Verdict::new(Reason::InvalidSpec, message)
+}
+
 /// The verdict while the instance as a whole is down.
 pub fn unavailable() -> Verdict {
     Verdict::new(Reason::KratosUnavailable, "Kratos gives no usable answer; see the KratosInstance")

@@ -178,12 +178,12 @@ pub fn statuses(marks: &BTreeMap<String, ActionMark>, recovery: Option<ActionSta
 fn message(name: ActionName, mark: &ActionMark) -> String {
     let started_at = mark.started_at.0;
     if mark.completed_at.is_none() {
-        return format!("begun at {started_at}, not known to be done; it is carried on with");
+        return format!("begun at {started_at}, not known to be done; the operator goes on with it");
     }
     match name {
-        ActionName::RevokeSessions => format!("no session is left that began by {started_at}"),
+        ActionName::RevokeSessions => format!("no session is left that began before {started_at}"),
         ActionName::ResetSecondFactors => {
-            format!("no second factor asked for, and no session, is left of before {started_at}")
+            format!("the second factors are removed, and no session is left that began before {started_at}")
         }
         ActionName::SetPassword => "the password was sent".to_owned(),
         ActionName::Rewrite => format!("the identity was written again after {started_at}"),

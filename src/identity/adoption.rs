@@ -174,16 +174,16 @@ impl Refusal {
             Self::Taken(None) => conflict::conflict(None),
             Self::NotAllowed => not_allowed(),
             Self::Missing => refused(
-                "spec.adoption names an identity that isn't there, and none is created; it is looked for again at \
-                 every resync; to create it instead, remove spec.adoption"
+                "Kratos has no identity that spec.adoption names, and none is created; correct spec.adoption, or remove \
+                 it to have one created; the operator looks again at every resync"
                     .to_owned(),
             ),
             Self::Ambiguous => {
                 refused("several identities have the identifier in spec.adoption; name one by identityID".to_owned())
             }
             Self::Unverified => refused(
-                "the identifier in spec.adoption is no verified address, and may be anybody's; have it verified, or use \
-                 identityID or externalID (a name that is no address: acceptUnverified)"
+                "spec.adoption.identifier isn't a verified address: anybody may have registered it; have it verified, or \
+                 use identityID or externalID (for a user name: acceptUnverified)"
                     .to_owned(),
             ),
             Self::Unmarkable => refused(format!(

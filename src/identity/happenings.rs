@@ -48,20 +48,21 @@ pub fn of_change(plan: &Plan, present: &Present, drift: Option<&Drift>, taken_fr
         ends_sessions = false;
     }
     if is_adopted {
-        let note = "the identity that was there was taken over; what the manifest doesn't name stays as it was";
+        let note =
+            "an identity that was in Kratos already was taken over; what the manifest doesn't name stays as it was";
         told.push(Happening::normal("IdentityAdopted", "Adopt", with_sessions(note, &mut ends_sessions)));
     }
     if let Some(Drift::Changed(paths)) = drift {
         let note = format!(
-            "{} field(s) that the manifest owns had been changed in Kratos; they are as it says again: {}",
+            "{} field(s) had been changed in Kratos, and are as the manifest says again: {}",
             paths.len(),
             places(paths)
         );
         told.push(Happening::normal("DriftCorrected", "Correct", with_sessions(&note, &mut ends_sessions)));
     }
     if is_restored {
-        let note = "the resource is there again before its grace period was over: the identity isn't deleted, and its \
-                    former sessions are ended";
+        let note = "the resource was applied again within its grace period: the identity isn't deleted; its former sessions \
+                    are ended";
         told.push(Happening::normal("IdentityRestored", "Change", note));
     }
     if is_deactivated {
@@ -83,11 +84,15 @@ pub fn of_change(plan: &Plan, present: &Present, drift: Option<&Drift>, taken_fr
         told.push(Happening::normal("IdentityChanged", "Change", with_sessions(&note, &mut ends_sessions)));
     }
     if ends_sessions {
-        let note = "the identity's sessions were ended, which was still to be done";
+        let note = "the identity's sessions were ended, which an earlier attempt had left undone";
         told.push(Happening::normal("SessionsEnded", "Act", note));
     }
     if told.is_empty() && has(writes) {
-        told.push(Happening::normal("IdentityChanged", "Change", "the operator's mark was written"));
+        told.push(Happening::normal(
+            "IdentityChanged",
+            "Change",
+            "the operator's mark in metadata_admin was written; nothing else of the identity changed",
+        ));
     }
     told
 }
@@ -96,7 +101,7 @@ pub fn of_change(plan: &Plan, present: &Present, drift: Option<&Drift>, taken_fr
 pub fn of_action(action: ActionName, ends_sessions: &mut bool) -> Happening {
     match action {
         ActionName::RevokeSessions => {
-            let note = "the sessions that had begun by then were ended, as actions.revokeSessions asks";
+            let note = "the sessions that began before this were ended, as actions.revokeSessions asks";
             Happening::normal("SessionsEnded", "Act", note)
         }
         ActionName::ResetSecondFactors => {
@@ -105,7 +110,7 @@ pub fn of_action(action: ActionName, ends_sessions: &mut bool) -> Happening {
             Happening::normal("SecondFactorsReset", "Act", note)
         }
         ActionName::SetPassword => {
-            let note = "what spec.credentials.password says was sent to Kratos, as actions.setPassword asks";
+            let note = "spec.credentials.password was sent to Kratos, as actions.setPassword asks";
             Happening::normal("PasswordSent", "Act", with_sessions(note, ends_sessions))
         }
         ActionName::Rewrite => {

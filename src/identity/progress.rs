@@ -77,7 +77,7 @@ pub fn unsettled() -> Verdict {
 
 /// A create took too long to be this operator's still.
 pub fn late() -> Verdict {
-    progressing("the create wasn't answered in time; it is looked for first")
+    progressing("the create wasn't answered in time; its identity is looked for, before it is tried again")
 }
 
 /// The resource changed hands, or went.

@@ -356,7 +356,7 @@ pub fn action_status(mark: &Mark) -> Option<ActionStatus> {
     let message = if issued_at.is_some() {
         format!("a recovery was issued into Secret {secret_name}")
     } else {
-        format!("begun at {}, not known to be done; it is carried on with", started_at.0)
+        format!("begun at {}, not known to be done; the operator goes on with it", started_at.0)
     };
     Some(ActionStatus { token: Some(token), completed_at: issued_at.clone(), message: Some(message) })
 }

@@ -1,13 +1,14 @@
 //! An identity schema: its login identifiers, and why traits don't fit. Pure.
 //!
-//! Kratos decides: nothing is refused here. Violations are named by path, key and keyword, never by value.
+//! Kratos decides: nothing is refused here. Violations are named by path, key and keyword, and by what the
+//! schema wants there, never by value.
 
 pub mod shape;
 
 use std::sync::Arc;
 
 use jsonschema::ValidationError;
-use jsonschema::error::ValidationErrorKind;
+use jsonschema::error::{TypeKind, ValidationErrorKind};
 use serde_json::{Map, Value, json};
 
 use self::shape::{EXTENSION, Shape};
@@ -176,7 +177,11 @@ fn lines(error: &ValidationError<'_>, manifest: &Value, shape: &Shape) -> Vec<St
     let in_manifest = |at: &str| manifest.pointer(at).is_some();
     let nearest = named::nearest(place, in_manifest, Some(shape));
     let keyword = error.schema_path().as_str().rsplit('/').find(|part| part.parse::<usize>().is_err());
-    let by_keyword = format!("{} ({})", shown(&nearest, PLACE), shown(keyword.unwrap_or("schema"), KEYWORD));
+    let keyword = shown(keyword.unwrap_or("schema"), KEYWORD);
+    let by_keyword = match wanted(error.kind()) {
+        Some(wanted) => format!("{} ({keyword}: {})", shown(&nearest, PLACE), shown(&wanted, KEYWORD)),
+        None => format!("{} ({keyword})", shown(&nearest, PLACE)),
+    };
     match error.kind() {
         ValidationErrorKind::AdditionalProperties { unexpected }
         | ValidationErrorKind::UnevaluatedProperties { unexpected } => {
@@ -189,6 +194,20 @@ fn lines(error: &ValidationError<'_>, manifest: &Value, shape: &Shape) -> Vec<St
             vec![format!("{} is required", shown(&pointer::join(place, key), PLACE))]
         }
         _ => vec![by_keyword],
+    }
+}
+
+/// What the schema wants at a place, where few words say it.
+fn wanted(kind: &ValidationErrorKind) -> Option<String> {
+    match kind {
+        ValidationErrorKind::Type { kind: TypeKind::Single(wanted) } => Some(wanted.to_string()),
+        ValidationErrorKind::Format { format } => Some(format.clone()),
+        ValidationErrorKind::MinLength { limit }
+        | ValidationErrorKind::MaxLength { limit }
+        | ValidationErrorKind::MinItems { limit }
+        | ValidationErrorKind::MaxItems { limit } => Some(limit.to_string()),
+        ValidationErrorKind::Minimum { limit } | ValidationErrorKind::Maximum { limit } => Some(limit.to_string()),
+        _ => None,
     }
 }
 

@@ -101,12 +101,12 @@ fn without_line_break(text: &SecretString) -> &str {
 
 fn not_ready(KeyRef { name, key }: &KeyRef, what: &str) -> Verdict {
     let (name, key) = (shown(name, NAME), shown(key, NAME));
-    Verdict::new(Reason::SecretNotReady, format!("Secret {name}, key {key}: {what}; it is waited for"))
+    Verdict::new(Reason::SecretNotReady, format!("Secret {name}, key {key}: {what}; the operator waits for it"))
 }
 
 /// The verdict on a value that is there and of no use.
 pub fn invalid(KeyRef { name, key }: &KeyRef, what: &str) -> Verdict {
     let (name, key) = (shown(name, NAME), shown(key, NAME));
-    let message = format!("Secret {name}, key {key}: the value {what}; correct the Secret, which is noticed");
+    let message = format!("Secret {name}, key {key}: the value {what}; correct the Secret");
     Verdict::new(Reason::InvalidSpec, message)
 }

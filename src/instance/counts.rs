@@ -139,8 +139,8 @@ struct State {
     orphaned: HashSet<Uuid>,
     /// How often drift was corrected since the last resync.
     corrected: u64,
-    /// How many resources had an identity when that was last looked at.
-    managed: Option<u64>,
+    /// How many resources had an identity, and how many grace periods ran, when that was last looked at.
+    known: Option<(u64, u64)>,
 }
 
 /// What is known of an instance's identities at any time, by the watch and by marks.
@@ -149,7 +149,7 @@ pub struct Known {
     /// Resources that have an identity.
     pub managed: u64,
     pub pending: PendingDeletions,
-    /// Whether that number was the same some seconds ago: nobody writes each step of a crowd.
+    /// Whether both numbers were the same some seconds ago: nobody writes each step of a crowd.
     pub is_settled: bool,
 }
 
@@ -186,14 +186,14 @@ impl Counts {
         }
     }
 
-    /// So many resources have an identity now. Returns whether it were as many the last time.
-    pub fn looked_at(&self, managed: u64) -> bool {
-        self.state().managed.replace(managed) == Some(managed)
+    /// So many resources have an identity now, and so many grace periods run. Returns whether it were as many the last time.
+    pub fn looked_at(&self, managed: u64, pending: u64) -> bool {
+        self.state().known.replace((managed, pending)) == Some((managed, pending))
     }
 
     /// Whether it were as many when that was last looked at.
-    pub fn is_settled(&self, managed: u64) -> bool {
-        self.state().managed == Some(managed)
+    pub fn is_settled(&self, managed: u64, pending: u64) -> bool {
+        self.state().known == Some((managed, pending))
     }
 
     /// What the last resync came to.

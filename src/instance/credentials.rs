@@ -11,7 +11,7 @@ use crate::api::{Reason, USE_LABEL, Verdict};
 use crate::kratos::ClientCertificate;
 
 /// How much of each of two names is shown, in characters.
-const OF_TWO: usize = 37;
+const OF_TWO: usize = 33;
 
 /// What was read from Secrets and `ConfigMap`s.
 #[derive(Clone, Debug, Default)]
@@ -39,7 +39,7 @@ pub type Versions = BTreeMap<String, Option<String>>;
 /// The verdict on an object that can't be used yet.
 pub fn lacking(kind: &str, KeyRef { name, key }: &KeyRef, what: &str) -> Verdict {
     let (name, key) = (shown(name, OF_TWO), shown(key, OF_TWO));
-    Verdict::new(Reason::SecretNotReady, format!("{kind} {name}, key {key}: {what}; it is waited for"))
+    Verdict::new(Reason::SecretNotReady, format!("{kind} {name}, key {key}: {what}; the operator waits for it"))
 }
 
 /// What is said of a Secret without the label.

@@ -49,10 +49,12 @@ impl Pending {
         }
     }
 
-    /// How many run, and when the first of them ends.
+    /// How many run, and when the first of them ends, as a status shows it: in whole seconds.
     pub fn running(&self) -> PendingDeletions {
         let runs = self.runs();
-        PendingDeletions { count: runs.len() as u64, next: runs.values().map(|(ends, _)| *ends).min().map(Time) }
+        let first = runs.values().map(|(ends, _)| *ends).min();
+        let shown = |ends: Timestamp| Time(Timestamp::from_second(ends.as_second()).unwrap_or(ends));
+        PendingDeletions { count: runs.len() as u64, next: first.map(shown) }
     }
 
     /// Notes an identity that is to be looked at, at the latest at the given time.

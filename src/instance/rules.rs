@@ -99,15 +99,15 @@ impl Rules {
 
 fn refusal(what: &str) -> Verdict {
     let message = format!(
-        "the rules of the KratosInstance don't admit it: {what}; change the manifest or the identity accordingly, or \
-         ask the instance's administrators"
+        "a rule of the KratosInstance refuses it: {what}; change the manifest or the identity accordingly, or ask the \
+         instance's administrators"
     );
     Verdict::new(Reason::NotPermitted, message)
 }
 
 /// The verdict where the rules themselves are of no use: consent is never guessed.
 pub fn unaskable() -> Verdict {
-    let message = "the rules of the KratosInstance can't be asked, so that nothing outside its namespace is admitted; its \
-                   administrators see why in its status";
+    let message = "a rule of the KratosInstance is wrong, so that it admits no namespace but its own; its administrators have \
+                   to correct it, and see in its status how";
     Verdict::new(Reason::NotPermitted, message)
 }

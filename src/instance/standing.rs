@@ -85,13 +85,13 @@ pub fn alive_after_all(name: &str) -> Verdict {
 pub fn leaving(place: &Place, holders: usize) -> Verdict {
     let Place { namespace, name } = place;
     let held = match holders {
-        1 => "1 KratosIdentity".to_owned(),
-        holders => format!("{holders} KratosIdentities"),
+        1 => "1 KratosIdentity holds it".to_owned(),
+        holders => format!("{holders} KratosIdentities hold it"),
     };
     let message = format!(
-        "being deleted, held by {held}. To have it back: kubectl patch kinst {name} -n {namespace} --type=merge \
-         -p '{{\"metadata\":{{\"finalizers\":null}}}}', then apply it again, and delete no KratosIdentity before; identities \
-         stay as they are"
+        "being deleted; {held}. To get it back: kubectl patch kinst {name} -n {namespace} --type=merge \
+         -p '{{\"metadata\":{{\"finalizers\":null}}}}', then apply its manifest again. Identities stay as they are; delete no \
+         KratosIdentity before it is back"
     );
     Verdict::new(Reason::Progressing, message)
 }
@@ -171,8 +171,8 @@ pub fn holding(place: &Place, status: &ProtectionStatus) -> Option<Verdict> {
         return Some(Verdict::new(Reason::IdentitiesMissing, message));
     }
     let message = format!(
-        "{held} deletions are held, and all further ones of {}: more than spec.protection allows. If they are meant, {release}; if \
-         not, the same with {KEEP}; of one namespace alone, a value NAMESPACE=anything",
+        "{held} deletions are held, more than spec.protection allows; so are all further ones of {}. To delete the identities: \
+         {release}. To keep them: the same with {KEEP}. For one namespace alone: the value NAMESPACE=anything",
         holders(holding)
     );
     (*held > 0).then(|| Verdict::new(Reason::DeletionHeld, message))
@@ -256,8 +256,8 @@ pub fn uncountable(place: &Place) -> Verdict {
 /// The verdict on a resource of a namespace whose deletion is held. It says nothing of other namespaces.
 pub fn held(place: &Place, namespace: &str) -> Verdict {
     let message = format!(
-        "held, because many identities were to be deleted at once. If that is meant, an administrator of KratosInstance {} has \
-         those of this namespace deleted: {}; or let go and kept, with {KEEP}",
+        "the deletion is held, because many identities were to be deleted at once. An administrator of KratosInstance {} has \
+         those of this namespace deleted: {}; or kept: the same with {KEEP}",
         shown(&place.to_string(), NAME),
         annotate(place, RELEASE, &format!("{namespace}="))
     );

@@ -120,6 +120,18 @@ fn forget_another_matter(conditions: &mut Vec<Condition>, verdict: &Verdict) {
 /// How many rights a message names.
 const NAMED_RIGHTS: usize = 12;
 
+/// Whether a verdict is told as an event: where the reason changed, or something else is wrong with the manifest. (How many are held
+/// changes the message too, and isn't told each time.)
+pub fn is_news(before: Option<&KratosInstanceStatus>, verdict: &Verdict) -> bool {
+    let conditions = before.map_or(&[][..], |status| &status.conditions);
+    let told = [condition::STALLED, condition::RECONCILING, condition::READY];
+    let told = told.into_iter().find_map(|type_| condition::find(conditions, type_));
+    told.is_none_or(|told| {
+        told.reason != verdict.reason.as_str()
+            || verdict.reason == Reason::InvalidSpec && told.message != verdict.message
+    })
+}
+
 /// Says which rights the operator lacks. Whatever takes none of them goes on, so that this is beside Ready. `leaving`: the
 /// namespaces that are known to be on their way out.
 pub fn note_lacking(
@@ -181,6 +193,9 @@ pub fn note_counts(
         && status.pending_deletions.as_ref() == Some(&pending)
         && status.foreign_clusters == foreign_clusters
         && status.former_namespaces == former_namespaces;
+    let is_other =
+        |shown: &IdentityCounts| shown.managed != managed || status.pending_deletions.as_ref() != Some(&pending);
+    let is_news = is_settled && status.identities.as_ref().is_some_and(is_other);
     let soonest = if is_known { TOLD_ANYWAY } else { SignedDuration::try_from(interval / 2).unwrap_or(TOLD_ANYWAY) };
     if since.is_none_or(|since| since >= soonest) {
         (status.identities, status.pending_deletions) = (Some(counted), Some(pending));
@@ -188,7 +203,7 @@ pub fn note_counts(
         status.former_namespaces = former_namespaces;
         status.last_resync = Some(last);
     } else if let Some(shown) = &mut status.identities
-        && (is_written || is_settled && shown.managed != managed)
+        && (is_written || is_news)
     {
         (shown.managed, shown.as_of) = (managed, counted.as_of);
         status.pending_deletions = Some(pending);

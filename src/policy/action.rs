@@ -31,7 +31,7 @@ pub fn pending<'a>(
 /// What the status says of an action that was begun, and of one that was done.
 pub fn status(wanted: &RevokeAll, started_at: Timestamp, completed: Option<(Timestamp, &Ended)>) -> RevokeAllStatus {
     let message = match completed {
-        None => "begun, not known to be done; it is carried on with".to_owned(),
+        None => "begun, not known to be done; the operator goes on with it".to_owned(),
         Some((_, Ended { ended, failed: 0, .. })) => {
             format!("no session is left that began by {started_at}; the last run ended {ended}")
         }

@@ -101,19 +101,36 @@ pub fn verdict(plan: &Plan, desired: &Desired, only_looks: bool, nobody_selected
     let message = match (only_looks, nobody_selected, sessions) {
         (_, true, _) => "no identity within reach is selected by spec.identities".to_owned(),
         (_, false, 0) => "the identities that the policy is about have no session".to_owned(),
-        (true, false, _) => "mode Observe: sessions are counted, and nothing is changed".to_owned(),
+        (true, false, _) => would(plan),
         (false, false, _) => "the rules were applied".to_owned(),
     };
     let held = plan.is_held().then(|| format!("{held}: in mode Enforce none would be revoked"));
     let failed = (*failed > 0).then(|| {
         format!(
-            "{failed} session(s) couldn't be judged and were left alone{}: what a rule looks at isn't there, or isn't what \
-             the rule takes it for",
+            "{failed} session(s) couldn't be judged and were left alone{}: a field is missing or of another type (a time needs \
+             timestamp())",
             by_rule(plan, desired)
         )
     });
     let message = [Some(message), held, failed].into_iter().flatten().collect::<Vec<_>>().join("; ");
     Verdict::new(if only_looks { Reason::Observed } else { Reason::Reconciled }, message)
+}
+
+/// What mode Observe, of the policy or of its instance, leaves undone.
+fn would(plan: &Plan) -> String {
+    if plan.is_held() {
+        // What is held says how many.
+        return "mode Observe, here or on the KratosInstance, changes nothing".to_owned();
+    }
+    let ended = match plan.named {
+        0 => "no session would be ended".to_owned(),
+        named => format!("{named} session(s) would be ended (whose: status.identities)"),
+    };
+    let extended = match plan.extend.len() {
+        0 => String::new(),
+        extended => format!(", {extended} extended"),
+    };
+    format!("{ended}{extended}; mode Observe, here or on the KratosInstance, changes nothing")
 }
 
 /// Which rules couldn't be told of how many sessions.
@@ -145,6 +162,7 @@ pub fn next(subject: Subject<'_>, outcome: Outcome, now: Timestamp) -> KratosSes
     observe_generation(&mut status, subject, verdict.reason);
     condition::clear(&mut status.conditions, SUSPENDED);
     condition::summarize(&mut status.conditions, &verdict, subject.generation, now);
+    tell_what_lacks(&mut status, &verdict, subject.generation, now);
     if let Some(run) = run {
         let Run { started_at, sessions, matched, revoked, extended, failed, rules, identities } = run;
         status.revoked_total = Some(status.revoked_total.unwrap_or_default().saturating_add(count(revoked)));
@@ -166,6 +184,20 @@ pub fn next(subject: Subject<'_>, outcome: Outcome, now: Timestamp) -> KratosSes
         status.actions = Some(PolicyActionStatuses { revoke_all });
     }
     status
+}
+
+/// A policy that stays Ready says at once that its instance lacks: no session is looked at meanwhile. Once it waits for something
+/// else, it says again that the last run came to its end.
+fn tell_what_lacks(status: &mut KratosSessionPolicyStatus, verdict: &Verdict, generation: i64, now: Timestamp) {
+    let ready = condition::find(&status.conditions, READY).filter(|ready| ready.status == "True");
+    let Some(ready) = ready.filter(|_| verdict.reason.state() == State::Retrying) else { return };
+    let told_before = ready.reason == Reason::InstanceNotReady.as_str();
+    let told = match verdict.reason {
+        Reason::InstanceNotReady => verdict.clone(),
+        _ if told_before => Verdict::new(Reason::Reconciled, "the last run came to its end, see status.lastRun"),
+        _ => return,
+    };
+    condition::set(&mut status.conditions, READY, true, &told, generation, now);
 }
 
 /// The status of a suspended policy: nothing was looked at.

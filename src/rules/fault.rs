@@ -15,13 +15,13 @@ pub enum Invalid {
     TooManyNodes,
     #[error("nests more than {MAX_LOOPS} comprehensions")]
     TooManyLoops,
-    #[error("is no valid CEL{0}")]
+    #[error("isn't valid CEL{0}")]
     Syntax(Position),
-    #[error("names the variable {0:?}, which there isn't")]
+    #[error("names the variable {0:?}, which doesn't exist")]
     UnknownVariable(String),
     #[error("looks at {0}, a field that doesn't exist")]
     UnknownField(String),
-    #[error("calls {0:?} with {1} argument(s), which there isn't")]
+    #[error("calls {0:?} with {1} argument(s), a function that doesn't exist")]
     UnknownFunction(String, usize),
     #[error("uses {0}, which isn't supported")]
     Unsupported(&'static str),

@@ -65,6 +65,12 @@ fn no_description_is_written_for_programmers(#[values("spec", "status")] part: &
 }
 
 #[rstest]
+fn a_description_is_broken_into_lines_by_whoever_shows_it(#[values("spec", "status")] part: &str) {
+    let is_broken = |_: bool, node: &Value| node["description"].as_str().unwrap_or_default().contains('\n');
+    assert_eq!(offenders(part, is_broken), Vec::<String>::new());
+}
+
+#[rstest]
 fn every_list_says_how_it_is_merged_and_how_long_it_may_be(#[values("spec", "status")] part: &str) {
     let is_loose = |_: bool, node: &Value| {
         node["type"] == "array" && (node["x-kubernetes-list-type"].is_null() || node["maxItems"].is_null())

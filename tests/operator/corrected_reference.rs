@@ -96,6 +96,8 @@ async fn an_instance_that_comes_late_pins_whoever_waited_before_anything_is_made
     for name in ["grace", "mary"] {
         scene.identity(name, customer(&scene, name, &none)).await;
         let born = scene.is_open(name, 1).await;
+        let hint = format!("Did you mean {}/default (spec.instanceRef.name)?", scene.namespace);
+        assert!(message_of(&born, "Ready").contains(&hint), "{}", message_of(&born, "Ready"));
         assert_eq!(born.metadata.finalizers.as_deref(), Some(&[IDENTITY_FINALIZER.to_owned()][..]));
     }
     let held = scene.proxy.on(CREATE).once().hold();

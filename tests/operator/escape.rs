@@ -207,10 +207,17 @@ async fn rules_that_cant_be_asked_keep_nobody_logged_in() {
     let spec = scene.instance_spec(json!({"allowedNamespaces": {"from": "All"}, "rules": rules}));
     scene.apply_instance(&scene.namespace, "default", spec).await;
     let message = scene.stalled_in(&escaped.tenant, "ada", "NotPermitted").await;
-    assert!(message.contains("can't be asked"), "{message}");
+    assert!(message.contains("is wrong"), "{message}");
     escaped.wants(json!({"state": "Inactive"})).await;
     let message = escaped.is_locked_out().await;
-    assert!(message.contains("can't be asked"), "{message}");
+    assert!(message.contains("is wrong"), "{message}");
+    // Nor do they let anybody in again, which is said.
+    escaped.wants(json!({"state": "Active"})).await;
+    let is_told = |ada: &KratosIdentity| {
+        let message = message_of(ada, "Stalled");
+        (message.contains("is wrong") && message.ends_with("stays inactive until then")).then_some(())
+    };
+    scene.until_in(&escaped.tenant, "ada", "it is said that she stays inactive", is_told).await;
 }
 
 #[tokio::test]

@@ -81,7 +81,7 @@ async fn bad_expressions_get_a_clear_condition_and_other_policies_go_on() {
     let scene = Scene::policing().await;
     scene.person("ada@example.com").await;
     for (name, expression, words) in [
-        ("uncompilable", "session.", "rule bad: the expression is no valid CEL at column 9"),
+        ("uncompilable", "session.", "rule bad: the expression isn't valid CEL at column 9"),
         ("unknown", "person.name == ''", "names the variable \"person\""),
         ("deep", &*("(".repeat(1000) + "true" + &")".repeat(1000)), "nested too deeply"),
     ] {

@@ -41,7 +41,7 @@ impl Lacking {
     /// What is the matter with it, for a verdict.
     pub const fn words(self) -> &'static str {
         match self {
-            Self::Key => "it lacks the key",
+            Self::Key => "there is no such key",
             Self::Readable => UNREADABLE,
         }
     }

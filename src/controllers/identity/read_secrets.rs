@@ -69,10 +69,10 @@ async fn read_one(
         Err(error) => return Err(error),
     };
     controller.rotation.has_read(identity, name, secret.as_ref().and_then(ResourceExt::resource_version));
-    let Some(secret) = secret else { return Ok(Err("it doesn't exist")) };
+    let Some(secret) = secret else { return Ok(Err("the Secret doesn't exist")) };
     let is_labelled = secret.labels().get(USE_LABEL).is_some_and(|value| value == "true");
     if controller.options.require_secret_label && !is_labelled {
-        return Ok(Err("it lacks the label kratos-operator.dev/use: \"true\", without which it isn't read"));
+        return Ok(Err("the Secret lacks the label kratos-operator.dev/use: \"true\", without which it isn't read"));
     }
     Ok(Ok(secret))
 }

@@ -8,7 +8,7 @@ use kube::Api;
 
 use super::controller::Controller as Context;
 use crate::api::happening::Happening;
-use crate::api::instance::{KratosInstance, KratosInstanceStatus};
+use crate::api::instance::KratosInstance;
 use crate::api::objects::InstanceObject;
 use crate::api::{Reason, Verdict, condition, requested_at};
 use crate::base::backoff;
@@ -68,8 +68,9 @@ pub(super) async fn write_status(
     let shared = &handle.shared;
     let counted = shared.counts.resynced().map(|resynced| {
         let managed = references::managed(&context.seen, &handle.place);
-        let is_settled = shared.counts.is_settled(managed);
-        let known = Known { managed, pending: shared.pending.running(), is_settled };
+        let pending = shared.pending.running();
+        let is_settled = shared.counts.is_settled(managed, pending.count);
+        let known = Known { managed, pending, is_settled };
         Counted { counts: (resynced, known), interval: handle.settings.resync_interval }
     });
     write(instance, verdict, (shared.schemas.ids(), counted), Some(&shared.protector), context).await
@@ -81,7 +82,7 @@ struct Counted {
     interval: Duration,
 }
 
-/// Writes the status where it changed, and an event where the reason did.
+/// Writes the status where it changed, and an event where [`status::is_news`].
 async fn write(
     instance: &KratosInstance,
     verdict: &Verdict,
@@ -122,13 +123,7 @@ async fn write(
     if !recording::is_written(written, &context.seen.latest_instances)? {
         return Ok(());
     }
-    let reason_before = |status: &KratosInstanceStatus| {
-        condition::find(&status.conditions, condition::STALLED)
-            .or_else(|| condition::find(&status.conditions, condition::RECONCILING))
-            .or_else(|| condition::find(&status.conditions, condition::READY))
-            .map(|condition| condition.reason.clone())
-    };
-    if current.and_then(reason_before).as_deref() != Some(verdict.reason.as_str()) {
+    if status::is_news(current, verdict) {
         let (reason, note) = (verdict.reason.as_str(), verdict.message.as_str());
         let is_done = verdict.reason.state() == condition::State::Done;
         let happening = if is_done {

@@ -1,5 +1,5 @@
-//! Keeps the number of resources with an identity in an instance's status current, without waiting for the next resync. Reads
-//! the watch alone, and writes nothing: a reconcile of the instance does, once.
+//! Keeps the number of resources with an identity, and of grace periods that run, in an instance's status current, without
+//! waiting for the next resync. Reads the watch and what is noted alone, and writes nothing: a reconcile of the instance does, once.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -7,6 +7,7 @@ use std::time::Duration;
 use kube::runtime::reflector::ObjectRef;
 
 use super::controller::Controller;
+use crate::api::instance::PendingDeletions;
 use crate::base::backoff;
 use crate::base::place::Place;
 use crate::controllers::shared::references;
@@ -31,17 +32,18 @@ pub(super) async fn keep_counting(place: Place, shared: Arc<Shared>, controller:
             continue;
         }
         let managed = references::managed(&controller.seen, &place);
-        let is_settled = shared.counts.looked_at(managed);
-        if is_settled && shown(&place, &controller).is_some_and(|shown| shown != managed) {
+        let pending = shared.pending.running();
+        let is_settled = shared.counts.looked_at(managed, pending.count);
+        if is_settled && shown(&place, &controller).is_some_and(|shown| shown != (managed, Some(pending))) {
             controller.pokes.instance(&place);
         }
     }
 }
 
-/// How many the status says; `None`: nothing yet.
-fn shown(place: &Place, controller: &Controller) -> Option<u64> {
+/// What the status says; `None`: nothing yet.
+fn shown(place: &Place, controller: &Controller) -> Option<(u64, Option<PendingDeletions>)> {
     let seen = controller.seen.instances.get(&ObjectRef::new(&place.name).within(&place.namespace))?;
     let object = controller.seen.latest_instances.of(&seen);
     let status = object.0.as_ref().ok()?.status.as_ref()?;
-    status.identities.as_ref().map(|counts| counts.managed)
+    status.identities.as_ref().map(|counts| (counts.managed, status.pending_deletions.clone()))
 }

@@ -15,10 +15,11 @@ use super::seen::Seen;
 use crate::api::Reason;
 use crate::api::identity::KratosIdentity;
 use crate::api::objects::InstanceObject;
+use crate::api::words::shown;
 use crate::base::place::Place;
 use crate::engine::cluster::{Answered, Instances};
 use crate::engine::failure::Halt;
-use crate::engine::identity::inputs::{later, not_permitted, not_ready};
+use crate::engine::identity::inputs::{PLACE, later, not_permitted, not_ready};
 use crate::identity::claim::Claimant;
 use crate::instance::{Entry, Handle, Registry, consent};
 
@@ -77,24 +78,24 @@ impl Admission {
         if !self.options.works_in(&place.namespace) {
             later(not_ready(place, "is in a namespace that the operator doesn't work in (--namespaces)"))
         } else if self.seen.instances.get(&object).is_some() {
-            Halt::Waiting(not_ready(place, "hasn't been looked at yet; it is waited for"))
+            Halt::Waiting(not_ready(place, "hasn't been looked at yet; the operator waits for it"))
         } else {
-            let meant = self.meant(place, namespace).await;
-            let hint =
-                meant.map(|meant| format!(". Did you mean {meant} (spec.instanceRef.namespace)?")).unwrap_or_default();
-            later(not_ready(place, &format!("doesn't exist; it is waited for{hint}")))
+            let hint = self.meant(place, namespace).await.map(|meant| hint(place, &meant)).unwrap_or_default();
+            later(not_ready(place, &format!("doesn't exist; the operator waits for it{hint}")))
         }
     }
 
-    /// The instance of that name in another namespace that may be meant: the operator's default one, or one that admits the resource's
-    /// namespace. Of others nothing is said.
+    /// The instance that may be meant: of that name in another namespace the operator's default one, or one that admits the
+    /// resource's namespace; of another name the only one there that does. Of others nothing is said.
     async fn meant(&self, place: &Place, namespace: &str) -> Option<Place> {
         let default = self.seen.default_instance.clone().filter(|default| default.name == place.name);
         if default.is_some() {
             return default.filter(|default| default != place);
         }
-        let namesakes: Vec<_> = self.registry.places().into_iter().filter(|other| other.name == place.name).collect();
-        if namesakes.is_empty() {
+        let all = self.registry.places();
+        let (namesakes, others): (Vec<_>, Vec<_>) = all.into_iter().partition(|other| other.name == place.name);
+        let neighbours: Vec<_> = others.into_iter().filter(|other| other.namespace == place.namespace).collect();
+        if namesakes.is_empty() && neighbours.is_empty() {
             return None;
         }
         let labels = self.neighbours.labels_of(namespace).await.ok()?;
@@ -104,7 +105,9 @@ impl Admission {
                 consent::admits(handle.settings.allowed_namespaces.as_ref(), &other.namespace, namespace, &labels)
             })
         };
-        namesakes.into_iter().filter(admits).min()
+        let only = |mut places: Vec<Place>| if places.len() == 1 { places.pop() } else { None };
+        let namesake = namesakes.into_iter().filter(admits).min();
+        namesake.or_else(|| only(neighbours.into_iter().filter(admits).collect()))
     }
 
     /// Who is asking. The namespace's uid is what tells a namespace from one that was re-created under its name.
@@ -127,6 +130,12 @@ impl Admission {
             namespace,
         })
     }
+}
+
+/// What is asked of somebody who may have meant another instance, and where that is to be corrected.
+fn hint(place: &Place, meant: &Place) -> String {
+    let field = if place.name == meant.name { "namespace" } else { "name" };
+    format!(". Did you mean {} (spec.instanceRef.{field})?", shown(&meant.to_string(), PLACE))
 }
 
 impl Instances for Admission {

@@ -202,6 +202,10 @@ pub(super) fn note_standing(search: &Search<'_>, desired: &Desired, plan: &Plan,
         Found::Mark(mark) if inputs.claimant.is_ours(&mark) => *mark,
         _ => inputs.claimant.mark(plan.owned_paths.clone(), None),
     };
+    if mark.delete_after.is_none() {
+        // Its resource came back: no grace period runs any more.
+        shared.pending.ended(&identity.id, as_of);
+    }
     engine.memory.update(&inputs.claimant.uid, |remembered| {
         // Another identity took the place of one that is gone.
         let before = remembered.ours.replace(Arc::new(Ours::new(&identity.id, &mark)));

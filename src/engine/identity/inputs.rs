@@ -18,7 +18,7 @@ use crate::kratos::{Error, Initiator, WriteCause};
 use crate::telemetry::trace::{self, TraceId};
 
 /// How much is shown of where an instance stands, beside a namespace, in characters; and of that.
-const PLACE: usize = 44;
+pub const PLACE: usize = 44;
 const NAMESPACE: usize = 40;
 
 /// What a look stands on.
@@ -76,7 +76,7 @@ pub fn reference(place: &Place) -> InstanceRef {
 /// Where the instance of a resource stands. `InvalidSpec` where the spec names another one than was chosen before.
 pub fn instance_place(resource: &KratosIdentity, default: Option<&Place>) -> Result<Place, Verdict> {
     let Some(place) = reference::instance_of(resource, default).inspect(trace::note_instance) else {
-        return Err(unnamed());
+        return Err(failure::unnamed());
     };
     let pinned = resource.status.as_ref().and_then(|status| status.instance.clone());
     match pinned {
@@ -86,13 +86,6 @@ pub fn instance_place(resource: &KratosIdentity, default: Option<&Place>) -> Res
         }
         _ => Ok(place),
     }
-}
-
-/// The verdict where nobody says which instance is meant.
-pub fn unnamed() -> Verdict {
-    let message =
-        "spec.instanceRef is missing, and the operator was started without --default-instance; name a KratosInstance";
-    Verdict::new(Reason::InvalidSpec, message)
 }
 
 /// The verdict where another instance is named than the one that the identity lives in.
@@ -116,8 +109,8 @@ pub fn not_ready(place: &Place, what: &str) -> Verdict {
 
 pub fn not_permitted(place: &Place, namespace: &str) -> Verdict {
     let message = format!(
-        "KratosInstance {} doesn't admit namespace {}, or may not stand there; ask its administrators for \
-         spec.allowedNamespaces",
+        "KratosInstance {} doesn't admit namespace {}, or isn't served; ask its administrators \
+         for spec.allowedNamespaces",
         shown(&place.to_string(), PLACE),
         shown(namespace, NAMESPACE)
     );
@@ -134,7 +127,7 @@ pub async fn gather(resource: &KratosIdentity, place: &Place, engine: Engine<'_>
     let namespace = resource.namespace().unwrap_or_default();
     let instance = engine.instances.admitting(place, &namespace).await?;
     if instance.is_deleting {
-        return Err(later(not_ready(place, "is being deleted")));
+        return Err(later(not_ready(place, "is being deleted; nothing new is made through it, see its status")));
     }
     let claimant = engine.instances.claimant(resource, &instance).await?;
     if instance.rules.is_err() && !claimant.beside_instance {

@@ -18,7 +18,7 @@ use super::inputs::{self, Inputs};
 use super::observe::Search;
 use crate::api::carries;
 use crate::api::happening::Happening;
-use crate::api::identity::{KratosIdentity, KratosIdentityStatus};
+use crate::api::identity::{IdentityState, KratosIdentity, KratosIdentityStatus};
 use crate::api::instance::Mode;
 use crate::api::{IDENTITY_FINALIZER, Reason, Verdict, condition};
 use crate::base::kube_error;
@@ -36,8 +36,11 @@ use crate::identity::status::Touched;
 use crate::kratos::{Identity, State, Travel, WriteCause};
 
 /// What is said of what was done nevertheless.
-const LOCKED_OUT: &str = "; it is inactive all the same, without sessions";
+const LOCKED_OUT: &str = "; the identity is inactive all the same, and its sessions are ended";
 const SESSIONS_ENDED: &str = "; actions.revokeSessions is done all the same; the rest is still to be done";
+
+/// What is said to whoever lets somebody in again by a manifest that can't be carried out.
+const STAYS_OUT: &str = "; the identity stays inactive until then";
 
 /// After a look that came to nothing: takes from an identity that is this resource's own what its manifest takes away.
 /// Returns the halt, which says so then; what there is to tell besides goes into the course.
@@ -48,6 +51,7 @@ pub async fn after(
     course: &mut Course,
     engine: Engine<'_>,
 ) -> Halt {
+    let halt = if stays_out(&halt, resource) { told(halt, STAYS_OUT) } else { halt };
     let taking = taking(resource);
     let is_held = carries(resource, IDENTITY_FINALIZER) && !engine.memory.is_untouched(&uid(resource));
     let is_wanted = taking.deactivates || is_open(&taking, resource.status.as_ref());
@@ -84,6 +88,18 @@ pub async fn after(
             halt.tried_again(&failed)
         }
     }
+}
+
+/// Whether an identity that is to be active is inactive still: as far as the status says, and for a reason that lets nothing be done.
+fn stays_out(halt: &Halt, resource: &KratosIdentity) -> bool {
+    let lets_nothing_be_done = matches!(
+        halt.reason(),
+        Some(Reason::TraitsRejected | Reason::SchemaNotFound | Reason::NotPermitted | Reason::SecretNotReady)
+    );
+    let shown = resource.status.as_ref().and_then(|status| status.state);
+    lets_nothing_be_done
+        && shown == Some(IdentityState::Inactive)
+        && desired::state(&resource.spec, Timestamp::now()) == Some(State::Active)
 }
 
 /// What a manifest takes away; needs no Secret.

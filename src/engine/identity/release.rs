@@ -68,13 +68,13 @@ pub async fn release(resource: &KratosIdentity, engine: Engine<'_>) -> Result<Re
                 "whether a grace period had begun couldn't be seen; the resource is let go"
             );
         }
-        return Ok(Release::Kept("deletion.policy is Orphan"));
+        return Ok(Release::Kept("deletion.policy is Orphan (the default with spec.adoption)"));
     }
     if suspended {
-        return Ok(Release::Kept("the resource was suspended"));
+        return Ok(Release::Kept("spec.suspend is true"));
     }
     if mode == Mode::Observe {
-        return Ok(Release::Kept("the resource was only observing"));
+        return Ok(Release::Kept("spec.mode is Observe"));
     }
     let Some(going) = leaving::deletion_of(resource) else { return Err(uncounted()) };
     if has_nowhere_to_be(resource, engine).await? {
@@ -90,7 +90,7 @@ pub async fn release(resource: &KratosIdentity, engine: Engine<'_>) -> Result<Re
         Err(halt) => return Err(halt),
     };
     if instance.settings.mode == Mode::Observe {
-        return Ok(Release::Kept("the instance is only observed"));
+        return Ok(Release::Kept("the KratosInstance is in mode Observe"));
     }
     if engine.deletions.is_kept(&instance, &going) {
         return Ok(Release::Kept(KEPT));
@@ -293,7 +293,7 @@ fn later(grace_period: Duration) -> Option<Timestamp> {
 pub fn with_escape(halt: Halt) -> Halt {
     halt.told(|verdict| Verdict {
         message: format!(
-            "{}; being deleted: patching deletion.policy to Orphan lets it go now and keeps the identity",
+            "{}. To let this resource go now and keep its identity, patch spec.deletion.policy to Orphan",
             verdict.message
         ),
         ..verdict
@@ -306,7 +306,11 @@ pub fn happening(release: &Release) -> Happening {
             Happening::normal("IdentityKept", "Delete", format!("the identity stays in Kratos as it is: {why}"))
         }
         Release::Deleted(0) | Release::Deactivated(0) | Release::Postponed(0, _) | Release::Superseded(_) => {
-            Happening::normal("IdentityGone", "Delete", "there was no identity of this resource in Kratos any more")
+            Happening::normal(
+                "IdentityGone",
+                "Delete",
+                "Kratos has no identity of this resource: nothing was deleted there",
+            )
         }
         Release::Deleted(_) => Happening::normal("IdentityDeleted", "Delete", "the identity was deleted in Kratos"),
         Release::Deactivated(_) => Happening::normal(
@@ -319,7 +323,7 @@ pub fn happening(release: &Release) -> Happening {
             "Delete",
             format!(
                 "the identity was deactivated in Kratos and its sessions ended; it is deleted at {ends}, when its gracePeriod \
-                 is over, unless the same manifest is applied again before"
+                 is over; apply the same manifest before then to keep it"
             ),
         ),
     }

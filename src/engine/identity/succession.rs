@@ -40,8 +40,8 @@ pub const CIRCLE: &str = "leads back to this resource; remove it from one of tho
 pub const ELSEWHERE: &str =
     "names a resource of another KratosInstance, whose identities stay there; remove it, or name one of this instance";
 /// What that resource is at.
-pub const UNREAD: &str = "can't be read; it is waited for";
-pub const HOLDS: &str = "hasn't let go of its identity yet; that is waited for";
+pub const UNREAD: &str = "can't be read; the operator waits for it";
+pub const HOLDS: &str = "hasn't let go of its identity yet; the operator waits for that";
 
 /// What a resource does while another one is about to take its identity over: nothing, and says so. `None`: none is.
 pub fn told(resource: &KratosIdentity, engine: Engine<'_>) -> Option<(Verdict, Place)> {

@@ -15,7 +15,6 @@ use crate::api::{Reason, Verdict};
 use crate::base::place::Place;
 use crate::engine::cluster::Others;
 use crate::engine::failure::{self, Halt, Sent};
-use crate::engine::identity::inputs::unnamed;
 use crate::instance::Handle;
 use crate::instance::rules;
 use crate::kratos::{Error, Initiator, WriteCause, Writer};
@@ -57,14 +56,14 @@ pub fn instance_place(policy: &KratosSessionPolicy, default: Option<&Place>) -> 
 /// The verdict while the instance is on its way out.
 pub fn leaving(instance: &Place) -> Verdict {
     let instance = shown(&instance.to_string(), NAME);
-    let message = format!("KratosInstance {instance} is being deleted; another one of its name is waited for");
+    let message = format!("KratosInstance {instance} is being deleted; the operator waits for another one of its name");
     Verdict::new(Reason::InstanceNotReady, message)
 }
 
 /// What a run stands on, as far as nobody has to be asked for it.
 pub async fn gather(policy: &KratosSessionPolicy, engine: Engine<'_>) -> Result<Inputs, Halt> {
     let Some(place) = instance_place(policy, engine.terms.default_instance.as_ref()) else {
-        return Err(unnamed().into());
+        return Err(failure::unnamed().into());
     };
     let namespace = policy.namespace().unwrap_or_default();
     let instance = engine.instances.admitting(&place, &namespace).await?;

@@ -50,7 +50,10 @@ pub fn changed() -> Verdict {
 
 /// The verdict where each pass meets more.
 pub fn unending() -> Verdict {
-    Verdict::new(Reason::Progressing, "sessions that began before revokeAll keep coming; it goes on until none is left")
+    Verdict::new(
+        Reason::Progressing,
+        "sessions that began before revokeAll keep coming; the operator goes on until none is left",
+    )
 }
 
 /// Whether a pass met sessions that were to end, whoever ended them: the next one shows whether more came.

@@ -158,7 +158,7 @@ async fn rejected_traits_are_explained_by_the_schema() {
     let traits = json!({ "age": MARKER });
     let error = failed(kratos(400, "I[#/traits/age] S[#/properties]")).await;
     let (_, _, _, message) = told(halt(&error, sent(Some((&schema, &Shape::of(&schema))), &traits), 0));
-    assert!(message.contains("/traits/age (type)") && message.contains("customer"), "{message}");
+    assert!(message.contains("/traits/age (type: integer)") && message.contains("customer"), "{message}");
     assert!(!message.contains(MARKER), "{message}");
 }
 

@@ -40,15 +40,15 @@ pub fn judge(
 /// The verdict on an identity of a resource of the same namespace that was deleted, while its grace period runs.
 fn leaving(neighbour: &str, until: Timestamp) -> Verdict {
     let message = format!(
-        "the identity, or an identifier or address of it, was KratosIdentity {neighbour}'s, which was deleted: it is kept \
-         until {until}; apply {neighbour} again, or wait until then"
+        "the identity, or an identifier or address of it, is KratosIdentity {neighbour}'s, which was deleted; its grace \
+         period lasts until {until}: apply {neighbour} again, or wait until then"
     );
     Verdict::new(Reason::IdentityConflict, message)
 }
 
 /// The verdict on an identity that nobody manages, beside the instance.
 fn unmanaged() -> Verdict {
-    let message = "the identity, or an identifier or address of it, is there already, and nobody manages it: take it over \
-                   with spec.adoption, or use another identifier";
+    let message = "Kratos has this identity, or its identifier or address, already, and nobody manages it; take it over with \
+                   spec.adoption, or use another identifier";
     Verdict::new(Reason::IdentityConflict, message)
 }

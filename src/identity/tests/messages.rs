@@ -13,7 +13,7 @@ use crate::base::place::Place;
 use crate::controllers::identity::{record, unreadable};
 use crate::controllers::secrets::operator_key;
 use crate::engine::failure;
-use crate::engine::identity::inputs::{not_permitted, not_ready, pinned_to, unnamed};
+use crate::engine::identity::inputs::{not_permitted, not_ready, pinned_to};
 use crate::engine::identity::{admission, schemas, succession};
 use crate::identity::adoption::Refusal;
 use crate::identity::conflict;
@@ -158,7 +158,7 @@ fn of_others() -> Vec<(&'static str, Verdict)> {
     let key = |what: &str| operator_key::not_ready(&"n".repeat(63), what);
     vec![
         ("a right lacks", record::forbidden(&right)),
-        ("no instance named", unnamed()),
+        ("no instance named", failure::unnamed()),
         ("another instance named", pinned_to(&name)),
         ("a field that can't be read", unreadable::unread(&name)),
         ("a schema that isn't known yet", schemas::unread(&Place::new(name.clone(), name.as_str()))),
@@ -238,7 +238,7 @@ fn every_message_is_short_and_of_use_and_shows_no_value() {
         ("a neighbour's", conflict::conflict(Some(&name))),
         ("the last first factor", plan::last_first_factor()),
         ("a Secret's value", secrets::invalid(&key, "is longer than 64 KiB")),
-        ("no instance", not_ready(&place, "doesn't exist; it is waited for")),
+        ("no instance", not_ready(&place, "doesn't exist; the operator waits for it")),
         ("no consent", not_permitted(&place, &name)),
         ("rules of no use", rules::unaskable()),
         ("a trait twice", traits_from),

@@ -50,7 +50,7 @@ fn a_value_of_no_use_needs_someone_and_is_not_shown(#[case] value: Vec<u8>, #[ca
 
 #[test]
 fn a_value_that_is_not_there_yet_is_waited_for() {
-    let missing = secrets(Entry::NotReady("it doesn't exist")).text(&reference()).map(drop).unwrap_err();
+    let missing = secrets(Entry::NotReady("the Secret doesn't exist")).text(&reference()).map(drop).unwrap_err();
     let unread = Secrets::default().text(&reference()).map(drop).unwrap_err();
     for verdict in [missing, unread] {
         assert_eq!(verdict.reason, Reason::SecretNotReady);

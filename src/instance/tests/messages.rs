@@ -87,7 +87,7 @@ fn of_protection() -> Vec<(&'static str, Verdict)> {
 
 fn of_looks() -> Vec<(&'static str, Verdict)> {
     let status = KratosInstanceStatus { cluster_id: Some(hostile()), ..KratosInstanceStatus::default() };
-    let cluster = hostile();
+    let cluster = format!("another {}", hostile());
     let cluster = Cluster { id: &cluster, is_claimed: true };
     let failure = "list_identities: HTTP 503";
     vec![

@@ -59,7 +59,7 @@ fn an_identity_that_is_too_large_is_refused() {
 #[test]
 fn a_rule_says_where_it_is_no_rule() {
     for (expression, said) in [
-        ("identity.", "rule 1 is no valid CEL at column 10"),
+        ("identity.", "rule 1 isn't valid CEL at column 10"),
         ("identity.emial == ''", "rule 1 looks at identity.emial, a field that doesn't exist"),
         ("identity.verifiable_addresses.all(a, a.verifed)", "identity.verifiable_addresses[].verifed"),
         ("namespace.label.tier == 'gold'", "namespace.label, a field"),

@@ -165,7 +165,8 @@ fn a_resync_is_told_where_it_is_news(
 #[case::once_it_has_come(Known { is_settled: true, ..known(9, 0) }, false, Some((9, 0, 10)))]
 #[case::with_another_write(known(9, 1), true, Some((9, 1, 10)))]
 #[case::nothing_new(Known { is_settled: true, ..known(8, 0) }, false, None)]
-#[case::a_grace_period_alone(Known { is_settled: true, ..known(8, 1) }, false, None)]
+#[case::a_grace_period_alone(Known { is_settled: true, ..known(8, 1) }, false, Some((8, 1, 10)))]
+#[case::a_grace_period_within_a_crowd(known(8, 1), false, None)]
 fn what_the_watch_knows_is_told_between_resyncs(
     #[case] now: Known,
     #[case] is_written: bool,
@@ -268,10 +269,28 @@ fn the_next_secret_that_lacks_is_told_of() {
         let verdict = Verdict::new(Reason::SecretNotReady, what);
         status::next(current, &verdict, CLUSTER, None, (1, None), now)
     };
-    let first = lacks(None, "Secret own, key tls.crt: it doesn't exist; it is waited for");
-    let second = lacks(Some(&first), "Secret gateway, key key: it doesn't exist; it is waited for");
+    let first = lacks(None, "Secret own, key tls.crt: it doesn't exist; the operator waits for it");
+    let second = lacks(Some(&first), "Secret gateway, key key: it doesn't exist; the operator waits for it");
     let told = condition::find(&second.conditions, "Reconciling").unwrap();
     assert!(told.message.starts_with("Secret gateway"), "{}", told.message);
+}
+
+#[rstest]
+#[case::nothing(Reason::InvalidSpec, "rule 1", Reason::InvalidSpec, "rule 1", false)]
+#[case::another_fault(Reason::InvalidSpec, "rule 1", Reason::InvalidSpec, "rule 2", true)]
+#[case::another_reason(Reason::InvalidSpec, "rule 1", Reason::Reconciled, "rule 1", true)]
+#[case::another_number(Reason::DeletionHeld, "3 are held", Reason::DeletionHeld, "4 are held", false)]
+fn an_event_tells_of_another_reason_and_of_another_fault_in_the_manifest(
+    #[case] before: Reason,
+    #[case] said: &str,
+    #[case] now: Reason,
+    #[case] says: &str,
+    #[case] expected: bool,
+) {
+    let at = Timestamp::from_second(100).unwrap();
+    let status = status::next(None, &Verdict::new(before, said), CLUSTER, None, (1, None), at);
+    assert_eq!(status::is_news(Some(&status), &Verdict::new(now, says)), expected);
+    assert!(status::is_news(None, &Verdict::new(now, says)), "of whoever was never looked at");
 }
 
 #[test]

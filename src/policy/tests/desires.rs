@@ -9,7 +9,7 @@ use crate::api::definitions::filled;
 use crate::policy::desired::{self, Needs, Standing};
 
 #[rstest]
-#[case::no_cel(json!([{"name": "r", "expression": "session.", "action": "Revoke"}]), "rule r: the expression is no valid CEL at column 9; correct it")]
+#[case::no_cel(json!([{"name": "r", "expression": "session.", "action": "Revoke"}]), "rule r: the expression isn't valid CEL at column 9; correct it")]
 #[case::an_unknown_field(json!([{"name": "r", "expression": "session.age > 1", "action": "Revoke"}]), "looks at session.age, a field that doesn't exist")]
 #[case::an_unknown_field_within(json!([{"name": "r", "expression": "session.devices.exists(d, d.agent == '')", "action": "Revoke"}]), "session.devices[].agent")]
 #[case::an_unknown_variable(json!([{"name": "r", "expression": "person == 1", "action": "Revoke"}]), "names the variable \"person\"")]

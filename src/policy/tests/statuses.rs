@@ -10,8 +10,9 @@ use crate::api::condition::{READY, RECONCILING, STALLED, SUSPENDED, find, is_tru
 use crate::api::session_policy::{KratosSessionPolicyStatus, RevokeAll};
 use crate::api::{Reason, Verdict};
 use crate::policy::action::{self, Ended};
+use crate::policy::judge::Mask;
 use crate::policy::status::{self, OfRule, Outcome, Run, Subject};
-use crate::policy::tally::Plan;
+use crate::policy::tally::{Candidate, Plan};
 
 fn subject(current: Option<&KratosSessionPolicyStatus>) -> Subject<'_> {
     Subject { generation: 3, requested_at: Some("now"), current }
@@ -51,6 +52,8 @@ fn what_was_ended_adds_up_and_a_look_without_a_run_adds_nothing() {
         assert_eq!(status.revoked_total, Some(total), "{ended}");
     }
     assert_eq!(status.identities, [], "those of an earlier run");
+    let told = serde_json::to_value(&status).unwrap();
+    assert!(told["identities"].is_null(), "an empty list isn't shown: {told}");
     let suspended = status::suspended(subject(Some(&status)), now());
     assert_eq!(suspended.revoked_total, Some(8));
 }
@@ -85,6 +88,28 @@ fn what_didnt_come_to_a_run_leaves_what_is_known_of_the_last_one() {
 }
 
 #[test]
+fn a_policy_that_was_ready_says_at_once_that_its_instance_lacks_and_nothing_of_it_any_more_once_it_is_there() {
+    let ready = |status: &KratosSessionPolicyStatus| {
+        let ready = find(&status.conditions, READY).unwrap();
+        (ready.status == "True", ready.reason.clone())
+    };
+    let mut status = status::next(subject(None), outcome(Reason::Reconciled, Some(run())), now());
+    let looks = [
+        (Reason::KratosUnavailable, "Reconciled"),
+        (Reason::InstanceNotReady, "InstanceNotReady"),
+        (Reason::KratosUnavailable, "Reconciled"),
+        (Reason::InstanceNotReady, "InstanceNotReady"),
+        (Reason::Reconciled, "Reconciled"),
+    ];
+    for (reason, told) in looks {
+        status = status::next(subject(Some(&status)), outcome(reason, None), now());
+        assert_eq!(ready(&status), (true, told.to_owned()), "{reason:?}");
+    }
+    let never = status::next(subject(None), outcome(Reason::InstanceNotReady, None), now());
+    assert_eq!(ready(&never), (false, "InstanceNotReady".to_owned()));
+}
+
+#[test]
 fn a_suspended_policy_says_so_and_keeps_the_rest() {
     let before = status::next(subject(None), outcome(Reason::Reconciled, Some(run())), now());
     let suspended = status::suspended(subject(Some(&before)), now());
@@ -96,9 +121,16 @@ fn a_suspended_policy_says_so_and_keeps_the_rest() {
     assert!(is_true(&never.conditions, SUSPENDED) && find(&never.conditions, READY).is_none());
 }
 
+/// A session that is to be revoked.
+fn candidate() -> Candidate {
+    Candidate { session: Uuid::nil(), identity: Uuid::nil(), rules: Mask::default() }
+}
+
 #[rstest]
 #[case::done(Plan { sessions: 3, ..Plan::default() }, false, false, Reason::Reconciled, "the rules were applied")]
-#[case::observed(Plan { sessions: 3, ..Plan::default() }, true, false, Reason::Observed, "nothing is changed")]
+#[case::observed(Plan { sessions: 3, ..Plan::default() }, true, false, Reason::Observed, "no session would be ended; mode Observe")]
+#[case::observed_of_somebody(Plan { sessions: 3, named: 1, revoke: vec![candidate()], ..Plan::default() }, true, false, Reason::Observed, "1 session(s) would be ended (whose: status.identities); mode Observe")]
+#[case::observed_and_extended(Plan { sessions: 3, extend: vec![Uuid::nil()], ..Plan::default() }, true, false, Reason::Observed, "no session would be ended, 1 extended; mode Observe")]
 #[case::nobody(Plan::default(), false, true, Reason::Reconciled, "no identity within reach")]
 #[case::no_session(Plan::default(), false, false, Reason::Reconciled, "have no session")]
 #[case::held(Plan { named: 101, ..Plan::default() }, false, false, Reason::RevocationsHeld, "raise limit.maxRevocations to 101")]

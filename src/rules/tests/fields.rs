@@ -54,9 +54,9 @@ fn a_field_that_there_cannot_be_is_named(#[case] text: &str, #[case] path: &str)
 }
 
 #[rstest]
-#[case::at_its_end("session.", "is no valid CEL at column 9")]
-#[case::within("session.id == == 'a'", "is no valid CEL at column 15")]
-#[case::on_another_line("session.id == 'a' &&\n  ==", "is no valid CEL at line 2, column 3")]
+#[case::at_its_end("session.", "isn't valid CEL at column 9")]
+#[case::within("session.id == == 'a'", "isn't valid CEL at column 15")]
+#[case::on_another_line("session.id == 'a' &&\n  ==", "isn't valid CEL at line 2, column 3")]
 fn what_is_no_cel_says_from_where_on(#[case] text: &str, #[case] said: &str) {
     assert_eq!(parse(text).expect("it is invalid").to_string(), said);
 }
