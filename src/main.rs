@@ -17,7 +17,7 @@ use kratos_operator::commands::cli::{
 };
 use kratos_operator::commands::operator::{self, Operator};
 use kratos_operator::commands::rbac;
-use kratos_operator::controllers::election::Elector;
+use kratos_operator::controllers::leading::election::Elector;
 use kratos_operator::kubernetes::kube_client;
 use kratos_operator::kubernetes::watches::Watches;
 use kratos_operator::telemetry::audit_log::AuditLog;

@@ -16,7 +16,7 @@ use super::admission_policy::Scope;
 use super::rbac::Wanted;
 use crate::base::duration::GoDuration;
 use crate::base::place;
-use crate::controllers::options::Options;
+use crate::controllers::shared::options::Options;
 use crate::kubernetes::selector;
 use crate::telemetry::health::ask;
 use crate::telemetry::log::level;

@@ -12,17 +12,17 @@ use crate::api;
 use crate::base::place::Place;
 use crate::base::shutdown::{self, End};
 use crate::base::supervise::{Failure, Tasks};
-use crate::controllers::access;
-use crate::controllers::election::Elector;
 use crate::controllers::identity::{births, watching as identities};
 use crate::controllers::instance::watching as instances;
-use crate::controllers::namespaces;
-use crate::controllers::options::Options;
-use crate::controllers::pokes::Pokes;
+use crate::controllers::leading::election::Elector;
 use crate::controllers::policy::watching as policies;
-use crate::controllers::rotation;
-use crate::controllers::scrape::{Scrape, Scraped};
-use crate::controllers::seen::Listed;
+use crate::controllers::scrape::Scrape;
+use crate::controllers::secrets::rotation;
+use crate::controllers::shared::access;
+use crate::controllers::shared::options::Options;
+use crate::controllers::shared::pokes::Pokes;
+use crate::controllers::shared::seen::Listed;
+use crate::controllers::watching::namespaces;
 use crate::controllers::watching::{caught_up, cluster_id};
 use crate::controllers::workers::gauges::Gauges;
 use crate::controllers::workers::{self, Controller, Places};
@@ -39,7 +39,7 @@ const LAST_ANSWERS: Duration = Duration::from_secs(2);
 
 /// Runs until the process is to stop, or can't go on; reconciles under way are finished in time, or dropped. Until this
 /// process leads it watches, and does nothing else.
-pub async fn run(mut operator: Operator, tasks: Tasks) -> Result<(), Failure> {
+pub async fn run(operator: Operator, tasks: Tasks) -> Result<(), Failure> {
     let stop = tasks.stop().clone();
     let pokes = Pokes::default();
     operator.metrics.collect(queues(&operator.metrics, &pokes));
@@ -51,12 +51,9 @@ pub async fn run(mut operator: Operator, tasks: Tasks) -> Result<(), Failure> {
         cluster_id = cluster_id::get(operator.options.cluster_id.as_deref(), &operator.client, &operator.watches) => cluster_id,
     };
     say_start(&operator.options, &cluster_id);
-    let (concurrency, elector, health) =
-        (operator.concurrency, operator.elector.take(), operator.watches.health().clone());
-    let (parts, writers) = Parts::build(operator, cluster_id, &pokes, &tasks);
-    let (seen, leadership) = (Arc::clone(&parts.seen), parts.leadership.clone());
-    let (registry, options) = (Arc::clone(&parts.registry), Arc::clone(&parts.options));
-    scrape.of(Scraped { seen, registry, leadership, options });
+    let (concurrency, health) = (operator.concurrency, operator.watches.health().clone());
+    let (parts, writers) = Parts::build(&operator, cluster_id, &pokes, &tasks);
+    scrape.of(parts.scraped());
 
     let Pokes { identities: identity_asks, instances: instance_asks, policies: policy_asks } = pokes;
     let controller = move |kind, places, metrics: &controllers::Controller| Controller {
@@ -107,7 +104,7 @@ pub async fn run(mut operator: Operator, tasks: Tasks) -> Result<(), Failure> {
         tasks.rely_on("reconciles of KratosIdentity", identity_looks),
         tasks.rely_on("reconciles of KratosSessionPolicy", policy_looks),
     ];
-    shutdown::finished(&tasks, controllers, |end| release(end, &parts, elector.as_ref())).await
+    shutdown::finished(&tasks, controllers, |end| release(end, &parts, operator.elector.as_ref())).await
 }
 
 fn say_start(options: &Options, cluster_id: &str) {
@@ -121,16 +118,16 @@ fn say_start(options: &Options, cluster_id: &str) {
 }
 
 /// Lets others begin.
-async fn release(end: End, Parts { leads, leadership, .. }: &Parts, elector: Option<&Elector>) {
+async fn release(end: End, parts: &Parts, elector: Option<&Elector>) {
     if end == End::Finished {
-        leads.release().await;
+        parts.leads().release().await;
     }
     let Some(elector) = elector else { return };
     if end == End::Finished {
         // What goes on beside the reconciles: its last answers.
-        let _ = tokio::time::timeout(LAST_ANSWERS, leadership.drained()).await;
+        let _ = tokio::time::timeout(LAST_ANSWERS, parts.leadership().drained()).await;
     }
-    elector.release(leadership.resign().await).await;
+    elector.release(parts.leadership().resign().await).await;
 }
 
 /// Watches everything, from now on.
@@ -142,17 +139,17 @@ fn begin_watches(writers: Writers, parts: &Parts, tasks: &Tasks) {
     let instances = instances::ask_for_news(instances, Arc::clone(&parts.instances));
     let policies = policies::watch_all(policies, &parts.policies);
     let policies = policies::ask_for_news(policies, Arc::clone(&parts.policies));
-    let namespaces = namespaces::watch_all(namespaces, Arc::clone(&parts.namespaces));
+    let namespaces = namespaces::watch_all(namespaces, Arc::new(parts.namespaces()));
     tasks.rely_on("watch of KratosIdentity", identities);
     tasks.rely_on("watch of KratosInstance", instances);
     tasks.rely_on("watch of KratosSessionPolicy", policies);
     tasks.rely_on("watch of Namespace", namespaces);
-    let (secrets, watches) = (parts.secrets(), &parts.namespaces.watches);
+    let secrets = parts.secrets();
+    let (client, watches) = (secrets.client.clone(), secrets.watches.clone());
     rotation::await_lists(&secrets);
     tasks.rely_on("watch of Secret", rotation::watch(secrets));
-    let (client, health) = (parts.namespaces.client.clone(), watches.health().clone());
-    let (access, seen) = (Arc::clone(&parts.access), Arc::clone(&parts.seen));
-    tasks.rely_on("rights that lack", access::keep_asking(access, seen, client, health));
+    let (access, seen) = (Arc::clone(parts.access()), Arc::clone(parts.seen()));
+    tasks.rely_on("rights that lack", access::keep_asking(access, seen, client, watches.health().clone()));
     watches.have_begun();
 }
 

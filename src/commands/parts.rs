@@ -11,21 +11,22 @@ use crate::api::objects::{IdentityObject, InstanceObject, PolicyObject};
 use crate::base::flow::leadership::Leadership;
 use crate::base::flow::limit::Limit;
 use crate::base::supervise::Tasks;
-use crate::controllers::access::Access;
-use crate::controllers::admission::Admission;
-use crate::controllers::election::Elector;
-use crate::controllers::identity::successors::Successors;
-use crate::controllers::lease::{Leads, Led};
-use crate::controllers::namespaces::NamespaceWatch;
-use crate::controllers::neighbours::Neighbours;
-use crate::controllers::operator_key::OperatorKey;
-use crate::controllers::options::Options;
-use crate::controllers::pokes::Pokes;
-use crate::controllers::policy::poke::PolicyPokes;
-use crate::controllers::policy::runs::Runs;
-use crate::controllers::rotation::{Rotation, SecretWatch};
-use crate::controllers::seen::{Seen, Stores};
+use crate::controllers::leading::election::Elector;
+use crate::controllers::leading::lease::{Leads, Led};
+use crate::controllers::scrape::Scraped;
+use crate::controllers::secrets::operator_key::OperatorKey;
+use crate::controllers::secrets::rotation::{Rotation, SecretWatch};
+use crate::controllers::shared::access::Access;
+use crate::controllers::shared::admission::Admission;
+use crate::controllers::shared::neighbours::Neighbours;
+use crate::controllers::shared::options::Options;
+use crate::controllers::shared::pokes::Pokes;
+use crate::controllers::shared::policy_pokes::PolicyPokes;
+use crate::controllers::shared::policy_runs::Runs;
+use crate::controllers::shared::seen::{Seen, Stores};
+use crate::controllers::shared::successors::Successors;
 use crate::controllers::watching::caught_up::CatchingUp;
+use crate::controllers::watching::namespaces::NamespaceWatch;
 use crate::controllers::watching::watches::Watching;
 use crate::controllers::{identity, instance, policy};
 use crate::engine::cluster::{Deletions, Terms};
@@ -65,34 +66,41 @@ pub struct Writers {
     pub namespaces: Writer<Metadata<Namespace>>,
 }
 
-/// See the module.
-pub struct Parts {
-    pub identities: Arc<identity::controller::Controller>,
-    pub instances: Arc<instance::controller::Controller>,
-    pub policies: Arc<policy::controller::Controller>,
-    pub namespaces: Arc<NamespaceWatch>,
-    pub seen: Arc<Seen>,
-    pub registry: Arc<Registry>,
-    pub access: Arc<Access>,
-    pub options: Arc<Options>,
-    pub leads: Arc<Leads>,
-    pub leadership: Leadership,
+/// What all controllers stand on.
+struct Ground {
+    client: kube::Client,
+    options: Arc<Options>,
+    terms: Arc<Terms>,
+    seen: Arc<Seen>,
+    registry: Arc<Registry>,
+    access: Arc<Access>,
+    pokes: Pokes,
+    policy_pokes: PolicyPokes,
+    runs: Arc<Runs>,
+    leads: Arc<Leads>,
+    leadership: Leadership,
+    events: Arc<Events>,
+    metrics: Arc<Metrics>,
+    watching: Watching,
+    memory: Arc<Memory>,
+    successors: Arc<Successors>,
+    /// Bounds the requests to the API server that looks at identities and policies send.
+    kubernetes: Arc<Limit>,
+    neighbours: Arc<Neighbours>,
+    admission: Arc<Admission>,
     rotation: Arc<Rotation>,
     namespaces_changed: Arc<Notify>,
 }
 
-impl Parts {
-    /// Builds all of them, and what fills their stores.
-    pub fn build(operator: Operator, cluster_id: String, pokes: &Pokes, tasks: &Tasks) -> (Self, Writers) {
-        let Operator { client, options, concurrency, metrics, audit_log, watches, leadership, elector: _ } = operator;
-        let options = Arc::new(options);
-        let (stores, writers) = stores();
+impl Ground {
+    fn new(operator: &Operator, cluster_id: String, pokes: &Pokes, (stores, tasks): (Stores, &Tasks)) -> Self {
+        let Operator { client, options, metrics, watches, leadership, .. } = operator;
+        let options = Arc::new(options.clone());
         let seen = Seen::new(stores, options.watch_selector.clone(), options.default_instance.clone());
         let (seen, registry) = (Arc::new(seen), Arc::<Registry>::default());
         let namespaces_changed = Arc::new(Notify::new());
         let access = Access::new(pokes.clone(), Arc::clone(&registry), Arc::clone(&namespaces_changed));
-        let access = Arc::new(access);
-        let runs = Arc::<Runs>::default();
+        let (access, runs) = (Arc::new(access), Arc::<Runs>::default());
         let policy_pokes = PolicyPokes::new(Arc::clone(&seen), pokes.clone(), Arc::clone(&runs));
         let led = Led {
             client: client.clone(),
@@ -112,11 +120,9 @@ impl Parts {
         });
         let (events, sends) = Events::new(client.clone(), watches.health());
         tasks.rely_on("events", sends);
-        let events = Arc::new(events);
-        let kubernetes = Arc::new(Limit::new(KUBERNETES_REQUESTS));
-        let successors = Arc::<Successors>::default();
-        let neighbours =
-            Neighbours::new(client.clone(), Arc::clone(&kubernetes), Arc::clone(&seen), Arc::clone(&successors));
+        let (kubernetes, successors) = (Arc::new(Limit::new(KUBERNETES_REQUESTS)), Arc::<Successors>::default());
+        let requests = Arc::clone(&kubernetes);
+        let neighbours = Neighbours::new(client.clone(), requests, Arc::clone(&seen), Arc::clone(&successors));
         let neighbours = Arc::new(neighbours);
         let admission = Arc::new(Admission {
             client: client.clone(),
@@ -132,119 +138,182 @@ impl Parts {
             access: Arc::clone(&access),
             watches: watches.clone(),
         };
-        let (memory, rotation) = (Arc::<Memory>::default(), Arc::<Rotation>::default());
-        let instances = Arc::new(instance::controller::Controller {
+        Self {
             client: client.clone(),
-            options: Arc::clone(&options),
-            terms: Arc::clone(&terms),
-            places: concurrency.into(),
-            seen: Arc::clone(&seen),
-            registry: Arc::clone(&registry),
-            neighbours: Arc::clone(&neighbours),
-            memory: Arc::clone(&memory),
-            access: Arc::clone(&access),
-            pokes: pokes.clone(),
-            policy_pokes: policy_pokes.clone(),
-            events: Arc::clone(&events),
-            metrics: Arc::clone(&metrics),
-            audit_log,
-            watching: watching.clone(),
-            tasks: tasks.clone(),
-            leads: Arc::clone(&leads),
-            leadership: leadership.clone(),
-        });
-        let identities = Arc::new(identity::controller::Controller {
-            client: client.clone(),
-            kubernetes: Arc::clone(&kubernetes),
-            options: Arc::clone(&options),
-            terms: Arc::clone(&terms),
-            seen: Arc::clone(&seen),
-            registry: Arc::clone(&registry),
-            admission: Arc::clone(&admission),
-            neighbours: Arc::clone(&neighbours),
-            deletions: Arc::clone(&instances) as Arc<dyn Deletions>,
-            memory,
-            leading: Leading::default(),
-            turns: Turns::default(),
-            rotation: Arc::clone(&rotation),
-            operator_key: OperatorKey::default(),
-            successors,
-            access: Arc::clone(&access),
-            pokes: pokes.clone(),
-            policy_pokes: policy_pokes.clone(),
-            namespaces_changed: Arc::clone(&namespaces_changed),
-            events: Arc::clone(&events),
-            metrics: Arc::clone(&metrics),
-            watching: watching.clone(),
-            leads: Arc::clone(&leads),
-            leadership: leadership.clone(),
-        });
-        let policies = Arc::new(policy::controller::Controller {
-            client: client.clone(),
-            kubernetes,
+            options,
             terms,
-            seen: Arc::clone(&seen),
-            admission,
-            neighbours,
-            runs,
-            access: Arc::clone(&access),
-            pokes: pokes.clone(),
-            events,
-            metrics,
-            watching,
-            leads: Arc::clone(&leads),
-            leadership: leadership.clone(),
-        });
-        let namespaces = Arc::new(NamespaceWatch {
-            client,
-            options: Arc::clone(&options),
-            seen: Arc::clone(&seen),
-            registry: Arc::clone(&registry),
-            pokes: pokes.clone(),
-            policy_pokes,
-            access: Arc::clone(&access),
-            watches,
-            changed: Arc::clone(&namespaces_changed),
-        });
-        let parts = Self {
-            identities,
-            instances,
-            policies,
-            namespaces,
             seen,
             registry,
             access,
-            options,
+            pokes: pokes.clone(),
+            policy_pokes,
+            runs,
             leads,
-            leadership,
-            rotation,
+            leadership: leadership.clone(),
+            events: Arc::new(events),
+            metrics: Arc::clone(metrics),
+            watching,
+            memory: Arc::default(),
+            successors,
+            kubernetes,
+            neighbours,
+            admission,
+            rotation: Arc::default(),
             namespaces_changed,
-        };
-        (parts, writers)
+        }
+    }
+
+    fn instances(&self, operator: &Operator, tasks: &Tasks) -> instance::controller::Controller {
+        instance::controller::Controller {
+            client: self.client.clone(),
+            options: Arc::clone(&self.options),
+            terms: Arc::clone(&self.terms),
+            places: operator.concurrency.into(),
+            seen: Arc::clone(&self.seen),
+            registry: Arc::clone(&self.registry),
+            neighbours: Arc::clone(&self.neighbours),
+            memory: Arc::clone(&self.memory),
+            access: Arc::clone(&self.access),
+            pokes: self.pokes.clone(),
+            policy_pokes: self.policy_pokes.clone(),
+            events: Arc::clone(&self.events),
+            metrics: Arc::clone(&self.metrics),
+            audit_log: operator.audit_log.clone(),
+            watching: self.watching.clone(),
+            tasks: tasks.clone(),
+            leads: Arc::clone(&self.leads),
+            leadership: self.leadership.clone(),
+        }
+    }
+
+    fn identities(&self, deletions: Arc<dyn Deletions>) -> identity::controller::Controller {
+        identity::controller::Controller {
+            client: self.client.clone(),
+            kubernetes: Arc::clone(&self.kubernetes),
+            options: Arc::clone(&self.options),
+            terms: Arc::clone(&self.terms),
+            seen: Arc::clone(&self.seen),
+            registry: Arc::clone(&self.registry),
+            admission: Arc::clone(&self.admission),
+            neighbours: Arc::clone(&self.neighbours),
+            deletions,
+            memory: Arc::clone(&self.memory),
+            leading: Leading::default(),
+            turns: Turns::default(),
+            rotation: Arc::clone(&self.rotation),
+            operator_key: OperatorKey::default(),
+            successors: Arc::clone(&self.successors),
+            access: Arc::clone(&self.access),
+            pokes: self.pokes.clone(),
+            policy_pokes: self.policy_pokes.clone(),
+            namespaces_changed: Arc::clone(&self.namespaces_changed),
+            events: Arc::clone(&self.events),
+            metrics: Arc::clone(&self.metrics),
+            watching: self.watching.clone(),
+            leads: Arc::clone(&self.leads),
+            leadership: self.leadership.clone(),
+        }
+    }
+
+    fn policies(&self) -> policy::controller::Controller {
+        policy::controller::Controller {
+            client: self.client.clone(),
+            kubernetes: Arc::clone(&self.kubernetes),
+            terms: Arc::clone(&self.terms),
+            seen: Arc::clone(&self.seen),
+            admission: Arc::clone(&self.admission),
+            neighbours: Arc::clone(&self.neighbours),
+            runs: Arc::clone(&self.runs),
+            access: Arc::clone(&self.access),
+            pokes: self.pokes.clone(),
+            events: Arc::clone(&self.events),
+            metrics: Arc::clone(&self.metrics),
+            watching: self.watching.clone(),
+            leads: Arc::clone(&self.leads),
+            leadership: self.leadership.clone(),
+        }
+    }
+}
+
+/// See the module.
+pub struct Parts {
+    pub identities: Arc<identity::controller::Controller>,
+    pub instances: Arc<instance::controller::Controller>,
+    pub policies: Arc<policy::controller::Controller>,
+    ground: Ground,
+}
+
+impl Parts {
+    /// Builds all of them, and what fills their stores.
+    pub fn build(operator: &Operator, cluster_id: String, pokes: &Pokes, tasks: &Tasks) -> (Self, Writers) {
+        let (stores, writers) = stores();
+        let ground = Ground::new(operator, cluster_id, pokes, (stores, tasks));
+        let instances = Arc::new(ground.instances(operator, tasks));
+        let identities = Arc::new(ground.identities(Arc::clone(&instances) as Arc<dyn Deletions>));
+        let policies = Arc::new(ground.policies());
+        (Self { identities, instances, policies, ground }, writers)
+    }
+
+    pub fn seen(&self) -> &Arc<Seen> {
+        &self.ground.seen
+    }
+
+    pub fn access(&self) -> &Arc<Access> {
+        &self.ground.access
+    }
+
+    pub fn leads(&self) -> &Leads {
+        &self.ground.leads
+    }
+
+    pub fn leadership(&self) -> &Leadership {
+        &self.ground.leadership
+    }
+
+    /// What a scrape shows.
+    pub fn scraped(&self) -> Scraped {
+        let Ground { seen, registry, leadership, options, .. } = &self.ground;
+        let (seen, registry) = (Arc::clone(seen), Arc::clone(registry));
+        Scraped { seen, registry, leadership: leadership.clone(), options: Arc::clone(options) }
+    }
+
+    /// What watches namespaces.
+    pub fn namespaces(&self) -> NamespaceWatch {
+        NamespaceWatch {
+            client: self.ground.client.clone(),
+            options: Arc::clone(&self.ground.options),
+            seen: Arc::clone(&self.ground.seen),
+            registry: Arc::clone(&self.ground.registry),
+            pokes: self.ground.pokes.clone(),
+            policy_pokes: self.ground.policy_pokes.clone(),
+            access: Arc::clone(&self.ground.access),
+            watches: self.ground.watching.watches.clone(),
+            changed: Arc::clone(&self.ground.namespaces_changed),
+        }
     }
 
     /// What watches Secrets.
     pub fn secrets(&self) -> SecretWatch {
         SecretWatch {
-            rotation: Arc::clone(&self.rotation),
-            client: self.namespaces.client.clone(),
-            options: Arc::clone(&self.options),
-            registry: Arc::clone(&self.registry),
-            pokes: self.namespaces.pokes.clone(),
-            access: Arc::clone(&self.access),
-            watches: self.namespaces.watches.clone(),
+            rotation: Arc::clone(&self.ground.rotation),
+            client: self.ground.client.clone(),
+            options: Arc::clone(&self.ground.options),
+            registry: Arc::clone(&self.ground.registry),
+            pokes: self.ground.pokes.clone(),
+            access: Arc::clone(&self.ground.access),
+            watches: self.ground.watching.watches.clone(),
         }
     }
 
     /// What catches up once this process leads.
     pub fn catching_up(&self) -> CatchingUp {
         CatchingUp {
-            client: self.namespaces.client.clone(),
-            options: Arc::clone(&self.options),
-            seen: Arc::clone(&self.seen),
-            leadership: self.leadership.clone(),
-            access: Arc::clone(&self.access),
-            namespaces_changed: Arc::clone(&self.namespaces_changed),
+            client: self.ground.client.clone(),
+            options: Arc::clone(&self.ground.options),
+            seen: Arc::clone(&self.ground.seen),
+            leadership: self.ground.leadership.clone(),
+            access: Arc::clone(&self.ground.access),
+            namespaces_changed: Arc::clone(&self.ground.namespaces_changed),
         }
     }
 }

@@ -4,12 +4,12 @@ use std::collections::HashSet;
 
 use kube::Resource;
 
+use super::leading::lease::Leads;
+use super::shared::pokes::Pokes;
+use super::shared::references;
+use super::shared::seen::Seen;
 use crate::base::place::Place;
-use crate::controllers::instance::references;
-use crate::controllers::lease::Leads;
-use crate::controllers::pokes::Pokes;
 use crate::controllers::queue::Priority;
-use crate::controllers::seen::Seen;
 use crate::engine::identity::memory::Memory;
 use crate::instance::Registry;
 use crate::telemetry::metrics::Metrics;

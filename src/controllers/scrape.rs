@@ -11,8 +11,8 @@ use prometheus_client::encoding::DescriptorEncoder;
 use prometheus_client::metrics::MetricType;
 use prometheus_client::registry::Unit;
 
-use super::options::Options;
-use super::seen::Seen;
+use super::shared::options::Options;
+use super::shared::seen::Seen;
 use crate::api::Reason;
 use crate::api::condition::{self, State};
 use crate::api::instance::KratosInstanceStatus;

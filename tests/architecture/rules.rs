@@ -16,7 +16,7 @@ const PURE: &[&str] = &[
     "crate::commands::admission_policy",
     "crate::commands::rbac",
     "crate::controllers::changes",
-    "crate::controllers::lease::term",
+    "crate::controllers::leading::lease::term",
     "crate::controllers::queue",
     "crate::controllers::watching::joined",
     "crate::identity",
@@ -102,9 +102,9 @@ const ACQUAINTANCES: [(&str, &str, &[&str]); 9] = [
     // An identity schema that couldn't be read is nobody's fault.
     ("crate::engine::policy", "crate::engine::identity", &["schemas"]),
     ("crate::controllers::identity", "crate::controllers::instance", &[]),
-    ("crate::controllers::identity", "crate::controllers::policy", &["poke"]),
+    ("crate::controllers::identity", "crate::controllers::policy", &[]),
     ("crate::controllers::instance", "crate::controllers::identity", &[]),
-    ("crate::controllers::instance", "crate::controllers::policy", &["poke"]),
+    ("crate::controllers::instance", "crate::controllers::policy", &[]),
     ("crate::controllers::policy", "crate::controllers::identity", &[]),
 ];
 
@@ -212,7 +212,7 @@ fn an_offence_is_noticed() {
         ("src/identity/claim.rs", "fn a(client: &kube::Client) {}", "client"),
         ("src/identity/plan.rs", "use crate::kratos::{Client, Identity};", "pure modules only"),
         ("src/identity/plan.rs", "use crate::engine::identity::observe::Search;", "pure modules only"),
-        ("src/instance/settings.rs", "use crate::controllers::context::Context;", "pure modules only"),
+        ("src/instance/settings.rs", "use crate::controllers::shared::seen::Seen;", "pure modules only"),
         ("src/api/crd.rs", "use crate::commands::operator;", "pure modules only"),
         ("src/identity/status.rs", "fn a() { let now = std::time::Instant::now(); }", "argument"),
         ("src/identity/status.rs", "use std::time::Instant;\nfn a() { Instant::now(); }", "argument"),
@@ -225,13 +225,13 @@ fn an_offence_is_noticed() {
         ("src/engine/policy/observe.rs", "fn a() { tokio::task::spawn_blocking(|| ()); }", "other threads"),
         ("src/commands/operator.rs", "use std::io::{self, stderr};", "prints"),
         ("src/engine/instance/scan.rs", "fn a() { tokio::spawn(b()); }", "supervised"),
-        ("src/controllers/lease.rs", "use tokio::task;\nfn a() { task::spawn(b()); }", "supervised"),
+        ("src/controllers/leading/lease.rs", "use tokio::task;\nfn a() { task::spawn(b()); }", "supervised"),
         ("src/main.rs", "fn a() { std::thread::spawn(b); }", "supervised"),
         ("src/main.rs", "fn a() { kube::Client::try_from(config) }", "time-outs"),
         ("src/engine/identity/observe.rs", "use crate::engine::policy::reach::Reach;", "insides"),
         ("src/engine/instance/scan.rs", "use crate::engine::identity::{memory, observe};", "insides"),
         ("src/engine/policy/reach.rs", "use crate::engine::identity::observe::Search;", "insides"),
-        ("src/controllers/identity/record.rs", "use crate::controllers::policy::runs::Runs;", "insides"),
+        ("src/controllers/identity/record.rs", "use crate::controllers::policy::record::write;", "insides"),
     ];
     for (path, text, why) in rows {
         let found = offences(&File { path: path.to_owned(), text: text.to_owned() });

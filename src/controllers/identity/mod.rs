@@ -8,8 +8,6 @@ pub mod read_secrets;
 pub mod reconcile;
 pub mod record;
 pub mod release;
-pub mod successors;
 pub mod surroundings;
 pub mod unreadable;
-pub mod urgency;
 pub mod watching;

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use super::controller::Controller;
 use crate::api::happening::Happening;
 use crate::base::place::Place;
-use crate::controllers::pokes::Pokes;
-use crate::controllers::seen::Seen;
+use crate::controllers::shared::pokes::Pokes;
+use crate::controllers::shared::seen::Seen;
 use crate::instance::calls::Calls;
 use crate::kubernetes::events::Events;
 

@@ -15,7 +15,6 @@ use serde_json::json;
 use tokio::sync::oneshot;
 
 use super::controller::Controller as Context;
-use super::references;
 use crate::api::carries;
 use crate::api::identity::KratosIdentity;
 use crate::api::instance::KratosInstance;
@@ -26,6 +25,7 @@ use crate::base::backoff;
 use crate::base::kube_error;
 use crate::base::place::Place;
 use crate::controllers::queue::Priority;
+use crate::controllers::shared::references;
 use crate::identity::{reference, replacement};
 use crate::instance::handle::{Handle, Shared};
 use crate::instance::protection::{self, Census, Deletion, Situation};
@@ -101,7 +101,7 @@ pub fn restored(handle: &Handle, uid: &str, context: &Context) {
 
 /// The ids that resources of the instance have had, before a listing begins, and whose they are. A status authorises
 /// nothing: here it only makes us careful.
-pub fn expected(handle: &Handle, context: &Context) -> HashMap<String, Place> {
+pub(super) fn expected(handle: &Handle, context: &Context) -> HashMap<String, Place> {
     let mut expected = HashMap::new();
     each(&handle.place, context, |resource| {
         if let Some(id) = id_of(resource).filter(|_| is_admitted(handle, resource, context)) {
@@ -113,7 +113,7 @@ pub fn expected(handle: &Handle, context: &Context) -> HashMap<String, Place> {
 
 /// Takes in what a complete listing, begun at `begun`, didn't show of `managed` that were expected. To be called before
 /// the listing counts: nothing is made again by a listing whose missing weren't counted.
-pub fn take_census(
+pub(super) fn take_census(
     handle: &Handle,
     (managed, missing): (usize, &HashMap<String, Place>),
     begun: Instant,

@@ -7,7 +7,6 @@ use k8s_openapi::jiff::Timestamp;
 use kube::Api;
 
 use super::controller::Controller as Context;
-use super::references;
 use crate::api::happening::Happening;
 use crate::api::instance::{KratosInstance, KratosInstanceStatus};
 use crate::api::objects::InstanceObject;
@@ -15,7 +14,8 @@ use crate::api::{Reason, Verdict, condition, requested_at};
 use crate::base::backoff;
 use crate::base::place::Place;
 use crate::controllers::queue::{Looked, Next};
-use crate::controllers::recording;
+use crate::controllers::shared::recording;
+use crate::controllers::shared::references;
 use crate::instance::counts::{Known, Resynced};
 use crate::instance::handle::Handle;
 use crate::instance::registry::Entry;

@@ -7,9 +7,9 @@ use std::time::Duration;
 use kube::runtime::reflector::ObjectRef;
 
 use super::controller::Controller;
-use super::references;
 use crate::base::backoff;
 use crate::base::place::Place;
+use crate::controllers::shared::references;
 use crate::instance::handle::Shared;
 
 /// How often it is counted. What is the same twice and differs from what the status says is written: so a crowd costs one write

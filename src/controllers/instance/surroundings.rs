@@ -10,9 +10,10 @@ use kube::ResourceExt;
 use kube::runtime::reflector::ObjectRef;
 
 use super::controller::Controller;
-use super::{protect, references};
+use super::protect;
 use crate::base::place::{Place, PlaceKeys};
 use crate::controllers::queue::Priority;
+use crate::controllers::shared::references;
 use crate::engine::cluster::{Deletions, Others, Terms};
 use crate::engine::instance::surroundings::{Residents, Speaks, Surroundings};
 use crate::identity::mark::Mark;

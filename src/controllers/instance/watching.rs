@@ -11,13 +11,14 @@ use kube::runtime::watcher::{self, Event};
 use crate::api::INSTANCE_FINALIZER;
 use crate::api::objects::InstanceObject;
 use crate::base::place::Place;
-use crate::controllers::access;
 use crate::controllers::changes::Changes;
 use crate::controllers::gone::{self, Remembering};
 use crate::controllers::instance::controller::Controller;
+use crate::controllers::instance::protect;
 use crate::controllers::instance::reconcile::reconcile;
-use crate::controllers::instance::{protect, references};
 use crate::controllers::queue::{Next, Priority};
+use crate::controllers::shared::access;
+use crate::controllers::shared::references;
 use crate::controllers::watching::watches;
 use crate::controllers::workers::Look;
 

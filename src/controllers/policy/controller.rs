@@ -2,15 +2,15 @@
 
 use std::sync::Arc;
 
-use super::runs::Runs;
 use crate::base::flow::leadership::Leadership;
 use crate::base::flow::limit::Limit;
-use crate::controllers::access::Access;
-use crate::controllers::admission::Admission;
-use crate::controllers::lease::Leads;
-use crate::controllers::neighbours::Neighbours;
-use crate::controllers::pokes::Pokes;
-use crate::controllers::seen::Seen;
+use crate::controllers::leading::lease::Leads;
+use crate::controllers::shared::access::Access;
+use crate::controllers::shared::admission::Admission;
+use crate::controllers::shared::neighbours::Neighbours;
+use crate::controllers::shared::pokes::Pokes;
+use crate::controllers::shared::policy_runs::Runs;
+use crate::controllers::shared::seen::Seen;
 use crate::controllers::watching::watches::Watching;
 use crate::engine::cluster::Terms;
 use crate::kubernetes::events::Events;

@@ -1,10 +1,8 @@
 //! The controller of `KratosSessionPolicy`.
 
 pub mod controller;
-pub mod poke;
 pub mod reconcile;
 pub mod record;
-pub mod runs;
 pub mod surroundings;
 pub mod unreadable;
 pub mod urgency;

@@ -12,7 +12,7 @@ use crate::api::objects::PolicyObject;
 use crate::api::session_policy::{KratosSessionPolicy, KratosSessionPolicyStatus};
 use crate::base::backoff;
 use crate::controllers::queue::{Looked, Next};
-use crate::controllers::recording;
+use crate::controllers::shared::recording;
 use crate::engine::failure::Halt;
 use crate::engine::policy::look::{Left, subject};
 use crate::kubernetes::kube_write;

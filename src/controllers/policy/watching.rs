@@ -11,12 +11,12 @@ use kube::runtime::watcher::{self, Event};
 
 use crate::api::objects::PolicyObject;
 use crate::base::place::Place;
-use crate::controllers::access;
 use crate::controllers::changes::Changes;
 use crate::controllers::policy::controller::Controller;
 use crate::controllers::policy::reconcile::reconcile;
 use crate::controllers::policy::urgency;
 use crate::controllers::queue::{Next, Priority};
+use crate::controllers::shared::access;
 use crate::controllers::watching::watches;
 use crate::controllers::workers::Look;
 

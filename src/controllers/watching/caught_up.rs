@@ -23,9 +23,9 @@ use crate::api::{KratosIdentity, KratosInstance, KratosSessionPolicy};
 use crate::base::flow::leadership::Leadership;
 use crate::base::kube_error::{self, brief};
 use crate::base::resource_version::ResourceVersion;
-use crate::controllers::access::Access;
-use crate::controllers::options::Options;
-use crate::controllers::seen::Seen;
+use crate::controllers::shared::access::Access;
+use crate::controllers::shared::options::Options;
+use crate::controllers::shared::seen::Seen;
 use crate::kubernetes::watch_backoff::OfWatches;
 
 /// A watch that works brings what a list shows in less.

@@ -3,4 +3,5 @@
 pub mod caught_up;
 pub mod cluster_id;
 pub mod joined;
+pub mod namespaces;
 pub mod watches;

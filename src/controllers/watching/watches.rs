@@ -15,8 +15,8 @@ use serde::de::DeserializeOwned;
 
 use super::joined::{Joined, List, News};
 use crate::base::backoff;
-use crate::controllers::access::Access;
-use crate::controllers::options::Options;
+use crate::controllers::shared::access::Access;
+use crate::controllers::shared::options::Options;
 use crate::kubernetes::watch_backoff::OfWatches;
 use crate::kubernetes::watch_error;
 use crate::kubernetes::watches::Watches;

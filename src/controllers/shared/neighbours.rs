@@ -9,9 +9,9 @@ use k8s_openapi::api::core::v1::Namespace;
 use kube::runtime::reflector::ObjectRef;
 use kube::{Api, ResourceExt};
 
-use super::identity::successors::Successors;
 use super::replacing::Replacing;
 use super::seen::Seen;
+use super::successors::Successors;
 use crate::api::decode::Metadata;
 use crate::api::identity::KratosIdentity;
 use crate::api::objects::IdentityObject;

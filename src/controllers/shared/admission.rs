@@ -8,9 +8,9 @@ use futures::future::BoxFuture;
 use kube::runtime::reflector::ObjectRef;
 use kube::{Api, Resource, ResourceExt};
 
-use super::instance::reclaim;
 use super::neighbours::Neighbours;
 use super::options::Options;
+use super::reclaim;
 use super::seen::Seen;
 use crate::api::Reason;
 use crate::api::identity::KratosIdentity;

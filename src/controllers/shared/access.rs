@@ -12,12 +12,12 @@ use kube::runtime::watcher;
 use tokio::sync::{Notify, watch};
 
 use super::pokes::Pokes;
-use super::queue::{Looked, Next, Priority};
 use super::seen::Seen;
 use crate::api::condition::Failure;
 use crate::base::backoff;
 use crate::base::kube_error::{self, Refusal, Right};
 use crate::base::place::Place;
+use crate::controllers::queue::{Looked, Next, Priority};
 use crate::instance::Registry;
 use crate::kubernetes::watch_error;
 use crate::telemetry::health::Health;

@@ -6,9 +6,9 @@ use std::sync::Arc;
 use kube::Api;
 use serde_json::json;
 
+use super::seen::Seen;
 use crate::api::instance::{KratosInstance, ReclaimedNamespace};
 use crate::api::objects::InstanceObject;
-use crate::controllers::seen::Seen;
 use crate::instance::handle::Handle;
 use crate::kubernetes::kube_write;
 

@@ -20,14 +20,14 @@ use tokio_util::sync::CancellationToken;
 
 use self::candidate::{Candidate, Standing};
 use self::term::{GIVEN_UP_AFTER, RENEWED_EVERY};
-use super::access::Access;
-use super::pokes::Pokes;
-use super::policy::poke::PolicyPokes;
 use crate::base::backoff;
 use crate::base::flow::moment::Moment;
 use crate::base::kube_error;
 use crate::base::place::Place;
 use crate::base::supervise::Tasks;
+use crate::controllers::shared::access::Access;
+use crate::controllers::shared::pokes::Pokes;
+use crate::controllers::shared::policy_pokes::PolicyPokes;
 use crate::instance::Registry;
 use crate::kubernetes::kube_write::FIELD_MANAGER;
 

@@ -2,11 +2,11 @@
 
 use std::sync::Arc;
 
-use super::identity::urgency;
-use super::queue::Priority;
 use super::seen::Seen;
-use super::workers::Asks;
+use super::urgency;
 use crate::base::place::Place;
+use crate::controllers::queue::Priority;
+use crate::controllers::workers::Asks;
 
 /// Asks for reconciles.
 #[derive(Clone, Debug, Default)]

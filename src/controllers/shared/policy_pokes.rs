@@ -4,13 +4,13 @@ use std::sync::Arc;
 
 use kube::Resource;
 
-use super::runs::Runs;
+use super::pokes::Pokes;
+use super::policy_runs::Runs;
+use super::seen::Seen;
 use crate::api::objects::PolicyObject;
 use crate::api::session_policy::KratosSessionPolicy;
 use crate::base::place::Place;
-use crate::controllers::pokes::Pokes;
 use crate::controllers::queue::Priority;
-use crate::controllers::seen::Seen;
 use crate::engine::policy::inputs::instance_place;
 
 /// See the module.

@@ -15,13 +15,13 @@ use kube::runtime::WatchStreamExt;
 use kube::runtime::watcher::{self, Event, watcher};
 use kube::{Api, ResourceExt};
 
-use super::queue::Priority;
 use crate::api::decode::Metadata;
 use crate::base::backoff;
 use crate::base::place::Place;
-use crate::controllers::access::Access;
-use crate::controllers::options::Options;
-use crate::controllers::pokes::Pokes;
+use crate::controllers::queue::Priority;
+use crate::controllers::shared::access::Access;
+use crate::controllers::shared::options::Options;
+use crate::controllers::shared::pokes::Pokes;
 use crate::instance::Registry;
 use crate::kubernetes::watch_backoff::OfWatches;
 use crate::kubernetes::watch_error;

@@ -7,12 +7,12 @@ use kube::api::ListParams;
 use kube::runtime::reflector::ObjectRef;
 use kube::{Api, Resource, ResourceExt};
 
+use super::options::Options;
+use super::seen::Seen;
 use crate::api::identity::KratosIdentity;
 use crate::api::objects::IdentityObject;
 use crate::api::{IDENTITY_FINALIZER, condition};
 use crate::base::place::{Place, PlaceKey, PlaceKeys};
-use crate::controllers::options::Options;
-use crate::controllers::seen::Seen;
 use crate::identity::reference::is_of;
 use crate::instance::{Registry, consent};
 
