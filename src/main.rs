@@ -152,14 +152,14 @@ async fn operate(
     let health = Health::new(tasks.clone());
     let addresses = args.health_addresses(cli::is_in_pod());
     if let Some(listener) = listen(&addresses, "probes", "under /livez and /readyz", "--health-address").await? {
-        tasks.rely_on("probes", health::serve::serve(listener, health.clone()));
+        tasks.spawn_critical("probes", health::serve::serve(listener, health.clone()));
     }
     if let Some(listener) = listen(args.metrics_addresses(), "metrics", "under /metrics", "--metrics-address").await? {
-        tasks.rely_on("metrics", metrics::serve::serve(listener, Arc::clone(&metrics)));
+        tasks.spawn_critical("metrics", metrics::serve::serve(listener, Arc::clone(&metrics)));
     }
     let (debug, what) = (args.debug_address.as_slice(), "log levels");
     if let Some(listener) = listen(debug, what, "under /debug/log-level", "--debug-address").await? {
-        tasks.rely_on("log level", level::serve(listener, level, tasks.stop().clone()));
+        tasks.spawn_critical("log level", level::serve(listener, level, tasks.stop().clone()));
     }
     let mut config = kube::Config::infer().await.map_err(|error| no_cluster(&error))?;
     let proxy = kube_client::choose_proxy(&mut config).map_err(|error| error.to_string())?;
@@ -169,10 +169,10 @@ async fn operate(
     let options = args.options(&config.default_namespace)?;
     let requests = metrics.requests_to(kube_client::host_and_port(&config.cluster_url));
     let elects = args.scope.elects(cli::is_in_pod());
-    let leadership = if elects { Leadership::standby() } else { Leadership::unopposed() };
+    let leadership = if elects { Leadership::standby() } else { Leadership::without_election() };
     let (client, api_server, heartbeat) = kube_client::new(&config, &leadership, &requests, &health)
         .map_err(|error| format!("the kubeconfig can't be used: {error}"))?;
-    tasks.rely_on("heartbeat of the API server", heartbeat);
+    tasks.spawn_critical("heartbeat of the API server", heartbeat);
     let watches = Watches::new(health.clone(), api_server);
     // Last: what tells how this process stands is served before it asks for the Lease.
     let elector = elects.then(|| {

@@ -1,7 +1,7 @@
-//! Conditions and reasons, and how a verdict becomes the three conditions that tools compute health from.
+//! Conditions and reasons, and how one `ReadyCondition` becomes the three conditions that tools compute health from.
 //!
 //! Pure: time is an argument. `Reconciling` and `Stalled` are present only while true (abnormal-true), `Ready` is
-//! always there after the first look, which a suspended resource never had; that is what kstatus, Flux, Argo CD and
+//! always there after the first reconcile, which a suspended resource never had; that is what kstatus, Flux, Argo CD and
 //! `kubectl wait` read.
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
@@ -135,8 +135,8 @@ impl Reason {
         }
     }
 
-    /// Whether a look that ends for this reason counts as failed: what is Stalled has failed for good, a Kratos that doesn't
-    /// answer is an error, and to wait for what may come isn't one.
+    /// Whether a reconcile that ends for this reason counts as failed: what is Stalled has failed for good, a Kratos
+    /// that doesn't answer is an error, and to wait for what may come isn't one.
     pub fn failure(self) -> Option<Failure> {
         match (self.state(), self) {
             (State::Stalled, _) => Some(Failure::Terminal),
@@ -182,7 +182,7 @@ impl Reason {
     }
 }
 
-/// How a look failed, as metrics have it.
+/// How a reconcile failed, as metrics have it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Failure {
     /// It is tried again by itself, and may succeed.
@@ -199,14 +199,14 @@ pub enum State {
     Stalled,
 }
 
-/// What a look at a resource came to: a reason and a message for a person, free of personal values.
+/// What a reconcile of a resource came to: a reason and a message for a person, free of personal values.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Verdict {
+pub struct ReadyCondition {
     pub reason: Reason,
     pub message: String,
 }
 
-impl Verdict {
+impl ReadyCondition {
     pub fn new(reason: Reason, message: impl Into<String>) -> Self {
         Self { reason, message: message.into() }
     }
@@ -250,7 +250,7 @@ pub fn set(
     conditions: &mut Vec<Condition>,
     type_: &str,
     status: bool,
-    verdict: &Verdict,
+    condition: &ReadyCondition,
     generation: i64,
     now: Timestamp,
 ) {
@@ -261,8 +261,8 @@ pub fn set(
     let condition = Condition {
         type_: type_.to_owned(),
         status: status.to_owned(),
-        reason: verdict.reason.as_str().to_owned(),
-        message: shortened(&verdict.message, LONGEST_MESSAGE),
+        reason: condition.reason.as_str().to_owned(),
+        message: shortened(&condition.message, LONGEST_MESSAGE),
         observed_generation: Some(generation),
         last_transition_time: since,
     };
@@ -277,29 +277,29 @@ pub fn clear(conditions: &mut Vec<Condition>, type_: &str) {
     conditions.retain(|condition| condition.type_ != type_);
 }
 
-/// Ready, Reconciling and Stalled from a verdict. A resource that was Ready for this very generation stays Ready
+/// Ready, Reconciling and Stalled from a condition. A resource that was Ready for this very generation stays Ready
 /// while something is only being retried: its identity is as it was. A message that varies between tries for the same
 /// reason isn't news: the first one stays, unless it names what lacks.
-pub fn summarize(conditions: &mut Vec<Condition>, verdict: &Verdict, generation: i64, now: Timestamp) {
-    match verdict.reason.state() {
+pub fn summarize(conditions: &mut Vec<Condition>, condition: &ReadyCondition, generation: i64, now: Timestamp) {
+    match condition.reason.state() {
         State::Done => {
-            set(conditions, READY, true, verdict, generation, now);
+            set(conditions, READY, true, condition, generation, now);
             clear(conditions, RECONCILING);
             clear(conditions, STALLED);
         }
         State::Retrying => {
-            let verdict = &first_told(conditions, verdict, generation);
+            let condition = &first_told(conditions, condition, generation);
             let still_ready = find(conditions, READY)
                 .is_some_and(|ready| ready.status == "True" && ready.observed_generation == Some(generation));
             if !still_ready {
-                set(conditions, READY, false, verdict, generation, now);
+                set(conditions, READY, false, condition, generation, now);
             }
-            set(conditions, RECONCILING, true, verdict, generation, now);
+            set(conditions, RECONCILING, true, condition, generation, now);
             clear(conditions, STALLED);
         }
         State::Stalled => {
-            set(conditions, READY, false, verdict, generation, now);
-            set(conditions, STALLED, true, verdict, generation, now);
+            set(conditions, READY, false, condition, generation, now);
+            set(conditions, STALLED, true, condition, generation, now);
             clear(conditions, RECONCILING);
         }
     }
@@ -307,24 +307,26 @@ pub fn summarize(conditions: &mut Vec<Condition>, verdict: &Verdict, generation:
 
 /// What a suspended resource says: nothing will happen. Whether it is ready stays as it was last seen, for this generation;
 /// where it never was looked at nothing is said of it, so that nobody waits for it. What was being retried isn't any more.
-pub fn suspend(conditions: &mut Vec<Condition>, verdict: &Verdict, generation: i64, now: Timestamp) {
-    set(conditions, SUSPENDED, true, verdict, generation, now);
+pub fn suspend(conditions: &mut Vec<Condition>, condition: &ReadyCondition, generation: i64, now: Timestamp) {
+    set(conditions, SUSPENDED, true, condition, generation, now);
     clear(conditions, RECONCILING);
     if let Some(ready) = find(conditions, READY) {
         let is_ready = ready.status == "True";
-        set(conditions, READY, is_ready, verdict, generation, now);
+        set(conditions, READY, is_ready, condition, generation, now);
     }
 }
 
-/// The verdict with the message that `Reconciling` already has for this reason and generation, if it does. What lacks doesn't
-/// vary from try to try: another message names something else.
-fn first_told(conditions: &[Condition], verdict: &Verdict, generation: i64) -> Verdict {
-    if matches!(verdict.reason, Reason::SecretNotReady | Reason::InstanceNotReady) {
-        return verdict.clone();
+/// The condition with the message that `Reconciling` already has for this reason and generation, if it does. What lacks
+/// doesn't vary from try to try: another message names something else.
+fn first_told(conditions: &[Condition], condition: &ReadyCondition, generation: i64) -> ReadyCondition {
+    if matches!(condition.reason, Reason::SecretNotReady | Reason::InstanceNotReady) {
+        return condition.clone();
     }
     let is_told = |told: &&Condition| {
-        told.reason == verdict.reason.as_str() && told.observed_generation == Some(generation) && told.status == "True"
+        told.reason == condition.reason.as_str()
+            && told.observed_generation == Some(generation)
+            && told.status == "True"
     };
     let told = find(conditions, RECONCILING).filter(is_told);
-    told.map_or_else(|| verdict.clone(), |told| Verdict::new(verdict.reason, told.message.clone()))
+    told.map_or_else(|| condition.clone(), |told| ReadyCondition::new(condition.reason, told.message.clone()))
 }

@@ -41,7 +41,7 @@ use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 
 use self::members::members;
-pub use self::stored::{Lacking, Store, Stored, UNREADABLE, is_unreadable};
+pub use self::stored::{HasData, Lacking, Stored, UNREADABLE, is_unreadable};
 use crate::api::{
     KratosIdentity, KratosIdentitySpec, KratosIdentityStatus, KratosInstance, KratosInstanceSpec, KratosInstanceStatus,
     KratosSessionPolicy, KratosSessionPolicySpec, KratosSessionPolicyStatus,

@@ -16,10 +16,9 @@ use super::protection::{Defaults, Protection, ProtectionStatus};
 use super::{crd, lists};
 use crate::base::duration::GoDuration;
 
-/// Where a Kratos is, who may use it, and how it is to be called.
-///
-/// The admin API of Kratos has no authorization of its own: whoever may point an instance at it owns every identity.
-/// So an instance counts only in the namespaces that the operator was started with (--instance-namespaces).
+/// Where a Kratos is, who may use it, and how it is to be called. The admin API of Kratos has no authorization of its own: whoever
+/// may point an instance at it owns every identity. So an instance counts only in the namespaces that the operator was started
+/// with (--instance-namespaces).
 #[derive(CustomResource, KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq)]
 #[kube(
     group = "kratos-operator.dev",

@@ -3,7 +3,7 @@
 
 use crate::api::condition::State;
 use crate::api::words::LONGEST_STATEMENT;
-use crate::api::{Reason, Verdict};
+use crate::api::{ReadyCondition, Reason};
 
 /// What tables put wherever a value may be: a trait, a password, a link, a token, what a server says.
 pub const VALUE: &str = "V4LUE-that-nobody-may-read";
@@ -53,7 +53,7 @@ fn length(message: &str) -> usize {
 }
 
 /// What is wrong with a message; empty if nothing is.
-pub fn faults(Verdict { reason, message }: &Verdict) -> Vec<String> {
+pub fn faults(ReadyCondition { reason, message }: &ReadyCondition) -> Vec<String> {
     let mut found = Vec::new();
     let length = length(message);
     if length > LONGEST_STATEMENT {
@@ -80,10 +80,10 @@ pub fn faults(Verdict { reason, message }: &Verdict) -> Vec<String> {
 }
 
 /// Holds a table of messages to all that, and to being about these reasons.
-pub fn hold(table: &[(&str, Verdict)], reasons: &[Reason]) {
+pub fn hold(table: &[(&str, ReadyCondition)], reasons: &[Reason]) {
     let faulty: Vec<_> = table
         .iter()
-        .map(|(what, verdict)| (what, &verdict.message, faults(verdict)))
+        .map(|(what, condition)| (what, &condition.message, faults(condition)))
         .filter(|(.., faults)| !faults.is_empty())
         .map(|(what, message, faults)| format!("{what}: {faults:?}: {message}"))
         .collect();
@@ -94,7 +94,7 @@ pub fn hold(table: &[(&str, Verdict)], reasons: &[Reason]) {
 
 #[test]
 fn a_fault_is_noticed() {
-    let of = |reason, message: &str| faults(&Verdict::new(reason, message)).len();
+    let of = |reason, message: &str| faults(&ReadyCondition::new(reason, message)).len();
     assert_eq!(of(Reason::InvalidSpec, "the field contradicts another one; remove it"), 0);
     assert_eq!(of(Reason::InvalidSpec, "the field contradicts another one"), 1);
     assert_eq!(of(Reason::Progressing, "the identity changed while it was looked at"), 1);

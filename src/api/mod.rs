@@ -12,7 +12,6 @@ pub mod decode;
 pub mod definitions;
 pub mod depth;
 pub mod free_object;
-pub mod happening;
 pub mod identity;
 pub mod instance;
 pub mod lifecycle;
@@ -21,12 +20,13 @@ mod lists;
 pub mod messages;
 pub mod objects;
 pub mod protection;
+pub mod recorded_event;
 pub mod recovery;
 pub mod session_policy;
 mod session_schemas;
 pub mod words;
 
-pub use condition::{Reason, Verdict};
+pub use condition::{ReadyCondition, Reason};
 pub use identity::{KratosIdentity, KratosIdentitySpec, KratosIdentityStatus};
 pub use instance::{KratosInstance, KratosInstanceSpec, KratosInstanceStatus};
 pub use session_policy::{KratosSessionPolicy, KratosSessionPolicySpec, KratosSessionPolicyStatus};
@@ -67,7 +67,7 @@ pub fn requested_at(annotations: Option<&std::collections::BTreeMap<String, Stri
 }
 
 /// Whether an object carries a finalizer.
-pub fn carries(object: &impl kube::Resource, finalizer: &str) -> bool {
+pub fn has_finalizer(object: &impl kube::Resource, finalizer: &str) -> bool {
     object.meta().finalizers.iter().flatten().any(|other| other == finalizer)
 }
 

@@ -12,7 +12,7 @@ pub fn delay(first: Duration, last: Duration, failed: u32) -> Duration {
 }
 
 /// A duration, give or take a tenth: keeps what began together from staying together.
-pub fn spread(duration: Duration) -> Duration {
+pub fn jitter(duration: Duration) -> Duration {
     duration.mul_f64(rand::rng().random_range(0.9..=1.1))
 }
 

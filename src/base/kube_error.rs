@@ -9,7 +9,7 @@ use std::fmt;
 
 use kube::core::Status;
 
-use super::unreached;
+use super::connect_failure;
 
 /// The longest name of the API's own that is passed on.
 const LONGEST_NAME: usize = 128;
@@ -137,7 +137,7 @@ fn connection(error: &(dyn Error + 'static)) -> String {
     if is_caused_by(error, kube::Error::Auth) {
         return NO_CREDENTIALS.to_owned();
     }
-    let Some(obstacle) = unreached::obstacle(error) else { return chain(error) };
+    let Some(obstacle) = connect_failure::connect_failure(error) else { return chain(error) };
     let mut next = Some(error);
     while let Some(error) = next {
         let said = error.to_string();
@@ -151,7 +151,7 @@ fn connection(error: &(dyn Error + 'static)) -> String {
 
 /// Whether an error came from what such a failed request holds.
 fn is_caused_by<T: Error + 'static>(error: &(dyn Error + 'static), _: fn(T) -> kube::Error) -> bool {
-    unreached::cause::<T>(error).is_some()
+    connect_failure::cause::<T>(error).is_some()
 }
 
 /// An error, with what it came from.

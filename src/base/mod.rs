@@ -3,14 +3,14 @@
 #![doc = include_str!("README.md")]
 
 pub mod backoff;
+pub mod blocking;
+pub mod connect_failure;
 pub mod duration;
 pub mod flow;
 pub mod kube_error;
-pub mod off_runtime;
-pub mod place;
+#[cfg(test)]
+pub mod log_buffer;
+pub mod namespaced_name;
 pub mod resource_version;
 pub mod shutdown;
 pub mod supervise;
-pub mod unreached;
-#[cfg(test)]
-pub mod written;

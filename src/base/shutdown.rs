@@ -108,7 +108,7 @@ mod tests {
             is_released.store(end == End::Finished, Ordering::SeqCst);
             std::future::ready(())
         };
-        let controller = tasks.rely_on("reconciles", controller);
+        let controller = tasks.spawn_critical("reconciles", controller);
         let ended = tokio::time::timeout(UNDER_WAY, finished(tasks, [controller], release)).await.expect("it ends");
         (ended, is_released.into_inner())
     }
@@ -117,7 +117,7 @@ mod tests {
     async fn others_begin_once_everything_is_finished() {
         let tasks = Tasks::new(CancellationToken::new());
         let stop = tasks.stop().clone();
-        tasks.keep("signal", async move { stop.cancel() });
+        tasks.spawn("signal", async move { stop.cancel() });
         let stop = tasks.stop().clone();
         assert_eq!(ends(&tasks, async move { stop.cancelled().await }).await, (Ok(()), true));
     }
@@ -129,12 +129,12 @@ mod tests {
         assert_eq!(ends(&tasks, async { panic!("on purpose") }).await, (Err(failure), false));
 
         let tasks = Tasks::new(CancellationToken::new());
-        let watch = tasks.rely_on("watch", async {});
+        let watch = tasks.spawn_critical("watch", async {});
         let failure = Failure::Ended("watch".into());
         assert_eq!(ends(&tasks, async move { drop(watch.await) }).await, (Err(failure), false));
 
         let tasks = Tasks::new(CancellationToken::new());
-        tasks.rely_on("watch", async { panic!("on purpose") });
+        tasks.spawn_critical("watch", async { panic!("on purpose") });
         let failure = Failure::Panicked("watch".into());
         assert_eq!(ends(&tasks, std::future::pending()).await, (Err(failure), false));
     }

@@ -53,7 +53,7 @@ impl Tasks {
     }
 
     /// Runs what ends by itself. If it panics the process ends: others wait for what it would have done.
-    pub fn keep(&self, name: impl Into<Name>, task: impl Future<Output = ()> + Send + 'static) -> JoinHandle<()> {
+    pub fn spawn(&self, name: impl Into<Name>, task: impl Future<Output = ()> + Send + 'static) -> JoinHandle<()> {
         let (name, tasks) = (name.into(), self.clone());
         tokio::spawn(async move {
             if !completes(task).await {
@@ -63,7 +63,11 @@ impl Tasks {
     }
 
     /// Runs what the process can't go on without: neither may it panic nor end before the process is to.
-    pub fn rely_on(&self, name: impl Into<Name>, task: impl Future<Output = ()> + Send + 'static) -> JoinHandle<()> {
+    pub fn spawn_critical(
+        &self,
+        name: impl Into<Name>,
+        task: impl Future<Output = ()> + Send + 'static,
+    ) -> JoinHandle<()> {
         let (name, tasks) = (name.into(), self.clone());
         tokio::spawn(async move {
             if !completes(task).await {
@@ -75,7 +79,7 @@ impl Tasks {
     }
 
     /// The same on a thread and with a runtime of its own: no other work, however much, keeps it waiting.
-    pub fn rely_on_thread<T>(
+    pub fn spawn_critical_thread<T>(
         &self,
         name: &'static str,
         begin: impl FnOnce() -> T + Send + 'static,
@@ -96,7 +100,11 @@ impl Tasks {
     }
 
     /// Runs what may be begun anew: if it panics that is done, later each time, and all others go on.
-    pub fn keep_up<T>(&self, name: impl Into<Name>, mut begin: impl FnMut() -> T + Send + 'static) -> JoinHandle<()>
+    pub fn spawn_restarting<T>(
+        &self,
+        name: impl Into<Name>,
+        mut begin: impl FnMut() -> T + Send + 'static,
+    ) -> JoinHandle<()>
     where
         T: Future<Output = ()> + Send + 'static,
     {

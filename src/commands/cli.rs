@@ -15,7 +15,7 @@ use self::scope::{Addresses, ScopeArgs};
 use super::admission_policy::Scope;
 use super::rbac::Wanted;
 use crate::base::duration::GoDuration;
-use crate::base::place;
+use crate::base::namespaced_name;
 use crate::controllers::shared::options::Options;
 use crate::kubernetes::selector;
 use crate::telemetry::health::ask;
@@ -158,7 +158,7 @@ pub struct ProbeArgs {
 }
 
 fn object_name(text: &str) -> Result<String, &'static str> {
-    if place::is_name(text) {
+    if namespaced_name::is_name(text) {
         Ok(text.to_owned())
     } else {
         Err("expected the name of an object, for example kratos-operator")
@@ -256,7 +256,7 @@ mod tests {
     use rstest::rstest;
 
     use super::*;
-    use crate::base::place::Place;
+    use crate::base::namespaced_name::NamespacedName;
 
     fn run(arguments: &[&str]) -> RunArgs {
         let arguments = ["kratos-operator", "run"].iter().chain(arguments);
@@ -359,7 +359,7 @@ mod tests {
     #[test]
     fn the_default_instance_is_the_one_named() {
         let named = run(&["--default-instance", "identity/main"]).options("kratos-system").expect("options");
-        assert_eq!(named.default_instance, Some(Place::new("identity", "main")));
+        assert_eq!(named.default_instance, Some(NamespacedName::new("identity", "main")));
         let default = run(&[]);
         assert_eq!(default.options("kratos-system").expect("options").default_instance, None);
         assert_eq!((default.concurrency, default.log_format), (256, LogFormat::Text));

@@ -9,7 +9,7 @@ use kube::ResourceExt;
 pub use super::parts::Operator;
 use super::parts::{Parts, Writers};
 use crate::api;
-use crate::base::place::Place;
+use crate::base::namespaced_name::NamespacedName;
 use crate::base::shutdown::{self, End};
 use crate::base::supervise::{Failure, Tasks};
 use crate::controllers::identity::{births, watching as identities};
@@ -19,21 +19,22 @@ use crate::controllers::policy::watching as policies;
 use crate::controllers::scrape::Scrape;
 use crate::controllers::secrets::rotation;
 use crate::controllers::shared::access;
+use crate::controllers::shared::informers::HasSynced;
 use crate::controllers::shared::options::Options;
-use crate::controllers::shared::pokes::Pokes;
-use crate::controllers::shared::seen::Listed;
+use crate::controllers::shared::work_queues::WorkQueues;
 use crate::controllers::watching::namespaces;
-use crate::controllers::watching::{caught_up, cluster_id};
+use crate::controllers::watching::{cache_sync, cluster_id};
 use crate::controllers::workers::gauges::Gauges;
-use crate::controllers::workers::{self, Controller, Places};
+use crate::controllers::workers::{self, Concurrency, Controller};
 use crate::telemetry::metrics::Metrics;
 use crate::telemetry::metrics::controllers::{self, Controllers};
 
-/// How many instances are looked at at the same time. Most of a look is waiting for Kratos, and one that hangs stops nobody.
-const INSTANCE_PLACES: Places = Places::of(128);
+/// How many instances are reconciled at the same time. Most of a reconcile is waiting for Kratos, and one that hangs
+/// stops nobody.
+const INSTANCE_CONCURRENCY: Concurrency = Concurrency::of(128);
 /// How many session policies are in work at the same time. Most of them wait for their turn at their instance, which is
-/// where they are bounded (`policy/turn.rs`).
-const POLICY_PLACES: Places = Places::of(256);
+/// where they are bounded (`policy/run_permits.rs`).
+const POLICY_CONCURRENCY: Concurrency = Concurrency::of(256);
 /// How long the last answers are waited for when everything else is over.
 const LAST_ANSWERS: Duration = Duration::from_secs(2);
 
@@ -41,8 +42,8 @@ const LAST_ANSWERS: Duration = Duration::from_secs(2);
 /// process leads it watches, and does nothing else.
 pub async fn run(operator: Operator, tasks: Tasks) -> Result<(), Failure> {
     let stop = tasks.stop().clone();
-    let pokes = Pokes::default();
-    operator.metrics.collect(queues(&operator.metrics, &pokes));
+    let queues = WorkQueues::default();
+    operator.metrics.collect(queue_gauges(&operator.metrics, &queues));
     let scrape = Scrape::default();
     operator.metrics.collect(scrape.clone());
     let cluster_id = tokio::select! {
@@ -52,57 +53,58 @@ pub async fn run(operator: Operator, tasks: Tasks) -> Result<(), Failure> {
     };
     say_start(&operator.options, &cluster_id);
     let (concurrency, health) = (operator.concurrency, operator.watches.health().clone());
-    let (parts, writers) = Parts::build(&operator, cluster_id, &pokes, &tasks);
+    let (parts, writers) = Parts::build(&operator, cluster_id, &queues, &tasks);
     scrape.of(parts.scraped());
 
-    let Pokes { identities: identity_asks, instances: instance_asks, policies: policy_asks } = pokes;
-    let controller = move |kind, places, metrics: &controllers::Controller| Controller {
+    let WorkQueues { identities: identity_queue, instances: instance_queue, policies: policy_queue } = queues;
+    let controller = move |kind, concurrency, metrics: &controllers::Controller| Controller {
         kind,
-        places,
+        concurrency,
         metrics: metrics.clone(),
         health: health.clone(),
     };
     let (token, within, begin) = (stop.clone(), Arc::clone(&parts.instances), controller.clone());
-    let instance_looks = async move {
-        if token.run_until_cancelled(within.seen.caught_up.wait()).await.is_some() {
-            instances::ask_for_all(&within);
-            let look = |place: &Place| instances::look(place, &within);
-            let controller = begin("KratosInstance", INSTANCE_PLACES, &within.metrics.controllers.instances);
-            workers::run(controller, &instance_asks, &token, look).await;
+    let instance_reconciles = async move {
+        if token.run_until_cancelled(within.seen.cache_synced.wait()).await.is_some() {
+            instances::enqueue_all(&within);
+            let reconcile = |key: &NamespacedName| instances::reconcile_key(key, &within);
+            let controller = begin("KratosInstance", INSTANCE_CONCURRENCY, &within.metrics.controllers.instances);
+            workers::run(controller, &instance_queue, &token, reconcile).await;
         }
     };
     let (token, within, begin) = (stop.clone(), Arc::clone(&parts.identities), controller.clone());
-    let identity_looks = async move {
+    let identity_reconciles = async move {
         // An instance or a namespace that the watch hasn't brought yet must not be taken for one that isn't there.
-        let Listed { instances, namespaces, identities: _ } = &within.seen.listed;
-        let ready = future::join3(instances.wait(), namespaces.wait(), within.seen.caught_up.wait());
+        let HasSynced { instances, namespaces, identities: _ } = &within.seen.has_synced;
+        let ready = future::join3(instances.wait(), namespaces.wait(), within.seen.cache_synced.wait());
         if token.run_until_cancelled(ready).await.is_some() {
-            identities::ask_for_all(&within);
-            let (look, places) = (|place: &Place| identities::look(place, &within), Places::of(concurrency.into()));
-            let controller = begin("KratosIdentity", places, &within.metrics.controllers.identities);
-            workers::run(controller, &identity_asks, &token, look).await;
+            identities::enqueue_all(&within);
+            let (reconcile, concurrency) =
+                (|key: &NamespacedName| identities::reconcile_key(key, &within), Concurrency::of(concurrency.into()));
+            let controller = begin("KratosIdentity", concurrency, &within.metrics.controllers.identities);
+            workers::run(controller, &identity_queue, &token, reconcile).await;
         }
     };
     let (token, within, begin) = (stop.clone(), Arc::clone(&parts.policies), controller);
-    let policy_looks = async move {
+    let policy_reconciles = async move {
         // Labels and marks are looked up in what the other watches have brought.
-        let Listed { identities, instances, namespaces } = &within.seen.listed;
-        let caught_up = within.seen.caught_up.wait();
+        let HasSynced { identities, instances, namespaces } = &within.seen.has_synced;
+        let caught_up = within.seen.cache_synced.wait();
         let ready = future::join4(instances.wait(), namespaces.wait(), identities.wait(), caught_up);
         if token.run_until_cancelled(ready).await.is_some() {
-            policies::ask_for_all(&within);
-            let look = |place: &Place| policies::look(place, &within);
-            let controller = begin("KratosSessionPolicy", POLICY_PLACES, &within.metrics.controllers.policies);
-            workers::run(controller, &policy_asks, &token, look).await;
+            policies::enqueue_all(&within);
+            let reconcile = |key: &NamespacedName| policies::reconcile_key(key, &within);
+            let controller = begin("KratosSessionPolicy", POLICY_CONCURRENCY, &within.metrics.controllers.policies);
+            workers::run(controller, &policy_queue, &token, reconcile).await;
         }
     };
-    tasks.keep("beginning to lead", births::begin(Arc::clone(&parts.identities)));
-    tasks.keep("catching up", caught_up::catch_up(parts.catching_up()));
+    tasks.spawn("beginning to lead", births::begin(Arc::clone(&parts.identities)));
+    tasks.spawn("catching up", cache_sync::wait_for_cache_sync(parts.catching_up()));
     begin_watches(writers, &parts, &tasks);
     let controllers = [
-        tasks.rely_on("reconciles of KratosInstance", instance_looks),
-        tasks.rely_on("reconciles of KratosIdentity", identity_looks),
-        tasks.rely_on("reconciles of KratosSessionPolicy", policy_looks),
+        tasks.spawn_critical("reconciles of KratosInstance", instance_reconciles),
+        tasks.spawn_critical("reconciles of KratosIdentity", identity_reconciles),
+        tasks.spawn_critical("reconciles of KratosSessionPolicy", policy_reconciles),
     ];
     shutdown::finished(&tasks, controllers, |end| release(end, &parts, operator.elector.as_ref())).await
 }
@@ -120,7 +122,7 @@ fn say_start(options: &Options, cluster_id: &str) {
 /// Lets others begin.
 async fn release(end: End, parts: &Parts, elector: Option<&Elector>) {
     if end == End::Finished {
-        parts.leads().release().await;
+        parts.instance_leases().release().await;
     }
     let Some(elector) = elector else { return };
     if end == End::Finished {
@@ -134,29 +136,29 @@ async fn release(end: End, parts: &Parts, elector: Option<&Elector>) {
 fn begin_watches(writers: Writers, parts: &Parts, tasks: &Tasks) {
     let Writers { identities, instances, policies, namespaces } = writers;
     let identities = identities::watch_all(identities, &parts.identities);
-    let identities = identities::ask_for_news(identities, Arc::clone(&parts.identities));
+    let identities = identities::enqueue_changed(identities, Arc::clone(&parts.identities));
     let instances = instances::watch_all(instances, &parts.instances);
-    let instances = instances::ask_for_news(instances, Arc::clone(&parts.instances));
+    let instances = instances::enqueue_changed(instances, Arc::clone(&parts.instances));
     let policies = policies::watch_all(policies, &parts.policies);
-    let policies = policies::ask_for_news(policies, Arc::clone(&parts.policies));
+    let policies = policies::enqueue_changed(policies, Arc::clone(&parts.policies));
     let namespaces = namespaces::watch_all(namespaces, Arc::new(parts.namespaces()));
-    tasks.rely_on("watch of KratosIdentity", identities);
-    tasks.rely_on("watch of KratosInstance", instances);
-    tasks.rely_on("watch of KratosSessionPolicy", policies);
-    tasks.rely_on("watch of Namespace", namespaces);
+    tasks.spawn_critical("watch of KratosIdentity", identities);
+    tasks.spawn_critical("watch of KratosInstance", instances);
+    tasks.spawn_critical("watch of KratosSessionPolicy", policies);
+    tasks.spawn_critical("watch of Namespace", namespaces);
     let secrets = parts.secrets();
     let (client, watches) = (secrets.client.clone(), secrets.watches.clone());
     rotation::await_lists(&secrets);
-    tasks.rely_on("watch of Secret", rotation::watch(secrets));
+    tasks.spawn_critical("watch of Secret", rotation::watch(secrets));
     let (access, seen) = (Arc::clone(parts.access()), Arc::clone(parts.seen()));
-    tasks.rely_on("rights that lack", access::keep_asking(access, seen, client, watches.health().clone()));
+    tasks.spawn_critical("rights that lack", access::keep_asking(access, seen, client, watches.health().clone()));
     watches.have_begun();
 }
 
-fn queues(metrics: &Metrics, pokes: &Pokes) -> Gauges {
+fn queue_gauges(metrics: &Metrics, queues: &WorkQueues) -> Gauges {
     let Controllers { identities, instances, policies } = &metrics.controllers;
-    let Pokes { identities: identity_asks, instances: instance_asks, policies: policy_asks } = pokes;
-    let queues = [(identities, identity_asks), (instances, instance_asks), (policies, policy_asks)];
+    let WorkQueues { identities: identity_queue, instances: instance_queue, policies: policy_queue } = queues;
+    let queues = [(identities, identity_queue), (instances, instance_queue), (policies, policy_queue)];
     Gauges(queues.map(|(controller, asks)| (controller.name(), Arc::clone(asks))).to_vec())
 }
 

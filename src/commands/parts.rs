@@ -8,39 +8,39 @@ use tokio::sync::Notify;
 
 use crate::api::decode::Metadata;
 use crate::api::objects::{IdentityObject, InstanceObject, PolicyObject};
+use crate::base::flow::fair_semaphore::FairSemaphore;
 use crate::base::flow::leadership::Leadership;
-use crate::base::flow::limit::Limit;
 use crate::base::supervise::Tasks;
 use crate::controllers::leading::election::Elector;
-use crate::controllers::leading::lease::{Leads, Led};
+use crate::controllers::leading::lease::{InstanceLeases, Led};
 use crate::controllers::scrape::Scraped;
 use crate::controllers::secrets::operator_key::OperatorKey;
 use crate::controllers::secrets::rotation::{Rotation, SecretWatch};
 use crate::controllers::shared::access::Access;
 use crate::controllers::shared::admission::Admission;
+use crate::controllers::shared::informers::{Informers, Stores};
 use crate::controllers::shared::neighbours::Neighbours;
 use crate::controllers::shared::options::Options;
-use crate::controllers::shared::pokes::Pokes;
-use crate::controllers::shared::policy_pokes::PolicyPokes;
 use crate::controllers::shared::policy_runs::Runs;
-use crate::controllers::shared::seen::{Seen, Stores};
-use crate::controllers::shared::successors::Successors;
-use crate::controllers::watching::caught_up::CatchingUp;
+use crate::controllers::shared::policy_triggers::PolicyTriggers;
+use crate::controllers::shared::replaces_index::ReplacesIndex;
+use crate::controllers::shared::work_queues::WorkQueues;
+use crate::controllers::watching::cache_sync::CatchingUp;
 use crate::controllers::watching::namespaces::NamespaceWatch;
 use crate::controllers::watching::watches::Watching;
 use crate::controllers::{identity, instance, policy};
 use crate::engine::cluster::{Deletions, Terms};
+use crate::engine::identity::adoption_locks::AdoptionLocks;
 use crate::engine::identity::memory::Memory;
-use crate::engine::identity::taking::Turns;
 use crate::identity::birth::Leading;
 use crate::instance::Registry;
-use crate::kubernetes::events::Events;
+use crate::kubernetes::events::EventRecorder;
 use crate::kubernetes::watches::Watches;
 use crate::telemetry::audit_log::AuditLog;
 use crate::telemetry::metrics::Metrics;
 
-/// How many requests to the API server looks at identities have in flight: more make it no faster (`make bench` tries), and
-/// have whoever else asks it for something wait.
+/// How many requests to the API server reconciles of identities have in flight: more make it no faster (`make bench`
+/// tries), and have whoever else asks it for something wait.
 const KUBERNETES_REQUESTS: usize = 16;
 
 /// What the operator is made of, before it runs.
@@ -71,21 +71,21 @@ struct Ground {
     client: kube::Client,
     options: Arc<Options>,
     terms: Arc<Terms>,
-    seen: Arc<Seen>,
+    seen: Arc<Informers>,
     registry: Arc<Registry>,
     access: Arc<Access>,
-    pokes: Pokes,
-    policy_pokes: PolicyPokes,
+    queues: WorkQueues,
+    policy_triggers: PolicyTriggers,
     runs: Arc<Runs>,
-    leads: Arc<Leads>,
+    instance_leases: Arc<InstanceLeases>,
     leadership: Leadership,
-    events: Arc<Events>,
+    events: Arc<EventRecorder>,
     metrics: Arc<Metrics>,
     watching: Watching,
     memory: Arc<Memory>,
-    successors: Arc<Successors>,
+    replaces_index: Arc<ReplacesIndex>,
     /// Bounds the requests to the API server that looks at identities and policies send.
-    kubernetes: Arc<Limit>,
+    kubernetes: Arc<FairSemaphore>,
     neighbours: Arc<Neighbours>,
     admission: Arc<Admission>,
     rotation: Arc<Rotation>,
@@ -93,36 +93,37 @@ struct Ground {
 }
 
 impl Ground {
-    fn new(operator: &Operator, cluster_id: String, pokes: &Pokes, (stores, tasks): (Stores, &Tasks)) -> Self {
+    fn new(operator: &Operator, cluster_id: String, queues: &WorkQueues, (stores, tasks): (Stores, &Tasks)) -> Self {
         let Operator { client, options, metrics, watches, leadership, .. } = operator;
         let options = Arc::new(options.clone());
-        let seen = Seen::new(stores, options.watch_selector.clone(), options.default_instance.clone());
+        let seen = Informers::new(stores, options.watch_selector.clone(), options.default_instance.clone());
         let (seen, registry) = (Arc::new(seen), Arc::<Registry>::default());
         let namespaces_changed = Arc::new(Notify::new());
-        let access = Access::new(pokes.clone(), Arc::clone(&registry), Arc::clone(&namespaces_changed));
+        let access = Access::new(queues.clone(), Arc::clone(&registry), Arc::clone(&namespaces_changed));
         let (access, runs) = (Arc::new(access), Arc::<Runs>::default());
-        let policy_pokes = PolicyPokes::new(Arc::clone(&seen), pokes.clone(), Arc::clone(&runs));
+        let policy_triggers = PolicyTriggers::new(Arc::clone(&seen), queues.clone(), Arc::clone(&runs));
         let led = Led {
             client: client.clone(),
             registry: Arc::clone(&registry),
-            pokes: pokes.clone(),
-            policy_pokes: policy_pokes.clone(),
+            queues: queues.clone(),
+            policy_triggers: policy_triggers.clone(),
             access: Arc::clone(&access),
             tasks: tasks.clone(),
         };
-        let leads = Arc::new(Leads::new(&options.watch_selector, led));
+        let instance_leases = Arc::new(InstanceLeases::new(&options.watch_selector, led));
         let terms = Arc::new(Terms {
             cluster_id: cluster_id.clone(),
             default_instance: options.default_instance.clone(),
             namespaces: options.namespaces.clone(),
             writes_recovery_secrets: options.writes_recovery_secrets,
-            is_shared: leads.is_shared(),
+            is_shared: instance_leases.is_sharded(),
         });
-        let (events, sends) = Events::new(client.clone(), watches.health());
-        tasks.rely_on("events", sends);
-        let (kubernetes, successors) = (Arc::new(Limit::new(KUBERNETES_REQUESTS)), Arc::<Successors>::default());
+        let (events, sends) = EventRecorder::new(client.clone(), watches.health());
+        tasks.spawn_critical("events", sends);
+        let (kubernetes, replaces_index) =
+            (Arc::new(FairSemaphore::new(KUBERNETES_REQUESTS)), Arc::<ReplacesIndex>::default());
         let requests = Arc::clone(&kubernetes);
-        let neighbours = Neighbours::new(client.clone(), requests, Arc::clone(&seen), Arc::clone(&successors));
+        let neighbours = Neighbours::new(client.clone(), requests, Arc::clone(&seen), Arc::clone(&replaces_index));
         let neighbours = Arc::new(neighbours);
         let admission = Arc::new(Admission {
             client: client.clone(),
@@ -145,16 +146,16 @@ impl Ground {
             seen,
             registry,
             access,
-            pokes: pokes.clone(),
-            policy_pokes,
+            queues: queues.clone(),
+            policy_triggers,
             runs,
-            leads,
+            instance_leases,
             leadership: leadership.clone(),
             events: Arc::new(events),
             metrics: Arc::clone(metrics),
             watching,
             memory: Arc::default(),
-            successors,
+            replaces_index,
             kubernetes,
             neighbours,
             admission,
@@ -168,20 +169,20 @@ impl Ground {
             client: self.client.clone(),
             options: Arc::clone(&self.options),
             terms: Arc::clone(&self.terms),
-            places: operator.concurrency.into(),
+            max_concurrent_reconciles: operator.concurrency.into(),
             seen: Arc::clone(&self.seen),
             registry: Arc::clone(&self.registry),
             neighbours: Arc::clone(&self.neighbours),
             memory: Arc::clone(&self.memory),
             access: Arc::clone(&self.access),
-            pokes: self.pokes.clone(),
-            policy_pokes: self.policy_pokes.clone(),
+            queues: self.queues.clone(),
+            policy_triggers: self.policy_triggers.clone(),
             events: Arc::clone(&self.events),
             metrics: Arc::clone(&self.metrics),
             audit_log: operator.audit_log.clone(),
             watching: self.watching.clone(),
             tasks: tasks.clone(),
-            leads: Arc::clone(&self.leads),
+            instance_leases: Arc::clone(&self.instance_leases),
             leadership: self.leadership.clone(),
         }
     }
@@ -199,18 +200,18 @@ impl Ground {
             deletions,
             memory: Arc::clone(&self.memory),
             leading: Leading::default(),
-            turns: Turns::default(),
+            adoption_locks: AdoptionLocks::default(),
             rotation: Arc::clone(&self.rotation),
             operator_key: OperatorKey::default(),
-            successors: Arc::clone(&self.successors),
+            replaces_index: Arc::clone(&self.replaces_index),
             access: Arc::clone(&self.access),
-            pokes: self.pokes.clone(),
-            policy_pokes: self.policy_pokes.clone(),
+            queues: self.queues.clone(),
+            policy_triggers: self.policy_triggers.clone(),
             namespaces_changed: Arc::clone(&self.namespaces_changed),
             events: Arc::clone(&self.events),
             metrics: Arc::clone(&self.metrics),
             watching: self.watching.clone(),
-            leads: Arc::clone(&self.leads),
+            instance_leases: Arc::clone(&self.instance_leases),
             leadership: self.leadership.clone(),
         }
     }
@@ -225,11 +226,11 @@ impl Ground {
             neighbours: Arc::clone(&self.neighbours),
             runs: Arc::clone(&self.runs),
             access: Arc::clone(&self.access),
-            pokes: self.pokes.clone(),
+            queues: self.queues.clone(),
             events: Arc::clone(&self.events),
             metrics: Arc::clone(&self.metrics),
             watching: self.watching.clone(),
-            leads: Arc::clone(&self.leads),
+            instance_leases: Arc::clone(&self.instance_leases),
             leadership: self.leadership.clone(),
         }
     }
@@ -245,16 +246,16 @@ pub struct Parts {
 
 impl Parts {
     /// Builds all of them, and what fills their stores.
-    pub fn build(operator: &Operator, cluster_id: String, pokes: &Pokes, tasks: &Tasks) -> (Self, Writers) {
+    pub fn build(operator: &Operator, cluster_id: String, queues: &WorkQueues, tasks: &Tasks) -> (Self, Writers) {
         let (stores, writers) = stores();
-        let ground = Ground::new(operator, cluster_id, pokes, (stores, tasks));
+        let ground = Ground::new(operator, cluster_id, queues, (stores, tasks));
         let instances = Arc::new(ground.instances(operator, tasks));
         let identities = Arc::new(ground.identities(Arc::clone(&instances) as Arc<dyn Deletions>));
         let policies = Arc::new(ground.policies());
         (Self { identities, instances, policies, ground }, writers)
     }
 
-    pub fn seen(&self) -> &Arc<Seen> {
+    pub fn seen(&self) -> &Arc<Informers> {
         &self.ground.seen
     }
 
@@ -262,8 +263,8 @@ impl Parts {
         &self.ground.access
     }
 
-    pub fn leads(&self) -> &Leads {
-        &self.ground.leads
+    pub fn instance_leases(&self) -> &InstanceLeases {
+        &self.ground.instance_leases
     }
 
     pub fn leadership(&self) -> &Leadership {
@@ -284,8 +285,8 @@ impl Parts {
             options: Arc::clone(&self.ground.options),
             seen: Arc::clone(&self.ground.seen),
             registry: Arc::clone(&self.ground.registry),
-            pokes: self.ground.pokes.clone(),
-            policy_pokes: self.ground.policy_pokes.clone(),
+            queues: self.ground.queues.clone(),
+            policy_triggers: self.ground.policy_triggers.clone(),
             access: Arc::clone(&self.ground.access),
             watches: self.ground.watching.watches.clone(),
             changed: Arc::clone(&self.ground.namespaces_changed),
@@ -299,7 +300,7 @@ impl Parts {
             client: self.ground.client.clone(),
             options: Arc::clone(&self.ground.options),
             registry: Arc::clone(&self.ground.registry),
-            pokes: self.ground.pokes.clone(),
+            queues: self.ground.queues.clone(),
             access: Arc::clone(&self.ground.access),
             watches: self.ground.watching.watches.clone(),
         }

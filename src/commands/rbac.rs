@@ -56,7 +56,7 @@ pub fn manifests(wanted: &Wanted) -> Result<Vec<String>, serde_saphyr::ser::Erro
     if !everywhere.is_empty() {
         documents.extend(in_the_cluster(everywhere, wanted)?);
     }
-    for namespace in wanted.places() {
+    for namespace in wanted.namespaces_of_instances() {
         let rights = wanted.within(namespace);
         if !rights.is_empty() {
             documents.extend(in_a_namespace(namespace, rights, wanted)?);
@@ -102,7 +102,7 @@ impl Wanted {
     }
 
     /// The namespaces in which there may be something to grant.
-    fn places(&self) -> BTreeSet<&str> {
+    fn namespaces_of_instances(&self) -> BTreeSet<&str> {
         let watched = self.namespaces.iter().flatten();
         watched.chain(&self.instance_namespaces).chain([&self.namespace]).map(String::as_str).collect()
     }

@@ -2,12 +2,12 @@
 
 #![doc = include_str!("README.md")]
 
-pub mod changes;
 pub mod gone;
 pub mod identity;
 pub mod instance;
 pub mod leading;
 pub mod policy;
+pub mod predicate;
 pub mod queue;
 pub mod scrape;
 pub mod secrets;

@@ -1,7 +1,7 @@
 //! The work queue: which resources are to be reconciled, and in what order. Pure; time is an argument.
 //!
 //! A resource is at most once waiting and at most once in work. There are three priorities; within one, turns are taken as in a
-//! [`Lane`].
+//! [`FairQueue`].
 //!
 //! What is due later is in a map by time, not in `tokio_util`'s `DelayQueue`: that one reads the clock, needs the runtime and
 //! is one more list to keep consistent with the states here. All that it would save is a `BTreeMap`.
@@ -13,13 +13,13 @@ use std::time::{Duration, Instant};
 use crate::api::Reason;
 use crate::api::condition::Failure;
 use crate::base::flow::counts::Counts;
-use crate::base::flow::lane::Lane;
-use crate::base::place::Place;
+use crate::base::flow::fair_queue::FairQueue;
+use crate::base::namespaced_name::NamespacedName;
 
-/// Why a look is asked for, the least urgent first.
+/// Why a reconcile is asked for, the least urgent first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Priority {
-    /// Nobody waits: a regular look, drift, a process that starts and finds all as it was.
+    /// Nobody waits: a regular reconcile, drift, a process that starts and finds all as it was.
     Routine,
     /// What it waited for has come: an instance, a Secret, a listing, a time.
     Arrived,
@@ -27,31 +27,31 @@ pub enum Priority {
     Person,
 }
 
-/// When a look is to be repeated if nobody asks for one earlier.
+/// When a reconcile is to be repeated if nobody asks for one earlier.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Next {
-    WhenAsked,
+pub enum Requeue {
+    OnChange,
     After(Duration),
 }
 
-/// What a look came to, and when the next one is.
+/// What a reconcile came to, and when the next one is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Looked {
-    pub next: Next,
+pub struct ReconcileResult {
+    pub requeue: Requeue,
     pub failure: Option<Failure>,
 }
 
-impl Next {
-    /// After a look that ended for this reason.
-    pub fn after_one(self, reason: Reason) -> Looked {
-        Looked { next: self, failure: reason.failure() }
+impl Requeue {
+    /// After a reconcile that ended for this reason.
+    pub fn with_reason(self, reason: Reason) -> ReconcileResult {
+        ReconcileResult { requeue: self, failure: reason.failure() }
     }
 }
 
-impl From<Next> for Looked {
-    /// After a look that ended well.
-    fn from(next: Next) -> Self {
-        Self { next, failure: None }
+impl From<Requeue> for ReconcileResult {
+    /// After a reconcile that ended well.
+    fn from(next: Requeue) -> Self {
+        Self { requeue: next, failure: None }
     }
 }
 
@@ -62,11 +62,11 @@ const PATIENCE: u32 = 16;
 
 /// See the module.
 #[derive(Debug, Default)]
-pub struct Queue {
+pub struct PriorityQueue {
     /// Of all that are waiting, in work, or due later; nothing of any other.
-    states: HashMap<Arc<Place>, State>,
+    states: HashMap<Arc<NamespacedName>, State>,
     ranks: [Rank; PRIORITIES],
-    due: BTreeMap<(Instant, u64), Arc<Place>>,
+    due: BTreeMap<(Instant, u64), Arc<NamespacedName>>,
     /// How many of each namespace are in work for a person.
     people: Counts,
     next_ticket: u64,
@@ -96,68 +96,68 @@ enum State {
 /// Those of one priority.
 #[derive(Debug, Default)]
 struct Rank {
-    waiting: Lane<Arc<Place>>,
+    waiting: FairQueue<Arc<NamespacedName>>,
     /// How often in a row others went first while somebody waited here.
     passed_over: u32,
 }
 
-impl Queue {
-    /// Asks for a look now. What is due later is forgotten; what is in work is looked at again afterwards; what waits
+impl PriorityQueue {
+    /// Enqueues it. What is due later is forgotten; what is in work is looked at again afterwards; what waits
     /// already keeps its place, or comes last in a higher priority.
-    pub fn ask(&mut self, place: &Place, priority: Priority, now: Instant) {
-        match self.states.get_mut(place) {
+    pub fn add(&mut self, key: &NamespacedName, priority: Priority, now: Instant) {
+        match self.states.get_mut(key) {
             Some(State::InWork { again, .. }) => *again = (*again).max(Some(priority)),
             Some(State::Waiting { priority: before, .. }) if *before >= priority => {}
             _ => {
-                let (place, since) = self.withdraw(place).unwrap_or_else(|| (Arc::new(place.clone()), None));
+                let (key, since) = self.withdraw(key).unwrap_or_else(|| (Arc::new(key.clone()), None));
                 self.added += u64::from(since.is_none());
-                self.wait(place, priority, since.unwrap_or(now));
+                self.wait(key, priority, since.unwrap_or(now));
             }
         }
     }
 
     /// The next one to be looked at, of at least this priority; it is in work from now on.
-    pub fn take(&mut self, least: Priority) -> Option<(Arc<Place>, Priority)> {
+    pub fn take(&mut self, least: Priority) -> Option<(Arc<NamespacedName>, Priority)> {
         let priority = self.next_priority(least)?;
         for rank in &mut self.ranks {
             rank.passed_over = if rank.waiting.is_empty() { 0 } else { rank.passed_over.saturating_add(1) };
         }
         let rank = &mut self.ranks[priority as usize];
         rank.passed_over = 0;
-        let place = rank.waiting.take()?;
-        self.begin(&place, priority);
-        Some((place, priority))
+        let key = rank.waiting.take()?;
+        self.begin(&key, priority);
+        Some((key, priority))
     }
 
     /// The next one that a person waits for, of a namespace that has none in work for a person.
-    pub fn take_alone(&mut self) -> Option<Arc<Place>> {
+    pub fn take_alone(&mut self) -> Option<Arc<NamespacedName>> {
         let Self { ranks, people, .. } = self;
         let rank = &mut ranks[Priority::Person as usize];
-        let place = rank.waiting.take_among(|namespace| !people.has(namespace))?;
-        self.begin(&place, Priority::Person);
-        Some(place)
+        let key = rank.waiting.take_among(|namespace| !people.has(namespace))?;
+        self.begin(&key, Priority::Person);
+        Some(key)
     }
 
     /// Since when one that is in work had waited.
-    pub fn waited_since(&self, place: &Place) -> Option<Instant> {
-        match self.states.get(place)? {
+    pub fn waited_since(&self, key: &NamespacedName) -> Option<Instant> {
+        match self.states.get(key)? {
             State::InWork { waited_since, .. } => Some(*waited_since),
             State::Waiting { .. } | State::Due { .. } => None,
         }
     }
 
-    /// A look is over. `at`: when the next one is due by itself; what was asked for meanwhile comes at once instead.
-    pub fn done(&mut self, place: &Arc<Place>, at: Option<Instant>, now: Instant) {
-        let Some(State::InWork { is_for_person, again, .. }) = self.states.remove(place) else { return };
+    /// A reconcile is over. `at`: when the next one is due by itself; what was asked for meanwhile comes at once instead.
+    pub fn done(&mut self, key: &Arc<NamespacedName>, at: Option<Instant>, now: Instant) {
+        let Some(State::InWork { is_for_person, again, .. }) = self.states.remove(key) else { return };
         if is_for_person {
-            self.people.remove(&place.namespace);
+            self.people.remove(&key.namespace);
         }
         match (again, at) {
             (Some(priority), _) => {
                 self.added += 1;
-                self.wait(Arc::clone(place), priority, now);
+                self.wait(Arc::clone(key), priority, now);
             }
-            (None, Some(at)) => self.put_off(Arc::clone(place), at),
+            (None, Some(at)) => self.put_off(Arc::clone(key), at),
             (None, None) => {}
         }
     }
@@ -165,9 +165,9 @@ impl Queue {
     /// Has those wait whose time has come.
     pub fn release(&mut self, now: Instant) {
         while let Some(first) = self.due.first_entry().filter(|first| first.key().0 <= now) {
-            let ((due, _), place) = first.remove_entry();
+            let ((due, _), key) = first.remove_entry();
             self.added += 1;
-            self.wait(place, Priority::Arrived, due);
+            self.wait(key, Priority::Arrived, due);
         }
     }
 
@@ -203,40 +203,40 @@ impl Queue {
         &self.ranks[priority as usize]
     }
 
-    fn begin(&mut self, place: &Arc<Place>, priority: Priority) {
-        let Some(State::Waiting { since, .. }) = self.states.get(place) else { return };
+    fn begin(&mut self, key: &Arc<NamespacedName>, priority: Priority) {
+        let Some(State::Waiting { since, .. }) = self.states.get(key) else { return };
         let is_for_person = priority == Priority::Person;
         if is_for_person {
-            self.people.add(&place.namespace);
+            self.people.add(&key.namespace);
         }
         let state = State::InWork { is_for_person, waited_since: *since, again: None };
-        self.states.insert(Arc::clone(place), state);
+        self.states.insert(Arc::clone(key), state);
     }
 
-    fn wait(&mut self, place: Arc<Place>, priority: Priority, since: Instant) {
+    fn wait(&mut self, key: Arc<NamespacedName>, priority: Priority, since: Instant) {
         let ticket = self.ticket();
-        self.ranks[priority as usize].waiting.add(&place.namespace, ticket, Arc::clone(&place));
-        self.states.insert(place, State::Waiting { priority, ticket, since });
+        self.ranks[priority as usize].waiting.add(&key.namespace, ticket, Arc::clone(&key));
+        self.states.insert(key, State::Waiting { priority, ticket, since });
     }
 
-    fn put_off(&mut self, place: Arc<Place>, at: Instant) {
+    fn put_off(&mut self, key: Arc<NamespacedName>, at: Instant) {
         let ticket = self.ticket();
-        self.due.insert((at, ticket), Arc::clone(&place));
-        self.states.insert(place, State::Due { at, ticket });
+        self.due.insert((at, ticket), Arc::clone(&key));
+        self.states.insert(key, State::Due { at, ticket });
     }
 
     /// Takes one that waits, or is due later, out. Also says since when it has waited.
-    fn withdraw(&mut self, place: &Place) -> Option<(Arc<Place>, Option<Instant>)> {
-        let (place, state) = self.states.remove_entry(place)?;
+    fn withdraw(&mut self, key: &NamespacedName) -> Option<(Arc<NamespacedName>, Option<Instant>)> {
+        let (key, state) = self.states.remove_entry(key)?;
         match state {
             State::Waiting { priority, ticket, since } => {
-                self.ranks[priority as usize].waiting.remove(&place.namespace, ticket);
-                return Some((place, Some(since)));
+                self.ranks[priority as usize].waiting.remove(&key.namespace, ticket);
+                return Some((key, Some(since)));
             }
             State::Due { at, ticket } => drop(self.due.remove(&(at, ticket))),
             State::InWork { .. } => {}
         }
-        Some((place, None))
+        Some((key, None))
     }
 
     fn ticket(&mut self) -> u64 {

@@ -11,15 +11,15 @@ use prometheus_client::encoding::DescriptorEncoder;
 use prometheus_client::metrics::MetricType;
 use prometheus_client::registry::Unit;
 
+use super::shared::informers::Informers;
 use super::shared::options::Options;
-use super::shared::seen::Seen;
 use crate::api::Reason;
 use crate::api::condition::{self, State};
 use crate::api::instance::KratosInstanceStatus;
 use crate::api::session_policy::KratosSessionPolicy;
 use crate::base::flow::leadership::Leadership;
-use crate::base::place::Place;
-use crate::engine::policy::inputs::instance_place;
+use crate::base::namespaced_name::NamespacedName;
+use crate::engine::policy::inputs::instance_key;
 use crate::instance::Registry;
 use crate::kubernetes::selector;
 
@@ -38,7 +38,7 @@ pub struct Scrape(Arc<OnceLock<Scraped>>);
 
 /// What is scraped.
 pub struct Scraped {
-    pub seen: Arc<Seen>,
+    pub seen: Arc<Informers>,
     pub registry: Arc<Registry>,
     pub leadership: Leadership,
     pub options: Arc<Options>,
@@ -68,9 +68,9 @@ impl Collector for Scrape {
         let instances = scraped.map(instances).unwrap_or_default();
         let mut gauge = |name, help, unit: Option<Unit>, value: fn(&Instance) -> Option<f64>| -> Result<(), Error> {
             let mut family = encoder.encode_descriptor(name, help, unit.as_ref(), MetricType::Gauge)?;
-            for (place, instance) in &instances {
+            for (key, instance) in &instances {
                 if let Some(value) = value(instance) {
-                    family.encode_family(&[("instance", place.as_str())])?.encode_gauge(&value)?;
+                    family.encode_family(&[("instance", key.as_str())])?.encode_gauge(&value)?;
                 }
             }
             Ok(())
@@ -191,18 +191,18 @@ struct Instance {
 fn instances(scraped: &Scraped) -> BTreeMap<String, Instance> {
     let mut found = BTreeMap::new();
     for object in &scraped.seen.instances.state() {
-        let place = Place::of(&**object);
-        if !scraped.options.instance_namespaces.contains(&place.namespace) {
+        let key = NamespacedName::of(&**object);
+        if !scraped.options.instance_namespaces.contains(&key.namespace) {
             continue;
         }
         let status = object.0.as_ref().ok().and_then(|instance| instance.status.as_ref());
-        found.insert(place.to_string(), instance(&place, status, scraped));
+        found.insert(key.to_string(), instance(&key, status, scraped));
     }
     for object in &scraped.seen.policies.state() {
         if let Ok(policy) = &object.0
             && let Some(sessions) = held_revocations(policy)
-            && let Some(place) = instance_place(policy, scraped.seen.default_instance.as_ref())
-            && let Some(instance) = found.get_mut(&place.to_string())
+            && let Some(key) = instance_key(policy, scraped.seen.default_instance.as_ref())
+            && let Some(instance) = found.get_mut(&key.to_string())
         {
             instance.revocations_held += sessions;
         }
@@ -210,15 +210,15 @@ fn instances(scraped: &Scraped) -> BTreeMap<String, Instance> {
     found
 }
 
-fn instance(place: &Place, status: Option<&KratosInstanceStatus>, scraped: &Scraped) -> Instance {
+fn instance(key: &NamespacedName, status: Option<&KratosInstanceStatus>, scraped: &Scraped) -> Instance {
     let protection = status.and_then(|status| status.protection.as_ref());
-    let handle = scraped.registry.handle(place);
+    let handle = scraped.registry.handle(key);
     // The status is written once a day where nothing else changes.
     let seen =
         handle.as_ref().and_then(|handle| handle.shared.counts.resynced()).map(|resynced| resynced.last.started_at);
     let told = status.and_then(|status| status.last_resync.as_ref()).map(|last| last.started_at.clone());
     Instance {
-        is_open: handle.as_ref().map(|handle| !handle.shared.gate.is_open()),
+        is_open: handle.as_ref().map(|handle| !handle.shared.circuit_breaker.allows_requests()),
         resync_interval: handle.map(|handle| handle.settings.resync_interval.as_secs_f64()),
         held: protection.map_or(0, |protection| protection.held),
         missing: protection.map_or(0, |protection| protection.missing),
@@ -246,8 +246,8 @@ mod tests {
     fn ready(status: &str, reason: &str) -> Vec<Condition> {
         let mut conditions = Vec::new();
         let now = k8s_openapi::jiff::Timestamp::UNIX_EPOCH;
-        let verdict = crate::api::Verdict::new(Reason::Reconciled, "");
-        condition::set(&mut conditions, condition::READY, true, &verdict, 1, now);
+        let condition = crate::api::ReadyCondition::new(Reason::Reconciled, "");
+        condition::set(&mut conditions, condition::READY, true, &condition, 1, now);
         (conditions[0].status, conditions[0].reason) = (status.to_owned(), reason.to_owned());
         conditions
     }

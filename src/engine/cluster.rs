@@ -9,18 +9,18 @@ use futures::future::BoxFuture;
 use k8s_openapi::ByteString;
 use k8s_openapi::api::core::v1::Namespace;
 
-use super::failure::Halt;
+use super::failure::ReconcileError;
+use super::identity::adoption_locks::AdoptionLocks;
 use super::identity::memory::Memory;
-use super::identity::taking::Turns;
 use crate::api::decode::Metadata;
-use crate::api::happening::Happening;
 use crate::api::identity::KratosIdentity;
 use crate::api::objects::IdentityObject;
+use crate::api::recorded_event::RecordedEvent;
 use crate::base::flow::leadership::Leadership;
-use crate::base::place::Place;
+use crate::base::namespaced_name::NamespacedName;
 use crate::identity::claim::Claimant;
 use crate::identity::plan::Plan;
-use crate::identity::recovery::{OwnSecret, SecretSeen, Version};
+use crate::identity::recovery::{OwnSecret, SecretObservation, Version};
 use crate::identity::secrets;
 use crate::instance::Handle;
 use crate::instance::protection::Deletion;
@@ -35,7 +35,7 @@ pub struct Terms {
     /// Which cluster this is.
     pub cluster_id: String,
     /// The instance of resources that name none.
-    pub default_instance: Option<Place>,
+    pub default_instance: Option<NamespacedName>,
     /// The namespaces that are worked in. `None`: all of them.
     pub namespaces: Option<BTreeSet<String>>,
     /// Whether recoveries are issued into Secrets.
@@ -54,10 +54,13 @@ impl Terms {
 /// Secrets, by reference.
 pub trait Secrets: Send + Sync {
     /// What a manifest refers to, and the operator's key.
-    fn of_manifest<'a>(&'a self, resource: &'a KratosIdentity) -> BoxFuture<'a, Result<secrets::Secrets, Halt>>;
+    fn of_manifest<'a>(
+        &'a self,
+        resource: &'a KratosIdentity,
+    ) -> BoxFuture<'a, Result<secrets::Secrets, ReconcileError>>;
 
     /// What stands under the name of a Secret that is to be a resource's own.
-    fn look<'a>(&'a self, secret: &'a OwnSecret) -> Answered<'a, SecretSeen>;
+    fn observe<'a>(&'a self, secret: &'a OwnSecret) -> Answered<'a, SecretObservation>;
 
     /// Writes it, in place of the version given, or anew. A trial changes nothing.
     fn write<'a>(
@@ -74,27 +77,31 @@ pub trait Secrets: Send + Sync {
     /// Gives it to another resource, of this name and uid.
     fn pass_on<'a>(&'a self, secret: &'a OwnSecret, to: (&'a str, &'a str)) -> Answered<'a, ()>;
 
-    /// Has a resource looked at again once a Secret that it relies on is gone.
-    fn relies_on(&self, resource: &Place, name: &str);
+    /// Has a resource reconciled again once a Secret that it relies on is gone.
+    fn relies_on(&self, resource: &NamespacedName, name: &str);
 }
 
 /// The instances, and what they admit.
 pub trait Instances: Send + Sync {
     /// The instance that stands there, if it can be called and admits the namespace.
-    fn admitting<'a>(&'a self, instance: &'a Place, namespace: &'a str) -> BoxFuture<'a, Result<Arc<Handle>, Halt>>;
+    fn admitting<'a>(
+        &'a self,
+        instance: &'a NamespacedName,
+        namespace: &'a str,
+    ) -> BoxFuture<'a, Result<Arc<Handle>, ReconcileError>>;
 
     /// The instance that stands there, if it can be called.
-    fn callable(&self, instance: &Place) -> Option<Arc<Handle>>;
+    fn callable(&self, instance: &NamespacedName) -> Option<Arc<Handle>>;
 
     /// Whether there is an instance at all: asked live where none was seen.
-    fn is_there<'a>(&'a self, instance: &'a Place) -> Answered<'a, bool>;
+    fn is_there<'a>(&'a self, instance: &'a NamespacedName) -> Answered<'a, bool>;
 
     /// Who a resource is to an instance.
     fn claimant<'a>(
         &'a self,
         resource: &'a KratosIdentity,
         instance: &'a Handle,
-    ) -> BoxFuture<'a, Result<Claimant, Halt>>;
+    ) -> BoxFuture<'a, Result<Claimant, ReconcileError>>;
 
     /// Notes that the namespace with the uid `to` takes back what `from` has left. Which one does, since another may have been
     /// first; `None`: it couldn't be noted.
@@ -107,13 +114,13 @@ pub trait Others: Send + Sync {
     fn all(&self) -> Vec<Arc<IdentityObject>>;
 
     /// A resource as it was seen.
-    fn seen(&self, resource: &Place) -> Option<Arc<IdentityObject>>;
+    fn seen(&self, resource: &NamespacedName) -> Option<Arc<IdentityObject>>;
 
     /// A resource as it is now.
-    fn live<'a>(&'a self, resource: &'a Place) -> Answered<'a, Option<IdentityObject>>;
+    fn live<'a>(&'a self, resource: &'a NamespacedName) -> Answered<'a, Option<IdentityObject>>;
 
     /// Which resources were seen to name this one in `spec.replaces`.
-    fn successors(&self, resource: &Place) -> Vec<Place>;
+    fn successors(&self, resource: &NamespacedName) -> Vec<NamespacedName>;
 
     /// The resources of a namespace that name one in `spec.replaces`, by a list that began after `since`.
     fn naming<'a>(&'a self, namespace: &'a str, name: &'a str, since: Instant) -> Answered<'a, Vec<KratosIdentity>>;
@@ -155,34 +162,34 @@ pub trait Deletions: Send + Sync {
 /// The intent, which is noted before anything is made.
 pub trait Intents: Send + Sync {
     /// Notes that a plan is about to be run. Refused where the resource isn't one's own any more, or mustn't be given anything.
-    fn hold<'a>(
+    fn ensure_finalizer<'a>(
         &'a self,
         resource: &'a KratosIdentity,
         instance: &'a Handle,
         claimant: &'a Claimant,
         plan: &'a Plan,
-    ) -> BoxFuture<'a, Result<(), Halt>>;
+    ) -> BoxFuture<'a, Result<(), ReconcileError>>;
 }
 
 /// Who is told.
 pub trait Listener: Send + Sync {
     /// Something happened to a resource.
-    fn happened(&self, resource: &KratosIdentity, happening: Happening);
+    fn happened(&self, resource: &KratosIdentity, event: RecordedEvent);
 
     /// Other resources are to be looked at.
-    fn look_at(&self, resources: Vec<Place>);
+    fn look_at(&self, resources: Vec<NamespacedName>);
 
     /// What somebody had changed was put right.
     fn corrected(&self);
 }
 
-/// What the engine works with. What it remembers is given to it as well: it outlives a look.
+/// What the engine works with. What it remembers is given to it as well: it outlives a reconcile.
 #[derive(Clone, Copy)]
 pub struct Engine<'a> {
     pub terms: &'a Terms,
     pub memory: &'a Memory,
     /// Turns at taking identities over.
-    pub turns: &'a Turns,
+    pub adoption_locks: &'a AdoptionLocks,
     pub leadership: &'a Leadership,
     pub secrets: &'a dyn Secrets,
     pub instances: &'a dyn Instances,

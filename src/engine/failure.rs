@@ -6,7 +6,7 @@ use serde_json::{Map, Value};
 
 use crate::api::condition::State;
 use crate::api::words::{LONGEST_STATEMENT, NAME, shown};
-use crate::api::{Reason, Verdict};
+use crate::api::{ReadyCondition, Reason};
 use crate::base::kube_error;
 use crate::identity::conflict;
 use crate::identity::plan;
@@ -15,52 +15,52 @@ use crate::identity::schema;
 use crate::identity::schema::shape::Shape;
 use crate::kratos::{Class, Error, SchemaFault};
 
-/// Why a look ended early.
+/// Why a reconcile ended early.
 #[derive(Debug)]
-pub enum Halt {
+pub enum ReconcileError {
     /// Something else must happen first, and the resource is looked at again when it does. Only a resource whose
-    /// status doesn't speak of its generation yet is given this verdict: a thousand that were Ready aren't rewritten.
-    Waiting(Verdict),
+    /// status doesn't speak of its generation yet is given this condition: a thousand that were Ready aren't rewritten.
+    Waiting(ReadyCondition),
     /// Its turn hasn't come; it is called then. Nothing is written about that: a queue is a queue, here or elsewhere.
-    Queued(Verdict),
-    /// The schema that the look stands on couldn't be read yet. It waits like those before; what takes nothing but a way
-    /// in goes on.
-    Unread(Verdict),
-    /// This look's own request found the instance down. The first time it waits like everybody else. Where it goes on
+    Queued(ReadyCondition),
+    /// The schema that the reconcile stands on couldn't be read yet. It waits like those before; what takes nothing but
+    /// a way in goes on.
+    Unread(ReadyCondition),
+    /// This reconcile's own request found the instance down. The first time it waits like everybody else. Where it goes on
     /// although probes succeed, it is tried ever less often; what may be that request's own fault is a `Retry` then.
-    Down(Verdict),
-    /// Someone must act. Looked at again at the next resync, or when something changes.
-    Refused(Verdict),
+    Down(ReadyCondition),
+    /// Someone must act. Reconciled again at the next resync, or when something changes.
+    Refused(ReadyCondition),
     /// It is tried again after a while: the server's, or our own back-off.
-    Retry { verdict: Verdict, after: Option<Duration> },
+    Retry { condition: ReadyCondition, after: Option<Duration> },
     /// Kubernetes didn't answer as it should.
     Kubernetes(kube::Error),
 }
 
-impl Halt {
+impl ReconcileError {
     /// Why, where the cluster itself isn't why.
     pub fn reason(&self) -> Option<Reason> {
         match self {
-            Self::Waiting(verdict)
-            | Self::Queued(verdict)
-            | Self::Unread(verdict)
-            | Self::Down(verdict)
-            | Self::Refused(verdict)
-            | Self::Retry { verdict, .. } => Some(verdict.reason),
+            Self::Waiting(condition)
+            | Self::Queued(condition)
+            | Self::Unread(condition)
+            | Self::Down(condition)
+            | Self::Refused(condition)
+            | Self::Retry { condition, .. } => Some(condition.reason),
             Self::Kubernetes(_) => None,
         }
     }
 
-    /// The same halt, with more to say.
+    /// The same error, with more to say.
     #[must_use]
-    pub fn told(self, told: impl FnOnce(Verdict) -> Verdict) -> Self {
+    pub fn with_condition(self, told: impl FnOnce(ReadyCondition) -> ReadyCondition) -> Self {
         match self {
-            Self::Waiting(verdict) => Self::Waiting(told(verdict)),
-            Self::Queued(verdict) => Self::Queued(told(verdict)),
-            Self::Unread(verdict) => Self::Unread(told(verdict)),
-            Self::Down(verdict) => Self::Down(told(verdict)),
-            Self::Refused(verdict) => Self::Refused(told(verdict)),
-            Self::Retry { verdict, after } => Self::Retry { verdict: told(verdict), after },
+            Self::Waiting(condition) => Self::Waiting(told(condition)),
+            Self::Queued(condition) => Self::Queued(told(condition)),
+            Self::Unread(condition) => Self::Unread(told(condition)),
+            Self::Down(condition) => Self::Down(told(condition)),
+            Self::Refused(condition) => Self::Refused(told(condition)),
+            Self::Retry { condition, after } => Self::Retry { condition: told(condition), after },
             Self::Kubernetes(error) => Self::Kubernetes(error),
         }
     }
@@ -68,51 +68,52 @@ impl Halt {
     /// The same, to be tried again by itself, as soon as what else failed allows. What is tried again anyway stays: one whose turn
     /// comes, whose instance is down, or that Kubernetes failed.
     #[must_use]
-    pub fn tried_again(self, failed: &Self) -> Self {
+    pub fn into_retry(self, failed: &Self) -> Self {
         let after = if let Self::Retry { after, .. } = failed { *after } else { None };
         match self {
-            Self::Waiting(verdict) | Self::Unread(verdict) | Self::Refused(verdict) | Self::Retry { verdict, .. } => {
-                Self::Retry { verdict, after }
-            }
-            halt @ (Self::Queued(_) | Self::Down(_) | Self::Kubernetes(_)) => halt,
+            Self::Waiting(condition)
+            | Self::Unread(condition)
+            | Self::Refused(condition)
+            | Self::Retry { condition, .. } => Self::Retry { condition, after },
+            failure @ (Self::Queued(_) | Self::Down(_) | Self::Kubernetes(_)) => failure,
         }
     }
 
     /// Whether other requests to the instance would fare likewise now: it is down, or wants to be left alone.
-    pub fn is_everybodys(&self) -> bool {
+    pub fn is_instance_wide(&self) -> bool {
         match self {
             Self::Waiting(_) | Self::Down(_) => true,
-            Self::Retry { verdict, .. } => verdict.reason == Reason::Throttled,
+            Self::Retry { condition, .. } => condition.reason == Reason::Throttled,
             Self::Queued(_) | Self::Unread(_) | Self::Refused(_) | Self::Kubernetes(_) => false,
         }
     }
 
     /// Why, for a log line.
-    pub fn words(&self) -> String {
+    pub fn message(&self) -> String {
         match self {
-            Self::Waiting(verdict)
-            | Self::Queued(verdict)
-            | Self::Unread(verdict)
-            | Self::Down(verdict)
-            | Self::Refused(verdict)
-            | Self::Retry { verdict, .. } => verdict.message.clone(),
+            Self::Waiting(condition)
+            | Self::Queued(condition)
+            | Self::Unread(condition)
+            | Self::Down(condition)
+            | Self::Refused(condition)
+            | Self::Retry { condition, .. } => condition.message.clone(),
             Self::Kubernetes(error) => kube_error::brief(error),
         }
     }
 }
 
-impl From<kube::Error> for Halt {
+impl From<kube::Error> for ReconcileError {
     fn from(error: kube::Error) -> Self {
         Self::Kubernetes(error)
     }
 }
 
-impl From<Verdict> for Halt {
-    fn from(verdict: Verdict) -> Self {
-        match verdict.reason.state() {
+impl From<ReadyCondition> for ReconcileError {
+    fn from(condition: ReadyCondition) -> Self {
+        match condition.reason.state() {
             // Nobody need act: what it waits for may come.
-            State::Retrying => Self::Retry { verdict, after: None },
-            State::Done | State::Stalled => Self::Refused(verdict),
+            State::Retrying => Self::Retry { condition, after: None },
+            State::Done | State::Stalled => Self::Refused(condition),
         }
     }
 }
@@ -134,56 +135,60 @@ pub struct Sent<'a> {
 /// fail over all writes for half a minute, and be well again.
 const ITS_OWN: u32 = 5;
 
-/// The halt for an error of Kratos. `times`: how often in a row it was so although others were served. No text of the server
+/// What an error of Kratos means. `times`: how often in a row it was so although others were served. No text of the server
 /// is passed on: it quotes values.
-pub fn halt(error: &Error, sent: Sent<'_>, times: u32) -> Halt {
+pub fn classify(error: &Error, sent: Sent<'_>, times: u32) -> ReconcileError {
     if error.is_kept_back() {
-        return Halt::Waiting(unavailable());
+        return ReconcileError::Waiting(unavailable());
     }
     if times >= ITS_OWN {
-        return Halt::Retry {
-            verdict: Verdict::new(Reason::KratosRejected, each_time(&error.to_string())),
+        return ReconcileError::Retry {
+            condition: ReadyCondition::new(Reason::KratosRejected, each_time(&error.to_string())),
             after: None,
         };
     }
     if error.instance_suspect() && times > 0 {
-        let verdict = Verdict::new(Reason::KratosUnavailable, format!("{error}; it is tried again"));
-        return Halt::Retry { verdict, after: None };
+        let condition = ReadyCondition::new(Reason::KratosUnavailable, format!("{error}; it is tried again"));
+        return ReconcileError::Retry { condition, after: None };
     }
     if error.instance_suspect() {
-        return Halt::Down(Verdict::new(Reason::KratosUnavailable, format!("{error}; it is tried again")));
+        return ReconcileError::Down(ReadyCondition::new(
+            Reason::KratosUnavailable,
+            format!("{error}; it is tried again"),
+        ));
     }
     if error.is_schema_unknown() {
-        return Halt::Refused(schema_not_found(sent.schema_id));
+        return ReconcileError::Refused(schema_not_found(sent.schema_id));
     }
     if let Some(field) = error.unknown_field() {
-        return Halt::Refused(unsupported(field));
+        return ReconcileError::Refused(unsupported(field));
     }
     if error.is_traits_rejected() {
         let (traits, none) = (sent.traits.unwrap_or(&Value::Null), Map::new());
         let message = schema::explain(sent.schema_id, sent.schema, traits, sent.manifest.unwrap_or(&none));
-        return Halt::Refused(Verdict::new(Reason::TraitsRejected, message));
+        return ReconcileError::Refused(ReadyCondition::new(Reason::TraitsRejected, message));
     }
     match error.class() {
         Class::Throttled { retry_after } => {
-            let verdict = Verdict::new(Reason::Throttled, "Kratos asked to be called later; it is tried again then");
-            Halt::Retry { verdict, after: Some(retry_after) }
+            let condition =
+                ReadyCondition::new(Reason::Throttled, "Kratos asked to be called later; it is tried again then");
+            ReconcileError::Retry { condition, after: Some(retry_after) }
         }
         Class::Transient => {
-            let verdict = Verdict::new(Reason::KratosUnavailable, format!("{error}; it is tried again"));
-            Halt::Retry { verdict, after: None }
+            let condition = ReadyCondition::new(Reason::KratosUnavailable, format!("{error}; it is tried again"));
+            ReconcileError::Retry { condition, after: None }
         }
-        Class::Conflict => Halt::Refused(conflict::taken(sent.external_id)),
+        Class::Conflict => ReconcileError::Refused(conflict::taken(sent.external_id)),
         // It was there a moment ago, or looked different: look again.
-        Class::NotFound => Halt::Retry { verdict: moved(), after: None },
-        Class::Rejected if error.is_patch_inapplicable() => Halt::Retry { verdict: moved(), after: None },
+        Class::NotFound => ReconcileError::Retry { condition: moved(), after: None },
+        Class::Rejected if error.is_patch_inapplicable() => ReconcileError::Retry { condition: moved(), after: None },
         // The server counts for itself what is left to log in with.
         Class::Rejected if error.operation() == "delete_identity_credentials" => {
-            Halt::Refused(plan::last_first_factor())
+            ReconcileError::Refused(plan::last_first_factor())
         }
         Class::Rejected => {
             let message = format!("{error}; change the manifest accordingly");
-            Halt::Refused(Verdict::new(Reason::KratosRejected, message))
+            ReconcileError::Refused(ReadyCondition::new(Reason::KratosRejected, message))
         }
     }
 }
@@ -200,43 +205,43 @@ fn each_time(error: &str) -> String {
     format!("{}{end}", shown(error, room(end)))
 }
 
-fn moved() -> Verdict {
+fn moved() -> ReadyCondition {
     progress::written()
 }
 
-/// The verdict where nobody says which instance is meant.
-pub fn unnamed() -> Verdict {
+/// The condition where nobody says which instance is meant.
+pub fn unnamed() -> ReadyCondition {
     let message =
         "spec.instanceRef is missing, and the operator was started without --default-instance; name a KratosInstance";
-    Verdict::new(Reason::InvalidSpec, message)
+    ReadyCondition::new(Reason::InvalidSpec, message)
 }
 
-/// The verdict while the instance as a whole is down.
-pub fn unavailable() -> Verdict {
-    Verdict::new(Reason::KratosUnavailable, "Kratos gives no usable answer; see the KratosInstance")
+/// The condition while the instance as a whole is down.
+pub fn unavailable() -> ReadyCondition {
+    ReadyCondition::new(Reason::KratosUnavailable, "Kratos gives no usable answer; see the KratosInstance")
 }
 
-/// The verdict on a schema that Kratos doesn't serve.
-pub fn schema_not_found(schema_id: &str) -> Verdict {
+/// The condition for a schema that Kratos doesn't serve.
+pub fn schema_not_found(schema_id: &str) -> ReadyCondition {
     let message = format!(
         "Kratos serves no identity schema {:?}; correct spec.schemaID, or add the schema to Kratos (the KratosInstance lists \
          them in status.schemas)",
         shown(schema_id, NAME)
     );
-    Verdict::new(Reason::SchemaNotFound, message)
+    ReadyCondition::new(Reason::SchemaNotFound, message)
 }
 
-/// The verdict on a schema that Kratos serves, and that is none.
-pub fn schema_of_no_use(schema_id: &str, fault: SchemaFault) -> Verdict {
+/// The condition for a schema that Kratos serves, and that is none.
+pub fn schema_of_no_use(schema_id: &str, fault: SchemaFault) -> ReadyCondition {
     let message = format!(
         "identity schema {:?} is of no use: {fault}; correct it in Kratos' configuration, or correct spec.schemaID",
         shown(schema_id, NAME)
     );
-    Verdict::new(Reason::SchemaNotFound, message)
+    ReadyCondition::new(Reason::SchemaNotFound, message)
 }
 
-/// The verdict on a field that the server doesn't know.
-pub fn unsupported(field: &str) -> Verdict {
+/// The condition for a field that the server doesn't know.
+pub fn unsupported(field: &str) -> ReadyCondition {
     let field = match field {
         "external_id" => "externalID",
         "organization_id" => "organizationID",
@@ -244,5 +249,5 @@ pub fn unsupported(field: &str) -> Verdict {
     };
     let field = shown(field, NAME);
     let message = format!("this Kratos doesn't know {field} (v25.4 and later do); remove it, or upgrade Kratos");
-    Verdict::new(Reason::UnsupportedByServer, message)
+    ReadyCondition::new(Reason::UnsupportedByServer, message)
 }

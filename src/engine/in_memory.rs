@@ -16,19 +16,19 @@ use uuid::Uuid;
 
 use self::kept::Kept;
 use super::cluster::{Engine, Terms};
-use super::failure::Halt;
+use super::failure::ReconcileError;
+use super::identity::adoption_locks::AdoptionLocks;
+use super::identity::cleanup::{Cleanup, clean_up};
 use super::identity::inputs::uid;
-use super::identity::look::look;
 use super::identity::memory::Memory;
-use super::identity::release::{Release, release};
-use super::identity::taking::Turns;
+use super::identity::reconcile::try_reconcile;
 use super::policy;
-use crate::api::happening::Happening;
 use crate::api::identity::KratosIdentity;
+use crate::api::recorded_event::RecordedEvent;
 use crate::api::session_policy::KratosSessionPolicy;
-use crate::api::{IDENTITY_FINALIZER, Verdict, carries};
+use crate::api::{IDENTITY_FINALIZER, ReadyCondition, has_finalizer};
 use crate::base::flow::leadership::Leadership;
-use crate::base::place::Place;
+use crate::base::namespaced_name::NamespacedName;
 use crate::identity::desired;
 use crate::identity::digest_key::DigestKey;
 use crate::identity::status::{self, Subject};
@@ -41,7 +41,7 @@ pub struct InMemory {
     terms: Terms,
     registry: Registry,
     memory: Memory,
-    turns: Turns,
+    adoption_locks: AdoptionLocks,
     leadership: Leadership,
     metrics: Metrics,
     key: Arc<DigestKey>,
@@ -51,10 +51,10 @@ pub struct InMemory {
 /// What there is.
 #[derive(Default)]
 struct State {
-    resources: BTreeMap<Place, KratosIdentity>,
+    resources: BTreeMap<NamespacedName, KratosIdentity>,
     namespaces: BTreeMap<String, ObjectMeta>,
-    secrets: BTreeMap<Place, Kept>,
-    happened: Vec<(Place, Happening)>,
+    secrets: BTreeMap<NamespacedName, Kept>,
+    happened: Vec<(NamespacedName, RecordedEvent)>,
 }
 
 impl InMemory {
@@ -71,8 +71,8 @@ impl InMemory {
             terms,
             registry: Registry::default(),
             memory: Memory::default(),
-            turns: Turns::default(),
-            leadership: Leadership::unopposed(),
+            adoption_locks: AdoptionLocks::default(),
+            leadership: Leadership::without_election(),
             metrics: Metrics::new(),
             key: Arc::new(DigestKey::new("in-memory", rand::random::<[u8; 32]>().to_vec())),
             state: Mutex::default(),
@@ -88,22 +88,22 @@ impl InMemory {
     }
 
     /// Puts a value into a Secret.
-    pub fn add_secret(&self, secret: &Place, key: &str, value: &[u8]) {
+    pub fn add_secret(&self, secret: &NamespacedName, key: &str, value: &[u8]) {
         let mut state = self.state();
         state.secrets.entry(secret.clone()).or_default().values.insert(key.to_owned(), value.to_vec());
     }
 
     /// What a Secret has under a key.
-    pub fn secret(&self, secret: &Place, key: &str) -> Option<Vec<u8>> {
+    pub fn secret(&self, secret: &NamespacedName, key: &str) -> Option<Vec<u8>> {
         self.state().secrets.get(secret)?.values.get(key).cloned()
     }
 
     /// Makes a resource, or gives it another spec.
     pub fn apply(&self, mut resource: KratosIdentity) {
-        let place = Place::of(&resource);
+        let key = NamespacedName::of(&resource);
         let mut state = self.state();
         let metadata = resource.meta_mut();
-        if let Some(before) = state.resources.get(&place) {
+        if let Some(before) = state.resources.get(&key) {
             let generation = before.metadata.generation.map(|generation| generation + 1);
             let labels = metadata.labels.take();
             *metadata = ObjectMeta { generation, labels, ..before.metadata.clone() };
@@ -113,59 +113,65 @@ impl InMemory {
             metadata.uid = Some(Uuid::from_u128(rand::random()).to_string());
             metadata.creation_timestamp = Some(Time(Timestamp::now()));
         }
-        state.resources.insert(place, resource);
+        state.resources.insert(key, resource);
     }
 
     /// Asks for the deletion of a resource. It is gone once its identity is dealt with.
-    pub fn delete(&self, resource: &Place) {
+    pub fn delete(&self, resource: &NamespacedName) {
         if let Some(resource) = self.state().resources.get_mut(resource) {
             resource.metadata.deletion_timestamp = Some(Time(Timestamp::now()));
         }
     }
 
     /// A resource, as it stands.
-    pub fn resource(&self, resource: &Place) -> Option<KratosIdentity> {
+    pub fn resource(&self, resource: &NamespacedName) -> Option<KratosIdentity> {
         self.state().resources.get(resource).cloned()
     }
 
     /// What happened to a resource, by its reasons.
-    pub fn happened(&self, resource: &Place) -> Vec<String> {
+    pub fn happened(&self, resource: &NamespacedName) -> Vec<String> {
         let state = self.state();
-        let to = state.happened.iter().filter(|(place, _)| place == resource);
-        to.map(|(_, happening)| happening.reason.clone()).collect()
+        let to = state.happened.iter().filter(|(key, _)| key == resource);
+        to.map(|(_, event)| event.reason.clone()).collect()
     }
 
-    /// One look at a resource; `None`: it is gone. What was found is kept in its status.
-    pub async fn look(&self, place: &Place) -> Result<Option<Verdict>, Halt> {
-        let Some(resource) = self.resource(place) else { return Ok(None) };
-        self.memory.see(&uid(&resource), carries(&resource, IDENTITY_FINALIZER));
+    /// One reconcile of a resource; `None`: it is gone. What was found is kept in its status.
+    pub async fn reconcile(&self, key: &NamespacedName) -> Result<Option<ReadyCondition>, ReconcileError> {
+        let Some(resource) = self.resource(key) else { return Ok(None) };
+        self.memory.see(&uid(&resource), has_finalizer(&resource, IDENTITY_FINALIZER));
         if resource.metadata.deletion_timestamp.is_some() {
-            return match release(&resource, self.engine()).await? {
-                Release::Superseded(_) => Ok(None),
+            return match clean_up(&resource, self.engine()).await? {
+                Cleanup::Superseded(_) => Ok(None),
                 _ => {
-                    self.state().resources.remove(place);
+                    self.state().resources.remove(key);
                     self.memory.forget(&uid(&resource));
                     Ok(None)
                 }
             };
         }
-        let outcome = look(&resource, desired::handling(&resource.spec), self.engine()).await?;
-        let verdict = outcome.verdict.clone();
+        let outcome = try_reconcile(&resource, desired::handling(&resource.spec), self.engine()).await?;
+        let condition = outcome.condition.clone();
         let generation = resource.metadata.generation.unwrap_or_default();
         let subject = Subject { generation, requested_at: None, current: resource.status.as_ref() };
         let status = status::next(subject, outcome, Timestamp::now());
-        if let Some(resource) = self.state().resources.get_mut(place) {
+        if let Some(resource) = self.state().resources.get_mut(key) {
             resource.status = Some(status);
         }
-        Ok(Some(verdict))
+        Ok(Some(condition))
     }
 
     /// One run of a policy.
-    pub async fn run(&self, policy: &mut KratosSessionPolicy) -> Result<Verdict, Halt> {
-        let place = policy::inputs::instance_place(policy, self.terms.default_instance.as_ref());
-        let is_beside = place.is_some_and(|place| policy.namespace() == Some(place.namespace));
+    pub async fn run(&self, policy: &mut KratosSessionPolicy) -> Result<ReadyCondition, ReconcileError> {
+        let key = policy::inputs::instance_key(policy, self.terms.default_instance.as_ref());
+        let is_beside = key.is_some_and(|key| policy.namespace() == Some(key.namespace));
         let handling = policies::handling(&policy.spec, is_beside);
-        policy::look::look(policy, handling, &mut policy::look::Left::default(), self.policies()).await
+        policy::reconcile::try_reconcile(
+            policy,
+            handling,
+            &mut policy::reconcile::PartialRun::default(),
+            self.policies(),
+        )
+        .await
     }
 
     /// The engine of resources, within this cluster.
@@ -173,7 +179,7 @@ impl InMemory {
         Engine {
             terms: &self.terms,
             memory: &self.memory,
-            turns: &self.turns,
+            adoption_locks: &self.adoption_locks,
             leadership: &self.leadership,
             secrets: self,
             instances: self,

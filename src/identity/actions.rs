@@ -37,7 +37,7 @@ impl ActionName {
 
 /// What is to be done.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Doing {
+pub enum ActionSpec {
     /// Deletes these second factors, then ends all sessions.
     ResetSecondFactors(Vec<CredentialType>),
     /// Sends the password although nothing changed.
@@ -48,7 +48,7 @@ pub enum Doing {
     RevokeSessions,
 }
 
-impl Doing {
+impl ActionSpec {
     pub const fn name(&self) -> ActionName {
         match self {
             Self::ResetSecondFactors(_) => ActionName::ResetSecondFactors,
@@ -62,7 +62,7 @@ impl Doing {
 /// An action that the manifest names.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Wanted {
-    pub doing: Doing,
+    pub doing: ActionSpec,
     pub token: String,
 }
 
@@ -78,13 +78,15 @@ pub struct Pending<'a> {
 pub fn wanted(actions: &Actions) -> Vec<Wanted> {
     // A recovery has a life of its own: see `recovery`.
     let Actions { revoke_sessions, reset_second_factors, set_password, recovery: _, rewrite } = actions;
-    let reset = reset_second_factors
+    let reset = reset_second_factors.as_ref().map(|reset| Wanted {
+        doing: ActionSpec::ResetSecondFactors(second_factors(reset)),
+        token: reset.token.clone(),
+    });
+    let revoke = revoke_sessions
         .as_ref()
-        .map(|reset| Wanted { doing: Doing::ResetSecondFactors(second_factors(reset)), token: reset.token.clone() });
-    let revoke =
-        revoke_sessions.as_ref().map(|revoke| Wanted { doing: Doing::RevokeSessions, token: revoke.token.clone() });
-    let set = set_password.as_ref().map(|set| Wanted { doing: Doing::SetPassword, token: set.token.clone() });
-    let rewrite = rewrite.as_ref().map(|rewrite| Wanted { doing: Doing::Rewrite, token: rewrite.token.clone() });
+        .map(|revoke| Wanted { doing: ActionSpec::RevokeSessions, token: revoke.token.clone() });
+    let set = set_password.as_ref().map(|set| Wanted { doing: ActionSpec::SetPassword, token: set.token.clone() });
+    let rewrite = rewrite.as_ref().map(|rewrite| Wanted { doing: ActionSpec::Rewrite, token: rewrite.token.clone() });
     reset.into_iter().chain(set).chain(rewrite).chain(revoke).collect()
 }
 

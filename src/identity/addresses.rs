@@ -5,7 +5,7 @@
 use serde_json::Value;
 
 use super::schema::{self, shape::Shape};
-use crate::api::{Reason, Verdict};
+use crate::api::{ReadyCondition, Reason};
 use crate::kratos::identifier::{self, Taken};
 use crate::kratos::{Identity, PatchOperation, VerifiedAddressImport};
 
@@ -22,7 +22,7 @@ pub fn named(addresses: &[String]) -> Vec<VerifiedAddressImport> {
 }
 
 /// Finds each address among those that the schema lets be verified. `InvalidSpec` for one that isn't there.
-pub fn resolve(addresses: &mut [VerifiedAddressImport], shape: &Shape, traits: &Value) -> Result<(), Verdict> {
+pub fn resolve(addresses: &mut [VerifiedAddressImport], shape: &Shape, traits: &Value) -> Result<(), ReadyCondition> {
     let known = if addresses.is_empty() { Vec::new() } else { schema::verifiable_addresses(shape, traits) };
     for (position, address) in addresses.iter_mut().enumerate() {
         let asked = Value::from(address.value.as_str());
@@ -32,7 +32,7 @@ pub fn resolve(addresses: &mut [VerifiedAddressImport], shape: &Shape, traits: &
                 "spec.verifiedAddresses[{position}] is none of the addresses that the schema takes from the \
                  manifest's traits to be verified; correct it, or remove it"
             );
-            return Err(Verdict::new(Reason::InvalidSpec, message));
+            return Err(ReadyCondition::new(Reason::InvalidSpec, message));
         };
         (address.value, address.via) = (value.clone(), via.clone());
     }

@@ -1,7 +1,7 @@
 //! May a resource take over an identity that exists already? Decides from the identity and its mark alone. Pure.
 //!
-//! Whether the resource that a mark names still exists only the cluster can tell: [`Finding::Left`] asks for that. Outside the
-//! instance's namespace every refusal has the same message, whatever was found.
+//! Whether the resource that a mark names still exists only the cluster can tell: [`Finding::FormerOwner`] asks for
+//! that. Outside the instance's namespace every refusal has the same message, whatever was found.
 
 use k8s_openapi::jiff::Timestamp;
 
@@ -10,8 +10,8 @@ use super::conflict;
 use super::mark::{Found, Mark};
 use crate::api::instance::AdoptionFrom;
 use crate::api::lifecycle::{Adoption, AdoptionPolicy};
-use crate::api::{GROUP, Reason, Verdict};
-use crate::base::place::Place;
+use crate::api::{GROUP, ReadyCondition, Reason};
+use crate::base::namespaced_name::NamespacedName;
 use crate::kratos::{Identity, identifier};
 
 /// The identity that a manifest takes over.
@@ -35,15 +35,15 @@ pub enum Finding {
     /// Nobody's.
     Unowned,
     /// Nobody's, if the resource that its mark names is gone.
-    Left(Box<Left>),
+    FormerOwner(Box<FormerOwner>),
     Refused(Refusal),
 }
 
 /// An identity whose mark names a resource of our owner.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Left {
+pub struct FormerOwner {
     /// Where that resource stood.
-    pub place: Place,
+    pub key: NamespacedName,
     /// Its uid. Absent: its cluster is gone, and whatever stands in its place inherits it.
     pub uid: Option<String>,
     /// Whether the identity had been adopted, and was inactive when it was found.
@@ -74,7 +74,7 @@ pub enum Refusal {
 }
 
 /// The identity that a manifest takes over, if it does.
-pub fn parse(adoption: Option<&Adoption>) -> Result<Option<Target>, Verdict> {
+pub fn parse(adoption: Option<&Adoption>) -> Result<Option<Target>, ReadyCondition> {
     let Some(Adoption {
         policy: Some(AdoptionPolicy::IfUnowned),
         identifier,
@@ -94,7 +94,7 @@ pub fn parse(adoption: Option<&Adoption>) -> Result<Option<Target>, Verdict> {
         (None, None, Some(id)) => Ok(Some(Target::External(id.clone()))),
         _ => {
             let message = "adoption needs one of identifier, identityID and externalID; name one of them";
-            Err(Verdict::new(Reason::InvalidSpec, message))
+            Err(ReadyCondition::new(Reason::InvalidSpec, message))
         }
     }
 }
@@ -129,8 +129,8 @@ pub fn examine(claimant: &Claimant, from: AdoptionFrom, target: &Target, identit
     } else {
         (!is_proven(claimant, target, identity)).then_some(Refusal::Unverified)
     };
-    Finding::Left(Box::new(Left {
-        place: Place::new(mark.namespace.as_str(), mark.name.as_str()),
+    Finding::FormerOwner(Box::new(FormerOwner {
+        key: NamespacedName::new(mark.namespace.as_str(), mark.name.as_str()),
         uid: is_of_this_cluster.then_some(mark.uid),
         found_inactive: mark.found_inactive,
         taken: Refusal::Taken(is_neighbours.then_some(mark.name)),
@@ -161,8 +161,8 @@ fn is_proven(claimant: &Claimant, target: &Target, identity: &Identity) -> bool 
 
 impl Refusal {
     /// What is said of it. Outside the instance's namespace it doesn't tell what was found, but for a neighbour's.
-    pub fn verdict(&self, claimant: &Claimant, from: AdoptionFrom) -> Verdict {
-        let refused = |message: String| Verdict::new(Reason::AdoptionRefused, message);
+    pub fn condition(&self, claimant: &Claimant, from: AdoptionFrom) -> ReadyCondition {
+        let refused = |message: String| ReadyCondition::new(Reason::AdoptionRefused, message);
         match self {
             Self::Taken(Some(neighbour)) => conflict::conflict(Some(neighbour)),
             _ if !claimant.beside_instance && from == AdoptionFrom::Same => not_allowed(),
@@ -203,8 +203,8 @@ impl Refusal {
     }
 }
 
-fn not_allowed() -> Verdict {
+fn not_allowed() -> ReadyCondition {
     let message = "the KratosInstance doesn't let this namespace take over such an identity; ask its administrators for \
                    spec.adoptionFrom: Allowed";
-    Verdict::new(Reason::NotPermitted, message)
+    ReadyCondition::new(Reason::NotPermitted, message)
 }

@@ -18,7 +18,7 @@
 //!    Where each namespace has a watch of its own, each has its own gaps.
 //! 5. Where several operators share the resources by their labels, one that comes from another of them is known to the
 //!    store, which all of them fill with everything. Its creation counts only for whom it showed the labels of; and each create
-//!    is preceded by a live read all the same (`sole.rs`), since labels may have changed since the event.
+//!    is preceded by a live read all the same (`sharding.rs`), since labels may have changed since the event.
 //!
 //! Whether the policy or a user wrote the finalizer can't be told, and makes no difference: what counts is that nobody else can
 //! have acted on the resource. One that is created without it isn't of interest here: the guarded write is still to come.

@@ -29,7 +29,7 @@ pub struct Claimant {
 pub enum Claim {
     /// The mark names this very resource.
     Ours(Box<Mark>),
-    /// The mark names an earlier resource of the same place: it may be taken back, if it is the same person's.
+    /// The mark names an earlier resource of the same key: it may be taken back, if it is the same person's.
     Former(Box<Mark>),
     /// The mark names a resource of the same namespace that took the identity over from this one.
     Replaced {

@@ -1,11 +1,11 @@
 //! The words for an identity that a resource may not change. Pure. They reveal nothing about other identities.
 
 use crate::api::words::{NAME, shown};
-use crate::api::{GROUP, Reason, Verdict};
+use crate::api::{GROUP, ReadyCondition, Reason};
 
-/// The verdict on an identity that no mark can be written into.
-pub fn unmarkable() -> Verdict {
-    Verdict::new(
+/// The condition for an identity that no mark can be written into.
+pub fn unmarkable() -> ReadyCondition {
+    ReadyCondition::new(
         Reason::AdoptionRefused,
         format!(
             "metadata_admin of the identity is no object, so that the operator's mark ({GROUP}) doesn't fit in; set it to \
@@ -14,33 +14,33 @@ pub fn unmarkable() -> Verdict {
     )
 }
 
-/// The verdict on a resource whose identity another one of its namespace takes, or took.
-pub fn replaced(by: &str) -> Verdict {
+/// The condition for a resource whose identity another one of its namespace takes, or took.
+pub fn replaced(by: &str) -> ReadyCondition {
     let by = shown(by, NAME);
     let message = format!("KratosIdentity {by} takes the identity over (its spec.replaces); delete this resource");
-    Verdict::new(Reason::Replaced, message)
+    ReadyCondition::new(Reason::Replaced, message)
 }
 
-/// The verdict on an identity that an earlier resource of this name left, where nobody can tell whose it is.
-pub fn untold() -> Verdict {
-    Verdict::new(
+/// The condition for an identity that an earlier resource of this name left, where nobody can tell whose it is.
+pub fn person_unknown() -> ReadyCondition {
+    ReadyCondition::new(
         Reason::IdentityConflict,
         "an earlier resource of this name left an identity, marked under another key: nobody can tell whose it is; restore \
          the Secret kratos-operator-key, or name the identity by spec.adoption.identityID",
     )
 }
 
-/// The verdict on a value that Kratos holds for another identity already. It doesn't say which: whatever the manifest has that
-/// may be meant is named.
-pub fn taken(has_external_id: bool) -> Verdict {
+/// The condition for a value that Kratos holds for another identity already. It doesn't say which: whatever the
+/// manifest has that may be meant is named.
+pub fn taken(has_external_id: bool) -> ReadyCondition {
     if !has_external_id {
         return conflict(None);
     }
-    Verdict::new(Reason::IdentityConflict, anothers("spec.externalID"))
+    ReadyCondition::new(Reason::IdentityConflict, anothers("spec.externalID"))
 }
 
 /// The one message about identities of others; it names a resource only within the same namespace.
-pub fn conflict(neighbour: Option<&str>) -> Verdict {
+pub fn conflict(neighbour: Option<&str>) -> ReadyCondition {
     let message = match neighbour {
         Some(name) => format!(
             "the identity, or an identifier or address of it, belongs to the KratosIdentity {} in this namespace; give each \
@@ -49,7 +49,7 @@ pub fn conflict(neighbour: Option<&str>) -> Verdict {
         ),
         None => anothers("the identity"),
     };
-    Verdict::new(Reason::IdentityConflict, message)
+    ReadyCondition::new(Reason::IdentityConflict, message)
 }
 
 /// What is said where `what` may be meant beside identifiers and addresses.

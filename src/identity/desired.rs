@@ -7,8 +7,8 @@ use std::time::Duration;
 use k8s_openapi::jiff::Timestamp;
 use serde_json::{Map, Value};
 
-use super::absent;
-use super::actions::{self, Doing, Wanted};
+use super::absent_credentials;
+use super::actions::{self, ActionSpec, Wanted};
 use super::addresses;
 use super::adoption::{self, Target};
 use super::json;
@@ -24,7 +24,7 @@ use crate::api::free_object::FreeObject;
 use crate::api::identity::{IdentityState, KratosIdentitySpec, TraitsPolicy};
 use crate::api::instance::{KeyRef, Mode};
 use crate::api::lifecycle::{AdoptionPolicy, Deletion, DeletionPolicy};
-use crate::api::{GROUP, Reason, Verdict};
+use crate::api::{GROUP, ReadyCondition, Reason};
 use crate::kratos::{CredentialType, State, VerifiedAddressImport};
 
 /// What a manifest wants of an identity.
@@ -46,14 +46,14 @@ pub struct Desired {
     pub links: Links,
     /// OIDC providers at which the first login makes the link.
     pub auto_links: Vec<String>,
-    /// What is sent as the subject of such a link: of this look alone, and nobody's.
+    /// What is sent as the subject of such a link: of this reconcile alone, and nobody's.
     pub auto_subject: String,
     /// Kinds of credentials that must not exist.
     pub absent: Vec<CredentialType>,
     /// Whether a link or credential that is removed ends the sessions.
     pub removal_ends_sessions: bool,
     /// What creation lacks, although nothing else needs it any more.
-    pub lacks: Option<Verdict>,
+    pub lacks: Option<ReadyCondition>,
     /// The identity that is taken over instead of being created.
     pub adoption: Option<Target>,
     /// How the window of validity stands, where it is what decides on the state.
@@ -130,7 +130,7 @@ pub fn secret_references(spec: &KratosIdentitySpec) -> Vec<KeyRef> {
 
 /// Validates a spec, with the Secrets that it refers to, at the time `now`. `InvalidSpec` where it contradicts itself in
 /// a way that the API server can't see; `SecretNotReady` where a Secret isn't there yet.
-pub fn parse(spec: &KratosIdentitySpec, secrets: &Secrets, now: Timestamp) -> Result<Desired, Verdict> {
+pub fn parse(spec: &KratosIdentitySpec, secrets: &Secrets, now: Timestamp) -> Result<Desired, ReadyCondition> {
     // In full, so that a new field breaks the build instead of being forgotten. The instance is resolved apart.
     let KratosIdentitySpec {
         instance_ref: _,
@@ -158,19 +158,19 @@ pub fn parse(spec: &KratosIdentitySpec, secrets: &Secrets, now: Timestamp) -> Re
     let metadata_admin = members("metadataAdmin", metadata_admin)?;
     if metadata_admin.contains_key(GROUP) {
         let message = format!("metadataAdmin may not hold the key {GROUP}: it is the operator's own; remove it");
-        return Err(Verdict::new(Reason::InvalidSpec, message));
+        return Err(ReadyCondition::new(Reason::InvalidSpec, message));
     }
     let credentials = credentials.clone().unwrap_or_default();
     let (links, auto_links) = Links::parse(&credentials)?;
-    let absent = absent::parse(&credentials)?;
+    let absent = absent_credentials::parse(&credentials)?;
     let credentials::Credentials { password, oidc: _, saml: _, absent: _, revoke_sessions } = credentials;
     let (password, lacks) = parse_password(password.as_ref(), secrets)?;
     let actions = actions.as_ref().map(actions::wanted).unwrap_or_default();
-    if password.is_none() && actions.iter().any(|action| action.doing == Doing::SetPassword) {
+    if password.is_none() && actions.iter().any(|action| action.doing == ActionSpec::SetPassword) {
         let message =
             "actions.setPassword has no password to send: name one in credentials.password, or remove the action";
         // Where only creation needs the password, its Secret may be gone: that is waited for.
-        return Err(lacks.unwrap_or_else(|| Verdict::new(Reason::InvalidSpec, message)));
+        return Err(lacks.unwrap_or_else(|| ReadyCondition::new(Reason::InvalidSpec, message)));
     }
     let read_secrets = secret_references(spec);
     let recovery = recovery::parse(spec, read_secrets.iter().map(|reference| reference.name.as_str()))?;
@@ -203,8 +203,9 @@ pub fn parse(spec: &KratosIdentitySpec, secrets: &Secrets, now: Timestamp) -> Re
 }
 
 /// The members of a field that users shape.
-fn members(field: &str, object: &FreeObject) -> Result<Map<String, Value>, Verdict> {
-    let too_deep = |too_deep| Verdict::new(Reason::InvalidSpec, format!("spec.{field} is {too_deep}; make it flatter"));
+fn members(field: &str, object: &FreeObject) -> Result<Map<String, Value>, ReadyCondition> {
+    let too_deep =
+        |too_deep| ReadyCondition::new(Reason::InvalidSpec, format!("spec.{field} is {too_deep}; make it flatter"));
     object.members().map_err(too_deep)
 }
 
@@ -212,12 +213,12 @@ fn members(field: &str, object: &FreeObject) -> Result<Map<String, Value>, Verdi
 fn parse_password(
     spec: Option<&credentials::Password>,
     secrets: &Secrets,
-) -> Result<(Option<Password>, Option<Verdict>), Verdict> {
+) -> Result<(Option<Password>, Option<ReadyCondition>), ReadyCondition> {
     let Some(spec) = spec else { return Ok((None, None)) };
     match Password::parse(spec, secrets) {
         Ok(password) => Ok((Some(password), None)),
-        Err(verdict) if spec.update_policy == Some(PasswordUpdatePolicy::CreateOnly) => Ok((None, Some(verdict))),
-        Err(verdict) => Err(verdict),
+        Err(condition) if spec.update_policy == Some(PasswordUpdatePolicy::CreateOnly) => Ok((None, Some(condition))),
+        Err(condition) => Err(condition),
     }
 }
 

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::pointer;
 use crate::api::credentials::{Credentials, Link};
 use crate::api::words::{NAME, shown};
-use crate::api::{Reason, Verdict};
+use crate::api::{ReadyCondition, Reason};
 use crate::kratos::{CredentialType, Identity, OidcLink};
 
 /// Links by kind.
@@ -22,7 +22,7 @@ pub struct Links {
 impl Links {
     /// Those of a manifest, and the providers at which the first login makes one. `InvalidSpec` for the same entry twice,
     /// which Kratos takes for a conflict.
-    pub fn parse(credentials: &Credentials) -> Result<(Self, Vec<String>), Verdict> {
+    pub fn parse(credentials: &Credentials) -> Result<(Self, Vec<String>), ReadyCondition> {
         let (oidc, automatic) = parse("oidc", &credentials.oidc)?;
         let (saml, other) = parse("saml", &credentials.saml)?;
         if !other.is_empty() {
@@ -93,7 +93,7 @@ impl Links {
     }
 }
 
-fn parse(field: &str, links: &[Link]) -> Result<(Vec<OidcLink>, Vec<String>), Verdict> {
+fn parse(field: &str, links: &[Link]) -> Result<(Vec<OidcLink>, Vec<String>), ReadyCondition> {
     let (mut parsed, mut automatic): (Vec<OidcLink>, Vec<String>) = (Vec::new(), Vec::new());
     for Link { provider, subject, use_auto_link } in links {
         let is_known = match (subject, use_auto_link) {
@@ -110,7 +110,7 @@ fn parse(field: &str, links: &[Link]) -> Result<(Vec<OidcLink>, Vec<String>), Ve
         if is_known {
             let provider = shown(provider, NAME);
             let message = format!("spec.credentials.{field} has an entry of the provider {provider} twice; remove one");
-            return Err(Verdict::new(Reason::InvalidSpec, message));
+            return Err(ReadyCondition::new(Reason::InvalidSpec, message));
         }
     }
     parsed.sort_unstable();
@@ -118,9 +118,9 @@ fn parse(field: &str, links: &[Link]) -> Result<(Vec<OidcLink>, Vec<String>), Ve
     Ok((parsed, automatic))
 }
 
-fn neither(field: &str) -> Verdict {
+fn neither(field: &str) -> ReadyCondition {
     let what = if field == "oidc" { "either a subject or useAutoLink: true" } else { "a subject" };
-    Verdict::new(Reason::InvalidSpec, format!("an entry of spec.credentials.{field} needs {what}; correct it"))
+    ReadyCondition::new(Reason::InvalidSpec, format!("an entry of spec.credentials.{field} needs {what}; correct it"))
 }
 
 /// Links that the first login makes: those that are asked for and weren't sent yet, as the mark knows. `subject`: what is

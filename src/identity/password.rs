@@ -13,7 +13,7 @@ use super::mark::PasswordMark;
 use super::secrets::{self, Secrets};
 use crate::api::credentials::{Password as Spec, PasswordFormat, PasswordUpdatePolicy};
 use crate::api::instance::KeyRef;
-use crate::api::{Reason, Verdict};
+use crate::api::{ReadyCondition, Reason};
 use crate::kratos::{PasswordImport, Secret};
 
 /// Nobody types more; and no server hashes it gladly.
@@ -68,7 +68,7 @@ fn digest(key: &DigestKey, salt: &str, import: &PasswordImport) -> String {
 pub struct Password {
     pub import: PasswordImport,
     /// One that was sent already stays, however short it is.
-    too_short: Option<Verdict>,
+    too_short: Option<ReadyCondition>,
     key: Arc<DigestKey>,
     update_policy: PasswordUpdatePolicy,
     revoke_sessions: bool,
@@ -83,12 +83,12 @@ pub struct Decision {
     /// Whether the sessions from before it are to end.
     pub ends_sessions: bool,
     /// Why it may not be sent.
-    pub refusal: Option<Verdict>,
+    pub refusal: Option<ReadyCondition>,
 }
 
 impl Password {
     /// Reads and validates what a manifest says. `InvalidSpec` where it can't be imported, without showing it.
-    pub fn parse(spec: &Spec, secrets: &Secrets) -> Result<Self, Verdict> {
+    pub fn parse(spec: &Spec, secrets: &Secrets) -> Result<Self, ReadyCondition> {
         let Spec { secret_key_ref, format, update_policy, revoke_sessions } = spec;
         let format = format.unwrap_or_default();
         let import = match (secret_key_ref, format) {
@@ -98,17 +98,18 @@ impl Password {
             }
             (None, _) => {
                 let message = "credentials.password.secretKeyRef is missing: name the Secret that holds the password";
-                return Err(Verdict::new(Reason::InvalidSpec, message));
+                return Err(ReadyCondition::new(Reason::InvalidSpec, message));
             }
             (Some(_), PasswordFormat::MigrationHook) => {
                 let message = "with the format MigrationHook nothing is read from a Secret: remove \
                                credentials.password.secretKeyRef";
-                return Err(Verdict::new(Reason::InvalidSpec, message));
+                return Err(ReadyCondition::new(Reason::InvalidSpec, message));
             }
         };
         let too_short = secret_key_ref.as_ref().and_then(|reference| too_short(reference, &import, secrets.least()));
-        let key =
-            secrets.key().ok_or_else(|| Verdict::new(Reason::SecretNotReady, "the operator's key wasn't read"))?;
+        let key = secrets
+            .key()
+            .ok_or_else(|| ReadyCondition::new(Reason::SecretNotReady, "the operator's key wasn't read"))?;
         Ok(Self {
             import,
             too_short,
@@ -143,7 +144,7 @@ impl Password {
     }
 
     /// Why it may not be sent, where it may not: it is shorter than the operator was told to let through.
-    pub fn refusal(&self) -> Option<&Verdict> {
+    pub fn refusal(&self) -> Option<&ReadyCondition> {
         self.too_short.as_ref()
     }
 
@@ -172,8 +173,8 @@ impl Password {
     }
 }
 
-/// The verdict on a password in clear text that is shorter than `least` characters. Of a hash nobody can tell.
-fn too_short(secret_key_ref: &KeyRef, import: &PasswordImport, least: usize) -> Option<Verdict> {
+/// The condition for a password in clear text that is shorter than `least` characters. Of a hash nobody can tell.
+fn too_short(secret_key_ref: &KeyRef, import: &PasswordImport, least: usize) -> Option<ReadyCondition> {
     let PasswordImport::Cleartext(value) = import else { return None };
     let is_short = value.expose().chars().take(least).count() < least;
     let what = format!("is shorter than the {least} characters that the operator asks for (--min-password-length)");
@@ -181,7 +182,11 @@ fn too_short(secret_key_ref: &KeyRef, import: &PasswordImport, least: usize) -> 
 }
 
 /// What is imported of a Secret's value. `InvalidSpec` where it can't be, without showing it.
-fn import(secret_key_ref: &KeyRef, format: PasswordFormat, secrets: &Secrets) -> Result<PasswordImport, Verdict> {
+fn import(
+    secret_key_ref: &KeyRef,
+    format: PasswordFormat,
+    secrets: &Secrets,
+) -> Result<PasswordImport, ReadyCondition> {
     let text = secrets.text(secret_key_ref)?.expose_secret();
     Ok(match format {
         PasswordFormat::Cleartext if text.len() > LONGEST_PASSWORD => {

@@ -29,7 +29,7 @@ pub enum Person {
     Same,
     Another,
     /// The mark was made with a key that this operator doesn't have.
-    Untold,
+    Unknown,
 }
 
 /// The login identifiers that a manifest asks for, as Kratos normalises them. They are people's: never shown.
@@ -72,7 +72,7 @@ impl Identifiers {
         }
         match noted.map(|noted| self.is_of(noted)) {
             Some(Some(true)) => Person::Same,
-            Some(None) if !self.sorted.is_empty() => Person::Untold,
+            Some(None) if !self.sorted.is_empty() => Person::Unknown,
             Some(_) | None => Person::Another,
         }
     }

@@ -2,11 +2,11 @@
 //!
 //! `apply` runs the steps in order and decides nothing. Mode Observe shows the plan instead of running it.
 
+mod action_steps;
 mod change;
 mod creation;
 mod credentials;
 mod deletion;
-mod doing;
 mod judgement;
 mod outside;
 mod recovery;
@@ -37,7 +37,7 @@ pub fn plan(claimant: &Claimant, desired: &Desired, observed: &Observed, now: Ti
         Observed::Present(present) => match present.identity.readable() {
             Ok(there) => change::plan(claimant, desired, present, there, owned_paths, now),
             Err(unreadable) => {
-                let refusal = Some(opaque::verdict(unreadable, &owned_paths, None));
+                let refusal = Some(opaque::condition(unreadable, &owned_paths, None));
                 Plan { owned_paths, refusal, ..Plan::default() }
             }
         },

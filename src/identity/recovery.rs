@@ -14,8 +14,8 @@ use crate::api::identity::{KratosIdentitySpec, KratosIdentityStatus};
 use crate::api::lifecycle::ActionStatus;
 use crate::api::recovery::{Recovery as Spec, RecoveryFlowType, RecoveryStatus, RecoveryType};
 use crate::api::words::{self, NAME};
-use crate::api::{Reason, Verdict, condition};
-use crate::base::place;
+use crate::api::{ReadyCondition, Reason, condition};
+use crate::base::namespaced_name;
 use crate::kratos::State;
 
 /// How long a recovery works where the manifest doesn't say.
@@ -23,7 +23,7 @@ const DEFAULT_EXPIRY: Duration = Duration::from_hours(1);
 
 /// In which way a recovery is given.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Way {
+pub enum RecoveryMethod {
     Link {
         /// Where the browser goes in the end.
         return_to: Option<String>,
@@ -34,7 +34,7 @@ pub enum Way {
     },
 }
 
-impl Way {
+impl RecoveryMethod {
     pub const fn kind(&self) -> RecoveryType {
         match self {
             Self::Link { .. } => RecoveryType::Link,
@@ -46,7 +46,7 @@ impl Way {
 /// What a manifest asks for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Recovery {
-    pub way: Way,
+    pub method: RecoveryMethod,
     pub expires_in: Duration,
     pub secret_name: String,
     /// Another token asks for another recovery.
@@ -74,7 +74,7 @@ impl OwnSecret {
 
 /// What stands under the name of such a Secret.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum SecretSeen {
+pub enum SecretObservation {
     Absent,
     /// The resource's own, as of this version.
     Ours(Version),
@@ -96,7 +96,7 @@ pub struct Version {
 pub struct Issue {
     /// The identity.
     pub id: String,
-    pub way: Way,
+    pub method: RecoveryMethod,
     pub expires_in: Duration,
     pub secret: OwnSecret,
     /// The version of the Secret that is replaced; `None`: there is none.
@@ -125,41 +125,43 @@ impl Issue {
 
 /// How the recovery of an identity stands.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Standing {
+pub struct RecoveryState {
     /// The one that was issued last.
     pub status: Option<RecoveryStatus>,
     /// Whether it may be had from its Secret.
     pub is_issued: bool,
-    pub verdict: Verdict,
+    pub condition: ReadyCondition,
 }
 
 /// Validates what a manifest says. `InvalidSpec` where its Secret can't be written.
 pub fn parse<'a>(
     spec: &KratosIdentitySpec,
     mut read_secrets: impl Iterator<Item = &'a str>,
-) -> Result<Option<Recovery>, Verdict> {
+) -> Result<Option<Recovery>, ReadyCondition> {
     let Some(Spec { kind, expires_in, secret_name, flow_type, return_to }) = &spec.recovery else { return Ok(None) };
-    let way = match (kind, flow_type, return_to) {
-        (RecoveryType::Link, None, return_to) => Way::Link { return_to: return_to.clone() },
-        (RecoveryType::Code, flow_type, None) => Way::Code { is_api: *flow_type == Some(RecoveryFlowType::Api) },
+    let method = match (kind, flow_type, return_to) {
+        (RecoveryType::Link, None, return_to) => RecoveryMethod::Link { return_to: return_to.clone() },
+        (RecoveryType::Code, flow_type, None) => {
+            RecoveryMethod::Code { is_api: *flow_type == Some(RecoveryFlowType::Api) }
+        }
         (RecoveryType::Link, Some(_), _) | (RecoveryType::Code, _, Some(_)) => {
             let message = "recovery.flowType goes with type Code, and recovery.returnTo with type Link; remove it";
-            return Err(Verdict::new(Reason::InvalidSpec, message));
+            return Err(ReadyCondition::new(Reason::InvalidSpec, message));
         }
     };
-    if !place::is_name(secret_name) {
-        return Err(Verdict::new(Reason::InvalidSpec, "recovery.secretName is no name of a Secret; correct it"));
+    if !namespaced_name::is_name(secret_name) {
+        return Err(ReadyCondition::new(Reason::InvalidSpec, "recovery.secretName is no name of a Secret; correct it"));
     }
     if read_secrets.any(|name| name == secret_name) {
         let message = format!(
             "recovery.secretName names Secret {}, which the manifest reads from: it would be overwritten; name another one",
             words::shown(secret_name, NAME)
         );
-        return Err(Verdict::new(Reason::InvalidSpec, message));
+        return Err(ReadyCondition::new(Reason::InvalidSpec, message));
     }
     let action = spec.actions.as_ref().and_then(|actions| actions.recovery.as_ref());
     Ok(Some(Recovery {
-        way,
+        method,
         expires_in: expires_in.map_or(DEFAULT_EXPIRY, Into::into),
         secret_name: secret_name.clone(),
         token: action.map(|action| action.token.clone()),
@@ -170,7 +172,7 @@ impl Recovery {
     /// Whether a mark is about this one: what was issued in another way, into another Secret or for another token is
     /// another one. A token that left the manifest asks for nothing.
     fn is_this(&self, noted: &RecoveryMark) -> bool {
-        noted.kind.is_none_or(|kind| kind == self.way.kind())
+        noted.kind.is_none_or(|kind| kind == self.method.kind())
             && noted.secret_name == self.secret_name
             && self.token.as_ref().is_none_or(|token| noted.token.as_ref() == Some(token))
     }
@@ -186,7 +188,7 @@ impl Recovery {
             Some(begun) => begun.clone(),
             None => RecoveryMark {
                 token: self.token.clone(),
-                kind: Some(self.way.kind()),
+                kind: Some(self.method.kind()),
                 secret_name: self.secret_name.clone(),
                 started_at: Time(whole_second(now)),
                 issued_at: None,
@@ -215,10 +217,10 @@ pub fn ensure_writable(
     wanted: Option<&Recovery>,
     noted: Option<&RecoveryMark>,
     state: State,
-    seen: &SecretSeen,
-) -> Result<(), Verdict> {
+    seen: &SecretObservation,
+) -> Result<(), ReadyCondition> {
     let Some(wanted) = wanted.filter(|wanted| state == State::Active && wanted.is_due(noted)) else { return Ok(()) };
-    if *seen != SecretSeen::Foreign {
+    if *seen != SecretObservation::Foreign {
         return Ok(());
     }
     let message = format!(
@@ -226,7 +228,7 @@ pub fn ensure_writable(
          or name another one",
         words::shown(&wanted.secret_name, NAME)
     );
-    Err(Verdict::new(Reason::InvalidSpec, message))
+    Err(ReadyCondition::new(Reason::InvalidSpec, message))
 }
 
 /// Whether the Secret has to be looked at: not where it is known to be deleted, since the recovery expired.
@@ -252,14 +254,14 @@ pub fn expired(noted: &RecoveryMark, now: Timestamp) -> Option<Timestamp> {
 
 /// How it stands. `is_there`: whether the Secret is there and the resource's own. `refusal`: why it couldn't be issued
 /// just now.
-pub fn standing(
+pub fn recovery_state(
     wanted: &Recovery,
     noted: Option<&RecoveryMark>,
     state: State,
     is_there: bool,
-    refusal: Option<Verdict>,
+    refusal: Option<ReadyCondition>,
     now: Timestamp,
-) -> Standing {
+) -> RecoveryState {
     let name = &wanted.secret_name;
     let issued = noted.filter(|noted| noted.issued_at.is_some());
     // One that is to be replaced is shown for as long as it works.
@@ -268,18 +270,18 @@ pub fn standing(
         secret_name: Some(last.secret_name.clone()),
         expires_at: last.expires_at.clone(),
     });
-    let standing = |is_issued, verdict| Standing { status, is_issued, verdict };
+    let recovery_state = |is_issued, condition| RecoveryState { status, is_issued, condition };
     if state == State::Inactive {
         let message = if issued.is_some() { inactive() } else { "issued once the identity is active".to_owned() };
-        return standing(false, Verdict::new(Reason::IdentityInactive, message));
+        return recovery_state(false, ReadyCondition::new(Reason::IdentityInactive, message));
     }
     let issued = issued.filter(|issued| wanted.is_this(issued));
     let Some(issued) = issued else {
-        let unknown = || Verdict::new(Reason::Progressing, "it is being issued");
-        return standing(false, refusal.unwrap_or_else(unknown));
+        let unknown = || ReadyCondition::new(Reason::Progressing, "it is being issued");
+        return recovery_state(false, refusal.unwrap_or_else(unknown));
     };
     if let Some(at) = expired(issued, now) {
-        return standing(false, lapsed(at));
+        return recovery_state(false, lapsed(at));
     }
     if !is_there {
         let message = format!(
@@ -287,19 +289,19 @@ pub fn standing(
              actions.recovery issues another",
             words::shown(name, NAME)
         );
-        return standing(false, Verdict::new(Reason::RecoverySecretGone, message));
+        return recovery_state(false, ReadyCondition::new(Reason::RecoverySecretGone, message));
     }
     let until =
         issued.expires_at.as_ref().map(|at| format!("; it can be used once, until {}", at.0)).unwrap_or_default();
     let name = words::shown(name, NAME);
-    standing(true, Verdict::new(Reason::RecoveryIssued, format!("issued into Secret {name}{until}")))
+    recovery_state(true, ReadyCondition::new(Reason::RecoveryIssued, format!("issued into Secret {name}{until}")))
 }
 
 /// What is said of a recovery that has expired.
-pub fn lapsed(at: Timestamp) -> Verdict {
+pub fn lapsed(at: Timestamp) -> ReadyCondition {
     let message =
         format!("it expired at {at}, and its Secret was deleted; a new token in actions.recovery issues another");
-    Verdict::new(Reason::RecoveryExpired, message)
+    ReadyCondition::new(Reason::RecoveryExpired, message)
 }
 
 fn inactive() -> String {
@@ -309,25 +311,25 @@ fn inactive() -> String {
 }
 
 /// What is said of a recovery whose identity was made inactive.
-pub fn locked_out() -> Verdict {
-    Verdict::new(Reason::IdentityInactive, inactive())
+pub fn locked_out() -> ReadyCondition {
+    ReadyCondition::new(Reason::IdentityInactive, inactive())
 }
 
 /// Why it couldn't be issued: Kratos doesn't do that.
-pub fn disabled(kind: RecoveryType) -> Verdict {
+pub fn disabled(kind: RecoveryType) -> ReadyCondition {
     let message = format!(
         "Kratos doesn't issue a recovery {}: the method is disabled in its configuration; enable it there, then ask this \
          resource for a look, or give a new token in actions.recovery",
         method(kind)
     );
-    Verdict::new(Reason::RecoveryDisabled, message)
+    ReadyCondition::new(Reason::RecoveryDisabled, message)
 }
 
 /// Why it isn't issued: the operator was told to write no Secrets.
-pub fn switched_off() -> Verdict {
+pub fn switched_off() -> ReadyCondition {
     let message = "this operator issues no recoveries (--recovery-secrets=false): set the chart's value \
                    recoverySecrets.enabled to true, or start it without that option";
-    Verdict::new(Reason::RecoveryDisabled, message)
+    ReadyCondition::new(Reason::RecoveryDisabled, message)
 }
 
 /// As Kratos names the method.
@@ -339,14 +341,14 @@ pub const fn method(kind: RecoveryType) -> &'static str {
 }
 
 /// Why it couldn't be issued: its Secret can't be written. `code`: what the API server answered.
-pub fn unwritable(name: &str, code: Option<u16>) -> Verdict {
+pub fn unwritable(name: &str, code: Option<u16>) -> ReadyCondition {
     let answer = code.map(|code| format!(" (HTTP {code})")).unwrap_or_default();
     let message = format!(
         "Secret {} can't be written{answer}: grant the operator get, create, update and delete on secrets here, or see what \
          quota or admission refuses",
         words::shown(name, NAME)
     );
-    Verdict::new(Reason::SecretNotReady, message)
+    ReadyCondition::new(Reason::SecretNotReady, message)
 }
 
 /// What a status shows of the action: the token's, if there was one.

@@ -5,7 +5,7 @@ use kube::ResourceExt;
 use super::reference;
 use crate::api::identity::KratosIdentity;
 use crate::api::instance::Mode;
-use crate::base::place::Place;
+use crate::base::namespaced_name::NamespacedName;
 
 /// Of several the one that was there first.
 pub fn first(candidates: impl Iterator<Item = KratosIdentity>) -> Option<KratosIdentity> {
@@ -20,7 +20,7 @@ pub fn is_pending(
     candidate: &KratosIdentity,
     name: &str,
     replaced: Option<&KratosIdentity>,
-    default: Option<&Place>,
+    default: Option<&NamespacedName>,
 ) -> bool {
     let is_same_instance = replaced
         .is_none_or(|replaced| reference::instance_of(candidate, default) == reference::instance_of(replaced, default));

@@ -12,7 +12,7 @@ use jsonschema::error::{TypeKind, ValidationErrorKind};
 use serde_json::{Map, Value, json};
 
 use self::shape::{EXTENSION, Shape};
-use super::{named, pointer};
+use super::{path_redaction, pointer};
 use crate::api::words::{LONGEST_STATEMENT, listed, shown};
 use crate::kratos::identifier::{Taken, normalised};
 
@@ -175,7 +175,7 @@ pub fn violations((schema, shape): (&Value, &Shape), traits: &Value, manifest: &
 fn lines(error: &ValidationError<'_>, manifest: &Value, shape: &Shape) -> Vec<String> {
     let place = Some(error.instance_path().as_str()).filter(|place| !place.is_empty()).unwrap_or("/traits");
     let in_manifest = |at: &str| manifest.pointer(at).is_some();
-    let nearest = named::nearest(place, in_manifest, Some(shape));
+    let nearest = path_redaction::nearest(place, in_manifest, Some(shape));
     let keyword = error.schema_path().as_str().rsplit('/').find(|part| part.parse::<usize>().is_err());
     let keyword = shown(keyword.unwrap_or("schema"), KEYWORD);
     let by_keyword = match wanted(error.kind()) {

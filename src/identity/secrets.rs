@@ -11,7 +11,7 @@ use secrecy::{ExposeSecret, SecretString};
 use super::digest_key::DigestKey;
 use crate::api::instance::KeyRef;
 use crate::api::words::{NAME, shown};
-use crate::api::{Reason, Verdict};
+use crate::api::{ReadyCondition, Reason};
 
 /// A longer value is refused.
 const LONGEST: usize = 64 * 1024;
@@ -26,7 +26,7 @@ pub enum Entry {
 /// The values that a spec refers to, by Secret and key.
 #[derive(Clone, Default)]
 pub struct Secrets {
-    values: BTreeMap<KeyRef, Result<SecretString, Verdict>>,
+    values: BTreeMap<KeyRef, Result<SecretString, ReadyCondition>>,
     key: Option<Arc<DigestKey>>,
     /// How many characters a password has at least that is sent.
     least: usize,
@@ -65,7 +65,7 @@ impl Secrets {
 
     /// The text under a reference, without the one line break at its end that editors and `echo` leave.
     /// `SecretNotReady` where it is to be waited for, `InvalidSpec` where it is of no use.
-    pub fn text(&self, reference: &KeyRef) -> Result<&SecretString, Verdict> {
+    pub fn text(&self, reference: &KeyRef) -> Result<&SecretString, ReadyCondition> {
         match self.values.get(reference) {
             Some(found) => found.as_ref().map_err(Clone::clone),
             None => Err(not_ready(reference, "wasn't read")),
@@ -80,7 +80,7 @@ impl fmt::Debug for Secrets {
     }
 }
 
-fn text(reference: &KeyRef, bytes: Vec<u8>) -> Result<SecretString, Verdict> {
+fn text(reference: &KeyRef, bytes: Vec<u8>) -> Result<SecretString, ReadyCondition> {
     let Ok(text) = String::from_utf8(bytes) else {
         return Err(invalid(reference, "isn't UTF-8 text"));
     };
@@ -99,14 +99,14 @@ fn without_line_break(text: &SecretString) -> &str {
     text.strip_suffix('\r').unwrap_or(text)
 }
 
-fn not_ready(KeyRef { name, key }: &KeyRef, what: &str) -> Verdict {
+fn not_ready(KeyRef { name, key }: &KeyRef, what: &str) -> ReadyCondition {
     let (name, key) = (shown(name, NAME), shown(key, NAME));
-    Verdict::new(Reason::SecretNotReady, format!("Secret {name}, key {key}: {what}; the operator waits for it"))
+    ReadyCondition::new(Reason::SecretNotReady, format!("Secret {name}, key {key}: {what}; the operator waits for it"))
 }
 
-/// The verdict on a value that is there and of no use.
-pub fn invalid(KeyRef { name, key }: &KeyRef, what: &str) -> Verdict {
+/// The condition for a value that is there and of no use.
+pub fn invalid(KeyRef { name, key }: &KeyRef, what: &str) -> ReadyCondition {
     let (name, key) = (shown(name, NAME), shown(key, NAME));
     let message = format!("Secret {name}, key {key}: the value {what}; correct the Secret");
-    Verdict::new(Reason::InvalidSpec, message)
+    ReadyCondition::new(Reason::InvalidSpec, message)
 }

@@ -6,10 +6,10 @@ use k8s_openapi::jiff::Timestamp;
 use super::actions;
 use super::desired::from_kratos;
 use super::mark::{Found, Mark};
-use super::recovery::{self, Standing, whole_second};
+use super::recovery::{self, RecoveryState, whole_second};
 use crate::api::condition::{self, DRIFTED, READY, RECONCILING, RECOVERY_ISSUED, STALE_IDENTIFIERS, SUSPENDED, State};
 use crate::api::identity::{InstanceRef, KratosIdentityStatus};
-use crate::api::{Reason, Verdict};
+use crate::api::{ReadyCondition, Reason};
 use crate::kratos::Identity;
 
 /// How many pointers a status shows.
@@ -21,31 +21,31 @@ const LACKS: [Reason; 2] = [Reason::SecretNotReady, Reason::InstanceNotReady];
 const RECONCILED_BEFORE: &str = "Kratos held what the manifest says when it was last looked at";
 const OBSERVED_BEFORE: &str = "status.drift says what would have changed when it was last looked at";
 
-/// What a look at a resource came to.
+/// What a reconcile of a resource came to.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Outcome {
-    pub verdict: Verdict,
+    pub condition: ReadyCondition,
     /// The instance that was chosen; `None` if it didn't come to that.
     pub instance: Option<InstanceRef>,
-    pub seen: Seen,
-    pub recovery: RecoverySeen,
+    pub seen: Observation,
+    pub recovery: RecoveryObservation,
 }
 
 /// What is known about the recovery.
 #[derive(Clone, Debug, PartialEq)]
-pub enum RecoverySeen {
+pub enum RecoveryObservation {
     /// Nothing new: what the status says about it stays.
     Unknown,
     /// Nothing new, but that its Secret was deleted.
-    Lapsed(Verdict),
+    Lapsed(ReadyCondition),
     /// None is wanted.
     Nothing,
-    Stands(Standing),
+    Known(RecoveryState),
 }
 
 /// What is known about the identity.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Seen {
+pub enum Observation {
     /// Nothing new: what the status says about it stays.
     Unknown,
     /// It is there, and only a part of what the manifest says was done, or nothing: of the rest nothing is said.
@@ -55,7 +55,7 @@ pub enum Seen {
         /// Observe: pointers of what would be created.
         drift: Vec<String>,
     },
-    /// It is there, as it stands after the look.
+    /// It is there, as it stands after the reconcile.
     Present {
         identity: Box<Identity>,
         owned_paths: Vec<String>,
@@ -63,7 +63,7 @@ pub enum Seen {
         drift: Vec<String>,
         /// Login identifiers that Kratos keeps although they left the traits.
         stale_identifiers: usize,
-        /// Whether the look changed it, or made it.
+        /// Whether the reconcile changed it, or made it.
         is_changed: bool,
     },
 }
@@ -92,11 +92,11 @@ impl Subject<'_> {
     }
 }
 
-/// The status after a look.
+/// The status after a reconcile.
 pub fn next(subject: Subject<'_>, outcome: Outcome, now: Timestamp) -> KratosIdentityStatus {
     let mut status = subject.current.cloned().unwrap_or_default();
-    let Outcome { verdict, instance, seen, recovery } = outcome;
-    observe_generation(&mut status, subject, verdict.reason);
+    let Outcome { condition, instance, seen, recovery } = outcome;
+    observe_generation(&mut status, subject, condition.reason);
     let full_name = |InstanceRef { name, namespace }: &InstanceRef| match namespace {
         Some(namespace) => format!("{namespace}/{name}"),
         None => name.clone(),
@@ -104,34 +104,34 @@ pub fn next(subject: Subject<'_>, outcome: Outcome, now: Timestamp) -> KratosIde
     status.instance_namespaced_name = instance.as_ref().map(full_name).or(status.instance_namespaced_name);
     status.instance = instance.or(status.instance);
     condition::clear(&mut status.conditions, SUSPENDED);
-    condition::summarize(&mut status.conditions, &verdict, subject.generation, now);
-    tell_what_lacks(&mut status, verdict.reason, subject.generation, now);
+    condition::summarize(&mut status.conditions, &condition, subject.generation, now);
+    tell_what_lacks(&mut status, condition.reason, subject.generation, now);
     note_recovery(&mut status, recovery, subject.generation, now);
-    let is_observed = verdict.reason == Reason::Observed;
+    let is_observed = condition.reason == Reason::Observed;
     let is_changed = match seen {
-        Seen::Unknown => return status,
-        Seen::Touched(Touched { identity, is_changed }) => {
+        Observation::Unknown => return status,
+        Observation::Touched(Touched { identity, is_changed }) => {
             let before = status.clone();
             note_identity(&mut status, *identity);
             if status != before {
                 if is_changed {
                     status.last_changed_at = Some(Time(whole_second(now)));
                 }
-                retell(&mut status, &verdict, subject.generation, now);
+                retell(&mut status, &condition, subject.generation, now);
             }
             return status;
         }
-        Seen::Absent { drift } => {
+        Observation::Absent { drift } => {
             (status.identity_id, status.schema_id, status.state, status.actions) = (None, None, None, None);
             status.adopted = None;
             status.owned_paths.clear();
             condition::clear(&mut status.conditions, STALE_IDENTIFIERS);
             (status.password_sent_at, status.last_changed_at) = (None, None);
-            note_recovery(&mut status, RecoverySeen::Nothing, subject.generation, now);
+            note_recovery(&mut status, RecoveryObservation::Nothing, subject.generation, now);
             status.drift = drift;
             false
         }
-        Seen::Present { identity, owned_paths, drift, stale_identifiers, is_changed } => {
+        Observation::Present { identity, owned_paths, drift, stale_identifiers, is_changed } => {
             note_stale_identifiers(&mut status, stale_identifiers, subject.generation, now);
             note_identity(&mut status, *identity);
             status.owned_paths = owned_paths;
@@ -148,8 +148,8 @@ pub fn next(subject: Subject<'_>, outcome: Outcome, now: Timestamp) -> KratosIde
         condition::clear(&mut status.conditions, DRIFTED);
     } else {
         let message = "Kratos differs from the manifest at the places in status.drift; mode Observe changes nothing";
-        let verdict = Verdict::new(Reason::DriftObserved, message);
-        condition::set(&mut status.conditions, DRIFTED, true, &verdict, subject.generation, now);
+        let condition = ReadyCondition::new(Reason::DriftObserved, message);
+        condition::set(&mut status.conditions, DRIFTED, true, &condition, subject.generation, now);
     }
     // No status is written for the sake of a time alone.
     if is_changed && subject.current != Some(&status) {
@@ -159,33 +159,33 @@ pub fn next(subject: Subject<'_>, outcome: Outcome, now: Timestamp) -> KratosIde
 }
 
 /// That a part was done is news, although the rest waits for the same as before.
-fn retell(status: &mut KratosIdentityStatus, verdict: &Verdict, generation: i64, now: Timestamp) {
+fn retell(status: &mut KratosIdentityStatus, condition: &ReadyCondition, generation: i64, now: Timestamp) {
     for type_ in [READY, RECONCILING] {
-        let told = condition::find(&status.conditions, type_).filter(|told| told.reason == verdict.reason.as_str());
+        let told = condition::find(&status.conditions, type_).filter(|told| told.reason == condition.reason.as_str());
         if let Some(is_true) = told.map(|told| told.status == "True") {
-            condition::set(&mut status.conditions, type_, is_true, verdict, generation, now);
+            condition::set(&mut status.conditions, type_, is_true, condition, generation, now);
         }
     }
 }
 
 /// A resource that stays Ready, as nothing is to be sent, says at once what lacks: what it said before isn't known to hold. Once
-/// it waits for something else, it says again what the last look that came to an end has shown.
+/// it waits for something else, it says again what the last reconcile that came to an end has shown.
 fn tell_what_lacks(status: &mut KratosIdentityStatus, reason: Reason, generation: i64, now: Timestamp) {
     let Some(ready) = condition::find(&status.conditions, READY).filter(|ready| ready.status == "True") else { return };
     let told = condition::find(&status.conditions, RECONCILING);
     let is_lack = |reason: &str| LACKS.iter().any(|lack| lack.as_str() == reason);
-    let verdict = match told {
-        Some(told) if is_lack(reason.as_str()) => Verdict::new(reason, told.message.clone()),
+    let condition = match told {
+        Some(told) if is_lack(reason.as_str()) => ReadyCondition::new(reason, told.message.clone()),
         _ if !is_lack(&ready.reason) => return,
-        _ if status.drift_count.is_some() => Verdict::new(Reason::Observed, OBSERVED_BEFORE),
-        _ => Verdict::new(Reason::Reconciled, RECONCILED_BEFORE),
+        _ if status.drift_count.is_some() => ReadyCondition::new(Reason::Observed, OBSERVED_BEFORE),
+        _ => ReadyCondition::new(Reason::Reconciled, RECONCILED_BEFORE),
     };
-    condition::set(&mut status.conditions, READY, true, &verdict, generation, now);
+    condition::set(&mut status.conditions, READY, true, &condition, generation, now);
 }
 
 /// Says that a resource isn't Ready, of one that was: its identity is gone, and what it takes to make it again lacks.
-pub fn unready(status: &mut KratosIdentityStatus, verdict: &Verdict, generation: i64, now: Timestamp) {
-    condition::set(&mut status.conditions, READY, false, verdict, generation, now);
+pub fn unready(status: &mut KratosIdentityStatus, condition: &ReadyCondition, generation: i64, now: Timestamp) {
+    condition::set(&mut status.conditions, READY, false, condition, generation, now);
 }
 
 /// Lets people name another instance: to be called only where nothing can have been asked of the one that is named. A resource
@@ -207,11 +207,11 @@ pub fn is_open(status: &KratosIdentityStatus) -> bool {
         && ready.is_some_and(|ready| ready.status == "False" && waits.contains(&ready.reason.as_str()))
 }
 
-/// What is written of an identity that was locked out, and of its recovery, where nothing else can be said of the look.
+/// What is written of an identity that was locked out, and of its recovery, where nothing else can be said of the reconcile.
 pub fn touched(
     subject: Subject<'_>,
     touched: Option<&Touched>,
-    recovery: RecoverySeen,
+    recovery: RecoveryObservation,
     now: Timestamp,
 ) -> KratosIdentityStatus {
     let mut status = subject.current.cloned().unwrap_or_default();
@@ -247,21 +247,21 @@ fn note_identity(status: &mut KratosIdentityStatus, identity: Identity) {
     status.state = Some(from_kratos(identity.state));
 }
 
-fn note_recovery(status: &mut KratosIdentityStatus, recovery: RecoverySeen, generation: i64, now: Timestamp) {
-    let (is_issued, verdict) = match recovery {
-        RecoverySeen::Unknown => return,
-        RecoverySeen::Nothing => {
+fn note_recovery(status: &mut KratosIdentityStatus, recovery: RecoveryObservation, generation: i64, now: Timestamp) {
+    let (is_issued, condition) = match recovery {
+        RecoveryObservation::Unknown => return,
+        RecoveryObservation::Nothing => {
             status.recovery = None;
             condition::clear(&mut status.conditions, RECOVERY_ISSUED);
             return;
         }
-        RecoverySeen::Lapsed(verdict) => (false, verdict),
-        RecoverySeen::Stands(Standing { status: shown, is_issued, verdict }) => {
+        RecoveryObservation::Lapsed(condition) => (false, condition),
+        RecoveryObservation::Known(RecoveryState { status: shown, is_issued, condition }) => {
             status.recovery = shown;
-            (is_issued, verdict)
+            (is_issued, condition)
         }
     };
-    condition::set(&mut status.conditions, RECOVERY_ISSUED, is_issued, &verdict, generation, now);
+    condition::set(&mut status.conditions, RECOVERY_ISSUED, is_issued, &condition, generation, now);
 }
 
 /// Present only while there are any; says how many, never which.
@@ -274,17 +274,17 @@ fn note_stale_identifiers(status: &mut KratosIdentityStatus, count: usize, gener
         "Kratos keeps {count} login identifier(s) that left the traits, and people log in with them: give the identity \
          another in their place, or delete the credential in Kratos"
     );
-    let verdict = Verdict::new(Reason::StaleIdentifiers, message);
-    condition::set(&mut status.conditions, STALE_IDENTIFIERS, true, &verdict, generation, now);
+    let condition = ReadyCondition::new(Reason::StaleIdentifiers, message);
+    condition::set(&mut status.conditions, STALE_IDENTIFIERS, true, &condition, generation, now);
 }
 
 /// The status of a suspended resource: nothing was looked at, but a recovery may have expired.
-pub fn suspended(subject: Subject<'_>, recovery: RecoverySeen, now: Timestamp) -> KratosIdentityStatus {
+pub fn suspended(subject: Subject<'_>, recovery: RecoveryObservation, now: Timestamp) -> KratosIdentityStatus {
     let mut status = subject.current.cloned().unwrap_or_default();
-    let verdict =
-        Verdict::new(Reason::Suspended, "spec.suspend is true: the identity is neither looked at nor changed");
-    observe_generation(&mut status, subject, verdict.reason);
-    condition::suspend(&mut status.conditions, &verdict, subject.generation, now);
+    let condition =
+        ReadyCondition::new(Reason::Suspended, "spec.suspend is true: the identity is neither looked at nor changed");
+    observe_generation(&mut status, subject, condition.reason);
+    condition::suspend(&mut status.conditions, &condition, subject.generation, now);
     note_recovery(&mut status, recovery, subject.generation, now);
     status
 }

@@ -8,11 +8,15 @@ use super::secrets::Secrets;
 use crate::api::depth::MAX_DEPTH;
 use crate::api::identity::TraitFrom;
 use crate::api::words::{NAME, shown};
-use crate::api::{Reason, Verdict};
+use crate::api::{ReadyCondition, Reason};
 
 /// The traits of a manifest with those from Secrets among them. `InvalidSpec` where a pointer leads nowhere or meets
 /// another value, whether the Secret is there or not.
-pub fn fill(traits: &Map<String, Value>, from: &[TraitFrom], secrets: &Secrets) -> Result<Map<String, Value>, Verdict> {
+pub fn fill(
+    traits: &Map<String, Value>,
+    from: &[TraitFrom],
+    secrets: &Secrets,
+) -> Result<Map<String, Value>, ReadyCondition> {
     let mut filled = traits.clone();
     let mut places: Vec<&str> = Vec::new();
     for TraitFrom { path, .. } in from {
@@ -31,7 +35,12 @@ pub fn fill(traits: &Map<String, Value>, from: &[TraitFrom], secrets: &Secrets) 
 }
 
 /// Sets a value, making the objects on the way. `taken`: what stands there already by another word of the manifest.
-fn set(traits: &mut Map<String, Value>, path: &str, value: Value, taken: &Map<String, Value>) -> Result<(), Verdict> {
+fn set(
+    traits: &mut Map<String, Value>,
+    path: &str,
+    value: Value,
+    taken: &Map<String, Value>,
+) -> Result<(), ReadyCondition> {
     let keys = pointer::split(path);
     let Some((last, parents)) = keys.split_last() else { return Err(invalid(path, "names no trait")) };
     if keys.len() > MAX_DEPTH {
@@ -53,7 +62,7 @@ fn set(traits: &mut Map<String, Value>, path: &str, value: Value, taken: &Map<St
     Ok(())
 }
 
-fn invalid(path: &str, what: &str) -> Verdict {
+fn invalid(path: &str, what: &str) -> ReadyCondition {
     let path = shown(path, NAME);
-    Verdict::new(Reason::InvalidSpec, format!("the path {path} of spec.traitsFrom {what}"))
+    ReadyCondition::new(Reason::InvalidSpec, format!("the path {path} of spec.traitsFrom {what}"))
 }

@@ -48,7 +48,7 @@ impl Phase {
     }
 
     /// What a person is told of it.
-    pub fn remark(self) -> Option<String> {
+    pub fn message(self) -> Option<String> {
         match self {
             Self::Before(start) => Some(format!("inactive until {start}, as spec.validity says")),
             Self::Within(Some(end)) => Some(format!("active until {end}, as spec.validity says")),

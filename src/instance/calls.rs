@@ -2,8 +2,8 @@
 
 use std::fmt::Debug;
 
-use crate::api::happening::Happening;
-use crate::base::place::Place;
+use crate::api::recorded_event::RecordedEvent;
+use crate::base::namespaced_name::NamespacedName;
 
 /// What an instance has looked at.
 pub trait Calls: Debug + Send + Sync {
@@ -11,8 +11,8 @@ pub trait Calls: Debug + Send + Sync {
     fn instance(&self);
 
     /// Resources that waited for something that has come.
-    fn waiting(&self, resources: Vec<Place>);
+    fn waiting(&self, resources: Vec<NamespacedName>);
 
     /// Something happened that nobody but the instance can tell: the resource is gone.
-    fn happened(&self, happening: Happening);
+    fn happened(&self, event: RecordedEvent);
 }

@@ -5,10 +5,10 @@ use std::sync::Arc;
 use super::credentials::Credentials;
 use super::rules::{self, Rules};
 use super::settings::{Connection, Settings};
-use crate::api::{Reason, Verdict};
-use crate::base::flow::cutoff::Line;
+use crate::api::{ReadyCondition, Reason};
+use crate::base::blocking;
+use crate::base::flow::fence::FenceToken;
 use crate::base::flow::leadership::Leadership;
-use crate::base::off_runtime;
 use crate::kratos::{Auditor, BearerToken, Client, ClientConfig, Observer};
 
 /// Makes the client, which sends while this process leads.
@@ -16,8 +16,8 @@ pub fn client(
     settings: &Settings,
     credentials: &Credentials,
     (observer, auditor): (Arc<dyn Observer>, Option<Arc<dyn Auditor>>),
-    (leadership, line): (Leadership, Line),
-) -> Result<Client, Verdict> {
+    (leadership, fence_token): (Leadership, FenceToken),
+) -> Result<Client, ReadyCondition> {
     let Connection {
         admin_url,
         public_url,
@@ -42,17 +42,19 @@ pub fn client(
         rate_limit: *rate_limit,
         auditor,
         leadership,
-        line,
+        fence_token,
     };
     let client = Client::new(config).map(|client| client.observed_by(observer));
-    client.map_err(|error| Verdict::new(Reason::InvalidSpec, error.to_string()))
+    client.map_err(|error| ReadyCondition::new(Reason::InvalidSpec, error.to_string()))
 }
 
 /// Parses the rules, off the runtime.
-pub async fn rules(settings: &Settings) -> Arc<Result<Rules, Verdict>> {
+pub async fn rules(settings: &Settings) -> Arc<Result<Rules, ReadyCondition>> {
     let raw = settings.rules.clone();
-    let parsed = off_runtime::once(move || rules::parse(&raw)).await;
+    let parsed = blocking::once(move || rules::parse(&raw)).await;
     Arc::new(
-        parsed.unwrap_or_else(|_| Err(Verdict::new(Reason::InvalidSpec, "spec.rules can't be parsed; correct them"))),
+        parsed.unwrap_or_else(|_| {
+            Err(ReadyCondition::new(Reason::InvalidSpec, "spec.rules can't be parsed; correct them"))
+        }),
     )
 }

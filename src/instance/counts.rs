@@ -22,7 +22,7 @@ const LONGEST_NAMESPACE: usize = 63;
 
 /// What an identity is to this operator.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Standing {
+pub enum Ownership {
     /// It carries no mark of our owner name.
     Unmanaged,
     /// Its mark names a resource of this cluster that is there.
@@ -38,14 +38,14 @@ pub enum Standing {
 }
 
 /// What an identity is, by its mark. `is_there`: whether the very resource that a mark names exists.
-pub fn standing(found: &Found, owner: &str, cluster: &str, is_there: impl FnOnce(&Mark) -> bool) -> Standing {
+pub fn ownership(found: &Found, owner: &str, cluster: &str, is_there: impl FnOnce(&Mark) -> bool) -> Ownership {
     match found {
-        Found::Mark(mark) if mark.owner != owner => Standing::Unmanaged,
-        Found::Mark(mark) if mark.cluster != cluster => Standing::Foreign,
-        Found::Mark(mark) if mark.delete_after.is_some() => Standing::Leaving,
-        Found::Mark(mark) if is_there(mark) => Standing::Managed,
-        Found::Mark(_) => Standing::Orphaned,
-        Found::Nothing | Found::Unreadable | Found::NoObject => Standing::Unmanaged,
+        Found::Mark(mark) if mark.owner != owner => Ownership::Unmanaged,
+        Found::Mark(mark) if mark.cluster != cluster => Ownership::Foreign,
+        Found::Mark(mark) if mark.delete_after.is_some() => Ownership::Leaving,
+        Found::Mark(mark) if is_there(mark) => Ownership::Managed,
+        Found::Mark(_) => Ownership::Orphaned,
+        Found::Nothing | Found::Unreadable | Found::NoObject => Ownership::Unmanaged,
     }
 }
 
@@ -60,12 +60,12 @@ pub struct Tally {
 }
 
 impl Tally {
-    pub fn add(&mut self, standing: Standing, found: &Found, id: &str) {
-        match (standing, found) {
-            (Standing::Unmanaged, _) => self.unmanaged += 1,
-            (Standing::Orphaned, _) => self.orphaned.extend(Uuid::parse_str(id)),
-            (Standing::Foreign, Found::Mark(mark)) => self.add_foreign(&mark.cluster),
-            (Standing::Managed | Standing::Foreign | Standing::Leaving | Standing::Elsewhere, _) => {}
+    pub fn add(&mut self, ownership: Ownership, found: &Found, id: &str) {
+        match (ownership, found) {
+            (Ownership::Unmanaged, _) => self.unmanaged += 1,
+            (Ownership::Orphaned, _) => self.orphaned.extend(Uuid::parse_str(id)),
+            (Ownership::Foreign, Found::Mark(mark)) => self.add_foreign(&mark.cluster),
+            (Ownership::Managed | Ownership::Foreign | Ownership::Leaving | Ownership::Elsewhere, _) => {}
         }
     }
 

@@ -7,7 +7,7 @@ use secrecy::{ExposeSecret, SecretString};
 
 use crate::api::instance::KeyRef;
 use crate::api::words::shown;
-use crate::api::{Reason, USE_LABEL, Verdict};
+use crate::api::{ReadyCondition, Reason, USE_LABEL};
 use crate::kratos::ClientCertificate;
 
 /// How much of each of two names is shown, in characters.
@@ -36,10 +36,10 @@ impl PartialEq for Credentials {
 /// Which version of each Secret was read; `None`: it wasn't there, or can't be read.
 pub type Versions = BTreeMap<String, Option<String>>;
 
-/// The verdict on an object that can't be used yet.
-pub fn lacking(kind: &str, KeyRef { name, key }: &KeyRef, what: &str) -> Verdict {
+/// The condition for an object that can't be used yet.
+pub fn lacking(kind: &str, KeyRef { name, key }: &KeyRef, what: &str) -> ReadyCondition {
     let (name, key) = (shown(name, OF_TWO), shown(key, OF_TWO));
-    Verdict::new(Reason::SecretNotReady, format!("{kind} {name}, key {key}: {what}; the operator waits for it"))
+    ReadyCondition::new(Reason::SecretNotReady, format!("{kind} {name}, key {key}: {what}; the operator waits for it"))
 }
 
 /// What is said of a Secret without the label.
@@ -47,14 +47,20 @@ pub fn unlabelled() -> String {
     format!("it lacks the label {USE_LABEL}: \"true\", without which the operator reads none")
 }
 
-/// The verdict on a header's value that can't be sent.
-pub fn bad_header(name: &str, key: &str, what: &str) -> Verdict {
+/// The condition for a header's value that can't be sent.
+pub fn bad_header(name: &str, key: &str, what: &str) -> ReadyCondition {
     let (name, key) = (shown(name, OF_TWO), shown(key, OF_TWO));
-    Verdict::new(Reason::InvalidSpec, format!("spec.headers, Secret {name}, key {key}: it {what}; correct the Secret"))
+    ReadyCondition::new(
+        Reason::InvalidSpec,
+        format!("spec.headers, Secret {name}, key {key}: it {what}; correct the Secret"),
+    )
 }
 
-/// The verdict on a client certificate that can't be shown.
-pub fn bad_certificate(name: &str, error: &str) -> Verdict {
+/// The condition for a client certificate that can't be shown.
+pub fn bad_certificate(name: &str, error: &str) -> ReadyCondition {
     let name = shown(name, OF_TWO);
-    Verdict::new(Reason::InvalidSpec, format!("spec.tls.clientCertificate, Secret {name}: {error}; correct the Secret"))
+    ReadyCondition::new(
+        Reason::InvalidSpec,
+        format!("spec.tls.clientCertificate, Secret {name}: {error}; correct the Secret"),
+    )
 }

@@ -8,22 +8,22 @@ use futures::TryStreamExt;
 use tokio_util::sync::CancellationToken;
 
 use super::calls::Calls;
+use super::circuit_breaker::CircuitBreaker;
+use super::conflicts::Conflicts;
 use super::counts::Counts;
 use super::credentials::{Credentials, Versions};
-use super::gate::Gate;
+use super::grace_periods::GracePeriods;
 use super::listing::Listing;
 use super::managed::Managed;
-use super::obstacles::Obstacles;
-use super::pending::Pending;
 use super::protector::Protector;
 use super::rules::Rules;
 use super::schemas::Schemas;
 use super::settings::Settings;
 use super::waiting::Waiting;
-use crate::api::Verdict;
-use crate::base::flow::limit::Limit;
-use crate::base::flow::turns::Turns;
-use crate::base::place::Place;
+use crate::api::ReadyCondition;
+use crate::base::flow::fair_semaphore::FairSemaphore;
+use crate::base::flow::permit_queue::PermitQueue;
+use crate::base::namespaced_name::NamespacedName;
 use crate::kratos::{Batcher, Class, Client, CredentialType, Error, IdentityFilter, Reader};
 
 /// No identity has this id: asking for it goes through Kratos' authentication and its database and finds nothing.
@@ -32,7 +32,7 @@ pub const NOBODY: &str = "00000000-0000-0000-0000-000000000000";
 /// One instance as it stands now. Made anew when its resource changes; what is remembered is shared by all of them.
 #[derive(Debug)]
 pub struct Handle {
-    pub place: Place,
+    pub key: NamespacedName,
     pub settings: Settings,
     /// The last credentials that could be read; they outlive their Secret, so that a namespace that is deleted as a
     /// whole still gets its identities dealt with.
@@ -43,15 +43,15 @@ pub struct Handle {
     /// What reads through the client where many are read at the same time.
     pub reader: Reader,
     /// Bounds the changes and deletions that are under way.
-    pub writes: Arc<Limit>,
+    pub writes: Arc<FairSemaphore>,
     /// Bounds the requests under way that have the server hash a password, be it of a change or of a batch of creates. Of
     /// those that change, each is called when its turn has come.
-    pub hashing: Arc<Turns<Place>>,
+    pub hashing: Arc<PermitQueue<NamespacedName>>,
     /// Bounds the resources whose creates with a password to hash gather for a request, or are under way in one. Each is called
     /// when its turn has come.
-    pub creating: Arc<Turns<Place>>,
+    pub creating: Arc<PermitQueue<NamespacedName>>,
     /// The rules for resources of other namespaces, or why they can't be asked: then nothing of theirs is admitted.
-    pub rules: Arc<Result<Rules, Verdict>>,
+    pub rules: Arc<Result<Rules, ReadyCondition>>,
     /// Whether the instance is being deleted: what is there is still deleted, nothing is created or changed.
     pub is_deleting: bool,
     pub calls: Arc<dyn Calls>,
@@ -82,27 +82,27 @@ impl Handle {
 /// What outlives a change of the instance's resource.
 #[derive(Debug, Default)]
 pub struct Shared {
-    pub gate: Gate,
+    pub circuit_breaker: CircuitBreaker,
     pub listing: Listing,
     pub managed: Managed,
     pub counts: Counts,
     /// Identities whose grace period runs.
-    pub pending: Pending,
+    pub grace_periods: GracePeriods,
     pub protector: Protector,
     pub schemas: Schemas,
     pub secrets: ReadSecrets,
-    pub session_turns: SessionTurns,
-    /// Resources that wait for the gate to open, for the instance to be held or for a listing to be completed.
+    pub run_limits: RunLimits,
+    /// Resources that wait for the circuit breaker to close, for the instance to be held or for a listing to be completed.
     pub waiting: Waiting,
     /// Resources that another identity stands in the way of.
-    pub obstacles: Obstacles,
+    pub conflicts: Conflicts,
     /// Fields that this server turned out not to know, and methods that are switched off.
     pub lacking: Mutex<HashSet<&'static str>>,
     /// Whether the instance carries our finalizer. No identity is created before.
     is_held: AtomicBool,
     /// Whether it is v25.4 or later, once that was asked for.
     newer: Mutex<Option<bool>>,
-    /// The last look that somebody asked for and that was taken: its status may have to wait for something else.
+    /// The last reconcile that somebody asked for and that was taken: its status may have to wait for something else.
     looked_for: Mutex<Option<String>>,
     /// Held by whoever notes that a namespace takes identities back.
     pub reclaiming: tokio::sync::Mutex<()>,
@@ -112,16 +112,16 @@ pub struct Shared {
 
 impl Shared {
     /// Whether the instance carries our finalizer. Where it doesn't, the resource is looked at again once it does.
-    pub fn is_held_for(&self, place: &Place) -> bool {
+    pub fn is_held_for(&self, key: &NamespacedName) -> bool {
         let is_held = || self.is_held.load(Ordering::SeqCst);
         if is_held() {
             return true;
         }
-        // First in line, then the look: one that is held in between isn't missed.
-        self.waiting.add(place);
+        // First in line, then the reconcile: one that is held in between isn't missed.
+        self.waiting.add(key);
         let is_held = is_held();
         if is_held {
-            self.waiting.remove(place);
+            self.waiting.remove(key);
         }
         is_held
     }
@@ -152,7 +152,7 @@ impl Shared {
         *self.newer() = None;
     }
 
-    /// Whether a look that is asked for is still to be taken.
+    /// Whether a reconcile that is asked for is still to be taken.
     pub fn is_to_be_looked_for(&self, requested_at: &str) -> bool {
         self.looked_for().as_deref() != Some(requested_at)
     }
@@ -216,13 +216,13 @@ const URGENT_RUNS: usize = 2;
 
 /// What runs of session policies take turns at.
 #[derive(Debug)]
-pub struct SessionTurns {
-    pub regular: Arc<Limit>,
-    pub urgent: Arc<Limit>,
+pub struct RunLimits {
+    pub regular: Arc<FairSemaphore>,
+    pub urgent: Arc<FairSemaphore>,
 }
 
-impl Default for SessionTurns {
+impl Default for RunLimits {
     fn default() -> Self {
-        Self { regular: Arc::new(Limit::new(RUNS)), urgent: Arc::new(Limit::new(URGENT_RUNS)) }
+        Self { regular: Arc::new(FairSemaphore::new(RUNS)), urgent: Arc::new(FairSemaphore::new(URGENT_RUNS)) }
     }
 }

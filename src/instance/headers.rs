@@ -4,7 +4,7 @@ use http::{HeaderName, HeaderValue};
 
 use crate::api::instance::{self, KeyRef};
 use crate::api::words::{NAME, shown};
-use crate::api::{Reason, Verdict};
+use crate::api::{ReadyCondition, Reason};
 
 /// What the operator sets itself, or relies on the absence of.
 const OWN: [&str; 5] = ["host", "user-agent", "expect", "range", "accept"];
@@ -28,7 +28,7 @@ pub enum HeaderSource {
 }
 
 /// Validates the headers of a spec. What the definition refuses is refused here too: it may be an older one.
-pub fn parse(headers: &[instance::Header]) -> Result<Vec<Header>, Verdict> {
+pub fn parse(headers: &[instance::Header]) -> Result<Vec<Header>, ReadyCondition> {
     let mut parsed: Vec<Header> = Vec::new();
     for header in headers {
         let name = name(&header.name)?;
@@ -62,7 +62,7 @@ pub fn value(text: &str) -> Result<HeaderValue, &'static str> {
     Ok(value)
 }
 
-fn name(text: &str) -> Result<HeaderName, Verdict> {
+fn name(text: &str) -> Result<HeaderName, ReadyCondition> {
     let name = HeaderName::try_from(text).map_err(|_| invalid(text, "is no name of a header; correct it"))?;
     let is_like = |sorts: &[&str]| sorts.iter().any(|sort| name.as_str().starts_with(sort));
     if name == http::header::AUTHORIZATION {
@@ -77,6 +77,6 @@ fn name(text: &str) -> Result<HeaderName, Verdict> {
     Ok(name)
 }
 
-fn invalid(name: &str, what: &str) -> Verdict {
-    Verdict::new(Reason::InvalidSpec, format!("spec.headers: {:?} {what}", shown(name, NAME)))
+fn invalid(name: &str, what: &str) -> ReadyCondition {
+    ReadyCondition::new(Reason::InvalidSpec, format!("spec.headers: {:?} {what}", shown(name, NAME)))
 }

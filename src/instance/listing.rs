@@ -10,7 +10,7 @@ use uuid::Uuid;
 
 use super::counts::Tally;
 use crate::base::backoff;
-use crate::base::place::{Place, PlaceKey};
+use crate::base::namespaced_name::{KeyHash, NamespacedName};
 use crate::identity::mark::Mark;
 
 /// One listing serves all those that are wanted within so long after the first.
@@ -18,10 +18,10 @@ const TOGETHER: Duration = Duration::from_secs(1);
 const FIRST_RETRY: Duration = Duration::from_secs(1);
 const LAST_RETRY: Duration = Duration::from_mins(1);
 
-/// What a listing says about a place.
+/// What a listing says about a key.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Lookup {
-    /// Ids of the identities whose mark names the place, under whatever uid. Empty: there is none.
+    /// Ids of the identities whose mark names the key, under whatever uid. Empty: there is none.
     Known(Vec<String>),
     /// No listing that is recent enough has been completed; one was asked for.
     NotYet,
@@ -41,31 +41,31 @@ struct State {
     read: Option<Instant>,
     /// How many pages the last complete listing had.
     pages: usize,
-    by_place: ByPlace,
+    by_key: ByKey,
     /// What we made or took back ourselves, and when: a listing under way may have passed its place already.
-    noted: Vec<(Instant, PlaceKey, Uuid)>,
+    noted: Vec<(Instant, KeyHash, Uuid)>,
     /// A listing that begins at or after each of these is wanted.
     wanted: BTreeSet<Instant>,
     /// Whose create may have been under way until when; kept until a listing that began later, so that of many only the
     /// first few are looked up.
-    unsettled: HashMap<Place, Instant>,
+    unsettled: HashMap<NamespacedName, Instant>,
     failed: u32,
     retry_at: Option<Instant>,
     /// Why the last one failed.
     failure: Option<String>,
 }
 
-/// Identities by the place that their mark names.
-type ByPlace = BTreeSet<(PlaceKey, Uuid)>;
+/// Identities by the key that their mark names.
+type ByKey = BTreeSet<(KeyHash, Uuid)>;
 
 impl Listing {
-    /// Looks a place up in the last complete listing, if that one began at or after `after` (`None`: any).
-    pub fn find(&self, place: &Place, after: Option<Instant>) -> Lookup {
+    /// Looks a key up in the last complete listing, if that one began at or after `after` (`None`: any).
+    pub fn find(&self, key: &NamespacedName, after: Option<Instant>) -> Lookup {
         let state = self.state();
         let recent = state.begun.is_some_and(|begun| after.is_none_or(|after| begun >= after));
         if recent {
-            let key = place.key();
-            let found = state.by_place.range((key, Uuid::nil())..=(key, Uuid::max()));
+            let key = key.key_hash();
+            let found = state.by_key.range((key, Uuid::nil())..=(key, Uuid::max()));
             return Lookup::Known(found.map(|(_, id)| id.to_string()).collect());
         }
         drop(state);
@@ -80,23 +80,23 @@ impl Listing {
         self.state().begun.is_some_and(|begun| begun >= at)
     }
 
-    /// Notes that a create for a place may be under way until then. Returns how many such there are; none where a listing
+    /// Notes that a create for a key may be under way until then. Returns how many such there are; none where a listing
     /// that began later has settled it.
-    pub fn unsettled(&self, place: &Place, until: Instant) -> usize {
+    pub fn unsettled(&self, key: &NamespacedName, until: Instant) -> usize {
         let mut state = self.state();
         if state.begun.is_some_and(|begun| begun >= until) {
             return 0;
         }
-        state.unsettled.insert(place.clone(), until);
+        state.unsettled.insert(key.clone(), until);
         state.unsettled.len()
     }
 
-    /// Ids of the identities whose mark names a place that is meant. `None`: no listing has been completed yet, and one is
+    /// Ids of the identities whose mark names a key that is meant. `None`: no listing has been completed yet, and one is
     /// under way.
-    pub fn ids(&self, is_meant: impl Fn(PlaceKey) -> bool) -> Option<Vec<Uuid>> {
+    pub fn ids(&self, is_meant: impl Fn(KeyHash) -> bool) -> Option<Vec<Uuid>> {
         let state = self.state();
         state.begun?;
-        let meant = state.by_place.iter().filter(|(place, _)| is_meant(*place));
+        let meant = state.by_key.iter().filter(|(key, _)| is_meant(*key));
         Some(meant.map(|(_, id)| *id).collect())
     }
 
@@ -107,12 +107,12 @@ impl Listing {
     }
 
     /// Notes an identity that we just made or took back, so that it is found before the next listing.
-    pub fn note(&self, place: &Place, id: &str) {
+    pub fn note(&self, key: &NamespacedName, id: &str) {
         // Kratos has no other ids.
         let Ok(id) = Uuid::parse_str(id) else { return };
         let mut state = self.state();
-        if state.by_place.insert((place.key(), id)) {
-            state.noted.push((Instant::now(), place.key(), id));
+        if state.by_key.insert((key.key_hash(), id)) {
+            state.noted.push((Instant::now(), key.key_hash(), id));
         }
     }
 
@@ -153,16 +153,16 @@ impl Listing {
     /// Takes in a complete listing.
     pub fn complete(&self, scan: Scan) {
         let mut state = self.state();
-        let Scan { begun, mut by_place, pages, tally: _ } = scan;
+        let Scan { begun, mut by_key, pages, tally: _ } = scan;
         if state.begun.is_some_and(|newest| newest > begun) {
             return;
         }
         state.noted.retain(|(at, _, _)| *at >= begun);
-        by_place.extend(state.noted.iter().map(|(_, place, id)| (*place, *id)));
+        by_key.extend(state.noted.iter().map(|(_, key, id)| (*key, *id)));
         state.wanted = state.wanted.split_off(&begun);
         state.wanted.remove(&begun);
         state.unsettled.retain(|_, until| *until > begun);
-        (state.begun, state.by_place, state.pages) = (Some(begun), by_place, pages);
+        (state.begun, state.by_key, state.pages) = (Some(begun), by_key, pages);
         state.succeed(begun);
     }
 
@@ -200,7 +200,7 @@ impl State {
 #[derive(Debug)]
 pub struct Scan {
     begun: Instant,
-    by_place: ByPlace,
+    by_key: ByKey,
     /// Pages so far.
     pub pages: usize,
     /// Identities so far.
@@ -209,7 +209,7 @@ pub struct Scan {
 
 impl Scan {
     pub fn begin(begun: Instant) -> Self {
-        Self { begun, by_place: ByPlace::new(), pages: 0, tally: Tally::default() }
+        Self { begun, by_key: ByKey::new(), pages: 0, tally: Tally::default() }
     }
 
     pub fn begun(&self) -> Instant {
@@ -218,11 +218,11 @@ impl Scan {
 
     /// Notes an identity whose mark carries our owner's name.
     pub fn note(&mut self, mark: &Mark, id: &str) {
-        self.by_place.extend(Uuid::parse_str(id).map(|id| (PlaceKey::new(&mark.namespace, &mark.name), id)));
+        self.by_key.extend(Uuid::parse_str(id).map(|id| (KeyHash::new(&mark.namespace, &mark.name), id)));
     }
 
     /// Ids of all identities that were noted.
     pub fn ids(&self) -> HashSet<Uuid> {
-        self.by_place.iter().map(|(_, id)| *id).collect()
+        self.by_key.iter().map(|(_, id)| *id).collect()
     }
 }

@@ -8,9 +8,9 @@ use std::time::Instant;
 
 use uuid::Uuid;
 
-use crate::base::place::{Place, PlaceKey};
+use crate::base::namespaced_name::{KeyHash, NamespacedName};
+use crate::identity::credential_watch::CredentialWatch;
 use crate::identity::json;
-use crate::identity::watch::Watch;
 use crate::kratos::Identity;
 
 /// A digest of everything in an identity that a manifest may own.
@@ -38,11 +38,11 @@ pub struct Managed {
 
 #[derive(Debug)]
 struct Known {
-    place: PlaceKey,
+    key: KeyHash,
     digest: u64,
     as_of: Instant,
     /// Most have none.
-    watch: Option<Box<Watch>>,
+    watch: Option<Box<CredentialWatch>>,
 }
 
 // There may be a million of them.
@@ -50,16 +50,16 @@ const _: () = assert!(size_of::<(Uuid, Known)>() <= 56);
 
 impl Managed {
     /// Notes how an identity stood when a reconcile ended.
-    pub fn note(&self, place: &Place, identity: &Identity, as_of: Instant) {
+    pub fn note(&self, key: &NamespacedName, identity: &Identity, as_of: Instant) {
         // Kratos has no other ids.
         let Ok(id) = Uuid::parse_str(&identity.id) else { return };
         let mut by_id = self.by_id();
         let watch = by_id.remove(&id).and_then(|known| known.watch);
-        by_id.insert(id, Known { place: place.key(), digest: digest(identity), as_of, watch });
+        by_id.insert(id, Known { key: key.key_hash(), digest: digest(identity), as_of, watch });
     }
 
     /// What a listing is to look for in the credentials of an identity that was noted.
-    pub fn watch(&self, id: &str, watch: Watch) {
+    pub fn watch(&self, id: &str, watch: CredentialWatch) {
         let Ok(id) = Uuid::parse_str(id) else { return };
         if let Some(known) = self.by_id().get_mut(&id) {
             known.watch = (!watch.is_empty()).then(|| Box::new(watch));
@@ -78,8 +78,8 @@ impl Managed {
     }
 
     /// Forgets the identities of resources that aren't there any more.
-    pub fn retain(&self, is_there: impl Fn(PlaceKey) -> bool) {
-        self.by_id().retain(|_, known| is_there(known.place));
+    pub fn retain(&self, is_there: impl Fn(KeyHash) -> bool) {
+        self.by_id().retain(|_, known| is_there(known.key));
     }
 
     /// The ids of all that are known.
@@ -93,20 +93,20 @@ impl Managed {
         self.by_id().get(&id).is_some_and(|known| digest(identity) != known.digest)
     }
 
-    /// The resource whose identity a page shows changed. A page asked for before our last look says nothing.
+    /// The resource whose identity a page shows changed. A page asked for before our last reconcile says nothing.
     /// `shows_credentials`: whether the page was asked for with what is watched.
-    pub fn changed(&self, identity: &Identity, requested_at: Instant, shows_credentials: bool) -> Option<PlaceKey> {
+    pub fn changed(&self, identity: &Identity, requested_at: Instant, shows_credentials: bool) -> Option<KeyHash> {
         let by_id = self.by_id();
         let known = by_id.get(&Uuid::parse_str(&identity.id).ok()?)?;
         let is_off = shows_credentials && known.watch.as_ref().is_some_and(|watch| watch.is_off(identity));
-        (requested_at > known.as_of && (is_off || digest(identity) != known.digest)).then_some(known.place)
+        (requested_at > known.as_of && (is_off || digest(identity) != known.digest)).then_some(known.key)
     }
 
     /// The resources whose identity a read that began at `begun`, and was to show it, doesn't show any more.
-    pub fn missing(&self, begun: Instant, is_shown: impl Fn(&Uuid) -> bool) -> Vec<PlaceKey> {
+    pub fn missing(&self, begun: Instant, is_shown: impl Fn(&Uuid) -> bool) -> Vec<KeyHash> {
         let by_id = self.by_id();
         let missing = by_id.iter().filter(|(id, known)| known.as_of < begun && !is_shown(id));
-        missing.map(|(_, known)| known.place).collect()
+        missing.map(|(_, known)| known.key).collect()
     }
 
     fn by_id(&self) -> MutexGuard<'_, HashMap<Uuid, Known>> {

@@ -66,7 +66,7 @@ pub struct Situation<'a> {
     /// Those of them whose identity is to be touched now.
     pub asked: &'a [Deletion],
     /// Those of them that are going to ask, as far as is known, whoever reconciles them.
-    pub company: &'a [Deletion],
+    pub peers: &'a [Deletion],
     /// What the last complete listing of this process showed.
     pub census: Option<Census>,
     /// Whether those that are held are to be counted again.
@@ -161,8 +161,8 @@ fn count_missing(state: &mut State, census: Census, (token, situation): (Option<
     }
 }
 
-/// Releases what is held at this moment. What another namespace deletes meanwhile, which may be waiting for company yet, counts
-/// as ever: nobody has seen it. A value that comes while nothing is held is noted.
+/// Releases what is held at this moment. What another namespace deletes meanwhile, which may be waiting for others yet,
+/// counts as ever: nobody has seen it. A value that comes while nothing is held is noted.
 fn release_everything(state: &mut State, situation: &Situation<'_>) {
     serve(state, situation.token);
     if state.held == 0 {
@@ -242,13 +242,13 @@ fn reserve(state: &mut State, situation: &Situation<'_>) -> bool {
 /// The namespaces of which more come together than may go, and how many. Beyond what all namespaces may together, those that
 /// use a small part of their own go on.
 fn beyond<'a>(state: &State, situation: &Situation<'a>) -> BTreeMap<&'a str, u32> {
-    let Situation { limits, asked, company, now, .. } = *situation;
+    let Situation { limits, asked, peers, now, .. } = *situation;
     if asked.is_empty() {
         return BTreeMap::new();
     }
     let used = Used::of(&state.reserved, limits.window, now);
     let (mut seen, mut together) = (HashSet::new(), BTreeMap::<&str, u32>::new());
-    for deletion in asked.iter().chain(company) {
+    for deletion in asked.iter().chain(peers) {
         let is_open = !is_decided(state, deletion) && !is_held(state, &deletion.namespace);
         if is_open && seen.insert(deletion.uid.as_str()) {
             *together.entry(&deletion.namespace).or_default() += 1;

@@ -15,8 +15,9 @@ use crate::api::protection::ProtectionStatus;
 /// How often those that are held are counted again, and the count is written where it changed. Where several operators share an
 /// instance, how often each looks what the others have written.
 pub const RECOUNT: Duration = Duration::from_secs(2);
-/// How long a deletion waits for company, after the last newcomer was seen: whether more come together than may go is known then.
-const COMPANY: Duration = Duration::from_secs(2);
+/// How long a deletion waits for others, after the last newcomer was seen: whether more come together than may go is
+/// known then.
+const PEER_WINDOW: Duration = Duration::from_secs(2);
 /// How long it waits at most, where they keep coming: nobody is held up by a trickle.
 const PATIENCE: Duration = Duration::from_secs(6);
 /// Those that have waited go together, so that one write counts many: so long after the last one asked, and no longer than that.
@@ -146,11 +147,11 @@ impl Protector {
 
     /// These are known to be about to ask, and no others but those that do. Whoever is known for as long as it would wait for
     /// company has had it when it asks.
-    pub fn know(&self, company: &[Deletion], now: Instant) {
+    pub fn know(&self, peers: &[Deletion], now: Instant) {
         let mut state = self.state();
         let asking = state.asking.iter().map(|asking| asking.deletion.uid.as_str());
         let there: HashSet<String> =
-            company.iter().map(|deletion| deletion.uid.as_str()).chain(asking).map(str::to_owned).collect();
+            peers.iter().map(|deletion| deletion.uid.as_str()).chain(asking).map(str::to_owned).collect();
         state.seen.retain(|uid, _| there.contains(uid));
         for uid in &there {
             state.see(uid, now);
@@ -162,7 +163,7 @@ impl Protector {
         self.state().asking.extend(asking);
     }
 
-    /// Those that have had time for company by now. The others ask on.
+    /// Those that have waited long enough for others by now. The others ask on.
     pub fn take(&self, now: Instant) -> Vec<Asking> {
         let mut state = self.state();
         state.came = None;
@@ -178,12 +179,12 @@ impl Protector {
         self.state().asking.iter().map(|asking| asking.deletion.clone()).collect()
     }
 
-    /// Whether any asks that is still to wait for company.
+    /// Whether any asks that is still to wait for others.
     pub fn is_gathering(&self, now: Instant) -> bool {
         self.state().due(now).is_some_and(|due| due > now)
     }
 
-    /// Waits until those that asked have had time for company, where any ask.
+    /// Waits until those that asked have waited long enough for others, where any ask.
     pub async fn gathered(&self) {
         loop {
             let now = Instant::now();
@@ -220,7 +221,7 @@ impl State {
         }
     }
 
-    /// When one that asks has had time for company.
+    /// When one that asks has waited long enough for others.
     fn ready_at(&self, asking: &Asking) -> Option<Instant> {
         ready(self.seen.get(&asking.deletion.uid).copied(), self.newest)
     }
@@ -236,10 +237,11 @@ impl State {
     }
 }
 
-/// When a deletion has had time for company that is known since `seen`, where the last newcomer was seen at `newest`.
+/// When a deletion has waited long enough for others that is known since `seen`, where the last newcomer was seen at
+/// `newest`.
 fn ready(seen: Option<Instant>, newest: Option<Instant>) -> Option<Instant> {
     let (seen, newest) = (seen?, newest?);
-    Some((newest + COMPANY).min(seen + PATIENCE))
+    Some((newest + PEER_WINDOW).min(seen + PATIENCE))
 }
 
 #[cfg(test)]

@@ -4,87 +4,87 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use super::handle::{Handle, Shared};
-use crate::api::{Reason, Verdict};
-use crate::base::flow::cutoff::Cutoff;
-use crate::base::place::Place;
+use crate::api::{ReadyCondition, Reason};
+use crate::base::flow::fence::Fence;
+use crate::base::namespaced_name::NamespacedName;
 
 /// How an instance stands for those who refer to it.
 #[derive(Clone, Debug)]
 pub enum Entry {
-    /// It may be called (whether it answers is the gate's to say).
+    /// It may be called (whether it answers is the circuit breaker's to say).
     Usable(Arc<Handle>),
     /// It can't be called, and why.
-    Unusable(Verdict),
+    Unusable(ReadyCondition),
 }
 
-/// Instances by place.
+/// Instances by key.
 #[derive(Debug, Default)]
 pub struct Registry {
-    entries: RwLock<HashMap<Place, Entry>>,
+    entries: RwLock<HashMap<NamespacedName, Entry>>,
     /// Of each that there is, whatever becomes of its settings.
-    cutoffs: Mutex<HashMap<Place, Cutoff>>,
+    fences: Mutex<HashMap<NamespacedName, Fence>>,
 }
 
 impl Registry {
     /// `None`: nobody has looked at it yet, or it is gone.
-    pub fn get(&self, place: &Place) -> Option<Entry> {
-        self.entries.read().unwrap_or_else(PoisonError::into_inner).get(place).cloned()
+    pub fn get(&self, key: &NamespacedName) -> Option<Entry> {
+        self.entries.read().unwrap_or_else(PoisonError::into_inner).get(key).cloned()
     }
 
     /// The handle of an instance that may be called.
-    pub fn handle(&self, place: &Place) -> Option<Arc<Handle>> {
-        match self.get(place) {
+    pub fn handle(&self, key: &NamespacedName) -> Option<Arc<Handle>> {
+        match self.get(key) {
             Some(Entry::Usable(handle)) => Some(handle),
             _ => None,
         }
     }
 
     /// The same, as long as it is the one that `shared` belongs to.
-    pub fn current(&self, place: &Place, shared: &Arc<Shared>) -> Option<Arc<Handle>> {
-        let handle = self.handle(place)?;
+    pub fn current(&self, key: &NamespacedName, shared: &Arc<Shared>) -> Option<Arc<Handle>> {
+        let handle = self.handle(key)?;
         (Arc::ptr_eq(&handle.shared, shared) && !shared.stopped.is_cancelled()).then_some(handle)
     }
 
-    /// Whether it is suspended: whoever waits for it is asked for a look when that ends.
-    pub fn is_suspended(&self, place: &Place) -> bool {
-        matches!(self.get(place), Some(Entry::Unusable(verdict)) if verdict.reason == Reason::Suspended)
+    /// Whether it is suspended: whoever waits for it is enqueued when that ends.
+    pub fn is_suspended(&self, key: &NamespacedName) -> bool {
+        matches!(self.get(key), Some(Entry::Unusable(condition)) if condition.reason == Reason::Suspended)
     }
 
     /// Cuts off all that sends to an instance, through whichever of its settings.
-    pub fn cutoff(&self, place: &Place) -> Cutoff {
-        let mut cutoffs = self.cutoffs.lock().unwrap_or_else(PoisonError::into_inner);
-        cutoffs.entry(place.clone()).or_default().clone()
+    pub fn fence(&self, key: &NamespacedName) -> Fence {
+        let mut fences = self.fences.lock().unwrap_or_else(PoisonError::into_inner);
+        fences.entry(key.clone()).or_default().clone()
     }
 
     /// A Secret has this version now; `None`: it is gone. Returns where the instances stand that have read another one.
-    pub fn outdate(&self, secret: &Place, version: Option<&str>) -> Vec<Place> {
+    pub fn outdate(&self, secret: &NamespacedName, version: Option<&str>) -> Vec<NamespacedName> {
         let entries = self.entries.read().unwrap_or_else(PoisonError::into_inner);
-        let beside = entries.iter().filter(|(place, _)| place.namespace == secret.namespace);
+        let beside = entries.iter().filter(|(key, _)| key.namespace == secret.namespace);
         let has_another = |entry: &Entry| match entry {
             Entry::Usable(handle) => handle.shared.secrets.outdate(&secret.name, version),
             Entry::Unusable(_) => false,
         };
-        beside.filter(|(_, entry)| has_another(entry)).map(|(place, _)| place.clone()).collect()
+        beside.filter(|(_, entry)| has_another(entry)).map(|(key, _)| key.clone()).collect()
     }
 
     /// Where the instances stand that were looked at.
-    pub fn places(&self) -> Vec<Place> {
+    pub fn keys(&self) -> Vec<NamespacedName> {
         self.entries.read().unwrap_or_else(PoisonError::into_inner).keys().cloned().collect()
     }
 
-    pub fn set(&self, place: Place, entry: Entry) {
-        self.entries.write().unwrap_or_else(PoisonError::into_inner).insert(place, entry);
+    pub fn set(&self, key: NamespacedName, entry: Entry) {
+        self.entries.write().unwrap_or_else(PoisonError::into_inner).insert(key, entry);
     }
 
     /// Forgets all of an instance that is gone.
-    pub fn forget(&self, place: &Place) {
-        self.remove(place);
-        self.cutoffs.lock().unwrap_or_else(PoisonError::into_inner).remove(place);
+    pub fn forget(&self, key: &NamespacedName) {
+        self.remove(key);
+        self.fences.lock().unwrap_or_else(PoisonError::into_inner).remove(key);
     }
 
     /// Forgets how an instance stands, and ends its listings.
-    pub fn remove(&self, place: &Place) {
-        let removed = self.entries.write().unwrap_or_else(PoisonError::into_inner).remove(place);
+    pub fn remove(&self, key: &NamespacedName) {
+        let removed = self.entries.write().unwrap_or_else(PoisonError::into_inner).remove(key);
         if let Some(Entry::Usable(handle)) = removed {
             handle.shared.stopped.cancel();
         }

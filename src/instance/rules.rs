@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::api::instance::AdmissionRule;
-use crate::api::{Reason, Verdict};
+use crate::api::{ReadyCondition, Reason};
 use crate::rules::{Budget, Expression, Known, Problem, Variable};
 
 /// As `identity::facts` makes them.
@@ -55,14 +55,14 @@ pub struct Facts {
 pub struct Rules(Vec<(Expression, String)>);
 
 /// Parses rules. `InvalidSpec`, for the instance, where one can't be asked.
-pub fn parse(rules: &[AdmissionRule]) -> Result<Rules, Verdict> {
+pub fn parse(rules: &[AdmissionRule]) -> Result<Rules, ReadyCondition> {
     let parsed = rules.iter().enumerate().map(|(at, AdmissionRule { expression, message })| {
         let number = at + 1;
         let parsed = Expression::parse(expression, VARIABLES).map_err(|invalid| {
             let message = format!(
                 "spec.rules: rule {number} {invalid}; correct it: until then nothing outside this namespace is admitted"
             );
-            Verdict::new(Reason::InvalidSpec, message)
+            ReadyCondition::new(Reason::InvalidSpec, message)
         })?;
         let said = message.as_deref().filter(|message| !message.trim().is_empty());
         Ok((parsed, said.map_or_else(|| format!("rule {number}"), |said| format!("rule {number}: {said}"))))
@@ -76,7 +76,7 @@ impl Rules {
     }
 
     /// Refuses what a rule doesn't hold for, or can't be answered for. Never says why beyond the rule's own message.
-    pub fn ensure(&self, facts: &Facts) -> Result<(), Verdict> {
+    pub fn ensure(&self, facts: &Facts) -> Result<(), ReadyCondition> {
         let Facts { identity, identifiers, namespace, adopts } = facts;
         let values = [identity.clone(), json!(identifiers), namespace.clone(), json!(adopts)];
         let size: usize = values.iter().map(|value| value.to_string().len()).sum();
@@ -97,17 +97,17 @@ impl Rules {
     }
 }
 
-fn refusal(what: &str) -> Verdict {
+fn refusal(what: &str) -> ReadyCondition {
     let message = format!(
         "a rule of the KratosInstance refuses it: {what}; change the manifest or the identity accordingly, or ask the \
          instance's administrators"
     );
-    Verdict::new(Reason::NotPermitted, message)
+    ReadyCondition::new(Reason::NotPermitted, message)
 }
 
-/// The verdict where the rules themselves are of no use: consent is never guessed.
-pub fn unaskable() -> Verdict {
+/// The condition where the rules themselves are of no use: consent is never guessed.
+pub fn unaskable() -> ReadyCondition {
     let message = "a rule of the KratosInstance is wrong, so that it admits no namespace but its own; its administrators have \
                    to correct it, and see in its status how";
-    Verdict::new(Reason::NotPermitted, message)
+    ReadyCondition::new(Reason::NotPermitted, message)
 }

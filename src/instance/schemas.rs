@@ -11,7 +11,7 @@ use tokio::sync::{Notify, watch};
 use super::status::ABOUT_SCHEMAS;
 use super::waiting::Waiting;
 use crate::base::backoff;
-use crate::base::off_runtime;
+use crate::base::blocking;
 use crate::identity::schema::{self, shape::Shape};
 use crate::kratos::{Client, SchemaContainer, SchemaFault};
 
@@ -213,7 +213,7 @@ impl Schemas {
             Err(error) => (Vec::new(), Some(error.to_string())),
         };
         let work = || listed.into_iter().map(|SchemaContainer { id, schema }| (id, usable(schema))).collect();
-        let (read, failure) = match off_runtime::once(work).await {
+        let (read, failure) = match blocking::once(work).await {
             Ok(read) => (read, failure),
             Err(error) => (BTreeMap::new(), Some(error.to_string())),
         };

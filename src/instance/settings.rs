@@ -13,7 +13,7 @@ use crate::api::instance::{
     KratosInstanceSpec, Mode, Tls,
 };
 use crate::api::protection::{Defaults, Protection};
-use crate::api::{Reason, Verdict};
+use crate::api::{ReadyCondition, Reason};
 use crate::kratos::RateLimit;
 
 const DEFAULT_REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
@@ -111,7 +111,7 @@ impl Connection {
 }
 
 /// Validates a spec. `InvalidSpec` for what the API server can't see.
-pub fn parse(spec: &KratosInstanceSpec) -> Result<Settings, Verdict> {
+pub fn parse(spec: &KratosInstanceSpec) -> Result<Settings, ReadyCondition> {
     // In full, so that a new field breaks the build instead of being forgotten.
     let KratosInstanceSpec {
         admin_url,
@@ -193,9 +193,9 @@ fn limits(protection: Protection) -> Limits {
     }
 }
 
-fn url(field: &str, text: &str) -> Result<Url, Verdict> {
+fn url(field: &str, text: &str) -> Result<Url, ReadyCondition> {
     let invalid =
-        || Verdict::new(Reason::InvalidSpec, format!("{field} is no http or https URL of a host; correct it"));
+        || ReadyCondition::new(Reason::InvalidSpec, format!("{field} is no http or https URL of a host; correct it"));
     let url = Url::parse(text).map_err(|_| invalid())?;
     // Credentials in a URL would end up in logs; they belong into auth.
     let is_plain = url.username().is_empty() && url.password().is_none();
@@ -203,8 +203,8 @@ fn url(field: &str, text: &str) -> Result<Url, Verdict> {
 }
 
 /// A proxy's URL.
-fn proxy(text: &str) -> Result<Url, Verdict> {
-    let invalid = |what: &str| Verdict::new(Reason::InvalidSpec, format!("proxyURL {what}"));
+fn proxy(text: &str) -> Result<Url, ReadyCondition> {
+    let invalid = |what: &str| ReadyCondition::new(Reason::InvalidSpec, format!("proxyURL {what}"));
     let no_url = "is no http, https, socks5 or socks5h URL of a host; correct it";
     let url = Url::parse(text).map_err(|_| invalid(no_url))?;
     if !url.username().is_empty() || url.password().is_some() {
@@ -218,13 +218,13 @@ fn proxy(text: &str) -> Result<Url, Verdict> {
 }
 
 /// What is secret isn't said where a proxy reads along.
-fn ensure_unseen(connection: &Connection) -> Result<(), Verdict> {
+fn ensure_unseen(connection: &Connection) -> Result<(), ReadyCondition> {
     let is_secret = |header: &Header| matches!(header.value, HeaderSource::Secret(_));
     let has_secrets = connection.token.is_some() || connection.headers.iter().any(is_secret);
     if connection.proxy_url.is_some() && connection.admin_url.scheme() == "http" && has_secrets {
         let message = "adminURL is http, so that the proxy of proxyURL would read the token and the headers that come out of \
                        Secrets: make adminURL https, or remove proxyURL, or remove auth and those headers";
-        return Err(Verdict::new(Reason::InvalidSpec, message));
+        return Err(ReadyCondition::new(Reason::InvalidSpec, message));
     }
     Ok(())
 }
@@ -235,11 +235,11 @@ fn token_ref(auth: &Auth) -> TokenRef {
     TokenRef { prefix, secret: secret_key_ref.clone() }
 }
 
-fn certificate_authority(ca: &CertificateAuthority) -> Result<KeyIn, Verdict> {
+fn certificate_authority(ca: &CertificateAuthority) -> Result<KeyIn, ReadyCondition> {
     match (&ca.secret_key_ref, &ca.config_map_key_ref) {
         (Some(key), None) => Ok(KeyIn::Secret(key.clone())),
         (None, Some(key)) => Ok(KeyIn::ConfigMap(key.clone())),
-        _ => Err(Verdict::new(
+        _ => Err(ReadyCondition::new(
             Reason::InvalidSpec,
             "tls.ca needs either secretKeyRef or configMapKeyRef; name one of them",
         )),

@@ -11,9 +11,9 @@ use crate::api::condition::{self, State};
 use crate::api::instance::{IdentityCounts, KratosInstanceStatus, LastResync};
 use crate::api::protection::ProtectionStatus;
 use crate::api::words::shown;
-use crate::api::{Reason, Verdict};
+use crate::api::{ReadyCondition, Reason};
 use crate::base::kube_error::Right;
-use crate::base::place::Place;
+use crate::base::namespaced_name::NamespacedName;
 
 /// A resync that found what is written already is written after so long, and not sooner: nobody is told the time.
 const TOLD_ANYWAY: SignedDuration = SignedDuration::from_hours(24);
@@ -52,9 +52,13 @@ pub struct Cluster<'a> {
 
 /// Why an instance can't be used by an operator that was told another cluster's id than the one whose identities it has: with
 /// that it would take nobody for its own, and mark whoever is new as another cluster's.
-pub fn mistaken(current: Option<&KratosInstanceStatus>, cluster: Cluster<'_>, place: &Place) -> Option<Verdict> {
+pub fn mistaken(
+    current: Option<&KratosInstanceStatus>,
+    cluster: Cluster<'_>,
+    key: &NamespacedName,
+) -> Option<ReadyCondition> {
     let noted = current?.cluster_id.as_deref().filter(|noted| cluster.is_claimed && *noted != cluster.id)?;
-    let Place { namespace, name } = place;
+    let NamespacedName { namespace, name } = key;
     let message = format!(
         "the operator has --cluster-id={}, and this instance's identities are of cluster {} (status.clusterID): nothing is sent \
          to Kratos. Start the operator with what `kubectl get namespace kube-system \
@@ -64,13 +68,13 @@ pub fn mistaken(current: Option<&KratosInstanceStatus>, cluster: Cluster<'_>, pl
         shown(cluster.id, ID),
         shown(noted, ID)
     );
-    Some(Verdict::new(Reason::ClusterMismatch, message))
+    Some(ReadyCondition::new(Reason::ClusterMismatch, message))
 }
 
-/// The status after a look. `schemas`: what Kratos serves, if that is known.
+/// The status after a reconcile. `schemas`: what Kratos serves, if that is known.
 pub fn next(
     current: Option<&KratosInstanceStatus>,
-    verdict: &Verdict,
+    condition: &ReadyCondition,
     cluster: Cluster<'_>,
     schemas: Option<Vec<String>>,
     (generation, requested_at): (i64, Option<&str>),
@@ -78,17 +82,17 @@ pub fn next(
 ) -> KratosInstanceStatus {
     let mut status = current.cloned().unwrap_or_default();
     status.observed_generation = Some(generation);
-    if verdict.reason.state() != State::Retrying
+    if condition.reason.state() != State::Retrying
         && let Some(requested_at) = requested_at
     {
         status.last_handled_reconcile_at = Some(requested_at.to_owned());
     }
-    if verdict.reason == Reason::Suspended {
-        condition::suspend(&mut status.conditions, verdict, generation, now);
+    if condition.reason == Reason::Suspended {
+        condition::suspend(&mut status.conditions, condition, generation, now);
     } else {
         condition::clear(&mut status.conditions, condition::SUSPENDED);
-        forget_another_matter(&mut status.conditions, verdict);
-        condition::summarize(&mut status.conditions, verdict, generation, now);
+        forget_another_matter(&mut status.conditions, condition);
+        condition::summarize(&mut status.conditions, condition, generation, now);
     }
     // What was noted is what a claim is checked by.
     if !cluster.is_claimed || status.cluster_id.is_none() {
@@ -104,13 +108,13 @@ pub fn next(
 
 /// What is retried for the same reason keeps its first message. The admin API and the schemas are two matters, which may
 /// be in trouble one after the other.
-fn forget_another_matter(conditions: &mut Vec<Condition>, verdict: &Verdict) {
+fn forget_another_matter(conditions: &mut Vec<Condition>, condition: &ReadyCondition) {
     let is_about_schemas = |message: &str| message.starts_with(ABOUT_SCHEMAS);
     let told = condition::find(conditions, condition::RECONCILING);
     let is_another = |told: &Condition| {
         // One after another goes of those that hold an instance which is being deleted.
-        let is_another_number = verdict.reason == Reason::Progressing && told.message != verdict.message;
-        is_another_number || is_about_schemas(&told.message) != is_about_schemas(&verdict.message)
+        let is_another_number = condition.reason == Reason::Progressing && told.message != condition.message;
+        is_another_number || is_about_schemas(&told.message) != is_about_schemas(&condition.message)
     };
     if told.is_some_and(is_another) {
         condition::clear(conditions, condition::RECONCILING);
@@ -122,13 +126,13 @@ const NAMED_RIGHTS: usize = 12;
 
 /// Whether a verdict is told as an event: where the reason changed, or something else is wrong with the manifest. (How many are held
 /// changes the message too, and isn't told each time.)
-pub fn is_news(before: Option<&KratosInstanceStatus>, verdict: &Verdict) -> bool {
+pub fn is_news(before: Option<&KratosInstanceStatus>, condition: &ReadyCondition) -> bool {
     let conditions = before.map_or(&[][..], |status| &status.conditions);
     let told = [condition::STALLED, condition::RECONCILING, condition::READY];
     let told = told.into_iter().find_map(|type_| condition::find(conditions, type_));
     told.is_none_or(|told| {
-        told.reason != verdict.reason.as_str()
-            || verdict.reason == Reason::InvalidSpec && told.message != verdict.message
+        told.reason != condition.reason.as_str()
+            || condition.reason == Reason::InvalidSpec && told.message != condition.message
     })
 }
 
@@ -158,8 +162,8 @@ pub fn note_lacking(
     };
     let named = named.join(", ");
     let message = format!("the operator may not {named}{more}; grant it what `kratos-operator rbac` prints{left}");
-    let verdict = Verdict::new(Reason::Forbidden, message);
-    condition::set(&mut status.conditions, condition::PERMISSIONS_MISSING, true, &verdict, generation, now);
+    let condition = ReadyCondition::new(Reason::Forbidden, message);
+    condition::set(&mut status.conditions, condition::PERMISSIONS_MISSING, true, &condition, generation, now);
 }
 
 /// The namespaces in which nothing can be finished: they are being deleted and something is refused in them, or not even they

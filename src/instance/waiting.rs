@@ -3,22 +3,22 @@
 use std::collections::HashSet;
 use std::sync::{Mutex, PoisonError};
 
-use crate::base::place::Place;
+use crate::base::namespaced_name::NamespacedName;
 
 /// A set of resources that are to be looked at again when something happens.
 #[derive(Debug, Default)]
-pub struct Waiting(Mutex<HashSet<Place>>);
+pub struct Waiting(Mutex<HashSet<NamespacedName>>);
 
 impl Waiting {
-    pub fn add(&self, place: &Place) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(place.clone());
+    pub fn add(&self, key: &NamespacedName) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(key.clone());
     }
 
-    pub fn remove(&self, place: &Place) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(place);
+    pub fn remove(&self, key: &NamespacedName) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(key);
     }
 
-    pub fn take(&self) -> HashSet<Place> {
+    pub fn take(&self) -> HashSet<NamespacedName> {
         std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }

@@ -12,7 +12,7 @@ use super::types::CreateIdentity;
 /// Who causes a write.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Initiator {
-    /// The resource's kind, place and uid.
+    /// The resource's kind, key and uid.
     pub kind: &'static str,
     pub namespace: String,
     pub name: String,

@@ -1,10 +1,10 @@
-//! Creates that are asked for at the same time travel together: `PATCH /admin/identities` under what looks like
+//! Creates that are asked for at the same time share a batch: `PATCH /admin/identities` under what looks like
 //! `POST /admin/identities` to whoever asks. It may not decide what a failure means: each caller gets the answer that
 //! a request of its own would have had, and what may have been carried out is never sent again from here.
 
 pub(super) mod packing;
 mod settling;
-pub(super) mod sifting;
+pub(super) mod triage;
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -13,8 +13,8 @@ use futures::stream::{FuturesUnordered, StreamExt};
 use tokio::sync::{mpsc, oneshot, watch};
 use tracing::Instrument;
 
-use self::packing::{ALONE, HASHING, LARGE, Queue, TOGETHER, Trip};
-use self::settling::{OPERATION, Parcel, Settled, settle};
+use self::packing::{ALONE, Batch, HASHING, LARGE, Queue, TOGETHER};
+use self::settling::{OPERATION, QueuedCreate, Settled, settle};
 use super::audit::Initiator;
 use super::client::Client;
 use super::error::Error;
@@ -22,12 +22,12 @@ use super::kind::Kind;
 use super::types::{CreateIdentity, Identity};
 use crate::base::flow::counts::Counts;
 use crate::base::flow::expected::{Expectation, Expected};
-use crate::base::flow::limit::Limit;
+use crate::base::flow::fair_semaphore::FairSemaphore;
 
 /// Whether a create may share a request with others.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Travel {
-    Together,
+pub enum BatchMode {
+    Batched,
     /// For one whose request failed before without its being known why: it takes nobody down with it.
     Alone,
 }
@@ -41,15 +41,15 @@ pub struct Batcher {
 }
 
 struct Request {
-    parcel: Parcel,
-    travel: Travel,
+    queued: QueuedCreate,
+    mode: BatchMode,
     group: String,
 }
 
 impl Batcher {
     /// One, and what collects, to be run beside it. That ends when the last clone is gone and everything is answered.
     /// `hashing`: how many requests that have passwords hashed may be under way, these and others.
-    pub fn new(client: Client, hashing: Arc<Limit>) -> (Self, impl Future<Output = ()> + Send + 'static) {
+    pub fn new(client: Client, hashing: Arc<FairSemaphore>) -> (Self, impl Future<Output = ()> + Send + 'static) {
         let (requests, receiver) = mpsc::unbounded_channel();
         let expected = Expectation::default();
         let collects = run((client, hashing), receiver, expected.watch());
@@ -61,45 +61,45 @@ impl Batcher {
         self.expected.expect(group)
     }
 
-    /// Creates an identity, as [`Client::create_identity`] does, but in company. What the server adds by itself
+    /// Creates an identity, as [`Client::create_identity`] does, but in a batch. What the server adds by itself
     /// (credentials, times, addresses that aren't verified) need not be in the answer. One that nobody waits for any
     /// more isn't sent. Groups take turns, and whoever is alone of its `group` doesn't wait for the crowd of another one.
     pub async fn create(
         &self,
         create: &CreateIdentity,
-        (travel, group): (Travel, &str),
+        (mode, group): (BatchMode, &str),
         initiator: &Arc<Initiator>,
     ) -> Result<Identity, Error> {
         let (answer, answered) = oneshot::channel();
         let initiator = Arc::clone(initiator);
-        let parcel = Parcel { create: create.clone(), initiator, entry: None, answer };
+        let queued = QueuedCreate { create: create.clone(), initiator, entry: None, answer };
         let gone = || Error::new(OPERATION, Kind::Interrupted);
-        self.requests.send(Request { parcel, travel, group: group.to_owned() }).map_err(|_| gone())?;
+        self.requests.send(Request { queued, mode, group: group.to_owned() }).map_err(|_| gone())?;
         // The request itself is sent for many.
         let within = tracing::debug_span!("batch", operation = OPERATION);
         answered.instrument(within).await.unwrap_or_else(|_| Err(gone()))
     }
 }
 
-/// What waits, by how it travels.
-struct Queues([Queue<Parcel>; 3]);
+/// What waits, by its batch mode.
+struct Queues([Queue<QueuedCreate>; 3]);
 
 impl Queues {
-    fn add(&mut self, Request { parcel, travel, group }: Request) {
-        let bytes = size(&parcel.create);
-        let is_hashed = parcel.create.credentials.is_hashed();
+    fn add(&mut self, Request { queued, mode, group }: Request) {
+        let bytes = size(&queued.create);
+        let is_hashed = queued.create.credentials.is_hashed();
         let [together, hashing, alone] = &mut self.0;
-        let queue = match travel {
-            Travel::Together if bytes > LARGE => alone,
-            Travel::Together if is_hashed => hashing,
-            Travel::Together => together,
-            Travel::Alone => alone,
+        let queue = match mode {
+            BatchMode::Batched if bytes > LARGE => alone,
+            BatchMode::Batched if is_hashed => hashing,
+            BatchMode::Batched => together,
+            BatchMode::Alone => alone,
         };
-        queue.add(parcel, bytes, &group, Instant::now());
+        queue.add(queued, bytes, &group, Instant::now());
     }
 
     /// What goes now, and the number of its queue.
-    fn take(&mut self, expected: &Counts) -> Option<(usize, (Vec<Parcel>, Trip))> {
+    fn take(&mut self, expected: &Counts) -> Option<(usize, (Vec<QueuedCreate>, Batch))> {
         let now = Instant::now();
         self.0.iter_mut().enumerate().find_map(|(number, queue)| Some((number, queue.take(now, expected)?)))
     }
@@ -107,14 +107,14 @@ impl Queues {
     /// Nothing more goes to a server that gave no usable answer, or wants to be left alone, before those who asked have
     /// thought again.
     fn give_up(&mut self, error: &Error) {
-        for parcel in self.0.iter_mut().flat_map(Queue::give_up) {
-            parcel.fail(error.clone());
+        for queued in self.0.iter_mut().flat_map(Queue::give_up) {
+            queued.fail(error.clone());
         }
     }
 }
 
 async fn run(
-    (client, hashing): (Client, Arc<Limit>),
+    (client, hashing): (Client, Arc<FairSemaphore>),
     mut requests: mpsc::UnboundedReceiver<Request>,
     mut expected: watch::Receiver<Counts>,
 ) {
@@ -129,13 +129,13 @@ async fn run(
         }
         let (due, are_expected) = {
             let expected = expected.borrow_and_update();
-            while let Some((number, (parcels, trip))) = queues.take(&expected) {
+            while let Some((number, (queued, batch))) = queues.take(&expected) {
                 let (client, hashing) = (&client, &hashing);
                 in_flight.push(async move {
-                    let is_hashed = parcels.iter().any(|parcel| parcel.create.credentials.is_hashed());
+                    let is_hashed = queued.iter().any(|queued| queued.create.credentials.is_hashed());
                     // The batches are one among the namespaces that want passwords hashed.
                     let _permit = if is_hashed { Some(hashing.acquire("").await) } else { None };
-                    (number, trip, settle(client, parcels).await)
+                    (number, batch, settle(client, queued).await)
                 });
             }
             let due = queues.0.iter().filter_map(|queue| queue.due(&expected)).min();
@@ -149,8 +149,8 @@ async fn run(
                 Some(request) => queues.add(request),
                 None => is_open = false,
             },
-            Some((number, trip, Settled { took, stop })) = in_flight.next(), if !in_flight.is_empty() => {
-                queues.0[number].done(&trip, &took);
+            Some((number, batch, Settled { took, stop })) = in_flight.next(), if !in_flight.is_empty() => {
+                queues.0[number].done(&batch, &took);
                 if let Some(error) = stop {
                     queues.give_up(&error);
                 }

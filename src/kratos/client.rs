@@ -22,8 +22,8 @@ use super::error::Class;
 use super::error::Error;
 use super::kind::Kind;
 use super::retry::repeat;
-use super::transport::{Answer, Call, LARGEST_ANSWER, To, Way, send};
-use crate::base::flow::cutoff::Line;
+use super::transport::{Answer, Call, LARGEST_ANSWER, ProxyRoute, To, send};
+use crate::base::flow::fence::FenceToken;
 use crate::base::flow::leadership::{Effect, Leadership, NotLeading};
 
 /// A request that wasn't answered may still be carried out for this long after its time-out.
@@ -88,7 +88,7 @@ struct Inner {
     request_timeout: Duration,
     auditor: Option<Arc<dyn Auditor>>,
     leadership: Leadership,
-    line: Line,
+    fence_token: FenceToken,
 }
 
 impl Inner {
@@ -107,13 +107,13 @@ impl Inner {
             To::OwnOrigin => (&self.admin, Some(&self.headers)),
             To::Elsewhere => (&self.elsewhere, None),
         };
-        let way = Way::to(&call.url, self.proxy_url.as_ref());
+        let route = ProxyRoute::to(&call.url, self.proxy_url.as_ref());
         let sending =
-            self.leadership.send(effect, send(http, headers, (way, self.proxy_url.as_ref()), call), is_answered);
+            self.leadership.send(effect, send(http, headers, (route, self.proxy_url.as_ref()), call), is_answered);
         let failed = |kind| Err(Error::new(call.operation, kind));
-        match self.line.send(sending).await {
+        match self.fence_token.send(sending).await {
             Some(sent) => sent.unwrap_or_else(|NotLeading| failed(Kind::NotLeading)),
-            None => failed(Kind::CutOff),
+            None => failed(Kind::Fenced),
         }
     }
 
@@ -146,7 +146,7 @@ impl Client {
             rate_limit,
             auditor,
             leadership,
-            line,
+            fence_token,
         } = config;
         check_url(&admin_url, "adminURL")?;
         if let Some(public_url) = &public_url {
@@ -196,7 +196,7 @@ impl Client {
             request_timeout,
             auditor,
             leadership,
-            line,
+            fence_token,
         };
         Ok(Self { inner: Arc::new(inner), at_once: None, observer: None })
     }

@@ -11,7 +11,7 @@ use url::Url;
 
 use super::audit::Auditor;
 use super::client_certificate::ClientCertificate;
-use crate::base::flow::cutoff::Line;
+use crate::base::flow::fence::FenceToken;
 use crate::base::flow::leadership::Leadership;
 
 /// Where a Kratos is and how it is spoken to. Ready to use: validated values only.
@@ -40,7 +40,7 @@ pub struct ClientConfig {
     /// Asked immediately before each request.
     pub leadership: Leadership,
     /// What requests are sent along; once it is cut none is.
-    pub line: Line,
+    pub fence_token: FenceToken,
 }
 
 impl ClientConfig {
@@ -57,8 +57,8 @@ impl ClientConfig {
             request_timeout: Duration::from_secs(30),
             rate_limit: None,
             auditor: None,
-            leadership: Leadership::unopposed(),
-            line: Line::default(),
+            leadership: Leadership::without_election(),
+            fence_token: FenceToken::default(),
         }
     }
 }

@@ -93,7 +93,7 @@ impl Error {
             Kind::Unsendable(_) | Kind::TooLarge(_) => return Class::Rejected,
             Kind::KeptBack
             | Kind::NotLeading
-            | Kind::CutOff
+            | Kind::Fenced
             | Kind::Connect(_)
             | Kind::Tls(_)
             | Kind::TlsRefused(_)
@@ -128,7 +128,7 @@ impl Error {
     pub fn instance_unavailable(&self) -> bool {
         match &self.kind {
             Kind::KeptBack
-            | Kind::CutOff
+            | Kind::Fenced
             | Kind::Connect(_)
             | Kind::Tls(_)
             | Kind::TlsRefused(_)
@@ -182,7 +182,7 @@ impl Error {
             }
             Kind::Unsendable(_)
             | Kind::KeptBack
-            | Kind::CutOff
+            | Kind::Fenced
             | Kind::Connect(_)
             | Kind::Tls(_)
             | Kind::TlsRefused(_)
@@ -237,7 +237,7 @@ impl Error {
             self.kind,
             Kind::Unsendable(_)
                 | Kind::KeptBack
-                | Kind::CutOff
+                | Kind::Fenced
                 | Kind::Connect(_)
                 | Kind::Tls(_)
                 | Kind::TlsRefused(_)
@@ -247,7 +247,7 @@ impl Error {
 
     /// Whether it wasn't even sent, because the one before it found the instance down.
     pub fn is_kept_back(&self) -> bool {
-        matches!(self.kind, Kind::KeptBack | Kind::CutOff)
+        matches!(self.kind, Kind::KeptBack | Kind::Fenced)
     }
 
     /// Whether the server doesn't take the password in clear text.

@@ -17,7 +17,7 @@ pub(super) enum Kind {
     /// Not sent, or not waited for: another process may lead.
     NotLeading,
     /// Not sent: nothing is to be sent to this server any more.
-    CutOff,
+    Fenced,
     /// No connection came about.
     Connect(String),
     /// No trusted connection came about.
@@ -64,7 +64,7 @@ impl fmt::Display for Kind {
         match self {
             Self::Unsendable(why) => write!(formatter, "not sent: {why}"),
             Self::NotLeading => formatter.write_str("not sent, or not waited for: another process may lead by now"),
-            Self::CutOff => {
+            Self::Fenced => {
                 formatter.write_str("not sent: the instance is suspended, or isn't used as it was any more")
             }
             Self::KeptBack => formatter.write_str("not sent: Kratos gave no usable answer just before"),

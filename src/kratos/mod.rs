@@ -29,7 +29,7 @@ mod verbatim;
 mod writer;
 
 pub use audit::{Auditor, Initiator, Outcome, Record, WriteCause};
-pub use batcher::{Batcher, Travel};
+pub use batcher::{BatchMode, Batcher};
 pub use client::{Client, GRACE, OPERATIONS, Observer};
 pub use client_certificate::{CertificateError, ClientCertificate};
 pub use config::{BearerToken, ClientConfig, ConfigError, RateLimit};

@@ -42,7 +42,7 @@ impl Reader {
         (Self { asks }, run(client, receiver))
     }
 
-    /// Reads an identity, as [`Client::get_identity`] does, but in company, and without its credentials. A lone one goes
+    /// Reads an identity, as [`Client::get_identity`] does, but in a batch, and without its credentials. A lone one goes
     /// at once; those that come in quick succession share a request.
     pub async fn read(&self, id: &str) -> Result<Option<Identity>, Error> {
         let (answer, answered) = oneshot::channel();

@@ -14,7 +14,7 @@ use super::audit::{Entry, Write};
 use super::error::Error;
 use super::fault::{ErrorBody, Fault, retry_after};
 use super::kind::Kind;
-use crate::base::unreached::{self, Obstacle};
+use crate::base::connect_failure::{self, ConnectFailure};
 
 /// The largest answer that is read, in bytes. A page of 1000 identities is a few MiB.
 pub(super) const LARGEST_ANSWER: usize = 64 * 1024 * 1024;
@@ -47,20 +47,20 @@ pub(super) enum To {
 
 /// What is between us and a server, as far as we have put it there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Way {
+pub(super) enum ProxyRoute {
     Direct,
     /// A proxy that passes bytes on: what is answered comes from the other end.
     Tunnel,
     /// A proxy that reads along, and may answer itself.
-    Relay,
+    Forward,
 }
 
-impl Way {
+impl ProxyRoute {
     /// To a URL.
     pub(super) fn to(url: &Url, proxy_url: Option<&Url>) -> Self {
         match proxy_url {
             None => Self::Direct,
-            Some(proxy) if url.scheme() == "http" && proxy.scheme().starts_with("http") => Self::Relay,
+            Some(proxy) if url.scheme() == "http" && proxy.scheme().starts_with("http") => Self::Forward,
             Some(_) => Self::Tunnel,
         }
     }
@@ -112,7 +112,7 @@ pub(super) fn text(body: &[u8]) -> Cow<'_, str> {
 pub(super) async fn send(
     http: &reqwest::Client,
     headers: Option<&HeaderMap>,
-    by: (Way, Option<&Url>),
+    by: (ProxyRoute, Option<&Url>),
     call: &Call,
 ) -> Result<Answer, Error> {
     let failed = |kind| Error::new(call.operation, kind);
@@ -135,13 +135,13 @@ pub(super) async fn send(
 }
 
 /// An answer that isn't 2xx.
-pub(super) fn refusal(status: StatusCode, headers: &HeaderMap, body: &[u8], way: Way) -> Kind {
+pub(super) fn refusal(status: StatusCode, headers: &HeaderMap, body: &[u8], route: ProxyRoute) -> Kind {
     let error = ErrorBody::parse(body);
     if error.is_none() && status == StatusCode::BAD_REQUEST && wants_tls(body) {
         return Kind::WantsTls(status);
     }
-    if error.is_none() && is_of_others(status, way) {
-        return Kind::Before { status, by_proxy: way == Way::Relay };
+    if error.is_none() && is_of_others(status, route) {
+        return Kind::Before { status, by_proxy: route == ProxyRoute::Forward };
     }
     // A stranger's 404 or 409 (a gateway's, a wrong URL's) must never pass for a missing or existing identity.
     if error.is_none() && matches!(status, StatusCode::NOT_FOUND | StatusCode::CONFLICT) {
@@ -166,16 +166,16 @@ fn wants_tls(body: &[u8]) -> bool {
 }
 
 /// Whether an answer that isn't in Kratos' form is taken for that of something before it.
-fn is_of_others(status: StatusCode, way: Way) -> bool {
+fn is_of_others(status: StatusCode, route: ProxyRoute) -> bool {
     match status.as_u16() {
         401 | 403 | 407 => true,
-        404 | 409 | 502 | 503 | 504 => way == Way::Relay,
+        404 | 409 | 502 | 503 | 504 => route == ProxyRoute::Forward,
         _ => false,
     }
 }
 
 /// Reads a body that is no larger than the call takes.
-async fn read(mut response: Response, call: &Call, by: (Way, Option<&Url>)) -> Result<Bytes, Kind> {
+async fn read(mut response: Response, call: &Call, by: (ProxyRoute, Option<&Url>)) -> Result<Bytes, Kind> {
     let mut body = BytesMut::new();
     while let Some(part) = response.chunk().await.map_err(|error| kind_of(&error, by, &call.url))? {
         if body.len() + part.len() > call.largest {
@@ -188,31 +188,37 @@ async fn read(mut response: Response, call: &Call, by: (Way, Option<&Url>)) -> R
 
 /// Reduces reqwest's error to its kind. Only texts of the operating system's and of rustls' are kept, and host and port of whom
 /// isn't reached.
-fn kind_of(error: &reqwest::Error, (way, proxy): (Way, Option<&Url>), url: &Url) -> Kind {
-    let obstacle = unreached::obstacle(error);
-    let is_before_proxy = is_before_proxy(error, way);
-    let whom = unreached::whom(proxy.filter(|_| is_before_proxy).unwrap_or(url));
-    match &obstacle {
-        Some(obstacle) if obstacle.is_about_trust() && is_before_proxy => {
-            return Kind::Proxy(format!("no trusted connection to it: {}", obstacle.words(&whom)));
+fn kind_of(error: &reqwest::Error, (route, proxy): (ProxyRoute, Option<&Url>), url: &Url) -> Kind {
+    let connect_failure = connect_failure::connect_failure(error);
+    let is_before_proxy = is_before_proxy(error, route);
+    let whom = connect_failure::whom(proxy.filter(|_| is_before_proxy).unwrap_or(url));
+    match &connect_failure {
+        Some(connect_failure) if connect_failure.is_about_trust() && is_before_proxy => {
+            return Kind::Proxy(format!("no trusted connection to it: {}", connect_failure.words(&whom)));
         }
-        Some(obstacle) if obstacle.is_about_trust() => return Kind::Tls(obstacle.words(&whom)),
-        Some(obstacle @ Obstacle::TlsRefused(_)) if is_before_proxy => return Kind::Proxy(obstacle.words(&whom)),
-        Some(obstacle @ Obstacle::TlsRefused(_)) => return Kind::TlsRefused(obstacle.words(&whom)),
-        Some(obstacle @ Obstacle::NoTls) if is_before_proxy => return Kind::Proxy(obstacle.words(&whom)),
-        Some(obstacle @ Obstacle::NoTls) => return Kind::Connect(obstacle.words(&whom)),
-        Some(obstacle @ Obstacle::NoHttp) if !error.is_connect() => {
-            return Kind::NoHttp { detail: obstacle.words(&whom), by_proxy: is_before_proxy };
+        Some(connect_failure) if connect_failure.is_about_trust() => return Kind::Tls(connect_failure.words(&whom)),
+        Some(connect_failure @ ConnectFailure::TlsRefused(_)) if is_before_proxy => {
+            return Kind::Proxy(connect_failure.words(&whom));
+        }
+        Some(connect_failure @ ConnectFailure::TlsRefused(_)) => return Kind::TlsRefused(connect_failure.words(&whom)),
+        Some(connect_failure @ ConnectFailure::NoTls) if is_before_proxy => {
+            return Kind::Proxy(connect_failure.words(&whom));
+        }
+        Some(connect_failure @ ConnectFailure::NoTls) => return Kind::Connect(connect_failure.words(&whom)),
+        Some(connect_failure @ ConnectFailure::NoHttp) if !error.is_connect() => {
+            return Kind::NoHttp { detail: connect_failure.words(&whom), by_proxy: is_before_proxy };
         }
         _ => {}
     }
     if error.is_connect() {
         // By a tunnel the library says itself how far it came.
         let by_proxy = || said_of_proxy(error).unwrap_or_else(|| format!("no connection to {whom}: {UNTOLD}"));
-        let known = obstacle.filter(|_| way != Way::Tunnel || is_before_proxy).map(|obstacle| obstacle.words(&whom));
-        match way {
-            Way::Direct => Kind::Connect(known.unwrap_or_else(|| Obstacle::Silent.words(&whom))),
-            Way::Tunnel | Way::Relay => Kind::Proxy(known.unwrap_or_else(by_proxy)),
+        let known = connect_failure
+            .filter(|_| route != ProxyRoute::Tunnel || is_before_proxy)
+            .map(|connect_failure| connect_failure.words(&whom));
+        match route {
+            ProxyRoute::Direct => Kind::Connect(known.unwrap_or_else(|| ConnectFailure::Silent.words(&whom))),
+            ProxyRoute::Tunnel | ProxyRoute::Forward => Kind::Proxy(known.unwrap_or_else(by_proxy)),
         }
     } else if error.is_timeout() {
         Kind::Timeout
@@ -231,8 +237,8 @@ const NO_CONNECTION_TO_PROXY: [&str; 2] =
     ["tunnel error: failed to create underlying connection", "SOCKS error: failed to create underlying connection"];
 
 /// Whether it went wrong on the way to the proxy.
-fn is_before_proxy(error: &reqwest::Error, way: Way) -> bool {
-    way == Way::Relay || (way == Way::Tunnel && says(error, &NO_CONNECTION_TO_PROXY))
+fn is_before_proxy(error: &reqwest::Error, route: ProxyRoute) -> bool {
+    route == ProxyRoute::Forward || (route == ProxyRoute::Tunnel && says(error, &NO_CONNECTION_TO_PROXY))
 }
 
 /// Why there is no connection by the proxy, though there is one to it. What the library says has no type, and these words.

@@ -27,7 +27,7 @@ impl Writer {
     /// Patches an identity; where the server can't because of what is in it, and the change is one of the state or of a member
     /// of `metadata_admin`, reads it and writes it as a whole. What somebody changes between the two is undone; bytes that
     /// are no text are written as an escape that is none either.
-    pub async fn patch_whatever_is_there(&self, id: &str, operations: &[PatchOperation]) -> Result<Identity, Error> {
+    pub async fn patch_verbatim(&self, id: &str, operations: &[PatchOperation]) -> Result<Identity, Error> {
         let refusal = match self.patch_identity(id, operations).await {
             Err(error) if error.is_patch_inapplicable() => error,
             answer => return answer,

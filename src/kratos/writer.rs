@@ -43,7 +43,7 @@ impl Client {
 impl Writer {
     /// The same, for another cause.
     #[must_use]
-    pub fn because(&self, cause: WriteCause) -> Self {
+    pub fn with_cause(&self, cause: WriteCause) -> Self {
         let initiator = Arc::new(Initiator { cause, ..(*self.initiator).clone() });
         Self { initiator, ..self.clone() }
     }

@@ -18,7 +18,7 @@ use serde_json::json;
 use tokio::sync::mpsc;
 
 use self::series::{Next, Recent};
-pub use crate::api::happening::Happening;
+pub use crate::api::recorded_event::RecordedEvent;
 use crate::base::kube_error;
 use crate::telemetry::health::Health;
 
@@ -29,24 +29,24 @@ const BURST: NonZeroU32 = NonZeroU32::new(50).unwrap();
 const SENT_WITHIN: Duration = Duration::from_mins(3);
 
 /// Publishes events.
-pub struct Events {
-    outgoing: mpsc::Sender<(Happening, ObjectReference)>,
+pub struct EventRecorder {
+    outgoing: mpsc::Sender<(RecordedEvent, ObjectReference)>,
     bucket: DefaultDirectRateLimiter,
 }
 
-impl Events {
+impl EventRecorder {
     /// And what sends them, to be run beside it; that ends when this is gone. At once they would open a connection each,
     /// which is kept.
     pub fn new(client: kube::Client, health: &Health) -> (Self, impl Future<Output = ()> + Send + 'static) {
-        let (outgoing, mut events) = mpsc::channel::<(Happening, ObjectReference)>(BURST.get() as usize);
+        let (outgoing, mut events) = mpsc::channel::<(RecordedEvent, ObjectReference)>(BURST.get() as usize);
         let heartbeat = health.expect("events", SENT_WITHIN);
         let sends = async move {
             let mut recent = Recent::default();
             loop {
                 heartbeat.rest();
-                let Some((happening, regarding)) = events.recv().await else { return };
+                let Some((recorded, regarding)) = events.recv().await else { return };
                 heartbeat.beat();
-                if let Err(error) = send(&happening, &regarding, &mut recent, &client).await {
+                if let Err(error) = send(&recorded, &regarding, &mut recent, &client).await {
                     tracing::debug!(error = kube_error::brief(&error), "an event couldn't be published");
                 }
             }
@@ -56,19 +56,19 @@ impl Events {
     }
 
     /// Publishes an event about an object, if the bucket isn't empty.
-    pub fn publish<K: Resource<DynamicType = ()>>(&self, object: &K, happening: Happening) {
+    pub fn publish<K: Resource<DynamicType = ()>>(&self, object: &K, recorded: RecordedEvent) {
         let regarding = object.object_ref(&());
         tracing::info!(
             kind = %K::kind(&()),
             namespace = regarding.namespace.as_deref(),
             name = regarding.name.as_deref(),
-            reason = happening.reason,
-            "{}", happening.note
+            reason = recorded.reason,
+            "{}", recorded.note
         );
         if self.bucket.check().is_err() {
             return;
         }
-        if self.outgoing.try_send((happening, regarding)).is_err() {
+        if self.outgoing.try_send((recorded, regarding)).is_err() {
             tracing::debug!("events are published more slowly than they come; one is dropped");
         }
     }
@@ -76,20 +76,20 @@ impl Events {
 
 /// Sends an event, or adds to the one that says the same. Events don't last: where that one is gone it is made anew.
 async fn send(
-    happening: &Happening,
+    recorded: &RecordedEvent,
     regarding: &ObjectReference,
     recent: &mut Recent,
     client: &kube::Client,
 ) -> Result<(), kube::Error> {
     let api = Api::<Event>::namespaced(client.clone(), regarding.namespace.as_deref().unwrap_or("default"));
     let now = Timestamp::now();
-    let (key, mut next) = recent.next(happening, regarding, now);
+    let (key, mut next) = recent.next(recorded, regarding, now);
     if let Next::Again { name, series } = &next {
         let patch = Patch::Merge(json!({ "series": series }));
         match api.patch(name, &PatchParams::default(), &patch).await {
             Err(kube::Error::Api(status)) if status.code == 404 => {
                 recent.forget(&key);
-                (_, next) = recent.next(happening, regarding, now);
+                (_, next) = recent.next(recorded, regarding, now);
             }
             patched => patched.map(drop)?,
         }
@@ -118,10 +118,10 @@ mod tests {
     const ANSWERED_AFTER: Duration = Duration::from_millis(30);
 
     /// Events that go to this server, and what is known of the object with this uid.
-    fn events(server: &MockServer) -> Events {
+    fn events(server: &MockServer) -> EventRecorder {
         let config = kube::Config::new(server.uri().parse().unwrap());
         let client = kube::Client::try_from(config).unwrap();
-        let (events, sends) = Events::new(client, &Health::new(Tasks::new(CancellationToken::new())));
+        let (events, sends) = EventRecorder::new(client, &Health::new(Tasks::new(CancellationToken::new())));
         tokio::spawn(sends);
         events
     }
@@ -156,9 +156,9 @@ mod tests {
         Mock::given(method("PATCH")).respond_with(gone).mount(&server).await;
         let events = events(&server);
         for _ in 0..2 {
-            events.publish(&object("ada"), Happening::normal("Tried", "Try", "it was tried"));
+            events.publish(&object("ada"), RecordedEvent::normal("Tried", "Try", "it was tried"));
         }
-        events.publish(&object("ada"), Happening::normal("Tried", "Try", "something else was tried"));
+        events.publish(&object("ada"), RecordedEvent::normal("Tried", "Try", "something else was tried"));
         assert_eq!(methods(&server, 4).await, ["POST", "PATCH", "POST", "POST"]);
         let patch: Value = server.received_requests().await.unwrap()[1].body_json().unwrap();
         assert_eq!(patch["series"]["count"], 2);
@@ -177,7 +177,7 @@ mod tests {
         Mock::given(method("POST")).respond_with(answer).mount(&server).await;
         let events = events(&server);
         for number in 0..100 {
-            events.publish(&object(&format!("n{number}")), Happening::normal("Tried", "Try", "it was tried"));
+            events.publish(&object(&format!("n{number}")), RecordedEvent::normal("Tried", "Try", "it was tried"));
         }
         let all = async {
             while arrived.lock().unwrap().len() < BURST.get() as usize {

@@ -15,10 +15,10 @@
 //! connection to the proxy, and the heartbeat goes through it.
 
 mod address;
-mod answer;
 mod heartbeat;
-mod led;
+mod leader_only;
 mod proxy;
+mod response_body;
 mod socket;
 
 use std::task::{Context, Poll};
@@ -42,12 +42,12 @@ use tower::util::MapFutureLayer;
 use tower::{BoxError, Service, ServiceBuilder, ServiceExt, layer};
 
 pub use self::address::host_and_port;
-use self::answer::Answer;
 pub use self::heartbeat::ApiServer;
 use self::heartbeat::{BEATS_WITHIN, Lost};
-use self::led::Led;
+use self::leader_only::LeaderOnly;
 pub use self::proxy::choose as choose_proxy;
 use self::proxy::{ByProxy, Proxy, Scheme, Unusable};
+use self::response_body::ResponseBody;
 use self::socket::Socket;
 use crate::base::flow::leadership::Leadership;
 use crate::telemetry::health::Health;
@@ -100,7 +100,7 @@ pub fn new(
 /// A client for whoever stands for the lead: connections of its own, no retries, whoever leads.
 pub fn plain(config: &Config, requests: &Requests) -> Result<kube::Client, Error> {
     let (_, told) = heartbeat::channel();
-    build(config, false, &told, &Leadership::unopposed(), requests)
+    build(config, false, &told, &Leadership::without_election(), requests)
 }
 
 /// What a client is made of, but for its connections.
@@ -186,7 +186,7 @@ impl Stack<'_> {
             .layer(layer::layer_fn(move |inner| Counted { inner, requests: requests.clone() }))
             .layer(MapFutureLayer::new(|answer| within(ANSWER_BEGINS, "no answer", answer)))
             // Nothing stands between this and the connection but the wait for one.
-            .layer(layer::layer_fn(move |inner| Led { inner, leadership: leadership.clone() }))
+            .layer(layer::layer_fn(move |inner| LeaderOnly { inner, leadership: leadership.clone() }))
             .service(http);
         Ok(ClientBuilder::new(service, config.default_namespace.as_str()).build())
     }
@@ -234,7 +234,7 @@ where
     S::Future: Send + 'static,
     B: http_body::Body + Unpin,
 {
-    type Response = Response<Answer<B>>;
+    type Response = Response<ResponseBody<B>>;
     type Error = BoxError;
     type Future = BoxFuture<'static, Result<Self::Response, BoxError>>;
 
@@ -252,9 +252,9 @@ where
             let streams = is_watch && answer.status().is_success();
             Ok(answer.map(|body| {
                 if streams {
-                    Answer::watch(body, &lost, SILENT_WATCH)
+                    ResponseBody::watch(body, &lost, SILENT_WATCH)
                 } else {
-                    Answer::bounded(body, until, ANSWER_GOES_ON)
+                    ResponseBody::bounded(body, until, ANSWER_GOES_ON)
                 }
             }))
         }

@@ -24,18 +24,19 @@ fn params() -> PatchParams {
 }
 
 /// Writes a status as a merge patch (a field that is `null` is removed). It carries the uid: a resource that was made
-/// anew under the same name isn't given its predecessor's status. `has_rivals`: other processes may write it, too. Then it is
-/// guarded, so that a late one isn't written over what another process has written since; `object` is the newest that is known.
+/// anew under the same name isn't given its predecessor's status. `has_concurrent_writers`: other processes may write
+/// it, too. Then it is guarded, so that a late one isn't written over what another process has written since; `object`
+/// is the newest that is known.
 pub async fn status<K>(
     api: &Api<K>,
     object: &impl Resource,
     status: &impl Serialize,
-    has_rivals: bool,
+    has_concurrent_writers: bool,
 ) -> Result<K, kube::Error>
 where
     K: Clone + DeserializeOwned,
 {
-    if has_rivals {
+    if has_concurrent_writers {
         return guarded_status(api, object, status).await;
     }
     let meta = object.meta();
@@ -93,6 +94,6 @@ where
 }
 
 /// Whether a write failed because the object was changed meanwhile.
-pub fn is_outdated(error: &kube::Error) -> bool {
+pub fn is_conflict(error: &kube::Error) -> bool {
     matches!(error, kube::Error::Api(status) if status.code == 409)
 }

@@ -5,7 +5,7 @@
 pub mod events;
 pub mod kube_client;
 pub mod kube_write;
-pub mod latest;
+pub mod mutation_cache;
 pub mod selector;
 pub mod watch_backoff;
 pub mod watch_error;

@@ -8,7 +8,7 @@ use ring::digest::{SHA256, digest};
 use crate::api::decode::Decoded;
 use crate::api::lifecycle::Adoption;
 use crate::api::{GROUP, KratosIdentity, KratosIdentitySpec, KratosIdentityStatus, condition};
-use crate::base::place;
+use crate::base::namespaced_name;
 
 /// The longest label value, and the longest name of a label without its prefix.
 const LONGEST: usize = 63;
@@ -80,7 +80,7 @@ fn requirement(text: &str) -> Result<Expression, NoSelector> {
 fn key(text: &str) -> Result<String, NoSelector> {
     let text = text.trim();
     let (prefix, name) = text.split_once('/').map_or((None, text), |(prefix, name)| (Some(prefix), name));
-    if prefix.is_none_or(place::is_name) && !name.is_empty() && is_label(name) {
+    if prefix.is_none_or(namespaced_name::is_name) && !name.is_empty() && is_label(name) {
         Ok(text.to_owned())
     } else {
         Err(NoSelector(format!("'{text}' is no name of a label")))
@@ -243,7 +243,7 @@ mod tests {
         let names: std::collections::BTreeSet<_> = texts.iter().map(|text| lease_name(&parse(text).unwrap())).collect();
         assert_eq!(names.len(), texts.len(), "{names:?}");
         assert_eq!(lease_name(&parse(" ").unwrap()), "leader.kratos-operator.dev");
-        assert!(names.iter().all(|name| place::is_name(name)), "{names:?}");
+        assert!(names.iter().all(|name| namespaced_name::is_name(name)), "{names:?}");
     }
 
     #[rstest]

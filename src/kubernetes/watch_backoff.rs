@@ -15,12 +15,12 @@ const WATCH_REMEMBERED: Duration = Duration::from_mins(1);
 /// The waits between the tries of one watch. Nobody waits long for a network that is back: there are few watches, and what
 /// they cost the API server is small.
 #[derive(Debug, Default)]
-pub struct OfWatches {
+pub struct WatchBackoff {
     failed: u32,
     last: Option<Instant>,
 }
 
-impl OfWatches {
+impl WatchBackoff {
     /// The wait after one more failure.
     pub fn wait(&mut self) -> Duration {
         if self.last.is_none_or(|last| last.elapsed() > WATCH_REMEMBERED) {
@@ -33,7 +33,7 @@ impl OfWatches {
     }
 }
 
-impl Iterator for OfWatches {
+impl Iterator for WatchBackoff {
     type Item = Duration;
 
     fn next(&mut self) -> Option<Duration> {
@@ -41,7 +41,7 @@ impl Iterator for OfWatches {
     }
 }
 
-impl Backoff for OfWatches {
+impl Backoff for WatchBackoff {
     /// Nothing: a list that is about to fail begins with an event, too.
     fn reset(&mut self) {}
 }
@@ -52,7 +52,7 @@ mod tests {
 
     #[test]
     fn a_watch_never_waits_for_longer_than_eight_seconds() {
-        let waits: Vec<_> = OfWatches::default().take(50).collect();
+        let waits: Vec<_> = WatchBackoff::default().take(50).collect();
         assert!(waits[0] <= WATCH_FIRST && waits.iter().all(|wait| *wait <= Duration::from_secs(8)));
         assert!(waits[10..].iter().all(|wait| *wait >= Duration::from_secs(4)), "it doesn't hammer either");
     }

@@ -1,7 +1,7 @@
 //! What the watches are at: whether each still tries and has listed, for the probes; and what is said of one that fails, once
 //! and not at every try. That the API server is away is said by the client's heartbeat for all of them.
 
-mod troubles;
+mod repeated_failures;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Poll;
@@ -11,7 +11,7 @@ use futures::{Stream, stream};
 use kube::Resource;
 use kube::runtime::watcher::{self, Event};
 
-use self::troubles::{Cause, Line, Troubles};
+use self::repeated_failures::{Cause, Line, RepeatedFailures};
 use super::kube_client::ApiServer;
 use crate::api;
 use crate::base::kube_error;
@@ -26,12 +26,12 @@ const POLLED_WITHIN: Duration = Duration::from_mins(5);
 pub struct Watches {
     health: Health,
     api_server: ApiServer,
-    troubles: Arc<Mutex<Troubles>>,
+    failures: Arc<Mutex<RepeatedFailures>>,
 }
 
 impl Watches {
     pub fn new(health: Health, api_server: ApiServer) -> Self {
-        Self { health, api_server, troubles: Arc::default() }
+        Self { health, api_server, failures: Arc::default() }
     }
 
     pub fn health(&self) -> &Health {
@@ -85,10 +85,10 @@ impl Watches {
                     if matches!(event, Event::InitDone) {
                         this.health.has_come(&name);
                     }
-                    say(this.troubles().works(&name));
+                    say(this.failures().works(&name));
                 }
                 Poll::Ready(_) => {}
-                Poll::Pending => say(this.troubles().quiet(&name, Instant::now())),
+                Poll::Pending => say(this.failures().quiet(&name, Instant::now())),
             }
             polled
         })
@@ -116,18 +116,18 @@ impl Watches {
 
     /// And has succeeded.
     pub fn request_succeeded(&self, what: &str) {
-        say(self.troubles().works(what));
+        say(self.failures().works(what));
     }
 
     fn note(&self, what: &str, cause: Cause) {
         if matches!(cause, Cause::Unanswered(_)) {
             self.api_server.suspect();
         }
-        say(self.troubles().failed(what, cause, self.api_server.is_lost(), Instant::now()));
+        say(self.failures().failed(what, cause, self.api_server.is_lost(), Instant::now()));
     }
 
-    fn troubles(&self) -> MutexGuard<'_, Troubles> {
-        self.troubles.lock().unwrap_or_else(PoisonError::into_inner)
+    fn failures(&self) -> MutexGuard<'_, RepeatedFailures> {
+        self.failures.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

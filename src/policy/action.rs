@@ -4,7 +4,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{MicroTime, Time};
 use k8s_openapi::jiff::Timestamp;
 
 use crate::api::session_policy::{RevokeAll, RevokeAllStatus};
-use crate::policy::truth::Truth;
+use crate::policy::expression_results::ExpressionResults;
 
 /// What came of an action.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -12,7 +12,7 @@ pub struct Ended {
     pub ended: usize,
     /// Sessions of which nobody could tell, in the last pass, whether the policy is about them.
     pub failed: usize,
-    pub truth: Truth,
+    pub results: ExpressionResults,
 }
 
 /// The action that isn't done yet. One that was begun keeps the time at which it was.

@@ -12,8 +12,8 @@ use crate::api::session_policy::{
     Assurance, KratosSessionPolicySpec, PolicyIdentities, RevokeAll, RuleAction, SessionRule, Unenrolled,
 };
 use crate::api::words::shown;
-use crate::api::{Reason, Verdict};
-use crate::base::place::Place;
+use crate::api::{ReadyCondition, Reason};
+use crate::base::namespaced_name::NamespacedName;
 use crate::rules::Expression;
 
 /// How often sessions are looked at, if nothing else is said.
@@ -52,8 +52,8 @@ pub fn handling(spec: &KratosSessionPolicySpec, beside_instance: bool) -> Handli
 
 /// Where the policy stands, and what its instance lets it do.
 #[derive(Clone, Debug)]
-pub struct Standing {
-    pub instance: Place,
+pub struct PolicyScope {
+    pub instance: NamespacedName,
     pub beside_instance: bool,
     pub trusts_addresses: bool,
 }
@@ -166,7 +166,7 @@ impl Desired {
 }
 
 /// Validates a spec. `InvalidSpec` for what the API server can't see, `NotPermitted` for what the instance doesn't allow.
-pub fn parse(spec: &KratosSessionPolicySpec, standing: &Standing) -> Result<Desired, Verdict> {
+pub fn parse(spec: &KratosSessionPolicySpec, scope: &PolicyScope) -> Result<Desired, ReadyCondition> {
     // In full, so that a new field breaks the build instead of being forgotten.
     let KratosSessionPolicySpec {
         instance_ref: _,
@@ -181,20 +181,20 @@ pub fn parse(spec: &KratosSessionPolicySpec, standing: &Standing) -> Result<Desi
     let limit = limit.and_then(|limit| limit.max_revocations).and_then(|limit| usize::try_from(limit).ok());
     Ok(Desired {
         selection: selection(identities)?,
-        rules: rules.iter().map(|rule| self::rule(rule, standing)).collect::<Result<_, _>>()?,
+        rules: rules.iter().map(|rule| self::rule(rule, scope)).collect::<Result<_, _>>()?,
         limit: limit.unwrap_or(DEFAULT_LIMIT),
         revoke_all: actions.as_ref().and_then(|actions| actions.revoke_all.clone()),
-        trusts_addresses: standing.trusts_addresses,
+        trusts_addresses: scope.trusts_addresses,
     })
 }
 
-fn selection(identities: &PolicyIdentities) -> Result<Selection, Verdict> {
+fn selection(identities: &PolicyIdentities) -> Result<Selection, ReadyCondition> {
     let PolicyIdentities { all, selector, namespace_selector, schema_ids, expression } = identities;
     if !all && selector.is_none() && namespace_selector.is_none() && schema_ids.is_empty() && expression.is_none() {
         return Err(invalid_spec("spec.identities names nobody; name identities, or say all: true".into()));
     }
     let expression = expression.as_deref().map(|text| {
-        Expression::parse(text, view::OF_IDENTITIES)
+        Expression::parse(text, view::IDENTITY_VARIABLES)
             .map_err(|invalid| invalid_spec(format!("spec.identities.expression {invalid}; correct it")))
     });
     Ok(Selection {
@@ -208,7 +208,7 @@ fn selection(identities: &PolicyIdentities) -> Result<Selection, Verdict> {
     })
 }
 
-fn selector(field: &str, selector: &LabelSelector) -> Result<Selector, Verdict> {
+fn selector(field: &str, selector: &LabelSelector) -> Result<Selector, ReadyCondition> {
     let invalid = || {
         invalid_spec(format!(
             "spec.identities.{field} is no valid label selector (In and NotIn need values); correct it"
@@ -224,7 +224,7 @@ fn selector(field: &str, selector: &LabelSelector) -> Result<Selector, Verdict> 
     Selector::try_from(selector.clone()).map_err(|_| invalid())
 }
 
-fn rule(rule: &SessionRule, standing: &Standing) -> Result<Rule, Verdict> {
+fn rule(rule: &SessionRule, scope: &PolicyScope) -> Result<Rule, ReadyCondition> {
     let SessionRule {
         name,
         action,
@@ -238,20 +238,20 @@ fn rule(rule: &SessionRule, standing: &Standing) -> Result<Rule, Verdict> {
         expires_within,
     } = rule;
     let within = |what: String| format!("spec.rules: rule {}: {what}", shown(name, RULE));
-    if *action == RuleAction::Extend && !standing.beside_instance {
+    if *action == RuleAction::Extend && !scope.beside_instance {
         let message = within(format!(
             "only a policy in namespace {}, beside the KratosInstance, may extend sessions; remove the rule, or move it",
-            shown(&standing.instance.namespace, RULE)
+            shown(&scope.instance.namespace, RULE)
         ));
-        return Err(Verdict::new(Reason::NotPermitted, message));
+        return Err(ReadyCondition::new(Reason::NotPermitted, message));
     }
-    if !allowed_networks.is_empty() && !standing.trusts_addresses {
+    if !allowed_networks.is_empty() && !scope.trusts_addresses {
         let message = within(format!(
             "allowedNetworks needs trustClientAddress of KratosInstance {}; set it there if a proxy makes addresses true, or \
              remove the rule",
-            shown(&standing.instance.to_string(), RULE)
+            shown(&scope.instance.to_string(), RULE)
         ));
-        return Err(Verdict::new(Reason::NotPermitted, message));
+        return Err(ReadyCondition::new(Reason::NotPermitted, message));
     }
     let networks = allowed_networks.iter().enumerate().map(|(at, text)| {
         let message = || within(format!("allowedNetworks[{at}] is no network, as in 203.0.113.0/24; correct it"));
@@ -259,7 +259,7 @@ fn rule(rule: &SessionRule, standing: &Standing) -> Result<Rule, Verdict> {
     });
     let networks = networks.collect::<Result<Vec<_>, _>>()?;
     let parsed = expression.as_deref().map(|text| {
-        Expression::parse(text, view::OF_RULES)
+        Expression::parse(text, view::RULE_VARIABLES)
             .map_err(|invalid| invalid_spec(within(format!("the expression {invalid}; correct it"))))
     });
     let rule = Rule {
@@ -282,7 +282,7 @@ fn rule(rule: &SessionRule, standing: &Standing) -> Result<Rule, Verdict> {
 }
 
 /// The API server refuses these too; what would name every session isn't left to it alone.
-fn ensure_conditions(rule: &Rule) -> Result<(), Verdict> {
+fn ensure_conditions(rule: &Rule) -> Result<(), ReadyCondition> {
     let Rule { name, action, max_age, max_concurrent, assurance, networks, expression, expires_within } = rule;
     let is_revocable = max_age.is_some()
         || max_concurrent.is_some()
@@ -301,6 +301,6 @@ fn ensure_conditions(rule: &Rule) -> Result<(), Verdict> {
     Err(invalid_spec(message))
 }
 
-fn invalid_spec(message: String) -> Verdict {
-    Verdict::new(Reason::InvalidSpec, message)
+fn invalid_spec(message: String) -> ReadyCondition {
+    ReadyCondition::new(Reason::InvalidSpec, message)
 }

@@ -8,9 +8,9 @@ use uuid::Uuid;
 use super::address;
 use super::answer::Answer;
 use super::desired::{AssuranceCondition, Desired, Rule, Selection};
-use super::truth::{Truth, Which};
+use super::expression_results::{ExpressionResults, Which};
+use super::reachable::{Reachability, Reachable};
 use super::view;
-use super::within::{Standing, Within};
 use crate::api::session_policy::RuleAction;
 use crate::kratos::{Content, Session};
 use crate::rules::{Budget, Expression, Problem};
@@ -30,17 +30,17 @@ pub fn bit(rule: usize) -> Mask {
 
 /// A session, as far as the policy is about it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Sight {
+pub enum Judgement {
     /// It is another's.
-    Elsewhere,
+    OutOfReach,
     /// Whether the policy is about it can't be told.
     Unknown,
-    Judged(Opinion),
+    Judged(RuleMatch),
 }
 
 /// What the rules say of a session, but for how many others there are of its identity.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Opinion {
+pub struct RuleMatch {
     pub session: Uuid,
     /// Nil where it wasn't asked for.
     pub identity: Uuid,
@@ -56,7 +56,7 @@ pub struct Opinion {
     pub is_exhausting: bool,
 }
 
-impl Opinion {
+impl RuleMatch {
     /// Settles whether the identity has a second factor. `None`: nobody can tell.
     pub fn settle(&mut self, is_enrolled: Option<bool>) {
         match is_enrolled {
@@ -78,7 +78,7 @@ struct Asked<'a> {
     values: Option<[serde_json::Value; 3]>,
     budget: Budget,
     is_exhausting: bool,
-    truth: Truth,
+    results: ExpressionResults,
 }
 
 impl Asked<'_> {
@@ -92,7 +92,7 @@ impl Asked<'_> {
         }
         let holds = expression.holds(values, &mut self.budget);
         self.is_exhausting |= holds == Err(Problem::Exhausted);
-        self.truth.note(which, holds);
+        self.results.note(which, holds);
         Answer::of(holds.ok())
     }
 
@@ -107,50 +107,56 @@ impl Asked<'_> {
 /// Judges a session by the rules in `asked`. `reach`: the identities within reach; `None`: all. Of one that the instance's
 /// rules don't admit expressions are asked nothing: what they count would tell its traits. Where nobody knows whether they do,
 /// what an expression decides is unknown.
-pub fn judge(desired: &Desired, reach: Option<&Within>, asked: Mask, session: &Session, now: Timestamp) -> Sight {
+pub fn judge(
+    desired: &Desired,
+    reach: Option<&Reachable>,
+    asked: Mask,
+    session: &Session,
+    now: Timestamp,
+) -> Judgement {
     examine(desired, reach, asked, session, now).0
 }
 
 /// The same, and what the expressions gave.
 pub fn examine(
     desired: &Desired,
-    reach: Option<&Within>,
+    reach: Option<&Reachable>,
     asked: Mask,
     session: &Session,
     now: Timestamp,
-) -> (Sight, Truth) {
+) -> (Judgement, ExpressionResults) {
     let identity = session.identity.as_ref().and_then(|identity| identity.id.parse::<Uuid>().ok());
-    let standing = match reach {
-        None => Some(Standing::Admitted),
-        Some(reach) => identity.and_then(|identity| reach.standing(identity)),
+    let reachability = match reach {
+        None => Some(Reachability::Admitted),
+        Some(reach) => identity.and_then(|identity| reach.reachability(identity)),
     };
-    let Some(standing) = standing else { return (Sight::Elsewhere, Truth::default()) };
-    let sees_traits = standing != Standing::Outside;
+    let Some(reachability) = reachability else { return (Judgement::OutOfReach, ExpressionResults::default()) };
+    let sees_traits = reachability != Reachability::NotAdmitted;
     if !sees_traits && desired.selection.expression.is_some() {
-        return (Sight::Elsewhere, Truth::default());
+        return (Judgement::OutOfReach, ExpressionResults::default());
     }
-    let Ok(id) = session.id.parse() else { return (Sight::Unknown, Truth::default()) };
+    let Ok(id) = session.id.parse() else { return (Judgement::Unknown, ExpressionResults::default()) };
     let mut expressions = Asked {
         session,
-        is_untold: standing == Standing::Untold,
+        is_untold: reachability == Reachability::Unknown,
         now,
         trusts_addresses: desired.trusts_addresses,
         values: None,
         budget: Budget::new(BUDGET),
         is_exhausting: false,
-        truth: Truth::default(),
+        results: ExpressionResults::default(),
     };
     match is_concerned(&desired.selection, &mut expressions) {
-        Answer::No => return (Sight::Elsewhere, expressions.truth),
-        Answer::Unknown => return (Sight::Unknown, expressions.truth),
+        Answer::No => return (Judgement::OutOfReach, expressions.results),
+        Answer::Unknown => return (Judgement::Unknown, expressions.results),
         Answer::Yes => {}
     }
     let began = session.began();
-    let mut opinion = Opinion {
+    let mut rule_match = RuleMatch {
         session: id,
         identity: identity.unwrap_or_default(),
         began: began.map(Timestamp::as_microsecond),
-        ..Opinion::default()
+        ..RuleMatch::default()
     };
     let is_asked = |(at, rule): &(usize, &Rule)| asked & bit(*at) != 0 && (sees_traits || rule.expression.is_none());
     for (at, rule) in desired.rules.iter().enumerate().filter(is_asked) {
@@ -158,15 +164,15 @@ pub fn examine(
         let can_be_ranked = began.is_some() && identity.is_some();
         match answer {
             Answer::No => {}
-            Answer::Yes if rule.max_concurrent.is_some() && !can_be_ranked => opinion.unknown |= bit(at),
-            Answer::Yes if of_enrolled && identity.is_none() => opinion.unknown |= bit(at),
-            Answer::Yes if of_enrolled => opinion.if_enrolled |= bit(at),
-            Answer::Yes => opinion.holds |= bit(at),
-            Answer::Unknown => opinion.unknown |= bit(at),
+            Answer::Yes if rule.max_concurrent.is_some() && !can_be_ranked => rule_match.unknown |= bit(at),
+            Answer::Yes if of_enrolled && identity.is_none() => rule_match.unknown |= bit(at),
+            Answer::Yes if of_enrolled => rule_match.if_enrolled |= bit(at),
+            Answer::Yes => rule_match.holds |= bit(at),
+            Answer::Unknown => rule_match.unknown |= bit(at),
         }
     }
-    opinion.is_exhausting = expressions.is_exhausting;
-    (Sight::Judged(opinion), expressions.truth)
+    rule_match.is_exhausting = expressions.is_exhausting;
+    (Judgement::Judged(rule_match), expressions.results)
 }
 
 fn is_concerned(selection: &Selection, expressions: &mut Asked<'_>) -> Answer {

@@ -8,12 +8,12 @@ pub mod address;
 pub mod answer;
 pub mod desired;
 pub mod enrolment;
+pub mod expression_results;
 pub mod judge;
+pub mod reachable;
 pub mod status;
 pub mod tally;
-pub mod truth;
 pub mod view;
-pub mod within;
 
 #[cfg(test)]
 mod tests;

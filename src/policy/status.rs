@@ -11,16 +11,16 @@ use crate::api::session_policy::{
     IdentitySessions, KratosSessionPolicyStatus, LastRun, PolicyActionStatuses, RevokeAllStatus, RuleStatus,
 };
 use crate::api::words::{listed, shown};
-use crate::api::{Reason, Verdict};
+use crate::api::{ReadyCondition, Reason};
 
 /// How much is shown of a name, and of several, in characters.
 const NAME: usize = 40;
 const NAMES: usize = 60;
 
-/// What a look came to.
+/// What a reconcile came to.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Outcome {
-    pub verdict: Verdict,
+    pub condition: ReadyCondition,
     /// `None`: it didn't come to a run, and what the status says of the last one stays.
     pub run: Option<Run>,
     /// `None`: what the status says of it stays.
@@ -69,19 +69,19 @@ impl Subject<'_> {
 }
 
 /// The same where the instance's rules don't admit some of the identities.
-pub fn without_expressions(verdict: &Verdict) -> Verdict {
+pub fn without_expressions(condition: &ReadyCondition) -> ReadyCondition {
     let message = format!(
         "{}; identities that the rules of the KratosInstance don't admit are judged by rules without expression alone",
-        verdict.message
+        condition.message
     );
-    Verdict::new(verdict.reason, message)
+    ReadyCondition::new(condition.reason, message)
 }
 
-/// The verdict on a run that came to its end.
-pub fn verdict(plan: &Plan, desired: &Desired, only_looks: bool, nobody_selected: bool) -> Verdict {
+/// The condition for a run that came to its end.
+pub fn condition(plan: &Plan, desired: &Desired, only_observes: bool, nobody_selected: bool) -> ReadyCondition {
     let (Plan { sessions, named, failed, .. }, limit) = (plan, desired.limit);
     let held = format!("{named} sessions are named by rules that revoke, more than limit.maxRevocations ({limit})");
-    let odd = plan.truth.never_told(desired);
+    let odd = plan.results.never_boolean(desired);
     if !odd.is_empty() {
         let held = if plan.is_held() { format!("; {held}: none is revoked") } else { String::new() };
         let message = format!(
@@ -89,16 +89,16 @@ pub fn verdict(plan: &Plan, desired: &Desired, only_looks: bool, nobody_selected
              done{held}",
             listed(&odd, NAMES)
         );
-        return Verdict::new(Reason::InvalidSpec, message);
+        return ReadyCondition::new(Reason::InvalidSpec, message);
     }
-    if plan.is_held() && !only_looks {
+    if plan.is_held() && !only_observes {
         let message = format!(
             "{named} sessions are named by rules that revoke (see status.rules), more than limit.maxRevocations ({limit}): \
              none was revoked; raise limit.maxRevocations to {named}, or change the rules"
         );
-        return Verdict::new(Reason::RevocationsHeld, message);
+        return ReadyCondition::new(Reason::RevocationsHeld, message);
     }
-    let message = match (only_looks, nobody_selected, sessions) {
+    let message = match (only_observes, nobody_selected, sessions) {
         (_, true, _) => "no identity within reach is selected by spec.identities".to_owned(),
         (_, false, 0) => "the identities that the policy is about have no session".to_owned(),
         (true, false, _) => would(plan),
@@ -113,7 +113,7 @@ pub fn verdict(plan: &Plan, desired: &Desired, only_looks: bool, nobody_selected
         )
     });
     let message = [Some(message), held, failed].into_iter().flatten().collect::<Vec<_>>().join("; ");
-    Verdict::new(if only_looks { Reason::Observed } else { Reason::Reconciled }, message)
+    ReadyCondition::new(if only_observes { Reason::Observed } else { Reason::Reconciled }, message)
 }
 
 /// What mode Observe, of the policy or of its instance, leaves undone.
@@ -141,28 +141,28 @@ fn by_rule(plan: &Plan, desired: &Desired) -> String {
 }
 
 /// The same where schemas that the policy names aren't served: nobody's identity has one of them.
-pub fn with_unserved(verdict: Verdict, unserved: &[String]) -> Verdict {
+pub fn with_unserved(condition: ReadyCondition, unserved: &[String]) -> ReadyCondition {
     if unserved.is_empty() {
-        return verdict;
+        return condition;
     }
     let ids: Vec<_> = unserved.iter().map(|id| shown(id, NAME)).collect();
     let message = format!(
         "{}; spec.identities.schemaIDs: Kratos serves no identity schema {}; correct them, or add the schema to Kratos' \
          configuration",
-        verdict.message,
+        condition.message,
         listed(&ids, NAMES)
     );
-    Verdict::new(verdict.reason, message)
+    ReadyCondition::new(condition.reason, message)
 }
 
-/// The status after a look. That a run was made is news by itself: when the last one began is what the status shows.
+/// The status after a reconcile. That a run was made is news by itself: when the last one began is what the status shows.
 pub fn next(subject: Subject<'_>, outcome: Outcome, now: Timestamp) -> KratosSessionPolicyStatus {
     let mut status = subject.current.cloned().unwrap_or_default();
-    let Outcome { verdict, run, revoke_all } = outcome;
-    observe_generation(&mut status, subject, verdict.reason);
+    let Outcome { condition, run, revoke_all } = outcome;
+    observe_generation(&mut status, subject, condition.reason);
     condition::clear(&mut status.conditions, SUSPENDED);
-    condition::summarize(&mut status.conditions, &verdict, subject.generation, now);
-    tell_what_lacks(&mut status, &verdict, subject.generation, now);
+    condition::summarize(&mut status.conditions, &condition, subject.generation, now);
+    tell_what_lacks(&mut status, &condition, subject.generation, now);
     if let Some(run) = run {
         let Run { started_at, sessions, matched, revoked, extended, failed, rules, identities } = run;
         status.revoked_total = Some(status.revoked_total.unwrap_or_default().saturating_add(count(revoked)));
@@ -188,13 +188,18 @@ pub fn next(subject: Subject<'_>, outcome: Outcome, now: Timestamp) -> KratosSes
 
 /// A policy that stays Ready says at once that its instance lacks: no session is looked at meanwhile. Once it waits for something
 /// else, it says again that the last run came to its end.
-fn tell_what_lacks(status: &mut KratosSessionPolicyStatus, verdict: &Verdict, generation: i64, now: Timestamp) {
+fn tell_what_lacks(
+    status: &mut KratosSessionPolicyStatus,
+    condition: &ReadyCondition,
+    generation: i64,
+    now: Timestamp,
+) {
     let ready = condition::find(&status.conditions, READY).filter(|ready| ready.status == "True");
-    let Some(ready) = ready.filter(|_| verdict.reason.state() == State::Retrying) else { return };
+    let Some(ready) = ready.filter(|_| condition.reason.state() == State::Retrying) else { return };
     let told_before = ready.reason == Reason::InstanceNotReady.as_str();
-    let told = match verdict.reason {
-        Reason::InstanceNotReady => verdict.clone(),
-        _ if told_before => Verdict::new(Reason::Reconciled, "the last run came to its end, see status.lastRun"),
+    let told = match condition.reason {
+        Reason::InstanceNotReady => condition.clone(),
+        _ if told_before => ReadyCondition::new(Reason::Reconciled, "the last run came to its end, see status.lastRun"),
         _ => return,
     };
     condition::set(&mut status.conditions, READY, true, &told, generation, now);
@@ -203,9 +208,10 @@ fn tell_what_lacks(status: &mut KratosSessionPolicyStatus, verdict: &Verdict, ge
 /// The status of a suspended policy: nothing was looked at.
 pub fn suspended(subject: Subject<'_>, now: Timestamp) -> KratosSessionPolicyStatus {
     let mut status = subject.current.cloned().unwrap_or_default();
-    let verdict = Verdict::new(Reason::Suspended, "spec.suspend is true: sessions are neither looked at nor changed");
-    observe_generation(&mut status, subject, verdict.reason);
-    condition::suspend(&mut status.conditions, &verdict, subject.generation, now);
+    let condition =
+        ReadyCondition::new(Reason::Suspended, "spec.suspend is true: sessions are neither looked at nor changed");
+    observe_generation(&mut status, subject, condition.reason);
+    condition::suspend(&mut status.conditions, &condition, subject.generation, now);
     status
 }
 
@@ -216,8 +222,8 @@ pub fn note_interval(status: &mut KratosSessionPolicyStatus, handling: Handling,
         "spec.interval is {asks_for:?}; outside of the KratosInstance's namespace a policy runs every \
          {SHORTEST_ELSEWHERE:?}, give or take a tenth, and at once when its spec changes"
     );
-    let verdict = Verdict::new(Reason::IntervalLimited, message);
-    condition::set(&mut status.conditions, INTERVAL_LIMITED, true, &verdict, generation, now);
+    let condition = ReadyCondition::new(Reason::IntervalLimited, message);
+    condition::set(&mut status.conditions, INTERVAL_LIMITED, true, &condition, generation, now);
 }
 
 /// Notes the generation, and the request that was served: one that is being retried isn't served yet.

@@ -10,8 +10,8 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 use uuid::Uuid;
 
 use super::desired::Desired;
-use super::judge::{Mask, Opinion, Sight, bit};
-use super::truth::Truth;
+use super::expression_results::ExpressionResults;
+use super::judge::{Judgement, Mask, RuleMatch, bit};
 use crate::api::session_policy::RuleAction;
 
 /// How many identities are shown.
@@ -30,13 +30,13 @@ pub struct Tally {
     shapes: Vec<Shape>,
     limit: usize,
     /// Whether it is of interest whose sessions rules name.
-    notes_whose: bool,
+    notes_affected: bool,
     sessions: usize,
     matched: usize,
     failed: usize,
     /// Sessions whose expressions took too much work.
     exhausting: usize,
-    truth: Truth,
+    results: ExpressionResults,
     by_rule: Vec<usize>,
     failed_by_rule: Vec<usize>,
     /// How many sessions of each identity rules with Revoke name.
@@ -97,7 +97,7 @@ pub struct Plan {
     /// How many sessions rules with Revoke name.
     pub named: usize,
     pub extend: Vec<Uuid>,
-    pub truth: Truth,
+    pub results: ExpressionResults,
 }
 
 impl Plan {
@@ -121,22 +121,22 @@ impl Tally {
             ranking: ranks.then(Vec::new),
             shapes,
             limit: desired.limit,
-            notes_whose: false,
+            notes_affected: false,
             sessions: 0,
             matched: 0,
             failed: 0,
             exhausting: 0,
-            truth: Truth::default(),
+            results: ExpressionResults::default(),
             revoke: Vec::new(),
             named: 0,
             extend: Vec::new(),
         }
     }
 
-    /// The same, with whose sessions are named: for those who only look.
+    /// The same, with whose sessions are named: for those who only observe.
     #[must_use]
-    pub fn with_whose(self, notes_whose: bool) -> Self {
-        Self { notes_whose, ..self }
+    pub fn with_affected(self, notes_affected: bool) -> Self {
+        Self { notes_affected, ..self }
     }
 
     /// How many sessions were looked at.
@@ -150,26 +150,26 @@ impl Tally {
     }
 
     /// Takes in what expressions gave.
-    pub fn note(&mut self, truth: Truth) {
-        self.truth.add(truth);
+    pub fn note(&mut self, results: ExpressionResults) {
+        self.results.add(results);
     }
 
     /// Takes in a session, once it is settled whether its identity has a second factor.
-    pub fn add(&mut self, sight: &Sight) {
-        let opinion = match sight {
-            Sight::Elsewhere => return,
-            Sight::Unknown => {
+    pub fn add(&mut self, judgement: &Judgement) {
+        let rule_match = match judgement {
+            Judgement::OutOfReach => return,
+            Judgement::Unknown => {
                 (self.sessions, self.failed) = (self.sessions + 1, self.failed + 1);
                 return;
             }
-            Sight::Judged(opinion) => opinion,
+            Judgement::Judged(rule_match) => rule_match,
         };
         self.sessions += 1;
-        self.exhausting += usize::from(opinion.is_exhausting);
+        self.exhausting += usize::from(rule_match.is_exhausting);
         let ranked = self.mask(|shape| shape.max_concurrent.is_some());
-        let can_be_ranked = opinion.began.is_some() && !opinion.identity.is_nil();
-        let holds = opinion.holds & !ranked;
-        let unknown = if can_be_ranked { opinion.unknown & !ranked } else { opinion.unknown };
+        let can_be_ranked = rule_match.began.is_some() && !rule_match.identity.is_nil();
+        let holds = rule_match.holds & !ranked;
+        let unknown = if can_be_ranked { rule_match.unknown & !ranked } else { rule_match.unknown };
         let mut flags = 0;
         if unknown != 0 {
             self.failed += 1;
@@ -183,7 +183,7 @@ impl Tally {
         }
         let revoking = holds & self.mask(|shape| shape.action == RuleAction::Revoke);
         let extending = holds & self.mask(|shape| shape.action == RuleAction::Extend);
-        let Opinion { session, identity, .. } = *opinion;
+        let RuleMatch { session, identity, .. } = *rule_match;
         if revoking != 0 {
             flags |= IS_REVOKED;
             self.revoke(Candidate { session, identity, rules: revoking });
@@ -194,9 +194,9 @@ impl Tally {
             }
         }
         if let Some(ranking) = &mut self.ranking
-            && let Some(began) = opinion.began.filter(|_| can_be_ranked)
+            && let Some(began) = rule_match.began.filter(|_| can_be_ranked)
         {
-            let (holds, unknown) = (opinion.holds & ranked, opinion.unknown & ranked);
+            let (holds, unknown) = (rule_match.holds & ranked, rule_match.unknown & ranked);
             push(ranking, Ranked { identity, session, began, holds, unknown, flags });
         }
     }
@@ -234,11 +234,23 @@ impl Tally {
             unowned,
             revoke,
             extend,
-            truth,
+            results,
             ..
         } = self;
         let (by_identity, unowned) = (most_first(by_identity.into_iter().collect()), unowned.into_iter().collect());
-        Plan { sessions, matched, failed, by_rule, failed_by_rule, by_identity, unowned, revoke, named, extend, truth }
+        Plan {
+            sessions,
+            matched,
+            failed,
+            by_rule,
+            failed_by_rule,
+            by_identity,
+            unowned,
+            revoke,
+            named,
+            extend,
+            results,
+        }
     }
 
     /// Takes in which rules hold of a session that so many newer ones of its identity come before.
@@ -259,15 +271,15 @@ impl Tally {
 
     fn revoke(&mut self, candidate: Candidate) {
         self.named += 1;
-        if self.notes_whose {
-            self.note_whose(candidate);
+        if self.notes_affected {
+            self.note_affected(candidate);
         }
         if self.revoke.len() <= self.limit {
             self.revoke.push(candidate);
         }
     }
 
-    fn note_whose(&mut self, Candidate { session, identity, rules: _ }: Candidate) {
+    fn note_affected(&mut self, Candidate { session, identity, rules: _ }: Candidate) {
         if identity.is_nil() {
             // The same ones, in whatever order they come.
             self.unowned.insert(session);
@@ -313,9 +325,9 @@ fn push<T>(items: &mut Vec<T>, item: T) {
 }
 
 /// How many of an identity's sessions are newer than one of them, and so come before it. `None`: it isn't among them.
-pub fn rank(of: Uuid, sessions: &[Opinion]) -> Option<usize> {
-    let place = |opinion: &Opinion| opinion.began.map(|began| (Reverse(began), opinion.session));
-    let own = sessions.iter().find(|opinion| opinion.session == of).and_then(place)?;
+pub fn rank(of: Uuid, sessions: &[RuleMatch]) -> Option<usize> {
+    let place = |rule_match: &RuleMatch| rule_match.began.map(|began| (Reverse(began), rule_match.session));
+    let own = sessions.iter().find(|rule_match| rule_match.session == of).and_then(place)?;
     let before = sessions.iter().filter_map(place).filter(|other| *other < own);
     Some(before.collect::<HashSet<_>>().len())
 }

@@ -10,13 +10,13 @@ use crate::kratos::{Device, Identity, Session};
 use crate::rules::{self, Known, Variable};
 
 /// The variables of a rule's expression.
-pub const OF_RULES: &[Variable] = &[
+pub const RULE_VARIABLES: &[Variable] = &[
     Variable { name: "session", known: A_SESSION },
     Variable { name: "identity", known: AN_IDENTITY },
     Variable { name: "now", known: Known::Plain },
 ];
 /// Those of the expression that selects identities; at the same places.
-pub const OF_IDENTITIES: &[Variable] = &[
+pub const IDENTITY_VARIABLES: &[Variable] = &[
     Variable { name: "", known: Known::Any },
     Variable { name: "identity", known: AN_IDENTITY },
     Variable { name: "now", known: Known::Plain },

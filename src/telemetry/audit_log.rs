@@ -12,7 +12,7 @@ use k8s_openapi::jiff::Timestamp;
 use prometheus_client::metrics::counter::Counter;
 use serde::Serialize;
 
-use crate::base::place::Place;
+use crate::base::namespaced_name::NamespacedName;
 use crate::kratos::{Auditor, Initiator, Record, WriteCause};
 
 /// The most paths in a line.
@@ -59,7 +59,7 @@ impl AuditLog {
     }
 
     /// The part of it that is about an instance.
-    pub fn of(self: &Arc<Self>, instance: &Place) -> Arc<dyn Auditor> {
+    pub fn of(self: &Arc<Self>, instance: &NamespacedName) -> Arc<dyn Auditor> {
         Arc::new(OfInstance { log: Arc::clone(self), instance: instance.to_string() })
     }
 

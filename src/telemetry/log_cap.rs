@@ -43,7 +43,7 @@ mod tests {
     use tracing_subscriber::layer::SubscriberExt;
 
     use super::*;
-    use crate::base::written::Written;
+    use crate::base::log_buffer::LogBuffer;
 
     #[rstest]
     #[case("kratos_operator", Level::TRACE, true)]
@@ -66,7 +66,7 @@ mod tests {
 
     #[test]
     fn the_nearest_filter_of_a_user_does_not_lift_it() {
-        let written = Written::default();
+        let written = LogBuffer::default();
         let writer = written.clone();
         let asked = EnvFilter::new("trace,kube_client::client=trace,hyper::proto::h1=trace");
         let subscriber =

@@ -7,7 +7,7 @@ use std::fmt;
 use kube::Resource;
 use tracing::{Instrument, Span};
 
-use crate::base::place::Place;
+use crate::base::namespaced_name::NamespacedName;
 
 tokio::task_local! {
     static CURRENT: Current;
@@ -61,7 +61,7 @@ pub struct Trace {
 
 impl Trace {
     /// Of a reconcile of a resource.
-    pub fn of_reconcile(kind: &str, Place { namespace, name }: &Place) -> Self {
+    pub fn of_reconcile(kind: &str, NamespacedName { namespace, name }: &NamespacedName) -> Self {
         let id = TraceId::random();
         let controller = kind.to_ascii_lowercase();
         Self::begin(id, || {
@@ -79,7 +79,7 @@ impl Trace {
     }
 
     /// Of what is done for an instance in the background.
-    pub fn of_background(controller: &'static str, instance: &Place) -> Self {
+    pub fn of_background(controller: &'static str, instance: &NamespacedName) -> Self {
         let id = TraceId::random();
         Self::begin(id, || tracing::error_span!("background", controller, %instance, trace_id = %id))
     }
@@ -108,7 +108,7 @@ pub fn note_generation(object: &impl Resource) {
 }
 
 /// Notes which instance it is about, likewise; once.
-pub fn note_instance(instance: &Place) {
+pub fn note_instance(instance: &NamespacedName) {
     let is_noted = CURRENT.try_with(|current| current.is_instance_noted.replace(true));
     if is_noted == Ok(false) {
         Span::current().record("instance", tracing::field::display(instance));
@@ -121,8 +121,8 @@ mod tests {
 
     #[tokio::test]
     async fn a_trace_has_one_id_and_another_has_another() {
-        let place = Place::new("team", "ada");
-        let traces = [(); 2].map(|()| Trace::of_reconcile("KratosIdentity", &place));
+        let key = NamespacedName::new("team", "ada");
+        let traces = [(); 2].map(|()| Trace::of_reconcile("KratosIdentity", &key));
         let seen = |trace: &Trace| {
             let seen = trace.run(async { (TraceId::current(), TraceId::current()) });
             async move {

@@ -8,23 +8,23 @@ const PURE: &[&str] = &[
     "crate::api",
     "crate::base::duration",
     "crate::base::flow::counts",
-    "crate::base::flow::lane",
+    "crate::base::flow::fair_queue",
     "crate::base::kube_error",
-    "crate::base::place",
+    "crate::base::namespaced_name",
     "crate::base::resource_version",
-    "crate::base::unreached",
+    "crate::base::connect_failure",
     "crate::commands::admission_policy",
     "crate::commands::rbac",
-    "crate::controllers::changes",
+    "crate::controllers::predicate",
     "crate::controllers::leading::lease::term",
     "crate::controllers::queue",
-    "crate::controllers::watching::joined",
+    "crate::controllers::watching::merged_watch",
     "crate::identity",
     "crate::instance::consent",
     "crate::instance::counts",
     "crate::instance::headers",
     "crate::instance::kept",
-    "crate::instance::leaving",
+    "crate::instance::deletion_effect",
     "crate::instance::protection",
     "crate::instance::release_value",
     "crate::instance::reservations",
@@ -32,7 +32,7 @@ const PURE: &[&str] = &[
     "crate::instance::settings",
     "crate::instance::status",
     "crate::kratos::batcher::packing",
-    "crate::kratos::batcher::sifting",
+    "crate::kratos::batcher::triage",
     "crate::kratos::client_certificate",
     "crate::kratos::identifier",
     "crate::kratos::types",
@@ -137,7 +137,7 @@ fn offences(file: &File) -> Vec<String> {
         let is_ours = path.starts_with("crate::");
         let is_flow = is_within(&path, "crate::base::flow");
         // Why a server isn't reached is the same for whoever calls one.
-        let is_shared = is_within(&path, "crate::base::unreached");
+        let is_shared = is_within(&path, "crate::base::connect_failure");
         if is_within(&module, "crate::kratos")
             && is_ours
             && !is_flow
@@ -149,9 +149,9 @@ fn offences(file: &File) -> Vec<String> {
         if is_within(&module, "crate::base::flow") && is_ours && !is_flow {
             offends("whose turn it is has nothing to do with what for");
         }
-        if file.path != "src/base/off_runtime.rs" && names(&path, "spawn_blocking") {
+        if file.path != "src/base/blocking.rs" && names(&path, "spawn_blocking") {
             offends(
-                "only src/base/off_runtime.rs hands work over to other threads: there a panic takes nothing else along",
+                "only src/base/blocking.rs hands work over to other threads: there a panic takes nothing else along",
             );
         }
         if file.path != "src/main.rs" && PRINTERS.iter().any(|printer| names(&path, printer)) {
@@ -213,7 +213,7 @@ fn an_offence_is_noticed() {
         ("src/identity/claim.rs", "fn a(client: &kube::Client) {}", "client"),
         ("src/identity/plan.rs", "use crate::kratos::{Client, Identity};", "pure modules only"),
         ("src/identity/plan.rs", "use crate::engine::identity::observe::Search;", "pure modules only"),
-        ("src/instance/settings.rs", "use crate::controllers::shared::seen::Seen;", "pure modules only"),
+        ("src/instance/settings.rs", "use crate::controllers::shared::informers::Informers;", "pure modules only"),
         ("src/api/crd.rs", "use crate::commands::operator;", "pure modules only"),
         ("src/identity/status.rs", "fn a() { let now = std::time::Instant::now(); }", "argument"),
         ("src/identity/status.rs", "use std::time::Instant;\nfn a() { Instant::now(); }", "argument"),
@@ -221,7 +221,7 @@ fn an_offence_is_noticed() {
         ("src/kratos/types/session.rs", "use std::time::SystemTime;", "argument"),
         ("src/kratos/client.rs", "use crate::api::Reason;", "knows nothing"),
         ("src/kratos/client.rs", "use crate::{identity, kratos};", "knows nothing"),
-        ("src/base/flow/limit.rs", "use crate::base::place::Place;", "what for"),
+        ("src/base/flow/fair_semaphore.rs", "use crate::base::namespaced_name::NamespacedName;", "what for"),
         ("src/commands/operator.rs", "fn a() { println!(); }", "prints"),
         ("src/engine/policy/observe.rs", "fn a() { tokio::task::spawn_blocking(|| ()); }", "other threads"),
         ("src/commands/operator.rs", "use std::io::{self, stderr};", "prints"),

@@ -132,14 +132,14 @@ async fn an_empty_batch_is_answered_emptily() {
 async fn a_thousand_that_arrive_together_travel_in_batches_of_fifty_and_more_and_are_read_back_as_they_were_sent() {
     use crate::testenv::kratos::somebody;
     use crate::testenv::proxy::Proxy;
-    use kratos_operator::base::flow::limit::Limit;
-    use kratos_operator::kratos::{Batcher, Client, ClientConfig, Travel};
+    use kratos_operator::base::flow::fair_semaphore::FairSemaphore;
+    use kratos_operator::kratos::{BatchMode, Batcher, Client, ClientConfig};
     use std::sync::Arc;
     const COUNT: usize = 1000;
     let (kratos, client) = kratos().await;
     let proxy = Proxy::before_kratos(kratos.admin_url().as_str()).unwrap();
     let client_through_it = Client::new(ClientConfig::new(proxy.url().parse().unwrap())).unwrap();
-    let (batcher, collects) = Batcher::new(client_through_it, Arc::new(Limit::new(2)));
+    let (batcher, collects) = Batcher::new(client_through_it, Arc::new(FairSemaphore::new(2)));
     tokio::spawn(collects);
     let creates: Vec<_> = (0..COUNT)
         .map(|number| CreateIdentity {
@@ -150,7 +150,7 @@ async fn a_thousand_that_arrive_together_travel_in_batches_of_fifty_and_more_and
         })
         .collect();
     let made = futures::future::join_all(
-        creates.iter().map(async |create| batcher.create(create, (Travel::Together, "team"), &somebody()).await),
+        creates.iter().map(async |create| batcher.create(create, (BatchMode::Batched, "team"), &somebody()).await),
     )
     .await;
     let requests = proxy.counts();

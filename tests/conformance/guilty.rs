@@ -1,13 +1,13 @@
-//! Creates in company before the real server: a few that can't be, among many that can.
+//! Creates in a batch before the real server: a few that can't be, among many that can.
 
 use std::collections::HashSet;
 use std::sync::Arc;
 
 use futures::future::join_all;
-use kratos_operator::base::flow::limit::Limit;
+use kratos_operator::base::flow::fair_semaphore::FairSemaphore;
 use kratos_operator::kratos::{
-    Batcher, Client, CreateIdentity, CredentialImport, Error, Identity, IdentityFilter, PasswordImport, Secret, Travel,
-    Writer,
+    BatchMode, Batcher, Client, CreateIdentity, CredentialImport, Error, Identity, IdentityFilter, PasswordImport,
+    Secret, Writer,
 };
 use rstest::rstest;
 use serde_json::json;
@@ -39,7 +39,7 @@ async fn refused(kind: &str, client: &Writer) -> CreateIdentity {
 }
 
 async fn create_all(batcher: &Batcher, creates: &[CreateIdentity]) -> Vec<Result<Identity, Error>> {
-    join_all(creates.iter().map(async |create| batcher.create(create, (Travel::Together, "team"), &somebody()).await))
+    join_all(creates.iter().map(async |create| batcher.create(create, (BatchMode::Batched, "team"), &somebody()).await))
         .await
 }
 
@@ -64,7 +64,7 @@ async fn each_that_the_server_refuses_is_told_what_it_would_have_been_told_alone
     // Of its own: what hundreds take, others would wait for.
     let kratos = Kratos::start(Options::default()).await.unwrap();
     let client = kratos.client();
-    let (batcher, collects) = Batcher::new(Client::clone(&client), Arc::new(Limit::new(2)));
+    let (batcher, collects) = Batcher::new(Client::clone(&client), Arc::new(FairSemaphore::new(2)));
     tokio::spawn(collects);
     // So many of six mebibytes would take as much of this test's memory.
     let guilty = if kind == "size" { guilty.min(3) } else { guilty };
@@ -96,7 +96,7 @@ async fn of_those_with_the_same_identifier_one_is_made_and_all_others_with_it(#[
     // Of its own: what hundreds take, others would wait for.
     let kratos = Kratos::start(Options::default()).await.unwrap();
     let client = kratos.client();
-    let (batcher, collects) = Batcher::new(Client::clone(&client), Arc::new(Limit::new(2)));
+    let (batcher, collects) = Batcher::new(Client::clone(&client), Arc::new(FairSemaphore::new(2)));
     tokio::spawn(collects);
     let (mark, shared) = (email("mark"), email("twin"));
     let every = COUNT / twins;

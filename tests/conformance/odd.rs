@@ -56,7 +56,7 @@ async fn administrators_can_store_what_cannot_be_read_and_it_is_handed_out_as_it
                 Ok(_) => assert!(is_patchable),
                 Err(error) => assert!(!is_patchable && error.is_patch_inapplicable(), "{error}"),
             }
-            let written = client.patch_whatever_is_there(&id, &operations).await.unwrap();
+            let written = client.patch_verbatim(&id, &operations).await.unwrap();
             let after = read(&client, &id).await;
             assert_eq!((written.state, after.state), (State::Inactive, State::Inactive));
             assert_eq!(after.metadata_admin.member("mark"), Member::Value(&json!({"by": "us"})));
@@ -114,7 +114,7 @@ async fn a_patch_that_does_not_fit_stays_an_error() {
     let (kratos, client) = kratos().await;
     let id = create(kratos, br#"{"schema_id":"plain","traits":{"x":1e400}}"#.to_vec()).await;
     for operation in [replace("/traits/x", json!(1)), replace("/schema_id", json!("customer"))] {
-        let error = client.patch_whatever_is_there(&id, &[operation]).await.unwrap_err();
+        let error = client.patch_verbatim(&id, &[operation]).await.unwrap_err();
         assert_eq!(error.class(), Class::Rejected);
     }
     client.delete_identity(&id).await.unwrap();

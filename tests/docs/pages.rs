@@ -45,7 +45,7 @@ fn every_reason_is_explained() {
 fn told() -> BTreeSet<String> {
     let mut found = BTreeSet::new();
     for text in sources() {
-        for kind in ["Happening::normal(", "Happening::warning("] {
+        for kind in ["RecordedEvent::normal(", "RecordedEvent::warning("] {
             let reasons =
                 text.split(kind).skip(1).filter_map(|rest| rest.trim_start().strip_prefix('"')?.split_once('"'));
             found.extend(reasons.map(|(reason, _)| reason.to_owned()));

@@ -18,7 +18,7 @@ async fn what_a_manifest_says_is_made_and_changed_and_deleted() {
     let (before, after) = (email("ada"), email("ada.new"));
     scene
         .apply("ada", json!({"schemaID": "customer", "traits": {"email": before}, "metadataPublic": {"plan": "gold"}}));
-    assert_eq!(scene.look("ada").await.expect("it is made"), Reason::Reconciled);
+    assert_eq!(scene.reconcile("ada").await.expect("it is made"), Reason::Reconciled);
     let id = scene.id_of("ada");
     let identity = scene.read(&id).await.expect("it is there");
     assert_eq!(identity.traits, json!({"email": before}));
@@ -26,7 +26,7 @@ async fn what_a_manifest_says_is_made_and_changed_and_deleted() {
     assert_eq!(scene.happened("ada"), ["IdentityCreated"]);
 
     scene.apply("ada", json!({"schemaID": "customer", "traits": {"email": after}, "state": "Inactive"}));
-    assert_eq!(scene.look("ada").await.expect("it is changed"), Reason::Reconciled);
+    assert_eq!(scene.reconcile("ada").await.expect("it is changed"), Reason::Reconciled);
     assert_eq!(scene.id_of("ada"), id, "it is the same identity");
     let identity = scene.read(&id).await.expect("it is there");
     assert_eq!(identity.traits, json!({"email": after}));
@@ -42,14 +42,14 @@ async fn of_two_that_want_the_same_identifier_the_second_is_refused_and_nothing_
     let scene = Scene::new().await;
     let wanted = json!({"schemaID": "customer", "traits": {"email": email("shared")}});
     scene.apply("first", wanted.clone());
-    assert_eq!(scene.look("first").await.expect("it is made"), Reason::Reconciled);
+    assert_eq!(scene.reconcile("first").await.expect("it is made"), Reason::Reconciled);
     let before = scene.read(&scene.id_of("first")).await;
     scene.apply("second", wanted);
-    assert_eq!(scene.look("second").await.expect_err("somebody has it"), Reason::IdentityConflict);
+    assert_eq!(scene.reconcile("second").await.expect_err("somebody has it"), Reason::IdentityConflict);
     assert_eq!(scene.read(&scene.id_of("first")).await, before);
     // Once it is gone there is nobody in the way.
     scene.delete("first").await;
-    assert_eq!(scene.look("second").await.expect("it is made"), Reason::Reconciled);
+    assert_eq!(scene.reconcile("second").await.expect("it is made"), Reason::Reconciled);
 }
 
 #[tokio::test]
@@ -65,10 +65,10 @@ async fn who_is_there_already_is_taken_over_where_the_manifest_says_so_and_stays
     };
     let there = scene.kratos().create_identity(&create).await.expect("an identity");
     scene.apply("grace", json!({"schemaID": "customer", "traits": {"email": email}}));
-    assert_eq!(scene.look("grace").await.expect_err("it is nobody's"), Reason::IdentityConflict);
+    assert_eq!(scene.reconcile("grace").await.expect_err("it is nobody's"), Reason::IdentityConflict);
     let adoption = json!({"policy": "IfUnowned", "identifier": email});
     scene.apply("grace", json!({"schemaID": "customer", "traits": {"email": email}, "adoption": adoption}));
-    assert_eq!(scene.look("grace").await.expect("it is taken over"), Reason::Reconciled);
+    assert_eq!(scene.reconcile("grace").await.expect("it is taken over"), Reason::Reconciled);
     assert_eq!(scene.id_of("grace"), there.id);
     scene.delete("grace").await;
     assert!(scene.read(&there.id).await.is_some());
@@ -83,14 +83,14 @@ async fn a_policy_ends_the_sessions_of_those_whom_it_selects() {
         let password = json!({"secretKeyRef": {"name": name, "key": "password"}});
         let spec = json!({"schemaID": "customer", "traits": {"email": email}, "credentials": {"password": password}});
         scene.apply_with(name, spec, &[("team", team)]);
-        assert_eq!(scene.look(name).await.expect("it is made"), Reason::Reconciled);
+        assert_eq!(scene.reconcile(name).await.expect("it is made"), Reason::Reconciled);
     }
     let ada = scene.log_in(&ada, PASSWORD).await;
     let bob = scene.log_in(&bob, PASSWORD).await;
     let selected = json!({"selector": {"matchLabels": {"team": "ops"}}});
     let everything = json!([{"name": "everything", "expression": "true", "action": "Revoke"}]);
-    let verdict = scene.run(json!({"identities": selected, "rules": everything})).await;
-    assert_eq!(verdict.expect("it runs"), Reason::Reconciled);
+    let condition = scene.run(json!({"identities": selected, "rules": everything})).await;
+    assert_eq!(condition.expect("it runs"), Reason::Reconciled);
     assert!(!scene.is_logged_in(&ada).await, "ada's are ended");
     assert!(scene.is_logged_in(&bob).await, "bob's aren't");
 }

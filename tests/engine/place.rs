@@ -5,9 +5,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use kratos_operator::api::{KratosIdentity, KratosSessionPolicy, Reason};
-use kratos_operator::base::place::Place;
+use kratos_operator::base::namespaced_name::NamespacedName;
 use kratos_operator::base::supervise::Tasks;
-use kratos_operator::engine::failure::Halt;
+use kratos_operator::engine::failure::ReconcileError;
 use kratos_operator::engine::in_memory::InMemory;
 use kratos_operator::instance::credentials::Credentials;
 use kratos_operator::kratos::{Identity, Writer};
@@ -44,7 +44,7 @@ impl Scene {
         });
         let spec = serde_json::from_value(spec).expect("an instance");
         let tasks = Tasks::new(CancellationToken::new());
-        let place = Place::new(NAMESPACE, "default");
+        let place = NamespacedName::new(NAMESPACE, "default");
         cluster.connect(&place, &spec, Credentials::default(), &tasks).await.expect("Kratos answers");
         Self { kratos, client: kratos.client(), cluster }
     }
@@ -74,27 +74,27 @@ impl Scene {
     }
 
     /// Looks until nothing is waited for: what it came to, or why it was refused.
-    pub async fn look(&self, name: &str) -> Result<Reason, Reason> {
+    pub async fn reconcile(&self, name: &str) -> Result<Reason, Reason> {
         let place = Self::place(name);
-        let look = async || match self.cluster.look(&place).await {
-            Ok(Some(verdict)) => Some(Ok(verdict.reason)),
+        let reconcile = async || match self.cluster.reconcile(&place).await {
+            Ok(Some(condition)) => Some(Ok(condition.reason)),
             Ok(None) => panic!("{name} is gone"),
             halted => ended(halted.expect_err("no verdict")).map(Err),
         };
-        eventually("a look that comes to its end", WITHIN, look).await.expect("in time")
+        eventually("a look that comes to its end", WITHIN, reconcile).await.expect("in time")
     }
 
     /// Deletes a resource, and looks until it is gone.
     pub async fn delete(&self, name: &str) {
         let place = Self::place(name);
         self.cluster.delete(&place);
-        let look = async || {
-            if let Err(halt) = self.cluster.look(&place).await {
+        let reconcile = async || {
+            if let Err(halt) = self.cluster.reconcile(&place).await {
                 assert_eq!(ended(halt), None, "nothing is in the way");
             }
             self.cluster.resource(&place).is_none().then_some(())
         };
-        eventually("a resource that goes", WITHIN, look).await.expect("in time");
+        eventually("a resource that goes", WITHIN, reconcile).await.expect("in time");
     }
 
     /// Runs a policy until nothing is waited for.
@@ -106,7 +106,7 @@ impl Scene {
         });
         let mut policy: KratosSessionPolicy = serde_json::from_value(policy).expect("a policy");
         let run = async || match self.cluster.run(&mut policy).await {
-            Ok(verdict) => Some(Ok(verdict.reason)),
+            Ok(condition) => Some(Ok(condition.reason)),
             Err(halt) => ended(halt).map(Err),
         };
         eventually("a run that comes to its end", WITHIN, run).await.expect("in time")
@@ -138,16 +138,19 @@ impl Scene {
         self.cluster.resource(&Self::place(name)).expect("a resource")
     }
 
-    fn place(name: &str) -> Place {
-        Place::new(NAMESPACE, name)
+    fn place(name: &str) -> NamespacedName {
+        NamespacedName::new(NAMESPACE, name)
     }
 }
 
-/// Why a look is over; `None`: it waits for something, and is repeated.
-fn ended(halt: Halt) -> Option<Reason> {
+/// Why a reconcile is over; `None`: it waits for something, and is repeated.
+fn ended(halt: ReconcileError) -> Option<Reason> {
     match halt {
-        Halt::Waiting(_) | Halt::Queued(_) | Halt::Unread(_) | Halt::Retry { .. } => None,
-        Halt::Refused(verdict) => Some(verdict.reason),
-        halt @ (Halt::Down(_) | Halt::Kubernetes(_)) => panic!("{}", halt.words()),
+        ReconcileError::Waiting(_)
+        | ReconcileError::Queued(_)
+        | ReconcileError::Unread(_)
+        | ReconcileError::Retry { .. } => None,
+        ReconcileError::Refused(condition) => Some(condition.reason),
+        halt @ (ReconcileError::Down(_) | ReconcileError::Kubernetes(_)) => panic!("{}", halt.message()),
     }
 }

@@ -129,15 +129,15 @@ async fn answers_of_its_own_and_refusals_go_by_their_times_in_order() {
 async fn what_is_held_goes_on_when_released() {
     let (upstream, proxy) = Upstream::start().await;
     let proxy = Arc::new(proxy);
-    let gate = proxy.on(CREATE).once().hold();
+    let held = proxy.on(CREATE).once().hold();
     let first = tokio::spawn({
         let proxy = Arc::clone(&proxy);
         async move { post(&proxy, "first").await.unwrap().status() }
     });
-    gate.held().await;
+    held.held().await;
     post(&proxy, "second").await.unwrap();
     assert_eq!(upstream.asked(), ["POST /admin/identities second"]);
-    gate.release();
+    held.release();
     assert_eq!(first.await.unwrap(), 201);
     assert_eq!(upstream.asked().len(), 2);
 }
@@ -145,10 +145,10 @@ async fn what_is_held_goes_on_when_released() {
 #[tokio::test]
 async fn a_held_answer_has_happened_even_if_the_client_went_away() {
     let (upstream, proxy) = Upstream::start().await;
-    let gate = proxy.on(CREATE).hold_answer();
+    let held = proxy.on(CREATE).hold_answer();
     let impatient = client().post(format!("{}/admin/identities", proxy.url())).timeout(Duration::from_millis(300));
     assert!(impatient.send().await.unwrap_err().is_timeout());
-    gate.held().await;
+    held.held().await;
     eventually("it arrived", Duration::from_secs(5), async || (upstream.asked().len() == 1).then_some(()))
         .await
         .unwrap();

@@ -55,7 +55,7 @@ async fn sessions_of_before_are_ended_once_and_later_ones_stay() {
     let later = logs_in_later(&scene, &ada, "revokeSessions", email).await;
 
     scene.count_from_now();
-    scene.ask("ada").await;
+    scene.request_reconcile("ada").await;
     assert_eq!(scene.kratos_writes(), 0, "{:?}", scene.proxy.counts());
     assert_eq!(scene.kubernetes_writes().len(), 1, "that the request was handled");
 
@@ -65,7 +65,7 @@ async fn sessions_of_before_are_ended_once_and_later_ones_stay() {
     scene.identity("ada", customer(email, revoke("one"))).await;
     scene.ready("ada").await;
     scene.change_in_kratos(&ada, "/metadata_admin", json!({})).await;
-    scene.ask("ada").await;
+    scene.request_reconcile("ada").await;
     assert!(scene.is_logged_in(&later).await);
 
     // Nor by a resource that takes the identity back.
@@ -87,7 +87,7 @@ async fn a_token_that_is_there_from_the_start_asks_for_nothing() {
     let ada = done(&scene, "ada", "revokeSessions", "one").await;
     assert_eq!(scene.kratos_writes(), 1, "the creation: {:?}", scene.proxy.counts());
     let token = scene.logged_in(&ada, "ada@fresh.example").await;
-    scene.ask("ada").await;
+    scene.request_reconcile("ada").await;
     assert!(scene.is_logged_in(&token).await);
 }
 
@@ -129,7 +129,7 @@ async fn killed_between_intent_doing_and_note_it_is_done_all_the_same() {
             scene.in_kratos(&resource).await.metadata_admin.read().unwrap()["kratos-operator.dev"]["actions"].clone();
         assert_eq!(noted["revokeSessions"]["startedAt"], begun["startedAt"], "from when it was begun");
         let later = logs_in_later(&scene, &resource, "revokeSessions", &email).await;
-        scene.ask(name).await;
+        scene.request_reconcile(name).await;
         assert!(scene.is_logged_in(&later).await);
     }
 }

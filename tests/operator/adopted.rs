@@ -212,7 +212,7 @@ async fn beside_the_instance_a_mark_restored_by_the_status_still_says_that_it_wa
     scene.operator().kill();
     scene.change_in_kratos(&adopted, "/metadata_admin", Value::Null).await;
     scene.operator().restart().expect("it starts");
-    scene.ask("ada").await;
+    scene.request_reconcile("ada").await;
     scene.ready("ada").await;
     assert_eq!(mark_of(&scene.in_kratos(&adopted).await)["adopted"], json!(true));
     scene.delete("ada").await;

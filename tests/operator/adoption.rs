@@ -90,7 +90,7 @@ async fn what_an_identity_had_works_after_it_was_taken_over_and_after_its_resour
 
     // Looked at again, nothing is written; the block may go, and it stays all the same.
     scene.count_from_now();
-    scene.ask("ada").await;
+    scene.request_reconcile("ada").await;
     scene.patch("ada", json!({"spec": {"adoption": null}})).await;
     scene.ready("ada").await;
     assert_eq!(scene.kratos_writes(), 0);
@@ -141,7 +141,7 @@ async fn what_may_not_be_taken_over_is_refused_and_nothing_is_made() {
     assert_eq!(id_of(&scene.ready("newhire").await), unverified.id);
     // The one that is missing is found once it is there.
     let late = planted(&scene, "nobody@refused.example", true, Value::Null).await;
-    scene.ask("missing").await;
+    scene.request_reconcile("missing").await;
     assert_eq!(id_of(&scene.ready("missing").await), late.id);
 }
 
@@ -184,8 +184,8 @@ async fn another_namespace_takes_nothing_over_and_learns_nothing_unless_it_is_al
     // Allowed, one of the two takes it, and the other is told by whom: they are neighbours.
     let mark = async || mark_of(&read(&scene, &unowned.id).await.expect("it is there")).clone();
     let names = ["unowned", "unowned-by-id"];
-    let first = scene.ask_in(&tenant, names[0]).await;
-    scene.ask_in(&tenant, names[1]).await;
+    let first = scene.request_reconcile_in(&tenant, names[0]).await;
+    scene.request_reconcile_in(&tenant, names[1]).await;
     let winner = mark().await["name"].as_str().expect("it is taken").to_owned();
     let loser = names.into_iter().find(|name| *name != winner).expect("another one");
     assert_eq!(id_of(&scene.ready_in(&tenant, &winner).await), unowned.id);
@@ -232,7 +232,7 @@ async fn observing_takes_nothing_over_and_shows_drift_beside_the_instance_alone(
     assert!(here_told.starts_with(&format!("identity {} would be taken over", theirs.id)), "{here_told}");
     assert!(there_told.contains("if that may be") && !there_told.contains(&theirs.id), "{there_told}");
     assert_eq!(scene.kratos_writes(), 0, "{:?}", scene.proxy.counts());
-    // What was only looked at isn't taken by the status that the look wrote.
+    // What was only looked at isn't taken by the status that the reconcile wrote.
     assert_eq!(here.status.as_ref().unwrap().identity_id, None);
     assert_eq!(read(&scene, &theirs.id).await, Some(theirs));
 }

@@ -1,4 +1,4 @@
-//! What tests ask of a scene beyond waiting: a look now, requests counted, events, traces of a value, and people at
+//! What tests ask of a scene beyond waiting: a reconcile now, requests counted, events, traces of a value, and people at
 //! Kratos' own doors. Asserts only what every test would.
 
 use std::sync::PoisonError;
@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 
 use crate::scene::{Scene, WITHIN, id_of};
 use crate::testenv::process::eventually;
-use crate::testenv::proxy::Seen;
+use crate::testenv::proxy::RecordedRequest;
 
 impl Scene {
     /// With an instance and one identity that is Ready: what happens once per instance has happened.
@@ -38,12 +38,12 @@ impl Scene {
         self.ready(name).await;
     }
 
-    /// Asks for a look by the annotation and waits until it was taken.
-    pub async fn ask(&self, name: &str) -> KratosIdentity {
-        self.ask_in(&self.namespace, name).await
+    /// Asks for a reconcile by the annotation and waits until it was taken.
+    pub async fn request_reconcile(&self, name: &str) -> KratosIdentity {
+        self.request_reconcile_in(&self.namespace, name).await
     }
 
-    pub async fn ask_in(&self, namespace: &str, name: &str) -> KratosIdentity {
+    pub async fn request_reconcile_in(&self, namespace: &str, name: &str) -> KratosIdentity {
         let request = format!("{:016x}", rand::random::<u64>());
         let annotations = json!({"kratos-operator.dev/reconcile-requested-at": request});
         let patch = Patch::Merge(json!({"metadata": {"annotations": annotations}}));
@@ -56,8 +56,8 @@ impl Scene {
         .await
     }
 
-    /// Asks an instance for a look by the annotation.
-    pub async fn ask_instance(&self, name: &str) {
+    /// Asks an instance for a reconcile by the annotation.
+    pub async fn request_instance_reconcile(&self, name: &str) {
         let request = format!("{:016x}", rand::random::<u64>());
         let annotations = json!({"kratos-operator.dev/reconcile-requested-at": request});
         let patch = Patch::Merge(json!({"metadata": {"annotations": annotations}}));
@@ -105,7 +105,7 @@ impl Scene {
     }
 
     /// Requests of the operators on this cluster to Kubernetes since counting began.
-    pub fn kubernetes_seen(&self) -> Vec<Seen> {
+    pub fn kubernetes_seen(&self) -> Vec<RecordedRequest> {
         let from = *self.counted_from.lock().unwrap_or_else(PoisonError::into_inner);
         self.cluster.proxy.seen().into_iter().filter(|seen| seen.at >= from).collect()
     }
@@ -131,7 +131,7 @@ impl Scene {
     /// while others of its namespace become Ready none is added.
     pub async fn stays_refused(&self, name: &str, reason: &str) {
         self.count_from_now();
-        self.ask(name).await;
+        self.request_reconcile(name).await;
         self.stalled(name, reason).await;
         let asked = self.kratos_requests();
         assert!(asked <= 5, "one look cost {:?}", self.proxy.counts());

@@ -347,7 +347,7 @@ async fn each_identity_of_a_batch_has_a_line_also_where_the_server_takes_the_bat
     let scene = &audited.scene;
     scene.person("taken@audited.example").await;
     let names: Vec<_> = (0..12).map(|number| format!("person-{number}")).collect();
-    // So that they travel together.
+    // So that they share a batch.
     audited.proxy.down();
     for (number, name) in names.iter().enumerate() {
         let email = if number == 5 { "taken@audited.example".to_owned() } else { format!("{name}@audited.example") };

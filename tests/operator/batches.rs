@@ -1,4 +1,4 @@
-//! Many at once: creates travel together, the guilty alone are refused, and nothing is lost or made twice.
+//! Many at once: creates share a batch, the guilty alone are refused, and nothing is lost or made twice.
 
 use serde_json::json;
 
@@ -7,7 +7,7 @@ use crate::many::{
 };
 use crate::scene::{Scene, WITHIN};
 use crate::testenv::process::eventually;
-use crate::testenv::proxy::Seen;
+use crate::testenv::proxy::RecordedRequest;
 
 #[tokio::test]
 async fn a_thousand_that_are_there_when_it_starts_share_requests_and_cost_two_writes_each_and_no_look_up() {
@@ -39,7 +39,7 @@ async fn a_thousand_that_are_there_when_it_starts_share_requests_and_cost_two_wr
 
 /// Pages of listings of everything.
 fn pages(scene: &Scene) -> usize {
-    let is_page = |seen: &Seen| {
+    let is_page = |seen: &RecordedRequest| {
         seen.label == LIST && !seen.parameters.iter().any(|name| name == "ids" || name == "credentials_identifier")
     };
     scene.proxy.seen().iter().filter(|seen| is_page(seen) && seen.status == Some(200)).count()

@@ -17,7 +17,7 @@ use crate::many::{
 use crate::scene::{Scene, WITHIN, id_of, reason_of};
 use crate::testenv::faults::Answer;
 use crate::testenv::process::eventually;
-use crate::testenv::proxy::Seen;
+use crate::testenv::proxy::RecordedRequest;
 
 const WATCH: &str = "WATCH kratosidentities";
 /// Longer than anything here takes: who had to wait for a listing would wait longer still.
@@ -38,7 +38,7 @@ fn listings(scene: &Scene) -> usize {
 }
 
 /// Whether it is a listing of everything.
-pub fn is_listing(seen: &Seen) -> bool {
+pub fn is_listing(seen: &RecordedRequest) -> bool {
     let is_of_some = |name: &String| name == "ids" || name == "credentials_identifier";
     seen.label == LIST && !seen.parameters.iter().any(is_of_some)
 }

@@ -30,7 +30,7 @@ async fn same_admits_its_own_namespace_alone() {
     let tenant = scene.other_namespace("tenant", &[]).await;
     scene.identity_in(&tenant, "ada", customer("ada@same.example")).await;
     scene.stalled_in(&tenant, "ada", "NotPermitted").await;
-    let ada = scene.ask_in(&tenant, "ada").await;
+    let ada = scene.request_reconcile_in(&tenant, "ada").await;
     assert_eq!(scene.proxy.counts(), [].into());
     assert!(ada.metadata.finalizers.is_none(), "nothing is held that was never begun");
     scene.identities_in(&tenant).delete("ada", &kube::api::DeleteParams::default()).await.unwrap();
@@ -105,7 +105,7 @@ async fn labels_of_a_namespace_admit_it_and_withdraw_it() {
     let mut changed = customer("ada@labels.example");
     changed["metadataPublic"] = json!({"plan": "gold"});
     scene.identity_in(&tenant, "ada", changed).await;
-    scene.ask_in(&tenant, "ada").await;
+    scene.request_reconcile_in(&tenant, "ada").await;
     scene.identities_in(&tenant).delete("ada", &kube::api::DeleteParams::default()).await.unwrap();
     scene.gone_in(&tenant, "ada").await;
     scene.event(&ada, "IdentityKept").await;
@@ -134,7 +134,7 @@ async fn an_instance_that_withdraws_its_consent_keeps_the_identities() {
     let message = scene.stalled_in(&tenant, "ada", "NotPermitted").await;
     assert!(message.contains("spec.allowedNamespaces"), "{message}");
     assert_eq!(by_id(&scene, &id_of(&ada)).await, before);
-    let grace = scene.ask("grace").await;
+    let grace = scene.request_reconcile("grace").await;
     assert_eq!(reason_of(&grace, "Ready", "True").as_deref(), Some("Reconciled"));
 
     scene.instance(json!({"allowedNamespaces": {"from": "All"}})).await;

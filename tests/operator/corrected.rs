@@ -1,5 +1,5 @@
-//! Creates whose answer never came, of manifests that are corrected before the next look: what was sent decides on whether
-//! there is an identity, not what is wanted by now. Exactly one identity each.
+//! Creates whose answer never came, of manifests that are corrected before the next reconcile: what was sent decides on
+//! whether there is an identity, not what is wanted by now. Exactly one identity each.
 
 use k8s_openapi::api::core::v1::Secret;
 use kratos_operator::api::KratosIdentity;
@@ -11,7 +11,7 @@ use crate::scene::{Scene, WITHIN, id_of, reason_of};
 use crate::testenv::kratos::Options;
 use crate::testenv::kratos_schemas;
 use crate::testenv::process::eventually;
-use crate::testenv::proxy::Seen;
+use crate::testenv::proxy::RecordedRequest;
 
 const CREATE: &str = "POST /admin/identities";
 const LIST: &str = "GET /admin/identities";
@@ -53,7 +53,7 @@ async fn has_one(scene: &Scene, name: &str, email: &str) -> Identity {
     one
 }
 
-fn creates(scene: &Scene) -> Vec<Seen> {
+fn creates(scene: &Scene) -> Vec<RecordedRequest> {
     scene.proxy.seen().into_iter().filter(|seen| seen.label == CREATE).collect()
 }
 
@@ -165,7 +165,7 @@ async fn an_address_that_is_corrected_while_nobody_runs_makes_no_second_identity
     scene.proxy.reset();
     scene.operator().restart().expect("it starts");
     let listed = eventually("the first listing is answered", WITHIN, async || {
-        let is_listing = |seen: &Seen| {
+        let is_listing = |seen: &RecordedRequest| {
             seen.label == LIST && seen.status == Some(200) && !seen.parameters.iter().any(|name| name == "ids")
         };
         scene.proxy.seen().iter().any(is_listing).then_some(())

@@ -129,7 +129,7 @@ async fn a_correction_that_meets_a_look_under_way_holds() {
     let scene = Scene::shared().await.with_instance().await;
     scene.settle().await;
     let [late, right] = ["late", "default"].map(|name| json!({"name": name, "namespace": scene.namespace}));
-    // Neither look ends well once the instance is there: the one lacks a schema, the other one a Secret.
+    // Neither reconcile ends well once the instance is there: the one lacks a schema, the other one a Secret.
     let mut ada = customer(&scene, "ada", &late);
     merge(&mut ada, json!({"schemaID": "custommer"}));
     let grace = |instance: &Value| {

@@ -87,7 +87,7 @@ async fn suspended_and_observing_resources_are_let_go_untouched() {
         let resource = scene.ready(name).await;
         let before = scene.in_kratos(&resource).await;
         scene.patch(name, json!({"spec": change})).await;
-        scene.ask(name).await;
+        scene.request_reconcile(name).await;
         scene.count_from_now();
         scene.delete(name).await;
         scene.gone(name).await;

@@ -1,5 +1,5 @@
 //! People who leave the instance's rules by changing their own address: what their manifest takes away still reaches them,
-//! and nothing else does. Nor does a look that comes to nothing for another reason keep anybody logged in.
+//! and nothing else does. Nor does a reconcile that comes to nothing for another reason keep anybody logged in.
 
 use std::time::Duration;
 
@@ -94,14 +94,14 @@ async fn who_is_to_be_inactive_is_wherever_they_have_gone() {
     scene.event(&escaped.ada, "IdentityDeactivated").await;
     // Said once, done once.
     scene.count_from_now();
-    let again = scene.ask_in(tenant, "ada").await;
+    let again = scene.request_reconcile_in(tenant, "ada").await;
     assert_eq!(scene.kratos_writes(), 0, "{:?}", scene.proxy.counts());
     assert_eq!(reason_of(&again, "Stalled", "True").as_deref(), Some("NotPermitted"));
     assert_eq!(scene.stalled_in(tenant, "ada", "NotPermitted").await, message);
     scene.shows_nowhere(&again, elsewhere).await;
     // What somebody made active again is deactivated again.
     escaped.for_good().await;
-    scene.ask_in(tenant, "ada").await;
+    scene.request_reconcile_in(tenant, "ada").await;
     assert_eq!(escaped.in_kratos().await.state, State::Inactive);
 }
 
@@ -109,7 +109,7 @@ async fn who_is_to_be_inactive_is_wherever_they_have_gone() {
 async fn a_window_closes_wherever_they_have_gone() {
     let end = Timestamp::from_second(Timestamp::now().as_second() + 10).expect("a time");
     let escaped = escaped(json!({"validity": {"notAfter": end}})).await;
-    escaped.scene.ask_in(&escaped.tenant, "ada").await;
+    escaped.scene.request_reconcile_in(&escaped.tenant, "ada").await;
     let message = escaped.is_locked_out().await;
     assert!(message.contains("inactive all the same"), "{message}");
     let late = Timestamp::now().duration_since(end);
@@ -146,7 +146,7 @@ async fn sessions_end_once_and_nothing_is_taken_that_keeps_others_out() {
     // Who logs in later stays.
     let later = scene.kratos.login(elsewhere, PASSWORD).await.expect("an answer").expect("the password holds");
     scene.count_from_now();
-    scene.ask_in(tenant, "ada").await;
+    scene.request_reconcile_in(tenant, "ada").await;
     assert_eq!(scene.kratos_writes(), 0, "{:?}", scene.proxy.counts());
     assert!(scene.is_logged_in(&later).await);
 }
@@ -181,7 +181,7 @@ async fn nothing_is_put_back_where_the_rules_wouldnt_admit_the_result() {
     let own = json!({"email": elsewhere, "name": {"first": "Grace"}, "newsletter": true});
     scene.kratos.change_own_traits(&token, &own).await.expect("people change their own traits");
     scene.count_from_now();
-    let asked = scene.ask_in(&tenant, "grace").await;
+    let asked = scene.request_reconcile_in(&tenant, "grace").await;
     assert_eq!(reason_of(&asked, "Stalled", "True").as_deref(), Some("NotPermitted"));
     assert_eq!(scene.kratos_writes(), 0, "{:?}", scene.proxy.counts());
     assert_eq!(scene.in_kratos(&grace).await.traits, own);
@@ -235,7 +235,7 @@ async fn where_nothing_may_be_changed_nothing_is() {
         merge(&mut changes, held.clone());
         scene.count_from_now();
         escaped.wants(changes).await;
-        scene.ask_in(tenant, "ada").await;
+        scene.request_reconcile_in(tenant, "ada").await;
         untouched(&held.to_string()).await;
     }
     // An instance that is only observed; then a namespace that isn't admitted any more.
@@ -250,11 +250,11 @@ async fn where_nothing_may_be_changed_nothing_is() {
         .await;
     scene.instance_ready("default").await;
     escaped.wants(takes.clone()).await;
-    scene.ask_in(tenant, "ada").await;
+    scene.request_reconcile_in(tenant, "ada").await;
     untouched("an instance in Observe").await;
     scene.instance(json!({"rules": [{"expression": DOMAIN, "message": "other domains are others'"}]})).await;
     scene.count_from_now();
-    scene.ask_in(tenant, "ada").await;
+    scene.request_reconcile_in(tenant, "ada").await;
     let message = scene.stalled_in(tenant, "ada", "NotPermitted").await;
     assert!(message.contains("doesn't admit namespace"), "{message}");
     assert_eq!(scene.proxy.counts(), [].into());
@@ -348,7 +348,7 @@ async fn what_is_done_although_the_rest_can_not_be_shows_and_undoing_it_corrects
     let message = scene.stalled("ada", "TraitsRejected").await;
     assert!(message.contains("revokeSessions is done all the same"), "{message}");
     assert!(!scene.is_logged_in(&token).await);
-    let again = scene.ask("ada").await;
+    let again = scene.request_reconcile("ada").await;
     let actions = again.status.as_ref().and_then(|status| status.actions.clone()).unwrap_or_default();
     assert!(actions.revoke_sessions.is_some_and(|done| done.completed_at.is_some()));
     assert_eq!(message_of(&again, "Ready"), message, "it doesn't change from look to look");
@@ -359,7 +359,7 @@ async fn what_is_done_although_the_rest_can_not_be_shows_and_undoing_it_corrects
     scene.identity("ada", with(locked)).await;
     let message = scene.stalled("ada", "TraitsRejected").await;
     assert!(message.contains("inactive all the same"), "{message}");
-    let locked = scene.ask("ada").await;
+    let locked = scene.request_reconcile("ada").await;
     assert_eq!(locked.status.as_ref().and_then(|status| status.state), Some(IdentityState::Inactive));
 
     // As it was before: what the lock-out did is undone by whoever did it.

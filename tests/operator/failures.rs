@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use crate::scene::{Scene, WITHIN, id_of};
 use crate::testenv::faults::{Answer, Case};
 use crate::testenv::process::eventually;
-use crate::testenv::proxy::Seen;
+use crate::testenv::proxy::RecordedRequest;
 
 const CREATE: &str = "POST /admin/identities";
 const CHANGE: &str = "PATCH /admin/identities/{id}";
@@ -46,7 +46,7 @@ fn on_resource(scene: &Scene, label: &'static str, name: &str) -> Case {
     scene.cluster.proxy.on_where(move |found, path| found == label && path.contains(&about))
 }
 
-fn seen(scene: &Scene, label: &str) -> Vec<Seen> {
+fn seen(scene: &Scene, label: &str) -> Vec<RecordedRequest> {
     scene.proxy.seen().into_iter().filter(|seen| seen.label == label).collect()
 }
 
@@ -61,7 +61,8 @@ async fn pauses(scene: &Scene, label: &str, requests: usize) -> Vec<Duration> {
 
 /// Waits for so many complete listings, not counting what asks for single ids.
 async fn listings(scene: &Scene, count: usize) {
-    let is_full = |seen: &Seen| !seen.parameters.iter().any(|name| name == "ids" || name == "credentials_identifier");
+    let is_full =
+        |seen: &RecordedRequest| !seen.parameters.iter().any(|name| name == "ids" || name == "credentials_identifier");
     let before = seen(scene, LIST).iter().filter(|seen| is_full(seen)).count();
     let listed = eventually("the instance is listed", WITHIN, async || {
         let now = seen(scene, LIST).iter().filter(|seen| is_full(seen) && seen.status.is_some()).count();
@@ -125,8 +126,9 @@ async fn a_kratos_that_is_down_is_probed_now_and_then_whatever_the_number_of_ide
     assert_eq!(scene.proxy.count("*"), scene.proxy.count(LIST), "nothing but probes: {:?}", scene.proxy.counts());
     let between: Vec<_> = pauses.iter().filter(|pause| pause.as_secs_f64() > 0.45).collect();
     assert!(between.len() >= 2 && pauses.len() < attempts * (between.len() + 1), "{pauses:?}");
-    let about_old = |seen: &&Seen| seen.path.contains("/kratosidentities/old-") && seen.label.starts_with("PATCH");
-    let about_us = |seen: &&Seen| seen.path.contains(&format!("/namespaces/{}/", scene.namespace));
+    let about_old =
+        |seen: &&RecordedRequest| seen.path.contains("/kratosidentities/old-") && seen.label.starts_with("PATCH");
+    let about_us = |seen: &&RecordedRequest| seen.path.contains(&format!("/namespaces/{}/", scene.namespace));
     let written = scene.kubernetes_seen();
     let written: Vec<_> = written.iter().filter(about_old).filter(about_us).collect();
     assert!(written.is_empty(), "those that were Ready are left as they are: {written:?}");
@@ -305,6 +307,6 @@ async fn a_refusal_that_nothing_explains_is_told_as_kratos_own_and_not_repeated(
     assert!(told.contains("patch_identity") && !told.contains("as the test asked for"), "{told}");
     assert_eq!(scene.proxy.count(CHANGE), 1);
     scene.proxy.clear_faults();
-    scene.ask("ada").await;
+    scene.request_reconcile("ada").await;
     scene.ready("ada").await;
 }

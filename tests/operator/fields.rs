@@ -70,7 +70,7 @@ async fn an_object_that_is_emptied_under_server_side_apply_names_nothing_any_mor
     let there = scene.in_kratos(&ada).await.traits.read().unwrap().clone();
     assert_eq!(there, json!({"email": "ada@emptied.example", "name": {}}));
     scene.count_from_now();
-    scene.ask("ada").await;
+    scene.request_reconcile("ada").await;
     assert_eq!(scene.kratos_writes(), 0, "and stays so");
 }
 
@@ -117,7 +117,7 @@ async fn big_numbers_and_nulls_do_not_flap() {
     assert!(there.as_object().is_some_and(|traits| traits.contains_key("null")), "null is a value: {there}");
     assert_eq!(there["bigger"].as_f64(), json!(i64::MAX).as_f64());
     scene.count_from_now();
-    scene.ask("numbers").await;
+    scene.request_reconcile("numbers").await;
     assert_eq!(scene.kratos_writes(), 0, "what a server makes of a number is no difference");
 }
 
@@ -143,7 +143,7 @@ async fn merge_corrects_what_is_owned_and_keeps_what_is_the_users() {
     ] {
         scene.change_in_kratos(&ada, path, value).await;
     }
-    scene.ask("ada").await;
+    scene.request_reconcile("ada").await;
     let expected = json!({"label": "ours", "own": {"a": 1}, "name": {"first": "Ada", "last": "Lovelace"}});
     assert_eq!(scene.in_kratos(&ada).await.traits, expected);
 
@@ -166,7 +166,7 @@ async fn exact_removes_what_the_manifest_does_not_name() {
     assert_eq!(scene.in_kratos(&ada).await.traits, json!({"label": "x"}));
 
     scene.change_in_kratos(&ada, "/traits/again", json!(1)).await;
-    scene.ask("ada").await;
+    scene.request_reconcile("ada").await;
     assert_eq!(scene.in_kratos(&ada).await.traits, json!({"label": "x"}));
     let told = scene.event(&ada, "DriftCorrected").await;
     assert!(told.ends_with(": /traits"), "the key is a person's: {told}");
@@ -174,7 +174,7 @@ async fn exact_removes_what_the_manifest_does_not_name() {
     scene.identity("ada", spec("Merge")).await;
     scene.ready("ada").await;
     scene.change_in_kratos(&ada, "/traits/kept", json!(1)).await;
-    scene.ask("ada").await;
+    scene.request_reconcile("ada").await;
     assert_eq!(scene.in_kratos(&ada).await.traits, json!({"label": "x", "kept": 1}));
 }
 
@@ -186,7 +186,7 @@ async fn create_only_leaves_traits_to_the_user_from_then_on() {
     let ada = scene.ready("ada").await;
     assert_eq!(scene.in_kratos(&ada).await.traits, json!({"label": "given"}));
     scene.change_in_kratos(&ada, "/traits/label", json!("the user's")).await;
-    scene.ask("ada").await;
+    scene.request_reconcile("ada").await;
     scene.identity("ada", spec("changed", "CreateOnly")).await;
     scene.ready("ada").await;
     let identity = scene.in_kratos(&ada).await;
@@ -224,7 +224,7 @@ async fn metadata_is_merged_key_by_key_and_null_says_absent() {
         scene.change_in_kratos(&ada, &format!("{root}/unset"), json!("set")).await;
         scene.change_in_kratos(&ada, &format!("{root}/plan"), json!("silver")).await;
     }
-    scene.ask("ada").await;
+    scene.request_reconcile("ada").await;
     both(json!({"plan": "gold", "quota": {"disk": 1, "0": 2}, "theirs": {"a": 1}})).await;
 
     scene.identity("ada", spec(json!({"plan": "iron"}))).await;
@@ -235,7 +235,7 @@ async fn metadata_is_merged_key_by_key_and_null_says_absent() {
     scene.ready("ada").await;
     both(json!({"theirs": {"a": 1}})).await;
     scene.count_from_now();
-    scene.ask("ada").await;
+    scene.request_reconcile("ada").await;
     assert_eq!(scene.kratos_writes(), 0);
 }
 
@@ -249,7 +249,7 @@ async fn metadata_that_is_wiped_as_a_whole_comes_back() {
     for wiped in [json!(null), json!({})] {
         scene.change_in_kratos(&ada, "/metadata_public", wiped.clone()).await;
         scene.change_in_kratos(&ada, "/metadata_admin", wiped).await;
-        scene.ask("ada").await;
+        scene.request_reconcile("ada").await;
         let after = scene.in_kratos(&ada).await;
         assert_eq!(
             (after.metadata_public, after.metadata_admin),
@@ -273,7 +273,7 @@ async fn inactive_ends_sessions_and_active_does_not_bring_them_back() {
     assert_eq!(scene.kratos.login("ada@state.example", "correct-horse-battery-4711").await.unwrap(), None);
     // Security staff may undo it in Kratos: the manifest says otherwise.
     scene.change_in_kratos(&ada, "/state", json!("active")).await;
-    scene.ask("ada").await;
+    scene.request_reconcile("ada").await;
     assert_eq!(scene.in_kratos(&ada).await.state, State::Inactive);
 
     scene.patch("ada", json!({"spec": {"state": "Active"}})).await;
@@ -366,7 +366,7 @@ async fn a_login_identifier_that_kratos_keeps_although_it_left_the_traits_is_sai
     scene.shows_nowhere(&ada, &email).await;
     let token = scene.kratos.login(&email, "correct-horse-battery-4711").await.expect("Kratos answers");
     assert!(token.is_some(), "what is said is true");
-    let asked = scene.ask("ada").await;
+    let asked = scene.request_reconcile("ada").await;
     assert!(told(&asked).is_some(), "it is as true at the next look");
     scene.identity("ada", json!({"schemaID": "customer", "traits": {"email": format!("new-{email}")}})).await;
     let ada = scene.until("ada", "it is stale no more", |identity| {

@@ -344,7 +344,7 @@ async fn whoever_meets_an_identity_that_waits_for_its_deletion_is_told_whose_it_
     assert!(message.contains("KratosIdentity ada's, which was deleted") && message.contains(&until), "{message}");
     scene.identity("ada", customer("ada@still-kept.example", "1h")).await;
     scene.ready("ada").await;
-    scene.ask("grace").await;
+    scene.request_reconcile("grace").await;
     let message = scene.stalled("grace", "IdentityConflict").await;
     assert!(message.contains("belongs to the KratosIdentity ada"), "{message}");
 }

@@ -127,7 +127,7 @@ async fn creates_that_wait_for_their_passwords_turn_hold_up_nobody_else() {
     let held = scene.proxy.on_where(is_create).hold();
     apply(&scene, 0..4 * PLACES, |number| with_password(&scene, number)).await;
     held.held_times(1).await;
-    // Nobody's look that is more urgent than theirs.
+    // Nobody's reconcile that is more urgent than theirs.
     put_follower(&scene, "after").await;
     let is_after = eventually("the other Secret is followed", WITHIN, async || {
         (scene.in_kratos(&follower).await.traits.read().unwrap()["username"] == json!("after")).then_some(())

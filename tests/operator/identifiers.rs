@@ -41,7 +41,7 @@ async fn what_is_written_in_another_way_is_neither_stale_nor_unverified() {
     assert_eq!(verified(&scene, &ada).await, [true, true]);
     // Looked at again, and changed: it stays so, and nothing is written that isn't to be.
     scene.count_from_now();
-    let ada = scene.ask("ada").await;
+    let ada = scene.request_reconcile("ada").await;
     assert!(!has_stale(&ada));
     assert_eq!(scene.kratos_writes(), 0, "{:?}", scene.proxy.counts());
     scene.patch("ada", json!({"spec": {"metadataPublic": {"plan": "gold"}}})).await;

@@ -127,8 +127,8 @@ async fn where_it_is_deleted_counting_begins_anew_and_what_is_held_stays_so() {
     scene.stalled(&one(2), "DeletionHeld").await;
     instance_holds(&scene, 1).await;
     delete_it(&scene).await;
-    scene.ask_instance("default").await;
-    scene.ask(&one(2)).await;
+    scene.request_instance_reconcile("default").await;
+    scene.request_reconcile(&one(2)).await;
     scene.stalled(&one(2), "DeletionHeld").await;
     instance_holds(&scene, 1).await;
     release(&scene, "1").await;

@@ -10,7 +10,7 @@ use kube::api::{Api, DeleteParams, Patch, PatchParams};
 use serde_json::{Value, json};
 
 use crate::scene::{Scene, WITHIN, id_of, merge};
-use crate::testenv::faults::Gate;
+use crate::testenv::faults::HeldRequests;
 use crate::testenv::process::eventually;
 
 /// How many changes and deletions one instance is asked for at the same time.
@@ -30,7 +30,7 @@ async fn by_id(scene: &Scene, id: &str) -> Option<Identity> {
 }
 
 /// Has all turns of the instance taken, until released.
-async fn all_turns_taken(scene: &Scene) -> Gate {
+async fn all_turns_taken(scene: &Scene) -> HeldRequests {
     for number in 0..TURNS {
         scene.identity(&format!("busy-{number}"), plain("before")).await;
     }

@@ -85,7 +85,7 @@ async fn a_person_comes_with_links_in_one_request_and_they_follow_the_manifest()
 
     // Nothing differs: nothing is written.
     scene.count_from_now();
-    scene.ask("ada").await;
+    scene.request_reconcile("ada").await;
     assert_eq!(scene.kratos_writes(), 0, "{:?}", scene.proxy.counts());
 
     // Added later, and the session stays.
@@ -119,7 +119,7 @@ async fn a_person_comes_with_links_in_one_request_and_they_follow_the_manifest()
     assert_eq!(links(&scene, &ada).await, ["gitlab:ada"]);
     assert!(scene.is_logged_in(&session).await);
     scene.count_from_now();
-    scene.ask("ada").await;
+    scene.request_reconcile("ada").await;
     assert_eq!(scene.kratos_writes(), 0, "{:?}", scene.proxy.counts());
     scene.shows_nowhere(&ada, "subject-of-ada").await;
 }
@@ -141,7 +141,7 @@ async fn the_last_thing_to_log_in_with_stays_until_there_is_another() {
     assert_eq!(scene.in_kratos(&ada).await.metadata_public, Value::Null, "nothing is half done");
     // With a password it may go.
     let session = scene.logged_in(&ada, &email(&scene, "ada")).await;
-    scene.ask("ada").await;
+    scene.request_reconcile("ada").await;
     scene.ready("ada").await;
     assert_eq!(links(&scene, &ada).await, [""; 0]);
     assert!(!scene.is_logged_in(&session).await);
@@ -320,14 +320,14 @@ async fn killed_anywhere_in_a_change_of_links_it_is_brought_to_its_end() {
         scene.proxy.clear_faults();
         scene.operator().restart().expect("it starts");
         scene.ready(name).await;
-        scene.ask(name).await;
+        scene.request_reconcile(name).await;
         assert_eq!(links(&scene, &resource).await, [format!("github:{name}")]);
         assert!(!scene.is_logged_in(&session).await, "the sessions are ended whatever happened: {name}");
         let mark = scene.in_kratos(&resource).await.metadata_admin.read().unwrap()["kratos-operator.dev"].clone();
         assert_eq!(mark["sessionsPending"], Value::Null, "{name}");
         assert_eq!(mark["links"], json!({"oidc": [{"provider": "github", "subject": subject(&scene, name)}]}));
         scene.count_from_now();
-        scene.ask(name).await;
+        scene.request_reconcile(name).await;
         assert_eq!(scene.kratos_writes(), 0, "{name}: {:?}", scene.proxy.counts());
     }
 }

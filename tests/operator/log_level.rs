@@ -5,7 +5,7 @@ use serde_json::Value;
 use crate::scene::{Scene, WITHIN};
 use crate::testenv::process::eventually;
 
-/// What is logged at DEBUG when an instance is asked for a look.
+/// What is logged at DEBUG when an instance is asked for a reconcile.
 const COMPARED: &str = "identities were compared";
 const LISTING: &str = "GET /admin/identities";
 
@@ -19,7 +19,7 @@ fn below_info(log: &str) -> Vec<(String, String)> {
 
 async fn compared(scene: &Scene) {
     let before = scene.proxy.count(LISTING);
-    scene.ask_instance("default").await;
+    scene.request_instance_reconcile("default").await;
     let listed = eventually("it is listed", WITHIN, async || (scene.proxy.count(LISTING) > before).then_some(()));
     listed.await.expect("it is listed");
 }

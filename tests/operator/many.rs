@@ -9,7 +9,7 @@ use kube::runtime::watcher::{self, Event, watcher};
 use serde_json::{Value, json};
 
 use crate::scene::{Scene, WITHIN, id_of, reason_of};
-use crate::testenv::proxy::Seen;
+use crate::testenv::proxy::RecordedRequest;
 
 pub const CREATE: &str = "POST /admin/identities";
 pub const BATCH: &str = "PATCH /admin/identities";
@@ -142,11 +142,12 @@ pub async fn everybody(scene: &Scene) -> usize {
 }
 
 /// Requests for identities one by one, or a few together: by id, by ids (a probe asks for that of nobody), by identifier.
-pub fn single_reads(scene: &Scene) -> Vec<Seen> {
-    let ids = |seen: &Seen| seen.parameters.iter().filter(|name| *name == "ids").count();
-    let is_by_identifier = |seen: &Seen| seen.parameters.iter().any(|name| name == "credentials_identifier");
-    let is_single =
-        |seen: &Seen| seen.label == READ || (seen.label == LIST && (ids(seen) > 1 || is_by_identifier(seen)));
+pub fn single_reads(scene: &Scene) -> Vec<RecordedRequest> {
+    let ids = |seen: &RecordedRequest| seen.parameters.iter().filter(|name| *name == "ids").count();
+    let is_by_identifier = |seen: &RecordedRequest| seen.parameters.iter().any(|name| name == "credentials_identifier");
+    let is_single = |seen: &RecordedRequest| {
+        seen.label == READ || (seen.label == LIST && (ids(seen) > 1 || is_by_identifier(seen)))
+    };
     scene.proxy.seen().into_iter().filter(is_single).collect()
 }
 

@@ -90,7 +90,7 @@ pub async fn busy() -> Scene {
     deleted.await.expect("it is gone");
     let drifting = scene.ready(&name(0)).await;
     scene.change_in_kratos(&drifting, "/metadata_public/plan", json!("silver")).await;
-    scene.ask(&name(0)).await;
+    scene.request_reconcile(&name(0)).await;
     scene
 }
 

@@ -43,7 +43,7 @@ async fn it_is_sent_at_creation_and_by_the_action_and_what_a_login_makes_of_it_s
     scene.give_password(&resource, OWN).await;
     assert_eq!(held(&scene, &resource).await, (false, true));
     scene.count_from_now();
-    scene.ask("ada").await;
+    scene.request_reconcile("ada").await;
     scene.patch("ada", json!({"spec": {"metadataPublic": {"plan": "gold"}}})).await;
     scene.ready("ada").await;
     assert_eq!(scene.proxy.count(PUT), 0, "{:?}", scene.proxy.counts());
@@ -55,7 +55,7 @@ async fn it_is_sent_at_creation_and_by_the_action_and_what_a_login_makes_of_it_s
     assert_eq!(held(&scene, &resource).await, (true, false));
     assert!(!scene.is_logged_in(&session).await, "a changed way in ends the sessions");
     scene.give_password(&resource, OWN).await;
-    scene.ask("ada").await;
+    scene.request_reconcile("ada").await;
     assert_eq!(held(&scene, &resource).await, (false, true), "once a token");
 }
 

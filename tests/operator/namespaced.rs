@@ -189,7 +189,7 @@ async fn what_lacks_is_said_once_tried_once_a_minute_and_heals_by_itself() {
     assert!(scene.whole_log().contains(&format!("may {} now", words[0])), "{}", scene.log());
 }
 
-/// No status says that the look was taken, since none may be written.
+/// No status says that the reconcile was taken, since none may be written.
 #[tokio::test]
 async fn a_look_that_is_asked_for_is_taken_once_where_no_status_may_be_written() {
     const REQUEST: &str = "kratos-operator.dev/reconcile-requested-at";

@@ -92,14 +92,14 @@ async fn a_password_and_links_that_must_not_exist_go_as_long_as_something_to_log
     let password = json!({"identifiers": ["ada@newer.example"], "config": {"hashed_password": hash}});
     let oidc = json!({"identifiers": ["google:theirs", "github:theirs"]});
     kept.lock().unwrap()["credentials"] = json!({"password": password, "oidc": oidc});
-    scene.ask("ada").await;
+    scene.request_reconcile("ada").await;
     let message = scene.stalled("ada", "InvalidSpec").await;
     assert!(message.contains("without anything to log in with"), "{message}");
     assert_eq!(deleted(&server).await, [""; 0]);
 
     // A link of another kind stays: there is something to log in with.
     kept.lock().unwrap()["credentials"]["saml"] = json!({"identifiers": ["okta:theirs"]});
-    scene.ask("ada").await;
+    scene.request_reconcile("ada").await;
     let ada = scene.ready("ada").await;
     let mut found = deleted(&server).await;
     let last = found.pop();
@@ -107,7 +107,7 @@ async fn a_password_and_links_that_must_not_exist_go_as_long_as_something_to_log
     assert_eq!(found, ["oidcidentifier=github%3Atheirs", "oidcidentifier=google%3Atheirs", "password"]);
     assert_eq!(last.as_deref(), Some("sessions"));
     // The empty entry that is left is no password: nothing more is done.
-    scene.ask("ada").await;
+    scene.request_reconcile("ada").await;
     assert_eq!(deleted(&server).await.len(), 4);
     scene.shows_nowhere(&ada, hash).await;
     scene.shows_nowhere(&ada, "theirs").await;
@@ -171,12 +171,12 @@ async fn a_link_that_the_first_login_makes_is_sent_once_and_is_the_persons_from_
     assert_eq!(noted(), json!([{"provider": "google", "subject": subject}]));
     let waiting = json!({"oidc": {"identifiers": [format!("google:{subject}"), "github:theirs"]}});
     kept.lock().unwrap()["credentials"] = waiting.clone();
-    let ada = scene.ask("ada").await;
+    let ada = scene.request_reconcile("ada").await;
     scene.shows_nowhere(&ada, &subject).await;
     // A login makes it, and its person removes it: neither is drift, and nothing comes back.
     for links in [json!(["google:theirs", "github:theirs"]), json!(["github:theirs"])] {
         kept.lock().unwrap()["credentials"] = json!({"oidc": { "identifiers": links }});
-        scene.ask("ada").await;
+        scene.request_reconcile("ada").await;
         scene.ready("ada").await;
     }
     let writes = |requests: Vec<Request>| {

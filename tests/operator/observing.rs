@@ -115,7 +115,7 @@ async fn an_observed_instance_is_never_written_to() {
     assert_eq!(condition::find(&status.conditions, "Ready").map(|ready| ready.reason.as_str()), Some("Observed"));
     scene.count_from_now();
     scene.change_in_kratos(&ada, "/metadata_public/plan", json!("silver")).await;
-    let ada = scene.ask("ada").await;
+    let ada = scene.request_reconcile("ada").await;
     assert_eq!(reason_of(&ada, "Ready", "True").as_deref(), Some("Observed"));
     assert_eq!(drift(&ada), ["/metadata_public/plan"]);
     scene.identity("new", customer("new@observed.example")).await;
@@ -143,7 +143,7 @@ async fn a_suspended_resource_is_neither_looked_at_nor_changed() {
     let before = scene.in_kratos(&ada).await;
     scene.count_from_now();
     scene.patch("ada", json!({"spec": {"suspend": true, "metadataPublic": {"plan": "silver"}}})).await;
-    let suspended = scene.ask("ada").await;
+    let suspended = scene.request_reconcile("ada").await;
     let status = suspended.status.as_ref().expect("it has one");
     assert_eq!(status.observed_generation, suspended.metadata.generation);
     assert!(condition::is_true(&status.conditions, "Suspended"));
@@ -172,7 +172,7 @@ async fn a_resource_suspended_from_the_start_is_not_made_and_holds_up_nobody_who
         })
         .await;
     assert_eq!(condition_of(&ada, "Ready"), None, "kstatus takes it for current, as it is meant");
-    scene.ask("ada").await;
+    scene.request_reconcile("ada").await;
     assert_eq!(scene.proxy.counts(), [].into());
     scene.patch("ada", json!({"spec": {"suspend": false}})).await;
     scene.ready("ada").await;

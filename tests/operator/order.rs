@@ -36,7 +36,7 @@ async fn a_person_is_served_while_every_place_for_the_rest_is_taken_and_many_wai
 
     scene.identity("new", spec("new")).await;
     scene.ready("new").await;
-    scene.ask("ada").await;
+    scene.request_reconcile("ada").await;
     scene.delete("bob").await;
     scene.gone("bob").await;
 
@@ -45,7 +45,7 @@ async fn a_person_is_served_while_every_place_for_the_rest_is_taken_and_many_wai
     assert_eq!(begun, PLACES, "the others wait still");
     reads.release();
     scene.proxy.clear_faults();
-    scene.ask("settled-0").await;
+    scene.request_reconcile("settled-0").await;
 }
 
 #[rstest::rstest]

@@ -13,7 +13,7 @@ use crate::many::{
 };
 use crate::scene::{Scene, WITHIN};
 use crate::testenv::process::eventually;
-use crate::testenv::proxy::Seen;
+use crate::testenv::proxy::RecordedRequest;
 
 /// Ready before: some of these are changed meanwhile, some are deleted.
 const BEFORE: usize = 300;
@@ -41,7 +41,7 @@ fn probes(scene: &Scene) -> Vec<Instant> {
 
 /// When the operator last wrote about a resource.
 fn last_write(scene: &Scene) -> Option<Instant> {
-    let is_write = |seen: &Seen| seen.label.starts_with("PATCH kratosidentities");
+    let is_write = |seen: &RecordedRequest| seen.label.starts_with("PATCH kratosidentities");
     scene.kubernetes_seen().into_iter().filter(is_write).map(|seen| seen.at).max()
 }
 
@@ -54,7 +54,7 @@ async fn hundreds_cost_a_kratos_that_is_gone_its_probes_and_are_made_good_within
     scene.count_from_now();
 
     scene.proxy.on("*").refuse();
-    // Somebody's look finds out.
+    // Somebody's reconcile finds out.
     let asked = json!({"metadata": {"annotations": {"kratos-operator.dev/reconcile-requested-at": "now"}}});
     scene.patch(&name(BEFORE - 1), asked).await;
     let is_down = |instance: &kratos_operator::api::KratosInstance| {
@@ -105,7 +105,7 @@ async fn hundreds_cost_a_kratos_that_is_gone_its_probes_and_are_made_good_within
     let seen = scene.proxy.seen();
     let back = seen.iter().find(|seen| seen.status == Some(200)).expect("a probe that was answered").at;
     let took = last_write(scene).expect("it was written") - back;
-    // Deletions wait two seconds for company before they go.
+    // Deletions wait two seconds for others before they go.
     assert!(took < Duration::from_secs(12), "{took:?}");
 
     // No herd: those that nothing happened to aren't read, and no work is done twice.

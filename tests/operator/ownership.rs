@@ -151,7 +151,7 @@ async fn a_mark_that_was_wiped_is_written_again_where_this_process_saw_it() {
         for wiped in [Value::Null, json!({"other": 1})] {
             scene.change_in_kratos(resource, "/metadata_admin", wiped).await;
             let name = resource.metadata.name.as_deref().unwrap();
-            scene.ask_in(namespace, name).await;
+            scene.request_reconcile_in(namespace, name).await;
             let after = scene.ready_in(namespace, name).await;
             assert_eq!(id_of(&after), before.id);
             assert_eq!(
@@ -178,7 +178,7 @@ async fn a_mark_wiped_while_nobody_looked_is_written_again_beside_the_instance_a
     scene.stalled_in(&tenant, "grace", "IdentityConflict").await;
     let wiped = scene.in_kratos(&there).await;
     assert_eq!(wiped.metadata_admin, Value::Null, "nothing was written");
-    scene.ask("ada").await;
+    scene.request_reconcile("ada").await;
     assert_eq!(id_of(&scene.ready("ada").await), id_of(&here));
     assert_eq!(scene.in_kratos(&here).await.metadata_admin.read().unwrap()[MARK]["uid"], json!(here.metadata.uid));
     // What isn't known to be its own isn't deleted with it.
@@ -216,7 +216,7 @@ async fn a_forged_status_authorises_nothing() {
     scene.identity_in(&tenant, "grace", customer("grace@forged-status.example")).await;
     let grace = scene.ready_in(&tenant, "grace").await;
     forge_status(&scene, &tenant, "grace", &ada.id).await;
-    let asked = scene.ask_in(&tenant, "grace").await;
+    let asked = scene.request_reconcile_in(&tenant, "grace").await;
     assert_eq!(id_of(&asked), id_of(&grace));
     forge_status(&scene, &tenant, "grace", &ada.id).await;
     delete_in(&scene, &tenant, "grace").await;

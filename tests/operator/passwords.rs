@@ -84,7 +84,7 @@ async fn a_changed_secret_takes_effect_at_once_in_one_read_and_one_write_and_end
     let ended = eventually("the session ends", WITHIN, async || (!scene.is_logged_in(&session).await).then_some(()));
     ended.await.expect("it ends");
     assert!(logs_in(&scene, FIRST).await.is_none());
-    scene.ask("ada").await;
+    scene.request_reconcile("ada").await;
     let counts = scene.proxy.counts();
     assert_eq!(counts.get("PUT /admin/identities/{id}"), Some(&1), "{counts:?}");
     assert_eq!(counts.get("DELETE /admin/identities/{id}/sessions"), Some(&1), "{counts:?}");
@@ -108,7 +108,7 @@ async fn sessions_stay_where_the_manifest_says_so() {
     let session = logs_in(&scene, FIRST).await.expect("a session");
     put_secret(&scene, &[("password", SECOND.as_bytes())]).await;
     until_it_logs_in(&scene, SECOND).await;
-    scene.ask("ada").await;
+    scene.request_reconcile("ada").await;
     assert!(scene.is_logged_in(&session).await);
     assert_eq!(scene.proxy.count("DELETE /admin/identities/{id}/sessions"), 0);
 }
@@ -123,13 +123,13 @@ async fn what_a_user_chose_survives_restarts_a_new_operators_key_and_every_unrel
     scene.patch("ada", json!({"spec": {"traits": {"name": {"first": "Ada"}}}})).await;
     scene.ready("ada").await;
     put_secret(&scene, &[("password", FIRST.as_bytes()), ("other", b"changed")]).await;
-    scene.ask("ada").await;
+    scene.request_reconcile("ada").await;
     scene.operator().restart().expect("it starts");
-    scene.ask("ada").await;
+    scene.request_reconcile("ada").await;
     let keys: Api<Secret> = Api::namespaced(scene.client.clone(), "default");
     keys.delete("kratos-operator-key", &DeleteParams::default()).await.expect("the operator's key is there");
     scene.operator().restart().expect("it starts");
-    scene.ask("ada").await;
+    scene.request_reconcile("ada").await;
     assert!(logs_in(&scene, OWN).await.is_some() && logs_in(&scene, FIRST).await.is_none());
     assert!(scene.is_logged_in(&session).await, "nobody was logged out");
     assert_eq!(scene.proxy.count("PUT /admin/identities/{id}"), 0);
@@ -158,7 +158,7 @@ async fn set_password_sends_it_once_per_token_although_nothing_changed() {
     scene.event(&resource, "PasswordSent").await;
     let session = logs_in(&scene, FIRST).await.expect("it logs in");
     scene.kratos.change_own_password(&session, OWN).await.expect("the settings page takes it");
-    let asked = scene.ask("ada").await;
+    let asked = scene.request_reconcile("ada").await;
     assert!(logs_in(&scene, OWN).await.is_some(), "the same token doesn't do it again");
     let actions = |identity: &KratosIdentity| identity.status.clone().and_then(|status| status.actions);
     assert_eq!(actions(&asked), actions(&done));
@@ -212,7 +212,7 @@ async fn killed_between_the_password_and_the_end_of_sessions_it_ends_them_afterw
     scene.operator().restart().expect("it starts");
     let ended = eventually("the session ends", WITHIN, async || (!scene.is_logged_in(&session).await).then_some(()));
     ended.await.expect("it ends");
-    scene.ask("ada").await;
+    scene.request_reconcile("ada").await;
     assert!(logs_in(&scene, SECOND).await.is_some());
     assert_eq!(scene.proxy.count("PUT /admin/identities/{id}"), 0, "the password isn't sent again");
 }
@@ -366,7 +366,7 @@ async fn no_password_is_sent_that_is_shorter_than_the_operator_was_told() {
     let least = ["--min-password-length".to_owned(), "40".to_owned()];
     scene.operator().restart_with(|settings| settings.arguments.extend(least)).expect("it starts");
     // What was sent already stays.
-    scene.ask("ada").await;
+    scene.request_reconcile("ada").await;
     scene.ready("ada").await;
     scene.count_from_now();
     put_secret(&scene, &[("password", SECOND.as_bytes())]).await;

@@ -131,7 +131,7 @@ async fn of_five_hundred_that_go_with_their_namespace_none_goes_until_released_w
     scene.count_from_now();
 
     delete_namespace(&scene, &tenant).await;
-    // While they wait for company, and once some are held.
+    // While they wait for others, and once some are held.
     listed(&scene, &tenant, "some are being deleted", |all| {
         all.iter().any(|one| one.metadata.deletion_timestamp.is_some())
     })
@@ -168,7 +168,7 @@ async fn of_five_hundred_that_go_with_their_namespace_none_goes_until_released_w
     // Nothing goes by being asked again, nor by another start.
     scene.operator().restart().expect("it starts");
     let asked = held[1].metadata.name.clone().expect("a name");
-    scene.ask_in(&tenant, &asked).await;
+    scene.request_reconcile_in(&tenant, &asked).await;
     scene.stalled_in(&tenant, &asked, "DeletionHeld").await;
     instance_holds(&scene, 500).await;
     assert_eq!(ids_in(&scene, &tenant).await.len(), 500);
@@ -315,7 +315,7 @@ async fn holding_ends_by_itself_with_the_last_of_what_is_held_and_old_values_rel
     instance_holds(&scene, 2).await;
     release(&scene, "of last year").await;
     for name in ["ada", "grace"] {
-        scene.ask(name).await;
+        scene.request_reconcile(name).await;
         scene.stalled(name, "DeletionHeld").await;
     }
     for name in ["ada", "grace"] {

@@ -139,7 +139,7 @@ async fn a_namespace_that_the_instance_does_not_admit_is_told_so_without_a_reque
     scene.identity_in(&other, "ada", customer("ada@other.example")).await;
     let message = scene.stalled_in(&other, "ada", "NotPermitted").await;
     assert!(message.contains("spec.allowedNamespaces"), "{message}");
-    scene.ask_in(&other, "ada").await;
+    scene.request_reconcile_in(&other, "ada").await;
     assert_eq!(scene.proxy.counts(), [].into());
     scene.instance(json!({"allowedNamespaces": {"from": "All"}})).await;
     scene.ready_in(&other, "ada").await;
@@ -161,7 +161,7 @@ async fn an_instance_where_none_may_stand_is_refused_and_never_called() {
     let stalled = condition::find(&status.conditions, "Stalled").expect("it is stalled");
     assert_eq!(stalled.reason, "NotPermitted");
     assert!(stalled.message.contains("--instance-namespaces"), "{}", stalled.message);
-    scene.ask_in(&other, "ada").await;
+    scene.request_reconcile_in(&other, "ada").await;
     assert_eq!(scene.proxy.counts(), [].into());
 }
 
@@ -262,13 +262,13 @@ async fn metadata_that_no_mark_fits_into_is_left_to_a_person() {
     scene.identity("ada", customer("ada@unmarkable.example")).await;
     let ada = scene.ready("ada").await;
     scene.change_in_kratos(&ada, "/metadata_admin", json!(["not", "an", "object"])).await;
-    scene.ask("ada").await;
+    scene.request_reconcile("ada").await;
     let message = scene.stalled("ada", "AdoptionRefused").await;
     assert!(message.contains("metadata_admin") && message.contains("set it to null"), "{message}");
     scene.stays_refused("ada", "AdoptionRefused").await;
     assert_eq!(scene.in_kratos(&ada).await.metadata_admin, json!(["not", "an", "object"]));
     scene.change_in_kratos(&ada, "/metadata_admin", json!({})).await;
-    scene.ask("ada").await;
+    scene.request_reconcile("ada").await;
     scene.ready("ada").await;
 }
 

@@ -91,7 +91,7 @@ async fn the_old_resource_says_that_it_is_replaced_and_touches_nothing_when_it_g
     scene.identity("ada", customer("another-ada@stays-a-while.example", json!({}))).await;
     let another = scene.ready("ada").await;
     assert_ne!(id_of(&another), id_of(&after));
-    scene.ask("ada-l").await;
+    scene.request_reconcile("ada-l").await;
     assert_eq!(id_of(&scene.ready("ada-l").await), id_of(&before));
 }
 
@@ -208,7 +208,7 @@ async fn what_nobody_can_have_meant_is_refused_in_words_that_say_what_to_do() {
     scene.identity("here", replacing("here@bad.example", "elsewhere")).await;
     let message = scene.stalled("here", "InvalidSpec").await;
     assert!(message.contains("another KratosInstance"), "{message}");
-    scene.ask("elsewhere").await;
+    scene.request_reconcile("elsewhere").await;
     scene.ready("elsewhere").await;
 }
 
@@ -252,7 +252,7 @@ async fn through_an_instance_that_is_only_observed_nobody_lets_go() {
     scene.count_from_now();
     scene.identity("ada-l", replacing("ada@observed-rename.example", "ada")).await;
     scene.ready("ada-l").await;
-    scene.ask("ada").await;
+    scene.request_reconcile("ada").await;
     scene.ready("ada").await;
     assert_eq!(scene.kratos_writes(), 0, "{:?}", scene.proxy.counts());
     scene.instance(json!({})).await;

@@ -31,7 +31,8 @@ fn plain(label: &str) -> Value {
 /// Waits until Kratos has answered a listing.
 async fn listed(proxy: &Proxy) {
     let answered = eventually("a listing is answered", WITHIN, async || {
-        let is_answered = |seen: &crate::testenv::proxy::Seen| seen.label == LIST && seen.status == Some(200);
+        let is_answered =
+            |seen: &crate::testenv::proxy::RecordedRequest| seen.label == LIST && seen.status == Some(200);
         proxy.seen().iter().any(|seen| is_answered(seen) && !has(&seen.parameters, "ids")).then_some(())
     });
     answered.await.expect("the operator lists");
@@ -138,7 +139,7 @@ async fn after_a_restart_a_second_look_at_everything_changes_nothing() {
     scene.count_from_now();
     scene.operator().restart().expect("it starts");
 
-    // A look that was asked for notes the request: the one write that tells that there was a look.
+    // A reconcile that was asked for notes the request: the one write that tells that there was a reconcile.
     let mut writes = Vec::new();
     for old in &all {
         let (namespace, name) = place(old);
@@ -195,7 +196,7 @@ async fn every_sort_of_resource(scene: &Scene) -> Vec<KratosIdentity> {
         let older = PatchOperation::Replace { path: "/traits/age".into(), value: json!(99) };
         scene.admin().patch_identity(&id_of(&settled), &[older]).await.expect("it is changed");
     }
-    ask(scene, "drifted", "once").await;
+    request_reconcile(scene, "drifted", "once").await;
     scene.identity("unseen", with("unseen", json!({"mode": "Observe"}))).await;
     scene.until("unseen", "observed", |now| reason_of(now, "Drifted", "True")).await;
     scene.identity("wrong", with("wrong", json!({"traits": {"age": -1}}))).await;
@@ -225,8 +226,8 @@ fn is_current(resource: &KratosIdentity) -> bool {
     resource.status.as_ref().and_then(|status| status.observed_generation) == resource.metadata.generation
 }
 
-/// Asks for a look and waits for it.
-async fn ask(scene: &Scene, name: &str, token: &str) {
+/// Asks for a reconcile and waits for it.
+async fn request_reconcile(scene: &Scene, name: &str, token: &str) {
     scene.patch(name, json!({"metadata": {"annotations": {REQUEST: token}}})).await;
     let served = |now: &KratosIdentity| {
         let status = now.status.as_ref()?;

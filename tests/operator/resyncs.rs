@@ -12,7 +12,7 @@ use crate::scene::{Scene, WITHIN, id_of};
 use crate::testenv::faults::Answer;
 use crate::testenv::kratos::Options;
 use crate::testenv::process::eventually;
-use crate::testenv::proxy::Seen;
+use crate::testenv::proxy::RecordedRequest;
 
 const CREATE: &str = "POST /admin/identities";
 const BATCH: &str = "PATCH /admin/identities";
@@ -50,7 +50,7 @@ async fn ours(scene: &Scene, count: usize) -> Vec<String> {
 /// Reads of what is ours since counting began that have been answered: how many ids each asked for; none for a page of a
 /// listing. (A probe asks for a single one, that of nobody.)
 fn reads(scene: &Scene) -> Vec<usize> {
-    let ids = |seen: &Seen| seen.parameters.iter().filter(|name| *name == "ids").count();
+    let ids = |seen: &RecordedRequest| seen.parameters.iter().filter(|name| *name == "ids").count();
     let seen = scene.proxy.seen().into_iter();
     seen.filter(|seen| seen.label == LIST && seen.status.is_some())
         .map(|seen| ids(&seen))
@@ -178,12 +178,12 @@ async fn an_instance_that_is_asked_for_a_look_compares_all_its_identities_once()
     let drifting = scene.ready(&names[1]).await;
     scene.change_in_kratos(&drifting, "/metadata_public/plan", json!("silver")).await;
     scene.count_from_now();
-    scene.ask_instance("default").await;
+    scene.request_instance_reconcile("default").await;
     let corrected = eventually("it is corrected", WITHIN, async || {
         (scene.in_kratos(&drifting).await.metadata_public.read().unwrap()["plan"] == "gold").then_some(())
     });
     corrected.await.expect("drift is corrected");
-    scene.ask(&names[0]).await;
+    scene.request_reconcile(&names[0]).await;
     assert_eq!(reads(&scene), [0], "one page");
     assert_eq!(scene.kratos_writes(), 1, "{:?}", scene.proxy.counts());
     scene.event(&drifting, "DriftCorrected").await;

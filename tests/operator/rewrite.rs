@@ -32,7 +32,7 @@ async fn what_a_schema_has_gained_comes_to_an_identity_that_is_written_again() {
     };
     scene.kratos.restart_with(gained).await.expect("it starts");
     scene.instance_ready("default").await;
-    scene.ask("ada").await;
+    scene.request_reconcile("ada").await;
     let before = scene.in_kratos(&ada).await;
     assert_eq!(codes(&before), [""; 0], "nothing differs: nothing is written");
 
@@ -47,7 +47,7 @@ async fn what_a_schema_has_gained_comes_to_an_identity_that_is_written_again() {
     assert!(scene.is_logged_in(&session).await, "nobody is logged out");
     assert!(scene.kratos.login(email, PASSWORD).await.unwrap().is_some(), "the password is kept");
     // The same token asks for nothing, another one for another time.
-    scene.ask("ada").await;
+    scene.request_reconcile("ada").await;
     assert_eq!(scene.proxy.count(PUT), 1);
     scene.patch("ada", json!({"spec": {"actions": {"rewrite": {"token": "again"}}}})).await;
     done(&scene, "ada", "rewrite", "again").await;

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use crate::many::{CREATE, READ, all, apply, customer, email, is_ready, name};
 use crate::passwords::put_secret;
 use crate::scene::{Scene, WITHIN, id_of};
-use crate::testenv::faults::Gate;
+use crate::testenv::faults::HeldRequests;
 use crate::testenv::process::eventually;
 
 const FIRST: &str = "first-horse-battery-4711";
@@ -29,7 +29,7 @@ async fn until(scene: &Scene, what: &str, holds: impl Fn() -> bool) {
 }
 
 /// So many that share a Secret; it is rotated, and the first changes are held on their way.
-async fn rotating(scene: &Scene, count: usize) -> (Vec<KratosIdentity>, Gate) {
+async fn rotating(scene: &Scene, count: usize) -> (Vec<KratosIdentity>, HeldRequests) {
     scene.instance(json!({"requestTimeout": "50s"})).await;
     scene.settle().await;
     put_secret(scene, &[("password", FIRST.as_bytes())]).await;
@@ -88,7 +88,7 @@ async fn those_that_wait_for_their_passwords_turn_hold_up_nobody_else() {
     secret(&scene, "follower", &json!({"username": "before"})).await;
     scene.identity("follower", follower).await;
     let (_, held) = rotating(&scene, 3 * PLACES).await;
-    // Nobody's look that is more urgent than theirs: it follows a Secret as they do.
+    // Nobody's reconcile that is more urgent than theirs: it follows a Secret as they do.
     secret(&scene, "follower", &json!({"username": "after"})).await;
     let follower = scene.ready("follower").await;
     let is_after = eventually("the other Secret is followed", WITHIN, async || {

@@ -71,7 +71,7 @@ async fn somebody_who_lost_their_second_factors_logs_in_with_one() {
     scene.event(&resource, "SecondFactorsReset").await;
     // Once per token: what is enrolled after that stays.
     let session = enrolled(&scene).await;
-    scene.ask("ada").await;
+    scene.request_reconcile("ada").await;
     assert!(scene.is_logged_in(&session).await);
     assert_eq!(kinds(&scene, &resource).await, ["lookup_secret", "totp"]);
     // And one kind of the two.
@@ -174,11 +174,11 @@ async fn killed_in_between_the_sessions_end_all_the_same() {
         scene.proxy.clear_faults();
         scene.operator().restart().expect("it starts");
         scene.ready(name).await;
-        scene.ask(name).await;
+        scene.request_reconcile(name).await;
         assert_eq!(kinds(&scene, &resource).await, [""; 0]);
         assert!(!scene.is_logged_in(&session).await, "{name}");
         scene.count_from_now();
-        scene.ask(name).await;
+        scene.request_reconcile(name).await;
         assert_eq!(scene.kratos_writes(), 0, "{name}: {:?}", scene.proxy.counts());
     }
 }

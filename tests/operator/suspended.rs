@@ -112,7 +112,7 @@ async fn meanwhile(scene: &Scene) {
         (found.reason == "InstanceNotReady" && found.message.contains("is suspended")).then_some(())
     };
     scene.policy_until(&scene.namespace, "late", "it waits", waits).await;
-    // A resync, a look that somebody asks for, and other settings would send something.
+    // A resync, a reconcile that somebody asks for, and other settings would send something.
     let asked = json!({"metadata": {"annotations": {"kratos-operator.dev/reconcile-requested-at": "now"}}});
     let asked = Patch::Merge(asked);
     scene.instances().patch("default", &PatchParams::default(), &asked).await.expect("the annotation is accepted");

@@ -69,7 +69,7 @@ async fn somebody_elses_mass_deletion_holds_nobody_and_is_released_alone() {
     let one = held[0].metadata.name.clone().expect("a name");
     for value in [format!("{beside}=1"), format!("{crowd}=meant")] {
         release(&scene, &value).await;
-        scene.ask_in(&crowd, &one).await;
+        scene.request_reconcile_in(&crowd, &one).await;
         instance_holds(&scene, 5).await;
     }
     assert_eq!(ids_in(&scene, &crowd).await.len(), 5);
@@ -129,7 +129,7 @@ async fn what_is_held_by_namespace_survives_restarts_and_an_upgrade() {
     scene.operator().restart().expect("it starts");
     let asked = listed(&scene, &other, "all are held", |all| are_held(all, 5)).await;
     let name = asked[0].metadata.name.clone().expect("a name");
-    scene.ask_in(&other, &name).await;
+    scene.request_reconcile_in(&other, &name).await;
     let by_name = |instance: &kratos_operator::api::KratosInstance| {
         let holding = protection_of(instance).holding;
         (holding.len() == 1 && holding[0].namespace == other && holding[0].count == 5).then_some(())

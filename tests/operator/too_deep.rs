@@ -179,8 +179,8 @@ async fn odd_values_are_taken_as_they_are_and_written_once() {
     assert_eq!(identity.metadata_public.read().unwrap()["twice"], json!(2));
     assert_eq!(identity.metadata_public.read().unwrap()["big"], json!(1e308));
     scene.proxy.reset();
-    scene.ask("odd").await;
+    scene.request_reconcile("odd").await;
     scene.operator().restart().expect("it starts");
-    scene.ask("odd").await;
+    scene.request_reconcile("odd").await;
     assert_eq!(scene.kratos_writes(), 0, "{:?}", scene.proxy.counts());
 }

@@ -38,8 +38,8 @@ async fn the_window_opens_and_closes_while_the_operator_runs_and_sessions_end_wi
     assert_eq!(scene.in_kratos(&ada).await.state, State::Inactive, "created inactive");
     let message = message_of(&ada, "Ready");
     assert!(message.contains(&format!("inactive until {start}")), "{message}");
-    // A look in between doesn't lose the timer.
-    scene.ask("ada").await;
+    // A reconcile in between doesn't lose the timer.
+    scene.request_reconcile("ada").await;
     let (message, late) = becomes(&scene, "ada", IdentityState::Active, start).await;
     assert!(is_timely(late), "{late:?}");
     assert!(message.contains(&format!("active until {end}")), "{message}");
@@ -69,7 +69,7 @@ async fn a_window_that_closes_while_the_operator_is_down_is_closed_when_it_comes
     assert!(!scene.is_logged_in(&token).await);
     scene.change_in_kratos(&ada, "/state", json!("active")).await;
     assert!(!scene.is_logged_in(&token).await, "the session doesn't come back to life");
-    scene.ask("ada").await;
+    scene.request_reconcile("ada").await;
     assert_eq!(scene.in_kratos(&ada).await.state, State::Inactive, "the window owns the state");
 }
 
@@ -88,6 +88,6 @@ async fn who_is_inactive_for_good_stays_so_within_the_window() {
     let ada = scene.ready("ada").await;
     assert_eq!(scene.in_kratos(&ada).await.state, State::Active);
     scene.count_from_now();
-    scene.ask("ada").await;
+    scene.request_reconcile("ada").await;
     assert_eq!(scene.kratos_writes(), 0);
 }

@@ -21,7 +21,7 @@ async fn an_address_comes_out_verified_at_creation_and_stays_so_through_changes(
     assert_eq!(verified(&scene, &ada).await, [("ada@verified.example".to_owned(), true)]);
     // Nothing is left to do.
     scene.count_from_now();
-    scene.ask("ada").await;
+    scene.request_reconcile("ada").await;
     assert_eq!(scene.kratos_writes(), 0, "{:?}", scene.proxy.counts());
     // Another address.
     let change = json!({"traits": {"email": "new@verified.example"}, "verifiedAddresses": ["new@verified.example"]});
@@ -29,7 +29,7 @@ async fn an_address_comes_out_verified_at_creation_and_stays_so_through_changes(
     let ada = scene.ready("ada").await;
     assert_eq!(verified(&scene, &ada).await, [("new@verified.example".to_owned(), true)]);
     scene.count_from_now();
-    scene.ask("ada").await;
+    scene.request_reconcile("ada").await;
     assert_eq!(scene.kratos_writes(), 0, "{:?}", scene.proxy.counts());
     // Somebody undoes it.
     let mut address = serde_json::to_value(&scene.in_kratos(&ada).await.verifiable_addresses[0]).expect("an address");
@@ -39,7 +39,7 @@ async fn an_address_comes_out_verified_at_creation_and_stays_so_through_changes(
         [kratos_operator::kratos::PatchOperation::Replace { path: "/verifiable_addresses/0".into(), value: address }];
     scene.admin().patch_identity(&crate::scene::id_of(&ada), &undo).await.expect("it is undone");
     assert_eq!(verified(&scene, &ada).await, [("new@verified.example".to_owned(), false)]);
-    scene.ask("ada").await;
+    scene.request_reconcile("ada").await;
     assert_eq!(verified(&scene, &ada).await, [("new@verified.example".to_owned(), true)]);
 }
 

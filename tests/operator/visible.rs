@@ -1,4 +1,4 @@
-//! What people and tools see: health from the first second, requests for a look, events, columns, the status of an
+//! What people and tools see: health from the first second, requests for a reconcile, events, columns, the status of an
 //! instance, and how an instance is called.
 
 use std::time::{Duration, Instant};
@@ -119,8 +119,8 @@ async fn events_tell_transitions_once_and_without_personal_data() {
     scene.patch("ada", json!({"spec": {"traits": {"age": "marker-age"}}})).await;
     scene.stalled("ada", "TraitsRejected").await;
     scene.event(&ada, "TraitsRejected").await;
-    scene.ask("ada").await;
-    scene.ask("ada").await;
+    scene.request_reconcile("ada").await;
+    scene.request_reconcile("ada").await;
     for value in ["marker-", "events.example"] {
         scene.shows_nowhere(&ada, value).await;
     }
@@ -287,9 +287,9 @@ async fn a_rate_limit_holds_requests_back() {
     let scene = Scene::shared().await;
     scene.instance(json!({"rateLimit": {"requestsPerSecond": 5, "burst": 1}})).await;
     scene.settle().await;
-    // Each look is a read of its own, and they come faster than that.
+    // Each reconcile is a read of its own, and they come faster than that.
     for _ in 0..8 {
-        scene.ask("settling").await;
+        scene.request_reconcile("settling").await;
     }
     let at: Vec<_> = scene.proxy.seen().iter().map(|seen| seen.at).collect();
     assert!(at.len() >= 8, "{:?}", scene.proxy.counts());

@@ -43,9 +43,9 @@ pub(super) enum Fault {
     LoseAnswer,
     Answer(Answer),
     Delay(Duration),
-    HoldRequest(Gate),
-    CarryOutLate(Gate),
-    HoldAnswer(Gate),
+    HoldRequest(HeldRequests),
+    CarryOutLate(HeldRequests),
+    HoldAnswer(HeldRequests),
 }
 
 /// Gets the label, the path as it is, and the names of the query's parameters.
@@ -80,8 +80,8 @@ impl Rules {
     pub(super) fn clear(&self) {
         let rules = std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner));
         for rule in rules {
-            if let Fault::HoldRequest(gate) | Fault::CarryOutLate(gate) | Fault::HoldAnswer(gate) = rule.fault {
-                gate.release();
+            if let Fault::HoldRequest(held) | Fault::CarryOutLate(held) | Fault::HoldAnswer(held) = rule.fault {
+                held.release();
             }
         }
     }
@@ -137,24 +137,24 @@ impl Case {
     }
 
     /// Not forwarded until released, and not at all if the client has gone by then.
-    pub fn hold(self) -> Gate {
-        let gate = Gate::closed();
-        self.give(Fault::HoldRequest(gate.clone()));
-        gate
+    pub fn hold(self) -> HeldRequests {
+        let held = HeldRequests::closed();
+        self.give(Fault::HoldRequest(held.clone()));
+        held
     }
 
     /// Not forwarded until released, but then it is, even if the client has gone: a request that was on its way.
-    pub fn carry_out_late(self) -> Gate {
-        let gate = Gate::closed();
-        self.give(Fault::CarryOutLate(gate.clone()));
-        gate
+    pub fn carry_out_late(self) -> HeldRequests {
+        let held = HeldRequests::closed();
+        self.give(Fault::CarryOutLate(held.clone()));
+        held
     }
 
     /// Forwarded at once, even if the client goes away, but the answer is kept back until released.
-    pub fn hold_answer(self) -> Gate {
-        let gate = Gate::closed();
-        self.give(Fault::HoldAnswer(gate.clone()));
-        gate
+    pub fn hold_answer(self) -> HeldRequests {
+        let held = HeldRequests::closed();
+        self.give(Fault::HoldAnswer(held.clone()));
+        held
     }
 
     fn give(self, fault: Fault) {
@@ -168,12 +168,12 @@ impl Case {
 
 /// Holds requests (or answers) until released.
 #[derive(Clone, Debug)]
-pub struct Gate {
+pub struct HeldRequests {
     arrived: watch::Sender<usize>,
     open: watch::Sender<bool>,
 }
 
-impl Gate {
+impl HeldRequests {
     fn closed() -> Self {
         Self { arrived: watch::Sender::new(0), open: watch::Sender::new(false) }
     }

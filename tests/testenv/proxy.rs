@@ -28,7 +28,7 @@ type Body = BoxBody<Bytes, Error>;
 
 /// A request as it arrived.
 #[derive(Clone, Debug)]
-pub struct Seen {
+pub struct RecordedRequest {
     pub at: Instant,
     /// Method and path without values, see [`Api::label`].
     pub label: String,
@@ -54,7 +54,7 @@ pub trait Listener: Send + Sync {
 }
 
 struct Entry {
-    seen: Seen,
+    seen: RecordedRequest,
     status: OnceLock<u16>,
 }
 
@@ -195,10 +195,10 @@ impl Proxy {
     }
 
     /// Every request since the last reset, in the order of arrival.
-    pub fn seen(&self) -> Vec<Seen> {
+    pub fn seen(&self) -> Vec<RecordedRequest> {
         lock(&self.shared.entries)
             .iter()
-            .map(|entry| Seen { status: entry.status.get().copied(), ..entry.seen.clone() })
+            .map(|entry| RecordedRequest { status: entry.status.get().copied(), ..entry.seen.clone() })
             .collect()
     }
 
@@ -260,13 +260,13 @@ async fn handle(shared: Arc<Shared>, request: Request<Incoming>) -> Result<Respo
             tokio::time::sleep(by).await;
             shared.forward(request, &entry).await
         }
-        Some(Fault::HoldRequest(gate)) => {
-            gate.pass().await;
+        Some(Fault::HoldRequest(held)) => {
+            held.pass().await;
             shared.forward(request, &entry).await
         }
-        Some(Fault::CarryOutLate(gate)) => {
+        Some(Fault::CarryOutLate(held)) => {
             let late = async move {
-                gate.pass().await;
+                held.pass().await;
                 forward_whole(shared, request, entry).await
             };
             tokio::spawn(late).await?
@@ -280,9 +280,9 @@ async fn handle(shared: Arc<Shared>, request: Request<Incoming>) -> Result<Respo
             forward_whole(shared, request, entry).await?;
             Err("the answer was lost, as the test asked for".into())
         }
-        Some(Fault::HoldAnswer(gate)) => {
+        Some(Fault::HoldAnswer(held)) => {
             let answer = forward_whole(shared, request, entry).await?;
-            gate.pass().await;
+            held.pass().await;
             Ok(answer)
         }
     }
@@ -307,7 +307,7 @@ impl Shared {
         let path = request.uri().path();
         let query = request.uri().query().unwrap_or_default();
         let entry = Arc::new(Entry {
-            seen: Seen {
+            seen: RecordedRequest {
                 at: Instant::now(),
                 label: self.upstream.api.label(request.method().as_str(), path, query),
                 path: path.to_owned(),

@@ -16,15 +16,15 @@ use super::members::members;
 use super::metadata;
 
 /// What is made of keys and values.
-pub trait Store: Resource<DynamicType = ()> {
+pub trait HasData: Resource<DynamicType = ()> {
     type Value: DeserializeOwned + Clone;
 }
 
-impl Store for Secret {
+impl HasData for Secret {
     type Value = ByteString;
 }
 
-impl Store for ConfigMap {
+impl HasData for ConfigMap {
     type Value = String;
 }
 
@@ -57,25 +57,25 @@ pub const fn is_unreadable(error: &kube::Error) -> bool {
 
 /// One as the API server sends it.
 #[derive(Clone)]
-pub struct Stored<K: Store> {
+pub struct Stored<K: HasData> {
     pub metadata: ObjectMeta,
     data: Option<BTreeMap<String, K::Value>>,
 }
 
-impl<K: Store> Stored<K> {
+impl<K: HasData> Stored<K> {
     /// The value of a key.
     pub fn value(&self, key: &str) -> Result<&K::Value, Lacking> {
         self.data.as_ref().ok_or(Lacking::Readable)?.get(key).ok_or(Lacking::Key)
     }
 }
 
-impl<K: Store> fmt::Debug for Stored<K> {
+impl<K: HasData> fmt::Debug for Stored<K> {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str("Stored")
     }
 }
 
-impl<'de, K: Store> Deserialize<'de> for Stored<K> {
+impl<'de, K: HasData> Deserialize<'de> for Stored<K> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let raw = Box::<RawValue>::deserialize(deserializer)?;
         let [metadata, data] = members(raw.get(), ["metadata", "data"]);
@@ -88,7 +88,7 @@ impl<'de, K: Store> Deserialize<'de> for Stored<K> {
     }
 }
 
-impl<K: Store> Resource for Stored<K> {
+impl<K: HasData> Resource for Stored<K> {
     named_as!(K);
 
     fn meta(&self) -> &ObjectMeta {

@@ -5,7 +5,7 @@ use k8s_openapi::jiff::Timestamp;
 use rstest::rstest;
 
 use crate::api::condition::{self, READY, RECONCILING, STALLED, State};
-use crate::api::{Reason, Verdict};
+use crate::api::{ReadyCondition, Reason};
 
 const DONE: [Reason; 11] = [
     Reason::Reconciled,
@@ -48,13 +48,13 @@ fn at(second: i64) -> Timestamp {
     Timestamp::from_second(second).unwrap()
 }
 
-fn verdict(reason: Reason) -> Verdict {
-    Verdict::new(reason, format!("because {reason:?}"))
+fn condition(reason: Reason) -> ReadyCondition {
+    ReadyCondition::new(reason, format!("because {reason:?}"))
 }
 
-fn summary(before: &[Condition], verdict: &Verdict, generation: i64, now: i64) -> Vec<Condition> {
+fn summary(before: &[Condition], condition: &ReadyCondition, generation: i64, now: i64) -> Vec<Condition> {
     let mut conditions = before.to_vec();
-    condition::summarize(&mut conditions, verdict, generation, at(now));
+    condition::summarize(&mut conditions, condition, generation, at(now));
     conditions
 }
 
@@ -109,7 +109,7 @@ fn a_first_look_tells_tools_what_to_do() {
     ];
     for (reasons, expected, health) in rows {
         for reason in reasons {
-            let conditions = summary(&[], &verdict(*reason), 1, 100);
+            let conditions = summary(&[], &condition(*reason), 1, 100);
             assert_eq!(summed(&conditions), expected, "{reason:?}");
             assert_eq!(kstatus(1, Some(1), &conditions), health, "{reason:?}");
             assert_eq!(kstatus(2, Some(1), &conditions), "InProgress", "{reason:?}, and a newer spec");
@@ -142,35 +142,35 @@ fn one_state_follows_another(
     #[case] expected: [Option<&str>; 3],
     #[case] health: &str,
 ) {
-    let before = summary(&[], &verdict(before), 1, 100);
-    let after = summary(&before, &verdict(after), generation, 200);
+    let before = summary(&[], &condition(before), 1, 100);
+    let after = summary(&before, &condition(after), generation, 200);
     assert_eq!(summed(&after), expected);
     assert_eq!(kstatus(generation, Some(generation), &after), health);
 }
 
 #[test]
 fn ready_keeps_its_own_reason_while_something_is_retried() {
-    let before = summary(&[], &verdict(Reason::Reconciled), 1, 100);
-    let after = summary(&before, &verdict(Reason::Throttled), 1, 200);
+    let before = summary(&[], &condition(Reason::Reconciled), 1, 100);
+    let after = summary(&before, &condition(Reason::Throttled), 1, 200);
     assert_eq!(condition::find(&after, READY), condition::find(&before, READY));
 }
 
 #[test]
 fn a_condition_is_dated_by_its_last_flip() {
     let since = |conditions: &[Condition], type_| condition::find(conditions, type_).unwrap().last_transition_time.0;
-    let first = summary(&[], &verdict(Reason::KratosUnavailable), 1, 100);
-    let second = summary(&first, &verdict(Reason::Throttled), 2, 200);
+    let first = summary(&[], &condition(Reason::KratosUnavailable), 1, 100);
+    let second = summary(&first, &condition(Reason::Throttled), 2, 200);
     assert_eq!((since(&second, READY), since(&second, RECONCILING)), (at(100), at(100)), "no flip, another reason");
-    let third = summary(&second, &verdict(Reason::TraitsRejected), 2, 300);
+    let third = summary(&second, &condition(Reason::TraitsRejected), 2, 300);
     assert_eq!((since(&third, READY), since(&third, STALLED)), (at(100), at(300)));
-    let fourth = summary(&third, &verdict(Reason::Reconciled), 3, 400);
+    let fourth = summary(&third, &condition(Reason::Reconciled), 3, 400);
     assert_eq!(since(&fourth, READY), at(400));
-    assert_eq!(summary(&fourth, &verdict(Reason::Reconciled), 3, 500), fourth);
+    assert_eq!(summary(&fourth, &condition(Reason::Reconciled), 3, 500), fourth);
 }
 
 #[test]
 fn a_message_that_varies_between_tries_is_no_news() {
-    let told = |reason, message: &str| Verdict::new(reason, message);
+    let told = |reason, message: &str| ReadyCondition::new(reason, message);
     let first = summary(&[], &told(Reason::KratosUnavailable, "no answer within 3 s"), 1, 100);
     let again = summary(&first, &told(Reason::KratosUnavailable, "the connection was lost"), 1, 200);
     assert_eq!(again, first);
@@ -192,10 +192,10 @@ fn a_message_that_varies_between_tries_is_no_news() {
 #[test]
 fn other_conditions_are_left_alone() {
     let mut conditions = Vec::new();
-    condition::set(&mut conditions, "Drifted", true, &verdict(Reason::DriftObserved), 1, at(50));
+    condition::set(&mut conditions, "Drifted", true, &condition(Reason::DriftObserved), 1, at(50));
     let before = conditions.clone();
     for reason in DONE.iter().chain(&RETRYING).chain(&STALLING) {
-        let after = summary(&before, &verdict(*reason), 1, 100);
+        let after = summary(&before, &condition(*reason), 1, 100);
         assert_eq!(condition::find(&after, "Drifted"), before.first());
     }
     condition::clear(&mut conditions, "Drifted");
@@ -209,7 +209,7 @@ fn a_message_is_cut_between_characters_and_once() {
     assert_eq!(cut("äöüäöüäöü"), "äöü…");
     assert_eq!(cut(&cut("äöüäöüäöü")), cut("äöüäöüäöü"));
     let mut conditions = Vec::new();
-    let long = Verdict::new(Reason::InvalidSpec, "x".repeat(100_000));
+    let long = ReadyCondition::new(Reason::InvalidSpec, "x".repeat(100_000));
     condition::summarize(&mut conditions, &long, 1, Timestamp::UNIX_EPOCH);
     assert!(conditions.iter().all(|condition| condition.message.len() == condition::LONGEST_MESSAGE));
 }

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::watch;
 
-use super::moment::Moment;
+use super::boot_instant::BootInstant;
 
 /// Clones are the same.
 #[derive(Clone, Debug)]
@@ -27,22 +27,22 @@ struct State {
     /// Writes that were sent and aren't answered.
     under_way: usize,
     /// Until when a write of this process that nobody waits for any more may be carried out.
-    unanswered: Option<Moment>,
+    unanswered: Option<BootInstant>,
     /// The same of former leaders' writes.
-    former: Option<(Moment, Instant)>,
+    former: Option<(BootInstant, Instant)>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Role {
     /// Nobody else may lead.
-    Unopposed,
+    NotElected,
     Standby,
     Leading {
-        until: Moment,
+        until: BootInstant,
     },
     /// No write begins any more.
     Draining {
-        until: Moment,
+        until: BootInstant,
     },
     /// It was given up: another process may lead.
     Resigned,
@@ -65,8 +65,8 @@ pub struct NotLeading;
 
 impl Leadership {
     /// Of a process that is the only one.
-    pub fn unopposed() -> Self {
-        Self::new(Role::Unopposed)
+    pub fn without_election() -> Self {
+        Self::new(Role::NotElected)
     }
 
     /// Of one that stands by until [`Self::lead`] says otherwise.
@@ -76,7 +76,7 @@ impl Leadership {
 
     fn new(role: Role) -> Self {
         let state = State { role, under_way: 0, unanswered: None, former: None };
-        Self { state: Arc::new(watch::Sender::new(state)), is_elected: role != Role::Unopposed }
+        Self { state: Arc::new(watch::Sender::new(state)), is_elected: role != Role::NotElected }
     }
 
     /// Whether others may lead.
@@ -86,20 +86,20 @@ impl Leadership {
 
     pub fn is_leading(&self) -> bool {
         match self.role() {
-            Role::Unopposed => true,
-            Role::Leading { until } | Role::Draining { until } => !until.has_come(),
+            Role::NotElected => true,
+            Role::Leading { until } | Role::Draining { until } => !until.has_passed(),
             Role::Standby | Role::Resigned => false,
         }
     }
 
     /// Whether this process has led, and another one may by now: it sends nothing more, not even what asks.
     pub fn is_over(&self) -> bool {
-        matches!(self.role(), Role::Leading { until } | Role::Draining { until } if until.has_come())
+        matches!(self.role(), Role::Leading { until } | Role::Draining { until } if until.has_passed())
     }
 
     /// Returns once this process has gained the lead. What began before that may be about what another process did.
     pub async fn gained(&self) {
-        let has_gained = |state: &State| matches!(state.role, Role::Unopposed | Role::Leading { .. });
+        let has_gained = |state: &State| matches!(state.role, Role::NotElected | Role::Leading { .. });
         // The sender is `self`.
         let _ = self.state.subscribe().wait_for(has_gained).await;
     }
@@ -110,17 +110,17 @@ impl Leadership {
     }
 
     /// This process leads until then. `former`: how long writes of former leaders may still be carried out.
-    pub fn lead(&self, until: Moment, former: Duration) {
+    pub fn lead(&self, until: BootInstant, former: Duration) {
         self.state.send_if_modified(|state| {
             let (role, is_news) = match state.role {
                 Role::Standby => (Role::Leading { until }, true),
                 Role::Leading { .. } => (Role::Leading { until }, false),
                 Role::Draining { .. } => (Role::Draining { until }, false),
-                role @ (Role::Unopposed | Role::Resigned) => (role, false),
+                role @ (Role::NotElected | Role::Resigned) => (role, false),
             };
             state.role = role;
             if is_news && !former.is_zero() {
-                state.former = Some((Moment::now() + former, Instant::now() + former));
+                state.former = Some((BootInstant::now() + former, Instant::now() + former));
             }
             is_news
         });
@@ -130,7 +130,7 @@ impl Leadership {
     pub fn unsettled(&self) -> Duration {
         let state = self.state.borrow();
         let former = state.former.map(|(until, _)| until);
-        state.unanswered.max(former).map_or(Duration::ZERO, Moment::remaining)
+        state.unanswered.max(former).map_or(Duration::ZERO, BootInstant::remaining)
     }
 
     /// No write begins from now on; returns when all that have begun are answered.
@@ -180,15 +180,15 @@ impl Leadership {
 
     fn may_begin(&self, effect: Effect) -> bool {
         match (self.role(), effect) {
-            (Role::Unopposed, _) | (Role::Standby | Role::Resigned, Effect::Reads) => true,
-            (Role::Leading { until }, _) | (Role::Draining { until }, Effect::Reads) => !until.has_come(),
+            (Role::NotElected, _) | (Role::Standby | Role::Resigned, Effect::Reads) => true,
+            (Role::Leading { until }, _) | (Role::Draining { until }, Effect::Reads) => !until.has_passed(),
             (Role::Standby | Role::Draining { .. } | Role::Resigned, Effect::Writes { .. }) => false,
         }
     }
 
     fn may_go_on(&self, effect: Effect) -> bool {
         match self.role() {
-            Role::Draining { until } => !until.has_come(),
+            Role::Draining { until } => !until.has_passed(),
             _ => self.may_begin(effect),
         }
     }
@@ -231,7 +231,7 @@ impl<'a> Begun<'a> {
 impl Drop for Begun<'_> {
     fn drop(&mut self) {
         let Effect::Writes { lasts } = self.effect else { return };
-        let lasts = lasts.filter(|_| !self.is_answered).map(|lasts| Moment::now() + lasts);
+        let lasts = lasts.filter(|_| !self.is_answered).map(|lasts| BootInstant::now() + lasts);
         self.leadership.state.send_if_modified(|state| {
             state.under_way -= 1;
             state.unanswered = state.unanswered.max(lasts);
@@ -261,23 +261,23 @@ mod tests {
 
     #[tokio::test]
     async fn what_is_sent_is_a_matter_of_who_leads() {
-        assert_eq!(sent(&Leadership::unopposed()).await, (true, true));
+        assert_eq!(sent(&Leadership::without_election()).await, (true, true));
         let leadership = Leadership::standby();
         assert_eq!(sent(&leadership).await, (true, false), "a standby only reads");
-        leadership.lead(Moment::now() + HOUR, Duration::ZERO);
+        leadership.lead(BootInstant::now() + HOUR, Duration::ZERO);
         leadership.gained().await;
         assert_eq!(sent(&leadership).await, (true, true));
         leadership.drained().await;
         assert_eq!(sent(&leadership).await, (true, false), "what is to end begins nothing");
         assert_eq!(leadership.resign().await, Duration::ZERO);
-        leadership.lead(Moment::now() + HOUR, Duration::ZERO);
+        leadership.lead(BootInstant::now() + HOUR, Duration::ZERO);
         assert_eq!(sent(&leadership).await, (true, false), "for good");
     }
 
     #[tokio::test]
     async fn whose_time_is_over_sends_nothing_not_even_what_waited_to_be_sent() {
         let leadership = Leadership::standby();
-        leadership.lead(Moment::now() + Duration::from_millis(50), Duration::ZERO);
+        leadership.lead(BootInstant::now() + Duration::from_millis(50), Duration::ZERO);
         let late = async {
             tokio::time::sleep(Duration::from_millis(100)).await;
             unreachable!("it would be sent now")
@@ -292,7 +292,7 @@ mod tests {
     #[tokio::test]
     async fn what_is_unanswered_at_the_end_is_known_and_waited_for_no_longer() {
         let leadership = Leadership::standby();
-        leadership.lead(Moment::now() + HOUR, Duration::ZERO);
+        leadership.lead(BootInstant::now() + HOUR, Duration::ZERO);
         let under_way = leadership.send(WRITES, pending::<()>(), |()| true);
         let resigns = async {
             let drained = tokio::time::timeout(Duration::from_millis(20), leadership.drained()).await;
@@ -308,7 +308,7 @@ mod tests {
     async fn what_a_former_leader_left_is_passed_on() {
         let leadership = Leadership::standby();
         assert_eq!(leadership.former_settled(), None);
-        leadership.lead(Moment::now() + HOUR, LASTS);
+        leadership.lead(BootInstant::now() + HOUR, LASTS);
         assert!(leadership.former_settled() > Some(Instant::now() + LASTS / 2));
         let passed_on = leadership.resign().await;
         assert!(passed_on > LASTS / 2 && passed_on <= LASTS, "{passed_on:?}");
@@ -317,7 +317,7 @@ mod tests {
     #[tokio::test]
     async fn an_answer_that_says_nothing_is_none() {
         let leadership = Leadership::standby();
-        leadership.lead(Moment::now() + HOUR, Duration::ZERO);
+        leadership.lead(BootInstant::now() + HOUR, Duration::ZERO);
         leadership.send(WRITES, ready("timed out"), |_| false).await.unwrap();
         assert!(leadership.unsettled() > LASTS / 2);
     }

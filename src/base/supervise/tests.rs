@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::*;
-use crate::base::written::Written;
+use crate::base::log_buffer::LogBuffer;
 
 const WITHIN: Duration = Duration::from_mins(1);
 
@@ -19,7 +19,7 @@ async fn failure(tasks: &Tasks) -> Failure {
 #[tokio::test]
 async fn a_panic_is_a_failure_under_the_tasks_name() {
     let tasks = tasks();
-    tasks.keep("batcher", async { panic!("ada@example.com") });
+    tasks.spawn("batcher", async { panic!("ada@example.com") });
     let failure = failure(&tasks).await;
     assert_eq!(failure, Failure::Panicked("batcher".into()));
     assert!(failure.to_string().contains("batcher") && !failure.to_string().contains("ada"), "{failure}");
@@ -28,11 +28,11 @@ async fn a_panic_is_a_failure_under_the_tasks_name() {
 #[tokio::test]
 async fn an_end_is_one_only_where_the_process_relies_on_the_task() {
     let tasks = tasks();
-    tasks.keep("batcher", async {}).await.unwrap();
+    tasks.spawn("batcher", async {}).await.unwrap();
     assert_eq!(tasks.failed().now_or_never(), None);
-    tasks.rely_on("events", async {}).await.unwrap();
+    tasks.spawn_critical("events", async {}).await.unwrap();
     assert_eq!(failure(&tasks).await, Failure::Ended("events".into()));
-    tasks.rely_on("reader", async { panic!() }).await.unwrap();
+    tasks.spawn_critical("reader", async { panic!() }).await.unwrap();
     assert_eq!(failure(&tasks).await, Failure::Ended("events".into()), "what came first is said");
 }
 
@@ -40,7 +40,7 @@ async fn an_end_is_one_only_where_the_process_relies_on_the_task() {
 async fn a_process_that_is_to_end_relies_on_nothing_any_more() {
     let tasks = tasks();
     tasks.stop().cancel();
-    tasks.rely_on("events", async {}).await.unwrap();
+    tasks.spawn_critical("events", async {}).await.unwrap();
     assert_eq!(tasks.failed().now_or_never(), None);
 }
 
@@ -49,7 +49,7 @@ async fn what_may_be_begun_anew_is_and_takes_nobody_along() {
     let tasks = tasks();
     let begun = Arc::new(AtomicUsize::new(0));
     let counted = Arc::clone(&begun);
-    let listing = tasks.keep_up("listing", move || {
+    let listing = tasks.spawn_restarting("listing", move || {
         let number = counted.fetch_add(1, Ordering::SeqCst);
         async move { assert!(number > 0, "an odd identity") }
     });
@@ -60,7 +60,7 @@ async fn what_may_be_begun_anew_is_and_takes_nobody_along() {
 
 #[test]
 fn a_panic_says_where_and_not_what() {
-    let written = Written::default();
+    let written = LogBuffer::default();
     let log = written.clone();
     let log = tracing_subscriber::fmt().with_writer(move || log.clone()).finish();
     let before = std::panic::take_hook();

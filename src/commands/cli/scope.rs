@@ -6,7 +6,7 @@ use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use clap::Args;
 use kube::core::Selector;
 
-use crate::base::place::{self, Place};
+use crate::base::namespaced_name::{self, NamespacedName};
 use crate::kubernetes::selector;
 
 const LONGEST_NAMESPACE: usize = 63;
@@ -17,7 +17,7 @@ const LONGEST_ID: usize = 64;
 pub struct ScopeArgs {
     /// The KratosInstance of resources that name none.
     #[arg(long, env = "DEFAULT_INSTANCE", value_name = "NAMESPACE/NAME")]
-    pub default_instance: Option<Place>,
+    pub default_instance: Option<NamespacedName>,
     /// Namespaces in which KratosInstance resources are accepted, separated by commas. Anyone who can write one there owns
     /// every identity of the Kratos that it names. Default: the operator's own namespace and that of --default-instance.
     #[arg(long, env = "INSTANCE_NAMESPACES", value_name = "NAMESPACE,...", value_delimiter = ',')]
@@ -67,7 +67,7 @@ impl ScopeArgs {
     /// error is one line, for whoever wrote the command line.
     pub fn instance_namespaces(&self, own: &str) -> Result<BTreeSet<String>, String> {
         let explicit = named(&self.instance_namespaces);
-        let of_default = self.default_instance.iter().map(|place| place.namespace.clone());
+        let of_default = self.default_instance.iter().map(|key| key.namespace.clone());
         let Some(within) = self.namespaces() else {
             let by_default = || std::iter::once(own.to_owned()).chain(of_default).collect();
             return Ok(if explicit.is_empty() { by_default() } else { explicit });
@@ -121,12 +121,12 @@ pub fn named(names: &[String]) -> BTreeSet<String> {
 /// The name of a namespace, or nothing.
 pub fn parse_namespace(text: &str) -> Result<String, &'static str> {
     let is_namespace =
-        text.is_empty() || (text.len() <= LONGEST_NAMESPACE && !text.contains('.') && place::is_name(text));
+        text.is_empty() || (text.len() <= LONGEST_NAMESPACE && !text.contains('.') && namespaced_name::is_name(text));
     if is_namespace { Ok(text.to_owned()) } else { Err("expected names of namespaces, separated by commas") }
 }
 
 /// A cluster's id, as the uid of kube-system is.
 pub fn parse_cluster_id(text: &str) -> Result<String, &'static str> {
-    let is_id = text.len() <= LONGEST_ID && place::is_name(text);
+    let is_id = text.len() <= LONGEST_ID && namespaced_name::is_name(text);
     if is_id { Ok(text.to_owned()) } else { Err("expected the uid of the namespace kube-system") }
 }

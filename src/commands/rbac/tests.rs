@@ -27,12 +27,12 @@ fn granted(wanted: &Wanted) -> Vec<String> {
     let mut lines = Vec::new();
     for manifest in manifests(wanted).expect("YAML") {
         let object: Value = serde_saphyr::from_str(&manifest).expect("YAML");
-        let place = object["metadata"]["namespace"].as_str().unwrap_or("*");
+        let key = object["metadata"]["namespace"].as_str().unwrap_or("*");
         for rule in object["rules"].as_array().into_iter().flatten() {
             for resource in rule["resources"].as_array().into_iter().flatten() {
                 let verbs: Vec<_> = rule["verbs"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
                 let what = format!("{}/{}", rule["apiGroups"][0].as_str().unwrap(), resource.as_str().unwrap());
-                lines.push(format!("{place} {} {}", what.trim_start_matches('/'), verbs.join(",")));
+                lines.push(format!("{key} {} {}", what.trim_start_matches('/'), verbs.join(",")));
             }
         }
     }

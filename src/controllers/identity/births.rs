@@ -8,16 +8,16 @@ use kube::runtime::reflector::ObjectRef;
 use kube::runtime::watcher::{self, Error, Event};
 use kube::{Api, Resource};
 
-use crate::api::carries;
+use crate::api::has_finalizer;
 use crate::api::objects::IdentityObject;
 use crate::api::{IDENTITY_FINALIZER, KratosIdentityStatus};
 use crate::base::backoff;
 use crate::base::kube_error::{self, brief};
-use crate::base::place::Place;
+use crate::base::namespaced_name::NamespacedName;
 use crate::base::resource_version::ResourceVersion;
 use crate::controllers::identity::controller::Controller;
 use crate::identity::birth::is_born;
-use crate::kubernetes::watch_backoff::OfWatches;
+use crate::kubernetes::watch_backoff::WatchBackoff;
 
 /// How often it is tried again where it is forbidden, should nobody tell that it was granted.
 const WHILE_FORBIDDEN: Duration = Duration::from_mins(1);
@@ -32,7 +32,7 @@ pub async fn begin(controller: Arc<Controller>) {
         None => vec![Api::all(client())],
         Some(names) => names.iter().map(|name| Api::namespaced(client(), name)).collect(),
     };
-    let mut backoff = OfWatches::default();
+    let mut backoff = WatchBackoff::default();
     for api in apis.iter().cycle() {
         // Without a version asked for, the answer is as of now. One object is as good as all.
         match api.list(&ListParams::default().limit(1)).await {
@@ -49,12 +49,12 @@ pub async fn begin(controller: Arc<Controller>) {
             }
             Err(error) if kube_error::is_forbidden(&error) => {
                 controller.access.note_refused(&error);
-                controller.access.granted_within(backoff::spread(WHILE_FORBIDDEN)).await;
+                controller.access.granted_within(backoff::jitter(WHILE_FORBIDDEN)).await;
                 continue;
             }
             // The definition lacks, which the watch says. Nothing is born before it is there.
             Err(kube::Error::Api(status)) if status.code == 404 => {
-                controller.seen.listed.identities.wait().await;
+                controller.seen.has_synced.identities.wait().await;
             }
             // An API server that is away is said by its heartbeat.
             Err(error) => {
@@ -85,10 +85,10 @@ pub(super) fn note_gaps(
 /// To be told of each event before the store has it.
 pub(super) fn note(event: &watcher::Result<Event<IdentityObject>>, controller: &Controller) {
     let Ok(Event::Apply(object)) = event else { return };
-    if !controller.seen.is_own(object) || !carries(object, IDENTITY_FINALIZER) {
+    if !controller.seen.is_own(object) || !has_finalizer(object, IDENTITY_FINALIZER) {
         return;
     }
-    let Place { namespace, name } = Place::of(object);
+    let NamespacedName { namespace, name } = NamespacedName::of(object);
     let is_stored = controller.seen.identities.get(&ObjectRef::new(&name).within(&namespace)).is_some();
     let arrival = controller.leading.arrival(&namespace, is_stored, is_reported(object));
     if is_born(object, arrival, controller.leading.since()) {

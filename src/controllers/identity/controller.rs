@@ -5,37 +5,37 @@ use std::sync::Arc;
 use tokio::sync::Notify;
 
 use crate::api::objects::IdentityObject;
+use crate::base::flow::fair_semaphore::FairSemaphore;
 use crate::base::flow::leadership::Leadership;
-use crate::base::flow::limit::Limit;
-use crate::base::place::Place;
-use crate::controllers::leading::lease::Leads;
+use crate::base::namespaced_name::NamespacedName;
+use crate::controllers::leading::lease::InstanceLeases;
 use crate::controllers::secrets::operator_key::OperatorKey;
 use crate::controllers::secrets::rotation::Rotation;
 use crate::controllers::shared::access::Access;
 use crate::controllers::shared::admission::Admission;
+use crate::controllers::shared::informers::Informers;
 use crate::controllers::shared::neighbours::Neighbours;
 use crate::controllers::shared::options::Options;
-use crate::controllers::shared::pokes::Pokes;
-use crate::controllers::shared::policy_pokes::PolicyPokes;
-use crate::controllers::shared::seen::Seen;
-use crate::controllers::shared::successors::Successors;
+use crate::controllers::shared::policy_triggers::PolicyTriggers;
+use crate::controllers::shared::replaces_index::ReplacesIndex;
+use crate::controllers::shared::work_queues::WorkQueues;
 use crate::controllers::watching::watches::Watching;
 use crate::engine::cluster::{Deletions, Terms};
+use crate::engine::identity::adoption_locks::AdoptionLocks;
 use crate::engine::identity::memory::Memory;
-use crate::engine::identity::taking::Turns;
 use crate::identity::birth::Leading;
 use crate::instance::Registry;
-use crate::kubernetes::events::Events;
+use crate::kubernetes::events::EventRecorder;
 use crate::telemetry::metrics::Metrics;
 
 /// See the module.
 pub struct Controller {
     pub client: kube::Client,
-    /// Bounds the requests to the API server that looks at identities send: thousands may be waiting.
-    pub kubernetes: Arc<Limit>,
+    /// Bounds the requests to the API server that reconciles of identities send: thousands may be waiting.
+    pub kubernetes: Arc<FairSemaphore>,
     pub options: Arc<Options>,
     pub terms: Arc<Terms>,
-    pub seen: Arc<Seen>,
+    pub seen: Arc<Informers>,
     pub registry: Arc<Registry>,
     pub admission: Arc<Admission>,
     pub neighbours: Arc<Neighbours>,
@@ -43,31 +43,31 @@ pub struct Controller {
     pub memory: Arc<Memory>,
     /// Since when this process leads, as versions of identities go.
     pub leading: Leading<IdentityObject>,
-    pub turns: Turns,
+    pub adoption_locks: AdoptionLocks,
     pub rotation: Arc<Rotation>,
     pub operator_key: OperatorKey,
     /// Which resources replace others, as far as the watch shows.
-    pub successors: Arc<Successors>,
+    pub replaces_index: Arc<ReplacesIndex>,
     pub access: Arc<Access>,
-    pub pokes: Pokes,
-    pub policy_pokes: PolicyPokes,
+    pub queues: WorkQueues,
+    pub policy_triggers: PolicyTriggers,
     /// Has namespaces looked at again now, where they can't be watched.
     pub namespaces_changed: Arc<Notify>,
-    pub events: Arc<Events>,
+    pub events: Arc<EventRecorder>,
     pub metrics: Arc<Metrics>,
     pub watching: Watching,
-    pub leads: Arc<Leads>,
+    pub instance_leases: Arc<InstanceLeases>,
     pub leadership: Leadership,
 }
 
 impl Controller {
     /// Whether another process may write about the same resources, or may have done so just before.
-    pub fn has_rivals(&self) -> bool {
-        self.leads.is_shared() || self.leadership.is_elected()
+    pub fn has_concurrent_writers(&self) -> bool {
+        self.instance_leases.is_sharded() || self.leadership.is_elected()
     }
 
-    /// Asks for a look at resources that waited for something that has come.
-    pub fn ask_waiting(&self, places: impl IntoIterator<Item = Place>) {
-        self.pokes.waiting(places, &self.seen);
+    /// Enqueues resources that waited for something that has come.
+    pub fn enqueue_waiting(&self, places: impl IntoIterator<Item = NamespacedName>) {
+        self.queues.enqueue_waiting(places, &self.seen);
     }
 }

@@ -6,7 +6,7 @@ use super::controller::Controller;
 use super::record::api;
 use crate::api::identity::KratosIdentity;
 use crate::api::objects::IdentityObject;
-use crate::engine::failure::Halt;
+use crate::engine::failure::ReconcileError;
 use crate::engine::identity::inputs::{not_permitted, uid};
 use crate::engine::identity::memory::Creators;
 use crate::identity::claim::Claimant;
@@ -15,33 +15,36 @@ use crate::instance::{Handle, consent};
 
 /// Right before something is created, where namespaces aren't watched: that the resource's is still the one that was seen,
 /// and is admitted. A live read.
-pub async fn ensure_admitted((instance, claimant): (&Handle, &Claimant), controller: &Controller) -> Result<(), Halt> {
+pub async fn ensure_admitted(
+    (instance, claimant): (&Handle, &Claimant),
+    controller: &Controller,
+) -> Result<(), ReconcileError> {
     if controller.options.namespaces.is_none() {
         return Ok(());
     }
-    let place = &instance.place;
+    let key = &instance.key;
     let permit = controller.kubernetes.acquire(&claimant.namespace).await;
     let live = controller.neighbours.there(&claimant.namespace).await?;
     drop(permit);
     let allowed = instance.settings.allowed_namespaces.as_ref();
-    let is_admitted = consent::admits(allowed, &place.namespace, &claimant.namespace, live.labels());
+    let is_admitted = consent::admits(allowed, &key.namespace, &claimant.namespace, live.labels());
     if is_admitted && live.uid().as_ref() == Some(&claimant.namespace_uid) {
         return Ok(());
     }
     // Whoever else stands on what was seen is looked at again.
     controller.namespaces_changed.notify_one();
     if !is_admitted {
-        return Err(Halt::Refused(not_permitted(place, &claimant.namespace)));
+        return Err(ReconcileError::Refused(not_permitted(key, &claimant.namespace)));
     }
-    Err(Halt::Retry { verdict: progress::another_namespace(), after: None })
+    Err(ReconcileError::Retry { condition: progress::another_namespace(), after: None })
 }
 
 /// Nothing is created for a resource that is another operator's by now, or gone: a live read. A former leader, which wrote
 /// the finalizer, may have seen it go before the watch of this process did.
-pub async fn ensure_own(resource: &KratosIdentity, controller: &Controller) -> Result<(), Halt> {
+pub async fn ensure_own(resource: &KratosIdentity, controller: &Controller) -> Result<(), ReconcileError> {
     let inherited =
         || controller.leadership.is_elected() && controller.memory.recall(&uid(resource)).creators == Creators::Others;
-    if !controller.leads.is_shared() && !inherited() {
+    if !controller.instance_leases.is_sharded() && !inherited() {
         return Ok(());
     }
     let api: Api<IdentityObject> = api(resource, controller);
@@ -49,5 +52,5 @@ pub async fn ensure_own(resource: &KratosIdentity, controller: &Controller) -> R
     if live.is_some_and(|live| live.meta().uid == resource.meta().uid && controller.seen.is_own(&live)) {
         return Ok(());
     }
-    Err(Halt::Retry { verdict: progress::not_own(), after: None })
+    Err(ReconcileError::Retry { condition: progress::not_own(), after: None })
 }

@@ -11,30 +11,30 @@ use crate::api::decode::{self, Stored};
 use crate::api::identity::KratosIdentity;
 use crate::api::instance::KeyRef;
 use crate::base::kube_error;
-use crate::base::place::{self, Place};
-use crate::engine::failure::Halt;
+use crate::base::namespaced_name::{self, NamespacedName};
+use crate::engine::failure::ReconcileError;
 use crate::identity::desired;
 use crate::identity::secrets::{Entry, Secrets};
 
 /// Reads what a manifest refers to, each Secret once, and the operator's key. Where the manifest gives no password that key may
 /// lack: what it would be used for is left out.
-pub async fn read(resource: &KratosIdentity, controller: &Controller) -> Result<Secrets, Halt> {
+pub async fn read(resource: &KratosIdentity, controller: &Controller) -> Result<Secrets, ReconcileError> {
     let references = desired::secret_references(&resource.spec);
-    let secrets = read_references(&Place::of(resource), &references, controller).await?;
+    let secrets = read_references(&NamespacedName::of(resource), &references, controller).await?;
     let secrets = secrets.with_least(controller.options.min_password_length.into());
     let has_password = resource.spec.credentials.as_ref().is_some_and(|credentials| credentials.password.is_some());
     let own = (&controller.client, controller.options.namespace.as_str());
     let key = controller.operator_key.get(own, has_password, |error| controller.access.note_refused(error)).await?;
     Ok(match key {
         Ok(key) => secrets.with_key(key),
-        Err(verdict) if has_password => return Err(verdict.into()),
+        Err(condition) if has_password => return Err(condition.into()),
         Err(_) => secrets,
     })
 }
 
 /// One that isn't there, or may not be read, is waited for.
 async fn read_references(
-    identity: &Place,
+    identity: &NamespacedName,
     references: &[KeyRef],
     controller: &Controller,
 ) -> Result<Secrets, kube::Error> {
@@ -51,11 +51,11 @@ async fn read_references(
 }
 
 async fn read_one(
-    identity: &Place,
+    identity: &NamespacedName,
     name: &str,
     controller: &Controller,
 ) -> Result<Result<Stored<Secret>, &'static str>, kube::Error> {
-    if !place::is_name(name) {
+    if !namespaced_name::is_name(name) {
         return Ok(Err("that is no name of a Secret"));
     }
     let api = Api::<Stored<Secret>>::namespaced(controller.client.clone(), &identity.namespace);

@@ -7,24 +7,24 @@ use k8s_openapi::jiff::{SignedDuration, Timestamp};
 use kube::{Api, Resource, ResourceExt};
 
 use super::controller::Controller;
-use crate::api::carries;
-use crate::api::happening::Happening;
+use crate::api::has_finalizer;
 use crate::api::identity::{IdentityState, InstanceRef, KratosIdentity, KratosIdentityStatus};
 use crate::api::objects::IdentityObject;
-use crate::api::{IDENTITY_FINALIZER, Reason, Verdict, condition, requested_at};
+use crate::api::recorded_event::RecordedEvent;
+use crate::api::{IDENTITY_FINALIZER, ReadyCondition, Reason, condition, requested_at};
 use crate::base::backoff;
 use crate::base::kube_error::{self, Right};
-use crate::base::place::Place;
-use crate::controllers::queue::{Looked, Next};
+use crate::base::namespaced_name::NamespacedName;
+use crate::controllers::queue::{ReconcileResult, Requeue};
 use crate::controllers::shared::access;
 use crate::controllers::shared::recording;
-use crate::engine::failure::Halt;
+use crate::engine::failure::ReconcileError;
 use crate::engine::identity::course::Course;
 use crate::engine::identity::inputs;
 use crate::engine::identity::inputs::uid;
-use crate::identity::happenings;
+use crate::identity::events;
 use crate::identity::recovery;
-use crate::identity::status::{self, Outcome, RecoverySeen, Seen, Subject};
+use crate::identity::status::{self, Observation, Outcome, RecoveryObservation, Subject};
 use crate::identity::validity;
 use crate::kubernetes::kube_write;
 
@@ -35,100 +35,101 @@ const NO_INSTANCE: Duration = Duration::from_mins(1);
 /// How long a wait must last, for a resource that is new, before it is written into its status.
 const WORTH_A_WRITE: Duration = Duration::from_secs(3);
 
-/// Status, and what the look came to.
+/// Status, and what the reconcile came to.
 pub async fn finish(
     resource: &KratosIdentity,
-    result: Result<Outcome, Halt>,
+    result: Result<Outcome, ReconcileError>,
     course: Course,
     controller: &Controller,
-) -> Result<Looked, kube::Error> {
+) -> Result<ReconcileResult, kube::Error> {
     let reason = match &result {
-        Ok(outcome) => Some(outcome.verdict.reason),
-        Err(halt) => halt.reason(),
+        Ok(outcome) => Some(outcome.condition.reason),
+        Err(failure) => failure.reason(),
     };
     let next = settle(resource, result, course, controller).await?;
-    Ok(reason.map_or(next.into(), |reason| next.after_one(reason)))
+    Ok(reason.map_or(next.into(), |reason| next.with_reason(reason)))
 }
 
-/// Status, and when to look again: no later than when what is wanted, or a recovery, changes by itself.
+/// Status, and when to reconcile again: no later than when what is wanted, or a recovery, changes by itself.
 async fn settle(
     resource: &KratosIdentity,
-    result: Result<Outcome, Halt>,
+    result: Result<Outcome, ReconcileError>,
     course: Course,
     controller: &Controller,
-) -> Result<Next, kube::Error> {
+) -> Result<Requeue, kube::Error> {
     let uid = uid(resource);
     let subject = subject(resource);
     let recovery = course.recovery();
     let boundary = course.boundary.into_iter().chain(expiry(resource.status.as_ref())).min();
-    let outcome = |verdict| {
+    let outcome = |condition| {
         let instance = chosen_instance(resource, controller);
-        Outcome { verdict, instance, seen: course.seen(), recovery }
+        Outcome { condition, instance, seen: course.seen(), recovery }
     };
     let (outcome, after) = match result {
         Ok(outcome) => {
             controller.memory.update(&uid, |remembered| remembered.failures = 0);
             // Observing shows what a listing can't: an identity that isn't there.
             // And nobody tells that a recovery can be issued after all.
-            if matches!(outcome.seen, Seen::Absent { .. }) || is_recovery_refused(&outcome) {
-                wait(resource, &outcome.verdict, controller);
+            if matches!(outcome.seen, Observation::Absent { .. }) || is_recovery_refused(&outcome) {
+                wait(resource, &outcome.condition, controller);
             }
             (outcome, at_the_resync(resource, controller))
         }
-        Err(Halt::Waiting(verdict)) => {
-            let after = wait(resource, &verdict, controller);
+        Err(ReconcileError::Waiting(condition)) => {
+            let after = wait(resource, &condition, controller);
             if !course.has_news(resource.status.as_ref())
-                && let Some(action) = without_a_write((subject, &verdict), &uid, (after, boundary), controller)
+                && let Some(action) = without_a_write((subject, &condition), &uid, (after, boundary), controller)
             {
                 return Ok(action);
             }
-            (outcome(verdict), after)
+            (outcome(condition), after)
         }
-        Err(Halt::Queued(verdict)) => {
+        Err(ReconcileError::Queued(condition)) => {
             if !course.has_news(resource.status.as_ref()) {
                 return Ok(again(None, boundary));
             }
-            (outcome(verdict), None)
+            (outcome(condition), None)
         }
-        Err(Halt::Unread(verdict)) => {
+        Err(ReconcileError::Unread(condition)) => {
             // It is in line for the schemas already; whatever changes of the instance has it looked at, too.
             if !course.has_news(resource.status.as_ref())
-                && let Some(action) = without_a_write((subject, &verdict), &uid, (None, boundary), controller)
+                && let Some(action) = without_a_write((subject, &condition), &uid, (None, boundary), controller)
             {
                 return Ok(action);
             }
-            (outcome(verdict), None)
+            (outcome(condition), None)
         }
-        Err(Halt::Down(verdict)) => {
+        Err(ReconcileError::Down(condition)) => {
             let after = match count_failure(&uid, controller) {
-                0 => wait(resource, &verdict, controller),
-                // A probe that succeeds doesn't say that this request would: it isn't sent whenever the gate opens.
+                0 => wait(resource, &condition, controller),
+                // A probe that succeeds doesn't say that this request would: it isn't sent whenever the circuit breaker
+                // closes.
                 failures => Some(backoff::delay(FIRST_RETRY, LAST_RETRY, failures)),
             };
             if !course.has_news(resource.status.as_ref())
-                && let Some(action) = without_a_write((subject, &verdict), &uid, (after, boundary), controller)
+                && let Some(action) = without_a_write((subject, &condition), &uid, (after, boundary), controller)
             {
                 return Ok(action);
             }
-            (outcome(verdict), after)
+            (outcome(condition), after)
         }
-        Err(Halt::Refused(verdict)) => {
+        Err(ReconcileError::Refused(condition)) => {
             // Those that are held are looked at when they are released, however many listings there are until then.
             // And what listings compare when it has changed.
-            if verdict.reason == Reason::IdentityConflict {
+            if condition.reason == Reason::IdentityConflict {
                 obstructed(resource, controller);
             }
-            if verdict.reason != Reason::DeletionHeld && controller.memory.recall(&uid).left_to_listings.is_none() {
-                wait(resource, &verdict, controller);
+            if condition.reason != Reason::DeletionHeld && controller.memory.recall(&uid).left_to_listings.is_none() {
+                wait(resource, &condition, controller);
             }
-            (outcome(verdict), at_the_resync(resource, controller))
+            (outcome(condition), at_the_resync(resource, controller))
         }
-        Err(Halt::Retry { verdict, after }) => {
+        Err(ReconcileError::Retry { condition, after }) => {
             let failures = count_failure(&uid, controller);
-            let after = after.map_or_else(|| backoff::delay(FIRST_RETRY, LAST_RETRY, failures), backoff::spread);
-            (outcome(verdict), Some(after))
+            let after = after.map_or_else(|| backoff::delay(FIRST_RETRY, LAST_RETRY, failures), backoff::jitter);
+            (outcome(condition), Some(after))
         }
-        Err(Halt::Kubernetes(error)) => {
+        Err(ReconcileError::Kubernetes(error)) => {
             let Some(refusal) = kube_error::refused(&error) else {
                 if course.has_news(resource.status.as_ref()) {
                     let next = status::touched(subject, course.touched.as_ref(), course.recovery(), Timestamp::now());
@@ -137,22 +138,22 @@ async fn settle(
                 return Err(error);
             };
             controller.access.note_refused(&error);
-            let verdict = forbidden(&refusal.right);
-            let after = Some(backoff::spread(access::WHILE_REFUSED));
+            let condition = forbidden(&refusal.right);
+            let after = Some(backoff::jitter(access::WHILE_REFUSED));
             if !course.has_news(resource.status.as_ref())
-                && let Some(action) = without_a_write((subject, &verdict), &uid, (after, boundary), controller)
+                && let Some(action) = without_a_write((subject, &condition), &uid, (after, boundary), controller)
             {
                 return Ok(action);
             }
-            (outcome(verdict), after)
+            (outcome(condition), after)
         }
     };
-    let (verdict, now) = (outcome.verdict.clone(), Timestamp::now());
+    let (condition, now) = (outcome.condition.clone(), Timestamp::now());
     let mut next = status::next(subject, outcome, now);
-    if verdict.reason == Reason::SecretNotReady && controller.memory.recall(&uid).gone_since.is_some() {
-        status::unready(&mut next, &verdict, subject.generation, now);
+    if condition.reason == Reason::SecretNotReady && controller.memory.recall(&uid).gone_since.is_some() {
+        status::unready(&mut next, &condition, subject.generation, now);
     }
-    let newest = controller.seen.own(&uid, &Place::of(resource));
+    let newest = controller.seen.own(&uid, &NamespacedName::of(resource));
     if newest.as_deref().is_some_and(|newest| is_unasked(newest, controller)) {
         status::open(&mut next);
     }
@@ -166,7 +167,7 @@ async fn settle(
 /// status names an instance, somebody may have, whatever became of the finalizer since.
 fn is_unasked(newest: &IdentityObject, controller: &Controller) -> bool {
     let (uid, status) = (newest.uid().unwrap_or_default(), status_of(newest));
-    let is_begun = carries(newest, IDENTITY_FINALIZER)
+    let is_begun = has_finalizer(newest, IDENTITY_FINALIZER)
         && !controller.memory.is_untouched(&uid)
         && !status.is_some_and(status::is_open);
     !is_begun
@@ -180,15 +181,15 @@ fn status_of(object: &IdentityObject) -> Option<&KratosIdentityStatus> {
 
 /// Somebody else's identity stands in the resource's way: it is looked at again when that one is gone.
 fn obstructed(resource: &KratosIdentity, controller: &Controller) {
-    let place = inputs::instance_place(resource, controller.seen.default_instance.as_ref()).ok();
-    if let Some(handle) = place.and_then(|place| controller.registry.handle(&place)) {
-        handle.shared.obstacles.note(&Place::of(resource), None);
+    let key = inputs::instance_key(resource, controller.seen.default_instance.as_ref()).ok();
+    if let Some(handle) = key.and_then(|key| controller.registry.handle(&key)) {
+        handle.shared.conflicts.note(&NamespacedName::of(resource), None);
     }
 }
 
-/// The verdict for want of a right. Whoever grants it has the resource looked at again.
-pub fn forbidden(right: &Right) -> Verdict {
-    Verdict::new(Reason::Forbidden, format!("the operator may not {right}; it goes on once that is granted"))
+/// The condition for want of a right. Whoever grants it has the resource reconciled again.
+pub fn forbidden(right: &Right) -> ReadyCondition {
+    ReadyCondition::new(Reason::Forbidden, format!("the operator may not {right}; it goes on once that is granted"))
 }
 
 /// When a recovery expires whose Secret is there. One that couldn't be deleted then is tried again.
@@ -200,27 +201,27 @@ pub fn expiry(status: Option<&KratosIdentityStatus>) -> Option<Timestamp> {
 
 fn is_recovery_refused(outcome: &Outcome) -> bool {
     let is_refused = |reason| matches!(reason, Reason::RecoveryDisabled | Reason::SecretNotReady);
-    matches!(&outcome.recovery, RecoverySeen::Stands(standing) if is_refused(standing.verdict.reason))
+    matches!(&outcome.recovery, RecoveryObservation::Known(recovery_state) if is_refused(recovery_state.condition.reason))
 }
 
-/// The next look: after the time given, or at the boundary if that comes first. Every look says so anew, so that one
-/// that was asked for in between loses nothing.
-pub fn again(after: Option<Duration>, boundary: Option<Timestamp>) -> Next {
+/// The next reconcile: after the time given, or at the boundary if that comes first. Every reconcile says so anew, so
+/// that one that was asked for in between loses nothing.
+pub fn again(after: Option<Duration>, boundary: Option<Timestamp>) -> Requeue {
     let boundary = boundary.map(|boundary| validity::wait(boundary, Timestamp::now()));
     let first = after.into_iter().chain(boundary).min();
-    first.map_or(Next::WhenAsked, Next::After)
+    first.map_or(Requeue::OnChange, Requeue::After)
 }
 
-/// When to look again at what is settled: when something changes. Where nobody tells that a Secret did, at the resync.
+/// When to reconcile again at what is settled: when something changes. Where nobody tells that a Secret did, at the resync.
 fn at_the_resync(resource: &KratosIdentity, controller: &Controller) -> Option<Duration> {
-    if !controller.rotation.is_missed_by(&Place::of(resource)) {
+    if !controller.rotation.is_missed_by(&NamespacedName::of(resource)) {
         return None;
     }
-    let handle = inputs::instance_place(resource, controller.seen.default_instance.as_ref())
+    let handle = inputs::instance_key(resource, controller.seen.default_instance.as_ref())
         .ok()
-        .and_then(|place| controller.registry.handle(&place));
+        .and_then(|key| controller.registry.handle(&key));
     let after = handle.map_or(NO_INSTANCE, |handle| handle.settings.resync_interval);
-    Some(backoff::spread(after))
+    Some(backoff::jitter(after))
 }
 
 /// Counts a failure. Returns how many there were in a row before it.
@@ -236,14 +237,14 @@ fn count_failure(uid: &str, controller: &Controller) -> u32 {
 /// What to do instead of writing that a resource waits, where that isn't worth a write: its status speaks of its
 /// generation already, or the wait may be over within moments (a status that nobody wrote yet says "in progress").
 fn without_a_write(
-    (subject, verdict): (Subject<'_>, &Verdict),
+    (subject, condition): (Subject<'_>, &ReadyCondition),
     uid: &str,
     (after, boundary): (Option<Duration>, Option<Timestamp>),
     controller: &Controller,
-) -> Option<Next> {
+) -> Option<Requeue> {
     // One that is told to wait for something else than it waits for now is put right.
     let told = subject.current.and_then(|status| condition::find(&status.conditions, condition::RECONCILING));
-    let is_told_otherwise = told.is_some_and(|told| told.reason != verdict.reason.as_str());
+    let is_told_otherwise = told.is_some_and(|told| told.reason != condition.reason.as_str());
     if subject.is_settled() && !is_told_otherwise {
         return Some(again(after, boundary));
     }
@@ -251,25 +252,23 @@ fn without_a_write(
     (known_for < WORTH_A_WRITE).then(|| again(Some(WORTH_A_WRITE), boundary))
 }
 
-/// Has a resource looked at again when the gate opens or a listing is completed. Returns after how long to look
-/// anyway, where what it waits for may have happened already.
-fn wait(resource: &KratosIdentity, verdict: &Verdict, controller: &Controller) -> Option<Duration> {
-    let place = inputs::instance_place(resource, controller.seen.default_instance.as_ref()).ok();
+/// Has a resource reconciled again when the circuit breaker closes or a listing is completed. Returns after how long to
+/// reconcile anyway, where what it waits for may have happened already.
+fn wait(resource: &KratosIdentity, condition: &ReadyCondition, controller: &Controller) -> Option<Duration> {
+    let key = inputs::instance_key(resource, controller.seen.default_instance.as_ref()).ok();
     // Whatever makes the instance usable has those who refer to it looked at. A suspension may last.
-    if place.as_ref().is_some_and(|place| controller.registry.is_suspended(place)) {
+    if key.as_ref().is_some_and(|key| controller.registry.is_suspended(key)) {
         return None;
     }
-    let handle = place.and_then(|place| controller.registry.handle(&place));
-    let Some(handle) = handle else { return Some(backoff::spread(NO_INSTANCE)) };
-    handle.shared.waiting.add(&Place::of(resource));
-    let is_missed = verdict.reason == Reason::KratosUnavailable && handle.shared.gate.is_open();
+    let handle = key.and_then(|key| controller.registry.handle(&key));
+    let Some(handle) = handle else { return Some(backoff::jitter(NO_INSTANCE)) };
+    handle.shared.waiting.add(&NamespacedName::of(resource));
+    let is_missed = condition.reason == Reason::KratosUnavailable && handle.shared.circuit_breaker.allows_requests();
     is_missed.then_some(FIRST_RETRY)
 }
 
 fn chosen_instance(resource: &KratosIdentity, controller: &Controller) -> Option<InstanceRef> {
-    inputs::instance_place(resource, controller.seen.default_instance.as_ref())
-        .ok()
-        .map(|place| inputs::reference(&place))
+    inputs::instance_key(resource, controller.seen.default_instance.as_ref()).ok().map(|key| inputs::reference(&key))
 }
 
 /// The resource, as status functions want it.
@@ -287,7 +286,7 @@ pub async fn write(
     next: KratosIdentityStatus,
     controller: &Controller,
 ) -> Result<(), kube::Error> {
-    let newest = controller.seen.own(&uid(resource), &Place::of(resource));
+    let newest = controller.seen.own(&uid(resource), &NamespacedName::of(resource));
     write_by(resource, newest.as_deref(), next, controller).await
 }
 
@@ -307,10 +306,10 @@ async fn write_by(
     // to an instance that it doesn't name.
     let is_correctable =
         opens || newest.and_then(status_of).is_some_and(status::is_open) || controller.memory.recall(&uid).opened;
-    let is_guarded = controller.has_rivals() || is_correctable;
+    let is_guarded = controller.has_concurrent_writers() || is_correctable;
     let guard = match newest.filter(|_| is_guarded) {
         None if is_guarded => return Ok(()),
-        // A look at the newer one is due.
+        // A reconcile of the newer one is due.
         Some(newest) if is_correctable && newest.meta().generation != resource.metadata.generation => return Ok(()),
         guard => guard,
     };
@@ -323,17 +322,17 @@ async fn write_by(
         None => kube_write::status(&api, resource, &next, false).await,
     };
     drop(permit);
-    if !recording::is_written(written, &controller.seen.latest_identities)? {
+    if !recording::is_written(written, &controller.seen.identity_mutations)? {
         return Ok(());
     }
     controller.memory.update(&uid, |remembered| remembered.opened = opens);
     let is_inactive = |status: &KratosIdentityStatus| status.state == Some(IdentityState::Inactive);
     if is_inactive(&next)
         && !resource.status.as_ref().is_some_and(is_inactive)
-        && let Ok(instance) = inputs::instance_place(resource, controller.seen.default_instance.as_ref())
+        && let Ok(instance) = inputs::instance_key(resource, controller.seen.default_instance.as_ref())
     {
         // Sessions may be its policies' business now.
-        controller.policy_pokes.deactivated(&instance, &resource.namespace().unwrap_or_default());
+        controller.policy_triggers.deactivated(&instance, &resource.namespace().unwrap_or_default());
     }
     let before = resource.status.as_ref().and_then(|status| recording::stalled(&status.conditions));
     let now = recording::stalled(&next.conditions);
@@ -341,13 +340,13 @@ async fn write_by(
     if before != now
         && let Some((reason, message)) = now
     {
-        controller.events.publish(resource, Happening::warning(&reason, "Reconcile", message));
+        controller.events.publish(resource, RecordedEvent::warning(&reason, "Reconcile", message));
     }
     let has_drifted = |status: &KratosIdentityStatus| condition::is_true(&status.conditions, condition::DRIFTED);
     if has_drifted(&next) && !resource.status.as_ref().is_some_and(has_drifted) {
-        let (count, places) = (next.drift.len(), happenings::places(&next.drift));
-        let note = format!("Kratos differs from the manifest in {count} field(s), see status.drift: {places}");
-        controller.events.publish(resource, Happening::warning(Reason::DriftObserved.as_str(), "Observe", note));
+        let (count, paths) = (next.drift.len(), events::listed_paths(&next.drift));
+        let note = format!("Kratos differs from the manifest in {count} field(s), see status.drift: {paths}");
+        controller.events.publish(resource, RecordedEvent::warning(Reason::DriftObserved.as_str(), "Observe", note));
     }
     Ok(())
 }

@@ -7,16 +7,16 @@ use futures::future::BoxFuture;
 use k8s_openapi::ByteString;
 
 use super::controller::Controller;
-use super::{hold, read_secrets};
-use crate::api::happening::Happening;
+use super::{finalizer, read_secrets};
 use crate::api::identity::KratosIdentity;
-use crate::base::place::Place;
+use crate::api::recorded_event::RecordedEvent;
+use crate::base::namespaced_name::NamespacedName;
 use crate::controllers::queue::Priority;
 use crate::engine::cluster::{Answered, Engine, Intents, Listener, Secrets};
-use crate::engine::failure::Halt;
+use crate::engine::failure::ReconcileError;
 use crate::identity::claim::Claimant;
 use crate::identity::plan::Plan;
-use crate::identity::recovery::{OwnSecret, SecretSeen, Version};
+use crate::identity::recovery::{OwnSecret, SecretObservation, Version};
 use crate::identity::secrets;
 use crate::instance::Handle;
 use crate::kubernetes::kube_write::own_secret;
@@ -26,7 +26,7 @@ pub fn engine(controller: &Controller) -> Engine<'_> {
     Engine {
         terms: &controller.terms,
         memory: &controller.memory,
-        turns: &controller.turns,
+        adoption_locks: &controller.adoption_locks,
         leadership: &controller.leadership,
         secrets: controller,
         instances: controller.admission.as_ref(),
@@ -38,12 +38,15 @@ pub fn engine(controller: &Controller) -> Engine<'_> {
 }
 
 impl Secrets for Controller {
-    fn of_manifest<'a>(&'a self, resource: &'a KratosIdentity) -> BoxFuture<'a, Result<secrets::Secrets, Halt>> {
+    fn of_manifest<'a>(
+        &'a self,
+        resource: &'a KratosIdentity,
+    ) -> BoxFuture<'a, Result<secrets::Secrets, ReconcileError>> {
         read_secrets::read(resource, self).boxed()
     }
 
-    fn look<'a>(&'a self, secret: &'a OwnSecret) -> Answered<'a, SecretSeen> {
-        own_secret::look(&self.client, secret).boxed()
+    fn observe<'a>(&'a self, secret: &'a OwnSecret) -> Answered<'a, SecretObservation> {
+        own_secret::observe(&self.client, secret).boxed()
     }
 
     fn write<'a>(
@@ -69,30 +72,30 @@ impl Secrets for Controller {
         .boxed()
     }
 
-    fn relies_on(&self, resource: &Place, name: &str) {
+    fn relies_on(&self, resource: &NamespacedName, name: &str) {
         self.rotation.relies_on(resource, name);
     }
 }
 
 impl Intents for Controller {
-    fn hold<'a>(
+    fn ensure_finalizer<'a>(
         &'a self,
         resource: &'a KratosIdentity,
         instance: &'a Handle,
         claimant: &'a Claimant,
         plan: &'a Plan,
-    ) -> BoxFuture<'a, Result<(), Halt>> {
-        hold::hold(resource, (instance, claimant), plan, self).boxed()
+    ) -> BoxFuture<'a, Result<(), ReconcileError>> {
+        finalizer::ensure_finalizer(resource, (instance, claimant), plan, self).boxed()
     }
 }
 
 impl Listener for Controller {
-    fn happened(&self, resource: &KratosIdentity, happening: Happening) {
-        self.events.publish(resource, happening);
+    fn happened(&self, resource: &KratosIdentity, event: RecordedEvent) {
+        self.events.publish(resource, event);
     }
 
-    fn look_at(&self, resources: Vec<Place>) {
-        self.pokes.identities(resources, Priority::Arrived);
+    fn look_at(&self, resources: Vec<NamespacedName>) {
+        self.queues.enqueue_identities(resources, Priority::Arrived);
     }
 
     fn corrected(&self) {

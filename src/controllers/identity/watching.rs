@@ -13,17 +13,17 @@ use super::births;
 use crate::api::IDENTITY_FINALIZER;
 use crate::api::identity::{IdentityState, KratosIdentity};
 use crate::api::objects::IdentityObject;
-use crate::base::place::Place;
-use crate::controllers::changes::Changes;
+use crate::base::namespaced_name::NamespacedName;
 use crate::controllers::gone::{self, Remembering};
 use crate::controllers::identity::controller::Controller;
 use crate::controllers::identity::reconcile::reconcile;
-use crate::controllers::queue::{Next, Priority};
+use crate::controllers::predicate::ChangePredicate;
+use crate::controllers::queue::{Priority, Requeue};
 use crate::controllers::shared::access;
-use crate::controllers::shared::urgency;
+use crate::controllers::shared::priority;
 use crate::controllers::watching::watches;
-use crate::controllers::workers::Look;
-use crate::engine::instance::grace;
+use crate::controllers::workers::ReconcileFuture;
+use crate::engine::instance::grace_periods;
 use crate::identity::reference;
 use crate::kubernetes::selector::{self, narrow};
 
@@ -47,12 +47,12 @@ pub fn watch_all(
         .inspect(move |event| identity_seen(event, &after))
 }
 
-/// Asks for a look at each resource that the watch shows to be worth one.
-pub async fn ask_for_news(
+/// Enqueues each resource that the watch shows to be worth a reconcile.
+pub async fn enqueue_changed(
     watch: impl Stream<Item = watcher::Result<Event<IdentityObject>>> + Send + 'static,
     controller: Arc<Controller>,
 ) {
-    let mut changes = Changes::new(IDENTITY_FINALIZER);
+    let mut changes = ChangePredicate::new(IDENTITY_FINALIZER);
     let mut watch = std::pin::pin!(watch);
     while let Some(event) = watch.next().await {
         // What went wrong has been said.
@@ -60,41 +60,41 @@ pub async fn ask_for_news(
         let Some(event) = narrow(&controller.options.watch_selector, event) else { continue };
         // A list shows what nobody saw happen: the resource itself tells whether somebody waits.
         let is_list = matches!(event, Event::InitDone);
-        let news = changes.news(event);
+        let news = changes.changed(event);
         // Who gains the lead asks for all: another process has had the news.
         if controller.leadership.is_leading() {
             for object in news {
                 let priority = if is_list { listed(&object) } else { Priority::Person };
-                controller.pokes.identities([Place::of(&object)], priority);
+                controller.queues.enqueue_identities([NamespacedName::of(&object)], priority);
             }
         }
     }
 }
 
-/// Asks for a look at all that the watch has brought, where this process was a standby until now.
-pub fn ask_for_all(controller: &Controller) {
+/// Enqueues all that the watch has brought, where this process was a standby until now.
+pub fn enqueue_all(controller: &Controller) {
     if controller.leadership.is_elected() {
         for object in controller.seen.identities.state().iter().filter(|object| controller.seen.is_own(&***object)) {
-            controller.pokes.identities([Place::of(&**object)], listed(object));
+            controller.queues.enqueue_identities([NamespacedName::of(&**object)], listed(object));
         }
     }
 }
 
 fn listed(object: &IdentityObject) -> Priority {
     // Whoever waits for one that can't be read waits for a better manifest.
-    object.0.as_ref().map_or(Priority::Routine, urgency::listed)
+    object.0.as_ref().map_or(Priority::Routine, priority::of_listed)
 }
 
-/// One look at an identity; one that is gone, or another operator's, is none.
-pub fn look(place: &Place, controller: &Arc<Controller>) -> Look {
-    let object = ObjectRef::new(&place.name).within(&place.namespace);
+/// One reconcile of an identity; one that is gone, or another operator's, is none.
+pub fn reconcile_key(key: &NamespacedName, controller: &Arc<Controller>) -> ReconcileFuture {
+    let object = ObjectRef::new(&key.name).within(&key.namespace);
     let controller = Arc::clone(controller);
     Box::pin(async move {
         match controller.seen.identities.get(&object) {
             Some(object) if controller.seen.is_own(&*object) => {
                 access::as_granted(&controller.access, reconcile(object, Arc::clone(&controller)).await)
             }
-            _ => Ok(Next::WhenAsked.into()),
+            _ => Ok(Requeue::OnChange.into()),
         }
     })
 }
@@ -104,36 +104,36 @@ fn identity_seen(event: &watcher::Result<Event<IdentityObject>>, controller: &Co
         Ok(Event::Delete(object)) => {
             if let Some(uid) = &object.meta().uid {
                 controller.memory.forget(uid);
-                controller.seen.latest_identities.forget(uid);
+                controller.seen.identity_mutations.forget(uid);
             }
-            controller.rotation.forget(&Place::of(object));
+            controller.rotation.forget(&NamespacedName::of(object));
             let default = controller.seen.default_instance.as_ref();
             if let Ok(identity) = &object.0 {
-                controller.pokes.identities(controller.successors.forget(identity), Priority::Arrived);
+                controller.queues.enqueue_identities(controller.replaces_index.forget(identity), Priority::Arrived);
             }
             if let Ok(identity) = &object.0
                 && let Some(instance) = reference::instance_of(identity, default)
             {
-                controller.pokes.instance(&instance);
+                controller.queues.enqueue_instance(&instance);
                 freed(identity, &instance, controller);
                 if !controller.seen.is_own(object) {
-                    grace::gone_elsewhere(identity, &instance, &controller.registry);
+                    grace_periods::gone_elsewhere(identity, &instance, &controller.registry);
                 }
             }
         }
         Ok(Event::Apply(object) | Event::InitApply(object)) => {
-            controller.seen.latest_identities.caught_up(object);
+            controller.seen.identity_mutations.observe(object);
             if let Ok(identity) = &object.0 {
-                controller.pokes.identities(controller.successors.see(identity), Priority::Arrived);
+                controller.queues.enqueue_identities(controller.replaces_index.see(identity), Priority::Arrived);
             }
             if !controller.seen.is_own(object) {
                 controller.memory.leave(object.meta().uid.as_deref().unwrap_or_default());
-                controller.rotation.forget(&Place::of(object));
+                controller.rotation.forget(&NamespacedName::of(object));
             }
         }
         Ok(Event::InitDone) => {
             // Later lists find it set already.
-            if controller.seen.listed.identities.set(()).is_err() && controller.leads.is_shared() {
+            if controller.seen.has_synced.identities.set(()).is_err() && controller.instance_leases.is_sharded() {
                 missed(controller);
             }
             gone::forget(&Remembering {
@@ -141,8 +141,8 @@ fn identity_seen(event: &watcher::Result<Event<IdentityObject>>, controller: &Co
                 memory: &controller.memory,
                 metrics: &controller.metrics,
                 registry: &controller.registry,
-                leads: &controller.leads,
-                pokes: &controller.pokes,
+                instance_leases: &controller.instance_leases,
+                queues: &controller.queues,
             });
         }
         Ok(Event::Init) => {}
@@ -151,10 +151,10 @@ fn identity_seen(event: &watcher::Result<Event<IdentityObject>>, controller: &Co
 }
 
 /// A resource is gone, and with it perhaps the identity that stood in others' way.
-fn freed(identity: &KratosIdentity, instance: &Place, controller: &Controller) {
+fn freed(identity: &KratosIdentity, instance: &NamespacedName, controller: &Controller) {
     let id = identity.status.as_ref().and_then(|status| status.identity_id.as_deref());
     if let (Some(id), Some(handle)) = (id, controller.registry.handle(instance)) {
-        controller.ask_waiting(handle.shared.obstacles.freed(id));
+        controller.enqueue_waiting(handle.shared.conflicts.freed(id));
     }
 }
 
@@ -162,7 +162,7 @@ fn freed(identity: &KratosIdentity, instance: &Place, controller: &Controller) {
 /// gone with a grace period that runs.
 fn missed(controller: &Controller) {
     controller.memory.leave_all();
-    for handle in controller.registry.places().iter().filter_map(|place| controller.registry.handle(place)) {
+    for handle in controller.registry.keys().iter().filter_map(|key| controller.registry.handle(key)) {
         handle.shared.listing.want(Instant::now());
     }
 }
@@ -174,12 +174,12 @@ fn deactivated_elsewhere(event: &watcher::Result<Event<IdentityObject>>, control
     if controller.seen.is_own(object) || !is_inactive(object) {
         return;
     }
-    let Place { namespace, name } = Place::of(object);
+    let NamespacedName { namespace, name } = NamespacedName::of(object);
     let before = controller.seen.identities.get(&ObjectRef::new(&name).within(&namespace));
     if let Some(instance) = reference::instance_of(resource, controller.seen.default_instance.as_ref())
         && !before.is_some_and(|before| is_inactive(&before))
     {
-        controller.policy_pokes.deactivated(&instance, &namespace);
+        controller.policy_triggers.deactivated(&instance, &namespace);
     }
 }
 

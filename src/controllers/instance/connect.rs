@@ -7,9 +7,9 @@ use kube::core::NamespaceResourceScope;
 use secrecy::{ExposeSecret, SecretString};
 
 use super::controller::Controller;
-use crate::api::decode::{self, Store, Stored};
+use crate::api::decode::{self, HasData, Stored};
 use crate::api::instance::KeyRef;
-use crate::api::{USE_LABEL, Verdict};
+use crate::api::{ReadyCondition, USE_LABEL};
 use crate::instance::credentials::{self, Credentials, Versions};
 use crate::instance::headers::{self, Header, HeaderSource};
 use crate::instance::settings::{Connection, KeyIn, Settings};
@@ -19,9 +19,9 @@ use crate::kratos::ClientCertificate;
 #[derive(Debug, thiserror::Error)]
 pub enum ReadError {
     #[error("not there yet: {}", .0.message)]
-    NotReady(Verdict),
+    NotReady(ReadyCondition),
     #[error("of no use: {}", .0.message)]
-    Invalid(Verdict),
+    Invalid(ReadyCondition),
     #[error(transparent)]
     Kube(#[from] kube::Error),
 }
@@ -108,7 +108,7 @@ impl Reader<'_> {
 
     async fn get<K>(&self, key: &KeyRef) -> Result<Stored<K>, ReadError>
     where
-        K: Store<Scope = NamespaceResourceScope> + Clone,
+        K: HasData<Scope = NamespaceResourceScope> + Clone,
     {
         match Api::<Stored<K>>::namespaced(self.controller.client.clone(), self.namespace).get_opt(&key.name).await {
             Ok(found) => found.ok_or_else(|| not_ready(&K::kind(&()), key, "it doesn't exist")),

@@ -3,21 +3,21 @@
 use std::sync::Arc;
 
 use crate::base::flow::leadership::Leadership;
-use crate::base::place::Place;
+use crate::base::namespaced_name::NamespacedName;
 use crate::base::supervise::Tasks;
-use crate::controllers::leading::lease::Leads;
+use crate::controllers::leading::lease::InstanceLeases;
 use crate::controllers::shared::access::Access;
+use crate::controllers::shared::informers::Informers;
 use crate::controllers::shared::neighbours::Neighbours;
 use crate::controllers::shared::options::Options;
-use crate::controllers::shared::pokes::Pokes;
-use crate::controllers::shared::policy_pokes::PolicyPokes;
-use crate::controllers::shared::seen::Seen;
+use crate::controllers::shared::policy_triggers::PolicyTriggers;
+use crate::controllers::shared::work_queues::WorkQueues;
 use crate::controllers::watching::watches::Watching;
 use crate::engine::cluster::Terms;
 use crate::engine::identity::memory::Memory;
 use crate::instance::Registry;
 use crate::instance::status::Cluster;
-use crate::kubernetes::events::Events;
+use crate::kubernetes::events::EventRecorder;
 use crate::telemetry::audit_log::AuditLog;
 use crate::telemetry::metrics::Metrics;
 
@@ -27,16 +27,16 @@ pub struct Controller {
     pub options: Arc<Options>,
     pub terms: Arc<Terms>,
     /// How many identities are reconciled at the same time.
-    pub places: usize,
-    pub seen: Arc<Seen>,
+    pub max_concurrent_reconciles: usize,
+    pub seen: Arc<Informers>,
     pub registry: Arc<Registry>,
     pub neighbours: Arc<Neighbours>,
     pub memory: Arc<Memory>,
     /// Which rights the operator was found to lack.
     pub access: Arc<Access>,
-    pub pokes: Pokes,
-    pub policy_pokes: PolicyPokes,
-    pub events: Arc<Events>,
+    pub queues: WorkQueues,
+    pub policy_triggers: PolicyTriggers,
+    pub events: Arc<EventRecorder>,
     pub metrics: Arc<Metrics>,
     /// What is written to Kratos is noted there.
     pub audit_log: Option<Arc<AuditLog>>,
@@ -44,23 +44,23 @@ pub struct Controller {
     /// Runs what goes on in the background.
     pub tasks: Tasks,
     /// For which instances this process speaks.
-    pub leads: Arc<Leads>,
+    pub instance_leases: Arc<InstanceLeases>,
     /// Whether this process works at all: others may lead.
     pub leadership: Leadership,
 }
 
 impl Controller {
     /// Whether another process may write about the same resources, or may have done so just before.
-    pub fn has_rivals(&self) -> bool {
-        self.leads.is_shared() || self.leadership.is_elected()
+    pub fn has_concurrent_writers(&self) -> bool {
+        self.instance_leases.is_sharded() || self.leadership.is_elected()
     }
 
     pub fn cluster(&self) -> Cluster<'_> {
         Cluster { id: &self.terms.cluster_id, is_claimed: self.options.cluster_id.is_some() }
     }
 
-    /// Asks for a look at resources that waited for something that has come.
-    pub fn ask_waiting(&self, places: impl IntoIterator<Item = Place>) {
-        self.pokes.waiting(places, &self.seen);
+    /// Enqueues resources that waited for something that has come.
+    pub fn enqueue_waiting(&self, places: impl IntoIterator<Item = NamespacedName>) {
+        self.queues.enqueue_waiting(places, &self.seen);
     }
 }

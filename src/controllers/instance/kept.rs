@@ -73,13 +73,13 @@ async fn write_status(instance: &KratosInstance, state: &State, context: &Contex
     let api: Api<InstanceObject> = Api::namespaced(context.client.clone(), &namespace(instance));
     let status = json!({ "protection": state.in_full() });
     let written: InstanceObject = kube_write::guarded_status(&api, instance, &status).await?;
-    context.seen.latest_instances.note(written);
+    context.seen.instance_mutations.note(written);
     Ok(Kept::new(instance, Content::Status(state.clone())))
 }
 
 /// Whether a write failed because somebody else has written meanwhile: what there is is to be read anew.
 pub fn is_outdated(error: &kube::Error) -> bool {
-    kube_write::is_outdated(error) || matches!(error, kube::Error::Api(status) if status.code == 404)
+    kube_write::is_conflict(error) || matches!(error, kube::Error::Api(status) if status.code == 404)
 }
 
 async fn create(

@@ -14,21 +14,21 @@ use tokio::sync::oneshot;
 
 use super::controller::Controller as Context;
 use super::kept;
-use super::shown::{company, each, id_of, under_way};
+use super::shown::{each, id_of, peers, under_way};
 use crate::api::instance::KratosInstance;
 use crate::api::objects::InstanceObject;
 use crate::api::{keep_token, release_token};
 use crate::base::backoff;
 use crate::base::kube_error;
-use crate::base::place::Place;
+use crate::base::namespaced_name::NamespacedName;
 use crate::controllers::queue::Priority;
 use crate::controllers::shared::references;
+use crate::instance::deletion_effect::deletion_of;
 use crate::instance::handle::{Handle, Shared};
 use crate::instance::kept::{Content, Kept};
-use crate::instance::leaving::deletion_of;
 use crate::instance::protection::{self, Census, Deletion, Situation, State};
 use crate::instance::protector::{Answer, Asking, RECOUNT, Shown};
-use crate::instance::standing;
+use crate::instance::readiness;
 
 /// When to try again after Kubernetes didn't take the write.
 const AGAIN: Duration = Duration::from_secs(2);
@@ -69,7 +69,7 @@ pub async fn ask(handle: &Handle, deletion: Deletion, context: &Context) -> Answ
 
 /// The answer that takes no write; `None`: it is to be counted.
 fn known(handle: &Handle, deletion: &Deletion, context: &Context) -> Option<Answer> {
-    let object = object(&handle.place, context)?;
+    let object = object(&handle.key, context)?;
     let annotations = object.meta().annotations.as_ref();
     let kept = kept_of(handle, context)?;
     let Some(state) = kept.state() else { return Some(Answer::Uncountable) };
@@ -85,8 +85,8 @@ fn known(handle: &Handle, deletion: &Deletion, context: &Context) -> Option<Answ
 pub fn misses_identities(handle: &Handle, context: &Context) -> bool {
     let kept = see(handle, context, |state| (state.missing, state.recreating));
     // Until it was read, what the status says of it is reason enough to be careful.
-    let (missing, recreating) = kept.or_else(|| told(&handle.place, context)).unwrap_or_default();
-    let is_leading = context.leads.is_leading(&handle.place);
+    let (missing, recreating) = kept.or_else(|| told(&handle.key, context)).unwrap_or_default();
+    let is_leading = context.instance_leases.is_leading(&handle.key);
     let census = handle.shared.protector.state().census;
     // A process that has seen no listing yet goes by what the one before it has written, one that doesn't lead also by
     // what the one that leads has.
@@ -95,8 +95,8 @@ pub fn misses_identities(handle: &Handle, context: &Context) -> bool {
 }
 
 /// How many are missing, and to be made again, by the instance's status.
-fn told(place: &Place, context: &Context) -> Option<(u32, u32)> {
-    let object = object(place, context)?;
+fn told(key: &NamespacedName, context: &Context) -> Option<(u32, u32)> {
+    let object = object(key, context)?;
     let protection = object.0.as_ref().ok()?.status.as_ref()?.protection.as_ref()?;
     Some((protection.missing, protection.recreating))
 }
@@ -117,14 +117,14 @@ pub fn restored(handle: &Handle, uid: &str, context: &Context) {
 /// the listing counts: nothing is made again by a listing whose missing weren't counted.
 pub(super) fn take_census(
     handle: &Handle,
-    (managed, missing): (usize, &HashMap<String, Place>),
+    (managed, missing): (usize, &HashMap<String, NamespacedName>),
     begun: Instant,
     context: &Context,
 ) {
     let kept = kept_of(handle, context);
     let state = kept.as_deref().and_then(Kept::state);
     let (mut gone, mut count) = (HashSet::new(), 0_u32);
-    each(&handle.place, context, |resource| {
+    each(&handle.key, context, |resource| {
         // One that was dealt with meanwhile isn't missed.
         let is_granted = |deletion| state.is_some_and(|state| protection::is_granted(state, &deletion));
         let is_meant = deletion_of(resource).is_some_and(is_granted);
@@ -147,26 +147,26 @@ pub(super) fn take_census(
 }
 
 /// Reads, persists and answers until the instance is gone, or isn't the one any more that `shared` belongs to.
-pub(super) async fn keep_protecting(place: Place, shared: Arc<Shared>, context: Arc<Context>) {
+pub(super) async fn keep_protecting(key: NamespacedName, shared: Arc<Shared>, context: Arc<Context>) {
     // What is being deleted must be known first.
-    if shared.stopped.run_until_cancelled(context.seen.listed.identities.wait()).await.is_none() {
+    if shared.stopped.run_until_cancelled(context.seen.has_synced.identities.wait()).await.is_none() {
         return;
     }
-    let what = format!("the protection of {place}");
-    while context.registry.current(&place, &shared).is_some() {
+    let what = format!("the protection of {key}");
+    while context.registry.current(&key, &shared).is_some() {
         let is_holding = shared.protector.state().shown.is_holding();
         tokio::select! {
             () = shared.stopped.cancelled() => return,
-            () = shared.protector.woken(is_holding || context.leads.is_shared()) => {}
+            () = shared.protector.woken(is_holding || context.instance_leases.is_sharded()) => {}
         }
-        let Some(handle) = context.registry.current(&place, &shared) else { return };
+        let Some(handle) = context.registry.current(&key, &shared) else { return };
         if shared.protector.is_gathering(Instant::now()) {
             // Whoever is known by now has had company when it asks later.
-            shared.protector.know(&company(&handle, &context), Instant::now());
+            shared.protector.know(&peers(&handle, &context), Instant::now());
             shared.protector.gathered().await;
         }
         // The settings may have changed meanwhile.
-        let Some(handle) = context.registry.current(&place, &shared) else { return };
+        let Some(handle) = context.registry.current(&key, &shared) else { return };
         match round(&handle, &context).await {
             Ok(()) => context.watching.watches.request_succeeded(&what),
             Err(error) => {
@@ -184,13 +184,13 @@ pub(super) async fn keep_protecting(place: Place, shared: Arc<Shared>, context: 
 async fn again(error: &kube::Error, what: &str, shared: &Shared, context: &Context) {
     if kube_error::refused(error).is_none() {
         context.watching.watches.request_failed(what, error);
-        tokio::time::sleep(backoff::spread(AGAIN)).await;
+        tokio::time::sleep(backoff::jitter(AGAIN)).await;
         return;
     }
     context.access.note_refused(error);
     tokio::select! {
         () = shared.stopped.cancelled() => {}
-        () = context.access.granted_within(backoff::spread(WHILE_FORBIDDEN)) => {}
+        () = context.access.granted_within(backoff::jitter(WHILE_FORBIDDEN)) => {}
         // Whoever asks is to be answered.
         () = shared.protector.changed.notified() => {}
     }
@@ -225,11 +225,11 @@ async fn round(handle: &Handle, context: &Context) -> Result<(), kube::Error> {
 
 /// Brings what is kept up to date. What it says is persisted when this returns.
 async fn settle(handle: &Handle, asked: &[Deletion], context: &Context) -> Result<Option<Arc<Kept>>, kube::Error> {
-    let api: Api<InstanceObject> = Api::namespaced(context.client.clone(), &handle.place.namespace);
-    let (mut object, mut is_live, mut tries) = (object(&handle.place, context), false, 0);
+    let api: Api<InstanceObject> = Api::namespaced(context.client.clone(), &handle.key.namespace);
+    let (mut object, mut is_live, mut tries) = (object(&handle.key, context), false, 0);
     let is_doubted = std::mem::take(&mut handle.shared.protector.state().is_doubted);
     // Of what others write nobody is told.
-    let is_sure = |kept: &Arc<Kept>| !is_doubted && !context.leads.is_shared() && kept.state().is_some();
+    let is_sure = |kept: &Arc<Kept>| !is_doubted && !context.instance_leases.is_sharded() && kept.state().is_some();
     let mut kept = kept_of(handle, context).filter(is_sure);
     while let Some(instance) = object.as_deref().and_then(|object| object.0.as_ref().ok()) {
         let before = match kept.take() {
@@ -243,24 +243,24 @@ async fn settle(handle: &Handle, asked: &[Deletion], context: &Context) -> Resul
         }
         if !is_live && begins_to_hold(state, &after) {
             // A value of the annotations that was there before isn't about it.
-            (object, is_live) = (api.get_opt(&handle.place.name).await?.map(Arc::new), true);
+            (object, is_live) = (api.get_opt(&handle.key.name).await?.map(Arc::new), true);
             kept = Some(before);
             continue;
         }
         tries += 1;
         match kept::write(instance, &before, &after, context).await {
             Ok(written) => {
-                let happenings = standing::released(state, &after).into_iter().chain(standing::kept(state, &after));
-                happenings.for_each(|happening| context.events.publish(instance, happening));
+                let events = readiness::released(state, &after).into_iter().chain(readiness::kept(state, &after));
+                events.for_each(|event| context.events.publish(instance, event));
                 let written = take_in(handle, written, context);
                 if matches!(before.content, Content::Status(_)) {
                     // What the status has kept until now goes from there.
-                    context.pokes.instance(&handle.place);
+                    context.queues.enqueue_instance(&handle.key);
                 }
                 return Ok(Some(written));
             }
             Err(error) if kept::is_outdated(&error) && tries < TRIES => {
-                (object, is_live) = (api.get_opt(&handle.place.name).await?.map(Arc::new), true);
+                (object, is_live) = (api.get_opt(&handle.key.name).await?.map(Arc::new), true);
             }
             Err(error) => return Err(error),
         }
@@ -293,9 +293,9 @@ fn decide(
     let is_needed = before.held > 0 || !asked.is_empty();
     let mut under_way = Vec::new();
     if is_needed {
-        each(&handle.place, context, |resource| under_way.extend(deletion_of(resource)));
+        each(&handle.key, context, |resource| under_way.extend(deletion_of(resource)));
     }
-    let company = if asked.is_empty() { Vec::new() } else { company(handle, context) };
+    let peers = if asked.is_empty() { Vec::new() } else { peers(handle, context) };
     let (census, recount) = {
         let mut state = handle.shared.protector.state();
         let recount = state.counted.is_none_or(|counted| counted.elapsed() >= RECOUNT);
@@ -303,7 +303,7 @@ fn decide(
             state.counted = Some(Instant::now());
         }
         // Of two that have listed at different times one speaks.
-        (state.census.filter(|_| context.leads.is_leading(&handle.place)), recount)
+        (state.census.filter(|_| context.instance_leases.is_leading(&handle.key)), recount)
     };
     let situation = Situation {
         limits: handle.settings.protection,
@@ -311,7 +311,7 @@ fn decide(
         keep: keep_token(instance.metadata.annotations.as_ref()),
         under_way: &under_way,
         asked,
-        company: &company,
+        peers: &peers,
         census,
         recount,
         now: Timestamp::now(),
@@ -328,23 +328,23 @@ fn take_in(handle: &Handle, kept: Kept, context: &Context) -> Arc<Kept> {
         let after = Shown::of(&kept, &state.shown);
         (std::mem::replace(&mut state.shown, after.clone()), after)
     };
-    look_again(&handle.place, &before, &after, context);
+    enqueue_affected(&handle.key, &before, &after, context);
     kept
 }
 
 /// Who is to be looked at again when other numbers are held and missing.
-fn look_again(place: &Place, before: &Shown, after: &Shown, context: &Context) {
+fn enqueue_affected(key: &NamespacedName, before: &Shown, after: &Shown, context: &Context) {
     // The instance's conditions and status say how many.
     if before != after {
-        context.pokes.instance(place);
+        context.queues.enqueue_instance(key);
     }
     if before.status.missing > 0 && after.status.missing == 0 {
-        context.pokes.identities(references::referring(&context.seen, place), Priority::Arrived);
+        context.queues.enqueue_identities(references::referring(&context.seen, key), Priority::Arrived);
     } else if before.is_holding() {
         // Released or not: one that asked a moment ago may have been answered by what was persisted before.
-        let mut under_way = under_way(place, context);
-        under_way.retain(|place| before.holds(&place.namespace) && !after.holds(&place.namespace));
-        context.pokes.identities(under_way, Priority::Arrived);
+        let mut under_way = under_way(key, context);
+        under_way.retain(|key| before.holds(&key.namespace) && !after.holds(&key.namespace));
+        context.queues.enqueue_identities(under_way, Priority::Arrived);
     }
 }
 
@@ -355,10 +355,10 @@ fn see<R>(handle: &Handle, context: &Context, see: impl FnOnce(&State) -> R) -> 
 }
 
 fn kept_of(handle: &Handle, context: &Context) -> Option<Arc<Kept>> {
-    let object = object(&handle.place, context)?;
+    let object = object(&handle.key, context)?;
     handle.shared.protector.kept(object.meta().uid.as_deref())
 }
 
-fn object(place: &Place, context: &Context) -> Option<Arc<InstanceObject>> {
-    context.seen.instance(place)
+fn object(key: &NamespacedName, context: &Context) -> Option<Arc<InstanceObject>> {
+    context.seen.instance(key)
 }

@@ -7,13 +7,13 @@ use k8s_openapi::jiff::Timestamp;
 use kube::Api;
 
 use super::controller::Controller as Context;
-use crate::api::happening::Happening;
 use crate::api::instance::KratosInstance;
 use crate::api::objects::InstanceObject;
-use crate::api::{Reason, Verdict, condition, requested_at};
+use crate::api::recorded_event::RecordedEvent;
+use crate::api::{ReadyCondition, Reason, condition, requested_at};
 use crate::base::backoff;
-use crate::base::place::Place;
-use crate::controllers::queue::{Looked, Next};
+use crate::base::namespaced_name::NamespacedName;
+use crate::controllers::queue::{ReconcileResult, Requeue};
 use crate::controllers::shared::recording;
 use crate::controllers::shared::references;
 use crate::instance::counts::{Known, Resynced};
@@ -31,49 +31,49 @@ pub(super) const LOOK_FOR_REFERENCES: Duration = Duration::from_secs(10);
 /// An instance that can't be called as it is, or isn't to be.
 pub(super) async fn unusable(
     instance: &KratosInstance,
-    place: Place,
+    key: NamespacedName,
     context: &Context,
-    verdict: Verdict,
-) -> Result<Looked, kube::Error> {
-    let is_news = !matches!(context.registry.get(&place), Some(Entry::Unusable(before)) if before == verdict);
-    context.registry.remove(&place);
-    context.registry.set(place.clone(), Entry::Unusable(verdict.clone()));
-    if verdict.reason == Reason::Suspended {
+    condition: ReadyCondition,
+) -> Result<ReconcileResult, kube::Error> {
+    let is_news = !matches!(context.registry.get(&key), Some(Entry::Unusable(before)) if before == condition);
+    context.registry.remove(&key);
+    context.registry.set(key.clone(), Entry::Unusable(condition.clone()));
+    if condition.reason == Reason::Suspended {
         // Before the status says it: whoever reads that relies on it.
-        context.registry.cutoff(&place).cut().await;
+        context.registry.fence(&key).raise().await;
     }
-    let written = write(instance, &verdict, (None, None), None, context).await;
+    let written = write(instance, &condition, (None, None), None, context).await;
     if is_news {
-        context.ask_waiting(references::referring(&context.seen, &place));
-        context.policy_pokes.instance_changed(&place);
+        context.enqueue_waiting(references::referring(&context.seen, &key));
+        context.policy_triggers.instance_changed(&key);
     }
     written?;
     let is_deleting = instance.metadata.deletion_timestamp.is_some();
-    let next = match verdict.reason {
-        Reason::Suspended if is_deleting => Next::After(LOOK_FOR_REFERENCES),
-        Reason::NotPermitted | Reason::Suspended => Next::WhenAsked,
+    let next = match condition.reason {
+        Reason::Suspended if is_deleting => Requeue::After(LOOK_FOR_REFERENCES),
+        Reason::NotPermitted | Reason::Suspended => Requeue::OnChange,
         // A Secret or ConfigMap that comes late, or is corrected, is looked for.
-        _ => Next::After(backoff::spread(LOOK_FOR_SECRETS)),
+        _ => Requeue::After(backoff::jitter(LOOK_FOR_SECRETS)),
     };
-    Ok(next.after_one(verdict.reason))
+    Ok(next.with_reason(condition.reason))
 }
 
 /// The status of one that can be called.
 pub(super) async fn write_status(
     instance: &KratosInstance,
-    verdict: &Verdict,
+    condition: &ReadyCondition,
     handle: &Handle,
     context: &Context,
 ) -> Result<(), kube::Error> {
     let shared = &handle.shared;
     let counted = shared.counts.resynced().map(|resynced| {
-        let managed = references::managed(&context.seen, &handle.place);
-        let pending = shared.pending.running();
+        let managed = references::managed(&context.seen, &handle.key);
+        let pending = shared.grace_periods.running();
         let is_settled = shared.counts.is_settled(managed, pending.count);
         let known = Known { managed, pending, is_settled };
         Counted { counts: (resynced, known), interval: handle.settings.resync_interval }
     });
-    write(instance, verdict, (shared.schemas.ids(), counted), Some(&shared.protector), context).await
+    write(instance, condition, (shared.schemas.ids(), counted), Some(&shared.protector), context).await
 }
 
 /// What was counted, and how often it is counted anew.
@@ -85,7 +85,7 @@ struct Counted {
 /// Writes the status where it changed, and an event where [`status::is_news`].
 async fn write(
     instance: &KratosInstance,
-    verdict: &Verdict,
+    condition: &ReadyCondition,
     (schemas, counted): (Option<Vec<String>>, Option<Counted>),
     protector: Option<&Protector>,
     context: &Context,
@@ -94,7 +94,7 @@ async fn write(
     let asked = (generation, requested_at(instance.metadata.annotations.as_ref()));
     let told = instance.status.as_ref().and_then(|status| status.protection.clone());
     let mut current = instance.status.clone().map(status::without_others);
-    let mut next = status::next(current.as_ref(), verdict, context.cluster(), schemas, asked, Timestamp::now());
+    let mut next = status::next(current.as_ref(), condition, context.cluster(), schemas, asked, Timestamp::now());
     let stands = protector.and_then(|protector| protector.for_status(instance.metadata.uid.as_deref()));
     status::note_protection(&mut next, stands, told.as_ref());
     if let Some(current) = &mut current {
@@ -110,32 +110,32 @@ async fn write(
     if current == Some(&next) {
         return Ok(());
     }
-    let place = Place::of(instance);
-    let api = api(context, &place);
-    let Some(now) = context.seen.newest(&context.seen.instances, &context.seen.latest_instances, instance) else {
+    let key = NamespacedName::of(instance);
+    let api = api(context, &key);
+    let Some(now) = context.seen.newest(&context.seen.instances, &context.seen.instance_mutations, instance) else {
         return Ok(());
     };
     // There the protection may be on its way into the status.
-    let is_guarded = context.has_rivals() || leaving.contains(&place.namespace);
+    let is_guarded = context.has_concurrent_writers() || leaving.contains(&key.namespace);
     let written = kube_write::status(&api, &*now, &next, is_guarded);
     // The operator that speaks for the instance says how it stands.
-    let Some(written) = context.leads.while_speaking(&place, written).await else { return Ok(()) };
-    if !recording::is_written(written, &context.seen.latest_instances)? {
+    let Some(written) = context.instance_leases.while_leading(&key, written).await else { return Ok(()) };
+    if !recording::is_written(written, &context.seen.instance_mutations)? {
         return Ok(());
     }
-    if status::is_news(current, verdict) {
-        let (reason, note) = (verdict.reason.as_str(), verdict.message.as_str());
-        let is_done = verdict.reason.state() == condition::State::Done;
-        let happening = if is_done {
-            Happening::normal(reason, "Reconcile", note)
+    if status::is_news(current, condition) {
+        let (reason, note) = (condition.reason.as_str(), condition.message.as_str());
+        let is_done = condition.reason.state() == condition::State::Done;
+        let event = if is_done {
+            RecordedEvent::normal(reason, "Reconcile", note)
         } else {
-            Happening::warning(reason, "Reconcile", note)
+            RecordedEvent::warning(reason, "Reconcile", note)
         };
-        context.events.publish(instance, happening);
+        context.events.publish(instance, event);
     }
     Ok(())
 }
 
-pub fn api(context: &Context, place: &Place) -> Api<InstanceObject> {
-    Api::namespaced(context.client.clone(), &place.namespace)
+pub fn api(context: &Context, key: &NamespacedName) -> Api<InstanceObject> {
+    Api::namespaced(context.client.clone(), &key.namespace)
 }

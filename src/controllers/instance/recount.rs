@@ -9,7 +9,7 @@ use kube::runtime::reflector::ObjectRef;
 use super::controller::Controller;
 use crate::api::instance::PendingDeletions;
 use crate::base::backoff;
-use crate::base::place::Place;
+use crate::base::namespaced_name::NamespacedName;
 use crate::controllers::shared::references;
 use crate::instance::handle::Shared;
 
@@ -18,32 +18,32 @@ use crate::instance::handle::Shared;
 const EVERY: Duration = Duration::from_secs(10);
 
 /// Counts until the instance is gone, or isn't the one any more that `shared` belongs to.
-pub(super) async fn keep_counting(place: Place, shared: Arc<Shared>, controller: Arc<Controller>) {
-    while controller.registry.current(&place, &shared).is_some() {
+pub(super) async fn keep_counting(key: NamespacedName, shared: Arc<Shared>, controller: Arc<Controller>) {
+    while controller.registry.current(&key, &shared).is_some() {
         tokio::select! {
             () = shared.stopped.cancelled() => return,
-            () = tokio::time::sleep(backoff::spread(EVERY)) => {}
+            () = tokio::time::sleep(backoff::jitter(EVERY)) => {}
         }
         // Where nobody answers the status says that, and nothing else is written.
-        if !shared.gate.is_open()
-            || !controller.leads.is_leading(&place)
-            || !controller.seen.listed.identities.initialized()
+        if !shared.circuit_breaker.allows_requests()
+            || !controller.instance_leases.is_leading(&key)
+            || !controller.seen.has_synced.identities.initialized()
         {
             continue;
         }
-        let managed = references::managed(&controller.seen, &place);
-        let pending = shared.pending.running();
+        let managed = references::managed(&controller.seen, &key);
+        let pending = shared.grace_periods.running();
         let is_settled = shared.counts.looked_at(managed, pending.count);
-        if is_settled && shown(&place, &controller).is_some_and(|shown| shown != (managed, Some(pending))) {
-            controller.pokes.instance(&place);
+        if is_settled && shown(&key, &controller).is_some_and(|shown| shown != (managed, Some(pending))) {
+            controller.queues.enqueue_instance(&key);
         }
     }
 }
 
 /// What the status says; `None`: nothing yet.
-fn shown(place: &Place, controller: &Controller) -> Option<(u64, Option<PendingDeletions>)> {
-    let seen = controller.seen.instances.get(&ObjectRef::new(&place.name).within(&place.namespace))?;
-    let object = controller.seen.latest_instances.of(&seen);
+fn shown(key: &NamespacedName, controller: &Controller) -> Option<(u64, Option<PendingDeletions>)> {
+    let seen = controller.seen.instances.get(&ObjectRef::new(&key.name).within(&key.namespace))?;
+    let object = controller.seen.instance_mutations.newest(&seen);
     let status = object.0.as_ref().ok()?.status.as_ref()?;
     status.identities.as_ref().map(|counts| (counts.managed, status.pending_deletions.clone()))
 }

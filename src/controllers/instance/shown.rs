@@ -8,20 +8,20 @@ use kube::runtime::reflector::ObjectRef;
 
 use super::controller::Controller as Context;
 use crate::api::identity::KratosIdentity;
-use crate::api::{IDENTITY_FINALIZER, carries};
-use crate::base::place::Place;
+use crate::api::{IDENTITY_FINALIZER, has_finalizer};
+use crate::base::namespaced_name::NamespacedName;
 use crate::identity::{reference, replacement};
 use crate::instance::handle::Handle;
 use crate::instance::protection::Deletion;
-use crate::instance::{consent, leaving};
+use crate::instance::{consent, deletion_effect};
 
 /// The ids that resources of the instance have had, before a listing begins, and whose they are. A status authorises
 /// nothing: here it only makes us careful.
-pub(super) fn expected(handle: &Handle, context: &Context) -> HashMap<String, Place> {
+pub(super) fn expected(handle: &Handle, context: &Context) -> HashMap<String, NamespacedName> {
     let mut expected = HashMap::new();
-    each(&handle.place, context, |resource| {
+    each(&handle.key, context, |resource| {
         if let Some(id) = id_of(resource).filter(|_| is_admitted(handle, resource, context)) {
-            expected.insert(id.to_owned(), Place::of(resource));
+            expected.insert(id.to_owned(), NamespacedName::of(resource));
         }
     });
     expected
@@ -29,13 +29,13 @@ pub(super) fn expected(handle: &Handle, context: &Context) -> HashMap<String, Pl
 
 /// Calls for each resource of the instance that carries our finalizer, whoever reconciles it: only those have had
 /// identities through it.
-pub(super) fn each(place: &Place, context: &Context, mut call: impl FnMut(&KratosIdentity)) {
+pub(super) fn each(key: &NamespacedName, context: &Context, mut call: impl FnMut(&KratosIdentity)) {
     let default = context.seen.default_instance.as_ref();
     for object in context.seen.identities.state() {
-        let object = context.seen.latest_identities.of(&object);
+        let object = context.seen.identity_mutations.newest(&object);
         if let Ok(resource) = &object.0
-            && carries(resource, IDENTITY_FINALIZER)
-            && reference::is_of(resource, place, default)
+            && has_finalizer(resource, IDENTITY_FINALIZER)
+            && reference::is_of(resource, key, default)
         {
             call(resource);
         }
@@ -44,29 +44,31 @@ pub(super) fn each(place: &Place, context: &Context, mut call: impl FnMut(&Krato
 
 /// The deletions that ask, and those that are going to, as far as the watch shows, whoever reconciles them: so those that come
 /// together are known although some have not been looked at yet, by this process or by another one.
-pub(super) fn company(handle: &Handle, context: &Context) -> Vec<Deletion> {
+pub(super) fn peers(handle: &Handle, context: &Context) -> Vec<Deletion> {
     let all = context.seen.identities.state();
     let names = all.iter().filter_map(|object| {
         let resource = object.0.as_ref().ok()?;
         let name = &resource.spec.replaces.as_ref()?.name;
         let is_pending = replacement::is_pending(resource, name, None, context.seen.default_instance.as_ref());
-        is_pending.then(|| Place::new(resource.namespace().unwrap_or_default(), name))
+        is_pending.then(|| NamespacedName::new(resource.namespace().unwrap_or_default(), name))
     });
-    let replaced: HashSet<Place> = names.collect();
-    let mut company = handle.shared.protector.asking();
-    each(&handle.place, context, |resource| {
-        let is_one = leaving::loses_its_identity(resource)
+    let replaced: HashSet<NamespacedName> = names.collect();
+    let mut peers = handle.shared.protector.asking();
+    each(&handle.key, context, |resource| {
+        let is_one = deletion_effect::loses_its_identity(resource)
             && is_admitted(handle, resource, context)
-            && !replaced.contains(&Place::of(resource));
-        company.extend(leaving::deletion_of(resource).filter(|_| is_one));
+            && !replaced.contains(&NamespacedName::of(resource));
+        peers.extend(deletion_effect::deletion_of(resource).filter(|_| is_one));
     });
-    company
+    peers
 }
 
 /// The resources of the instance that are being deleted and aren't let go yet.
-pub(super) fn under_way(place: &Place, context: &Context) -> Vec<Place> {
+pub(super) fn under_way(key: &NamespacedName, context: &Context) -> Vec<NamespacedName> {
     let mut found = Vec::new();
-    each(place, context, |resource| found.extend(leaving::deletion_of(resource).map(|_| Place::of(resource))));
+    each(key, context, |resource| {
+        found.extend(deletion_effect::deletion_of(resource).map(|_| NamespacedName::of(resource)))
+    });
     found
 }
 
@@ -78,5 +80,5 @@ pub(super) fn id_of(resource: &KratosIdentity) -> Option<&str> {
 fn is_admitted(handle: &Handle, resource: &KratosIdentity, context: &Context) -> bool {
     let namespace = resource.metadata.namespace.as_deref().unwrap_or_default();
     let Some(seen) = context.seen.namespaces.get(&ObjectRef::new(namespace)) else { return false };
-    consent::admits(handle.settings.allowed_namespaces.as_ref(), &handle.place.namespace, namespace, seen.labels())
+    consent::admits(handle.settings.allowed_namespaces.as_ref(), &handle.key.namespace, namespace, seen.labels())
 }

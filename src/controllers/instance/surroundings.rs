@@ -11,7 +11,7 @@ use kube::runtime::reflector::ObjectRef;
 
 use super::controller::Controller;
 use super::{protect, shown};
-use crate::base::place::{Place, PlaceKeys};
+use crate::base::namespaced_name::{KeyHashes, NamespacedName};
 use crate::controllers::queue::Priority;
 use crate::controllers::shared::references;
 use crate::engine::cluster::{Deletions, Others, Terms};
@@ -29,16 +29,16 @@ pub fn around(controller: &Arc<Controller>) -> Arc<dyn Surroundings> {
 impl Residents for Controller {
     fn known(&self) -> BoxFuture<'_, ()> {
         async move {
-            self.seen.listed.identities.wait().await;
+            self.seen.has_synced.identities.wait().await;
         }
         .boxed()
     }
 
-    fn keys(&self, instance: &Place) -> PlaceKeys {
-        references::keys(&self.seen, instance)
+    fn keys(&self, instance: &NamespacedName) -> KeyHashes {
+        references::key_hashes(&self.seen, instance)
     }
 
-    fn drifted(&self, instance: &Place) -> u64 {
+    fn drifted(&self, instance: &NamespacedName) -> u64 {
         references::drifted(&self.seen, instance)
     }
 
@@ -52,34 +52,34 @@ impl Residents for Controller {
         let there = || self.seen.namespaces.get(&ObjectRef::new(&mark.namespace));
         // Namespaces that weren't listed yet aren't gone.
         is_known
-            && self.seen.listed.namespaces.initialized()
+            && self.seen.has_synced.namespaces.initialized()
             && there().and_then(|found| found.uid()).as_ref() != Some(&mark.namespace_uid)
     }
 
-    fn expected(&self, instance: &Handle) -> HashMap<String, Place> {
+    fn expected(&self, instance: &Handle) -> HashMap<String, NamespacedName> {
         shown::expected(instance, self)
     }
 
-    fn take_census(&self, instance: &Handle, counted: (usize, &HashMap<String, Place>), begun: Instant) {
+    fn take_census(&self, instance: &Handle, counted: (usize, &HashMap<String, NamespacedName>), begun: Instant) {
         protect::take_census(instance, counted, begun, self);
     }
 
-    fn look_at(&self, changed: &PlaceKeys) {
-        self.pokes.identities(references::at(&self.seen, changed), Priority::Routine);
+    fn look_at(&self, changed: &KeyHashes) {
+        self.queues.enqueue_identities(references::at(&self.seen, changed), Priority::Routine);
     }
 }
 
 impl Speaks for Controller {
-    fn is_leading(&self, instance: &Place) -> bool {
-        self.leads.is_leading(instance)
+    fn is_leading(&self, instance: &NamespacedName) -> bool {
+        self.instance_leases.is_leading(instance)
     }
 
-    fn led<'a>(&'a self, instance: &'a Place) -> BoxFuture<'a, ()> {
-        self.leads.led(instance).boxed()
+    fn led<'a>(&'a self, instance: &'a NamespacedName) -> BoxFuture<'a, ()> {
+        self.instance_leases.until_leading(instance).boxed()
     }
 
-    fn lost<'a>(&'a self, instance: &'a Place) -> BoxFuture<'a, ()> {
-        self.leads.lost(instance).boxed()
+    fn lost<'a>(&'a self, instance: &'a NamespacedName) -> BoxFuture<'a, ()> {
+        self.instance_leases.lost(instance).boxed()
     }
 }
 

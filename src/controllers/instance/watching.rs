@@ -10,16 +10,16 @@ use kube::runtime::watcher::{self, Event};
 
 use crate::api::INSTANCE_FINALIZER;
 use crate::api::objects::InstanceObject;
-use crate::base::place::Place;
-use crate::controllers::changes::Changes;
+use crate::base::namespaced_name::NamespacedName;
 use crate::controllers::gone::{self, Remembering};
 use crate::controllers::instance::controller::Controller;
 use crate::controllers::instance::reconcile::reconcile;
-use crate::controllers::queue::{Next, Priority};
+use crate::controllers::predicate::ChangePredicate;
+use crate::controllers::queue::{Priority, Requeue};
 use crate::controllers::shared::access;
 use crate::controllers::shared::references;
 use crate::controllers::watching::watches;
-use crate::controllers::workers::Look;
+use crate::controllers::workers::ReconcileFuture;
 
 /// Watches all instances.
 pub fn watch_all(
@@ -33,41 +33,41 @@ pub fn watch_all(
         .inspect(move |event| seen(event, &after))
 }
 
-/// Asks for a look at each instance that the watch shows to be worth one. Everybody waits for instances: all are urgent.
-pub async fn ask_for_news(
+/// Enqueues each instance that the watch shows to be worth a reconcile. Everybody waits for instances: all are urgent.
+pub async fn enqueue_changed(
     watch: impl Stream<Item = watcher::Result<Event<InstanceObject>>> + Send + 'static,
     controller: Arc<Controller>,
 ) {
-    let mut changes = Changes::new(INSTANCE_FINALIZER);
+    let mut changes = ChangePredicate::new(INSTANCE_FINALIZER);
     let mut watch = std::pin::pin!(watch);
     while let Some(event) = watch.next().await {
         // What went wrong has been said.
         let Ok(event) = event else { continue };
-        let news = changes.news(event);
+        let news = changes.changed(event);
         // Who gains the lead asks for all.
         if !controller.leadership.is_leading() {
             continue;
         }
-        controller.pokes.instances(news.iter().map(Place::of), Priority::Person);
+        controller.queues.enqueue_instances(news.iter().map(NamespacedName::of), Priority::Person);
     }
 }
 
-/// Asks for a look at all that the watch has brought, where this process was a standby until now.
-pub fn ask_for_all(controller: &Controller) {
+/// Enqueues all that the watch has brought, where this process was a standby until now.
+pub fn enqueue_all(controller: &Controller) {
     if controller.leadership.is_elected() {
         let all = controller.seen.instances.state();
-        controller.pokes.instances(all.iter().map(|object| Place::of(&**object)), Priority::Person);
+        controller.queues.enqueue_instances(all.iter().map(|object| NamespacedName::of(&**object)), Priority::Person);
     }
 }
 
-/// One look at an instance; one that is gone is none.
-pub fn look(place: &Place, controller: &Arc<Controller>) -> Look {
-    let object = ObjectRef::new(&place.name).within(&place.namespace);
+/// One reconcile of an instance; one that is gone is none.
+pub fn reconcile_key(key: &NamespacedName, controller: &Arc<Controller>) -> ReconcileFuture {
+    let object = ObjectRef::new(&key.name).within(&key.namespace);
     let controller = Arc::clone(controller);
     Box::pin(async move {
         match controller.seen.instances.get(&object) {
             Some(object) => access::as_granted(&controller.access, reconcile(object, Arc::clone(&controller)).await),
-            None => Ok(Next::WhenAsked.into()),
+            None => Ok(Requeue::OnChange.into()),
         }
     })
 }
@@ -75,31 +75,31 @@ pub fn look(place: &Place, controller: &Arc<Controller>) -> Look {
 fn seen(event: &watcher::Result<Event<InstanceObject>>, controller: &Controller) {
     match event {
         Ok(Event::Delete(object)) => {
-            let place = Place::of(object);
+            let key = NamespacedName::of(object);
             if let Some(uid) = &object.meta().uid {
-                controller.seen.latest_instances.forget(uid);
+                controller.seen.instance_mutations.forget(uid);
             }
-            controller.registry.forget(&place);
-            controller.metrics.instances.forget(&place);
-            controller.leads.forget(&place);
-            controller.pokes.identities(references::referring(&controller.seen, &place), Priority::Arrived);
+            controller.registry.forget(&key);
+            controller.metrics.instances.forget(&key);
+            controller.instance_leases.forget(&key);
+            controller.queues.enqueue_identities(references::referring(&controller.seen, &key), Priority::Arrived);
         }
         Ok(Event::Apply(object) | Event::InitApply(object)) => {
-            controller.seen.latest_instances.caught_up(object);
-            let place = Place::of(object);
-            if controller.options.instance_namespaces.contains(&place.namespace) {
-                controller.metrics.instances.of(&place);
+            controller.seen.instance_mutations.observe(object);
+            let key = NamespacedName::of(object);
+            if controller.options.instance_namespaces.contains(&key.namespace) {
+                controller.metrics.instances.of(&key);
             }
         }
         Ok(Event::InitDone) => {
-            let _ = controller.seen.listed.instances.set(());
+            let _ = controller.seen.has_synced.instances.set(());
             gone::forget(&Remembering {
                 seen: &controller.seen,
                 memory: &controller.memory,
                 metrics: &controller.metrics,
                 registry: &controller.registry,
-                leads: &controller.leads,
-                pokes: &controller.pokes,
+                instance_leases: &controller.instance_leases,
+                queues: &controller.queues,
             });
         }
         Ok(Event::Init) => {}

@@ -12,14 +12,14 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
-use super::lease::candidate::{Candidate, Standing};
+use super::lease::candidate::{Candidate, LeaseOutcome};
 use super::lease::term::{DURATION, GIVEN_UP_AFTER, RENEWED_EVERY};
 use super::lease::{self, REQUEST_TIMEOUT};
 use crate::base::backoff;
+use crate::base::flow::boot_instant::BootInstant;
 use crate::base::flow::leadership::Leadership;
-use crate::base::flow::moment::Moment;
 use crate::base::kube_error;
-use crate::base::place::Place;
+use crate::base::namespaced_name::NamespacedName;
 use crate::base::supervise::{Failure, Tasks};
 use crate::kubernetes::kube_client;
 use crate::kubernetes::selector;
@@ -57,14 +57,14 @@ impl Elector {
         (leadership, health): (Leadership, &Health),
         tasks: &Tasks,
     ) -> std::io::Result<Self> {
-        let place = Place::new(namespace, selector::lease_name(selector));
+        let key = NamespacedName::new(namespace, selector::lease_name(selector));
         let annotations = (!selector.selects_all()).then(|| {
             let selected = (SELECTOR.to_owned(), selector::normalised(selector));
             [selected].into()
         });
         let metadata = ObjectMeta {
-            name: Some(place.name.clone()),
-            namespace: Some(place.namespace.clone()),
+            name: Some(key.name.clone()),
+            namespace: Some(key.namespace.clone()),
             annotations,
             ..ObjectMeta::default()
         };
@@ -73,13 +73,13 @@ impl Elector {
         let within = tasks.clone();
         let (me, stop) = (lease::identity(), tasks.stop().clone());
         let heartbeat = health.expect("leader election", TURNS_WITHIN);
-        tasks.rely_on_thread("leader election", move || async move {
+        tasks.spawn_critical_thread("leader election", move || async move {
             // The same configuration has made the operator's own client.
             let Ok(client) = kube_client::plain(&config, &requests) else { return stop.cancelled().await };
-            let api = Api::namespaced(client, &place.namespace);
+            let api = Api::namespaced(client, &key.namespace);
             let candidate = Candidate::new(me, api, empty, true);
             let campaign = Campaign {
-                place,
+                key,
                 candidate,
                 leadership,
                 until: None,
@@ -110,11 +110,11 @@ impl Elector {
 }
 
 struct Campaign {
-    place: Place,
+    key: NamespacedName,
     candidate: Candidate,
     leadership: Leadership,
     /// Until when this process leads; `None`: it stands by.
-    until: Option<Moment>,
+    until: Option<BootInstant>,
     shown: Shown,
     is_refused: bool,
     stop: CancellationToken,
@@ -135,7 +135,7 @@ impl Campaign {
     async fn run(mut self) -> Result<(), String> {
         loop {
             self.heartbeat.beat();
-            let wait = self.turn().await?;
+            let wait = self.try_once().await?;
             let until = self.until;
             let over = async {
                 match until {
@@ -153,20 +153,20 @@ impl Campaign {
                 // It leads nothing that could be finished.
                 () = self.stop.cancelled(), if until.is_none() => return Ok(()),
                 () = over => {}
-                () = sleep(backoff::spread(wait)) => {}
+                () = sleep(backoff::jitter(wait)) => {}
             }
         }
     }
 
     /// One turn. Returns how long to wait for the next.
-    async fn turn(&mut self) -> Result<Duration, String> {
-        let begun = Moment::now();
+    async fn try_once(&mut self) -> Result<Duration, String> {
+        let begun = BootInstant::now();
         self.ensure_in_time()?;
         let unsettled = self.leadership.unsettled();
-        let answer = timeout(REQUEST_TIMEOUT, self.candidate.stand(unsettled)).await;
+        let answer = timeout(REQUEST_TIMEOUT, self.candidate.try_acquire_or_renew(unsettled)).await;
         self.ensure_in_time()?;
-        let standing = match answer {
-            Ok(Ok(standing)) => standing,
+        let outcome = match answer {
+            Ok(Ok(outcome)) => outcome,
             Ok(Err(error)) => {
                 self.candidate.doubt();
                 self.show_refusal(&error);
@@ -178,57 +178,53 @@ impl Campaign {
             }
         };
         self.is_refused = false;
-        match (standing, self.until) {
-            (Standing::Held, before) => {
+        match (outcome, self.until) {
+            (LeaseOutcome::Held, before) => {
                 let until = begun + GIVEN_UP_AFTER;
                 self.until = Some(until);
                 self.leadership.lead(until, self.candidate.former());
                 if before.is_none() {
-                    tracing::info!(lease = %self.place, "this process leads");
+                    tracing::info!(lease = %self.key, "this process leads");
                 }
                 Ok(RENEWED_EVERY)
             }
             // It was written by somebody: by whom shows at once.
-            (Standing::Outrun, Some(_)) => Ok(Duration::ZERO),
-            (Standing::Waits | Standing::HeldInWaiting, Some(_)) => {
+            (LeaseOutcome::Conflict, Some(_)) => Ok(Duration::ZERO),
+            (LeaseOutcome::HeldByOther | LeaseOutcome::HeldInWaiting, Some(_)) => {
                 let holder = self.candidate.holder().unwrap_or("nobody");
-                Err(format!("the Lease {} was overwritten, and names {holder} as its holder", self.place))
+                Err(format!("the Lease {} was overwritten, and names {holder} as its holder", self.key))
             }
-            (Standing::HeldInWaiting, None) => {
+            (LeaseOutcome::HeldInWaiting, None) => {
                 self.show(Shown::Absent);
                 Ok(LOOKED_EVERY)
             }
-            (Standing::Waits, None) => {
+            (LeaseOutcome::HeldByOther, None) => {
                 let holder = self.candidate.holder().map(str::to_owned);
                 self.show(Shown::LedBy(holder));
                 Ok(LOOKED_EVERY)
             }
-            (Standing::Outrun, None) => Ok(LOOKED_EVERY),
+            (LeaseOutcome::Conflict, None) => Ok(LOOKED_EVERY),
         }
     }
 
     fn ensure_in_time(&self) -> Result<(), String> {
-        if self.until.is_some_and(Moment::has_come) {
-            return Err(format!(
-                "the Lease {} couldn't be renewed for {} seconds",
-                self.place,
-                GIVEN_UP_AFTER.as_secs()
-            ));
+        if self.until.is_some_and(BootInstant::has_passed) {
+            return Err(format!("the Lease {} couldn't be renewed for {} seconds", self.key, GIVEN_UP_AFTER.as_secs()));
         }
         Ok(())
     }
 
     /// Tries for as long as the Lease is held. What is unanswered lasts shorter by then than is noted, which does no harm.
     async fn release(&mut self, unsettled: Duration) {
-        if self.until.is_none_or(Moment::has_come) {
+        if self.until.is_none_or(BootInstant::has_passed) {
             return;
         }
         let mut why = None;
-        while self.until.is_some_and(|until| !until.has_come()) {
+        while self.until.is_some_and(|until| !until.has_passed()) {
             match timeout(REQUEST_TIMEOUT, self.candidate.release(unsettled)).await {
                 Ok(Ok(true)) => {
                     return tracing::info!(
-                        lease = %self.place, seconds = unsettled.as_secs(),
+                        lease = %self.key, seconds = unsettled.as_secs(),
                         "the Lease is given up; requests without an answer may be carried out for so long"
                     );
                 }
@@ -239,7 +235,7 @@ impl Campaign {
             self.candidate.doubt();
             sleep(TRIED_AGAIN_AFTER).await;
         }
-        tracing::warn!(lease = %self.place, error = why, "the Lease wasn't released; it runs out");
+        tracing::warn!(lease = %self.key, error = why, "the Lease wasn't released; it runs out");
     }
 
     fn show(&mut self, shown: Shown) {
@@ -248,13 +244,13 @@ impl Campaign {
         }
         match &shown {
             Shown::LedBy(Some(leader)) => {
-                tracing::info!(lease = %self.place, leader, "this process stands by: another one leads");
+                tracing::info!(lease = %self.key, leader, "this process stands by: another one leads");
             }
             Shown::LedBy(None) => {
-                tracing::info!(lease = %self.place, "this process stands by: the Lease has no holder, and wasn't given up");
+                tracing::info!(lease = %self.key, "this process stands by: the Lease has no holder, and wasn't given up");
             }
             Shown::Absent => tracing::info!(
-                lease = %self.place, seconds = DURATION.as_secs(),
+                lease = %self.key, seconds = DURATION.as_secs(),
                 "there was no Lease, whose holder may still go on: it is acted on after its duration"
             ),
             Shown::Nothing => {}
@@ -267,7 +263,7 @@ impl Campaign {
             return;
         }
         tracing::warn!(
-            lease = %self.place, error = kube_error::brief(error),
+            lease = %self.key, error = kube_error::brief(error),
             "the Lease that says which process leads can't be read or written; it is tried again. Grant the operator get, \
              create and update on leases (coordination.k8s.io) in its namespace"
         );

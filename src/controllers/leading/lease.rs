@@ -18,16 +18,16 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-use self::candidate::{Candidate, Standing};
+use self::candidate::{Candidate, LeaseOutcome};
 use self::term::{GIVEN_UP_AFTER, RENEWED_EVERY};
 use crate::base::backoff;
-use crate::base::flow::moment::Moment;
+use crate::base::flow::boot_instant::BootInstant;
 use crate::base::kube_error;
-use crate::base::place::Place;
+use crate::base::namespaced_name::NamespacedName;
 use crate::base::supervise::Tasks;
 use crate::controllers::shared::access::Access;
-use crate::controllers::shared::pokes::Pokes;
-use crate::controllers::shared::policy_pokes::PolicyPokes;
+use crate::controllers::shared::policy_triggers::PolicyTriggers;
+use crate::controllers::shared::work_queues::WorkQueues;
 use crate::instance::Registry;
 use crate::kubernetes::kube_write::FIELD_MANAGER;
 
@@ -39,10 +39,10 @@ const WHILE_FORBIDDEN: Duration = Duration::from_secs(45);
 const LONGEST_NAME: usize = 253;
 
 /// For which instances this process speaks.
-pub struct Leads {
+pub struct InstanceLeases {
     /// `None`: for all of them, since nobody else reconciles anything.
     me: Option<String>,
-    by_place: Mutex<HashMap<Place, Arc<Lead>>>,
+    by_key: Mutex<HashMap<NamespacedName, Arc<InstanceLease>>>,
     tasks: Mutex<Vec<JoinHandle<()>>>,
     led: Led,
 }
@@ -52,89 +52,89 @@ pub struct Leads {
 pub struct Led {
     pub client: kube::Client,
     pub registry: Arc<Registry>,
-    pub pokes: Pokes,
-    pub policy_pokes: PolicyPokes,
+    pub queues: WorkQueues,
+    pub policy_triggers: PolicyTriggers,
     pub access: Arc<Access>,
     pub tasks: Tasks,
 }
 
 #[derive(Debug)]
-struct Lead {
+struct InstanceLease {
     /// Until when this process leads, if it does.
-    until: watch::Sender<Option<Moment>>,
+    until: watch::Sender<Option<BootInstant>>,
     stop: CancellationToken,
 }
 
-impl Lead {
+impl InstanceLease {
     fn is_held(&self) -> bool {
-        self.until.borrow().is_some_and(|until| !until.has_come())
+        self.until.borrow().is_some_and(|until| !until.has_passed())
     }
 }
 
-impl Leads {
+impl InstanceLeases {
     /// `selector`: what this operator reconciles; unless that is everything, others are thought to reconcile the rest.
     pub fn new(selector: &Selector, led: Led) -> Self {
-        Self { me: (!selector.selects_all()).then(identity), by_place: Mutex::default(), tasks: Mutex::default(), led }
+        Self { me: (!selector.selects_all()).then(identity), by_key: Mutex::default(), tasks: Mutex::default(), led }
     }
 
     /// Has this process stand for an instance, where there are several.
-    pub fn stand(&self, instance: &impl Resource<DynamicType = ()>) {
+    pub fn campaign(&self, instance: &impl Resource<DynamicType = ()>) {
         let Some(me) = &self.me else { return };
-        let place = Place::of(instance);
-        let mut by_place = self.by_place();
-        if by_place.contains_key(&place) {
+        let key = NamespacedName::of(instance);
+        let mut by_key = self.by_key();
+        if by_key.contains_key(&key) {
             return;
         }
-        let lead = Arc::new(Lead { until: watch::Sender::new(None), stop: CancellationToken::new() });
-        by_place.insert(place.clone(), Arc::clone(&lead));
-        drop(by_place);
+        let lead = Arc::new(InstanceLease { until: watch::Sender::new(None), stop: CancellationToken::new() });
+        by_key.insert(key.clone(), Arc::clone(&lead));
+        drop(by_key);
         let metadata = ObjectMeta {
-            name: Some(name(&place.name, &instance.uid().unwrap_or_default())),
-            namespace: Some(place.namespace.clone()),
+            name: Some(name(&key.name, &instance.uid().unwrap_or_default())),
+            namespace: Some(key.namespace.clone()),
             owner_references: Some(instance.owner_ref(&()).into_iter().collect()),
             ..ObjectMeta::default()
         };
-        let api = Api::namespaced(self.led.client.clone(), &place.namespace);
+        let api = Api::namespaced(self.led.client.clone(), &key.namespace);
         // An instance that is new has none: nobody has spoken for it.
         let candidate = Candidate::new(me.clone(), api, Lease { metadata, spec: None }, false);
-        let name = format!("Lease of {place}");
-        let task = self.led.tasks.keep(name, keep_standing(place, candidate, lead, self.led.clone()));
+        let name = format!("Lease of {key}");
+        let task = self.led.tasks.spawn(name, keep_campaigning(key, candidate, lead, self.led.clone()));
         let mut tasks = self.tasks();
         tasks.retain(|task| !task.is_finished());
         tasks.push(task);
     }
 
     /// Whether other operators reconcile what this one doesn't.
-    pub fn is_shared(&self) -> bool {
+    pub fn is_sharded(&self) -> bool {
         self.me.is_some()
     }
 
     /// Whether this process concludes for an instance now.
-    pub fn is_leading(&self, place: &Place) -> bool {
-        !self.is_shared() || self.by_place().get(place).is_some_and(|lead| lead.is_held())
+    pub fn is_leading(&self, key: &NamespacedName) -> bool {
+        !self.is_sharded() || self.by_key().get(key).is_some_and(|lead| lead.is_held())
     }
 
     /// Whether this process may write what is about an instance as a whole. An instance that nobody leads, since it can't
     /// be used, is spoken of by all alike.
-    pub fn may_speak(&self, place: &Place) -> bool {
-        self.by_place().get(place).is_none_or(|lead| lead.is_held())
+    pub fn may_lead(&self, key: &NamespacedName) -> bool {
+        self.by_key().get(key).is_none_or(|lead| lead.is_held())
     }
 
     /// Returns once this process leads.
-    pub async fn led(&self, place: &Place) {
-        if !self.is_shared() {
+    pub async fn until_leading(&self, key: &NamespacedName) {
+        if !self.is_sharded() {
             return;
         }
-        let Some(lead) = self.lead(place) else { return std::future::pending().await };
+        let Some(lead) = self.lead(key) else { return std::future::pending().await };
         let mut until = lead.until.subscribe();
         // The sender lives as long as the lead does.
-        let _ = until.wait_for(|until| until.is_some_and(|until| !until.has_come())).await;
+        let _ = until.wait_for(|until| until.is_some_and(|until| !until.has_passed())).await;
     }
 
     /// Works only while this process may speak for an instance; `None`: it may not (any more), and what was under way is
     /// dropped before another one begins.
-    pub async fn while_speaking<T>(&self, place: &Place, work: impl Future<Output = T>) -> Option<T> {
-        let Some(lead) = self.lead(place) else { return Some(work.await) };
+    pub async fn while_leading<T>(&self, key: &NamespacedName, work: impl Future<Output = T>) -> Option<T> {
+        let Some(lead) = self.lead(key) else { return Some(work.await) };
         if !lead.is_held() {
             return None;
         }
@@ -146,39 +146,39 @@ impl Leads {
     }
 
     /// Returns once this process may not speak for an instance (any more).
-    pub async fn lost(&self, place: &Place) {
-        match self.lead(place) {
+    pub async fn lost(&self, key: &NamespacedName) {
+        match self.lead(key) {
             Some(lead) => lost(&lead).await,
             None => std::future::pending().await,
         }
     }
 
     /// Forgets an instance that is gone.
-    pub fn forget(&self, place: &Place) {
-        if let Some(lead) = self.by_place().remove(place) {
+    pub fn forget(&self, key: &NamespacedName) {
+        if let Some(lead) = self.by_key().remove(key) {
             lead.stop.cancel();
         }
     }
 
     /// Lets others lead at once.
     pub async fn release(&self) {
-        for lead in self.by_place().values() {
+        for lead in self.by_key().values() {
             lead.stop.cancel();
         }
         let tasks = std::mem::take(&mut *self.tasks());
         futures::future::join_all(tasks).await;
     }
 
-    fn lead(&self, place: &Place) -> Option<Arc<Lead>> {
-        self.by_place().get(place).cloned()
+    fn lead(&self, key: &NamespacedName) -> Option<Arc<InstanceLease>> {
+        self.by_key().get(key).cloned()
     }
 
     fn tasks(&self) -> MutexGuard<'_, Vec<JoinHandle<()>>> {
         self.tasks.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn by_place(&self) -> MutexGuard<'_, HashMap<Place, Arc<Lead>>> {
-        self.by_place.lock().unwrap_or_else(PoisonError::into_inner)
+    fn by_key(&self) -> MutexGuard<'_, HashMap<NamespacedName, Arc<InstanceLease>>> {
+        self.by_key.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -188,9 +188,9 @@ pub fn identity() -> String {
     format!("{host}_{:016x}", rand::random::<u64>())
 }
 
-async fn lost(lead: &Lead) {
+async fn lost(lead: &InstanceLease) {
     let mut changed = lead.until.subscribe();
-    while let Some(until) = { *changed.borrow_and_update() }.filter(|until| !until.has_come()) {
+    while let Some(until) = { *changed.borrow_and_update() }.filter(|until| !until.has_passed()) {
         tokio::select! {
             () = tokio::time::sleep(until.remaining()) => {}
             _ = changed.changed() => {}
@@ -204,16 +204,16 @@ fn name(instance: &str, uid: &str) -> String {
     if name.len() <= LONGEST_NAME { name } else { format!("{FIELD_MANAGER}-{uid}") }
 }
 
-async fn keep_standing(place: Place, mut candidate: Candidate, lead: Arc<Lead>, led: Led) {
+async fn keep_campaigning(key: NamespacedName, mut candidate: Candidate, lead: Arc<InstanceLease>, led: Led) {
     let mut is_refused = false;
     while !lead.stop.is_cancelled() {
-        let begun = Moment::now();
-        let answer = tokio::time::timeout(REQUEST_TIMEOUT, candidate.stand(Duration::ZERO)).await;
+        let begun = BootInstant::now();
+        let answer = tokio::time::timeout(REQUEST_TIMEOUT, candidate.try_acquire_or_renew(Duration::ZERO)).await;
         let was_held = lead.is_held();
         let forbidden = matches!(&answer, Ok(Err(error)) if kube_error::is_forbidden(error));
         match answer {
-            Ok(Ok(standing)) => {
-                lead.until.send_replace((standing == Standing::Held).then_some(begun + GIVEN_UP_AFTER));
+            Ok(Ok(outcome)) => {
+                lead.until.send_replace((outcome == LeaseOutcome::Held).then_some(begun + GIVEN_UP_AFTER));
                 is_refused = false;
             }
             // What the Lease says now isn't known: it is read anew. What was held runs out by itself.
@@ -222,7 +222,7 @@ async fn keep_standing(place: Place, mut candidate: Candidate, lead: Arc<Lead>, 
                 led.access.note_refused(&error);
                 if !std::mem::replace(&mut is_refused, true) {
                     tracing::warn!(
-                        instance = %place, error = kube_error::brief(&error),
+                        instance = %key, error = kube_error::brief(&error),
                         "the Lease that says which operator speaks for the instance can't be read or written; it is \
                          tried again. Grant the operator get, create and update on leases (coordination.k8s.io)"
                     );
@@ -231,15 +231,15 @@ async fn keep_standing(place: Place, mut candidate: Candidate, lead: Arc<Lead>, 
             Err(_) => candidate.doubt(),
         }
         match (was_held, lead.is_held()) {
-            (false, true) => begin(&place, &led),
-            (true, false) => tracing::info!(instance = %place, "another operator speaks for the instance"),
+            (false, true) => begin(&key, &led),
+            (true, false) => tracing::info!(instance = %key, "another operator speaks for the instance"),
             _ => {}
         }
         let again = async {
             if forbidden {
-                led.access.granted_within(backoff::spread(WHILE_FORBIDDEN)).await;
+                led.access.granted_within(backoff::jitter(WHILE_FORBIDDEN)).await;
             } else {
-                tokio::time::sleep(backoff::spread(RENEWED_EVERY)).await;
+                tokio::time::sleep(backoff::jitter(RENEWED_EVERY)).await;
             }
         };
         tokio::select! {
@@ -253,19 +253,19 @@ async fn keep_standing(place: Place, mut candidate: Candidate, lead: Arc<Lead>, 
         Ok::<_, kube::Error>(())
     };
     if was_held && let Ok(Err(error)) = tokio::time::timeout(REQUEST_TIMEOUT, released).await {
-        tracing::debug!(instance = %place, error = kube_error::brief(&error), "the Lease wasn't released; it runs out");
+        tracing::debug!(instance = %key, error = kube_error::brief(&error), "the Lease wasn't released; it runs out");
     }
 }
 
 /// What follows from leading: everything about everybody is looked at.
-fn begin(place: &Place, led: &Led) {
-    tracing::info!(instance = %place, "this operator speaks for the instance");
-    if let Some(handle) = led.registry.handle(place) {
+fn begin(key: &NamespacedName, led: &Led) {
+    tracing::info!(instance = %key, "this operator speaks for the instance");
+    if let Some(handle) = led.registry.handle(key) {
         handle.shared.listing.want(Instant::now());
         handle.shared.protector.reconsider();
     }
-    led.pokes.instance(place);
-    led.policy_pokes.instance_changed(place);
+    led.queues.enqueue_instance(key);
+    led.policy_triggers.instance_changed(key);
 }
 
 #[cfg(test)]

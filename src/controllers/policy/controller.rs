@@ -2,41 +2,41 @@
 
 use std::sync::Arc;
 
+use crate::base::flow::fair_semaphore::FairSemaphore;
 use crate::base::flow::leadership::Leadership;
-use crate::base::flow::limit::Limit;
-use crate::controllers::leading::lease::Leads;
+use crate::controllers::leading::lease::InstanceLeases;
 use crate::controllers::shared::access::Access;
 use crate::controllers::shared::admission::Admission;
+use crate::controllers::shared::informers::Informers;
 use crate::controllers::shared::neighbours::Neighbours;
-use crate::controllers::shared::pokes::Pokes;
 use crate::controllers::shared::policy_runs::Runs;
-use crate::controllers::shared::seen::Seen;
+use crate::controllers::shared::work_queues::WorkQueues;
 use crate::controllers::watching::watches::Watching;
 use crate::engine::cluster::Terms;
-use crate::kubernetes::events::Events;
+use crate::kubernetes::events::EventRecorder;
 use crate::telemetry::metrics::Metrics;
 
 /// See the module.
 pub struct Controller {
     pub client: kube::Client,
-    pub kubernetes: Arc<Limit>,
+    pub kubernetes: Arc<FairSemaphore>,
     pub terms: Arc<Terms>,
-    pub seen: Arc<Seen>,
+    pub seen: Arc<Informers>,
     pub admission: Arc<Admission>,
     pub neighbours: Arc<Neighbours>,
     pub runs: Arc<Runs>,
     pub access: Arc<Access>,
-    pub pokes: Pokes,
-    pub events: Arc<Events>,
+    pub queues: WorkQueues,
+    pub events: Arc<EventRecorder>,
     pub metrics: Arc<Metrics>,
     pub watching: Watching,
-    pub leads: Arc<Leads>,
+    pub instance_leases: Arc<InstanceLeases>,
     pub leadership: Leadership,
 }
 
 impl Controller {
     /// Whether another process may write about the same resources, or may have done so just before.
-    pub fn has_rivals(&self) -> bool {
-        self.leads.is_shared() || self.leadership.is_elected()
+    pub fn has_concurrent_writers(&self) -> bool {
+        self.instance_leases.is_sharded() || self.leadership.is_elected()
     }
 }

@@ -6,15 +6,15 @@ use k8s_openapi::jiff::Timestamp;
 use kube::{Api, ResourceExt};
 
 use super::controller::Controller;
-use crate::api::Verdict;
-use crate::api::happening::Happening;
+use crate::api::ReadyCondition;
 use crate::api::objects::PolicyObject;
+use crate::api::recorded_event::RecordedEvent;
 use crate::api::session_policy::{KratosSessionPolicy, KratosSessionPolicyStatus};
 use crate::base::backoff;
-use crate::controllers::queue::{Looked, Next};
+use crate::controllers::queue::{ReconcileResult, Requeue};
 use crate::controllers::shared::recording;
-use crate::engine::failure::Halt;
-use crate::engine::policy::look::{Left, subject};
+use crate::engine::failure::ReconcileError;
+use crate::engine::policy::reconcile::{PartialRun, subject};
 use crate::kubernetes::kube_write;
 use crate::policy::desired::Handling;
 use crate::policy::status::{self, Outcome, Run};
@@ -28,61 +28,63 @@ const WAITING: Duration = Duration::from_secs(1);
 pub async fn finish(
     policy: &KratosSessionPolicy,
     handling: Handling,
-    result: Result<Verdict, Halt>,
-    left: Left,
+    result: Result<ReadyCondition, ReconcileError>,
+    left: PartialRun,
     controller: &Controller,
-) -> Result<Looked, kube::Error> {
+) -> Result<ReconcileResult, kube::Error> {
     let reason = match &result {
-        Ok(verdict) => Some(verdict.reason),
-        Err(halt) => halt.reason(),
+        Ok(condition) => Some(condition.reason),
+        Err(failure) => failure.reason(),
     };
     let next = settle(policy, handling, result, left, controller).await?;
-    Ok(reason.map_or(next.into(), |reason| next.after_one(reason)))
+    Ok(reason.map_or(next.into(), |reason| next.with_reason(reason)))
 }
 
 /// Status, events, and when to run again.
 async fn settle(
     policy: &KratosSessionPolicy,
     handling: Handling,
-    result: Result<Verdict, Halt>,
-    left: Left,
+    result: Result<ReadyCondition, ReconcileError>,
+    left: PartialRun,
     controller: &Controller,
-) -> Result<Next, kube::Error> {
+) -> Result<Requeue, kube::Error> {
     let (subject, uid) = (subject(policy), policy.uid().unwrap_or_default());
-    let Left { run, revoke_all } = left;
-    let next_run = backoff::spread(handling.interval);
-    let (verdict, after) = match result {
-        Ok(verdict) => {
+    let PartialRun { run, revoke_all } = left;
+    let next_run = backoff::jitter(handling.interval);
+    let (condition, after) = match result {
+        Ok(condition) => {
             controller.runs.completed(&uid, Instant::now());
-            (verdict, next_run)
+            (condition, next_run)
         }
-        Err(Halt::Waiting(verdict) | Halt::Queued(verdict) | Halt::Unread(verdict)) => {
-            let after = backoff::spread(WAITING);
+        Err(
+            ReconcileError::Waiting(condition) | ReconcileError::Queued(condition) | ReconcileError::Unread(condition),
+        ) => {
+            let after = backoff::jitter(WAITING);
             if subject.is_settled() && run.is_none() {
                 return Ok(put_off(&uid, after, controller));
             }
-            (verdict, after)
+            (condition, after)
         }
-        Err(Halt::Down(verdict)) => {
+        Err(ReconcileError::Down(condition)) => {
             let after = backoff::delay(FIRST_RETRY, LAST_RETRY, controller.runs.failed(&uid)).min(next_run);
             // The instance's own status says that it is down; how far a run came is said here.
             if subject.is_settled() && run.is_none() {
                 return Ok(put_off(&uid, after, controller));
             }
-            (verdict, after)
+            (condition, after)
         }
-        Err(Halt::Refused(verdict)) => (verdict, next_run),
-        Err(Halt::Retry { verdict, after }) => {
+        Err(ReconcileError::Refused(condition)) => (condition, next_run),
+        Err(ReconcileError::Retry { condition, after }) => {
             let failures = controller.runs.failed(&uid);
-            let after = after.map_or_else(|| backoff::delay(FIRST_RETRY, LAST_RETRY, failures), backoff::spread);
-            (verdict, after.min(next_run))
+            let after = after.map_or_else(|| backoff::delay(FIRST_RETRY, LAST_RETRY, failures), backoff::jitter);
+            (condition, after.min(next_run))
         }
-        Err(Halt::Kubernetes(error)) => return Err(error),
+        Err(ReconcileError::Kubernetes(error)) => return Err(error),
     };
     let done = revoke_all.as_ref().and_then(|status| status.message.clone());
     let happened = run.clone();
     let now = Timestamp::now();
-    let mut next = status::next(subject, Outcome { verdict, run, revoke_all }, now);
+    let mut next = status::next(subject, Outcome { condition, run, revoke_all }, now);
     status::note_interval(&mut next, handling, subject.generation, now);
     let after = put_off(&uid, after, controller);
     write(policy, next, controller).await?;
@@ -91,9 +93,9 @@ async fn settle(
 }
 
 /// The next run is due after this.
-fn put_off(uid: &str, after: Duration, controller: &Controller) -> Next {
+fn put_off(uid: &str, after: Duration, controller: &Controller) -> Requeue {
     controller.runs.put_off(uid, Instant::now() + after);
-    Next::After(after)
+    Requeue::After(after)
 }
 
 /// Events about what was done, with counts.
@@ -102,7 +104,7 @@ fn tell(policy: &KratosSessionPolicy, run: Option<&Run>, revoked_all: Option<Str
         let wanted = policy.spec.actions.as_ref().and_then(|actions| actions.revoke_all.as_ref());
         let reason = wanted.and_then(|wanted| wanted.reason.as_deref()).map(|reason| format!(" ({reason})"));
         let note = format!("revokeAll{}: {message}", reason.unwrap_or_default());
-        controller.events.publish(policy, Happening::normal("AllRevoked", "RevokeAll", note));
+        controller.events.publish(policy, RecordedEvent::normal("AllRevoked", "RevokeAll", note));
     }
     let Some(run) = run else { return };
     let by_rule = run.rules.iter().filter(|rule| rule.matched > 0);
@@ -112,11 +114,11 @@ fn tell(policy: &KratosSessionPolicy, run: Option<&Run>, revoked_all: Option<Str
     // What revokeAll ended has been said.
     if *revoked > 0 && !by_rule.is_empty() {
         let note = format!("{revoked} session(s) were ended, of {sessions} looked at; named by rule: {by_rule}");
-        controller.events.publish(policy, Happening::normal("SessionsRevoked", "Revoke", note));
+        controller.events.publish(policy, RecordedEvent::normal("SessionsRevoked", "Revoke", note));
     }
     if *extended > 0 {
         let note = format!("{extended} session(s) were extended, of {sessions} looked at; named by rule: {by_rule}");
-        controller.events.publish(policy, Happening::normal("SessionsExtended", "Extend", note));
+        controller.events.publish(policy, RecordedEvent::normal("SessionsExtended", "Extend", note));
     }
 }
 
@@ -132,13 +134,13 @@ pub async fn write(
     let namespace = policy.metadata.namespace.as_deref().unwrap_or_default();
     let api = Api::<PolicyObject>::namespaced(controller.client.clone(), namespace);
     let permit = controller.kubernetes.acquire(namespace).await;
-    let written = match controller.seen.newest(&controller.seen.policies, &controller.seen.latest_policies, policy) {
-        Some(now) => kube_write::status(&api, &*now, &next, controller.has_rivals()).await,
+    let written = match controller.seen.newest(&controller.seen.policies, &controller.seen.policy_mutations, policy) {
+        Some(now) => kube_write::status(&api, &*now, &next, controller.has_concurrent_writers()).await,
         // It is gone: nothing to say any more.
         None => return Ok(()),
     };
     drop(permit);
-    if !recording::is_written(written, &controller.seen.latest_policies)? {
+    if !recording::is_written(written, &controller.seen.policy_mutations)? {
         return Ok(());
     }
     let before = policy.status.as_ref().and_then(|status| recording::stalled(&status.conditions));
@@ -148,7 +150,7 @@ pub async fn write(
         // Numbers in it may be others with each run.
         && before.is_none_or(|(before, told)| before != reason || is_of_another_spec && told != message)
     {
-        controller.events.publish(policy, Happening::warning(&reason, "Run", message));
+        controller.events.publish(policy, RecordedEvent::warning(&reason, "Run", message));
     }
     Ok(())
 }

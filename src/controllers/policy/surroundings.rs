@@ -31,7 +31,7 @@ impl Intents for Controller {
             let namespace = policy.metadata.namespace.as_deref().unwrap_or_default();
             let api = Api::<PolicyObject>::namespaced(self.client.clone(), namespace);
             let written = kube_write::guarded_status(&api, policy, status).await?;
-            self.seen.latest_policies.note(written.clone());
+            self.seen.policy_mutations.note(written.clone());
             Ok(written.0.ok())
         }
         .boxed()

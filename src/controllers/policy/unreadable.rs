@@ -4,12 +4,12 @@ use k8s_openapi::jiff::Timestamp;
 use kube::{Api, Resource, ResourceExt};
 
 use super::controller::Controller;
-use crate::api::happening::Happening;
 use crate::api::objects::PolicyObject;
+use crate::api::recorded_event::RecordedEvent;
 use crate::api::session_policy::KratosSessionPolicyStatus;
 use crate::api::words::shown;
-use crate::api::{Reason, Verdict};
-use crate::controllers::queue::{Looked, Next};
+use crate::api::{ReadyCondition, Reason};
+use crate::controllers::queue::{ReconcileResult, Requeue};
 use crate::kubernetes::kube_write;
 use crate::policy::status::{self, Outcome, Subject};
 
@@ -17,34 +17,34 @@ use crate::policy::status::{self, Outcome, Subject};
 const FIELD: usize = 70;
 
 /// Reconciles an object of which little more than the metadata can be read.
-pub async fn reconcile(object: &PolicyObject, controller: &Controller) -> Result<Looked, kube::Error> {
+pub async fn reconcile(object: &PolicyObject, controller: &Controller) -> Result<ReconcileResult, kube::Error> {
     let namespace = object.meta().namespace.clone().unwrap_or_default();
     let api: Api<PolicyObject> = Api::namespaced(controller.client.clone(), &namespace);
-    let Some(live) = api.get_opt(&object.name_any()).await? else { return Ok(Next::WhenAsked.into()) };
+    let Some(live) = api.get_opt(&object.name_any()).await? else { return Ok(Requeue::OnChange.into()) };
     // One that can be read by now is brought by the watch.
-    let Err(unreadable) = &live.0 else { return Ok(Next::WhenAsked.into()) };
+    let Err(unreadable) = &live.0 else { return Ok(Requeue::OnChange.into()) };
     let current: Option<KratosSessionPolicyStatus> = unreadable.status();
     let subject = Subject {
         generation: unreadable.metadata.generation.unwrap_or_default(),
         requested_at: crate::api::requested_at(unreadable.metadata.annotations.as_ref()),
         current: current.as_ref(),
     };
-    let verdict = unread(&unreadable.field);
-    let message = verdict.message.clone();
-    let next = status::next(subject, Outcome { verdict, run: None, revoke_all: None }, Timestamp::now());
+    let condition = unread(&unreadable.field);
+    let message = condition.message.clone();
+    let next = status::next(subject, Outcome { condition, run: None, revoke_all: None }, Timestamp::now());
     if current.as_ref() != Some(&next) {
-        kube_write::status(&api, &live, &next, controller.has_rivals()).await?;
-        controller.events.publish(object, Happening::warning(Reason::InvalidSpec.as_str(), "Run", message));
+        kube_write::status(&api, &live, &next, controller.has_concurrent_writers()).await?;
+        controller.events.publish(object, RecordedEvent::warning(Reason::InvalidSpec.as_str(), "Run", message));
     }
-    Ok(Next::WhenAsked.after_one(Reason::InvalidSpec))
+    Ok(Requeue::OnChange.with_reason(Reason::InvalidSpec))
 }
 
-/// The verdict on a policy of which this field can't be read.
-pub fn unread(field: &str) -> Verdict {
+/// The condition for a policy of which this field can't be read.
+pub fn unread(field: &str) -> ReadyCondition {
     let message = format!(
         "{} can't be read by this version of the operator: compare it with `kubectl explain ksp.spec`; until then no session is \
          looked at",
         shown(field, FIELD)
     );
-    Verdict::new(Reason::InvalidSpec, message)
+    ReadyCondition::new(Reason::InvalidSpec, message)
 }

@@ -7,7 +7,7 @@ use proptest::prelude::*;
 
 use super::*;
 
-fn place(text: &str) -> Place {
+fn key(text: &str) -> NamespacedName {
     text.parse().expect("a place")
 }
 
@@ -18,52 +18,52 @@ fn some_time() -> Instant {
 }
 
 /// Takes all, as namespace/name.
-fn drain(queue: &mut Queue) -> Vec<String> {
-    std::iter::from_fn(|| queue.take(Priority::Routine)).map(|(place, _)| place.to_string()).collect()
+fn drain(queue: &mut PriorityQueue) -> Vec<String> {
+    std::iter::from_fn(|| queue.take(Priority::Routine)).map(|(key, _)| key.to_string()).collect()
 }
 
 #[test]
 fn what_a_person_did_goes_first_then_what_has_come_then_the_rest() {
-    let mut queue = Queue::default();
-    queue.ask(&place("a/drifted"), Priority::Routine, some_time());
-    queue.ask(&place("a/opened"), Priority::Arrived, some_time());
-    queue.ask(&place("a/applied"), Priority::Person, some_time());
+    let mut queue = PriorityQueue::default();
+    queue.add(&key("a/drifted"), Priority::Routine, some_time());
+    queue.add(&key("a/opened"), Priority::Arrived, some_time());
+    queue.add(&key("a/applied"), Priority::Person, some_time());
     assert_eq!(drain(&mut queue), ["a/applied", "a/opened", "a/drifted"]);
 }
 
 #[test]
 fn namespaces_take_turns() {
-    let mut queue = Queue::default();
+    let mut queue = PriorityQueue::default();
     for text in ["a/z", "a/y", "a/x", "b/only", "c/2", "c/1"] {
-        queue.ask(&place(text), Priority::Person, some_time());
+        queue.add(&key(text), Priority::Person, some_time());
     }
     assert_eq!(drain(&mut queue), ["a/z", "b/only", "c/2", "a/x", "c/1", "a/y"]);
 }
 
 #[test]
 fn a_single_one_does_not_wait_for_thousands() {
-    let mut queue = Queue::default();
+    let mut queue = PriorityQueue::default();
     for number in 0..10_000 {
-        queue.ask(&Place::new("many", format!("number-{number}")), Priority::Person, some_time());
+        queue.add(&NamespacedName::new("many", format!("number-{number}")), Priority::Person, some_time());
     }
     for _ in 0..10 {
         queue.take(Priority::Routine);
     }
-    queue.ask(&place("few/ada"), Priority::Person, some_time());
+    queue.add(&key("few/ada"), Priority::Person, some_time());
     assert_eq!(queue.take(Priority::Routine).unwrap().0.to_string(), "few/ada");
     assert_eq!(queue.waiting(), 9_990);
-    queue.ask(&place("many/ada"), Priority::Person, some_time());
+    queue.add(&key("many/ada"), Priority::Person, some_time());
     let next_two = [queue.take(Priority::Routine), queue.take(Priority::Routine)];
-    assert!(next_two.iter().flatten().any(|(place, _)| place.name == "ada"), "nor for those of its own");
+    assert!(next_two.iter().flatten().any(|(key, _)| key.name == "ada"), "nor for those of its own");
 }
 
 #[test]
 fn what_is_kept_for_those_that_are_alone_is_for_people_of_namespaces_without_any_in_work() {
-    let mut queue = Queue::default();
+    let mut queue = PriorityQueue::default();
     for text in ["many/1", "many/2", "few/ada", "few/grace"] {
-        queue.ask(&place(text), Priority::Person, some_time());
+        queue.add(&key(text), Priority::Person, some_time());
     }
-    queue.ask(&place("other/drifted"), Priority::Arrived, some_time());
+    queue.add(&key("other/drifted"), Priority::Arrived, some_time());
     let (ada, _) = queue.take(Priority::Person).unwrap();
     assert_eq!(ada.to_string(), "few/ada");
     assert_eq!(queue.take_alone().unwrap().to_string(), "many/1");
@@ -75,25 +75,25 @@ fn what_is_kept_for_those_that_are_alone_is_for_people_of_namespaces_without_any
 
 #[test]
 fn who_waits_already_goes_up_but_never_down() {
-    let mut queue = Queue::default();
+    let mut queue = PriorityQueue::default();
     for text in ["a/first", "a/second"] {
-        queue.ask(&place(text), Priority::Arrived, some_time());
+        queue.add(&key(text), Priority::Arrived, some_time());
     }
-    queue.ask(&place("a/first"), Priority::Routine, some_time());
-    queue.ask(&place("a/second"), Priority::Person, some_time());
-    queue.ask(&place("a/second"), Priority::Person, some_time());
+    queue.add(&key("a/first"), Priority::Routine, some_time());
+    queue.add(&key("a/second"), Priority::Person, some_time());
+    queue.add(&key("a/second"), Priority::Person, some_time());
     assert_eq!(queue.waiting(), 2);
     assert_eq!(drain(&mut queue), ["a/second", "a/first"]);
 }
 
 #[test]
 fn what_is_asked_for_while_in_work_is_done_again_as_urgently_as_was_asked() {
-    let mut queue = Queue::default();
+    let mut queue = PriorityQueue::default();
     let now = Instant::now();
-    queue.ask(&place("a/ada"), Priority::Routine, some_time());
+    queue.add(&key("a/ada"), Priority::Routine, some_time());
     let (ada, _) = queue.take(Priority::Routine).unwrap();
     for priority in [Priority::Arrived, Priority::Person, Priority::Routine] {
-        queue.ask(&ada, priority, some_time());
+        queue.add(&ada, priority, some_time());
     }
     assert!(queue.take(Priority::Routine).is_none(), "it is in work");
     queue.done(&ada, Some(now + Duration::from_secs(9)), some_time());
@@ -105,11 +105,11 @@ fn what_is_asked_for_while_in_work_is_done_again_as_urgently_as_was_asked() {
 
 #[test]
 fn what_is_due_comes_at_its_time_or_when_asked_for_and_then_once() {
-    let mut queue = Queue::default();
+    let mut queue = PriorityQueue::default();
     let now = Instant::now();
     let later = |seconds| now + Duration::from_secs(seconds);
     for (name, seconds) in [("ada", 5), ("bob", 2)] {
-        queue.ask(&Place::new("a", name), Priority::Person, some_time());
+        queue.add(&NamespacedName::new("a", name), Priority::Person, some_time());
         let (taken, _) = queue.take(Priority::Routine).unwrap();
         queue.done(&taken, Some(later(seconds)), some_time());
     }
@@ -118,10 +118,10 @@ fn what_is_due_comes_at_its_time_or_when_asked_for_and_then_once() {
     assert_eq!(queue.waiting(), 0);
     queue.release(later(2));
     assert_eq!(
-        queue.take(Priority::Routine).map(|(place, by)| (place.name.clone(), by)),
+        queue.take(Priority::Routine).map(|(key, by)| (key.name.clone(), by)),
         Some(("bob".into(), Priority::Arrived))
     );
-    queue.ask(&place("a/ada"), Priority::Routine, some_time());
+    queue.add(&key("a/ada"), Priority::Routine, some_time());
     assert_eq!(queue.next_due(), None);
     queue.release(later(9));
     assert_eq!(drain(&mut queue), ["a/ada"]);
@@ -129,12 +129,12 @@ fn what_is_due_comes_at_its_time_or_when_asked_for_and_then_once() {
 
 #[test]
 fn nobody_starves_while_people_are_busy() {
-    let mut queue = Queue::default();
-    queue.ask(&place("a/drifted"), Priority::Routine, some_time());
-    queue.ask(&place("a/opened"), Priority::Arrived, some_time());
+    let mut queue = PriorityQueue::default();
+    queue.add(&key("a/drifted"), Priority::Routine, some_time());
+    queue.add(&key("a/opened"), Priority::Arrived, some_time());
     let taken: Vec<_> = (0..40)
         .map(|number| {
-            queue.ask(&Place::new("a", format!("applied-{number}")), Priority::Person, some_time());
+            queue.add(&NamespacedName::new("a", format!("applied-{number}")), Priority::Person, some_time());
             queue.take(Priority::Routine).unwrap().1
         })
         .collect();
@@ -145,11 +145,11 @@ fn nobody_starves_while_people_are_busy() {
 
 #[test]
 fn places_kept_for_people_are_given_to_nobody_else() {
-    let mut queue = Queue::default();
-    queue.ask(&place("a/drifted"), Priority::Routine, some_time());
-    queue.ask(&place("a/opened"), Priority::Arrived, some_time());
+    let mut queue = PriorityQueue::default();
+    queue.add(&key("a/drifted"), Priority::Routine, some_time());
+    queue.add(&key("a/opened"), Priority::Arrived, some_time());
     assert!(queue.take(Priority::Person).is_none());
-    queue.ask(&place("a/applied"), Priority::Person, some_time());
+    queue.add(&key("a/applied"), Priority::Person, some_time());
     assert_eq!(queue.take(Priority::Person).unwrap().0.name, "applied");
 }
 
@@ -175,56 +175,56 @@ fn act() -> impl Strategy<Value = Act> {
 }
 
 proptest! {
-    /// A model of what is owed: each ask is followed by a look that begins after it, and no two looks at one resource
-    /// overlap.
+    /// A model of what is owed: each ask is followed by a reconcile that begins after it, and no two reconciles of one
+    /// resource overlap.
     #[test]
     fn no_ask_is_lost_and_nothing_is_in_work_twice(acts in proptest::collection::vec(act(), 1..200)) {
-        let mut queue = Queue::default();
+        let mut queue = PriorityQueue::default();
         let mut now = Instant::now();
-        let mut owed: HashMap<Place, Priority> = HashMap::new();
-        let mut due: HashMap<Place, Instant> = HashMap::new();
-        let mut in_work: Vec<Arc<Place>> = Vec::new();
+        let mut owed: HashMap<NamespacedName, Priority> = HashMap::new();
+        let mut due: HashMap<NamespacedName, Instant> = HashMap::new();
+        let mut in_work: Vec<Arc<NamespacedName>> = Vec::new();
         for act in acts {
             match act {
                 Act::Ask(namespace, name, number) => {
-                    let place = Place::new(format!("n{namespace}"), format!("r{name}"));
-                    queue.ask(&place, priority(number), some_time());
-                    due.remove(&place);
-                    let owes = owed.entry(place).or_insert(Priority::Routine);
+                    let key = NamespacedName::new(format!("n{namespace}"), format!("r{name}"));
+                    queue.add(&key, priority(number), some_time());
+                    due.remove(&key);
+                    let owes = owed.entry(key).or_insert(Priority::Routine);
                     *owes = (*owes).max(priority(number));
                 }
                 Act::Take(least) => {
                     let least = priority(least);
-                    let able: HashSet<_> = owed.iter().filter(|(place, by)| **by >= least && !in_work.iter().any(|other| **other == **place)).map(|(place, _)| place.clone()).collect();
+                    let able: HashSet<_> = owed.iter().filter(|(key, by)| **by >= least && !in_work.iter().any(|other| **other == **key)).map(|(key, _)| key.clone()).collect();
                     match queue.take(least) {
-                        Some((place, by)) => {
-                            prop_assert!(able.contains(&*place), "{place} isn't waiting, or is in work");
-                            prop_assert_eq!(owed.remove(&*place), Some(by));
-                            in_work.push(place);
+                        Some((key, by)) => {
+                            prop_assert!(able.contains(&*key), "{key} isn't waiting, or is in work");
+                            prop_assert_eq!(owed.remove(&*key), Some(by));
+                            in_work.push(key);
                         }
                         None => prop_assert!(able.is_empty(), "{able:?} wait and nobody is taken"),
                     }
                 }
                 Act::Done(which, after) => {
                     if !in_work.is_empty() {
-                        let place = in_work.swap_remove(usize::from(which) % in_work.len());
+                        let key = in_work.swap_remove(usize::from(which) % in_work.len());
                         let at = after.map(|after| now + Duration::from_secs(after.into()));
-                        queue.done(&place, at, some_time());
-                        if let Some(at) = at && !owed.contains_key(&*place) {
-                            due.insert((*place).clone(), at);
+                        queue.done(&key, at, some_time());
+                        if let Some(at) = at && !owed.contains_key(&*key) {
+                            due.insert((*key).clone(), at);
                         }
                     }
                 }
                 Act::Pass(seconds) => {
                     now += Duration::from_secs(seconds.into());
                     queue.release(now);
-                    for (place, _) in due.extract_if(|_, at| *at <= now) {
-                        owed.insert(place, Priority::Arrived);
+                    for (key, _) in due.extract_if(|_, at| *at <= now) {
+                        owed.insert(key, Priority::Arrived);
                     }
                 }
             }
             prop_assert_eq!(queue.next_due(), due.values().min().copied());
-            let waiting = owed.keys().filter(|place| !in_work.iter().any(|other| **other == **place)).count();
+            let waiting = owed.keys().filter(|key| !in_work.iter().any(|other| **other == **key)).count();
             prop_assert_eq!(queue.waiting(), waiting);
             prop_assert_eq!(queue.states.len(), waiting + in_work.len() + due.len());
         }
@@ -233,13 +233,13 @@ proptest! {
     /// A namespace waits for at most one of each other namespace, however many those have.
     #[test]
     fn between_two_of_a_namespace_comes_at_most_one_of_each_other(sizes in proptest::collection::vec(1..20_usize, 2..6)) {
-        let mut queue = Queue::default();
+        let mut queue = PriorityQueue::default();
         for (namespace, size) in sizes.iter().enumerate() {
             for name in 0..*size {
-                queue.ask(&Place::new(format!("n{namespace}"), name.to_string()), Priority::Arrived, some_time());
+                queue.add(&NamespacedName::new(format!("n{namespace}"), name.to_string()), Priority::Arrived, some_time());
             }
         }
-        let order: Vec<_> = std::iter::from_fn(|| queue.take(Priority::Routine)).map(|(place, _)| place.namespace.clone()).collect();
+        let order: Vec<_> = std::iter::from_fn(|| queue.take(Priority::Routine)).map(|(key, _)| key.namespace.clone()).collect();
         prop_assert_eq!(order.len(), sizes.iter().sum::<usize>());
         for namespace in 0..sizes.len() {
             let own = format!("n{namespace}");
@@ -259,15 +259,15 @@ proptest! {
 
 #[test]
 fn who_goes_up_has_waited_since_it_was_asked_for_first_and_counts_once() {
-    let mut queue = Queue::default();
+    let mut queue = PriorityQueue::default();
     let later = |seconds| some_time() + Duration::from_secs(seconds);
-    let ada = place("a/ada");
-    queue.ask(&ada, Priority::Routine, later(1));
-    queue.ask(&ada, Priority::Person, later(2));
+    let ada = key("a/ada");
+    queue.add(&ada, Priority::Routine, later(1));
+    queue.add(&ada, Priority::Person, later(2));
     assert_eq!((queue.added(), queue.waiting_of(Priority::Person), queue.waiting_of(Priority::Routine)), (1, 1, 0));
     let (taken, _) = queue.take(Priority::Routine).expect("it waits");
     assert_eq!(queue.waited_since(&ada), Some(later(1)));
-    queue.ask(&ada, Priority::Routine, later(3));
+    queue.add(&ada, Priority::Routine, later(3));
     queue.done(&taken, None, later(5));
     queue.take(Priority::Routine).expect("it waits");
     assert_eq!((queue.added(), queue.waited_since(&ada)), (2, Some(later(5))), "not while it was in work");

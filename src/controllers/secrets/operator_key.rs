@@ -13,7 +13,7 @@ use kube::api::{ObjectMeta, PostParams};
 use tokio::sync::OnceCell;
 
 use crate::api::decode::{self, Stored};
-use crate::api::{Reason, Verdict};
+use crate::api::{ReadyCondition, Reason};
 use crate::identity::digest_key::DigestKey;
 use crate::kubernetes::kube_write;
 
@@ -36,38 +36,38 @@ const AGAIN: Duration = Duration::from_mins(1);
 pub struct OperatorKey {
     key: OnceCell<Arc<DigestKey>>,
     /// Since when it can't be had, and why.
-    lacks: Mutex<Option<(Instant, Verdict)>>,
+    lacks: Mutex<Option<(Instant, ReadyCondition)>>,
 }
 
 impl OperatorKey {
-    /// The key; read, or made, when it is first needed, by one of those that need it. The verdict says why it can't be had:
-    /// whoever doesn't `need` it is told what was found a moment ago. `refused` is told of a right that lacks.
+    /// The key; read, or made, when it is first needed, by one of those that need it. The condition says why it can't
+    /// be had: whoever doesn't `need` it is told what was found a moment ago. `refused` is told of a right that lacks.
     pub async fn get(
         &self,
         (client, namespace): (&kube::Client, &str),
         need: bool,
         refused: impl Fn(&kube::Error),
-    ) -> Result<Result<Arc<DigestKey>, Verdict>, kube::Error> {
+    ) -> Result<Result<Arc<DigestKey>, ReadyCondition>, kube::Error> {
         let read = async || {
-            if let Some(verdict) = self.lacking().filter(|_| !need) {
-                return Err(Ok(verdict));
+            if let Some(condition) = self.lacking().filter(|_| !need) {
+                return Err(Ok(condition));
             }
             let key = read(client, namespace, &refused).await.map_err(Err)?;
-            key.map(Arc::new).map_err(|verdict| {
-                *self.lacks.lock().unwrap_or_else(PoisonError::into_inner) = Some((Instant::now(), verdict.clone()));
-                Ok(verdict)
+            key.map(Arc::new).map_err(|condition| {
+                *self.lacks.lock().unwrap_or_else(PoisonError::into_inner) = Some((Instant::now(), condition.clone()));
+                Ok(condition)
             })
         };
         match self.key.get_or_try_init(read).await {
             Ok(key) => Ok(Ok(Arc::clone(key))),
-            Err(Ok(verdict)) => Ok(Err(verdict)),
+            Err(Ok(condition)) => Ok(Err(condition)),
             Err(Err(error)) => Err(error),
         }
     }
 
-    fn lacking(&self) -> Option<Verdict> {
+    fn lacking(&self) -> Option<ReadyCondition> {
         let lacks = self.lacks.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        lacks.filter(|(since, _)| since.elapsed() < AGAIN).map(|(_, verdict)| verdict)
+        lacks.filter(|(since, _)| since.elapsed() < AGAIN).map(|(_, condition)| condition)
     }
 }
 
@@ -75,7 +75,7 @@ async fn read(
     client: &kube::Client,
     namespace: &str,
     refused: &impl Fn(&kube::Error),
-) -> Result<Result<DigestKey, Verdict>, kube::Error> {
+) -> Result<Result<DigestKey, ReadyCondition>, kube::Error> {
     match read_or_make(client, namespace).await {
         Ok(Some(key)) => Ok(Ok(key)),
         Ok(None) => Ok(Err(not_ready(namespace, FOREIGN))),
@@ -118,7 +118,7 @@ fn key_of(secret: &Stored<Secret>) -> Option<DigestKey> {
     Some(DigestKey::new(id, secret.0.clone()))
 }
 
-/// The verdict where it can't be had.
-pub fn not_ready(namespace: &str, what: &str) -> Verdict {
-    Verdict::new(Reason::SecretNotReady, format!("Secret {NAME} in namespace {namespace} {what}"))
+/// The condition where it can't be had.
+pub fn not_ready(namespace: &str, what: &str) -> ReadyCondition {
+    ReadyCondition::new(Reason::SecretNotReady, format!("Secret {NAME} in namespace {namespace} {what}"))
 }

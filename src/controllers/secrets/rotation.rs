@@ -17,13 +17,13 @@ use kube::{Api, ResourceExt};
 
 use crate::api::decode::Metadata;
 use crate::base::backoff;
-use crate::base::place::Place;
+use crate::base::namespaced_name::NamespacedName;
 use crate::controllers::queue::Priority;
 use crate::controllers::shared::access::Access;
 use crate::controllers::shared::options::Options;
-use crate::controllers::shared::pokes::Pokes;
+use crate::controllers::shared::work_queues::WorkQueues;
 use crate::instance::Registry;
-use crate::kubernetes::watch_backoff::OfWatches;
+use crate::kubernetes::watch_backoff::WatchBackoff;
 use crate::kubernetes::watch_error;
 use crate::kubernetes::watches::Watches;
 
@@ -39,8 +39,8 @@ pub struct Rotation(Mutex<State>);
 #[derive(Debug, Default)]
 struct State {
     /// By Secret, by identity.
-    readers: HashMap<Place, HashMap<Place, Version>>,
-    secrets: HashMap<Place, Vec<Place>>,
+    readers: HashMap<NamespacedName, HashMap<NamespacedName, Version>>,
+    secrets: HashMap<NamespacedName, Vec<NamespacedName>>,
     /// The namespaces in which nobody watches; `None`: all of them.
     unwatched: HashSet<Option<String>>,
 }
@@ -57,13 +57,14 @@ enum Version {
 impl Rotation {
     /// An identity is about to read these Secrets of its namespace, and no others from now on. What changes while it
     /// reads isn't missed.
-    pub fn reads(&self, identity: &Place, names: &BTreeSet<&str>) {
+    pub fn reads(&self, identity: &NamespacedName, names: &BTreeSet<&str>) {
         let mut state = self.state();
         state.forget(identity);
         if names.is_empty() {
             return;
         }
-        let secrets: Vec<_> = names.iter().map(|name| Place::new(identity.namespace.as_str(), *name)).collect();
+        let secrets: Vec<_> =
+            names.iter().map(|name| NamespacedName::new(identity.namespace.as_str(), *name)).collect();
         for secret in &secrets {
             state.readers.entry(secret.clone()).or_default().insert(identity.clone(), Version::BeingRead);
         }
@@ -71,8 +72,8 @@ impl Rotation {
     }
 
     /// What an identity has read: the Secret's resource version, `None` where there is none.
-    pub fn has_read(&self, identity: &Place, name: &str, version: Option<String>) {
-        let secret = Place::new(identity.namespace.as_str(), name);
+    pub fn has_read(&self, identity: &NamespacedName, name: &str, version: Option<String>) {
+        let secret = NamespacedName::new(identity.namespace.as_str(), name);
         let mut state = self.state();
         if let Some(read) = state.readers.get_mut(&secret).and_then(|readers| readers.get_mut(identity)) {
             *read = Version::Read(version);
@@ -80,15 +81,15 @@ impl Rotation {
     }
 
     /// An identity relies on it that a Secret of its namespace is there, until it says next what it reads.
-    pub fn relies_on(&self, identity: &Place, name: &str) {
-        let secret = Place::new(identity.namespace.as_str(), name);
+    pub fn relies_on(&self, identity: &NamespacedName, name: &str) {
+        let secret = NamespacedName::new(identity.namespace.as_str(), name);
         let mut state = self.state();
         state.readers.entry(secret.clone()).or_default().insert(identity.clone(), Version::There);
         state.secrets.entry(identity.clone()).or_default().push(secret);
     }
 
     /// The identities that haven't read this version.
-    pub fn behind(&self, secret: &Place, version: Option<&str>) -> Vec<Place> {
+    pub fn behind(&self, secret: &NamespacedName, version: Option<&str>) -> Vec<NamespacedName> {
         let state = self.state();
         let readers = state.readers.get(secret).into_iter().flatten();
         let is_behind = |read: &Version| match read {
@@ -99,12 +100,12 @@ impl Rotation {
     }
 
     /// Forgets an identity that is gone.
-    pub fn forget(&self, identity: &Place) {
+    pub fn forget(&self, identity: &NamespacedName) {
         self.state().forget(identity);
     }
 
     /// Whether an identity must look at its Secrets by itself, since nobody tells it that they changed.
-    pub fn is_missed_by(&self, identity: &Place) -> bool {
+    pub fn is_missed_by(&self, identity: &NamespacedName) -> bool {
         let state = self.state();
         let is_unwatched =
             || state.unwatched.contains(&None) || state.unwatched.contains(&Some(identity.namespace.clone()));
@@ -118,7 +119,7 @@ impl Rotation {
     }
 
     /// Secrets of a namespace, or of all of them, that somebody refers to and that weren't listed.
-    fn missing(&self, listed: &HashSet<Place>, namespace: Option<&str>) -> Vec<Place> {
+    fn missing(&self, listed: &HashSet<NamespacedName>, namespace: Option<&str>) -> Vec<NamespacedName> {
         let state = self.state();
         let meant =
             state.readers.keys().filter(|secret| namespace.is_none_or(|namespace| secret.namespace == namespace));
@@ -126,9 +127,9 @@ impl Rotation {
     }
 
     /// The identities of a namespace, or of all of them, that refer to Secrets.
-    fn all_in(&self, namespace: Option<&str>) -> Vec<Place> {
+    fn all_in(&self, namespace: Option<&str>) -> Vec<NamespacedName> {
         let state = self.state();
-        let all = state.secrets.keys().filter(|place| namespace.is_none_or(|namespace| place.namespace == namespace));
+        let all = state.secrets.keys().filter(|key| namespace.is_none_or(|namespace| key.namespace == namespace));
         all.cloned().collect()
     }
 
@@ -138,7 +139,7 @@ impl Rotation {
 }
 
 impl State {
-    fn forget(&mut self, identity: &Place) {
+    fn forget(&mut self, identity: &NamespacedName) {
         for secret in self.secrets.remove(identity).into_iter().flatten() {
             if let Some(readers) = self.readers.get_mut(&secret) {
                 readers.remove(identity);
@@ -156,7 +157,7 @@ pub struct SecretWatch {
     pub client: kube::Client,
     pub options: Arc<Options>,
     pub registry: Arc<Registry>,
-    pub pokes: Pokes,
+    pub queues: WorkQueues,
     pub access: Arc<Access>,
     pub watches: Watches,
 }
@@ -197,9 +198,9 @@ async fn watch_in(namespace: Option<&str>, watch: &SecretWatch) {
                 "watching Secrets is forbidden: a changed Secret is noticed at the next resync instead of at once"
             );
             // From now on they look by themselves.
-            watch.pokes.identities(watch.rotation.all_in(namespace), Priority::Arrived);
+            watch.queues.enqueue_identities(watch.rotation.all_in(namespace), Priority::Arrived);
         }
-        watch.access.granted_within(backoff::spread(WHILE_FORBIDDEN)).await;
+        watch.access.granted_within(backoff::jitter(WHILE_FORBIDDEN)).await;
     }
 }
 
@@ -211,7 +212,7 @@ async fn watch_until_forbidden(namespace: Option<&str>, watch: &SecretWatch) -> 
         None => Api::<Metadata<Secret>>::all(client),
         Some(namespace) => Api::<Metadata<Secret>>::namespaced(client, namespace),
     };
-    let events = watcher(api, config).backoff(OfWatches::default());
+    let events = watcher(api, config).backoff(WatchBackoff::default());
     let mut events = std::pin::pin!(watch.watches.observe(namespace, events));
     let mut listed = HashSet::new();
     loop {
@@ -224,20 +225,25 @@ async fn watch_until_forbidden(namespace: Option<&str>, watch: &SecretWatch) -> 
     }
 }
 
-fn take_in(event: Event<Metadata<Secret>>, listed: &mut HashSet<Place>, namespace: Option<&str>, watch: &SecretWatch) {
+fn take_in(
+    event: Event<Metadata<Secret>>,
+    listed: &mut HashSet<NamespacedName>,
+    namespace: Option<&str>,
+    watch: &SecretWatch,
+) {
     match event {
         Event::Apply(secret) => {
             is_watched(namespace, watch);
-            has_changed(&Place::of(&secret), secret.resource_version().as_deref(), watch);
+            has_changed(&NamespacedName::of(&secret), secret.resource_version().as_deref(), watch);
         }
         Event::Delete(secret) => {
             is_watched(namespace, watch);
-            has_changed(&Place::of(&secret), None, watch);
+            has_changed(&NamespacedName::of(&secret), None, watch);
         }
         Event::Init => listed.clear(),
         Event::InitApply(secret) => {
-            has_changed(&Place::of(&secret), secret.resource_version().as_deref(), watch);
-            listed.insert(Place::of(&secret));
+            has_changed(&NamespacedName::of(&secret), secret.resource_version().as_deref(), watch);
+            listed.insert(NamespacedName::of(&secret));
         }
         Event::InitDone => {
             let listed = std::mem::take(listed);
@@ -249,9 +255,9 @@ fn take_in(event: Event<Metadata<Secret>>, listed: &mut HashSet<Place>, namespac
 }
 
 /// Asks whoever has read another version to look again.
-fn has_changed(secret: &Place, version: Option<&str>, watch: &SecretWatch) {
-    watch.pokes.identities(watch.rotation.behind(secret, version), Priority::Arrived);
-    watch.pokes.instances(watch.registry.outdate(secret, version), Priority::Arrived);
+fn has_changed(secret: &NamespacedName, version: Option<&str>, watch: &SecretWatch) {
+    watch.queues.enqueue_identities(watch.rotation.behind(secret, version), Priority::Arrived);
+    watch.queues.enqueue_instances(watch.registry.outdate(secret, version), Priority::Arrived);
 }
 
 /// An event came: that a list did proves nothing, since listing may be allowed where watching isn't.
@@ -265,13 +271,13 @@ fn is_watched(namespace: Option<&str>, watch: &SecretWatch) {
 mod tests {
     use super::*;
 
-    fn place(name: &str) -> Place {
-        Place::new("team-a", name)
+    fn key(name: &str) -> NamespacedName {
+        NamespacedName::new("team-a", name)
     }
 
     fn versions(rotation: &Rotation, version: Option<&str>) -> Vec<String> {
         let mut behind: Vec<_> =
-            rotation.behind(&place("shared"), version).into_iter().map(|identity| identity.name).collect();
+            rotation.behind(&key("shared"), version).into_iter().map(|identity| identity.name).collect();
         behind.sort();
         behind
     }
@@ -280,26 +286,26 @@ mod tests {
     fn whoever_has_read_another_version_is_behind_and_nobody_else() {
         let rotation = Rotation::default();
         for name in ["ada", "bob", "cyd"] {
-            rotation.reads(&place(name), &BTreeSet::from(["shared", "other"]));
+            rotation.reads(&key(name), &BTreeSet::from(["shared", "other"]));
         }
-        rotation.reads(&Place::new("team-b", "dan"), &BTreeSet::from(["shared"]));
-        rotation.has_read(&place("ada"), "shared", Some("7".into()));
-        rotation.has_read(&place("bob"), "shared", None);
+        rotation.reads(&NamespacedName::new("team-b", "dan"), &BTreeSet::from(["shared"]));
+        rotation.has_read(&key("ada"), "shared", Some("7".into()));
+        rotation.has_read(&key("bob"), "shared", None);
         // One that is still reading may have been answered before the change.
         assert_eq!(versions(&rotation, Some("7")), ["bob", "cyd"]);
         assert_eq!(versions(&rotation, Some("8")), ["ada", "bob", "cyd"]);
         assert_eq!(versions(&rotation, None), ["ada", "cyd"]);
-        assert_eq!(rotation.behind(&place("unheard-of"), Some("1")), []);
+        assert_eq!(rotation.behind(&key("unheard-of"), Some("1")), []);
     }
 
     #[test]
     fn what_an_identity_refers_to_no_more_is_no_concern_of_its() {
         let rotation = Rotation::default();
-        rotation.reads(&place("ada"), &BTreeSet::from(["shared"]));
-        rotation.reads(&place("bob"), &BTreeSet::from(["shared"]));
-        rotation.reads(&place("ada"), &BTreeSet::new());
+        rotation.reads(&key("ada"), &BTreeSet::from(["shared"]));
+        rotation.reads(&key("bob"), &BTreeSet::from(["shared"]));
+        rotation.reads(&key("ada"), &BTreeSet::new());
         assert_eq!(versions(&rotation, Some("1")), ["bob"]);
-        rotation.forget(&place("bob"));
+        rotation.forget(&key("bob"));
         assert_eq!(versions(&rotation, Some("1")), Vec::<String>::new());
         assert_eq!(rotation.all_in(None), []);
         assert!(rotation.state().readers.is_empty());
@@ -308,18 +314,18 @@ mod tests {
     #[test]
     fn where_watching_is_forbidden_those_with_secrets_look_by_themselves() {
         let rotation = Rotation::default();
-        rotation.reads(&place("ada"), &BTreeSet::from(["shared"]));
-        rotation.reads(&place("bob"), &BTreeSet::new());
-        assert!(!rotation.is_missed_by(&place("ada")));
+        rotation.reads(&key("ada"), &BTreeSet::from(["shared"]));
+        rotation.reads(&key("bob"), &BTreeSet::new());
+        assert!(!rotation.is_missed_by(&key("ada")));
         assert!(rotation.note_unwatched(None, true) && !rotation.note_unwatched(None, true), "said once");
-        assert!(rotation.is_missed_by(&place("ada")) && !rotation.is_missed_by(&place("bob")));
-        assert_eq!(rotation.all_in(None), [place("ada")]);
+        assert!(rotation.is_missed_by(&key("ada")) && !rotation.is_missed_by(&key("bob")));
+        assert_eq!(rotation.all_in(None), [key("ada")]);
     }
 
     #[test]
     fn each_namespace_is_watched_or_not_by_itself() {
         let rotation = Rotation::default();
-        let (ada, dan) = (place("ada"), Place::new("team-b", "dan"));
+        let (ada, dan) = (key("ada"), NamespacedName::new("team-b", "dan"));
         for identity in [&ada, &dan] {
             rotation.reads(identity, &BTreeSet::from(["shared"]));
         }
@@ -327,7 +333,7 @@ mod tests {
         assert!(!rotation.is_missed_by(&ada) && rotation.is_missed_by(&dan));
         assert_eq!(rotation.all_in(Some("team-b")), std::slice::from_ref(&dan));
         // A list of one namespace says nothing of another one's Secrets.
-        assert_eq!(rotation.missing(&HashSet::new(), Some("team-a")), [place("shared")]);
+        assert_eq!(rotation.missing(&HashSet::new(), Some("team-a")), [key("shared")]);
         rotation.note_unwatched(Some("team-b"), false);
         assert!(!rotation.is_missed_by(&dan));
     }

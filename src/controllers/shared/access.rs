@@ -11,13 +11,13 @@ use kube::api::PostParams;
 use kube::runtime::watcher;
 use tokio::sync::{Notify, watch};
 
-use super::pokes::Pokes;
-use super::seen::Seen;
+use super::informers::Informers;
+use super::work_queues::WorkQueues;
 use crate::api::condition::Failure;
 use crate::base::backoff;
 use crate::base::kube_error::{self, Refusal, Right};
-use crate::base::place::Place;
-use crate::controllers::queue::{Looked, Next, Priority};
+use crate::base::namespaced_name::NamespacedName;
+use crate::controllers::queue::{Priority, ReconcileResult, Requeue};
 use crate::instance::Registry;
 use crate::kubernetes::watch_error;
 use crate::telemetry::health::Health;
@@ -26,7 +26,7 @@ use crate::telemetry::health::Health;
 const ASKED_EVERY: Duration = Duration::from_secs(20);
 /// A wait and a review, however long the API server takes for it, are less.
 const TURNS_WITHIN: Duration = Duration::from_mins(2);
-/// How often a look that was refused something is repeated, should nobody tell that it was granted.
+/// How often a reconcile that was refused something is repeated, should nobody tell that it was granted.
 pub const WHILE_REFUSED: Duration = Duration::from_mins(5);
 /// What wasn't refused again for so long isn't needed any more, or nobody can tell.
 const FORGOTTEN: Duration = Duration::from_hours(1);
@@ -38,7 +38,7 @@ const MOST: usize = 512;
 pub struct Access {
     lacking: Mutex<BTreeMap<Right, Lack>>,
     granted: watch::Sender<()>,
-    pokes: Pokes,
+    queues: WorkQueues,
     registry: Arc<Registry>,
     namespaces_changed: Arc<Notify>,
 }
@@ -52,9 +52,9 @@ struct Lack {
 
 impl Access {
     /// When a right is found to lack, the instances say so, and namespaces that can't be watched are asked for.
-    pub fn new(pokes: Pokes, registry: Arc<Registry>, namespaces_changed: Arc<Notify>) -> Self {
+    pub fn new(queues: WorkQueues, registry: Arc<Registry>, namespaces_changed: Arc<Notify>) -> Self {
         let (lacking, granted) = (Mutex::default(), watch::Sender::new(()));
-        Self { lacking, granted, pokes, registry, namespaces_changed }
+        Self { lacking, granted, queues, registry, namespaces_changed }
     }
 
     /// The rights that lack, in order.
@@ -86,7 +86,7 @@ impl Access {
         let right = refusal.right.clone();
         if self.note(refusal) {
             tracing::warn!("the operator may not {right}; grant its account what `kratos-operator rbac` prints");
-            self.pokes.instances(self.registry.places(), Priority::Arrived);
+            self.queues.enqueue_instances(self.registry.keys(), Priority::Arrived);
             // It may be on its way out.
             self.namespaces_changed.notify_one();
         }
@@ -107,23 +107,27 @@ impl Access {
     }
 }
 
-/// What a look came to that may have been refused something: it isn't repeated until that is granted, but for now and then.
-pub fn as_granted(access: &Access, look: Result<Looked, kube::Error>) -> Result<Looked, kube::Error> {
-    let Err(error) = &look else { return look };
+/// What a reconcile came to that may have been refused something: it isn't repeated until that is granted, but for now
+/// and then.
+pub fn as_granted(
+    access: &Access,
+    result: Result<ReconcileResult, kube::Error>,
+) -> Result<ReconcileResult, kube::Error> {
+    let Err(error) = &result else { return result };
     access.note_refused(error);
     if kube_error::refused(error).is_none() {
-        return look;
+        return result;
     }
-    Ok(Looked { next: Next::After(backoff::spread(WHILE_REFUSED)), failure: Some(Failure::Retried) })
+    Ok(ReconcileResult { requeue: Requeue::After(backoff::jitter(WHILE_REFUSED)), failure: Some(Failure::Retried) })
 }
 
 /// Asks whether what lacks was granted, and has whoever waits for it go on, for as long as it is polled.
-pub async fn keep_asking(access: Arc<Access>, seen: Arc<Seen>, client: kube::Client, health: Health) {
+pub async fn keep_asking(access: Arc<Access>, seen: Arc<Informers>, client: kube::Client, health: Health) {
     let api = Api::<SelfSubjectAccessReview>::all(client);
     let heartbeat = health.expect("rights that lack", TURNS_WITHIN);
     loop {
         heartbeat.beat();
-        tokio::time::sleep(backoff::spread(ASKED_EVERY)).await;
+        tokio::time::sleep(backoff::jitter(ASKED_EVERY)).await;
         let lacking = access.lock().clone();
         let mut is_news = false;
         for (right, lack) in lacking {
@@ -135,12 +139,12 @@ pub async fn keep_asking(access: Arc<Access>, seen: Arc<Seen>, client: kube::Cli
             }
             if is_granted {
                 tracing::info!("the operator may {right} now");
-                go_on(right.namespace.as_deref(), &access.pokes, &seen);
+                go_on(right.namespace.as_deref(), &access.queues, &seen);
             }
         }
         if is_news {
             access.granted.send_replace(());
-            access.pokes.instances(access.registry.places(), Priority::Arrived);
+            access.queues.enqueue_instances(access.registry.keys(), Priority::Arrived);
         }
     }
 }
@@ -168,10 +172,10 @@ async fn is_granted(api: &Api<SelfSubjectAccessReview>, right: &Right, name: Opt
 }
 
 /// Whatever is in that namespace may have waited for it; without one, whatever is anywhere.
-fn go_on(namespace: Option<&str>, pokes: &Pokes, seen: &Seen) {
-    let is_there = |place: &Place| namespace.is_none_or(|namespace| place.namespace == namespace);
-    let identities = seen.own_places().into_iter().filter(&is_there);
-    pokes.identities(identities, Priority::Routine);
-    let policies = seen.policies.state().into_iter().map(|policy| Place::of(&*policy));
-    pokes.policies(policies.filter(is_there), Priority::Routine);
+fn go_on(namespace: Option<&str>, queues: &WorkQueues, seen: &Informers) {
+    let is_there = |key: &NamespacedName| namespace.is_none_or(|namespace| key.namespace == namespace);
+    let identities = seen.own_keys().into_iter().filter(&is_there);
+    queues.enqueue_identities(identities, Priority::Routine);
+    let policies = seen.policies.state().into_iter().map(|policy| NamespacedName::of(&*policy));
+    queues.enqueue_policies(policies.filter(is_there), Priority::Routine);
 }

@@ -8,17 +8,17 @@ use futures::future::BoxFuture;
 use kube::runtime::reflector::ObjectRef;
 use kube::{Api, Resource, ResourceExt};
 
+use super::informers::Informers;
 use super::neighbours::Neighbours;
 use super::options::Options;
 use super::reclaim;
-use super::seen::Seen;
 use crate::api::Reason;
 use crate::api::identity::KratosIdentity;
 use crate::api::objects::InstanceObject;
 use crate::api::words::shown;
-use crate::base::place::Place;
+use crate::base::namespaced_name::NamespacedName;
 use crate::engine::cluster::{Answered, Instances};
-use crate::engine::failure::Halt;
+use crate::engine::failure::ReconcileError;
 use crate::engine::identity::inputs::{PLACE, later, not_permitted, not_ready};
 use crate::identity::claim::Claimant;
 use crate::instance::{Entry, Handle, Registry, consent};
@@ -28,90 +28,92 @@ pub struct Admission {
     pub client: kube::Client,
     pub cluster_id: String,
     pub options: Arc<Options>,
-    pub seen: Arc<Seen>,
+    pub seen: Arc<Informers>,
     pub registry: Arc<Registry>,
     pub neighbours: Arc<Neighbours>,
 }
 
 impl Admission {
     /// The instance of a resource, if it is there, looked at, and admits the resource's namespace.
-    async fn instance(&self, place: &Place, namespace: &str) -> Result<Arc<Handle>, Halt> {
-        let handle = match self.registry.get(place) {
+    async fn instance(&self, key: &NamespacedName, namespace: &str) -> Result<Arc<Handle>, ReconcileError> {
+        let handle = match self.registry.get(key) {
             Some(Entry::Usable(handle)) => handle,
-            Some(Entry::Unusable(verdict)) if verdict.reason == Reason::NotPermitted => {
-                return Err(Halt::Refused(not_permitted(place, namespace)));
+            Some(Entry::Unusable(condition)) if condition.reason == Reason::NotPermitted => {
+                return Err(ReconcileError::Refused(not_permitted(key, namespace)));
             }
-            Some(Entry::Unusable(verdict)) if verdict.reason == Reason::Suspended => {
-                return Err(self.suspended(place, &self.neighbours.labels_of(namespace).await?, namespace));
+            Some(Entry::Unusable(condition)) if condition.reason == Reason::Suspended => {
+                return Err(self.suspended(key, &self.neighbours.labels_of(namespace).await?, namespace));
             }
             // Its own status says why; identities that are Ready aren't rewritten.
-            Some(Entry::Unusable(_)) => return Err(Halt::Waiting(not_ready(place, "isn't usable; see its status"))),
-            None => return Err(self.unseen(place, namespace).await),
+            Some(Entry::Unusable(_)) => {
+                return Err(ReconcileError::Waiting(not_ready(key, "isn't usable; see its status")));
+            }
+            None => return Err(self.unseen(key, namespace).await),
         };
         if !consent::admits(
             handle.settings.allowed_namespaces.as_ref(),
-            &place.namespace,
+            &key.namespace,
             namespace,
             &self.neighbours.labels_of(namespace).await?,
         ) {
-            return Err(Halt::Refused(not_permitted(place, namespace)));
+            return Err(ReconcileError::Refused(not_permitted(key, namespace)));
         }
         Ok(handle)
     }
 
     /// An instance that is suspended. Whom it doesn't admit isn't told so.
-    fn suspended(&self, place: &Place, labels: &BTreeMap<String, String>, namespace: &str) -> Halt {
-        let object = self.seen.instances.get(&ObjectRef::new(&place.name).within(&place.namespace));
+    fn suspended(&self, key: &NamespacedName, labels: &BTreeMap<String, String>, namespace: &str) -> ReconcileError {
+        let object = self.seen.instances.get(&ObjectRef::new(&key.name).within(&key.namespace));
         let spec = object.as_deref().and_then(|object| object.0.as_ref().ok()).map(|instance| &instance.spec);
         let allowed = spec.and_then(|spec| spec.allowed_namespaces.as_ref());
-        if !consent::admits(allowed, &place.namespace, namespace, labels) {
-            return Halt::Refused(not_permitted(place, namespace));
+        if !consent::admits(allowed, &key.namespace, namespace, labels) {
+            return ReconcileError::Refused(not_permitted(key, namespace));
         }
         let what =
             "is suspended (its spec.suspend is true): nothing is sent to its Kratos, and this waits until that ends";
-        Halt::Waiting(not_ready(place, what))
+        ReconcileError::Waiting(not_ready(key, what))
     }
 
     /// An instance that isn't in the registry: gone, or not looked at yet by a process that just started.
-    async fn unseen(&self, place: &Place, namespace: &str) -> Halt {
-        let object = ObjectRef::new(&place.name).within(&place.namespace);
-        if !self.options.works_in(&place.namespace) {
-            later(not_ready(place, "is in a namespace that the operator doesn't work in (--namespaces)"))
+    async fn unseen(&self, key: &NamespacedName, namespace: &str) -> ReconcileError {
+        let object = ObjectRef::new(&key.name).within(&key.namespace);
+        if !self.options.works_in(&key.namespace) {
+            later(not_ready(key, "is in a namespace that the operator doesn't work in (--namespaces)"))
         } else if self.seen.instances.get(&object).is_some() {
-            Halt::Waiting(not_ready(place, "hasn't been looked at yet; the operator waits for it"))
+            ReconcileError::Waiting(not_ready(key, "hasn't been looked at yet; the operator waits for it"))
         } else {
-            let hint = self.meant(place, namespace).await.map(|meant| hint(place, &meant)).unwrap_or_default();
-            later(not_ready(place, &format!("doesn't exist; the operator waits for it{hint}")))
+            let hint = self.meant(key, namespace).await.map(|meant| hint(key, &meant)).unwrap_or_default();
+            later(not_ready(key, &format!("doesn't exist; the operator waits for it{hint}")))
         }
     }
 
     /// The instance that may be meant: of that name in another namespace the operator's default one, or one that admits the
     /// resource's namespace; of another name the only one there that does. Of others nothing is said.
-    async fn meant(&self, place: &Place, namespace: &str) -> Option<Place> {
-        let default = self.seen.default_instance.clone().filter(|default| default.name == place.name);
+    async fn meant(&self, key: &NamespacedName, namespace: &str) -> Option<NamespacedName> {
+        let default = self.seen.default_instance.clone().filter(|default| default.name == key.name);
         if default.is_some() {
-            return default.filter(|default| default != place);
+            return default.filter(|default| default != key);
         }
-        let all = self.registry.places();
-        let (namesakes, others): (Vec<_>, Vec<_>) = all.into_iter().partition(|other| other.name == place.name);
-        let neighbours: Vec<_> = others.into_iter().filter(|other| other.namespace == place.namespace).collect();
+        let all = self.registry.keys();
+        let (namesakes, others): (Vec<_>, Vec<_>) = all.into_iter().partition(|other| other.name == key.name);
+        let neighbours: Vec<_> = others.into_iter().filter(|other| other.namespace == key.namespace).collect();
         if namesakes.is_empty() && neighbours.is_empty() {
             return None;
         }
         let labels = self.neighbours.labels_of(namespace).await.ok()?;
-        let admits = |other: &Place| {
+        let admits = |other: &NamespacedName| {
             let handle = self.registry.handle(other);
             handle.is_some_and(|handle| {
                 consent::admits(handle.settings.allowed_namespaces.as_ref(), &other.namespace, namespace, &labels)
             })
         };
-        let only = |mut places: Vec<Place>| if places.len() == 1 { places.pop() } else { None };
+        let only = |mut places: Vec<NamespacedName>| if places.len() == 1 { places.pop() } else { None };
         let namesake = namesakes.into_iter().filter(admits).min();
         namesake.or_else(|| only(neighbours.into_iter().filter(admits).collect()))
     }
 
     /// Who is asking. The namespace's uid is what tells a namespace from one that was re-created under its name.
-    async fn who(&self, resource: &KratosIdentity, instance: &Handle) -> Result<Claimant, Halt> {
+    async fn who(&self, resource: &KratosIdentity, instance: &Handle) -> Result<Claimant, ReconcileError> {
         let namespace = resource.namespace().unwrap_or_default();
         let seen = self.seen.namespaces.get(&ObjectRef::new(&namespace)).and_then(|seen| seen.meta().uid.clone());
         let namespace_uid = match seen {
@@ -125,7 +127,7 @@ impl Admission {
             uid: resource.uid().unwrap_or_default(),
             reclaim_from: instance.settings.reclaim_from.clone(),
             reclaim_namespaces: reclaim::open_to(instance, &namespace_uid, &self.seen),
-            beside_instance: instance.place.namespace == namespace,
+            beside_instance: instance.key.namespace == namespace,
             namespace_uid,
             namespace,
         })
@@ -133,27 +135,31 @@ impl Admission {
 }
 
 /// What is asked of somebody who may have meant another instance, and where that is to be corrected.
-fn hint(place: &Place, meant: &Place) -> String {
-    let field = if place.name == meant.name { "namespace" } else { "name" };
+fn hint(key: &NamespacedName, meant: &NamespacedName) -> String {
+    let field = if key.name == meant.name { "namespace" } else { "name" };
     format!(". Did you mean {} (spec.instanceRef.{field})?", shown(&meant.to_string(), PLACE))
 }
 
 impl Instances for Admission {
-    fn admitting<'a>(&'a self, instance: &'a Place, namespace: &'a str) -> BoxFuture<'a, Result<Arc<Handle>, Halt>> {
+    fn admitting<'a>(
+        &'a self,
+        instance: &'a NamespacedName,
+        namespace: &'a str,
+    ) -> BoxFuture<'a, Result<Arc<Handle>, ReconcileError>> {
         self.instance(instance, namespace).boxed()
     }
 
-    fn callable(&self, instance: &Place) -> Option<Arc<Handle>> {
+    fn callable(&self, instance: &NamespacedName) -> Option<Arc<Handle>> {
         self.registry.handle(instance)
     }
 
-    fn is_there<'a>(&'a self, place: &'a Place) -> Answered<'a, bool> {
+    fn is_there<'a>(&'a self, key: &'a NamespacedName) -> Answered<'a, bool> {
         async move {
-            if self.seen.instances.get(&ObjectRef::new(&place.name).within(&place.namespace)).is_some() {
+            if self.seen.instances.get(&ObjectRef::new(&key.name).within(&key.namespace)).is_some() {
                 return Ok(true);
             }
-            let api = Api::<InstanceObject>::namespaced(self.client.clone(), &place.namespace);
-            Ok(api.get_opt(&place.name).await?.is_some())
+            let api = Api::<InstanceObject>::namespaced(self.client.clone(), &key.namespace);
+            Ok(api.get_opt(&key.name).await?.is_some())
         }
         .boxed()
     }
@@ -162,7 +168,7 @@ impl Instances for Admission {
         &'a self,
         resource: &'a KratosIdentity,
         instance: &'a Handle,
-    ) -> BoxFuture<'a, Result<Claimant, Halt>> {
+    ) -> BoxFuture<'a, Result<Claimant, ReconcileError>> {
         self.who(resource, instance).boxed()
     }
 

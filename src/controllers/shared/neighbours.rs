@@ -9,29 +9,34 @@ use k8s_openapi::api::core::v1::Namespace;
 use kube::runtime::reflector::ObjectRef;
 use kube::{Api, ResourceExt};
 
-use super::replacing::Replacing;
-use super::seen::Seen;
-use super::successors::Successors;
+use super::informers::Informers;
+use super::replaces_index::ReplacesIndex;
+use super::replaces_lister::ReplacesLister;
 use crate::api::decode::Metadata;
 use crate::api::identity::KratosIdentity;
 use crate::api::objects::IdentityObject;
-use crate::base::flow::limit::Limit;
-use crate::base::place::Place;
+use crate::base::flow::fair_semaphore::FairSemaphore;
+use crate::base::namespaced_name::NamespacedName;
 use crate::engine::cluster::{Answered, Others};
 
 /// See the module.
 pub struct Neighbours {
     client: kube::Client,
-    requests: Arc<Limit>,
-    seen: Arc<Seen>,
-    successors: Arc<Successors>,
-    replacing: Replacing,
+    requests: Arc<FairSemaphore>,
+    seen: Arc<Informers>,
+    replaces_index: Arc<ReplacesIndex>,
+    replaces_lister: ReplacesLister,
 }
 
 impl Neighbours {
     /// `requests`: bounds those that look at many resources at once.
-    pub fn new(client: kube::Client, requests: Arc<Limit>, seen: Arc<Seen>, successors: Arc<Successors>) -> Self {
-        Self { client, requests, seen, successors, replacing: Replacing::default() }
+    pub fn new(
+        client: kube::Client,
+        requests: Arc<FairSemaphore>,
+        seen: Arc<Informers>,
+        replaces_index: Arc<ReplacesIndex>,
+    ) -> Self {
+        Self { client, requests, seen, replaces_index, replaces_lister: ReplacesLister::default() }
     }
 
     /// The labels of a namespace.
@@ -53,22 +58,25 @@ impl Others for Neighbours {
         self.seen.identities.state()
     }
 
-    fn seen(&self, resource: &Place) -> Option<Arc<IdentityObject>> {
-        Some(self.seen.latest_identities.of(&self.seen.identity(resource)?))
+    fn seen(&self, resource: &NamespacedName) -> Option<Arc<IdentityObject>> {
+        Some(self.seen.identity_mutations.newest(&self.seen.identity(resource)?))
     }
 
-    fn live<'a>(&'a self, Place { namespace, name }: &'a Place) -> Answered<'a, Option<IdentityObject>> {
+    fn live<'a>(
+        &'a self,
+        NamespacedName { namespace, name }: &'a NamespacedName,
+    ) -> Answered<'a, Option<IdentityObject>> {
         let api = Api::<IdentityObject>::namespaced(self.client.clone(), namespace);
         async move { api.get_opt(name).await }.boxed()
     }
 
-    fn successors(&self, resource: &Place) -> Vec<Place> {
-        self.successors.of(resource)
+    fn successors(&self, resource: &NamespacedName) -> Vec<NamespacedName> {
+        self.replaces_index.of(resource)
     }
 
     fn naming<'a>(&'a self, namespace: &'a str, name: &'a str, since: Instant) -> Answered<'a, Vec<KratosIdentity>> {
         async move {
-            let named = self.replacing.list(namespace, since, &self.client).await?;
+            let named = self.replaces_lister.list(namespace, since, &self.client).await?;
             let is_named =
                 |it: &&KratosIdentity| it.spec.replaces.as_ref().is_some_and(|replaces| replaces.name == name);
             Ok(named.iter().filter(is_named).cloned().collect())

@@ -4,12 +4,12 @@ use std::collections::BTreeSet;
 
 use kube::core::Selector;
 
-use crate::base::place::Place;
+use crate::base::namespaced_name::NamespacedName;
 
 /// What the operator was started with.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Options {
-    pub default_instance: Option<Place>,
+    pub default_instance: Option<NamespacedName>,
     /// The namespaces that the operator works in; what is in others it doesn't know. `None`: all of them.
     pub namespaces: Option<BTreeSet<String>>,
     /// Namespaces in which a `KratosInstance` counts.

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use kube::Api;
 use serde_json::json;
 
-use super::seen::Seen;
+use super::informers::Informers;
 use crate::api::instance::{KratosInstance, ReclaimedNamespace};
 use crate::api::objects::InstanceObject;
 use crate::instance::handle::Handle;
@@ -17,12 +17,12 @@ const TRIES: usize = 5;
 
 /// The uids of former namespaces whose identities the namespace with this uid may take back: those of the spec that no other one
 /// has taken.
-pub fn open_to(handle: &Handle, uid: &str, seen: &Seen) -> Vec<String> {
+pub fn open_to(handle: &Handle, uid: &str, seen: &Informers) -> Vec<String> {
     let wanted = &handle.settings.reclaim_namespaces;
     if wanted.is_empty() {
         return Vec::new();
     }
-    let object = seen.instance(&handle.place);
+    let object = seen.instance(&handle.key);
     let taken = object.as_deref().and_then(|object| object.0.as_ref().ok()).map(taken).unwrap_or_default();
     let is_open = |from: &&String| taken.iter().all(|entry| entry.from != **from || entry.to == uid);
     wanted.iter().filter(is_open).cloned().collect()
@@ -34,12 +34,12 @@ pub async fn take(
     handle: &Handle,
     from: &str,
     to: &str,
-    (client, known): (&kube::Client, &Seen),
+    (client, known): (&kube::Client, &Informers),
 ) -> Result<Option<String>, kube::Error> {
     // Many resources of a namespace ask at the same time: the first one writes.
     let _turn = handle.shared.reclaiming.lock().await;
-    let api: Api<InstanceObject> = Api::namespaced(client.clone(), &handle.place.namespace);
-    let mut seen = known.instance(&handle.place);
+    let api: Api<InstanceObject> = Api::namespaced(client.clone(), &handle.key.namespace);
+    let mut seen = known.instance(&handle.key);
     for _ in 0..TRIES {
         let Some(instance) = seen.as_deref().and_then(|object| object.0.as_ref().ok()) else { return Ok(None) };
         let mut all = taken(instance);
@@ -51,11 +51,11 @@ pub async fn take(
         all.push(ReclaimedNamespace { from: from.to_owned(), to: to.to_owned() });
         match kube_write::guarded_status(&api, instance, &json!({ "reclaimedNamespaces": all })).await {
             Ok(written) => {
-                known.latest_instances.note(written);
+                known.instance_mutations.note(written);
                 return Ok(Some(to.to_owned()));
             }
-            Err(error) if kube_write::is_outdated(&error) => {
-                seen = api.get_opt(&handle.place.name).await?.map(Arc::new);
+            Err(error) if kube_write::is_conflict(&error) => {
+                seen = api.get_opt(&handle.key.name).await?.map(Arc::new);
             }
             Err(error) => return Err(error),
         }
@@ -64,7 +64,7 @@ pub async fn take(
 }
 
 /// The name of a namespace that is there although the spec says that it is gone.
-pub fn alive(handle: &Handle, seen: &Seen) -> Option<String> {
+pub fn alive(handle: &Handle, seen: &Informers) -> Option<String> {
     let wanted = &handle.settings.reclaim_namespaces;
     if wanted.is_empty() {
         return None;

@@ -5,10 +5,10 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::Resource;
 
 use crate::api::condition;
-use crate::kubernetes::latest::Latest;
+use crate::kubernetes::mutation_cache::MutationCache;
 
 /// Remembers what a write was answered. `false`: the object is gone, and there is nothing to say of it any more.
-pub fn is_written<K>(written: Result<K, kube::Error>, latest: &Latest<K>) -> Result<bool, kube::Error>
+pub fn is_written<K>(written: Result<K, kube::Error>, latest: &MutationCache<K>) -> Result<bool, kube::Error>
 where
     K: Resource,
 {

@@ -7,21 +7,21 @@ use kube::api::ListParams;
 use kube::runtime::reflector::ObjectRef;
 use kube::{Api, Resource, ResourceExt};
 
+use super::informers::Informers;
 use super::options::Options;
-use super::seen::Seen;
 use crate::api::identity::KratosIdentity;
 use crate::api::objects::IdentityObject;
 use crate::api::{IDENTITY_FINALIZER, condition};
-use crate::base::place::{Place, PlaceKey, PlaceKeys};
+use crate::base::namespaced_name::{KeyHash, KeyHashes, NamespacedName};
 use crate::identity::reference::is_of;
 use crate::instance::{Registry, consent};
 
 /// What was seen, and how the instances stand.
-pub type Known<'a> = (&'a Seen, &'a Registry);
+pub type Known<'a> = (&'a Informers, &'a Registry);
 
 /// Whether an object refers to the instance. One that can't be read any more might refer to any that it could reach:
 /// it counts, so that an instance isn't let go too early.
-fn refers(object: &IdentityObject, instance: &Place, default: Option<&Place>) -> bool {
+fn refers(object: &IdentityObject, instance: &NamespacedName, default: Option<&NamespacedName>) -> bool {
     match &object.0 {
         Ok(identity) => is_of(identity, instance, default),
         Err(_) => object.meta().namespace.as_deref() == Some(&instance.namespace) || default == Some(instance),
@@ -35,21 +35,26 @@ fn carries_finalizer(object: &IdentityObject) -> bool {
 /// Whether an object keeps the instance from going: it carries our finalizer and refers to it, and it may, or did:
 /// without the instance nobody could tell that its namespace isn't admitted any more, and it would wait for ever.
 /// (Anybody can write a finalizer; that alone holds nothing.)
-fn holds(object: &IdentityObject, instance: &Place, default: Option<&Place>, known: Known<'_>) -> bool {
+fn holds(
+    object: &IdentityObject,
+    instance: &NamespacedName,
+    default: Option<&NamespacedName>,
+    known: Known<'_>,
+) -> bool {
     carries_finalizer(object)
         && refers(object, instance, default)
         && (is_pinned(object, instance) || is_admitted(object, instance, known))
 }
 
 /// Whether the operator has noted that the object lives in the instance.
-fn is_pinned(object: &IdentityObject, instance: &Place) -> bool {
+fn is_pinned(object: &IdentityObject, instance: &NamespacedName) -> bool {
     let status = object.0.as_ref().ok().and_then(|identity| identity.status.as_ref());
     let noted = status.and_then(|status| status.instance.as_ref());
     noted.is_some_and(|noted| noted.name == instance.name && noted.namespace.as_deref() == Some(&*instance.namespace))
 }
 
 /// An instance that can't be called, or a namespace that wasn't seen yet, gives the benefit of the doubt.
-fn is_admitted(object: &IdentityObject, instance: &Place, (seen, registry): Known<'_>) -> bool {
+fn is_admitted(object: &IdentityObject, instance: &NamespacedName, (seen, registry): Known<'_>) -> bool {
     let Some(handle) = registry.handle(instance) else { return true };
     let namespace = object.meta().namespace.as_deref().unwrap_or_default();
     let Some(found) = seen.namespaces.get(&ObjectRef::new(namespace)) else { return true };
@@ -57,29 +62,29 @@ fn is_admitted(object: &IdentityObject, instance: &Place, (seen, registry): Know
 }
 
 /// The operator's own identities that refer to an instance, as far as the watch has seen them.
-pub fn referring(seen: &Seen, instance: &Place) -> HashSet<Place> {
+pub fn referring(seen: &Informers, instance: &NamespacedName) -> HashSet<NamespacedName> {
     let default = seen.default_instance.as_ref();
     let all = seen.identities.state();
     let own = all.iter().filter(|object| seen.is_own(&***object));
-    own.filter(|object| refers(object, instance, default)).map(|object| Place::of(&**object)).collect()
+    own.filter(|object| refers(object, instance, default)).map(|object| NamespacedName::of(&**object)).collect()
 }
 
 /// Whether any identity refers to an instance, whoever reconciles it.
-pub fn is_referred_to(seen: &Seen, instance: &Place) -> bool {
+pub fn is_referred_to(seen: &Informers, instance: &NamespacedName) -> bool {
     let default = seen.default_instance.as_ref();
     seen.identities.state().iter().any(|object| refers(object, instance, default))
 }
 
 /// The operator's own, as keys.
-pub fn keys(seen: &Seen, instance: &Place) -> PlaceKeys {
+pub fn key_hashes(seen: &Informers, instance: &NamespacedName) -> KeyHashes {
     let default = seen.default_instance.as_ref();
     let all = seen.identities.state();
     let own = all.iter().filter(|object| seen.is_own(&***object));
-    own.filter(|object| refers(object, instance, default)).map(|object| PlaceKey::of(&**object)).collect()
+    own.filter(|object| refers(object, instance, default)).map(|object| KeyHash::of(&**object)).collect()
 }
 
 /// How many resources of an instance have an identity, by their statuses, whoever reconciles them.
-pub fn managed(seen: &Seen, instance: &Place) -> u64 {
+pub fn managed(seen: &Informers, instance: &NamespacedName) -> u64 {
     let default = seen.default_instance.as_ref();
     let is_managed = |identity: &KratosIdentity| {
         identity.status.as_ref().is_some_and(|status| status.identity_id.is_some())
@@ -90,17 +95,17 @@ pub fn managed(seen: &Seen, instance: &Place) -> u64 {
 }
 
 /// The operator's own resources that these keys stand for.
-pub fn at(seen: &Seen, keys: &PlaceKeys) -> Vec<Place> {
+pub fn at(seen: &Informers, keys: &KeyHashes) -> Vec<NamespacedName> {
     if keys.is_empty() {
         return Vec::new();
     }
     let all = seen.identities.state();
     let own = all.iter().filter(|object| seen.is_own(&***object));
-    own.filter(|object| keys.contains(&PlaceKey::of(&***object))).map(|object| Place::of(&**object)).collect()
+    own.filter(|object| keys.contains(&KeyHash::of(&***object))).map(|object| NamespacedName::of(&**object)).collect()
 }
 
 /// How many identities of an instance differ and are only observed, by their statuses.
-pub fn drifted(seen: &Seen, instance: &Place) -> u64 {
+pub fn drifted(seen: &Informers, instance: &NamespacedName) -> u64 {
     let default = seen.default_instance.as_ref();
     let is_drifted = |identity: &KratosIdentity| {
         let conditions = identity.status.as_ref().map_or(&[][..], |status| &status.conditions);
@@ -111,7 +116,7 @@ pub fn drifted(seen: &Seen, instance: &Place) -> u64 {
 }
 
 /// How many identities that carry our finalizer refer to an instance, as far as the watch has seen them.
-pub fn holders(known: Known<'_>, instance: &Place) -> usize {
+pub fn holders(known: Known<'_>, instance: &NamespacedName) -> usize {
     let (seen, _) = known;
     let default = seen.default_instance.as_ref();
     let all = seen.identities.state();
@@ -122,7 +127,7 @@ pub fn holders(known: Known<'_>, instance: &Place) -> usize {
 /// go on its answer.
 pub async fn is_needed(
     known: Known<'_>,
-    instance: &Place,
+    instance: &NamespacedName,
     (client, options): (&kube::Client, &Options),
 ) -> Result<bool, kube::Error> {
     let all = || vec![Api::<IdentityObject>::all(client.clone())];
@@ -136,7 +141,11 @@ pub async fn is_needed(
     Ok(false)
 }
 
-async fn is_needed_in(api: &Api<IdentityObject>, known: Known<'_>, instance: &Place) -> Result<bool, kube::Error> {
+async fn is_needed_in(
+    api: &Api<IdentityObject>,
+    known: Known<'_>,
+    instance: &NamespacedName,
+) -> Result<bool, kube::Error> {
     let (seen, _) = known;
     let default = seen.default_instance.as_ref();
     let pages = futures::stream::try_unfold(Some(ListParams::default().limit(500)), |params| async move {

@@ -8,7 +8,7 @@ use kube::{Api, ResourceExt};
 use crate::api::decode::Metadata;
 use crate::base::backoff;
 use crate::base::kube_error;
-use crate::kubernetes::watch_backoff::OfWatches;
+use crate::kubernetes::watch_backoff::WatchBackoff;
 use crate::kubernetes::watches::Watches;
 
 /// The namespace whose uid stands for the cluster.
@@ -24,7 +24,7 @@ pub async fn get(named: Option<&str>, client: &kube::Client, watches: &Watches) 
         return named.to_owned();
     }
     let api = Api::<Metadata<Namespace>>::all(client.clone());
-    let mut backoff = OfWatches::default();
+    let mut backoff = WatchBackoff::default();
     let mut is_told = false;
     loop {
         let error = match api.get(NAMESPACE).await {
@@ -46,6 +46,6 @@ pub async fn get(named: Option<&str>, client: &kube::Client, watches: &Watches) 
                  prints, or grant it that right. Nothing is reconciled until then"
             );
         }
-        tokio::time::sleep(backoff::spread(WHILE_FORBIDDEN)).await;
+        tokio::time::sleep(backoff::jitter(WHILE_FORBIDDEN)).await;
     }
 }

@@ -1,7 +1,7 @@
 //! What the watches bring, and who is looked at because of it.
 
-pub mod caught_up;
+pub mod cache_sync;
 pub mod cluster_id;
-pub mod joined;
+pub mod merged_watch;
 pub mod namespaces;
 pub mod watches;

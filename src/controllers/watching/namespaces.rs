@@ -18,16 +18,16 @@ use crate::api::decode::Metadata;
 use crate::api::objects::IdentityObject;
 use crate::base::backoff;
 use crate::base::kube_error;
-use crate::base::place::Place;
-use crate::controllers::changes::Labels;
+use crate::base::namespaced_name::NamespacedName;
+use crate::controllers::predicate::LabelPredicate;
 use crate::controllers::queue::Priority;
 use crate::controllers::shared::access::Access;
+use crate::controllers::shared::informers::Informers;
 use crate::controllers::shared::options::Options;
-use crate::controllers::shared::pokes::Pokes;
-use crate::controllers::shared::policy_pokes::PolicyPokes;
-use crate::controllers::shared::seen::Seen;
+use crate::controllers::shared::policy_triggers::PolicyTriggers;
+use crate::controllers::shared::work_queues::WorkQueues;
 use crate::instance::Registry;
-use crate::kubernetes::watch_backoff::OfWatches;
+use crate::kubernetes::watch_backoff::WatchBackoff;
 use crate::kubernetes::watches::Watches;
 
 /// How often they are asked for.
@@ -41,19 +41,19 @@ type Told = watcher::Result<Event<Metadata<Namespace>>>;
 pub struct NamespaceWatch {
     pub client: kube::Client,
     pub options: Arc<Options>,
-    pub seen: Arc<Seen>,
+    pub seen: Arc<Informers>,
     pub registry: Arc<Registry>,
-    pub pokes: Pokes,
-    pub policy_pokes: PolicyPokes,
+    pub queues: WorkQueues,
+    pub policy_triggers: PolicyTriggers,
     pub access: Arc<Access>,
     pub watches: Watches,
     /// Has them looked at again now, where they can't be watched.
     pub changed: Arc<Notify>,
 }
 
-/// Keeps what is known of the operator's namespaces up to date, and asks for a look at the identities of one whose labels changed.
+/// Keeps what is known of the operator's namespaces up to date, and enqueues the identities of one whose labels changed.
 pub async fn watch_all(writer: reflector::store::Writer<Metadata<Namespace>>, watch: Arc<NamespaceWatch>) {
-    let mut labels = Labels::default();
+    let mut labels = LabelPredicate::default();
     let news = match &watch.options.namespaces {
         Some(names) => asked_for(names.clone(), Arc::clone(&watch)).boxed(),
         None => watched(&watch.client).boxed(),
@@ -62,12 +62,12 @@ pub async fn watch_all(writer: reflector::store::Writer<Metadata<Namespace>>, wa
     while let Some(event) = news.next().await {
         match event {
             Ok(event) => {
-                for namespace in labels.news(&event) {
-                    watch.pokes.identities(within(&namespace, &watch), Priority::Arrived);
-                    watch.policy_pokes.namespace_changed(&namespace);
+                for namespace in labels.changed(&event) {
+                    watch.queues.enqueue_identities(within(&namespace, &watch), Priority::Arrived);
+                    watch.policy_triggers.namespace_changed(&namespace);
                 }
                 if matches!(event, Event::InitDone) {
-                    let _ = watch.seen.listed.namespaces.set(());
+                    let _ = watch.seen.has_synced.namespaces.set(());
                 }
             }
             Err(error) => watch.watches.failed::<Namespace>(None, &error),
@@ -77,7 +77,7 @@ pub async fn watch_all(writer: reflector::store::Writer<Metadata<Namespace>>, wa
 
 fn watched(client: &kube::Client) -> impl Stream<Item = Told> + Send + use<> {
     let config = watcher::Config::default().page_size(PAGE_SIZE);
-    watcher(Api::<Metadata<Namespace>>::all(client.clone()), config).backoff(OfWatches::default())
+    watcher(Api::<Metadata<Namespace>>::all(client.clone()), config).backoff(WatchBackoff::default())
 }
 
 /// The namespaces of these names as they are, again and again. The first time all come together, as a list: but for those that
@@ -86,9 +86,9 @@ fn asked_for(names: BTreeSet<String>, watch: Arc<NamespaceWatch>) -> impl Stream
     let rounds = stream::unfold(BTreeMap::new(), move |mut seen: BTreeMap<String, Metadata<Namespace>>| {
         let (names, watch) = (names.clone(), Arc::clone(&watch));
         async move {
-            let is_first = !watch.seen.listed.namespaces.initialized();
+            let is_first = !watch.seen.has_synced.namespaces.initialized();
             if !is_first {
-                let _ = tokio::time::timeout(backoff::spread(ASKED_EVERY), watch.changed.notified()).await;
+                let _ = tokio::time::timeout(backoff::jitter(ASKED_EVERY), watch.changed.notified()).await;
             }
             let mut events = Vec::new();
             for name in &names {
@@ -127,7 +127,7 @@ fn say_leaving(namespace: &str, watch: &NamespaceWatch) {
         "the namespace is being deleted, and the operator's RoleBinding with it: what carries its finalizer there may be left \
          behind; see docs/namespaced-mode.md"
     );
-    watch.pokes.instances(watch.registry.places(), Priority::Arrived);
+    watch.queues.enqueue_instances(watch.registry.keys(), Priority::Arrived);
 }
 
 /// There is no namespace of that name.
@@ -152,16 +152,16 @@ async fn ask(name: &str, is_first: bool, watch: &NamespaceWatch) -> Option<Resul
                 if !is_first {
                     return None;
                 }
-                tokio::time::sleep(backoff::spread(NOT_READ_YET)).await;
+                tokio::time::sleep(backoff::jitter(NOT_READ_YET)).await;
             }
         }
     }
 }
 
 /// The operator's own identities of a namespace.
-fn within(namespace: &str, watch: &NamespaceWatch) -> Vec<Place> {
+fn within(namespace: &str, watch: &NamespaceWatch) -> Vec<NamespacedName> {
     let all = watch.seen.identities.state();
     let is_within = |object: &IdentityObject| object.meta().namespace.as_deref() == Some(namespace);
     let within = all.iter().filter(|object| is_within(object) && watch.seen.is_own(&***object));
-    within.map(|object| Place::of(&**object)).collect()
+    within.map(|object| NamespacedName::of(&**object)).collect()
 }

@@ -13,11 +13,11 @@ use kube::runtime::watcher::{self, Event, watcher};
 use kube::{Api, Resource, ResourceExt};
 use serde::de::DeserializeOwned;
 
-use super::joined::{Joined, List, News};
+use super::merged_watch::{List, MergedEvent, MergedWatch};
 use crate::base::backoff;
 use crate::controllers::shared::access::Access;
 use crate::controllers::shared::options::Options;
-use crate::kubernetes::watch_backoff::OfWatches;
+use crate::kubernetes::watch_backoff::WatchBackoff;
 use crate::kubernetes::watch_error;
 use crate::kubernetes::watches::Watches;
 
@@ -76,7 +76,7 @@ where
 {
     let begin = move || watcher(api.clone(), watcher::Config::default().page_size(PAGE_SIZE)).boxed();
     let access = Arc::clone(access);
-    let state = (begin(), OfWatches::default(), None);
+    let state = (begin(), WatchBackoff::default(), None);
     stream::unfold(state, move |(mut events, mut backoff, after)| {
         let (begin, access) = (begin.clone(), Arc::clone(&access));
         async move {
@@ -84,7 +84,7 @@ where
                 None => {}
                 Some(After::Failure(wait)) => tokio::time::sleep(wait).await,
                 Some(After::Refusal) => {
-                    access.granted_within(backoff::spread(WHILE_FORBIDDEN)).await;
+                    access.granted_within(backoff::jitter(WHILE_FORBIDDEN)).await;
                     events = begin();
                 }
             }
@@ -120,14 +120,14 @@ fn join<K>(
 where
     K: Resource<DynamicType = ()> + Clone + Send + Sync + 'static,
 {
-    let mut joined = Joined::new(namespaces);
+    let mut joined = MergedWatch::new(namespaces);
     let news = stream::select_all(each).flat_map(move |(namespace, told)| {
         let shown = match told {
             Err(error) => vec![Err(error)],
             Ok(event) => match joined.take_in(&namespace, event) {
-                News::Nothing => Vec::new(),
-                News::Event(event) => vec![Ok(event)],
-                News::Lists(lists) => whole(lists, &known).into_iter().map(Ok).collect(),
+                MergedEvent::Nothing => Vec::new(),
+                MergedEvent::Event(event) => vec![Ok(event)],
+                MergedEvent::Lists(lists) => whole(lists, &known).into_iter().map(Ok).collect(),
             },
         };
         stream::iter(shown)

@@ -10,7 +10,7 @@ use prometheus_client::metrics::counter::ConstCounter;
 use prometheus_client::registry::Unit;
 use tokio::time::Instant;
 
-use super::Asks;
+use super::WorkQueue;
 use crate::controllers::queue::Priority;
 
 /// The higher the earlier. controller-runtime's have 0 for what a watch brings and -100 for what a list does.
@@ -19,14 +19,14 @@ const PRIORITIES: [(Priority, &str); 3] =
 
 /// The queues, by their controllers' names.
 #[derive(Debug)]
-pub struct Gauges(pub Vec<(&'static str, Arc<Asks>)>);
+pub struct Gauges(pub Vec<(&'static str, Arc<WorkQueue>)>);
 
 impl Collector for Gauges {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), Error> {
         let help = "How many resources wait for a reconcile, by priority";
         let mut family = encoder.encode_descriptor("workqueue_depth", help, None, MetricType::Gauge)?;
-        for (name, asks) in &self.0 {
-            let depths = PRIORITIES.map(|(priority, word)| (asks.queue().waiting_of(priority), word));
+        for (name, work_queue) in &self.0 {
+            let depths = PRIORITIES.map(|(priority, word)| (work_queue.queue().waiting_of(priority), word));
             for (depth, priority) in depths {
                 let labels = [("controller", *name), ("name", *name), ("priority", priority)];
                 family.encode_family(&labels)?.encode_gauge(&depth)?;
@@ -34,12 +34,12 @@ impl Collector for Gauges {
         }
         let help = "How often a resource began to wait for a reconcile";
         let mut family = encoder.encode_descriptor("workqueue_adds", help, None, MetricType::Counter)?;
-        for (name, asks) in &self.0 {
-            let added = asks.queue().added();
+        for (name, work_queue) in &self.0 {
+            let added = work_queue.queue().added();
             of_queue(&mut family, name, |encoder| ConstCounter::new(added).encode(encoder))?;
         }
         let now = Instant::now();
-        let under_way: Vec<_> = self.0.iter().map(|(name, asks)| (*name, asks.under_way(now))).collect();
+        let under_way: Vec<_> = self.0.iter().map(|(name, work_queue)| (*name, work_queue.under_way(now))).collect();
         let help = "For how long all reconciles under way have been so, added up";
         let unfinished = under_way.iter().map(|(name, seconds)| (*name, seconds.iter().sum::<f64>()));
         seconds(&mut encoder, "workqueue_unfinished_work", help, unfinished)?;

@@ -16,13 +16,13 @@ use serde_json::Value;
 
 use super::memory::{Memory, Unanswered};
 use super::observe::Search;
-use super::sole;
-use crate::base::place::Place;
-use crate::engine::failure::Halt;
-use crate::identity::asked::Asked;
+use super::sharding;
+use crate::base::namespaced_name::NamespacedName;
+use crate::engine::failure::ReconcileError;
 use crate::identity::conflict;
 use crate::identity::plan::{Observed, Plan, Present};
 use crate::identity::progress;
+use crate::identity::requested_identifiers::RequestedIdentifiers;
 use crate::kratos::{GRACE, IdentityFilter};
 
 /// With more creates unsettled than this, one listing is cheaper than as many look-ups.
@@ -33,7 +33,7 @@ const FEW: usize = 10;
 pub struct UnderWay<'a> {
     memory: &'a Memory,
     uid: &'a str,
-    asked: Option<Asked>,
+    asked: Option<RequestedIdentifiers>,
     /// How long it may still be carried out.
     lasts: Duration,
 }
@@ -68,15 +68,15 @@ impl Search<'_> {
     ///
     /// Where the resource has had an identity that is `gone` since then, a listing that began later must have shown how
     /// many are.
-    pub async fn absence(&self, gone: Option<Instant>) -> Result<Observed, Halt> {
+    pub async fn absence(&self, gone: Option<Instant>) -> Result<Observed, ReconcileError> {
         let found = self.listed(gone).await?;
         self.ensure_whole_if(gone)?;
         if let Some(present) = found {
             return Ok(self.made(present));
         }
         self.inputs.ensure_whole(self.engine.deletions)?;
-        let Some(settled) = self.settled().filter(|_| !self.only_looks) else { return Ok(Observed::Absent) };
-        let unsettled = self.inputs.instance.shared.listing.unsettled(&Place::of(self.resource), settled);
+        let Some(settled) = self.settled().filter(|_| !self.only_observes) else { return Ok(Observed::Absent) };
+        let unsettled = self.inputs.instance.shared.listing.unsettled(&NamespacedName::of(self.resource), settled);
         if (1..=FEW).contains(&unsettled) {
             if let Some(present) = self.by_what_was_asked_for().await? {
                 return Ok(self.made(present));
@@ -128,59 +128,59 @@ impl Search<'_> {
     /// sent it.
     pub(super) fn lasts(&self) -> Duration {
         let timeout = self.inputs.instance.settings.connection.request_timeout;
-        sole::patience(timeout, self.engine.terms) + timeout + GRACE
+        sharding::patience(timeout, self.engine.terms) + timeout + GRACE
     }
 
     /// What a create would ask for now.
-    fn asked(&self) -> Asked {
-        Asked::new(self.schema.as_ref().map(|schema| &schema.shape), self.traits)
+    fn asked(&self) -> RequestedIdentifiers {
+        RequestedIdentifiers::new(self.schema.as_ref().map(|schema| &schema.shape), self.traits)
     }
 
     /// An identity keeps what keeps a create without an answer from being carried out beside it, for as long as that may
     /// happen.
-    pub(super) fn ensure_exclusive(&self, present: &Present, plan: &Plan) -> Result<(), Halt> {
+    pub(super) fn ensure_exclusive(&self, present: &Present, plan: &Plan) -> Result<(), ReconcileError> {
         let now = Instant::now();
-        // As of now: what this look has found may have settled it.
+        // As of now: what this reconcile has found may have settled it.
         let unanswered = self.engine.memory.recall(&self.inputs.claimant.uid).unanswered;
         let theirs = self.inputs.instance.shared.schemas.usable(&present.identity.schema_id);
         let there = present.identity.traits.readable_members().cloned().unwrap_or_default();
-        let is = Asked::new(theirs.as_ref().map(|schema| &schema.shape), &Value::Object(there));
-        let will_be = Asked::new(self.schema.as_ref().map(|schema| &schema.shape), &plan.traits);
+        let is = RequestedIdentifiers::new(theirs.as_ref().map(|schema| &schema.shape), &Value::Object(there));
+        let will_be = RequestedIdentifiers::new(self.schema.as_ref().map(|schema| &schema.shape), &plan.traits);
         let is_let_in = |it: &&Unanswered| it.asked.excludes(&is) && !it.asked.excludes(&will_be);
         let until = unanswered.iter().filter(is_let_in).map(|it| it.until).max();
         match until.filter(|until| *until > now) {
             None => Ok(()),
-            Some(until) => Err(Halt::Retry { verdict: progress::unsettled(), after: Some(until - now) }),
+            Some(until) => Err(ReconcileError::Retry { condition: progress::unsettled(), after: Some(until - now) }),
         }
     }
 
     /// The identity that has what a create without an answer asked for, and the manifest doesn't want any more. Somebody
     /// else may have it by now.
-    async fn by_what_was_asked_for(&self) -> Result<Option<Present>, Halt> {
+    async fn by_what_was_asked_for(&self) -> Result<Option<Present>, ReconcileError> {
         let wanted = self.identifiers();
         let asked = self.unanswered().flat_map(|unanswered| unanswered.asked.identifiers());
         let mut asked: Vec<_> = asked.filter(|asked| !wanted.iter().any(|it| it == asked)).map(str::to_owned).collect();
         asked.sort_unstable();
         asked.dedup();
         match self.by_identifiers(&asked).await {
-            Err(Halt::Refused(_)) => Ok(None),
+            Err(ReconcileError::Refused(_)) => Ok(None),
             found => found,
         }
     }
 
     /// The identity that has one of these login identifiers. Refused if it is somebody else's.
-    async fn by_identifiers(&self, identifiers: &[String]) -> Result<Option<Present>, Halt> {
+    async fn by_identifiers(&self, identifiers: &[String]) -> Result<Option<Present>, ReconcileError> {
         let mut refusal = None;
         for identifier in identifiers {
             let pages = self.inputs.instance.client.list_identities(IdentityFilter::by_identifier(identifier.as_str()));
             let mut pages = std::pin::pin!(pages);
-            while let Some(page) = pages.try_next().await.map_err(|error| self.halt(&error))? {
+            while let Some(page) = pages.try_next().await.map_err(|error| self.classify(&error))? {
                 for identity in page.items {
                     match self.judge(identity, false).await {
                         Ok(Some(present)) => return Ok(Some(present)),
-                        Ok(None) => refusal = Some(Halt::Refused(conflict::conflict(None))),
-                        Err(Halt::Refused(verdict)) => refusal = Some(Halt::Refused(verdict)),
-                        Err(halt) => return Err(halt),
+                        Ok(None) => refusal = Some(ReconcileError::Refused(conflict::conflict(None))),
+                        Err(ReconcileError::Refused(condition)) => refusal = Some(ReconcileError::Refused(condition)),
+                        Err(failure) => return Err(failure),
                     }
                 }
             }
@@ -190,11 +190,11 @@ impl Search<'_> {
 
     /// After a create met a conflict at `conflict`: the identity is ours after all (the answer to an earlier create
     /// was lost), or somebody else's. An address alone isn't found by identifier, so a listing has the last word.
-    pub async fn after_conflict(&self, conflict: Instant) -> Result<Present, Halt> {
+    pub async fn after_conflict(&self, conflict: Instant) -> Result<Present, ReconcileError> {
         if let Some(present) = self.by_identifiers(&self.identifiers()).await? {
             return Ok(present);
         }
         let has_external_id = self.resource.spec.external_id.is_some();
-        self.listed(Some(conflict)).await?.ok_or_else(|| Halt::Refused(conflict::taken(has_external_id)))
+        self.listed(Some(conflict)).await?.ok_or_else(|| ReconcileError::Refused(conflict::taken(has_external_id)))
     }
 }

@@ -8,9 +8,9 @@ use serde_json::json;
 use super::observe::Search;
 use super::schemas;
 use crate::api::words::shown;
-use crate::api::{Reason, Verdict};
-use crate::base::off_runtime;
-use crate::engine::failure::Halt;
+use crate::api::{ReadyCondition, Reason};
+use crate::base::blocking;
+use crate::engine::failure::ReconcileError;
 use crate::identity::claim::Claim;
 use crate::identity::desired::Desired;
 use crate::identity::facts::{self, View};
@@ -23,12 +23,12 @@ use crate::instance::schemas::Schema;
 const SCHEMA: usize = 34;
 
 /// The desired half: the identity as the manifest alone would create it.
-pub async fn ensure_desired(search: &Search<'_>, desired: &Desired) -> Result<(), Halt> {
+pub async fn ensure_desired(search: &Search<'_>, desired: &Desired) -> Result<(), ReconcileError> {
     if !are_bound(search) {
         return Ok(());
     }
     if search.schema.as_ref().is_some_and(|schema| schema.hides_identifiers) {
-        return Err(Halt::Refused(unaskable_of_schema(&desired.schema_id)));
+        return Err(ReconcileError::Refused(unaskable_of_schema(&desired.schema_id)));
     }
     let plan = plan::plan(&search.inputs.claimant, desired, &Observed::Absent, Timestamp::now());
     match facts::merged(None, &plan, &shapes(search, None)) {
@@ -39,7 +39,12 @@ pub async fn ensure_desired(search: &Search<'_>, desired: &Desired) -> Result<()
 
 /// The observed half, and the identity as the plan leaves it. Returns the plan, or as much of it as may be done: where the
 /// rules don't admit what is there, owned traits are put back all the same if that is what makes the rules admit it.
-pub async fn ensure(search: &Search<'_>, desired: &Desired, observed: &Observed, plan: Plan) -> Result<Plan, Halt> {
+pub async fn ensure(
+    search: &Search<'_>,
+    desired: &Desired,
+    observed: &Observed,
+    plan: Plan,
+) -> Result<Plan, ReconcileError> {
     let Observed::Present(present) = observed else { return Ok(plan) };
     if !are_bound(search) {
         return Ok(plan);
@@ -48,14 +53,14 @@ pub async fn ensure(search: &Search<'_>, desired: &Desired, observed: &Observed,
     let theirs = schemas::of_identity(search.inputs, &present.identity.schema_id).await?;
     // What logs in with it can't be told: the identity's own schema isn't served, or hides it.
     let Some(theirs) = theirs.filter(|schema| !schema.hides_identifiers) else {
-        return Err(Halt::Refused(unaskable_of_identity()));
+        return Err(ReconcileError::Refused(unaskable_of_identity()));
     };
     let shapes = shapes(search, Some(&theirs));
     let before = facts::observed(&present.identity, &shapes).ok_or_else(unaskable_of_identity)?;
-    if let Err(halt) = ask(search, before.clone(), adopts).await {
-        let is_refused = matches!(halt, Halt::Refused(_));
+    if let Err(failure) = ask(search, before.clone(), adopts).await {
+        let is_refused = matches!(failure, ReconcileError::Refused(_));
         let partial = if is_refused { put_back(search, desired, present, &before, &shapes).await } else { None };
-        return partial.ok_or(halt);
+        return partial.ok_or(failure);
     }
     if let Some(after) = facts::merged(Some(&before), &plan, &shapes).filter(|after| *after != before) {
         ask(search, after, adopts).await?;
@@ -73,7 +78,7 @@ async fn put_back(
     shapes: &[Arc<Shape>],
 ) -> Option<Plan> {
     let is_ours = matches!(search.inputs.claimant.claim(&present.identity), Claim::Ours(_));
-    if search.only_looks || !is_ours {
+    if search.only_observes || !is_ours {
         return None;
     }
     let mark = present.mark.as_ref()?;
@@ -102,36 +107,37 @@ fn shapes(search: &Search<'_>, theirs: Option<&Arc<Schema>>) -> Vec<Arc<Shape>> 
     schemas.map(|schema| Arc::clone(&schema.shape)).collect()
 }
 
-async fn ask(search: &Search<'_>, view: View, adopts: bool) -> Result<(), Halt> {
+async fn ask(search: &Search<'_>, view: View, adopts: bool) -> Result<(), ReconcileError> {
     let namespace = &search.inputs.claimant.namespace;
     let labels = search.engine.others.labels(namespace).await?;
     let namespace = json!({"name": namespace, "labels": labels});
     let facts = Facts { identity: view.identity, identifiers: view.identifiers, namespace, adopts };
     let rules = search.inputs.instance.rules.clone();
-    let asked = off_runtime::once(move || match &*rules {
+    let asked = blocking::once(move || match &*rules {
         Ok(rules) => rules.ensure(&facts),
         Err(_) => Err(rules::unaskable()),
     });
     let failed = |error| {
         let message = format!("the rules of the KratosInstance can't be asked about this identity: {error}");
-        Err(Verdict::new(Reason::NotPermitted, message))
+        Err(ReadyCondition::new(Reason::NotPermitted, message))
     };
     Ok(asked.await.unwrap_or_else(failed)?)
 }
 
-/// The verdict where the manifest's schema doesn't show what would log in.
-pub fn unaskable_of_schema(id: &str) -> Verdict {
+/// The condition where the manifest's schema doesn't show what would log in.
+pub fn unaskable_of_schema(id: &str) -> ReadyCondition {
     let message = format!(
         "the rules of the KratosInstance can't be asked: schema {} may declare login identifiers in conditions, patterns or \
          other documents; use another one, or have it changed",
         shown(id, SCHEMA)
     );
-    Verdict::new(Reason::NotPermitted, message)
+    ReadyCondition::new(Reason::NotPermitted, message)
 }
 
-/// The verdict where an identity's schema doesn't show what logs in with it. Says nothing of whose it is, nor which schema.
-pub fn unaskable_of_identity() -> Verdict {
+/// The condition where an identity's schema doesn't show what logs in with it. Says nothing of whose it is, nor which
+/// schema.
+pub fn unaskable_of_identity() -> ReadyCondition {
     let message = "the rules of the KratosInstance can't be asked about the identity as it is in Kratos: its own schema isn't \
                    served, or may hide login identifiers; ask the instance's administrators";
-    Verdict::new(Reason::NotPermitted, message)
+    ReadyCondition::new(Reason::NotPermitted, message)
 }

@@ -8,13 +8,13 @@ use tracing::Instrument;
 
 use super::apply_error::ApplyError;
 use super::inputs::Inputs;
-use super::issue;
+use super::recovery_issue;
 use crate::engine::cluster::Secrets;
 use crate::identity::actions::ActionName;
 use crate::identity::addresses;
 use crate::identity::mark::{Found, Mark};
 use crate::identity::plan::Step;
-use crate::kratos::{Client, Error, Identity, OidcLink, State, Travel, WriteCause, Writer};
+use crate::kratos::{BatchMode, Client, Error, Identity, OidcLink, State, WriteCause, Writer};
 
 /// What running a plan left behind.
 #[derive(Debug, Default)]
@@ -28,17 +28,17 @@ pub enum Applied {
     Gone,
 }
 
-/// Runs the steps, against Kratos and, where a Secret of our own is concerned, in the cluster. `travel`: how a create
+/// Runs the steps, against Kratos and, where a Secret of our own is concerned, in the cluster. `mode`: how a create
 /// among them goes.
 pub async fn apply(
     inputs: &Inputs,
     secrets: &dyn Secrets,
     steps: &[Step],
-    travel: Travel,
+    mode: BatchMode,
 ) -> Result<Applied, ApplyError> {
     let client = &inputs.instance.client;
     let within = tracing::debug_span!("apply", steps = steps.len());
-    apply_by(client, inputs, secrets, steps, travel).instrument(within).await
+    apply_by(client, inputs, secrets, steps, mode).instrument(within).await
 }
 
 /// The same, by a client of the instance's that has waited for its rate limit already.
@@ -47,7 +47,7 @@ pub async fn apply_by(
     inputs: &Inputs,
     secrets: &dyn Secrets,
     steps: &[Step],
-    travel: Travel,
+    mode: BatchMode,
 ) -> Result<Applied, ApplyError> {
     let Inputs { instance, claimant, initiator } = inputs;
     let by_spec = client.on_behalf_of(initiator);
@@ -56,15 +56,15 @@ pub async fn apply_by(
     for step in steps {
         match step {
             Step::For(action) => {
-                client = action.map_or_else(|| by_spec.clone(), |action| by_spec.because(action.into()));
+                client = action.map_or_else(|| by_spec.clone(), |action| by_spec.with_cause(action.into()));
             }
             Step::Create(create) => {
-                let created = instance.batcher.create(create, (travel, &claimant.namespace), initiator).await;
+                let created = instance.batcher.create(create, (mode, &claimant.namespace), initiator).await;
                 let identity = created.map_err(|error| ApplyError::Create { error, at: Instant::now() })?;
                 applied = Applied::Written(Box::new(identity));
             }
             Step::Patch { id, operations } => {
-                applied = Applied::Written(Box::new(client.patch_whatever_is_there(id, operations).await?));
+                applied = Applied::Written(Box::new(client.patch_verbatim(id, operations).await?));
             }
             Step::Update { id, update } => {
                 applied = Applied::Written(Box::new(client.update_identity(id, update).await?));
@@ -100,7 +100,7 @@ pub async fn apply_by(
                 None => applied = Applied::Gone,
             },
             Step::IssueRecovery(issue) => {
-                applied = Applied::Written(Box::new(issue::run(&client, secrets, issue).await?));
+                applied = Applied::Written(Box::new(recovery_issue::run(&client, secrets, issue).await?));
             }
             Step::DeleteSecret(secret) => secrets.delete(secret).await?,
             Step::Delete { id } => {

@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use crate::api::Verdict;
+use crate::api::ReadyCondition;
 use crate::identity::progress;
 use crate::kratos::Error;
 
@@ -26,7 +26,7 @@ pub enum ApplyError {
 
 impl ApplyError {
     /// What is said where somebody else came in between.
-    pub fn in_between(&self) -> Verdict {
+    pub fn in_between(&self) -> ReadyCondition {
         if matches!(self, Self::Taken) { progress::taken() } else { progress::active_again() }
     }
 }

@@ -5,26 +5,26 @@ use std::time::Instant;
 
 use super::apply::{self, Applied};
 use super::apply_error::ApplyError;
+use super::checked_plan::checked_plan;
 use super::inputs::Inputs;
 use super::memory::{Creators, Ours};
 use super::observe::Search;
-use super::planned::planned;
-use super::sole;
+use super::sharding;
 use super::succession;
-use super::turn::InTurn;
-use crate::api::happening::Happening;
-use crate::base::place::Place;
-use crate::engine::failure::{self, Halt, Sent};
+use super::write_permit::Permitted;
+use crate::api::recorded_event::RecordedEvent;
+use crate::base::namespaced_name::NamespacedName;
+use crate::engine::failure::{self, ReconcileError, Sent};
 use crate::identity::conflict;
+use crate::identity::credential_watch::CredentialWatch;
 use crate::identity::desired::{self, Desired};
-use crate::identity::happenings::{self, Drift};
+use crate::identity::events::{self, Drift};
 use crate::identity::mark::{Found, Mark};
 use crate::identity::plan::{self, Observed, Plan, Step};
 use crate::identity::pointer;
 use crate::identity::progress;
-use crate::identity::status::Seen;
-use crate::identity::watch::Watch;
-use crate::kratos::{Class, Identity, State, Travel};
+use crate::identity::status::Observation;
+use crate::kratos::{BatchMode, Class, Identity, State};
 
 /// When what an attempt stands on was so.
 #[derive(Clone, Copy, Debug)]
@@ -42,12 +42,12 @@ pub async fn run(
     observed: Observed,
     plan: Plan,
     as_of: AsOf,
-) -> Result<Seen, Halt> {
-    let (mut observed, turn) = search.in_turn(observed).await?;
-    let (plan, as_of) = match &turn {
+) -> Result<Observation, ReconcileError> {
+    let (mut observed, lock) = search.lock_adoption(observed).await?;
+    let (plan, as_of) = match &lock {
         Some(_) => {
             let as_of = AsOf { read: Instant::now(), ..as_of };
-            (planned(search, desired, &mut observed).await?, as_of)
+            (checked_plan(search, desired, &mut observed).await?, as_of)
         }
         None => (plan, as_of),
     };
@@ -63,19 +63,19 @@ pub async fn run(
         }
     };
     let as_of = AsOf { read: Instant::now(), ..as_of };
-    let plan = planned(search, desired, &mut observed).await?;
+    let plan = checked_plan(search, desired, &mut observed).await?;
     match attempt(search, desired, observed, plan, as_of).await? {
         Attempt::Done(seen) => Ok(seen),
-        Attempt::Conflict(_) => Err(Halt::Refused(conflict::taken(desired.external_id.is_some()))),
+        Attempt::Conflict(_) => Err(ReconcileError::Refused(conflict::taken(desired.external_id.is_some()))),
         Attempt::PutBack { .. } => {
-            let verdict = progress::put_right();
-            Err(Halt::Retry { verdict, after: None })
+            let condition = progress::put_right();
+            Err(ReconcileError::Retry { condition, after: None })
         }
     }
 }
 
 enum Attempt {
-    Done(Seen),
+    Done(Observation),
     /// A create met a conflict; that was known at this instant (or of an earlier one).
     Conflict(Instant),
     /// Traits were put back, so that the rules admit the rest of the plan.
@@ -90,28 +90,28 @@ async fn attempt(
     observed: Observed,
     plan: Plan,
     as_of: AsOf,
-) -> Result<Attempt, Halt> {
+) -> Result<Attempt, ReconcileError> {
     let (inputs, engine) = (search.inputs, search.engine);
-    let InTurn { observed, plan, permit: _permit } = search.turn(desired, (observed, plan), as_of.read).await?;
+    let Permitted { observed, plan, permit: _permit } = search.permitted(desired, (observed, plan), as_of.read).await?;
     let began = Instant::now();
     let drift = drift(search, desired, &observed, &plan);
     let taken_from = succession::is_taken_from(&inputs.claimant, &observed).map(|mark| mark.name.as_str());
-    let happenings = match &observed {
-        Observed::Absent => vec![happenings::of_creation(drift.as_ref())],
-        Observed::Present(present) => happenings::of_change(&plan, present, drift.as_ref(), taken_from),
+    let events = match &observed {
+        Observed::Absent => vec![events::of_creation(drift.as_ref())],
+        Observed::Present(present) => events::of_change(&plan, present, drift.as_ref(), taken_from),
     };
     // It may have stood in somebody's way, who goes by other identifiers, or replaces the one that it is now.
     let gives_way = taken_from.is_some() || plan.changes.iter().any(|path| pointer::is_within(path, "/traits"));
     // What kept the last one from being answered may do so again.
     let is_again = !search.remembered.unanswered.is_empty();
-    let travel = if is_again { Travel::Alone } else { Travel::Together };
+    let mode = if is_again { BatchMode::Alone } else { BatchMode::Batched };
     if let Observed::Present(present) = &observed {
         search.ensure_exclusive(present, &plan)?;
     }
     let under_way = plan.creates().then(|| search.creating());
-    let applying = apply::apply(inputs, engine.secrets, &plan.steps, travel);
+    let applying = apply::apply(inputs, engine.secrets, &plan.steps, mode);
     let applied = if plan.creates() {
-        sole::in_time((inputs, as_of.held), applying, engine.terms).await?
+        sharding::in_time((inputs, as_of.held), applying, engine.terms).await?
     } else {
         applying.await
     };
@@ -129,14 +129,14 @@ async fn attempt(
             if error.unknown_field() == Some("external_id") {
                 inputs.instance.shared.lacks("external_id");
             }
-            return Err(inputs.halt(&error, sent(search, desired, &plan)));
+            return Err(inputs.classify(&error, sent(search, desired, &plan)));
         }
         Err(ApplyError::Other(error)) => {
-            return Err(inputs.halt(&error, sent(search, desired, &plan)));
+            return Err(inputs.classify(&error, sent(search, desired, &plan)));
         }
         Err(ApplyError::Kubernetes(error)) => return Err(error.into()),
         Err(error @ (ApplyError::Taken | ApplyError::Undone)) => {
-            return Err(Halt::Retry { verdict: error.in_between(), after: None });
+            return Err(ReconcileError::Retry { condition: error.in_between(), after: None });
         }
     };
     if drift.is_some() {
@@ -144,23 +144,23 @@ async fn attempt(
         engine.listener.corrected();
     }
     if plan.is_partial {
-        publish(search, happenings);
+        publish(search, events);
         let has_sessions = matches!(&observed, Observed::Present(present) if present.has_sessions);
         return Ok(Attempt::PutBack { has_sessions });
     }
-    let identity = standing(observed, applied);
+    let identity = resulting_identity(observed, applied);
     let Some(identity) = identity else {
-        let verdict = progress::deleted();
-        return Err(Halt::Retry { verdict, after: None });
+        let condition = progress::deleted();
+        return Err(ReconcileError::Retry { condition, after: None });
     };
-    note_standing(search, desired, &plan, &identity, began);
+    note_result(search, desired, &plan, &identity, began);
     if gives_way && !plan.creates() {
-        inputs.instance.calls.waiting(inputs.instance.shared.obstacles.freed(&identity.id));
+        inputs.instance.calls.waiting(inputs.instance.shared.conflicts.freed(&identity.id));
     }
     ensure_supported(inputs, desired, &identity)?;
-    publish(search, happenings);
+    publish(search, events);
     let is_adopted = plan.steps.iter().any(|step| matches!(step, Step::ConfirmMark { .. }));
-    let seen = Seen::Present {
+    let seen = Observation::Present {
         is_changed: plan.creates() || is_adopted || (drift.is_none() && !plan.changes.is_empty()),
         stale_identifiers: search.stale_identifiers(&identity),
         identity: Box::new(identity),
@@ -180,7 +180,7 @@ fn note_conflict(search: &Search<'_>, at: Instant) -> Instant {
 }
 
 /// The identity as it stands after the plan.
-fn standing(observed: Observed, applied: Applied) -> Option<Identity> {
+fn resulting_identity(observed: Observed, applied: Applied) -> Option<Identity> {
     match (applied, observed) {
         (Applied::Written(identity), _) => Some(*identity),
         (Applied::Unchanged, Observed::Present(present)) => Some(present.identity),
@@ -188,15 +188,15 @@ fn standing(observed: Observed, applied: Applied) -> Option<Identity> {
     }
 }
 
-/// Remembers an identity that is ours, for the next look and for the listings.
-pub(super) fn note_standing(search: &Search<'_>, desired: &Desired, plan: &Plan, identity: &Identity, as_of: Instant) {
+/// Remembers an identity that is ours, for the next reconcile and for the listings.
+pub(super) fn note_result(search: &Search<'_>, desired: &Desired, plan: &Plan, identity: &Identity, as_of: Instant) {
     let (inputs, engine) = (search.inputs, search.engine);
-    let place = Place::new(inputs.claimant.namespace.as_str(), inputs.claimant.name.as_str());
+    let key = NamespacedName::new(inputs.claimant.namespace.as_str(), inputs.claimant.name.as_str());
     let shared = &inputs.instance.shared;
     let as_of = if plan.steps.is_empty() { as_of } else { Instant::now() };
-    shared.managed.note(&place, identity, as_of);
-    shared.managed.watch(&identity.id, Watch::new(desired, identity));
-    shared.listing.note(&place, &identity.id);
+    shared.managed.note(&key, identity, as_of);
+    shared.managed.watch(&identity.id, CredentialWatch::new(desired, identity));
+    shared.listing.note(&key, &identity.id);
     engine.deletions.restored(&inputs.instance, &inputs.claimant.uid);
     let mark = match Mark::read(&identity.metadata_admin) {
         Found::Mark(mark) if inputs.claimant.is_ours(&mark) => *mark,
@@ -204,7 +204,7 @@ pub(super) fn note_standing(search: &Search<'_>, desired: &Desired, plan: &Plan,
     };
     if mark.delete_after.is_none() {
         // Its resource came back: no grace period runs any more.
-        shared.pending.ended(&identity.id, as_of);
+        shared.grace_periods.ended(&identity.id, as_of);
     }
     engine.memory.update(&inputs.claimant.uid, |remembered| {
         // Another identity took the place of one that is gone.
@@ -221,7 +221,7 @@ pub(super) fn note_standing(search: &Search<'_>, desired: &Desired, plan: &Plan,
 }
 
 /// An old server ignores fields that it doesn't know, so the answer is checked.
-fn ensure_supported(inputs: &Inputs, desired: &Desired, identity: &Identity) -> Result<(), Halt> {
+fn ensure_supported(inputs: &Inputs, desired: &Desired, identity: &Identity) -> Result<(), ReconcileError> {
     let fields = [
         ("external_id", &desired.external_id, &identity.external_id),
         ("organization_id", &desired.organization_id, &identity.organization_id),
@@ -229,7 +229,7 @@ fn ensure_supported(inputs: &Inputs, desired: &Desired, identity: &Identity) -> 
     match fields.iter().find(|(_, wanted, there)| wanted.is_some() && wanted != there) {
         Some((field, _, _)) => {
             inputs.instance.shared.lacks(field);
-            Err(Halt::Refused(failure::unsupported(field)))
+            Err(ReconcileError::Refused(failure::unsupported(field)))
         }
         None => Ok(()),
     }
@@ -245,9 +245,9 @@ fn sent<'a>(search: &'a Search<'_>, desired: &'a Desired, plan: &'a Plan) -> Sen
     }
 }
 
-fn publish(search: &Search<'_>, happenings: Vec<Happening>) {
-    for happening in happenings {
-        search.engine.listener.happened(search.resource, happening);
+fn publish(search: &Search<'_>, events: Vec<RecordedEvent>) {
+    for event in events {
+        search.engine.listener.happened(search.resource, event);
     }
 }
 

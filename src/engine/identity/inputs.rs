@@ -7,10 +7,10 @@ use kube::ResourceExt;
 
 use crate::api::identity::{InstanceRef, KratosIdentity};
 use crate::api::words::{NAME, shown};
-use crate::api::{Reason, Verdict};
-use crate::base::place::Place;
+use crate::api::{ReadyCondition, Reason};
+use crate::base::namespaced_name::NamespacedName;
 use crate::engine::cluster::{Deletions, Engine};
-use crate::engine::failure::{self, Halt, Sent};
+use crate::engine::failure::{self, ReconcileError, Sent};
 use crate::identity::claim::Claimant;
 use crate::identity::reference;
 use crate::instance::{Handle, rules};
@@ -21,7 +21,7 @@ use crate::telemetry::trace::{self, TraceId};
 pub const PLACE: usize = 44;
 const NAMESPACE: usize = 40;
 
-/// What a look stands on.
+/// What a reconcile stands on.
 pub struct Inputs {
     pub instance: Arc<Handle>,
     pub claimant: Claimant,
@@ -44,77 +44,84 @@ impl Inputs {
     }
 
     /// Nothing is sent to an instance that is down.
-    pub fn ensure_open(&self) -> Result<(), Halt> {
-        if self.instance.shared.gate.is_open() { Ok(()) } else { Err(Halt::Waiting(failure::unavailable())) }
+    pub fn ensure_available(&self) -> Result<(), ReconcileError> {
+        if self.instance.shared.circuit_breaker.allows_requests() {
+            Ok(())
+        } else {
+            Err(ReconcileError::Waiting(failure::unavailable()))
+        }
     }
 
     /// Nothing is made or deleted where so many identities are missing that it may be the wrong Kratos.
-    pub fn ensure_whole(&self, deletions: &dyn Deletions) -> Result<(), Halt> {
+    pub fn ensure_whole(&self, deletions: &dyn Deletions) -> Result<(), ReconcileError> {
         if deletions.misses_identities(&self.instance) {
             let what = "holds back until somebody has looked whether it is the right Kratos; see its status";
-            return Err(Halt::Waiting(not_ready(&self.instance.place, what)));
+            return Err(ReconcileError::Waiting(not_ready(&self.instance.key, what)));
         }
         Ok(())
     }
 
-    /// The halt for an error of Kratos. An instance that gives no usable answer is left alone until a probe succeeds,
+    /// What an error of Kratos means. An instance that gives no usable answer is left alone until a probe succeeds,
     /// and one that may not be well is probed.
-    pub fn halt(&self, error: &Error, sent: Sent<'_>) -> Halt {
-        let blame = self.instance.shared.gate.failed(&self.claimant.uid, error);
+    pub fn classify(&self, error: &Error, sent: Sent<'_>) -> ReconcileError {
+        let blame = self.instance.shared.circuit_breaker.failed(&self.claimant.uid, error);
         if blame.wants_probe {
             self.instance.calls.instance();
         }
-        failure::halt(error, sent, blame.times)
+        failure::classify(error, sent, blame.times)
     }
 }
 
 /// The instance that a resource refers to, as its status names it.
-pub fn reference(place: &Place) -> InstanceRef {
-    InstanceRef { name: place.name.clone(), namespace: Some(place.namespace.clone()) }
+pub fn reference(key: &NamespacedName) -> InstanceRef {
+    InstanceRef { name: key.name.clone(), namespace: Some(key.namespace.clone()) }
 }
 
 /// Where the instance of a resource stands. `InvalidSpec` where the spec names another one than was chosen before.
-pub fn instance_place(resource: &KratosIdentity, default: Option<&Place>) -> Result<Place, Verdict> {
-    let Some(place) = reference::instance_of(resource, default).inspect(trace::note_instance) else {
+pub fn instance_key(
+    resource: &KratosIdentity,
+    default: Option<&NamespacedName>,
+) -> Result<NamespacedName, ReadyCondition> {
+    let Some(key) = reference::instance_of(resource, default).inspect(trace::note_instance) else {
         return Err(failure::unnamed());
     };
     let pinned = resource.status.as_ref().and_then(|status| status.instance.clone());
     match pinned {
-        Some(pinned) if pinned != reference(&place) => {
+        Some(pinned) if pinned != reference(&key) => {
             let chosen = format!("{}/{}", pinned.namespace.unwrap_or_default(), pinned.name);
             Err(pinned_to(&chosen))
         }
-        _ => Ok(place),
+        _ => Ok(key),
     }
 }
 
-/// The verdict where another instance is named than the one that the identity lives in.
-pub fn pinned_to(chosen: &str) -> Verdict {
+/// The condition where another instance is named than the one that the identity lives in.
+pub fn pinned_to(chosen: &str) -> ReadyCondition {
     let message = format!(
         "the identity lives in KratosInstance {}; instanceRef can't name another one: name that, or make a new resource",
         shown(chosen, NAME)
     );
-    Verdict::new(Reason::InvalidSpec, message)
+    ReadyCondition::new(Reason::InvalidSpec, message)
 }
 
 /// Waits for the instance, whose every change makes those who refer to it be looked at again.
-pub fn later(verdict: Verdict) -> Halt {
-    Halt::Retry { verdict, after: Some(Duration::from_mins(5)) }
+pub fn later(condition: ReadyCondition) -> ReconcileError {
+    ReconcileError::Retry { condition, after: Some(Duration::from_mins(5)) }
 }
 
-pub fn not_ready(place: &Place, what: &str) -> Verdict {
-    let place = shown(&place.to_string(), NAME);
-    Verdict::new(Reason::InstanceNotReady, format!("KratosInstance {place} {what}"))
+pub fn not_ready(key: &NamespacedName, what: &str) -> ReadyCondition {
+    let key = shown(&key.to_string(), NAME);
+    ReadyCondition::new(Reason::InstanceNotReady, format!("KratosInstance {key} {what}"))
 }
 
-pub fn not_permitted(place: &Place, namespace: &str) -> Verdict {
+pub fn not_permitted(key: &NamespacedName, namespace: &str) -> ReadyCondition {
     let message = format!(
         "KratosInstance {} doesn't admit namespace {}, or isn't served; ask its administrators \
          for spec.allowedNamespaces",
-        shown(&place.to_string(), PLACE),
+        shown(&key.to_string(), PLACE),
         shown(namespace, NAMESPACE)
     );
-    Verdict::new(Reason::NotPermitted, message)
+    ReadyCondition::new(Reason::NotPermitted, message)
 }
 
 /// The resource's uid.
@@ -123,15 +130,19 @@ pub fn uid(resource: &KratosIdentity) -> String {
 }
 
 /// Everything for a resource that isn't being deleted.
-pub async fn gather(resource: &KratosIdentity, place: &Place, engine: Engine<'_>) -> Result<Inputs, Halt> {
+pub async fn gather(
+    resource: &KratosIdentity,
+    key: &NamespacedName,
+    engine: Engine<'_>,
+) -> Result<Inputs, ReconcileError> {
     let namespace = resource.namespace().unwrap_or_default();
-    let instance = engine.instances.admitting(place, &namespace).await?;
+    let instance = engine.instances.admitting(key, &namespace).await?;
     if instance.is_deleting {
-        return Err(later(not_ready(place, "is being deleted; nothing new is made through it, see its status")));
+        return Err(later(not_ready(key, "is being deleted; nothing new is made through it, see its status")));
     }
     let claimant = engine.instances.claimant(resource, &instance).await?;
     if instance.rules.is_err() && !claimant.beside_instance {
-        return Err(Halt::Refused(rules::unaskable()));
+        return Err(ReconcileError::Refused(rules::unaskable()));
     }
     Ok(Inputs::new(resource, instance, claimant, WriteCause::Spec))
 }

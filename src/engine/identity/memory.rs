@@ -5,8 +5,8 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
-use crate::identity::asked::Asked;
 use crate::identity::mark::Mark;
+use crate::identity::requested_identifiers::RequestedIdentifiers;
 
 /// What is remembered of one resource.
 #[derive(Clone, Debug)]
@@ -32,7 +32,7 @@ pub struct Remembered {
     pub sessions_ended: bool,
     /// Digest of what the manifest wanted when the identity was last as it says.
     pub desired: Option<u64>,
-    /// Since when the last look has left the rest to the listings: it is looked at again when they show a change.
+    /// Since when the last reconcile has left the rest to the listings: it is looked at again when they show a change.
     pub left_to_listings: Option<Instant>,
     /// Failures in a row.
     pub failures: u32,
@@ -58,7 +58,7 @@ pub enum Creators {
 /// A create of ours whose answer never came.
 #[derive(Clone, Debug)]
 pub struct Unanswered {
-    pub asked: Asked,
+    pub asked: RequestedIdentifiers,
     /// Until when it may be carried out.
     pub until: Instant,
 }
@@ -97,7 +97,7 @@ impl Memory {
         change(self.lock().entry(uid.to_owned()).or_insert_with(Remembered::new));
     }
 
-    /// Another operator reconciles the resource now. What a look that is under way still notes is as void as the rest.
+    /// Another operator reconciles the resource now. What a reconcile that is under way still notes is as void as the rest.
     pub fn leave(&self, uid: &str) {
         if let Some(remembered) = self.lock().get_mut(uid) {
             remembered.was_left = true;
@@ -111,7 +111,7 @@ impl Memory {
         }
     }
 
-    /// Notes that a look begins, and whether the resource carries our finalizer.
+    /// Notes that a reconcile begins, and whether the resource carries our finalizer.
     pub fn see(&self, uid: &str, carries_finalizer: bool) {
         self.update(uid, |remembered| {
             if remembered.was_left {
@@ -195,7 +195,7 @@ impl Remembered {
     }
 
     /// Notes that nobody knows whether a create of ours is carried out, until then.
-    pub fn is_unanswered(&mut self, asked: Asked, until: Instant) {
+    pub fn is_unanswered(&mut self, asked: RequestedIdentifiers, until: Instant) {
         // What asked for the same again says no more of it.
         self.unanswered.retain(|before| before.asked != asked);
         self.unanswered.push(Unanswered { asked, until });

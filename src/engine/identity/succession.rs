@@ -9,15 +9,15 @@ use std::time::{Duration, Instant};
 use kube::ResourceExt;
 
 use super::observe::Search;
-use crate::api::carries;
+use crate::api::has_finalizer;
 use crate::api::identity::KratosIdentity;
 use crate::api::instance::Mode;
 use crate::api::objects::IdentityObject;
 use crate::api::words::shown;
-use crate::api::{IDENTITY_FINALIZER, Reason, Verdict, condition};
-use crate::base::place::Place;
+use crate::api::{IDENTITY_FINALIZER, ReadyCondition, Reason, condition};
+use crate::base::namespaced_name::NamespacedName;
 use crate::engine::cluster::Engine;
-use crate::engine::failure::Halt;
+use crate::engine::failure::ReconcileError;
 use crate::identity::claim::Claimant;
 use crate::identity::conflict;
 use crate::identity::mark::{Found, Mark};
@@ -44,7 +44,7 @@ pub const UNREAD: &str = "can't be read; the operator waits for it";
 pub const HOLDS: &str = "hasn't let go of its identity yet; the operator waits for that";
 
 /// What a resource does while another one is about to take its identity over: nothing, and says so. `None`: none is.
-pub fn told(resource: &KratosIdentity, engine: Engine<'_>) -> Option<(Verdict, Place)> {
+pub fn told(resource: &KratosIdentity, engine: Engine<'_>) -> Option<(ReadyCondition, NamespacedName)> {
     // In a chain each takes over first, and lets go then.
     if resource.spec.replaces.is_some() && !has_identity(resource) {
         return None;
@@ -53,18 +53,19 @@ pub fn told(resource: &KratosIdentity, engine: Engine<'_>) -> Option<(Verdict, P
     // Where nothing is changed, or sent, nobody takes over.
     let instance = reference::instance_of(resource, engine.terms.default_instance.as_ref())?;
     engine.instances.callable(&instance).filter(|handle| handle.settings.mode == Mode::Enforce)?;
-    Some((conflict::replaced(&successor.name_any()), Place::of(&*successor)))
+    Some((conflict::replaced(&successor.name_any()), NamespacedName::of(&*successor)))
 }
 
 /// The resource that is about to take over the identity of another one, as far as the watch shows.
 pub fn successor(resource: &KratosIdentity, engine: Engine<'_>) -> Option<Box<KratosIdentity>> {
-    let place = Place::of(resource);
-    let named = engine.others.successors(&place).into_iter();
+    let key = NamespacedName::of(resource);
+    let named = engine.others.successors(&key).into_iter();
     let seen = named.filter_map(|named| engine.others.seen(&named)?.0.as_ref().ok().cloned());
-    let successor = first(seen.filter(|candidate| {
-        is_pending(candidate, &place.name, Some(resource), engine.terms.default_instance.as_ref())
-    }))?;
-    (!leads_back(&place, &successor, engine)).then(|| Box::new(successor))
+    let successor =
+        first(seen.filter(|candidate| {
+            is_pending(candidate, &key.name, Some(resource), engine.terms.default_instance.as_ref())
+        }))?;
+    (!leads_back(&key, &successor, engine)).then(|| Box::new(successor))
 }
 
 /// The same by a list that began after `since`: an identity may be lost on the answer.
@@ -73,25 +74,27 @@ pub async fn live_successor(
     since: Instant,
     engine: Engine<'_>,
 ) -> Result<Option<KratosIdentity>, kube::Error> {
-    let place = Place::of(resource);
-    let named = engine.others.naming(&place.namespace, &place.name, since).await?;
-    Ok(first(named.into_iter().filter(|candidate| {
-        is_pending(candidate, &place.name, Some(resource), engine.terms.default_instance.as_ref())
-    })))
+    let key = NamespacedName::of(resource);
+    let named = engine.others.naming(&key.namespace, &key.name, since).await?;
+    Ok(first(
+        named.into_iter().filter(|candidate| {
+            is_pending(candidate, &key.name, Some(resource), engine.terms.default_instance.as_ref())
+        }),
+    ))
 }
 
-/// Whether a chain of renames that begins at a resource comes back to this place.
-fn leads_back(place: &Place, from: &KratosIdentity, engine: Engine<'_>) -> bool {
-    // What `from` names is the place itself: what counts is where the place's own name leads.
-    let mut next = engine.others.seen(place).and_then(|object| replaces(&object));
+/// Whether a chain of renames that begins at a resource comes back to this key.
+fn leads_back(key: &NamespacedName, from: &KratosIdentity, engine: Engine<'_>) -> bool {
+    // What `from` names is the key itself: what counts is where its own name leads.
+    let mut next = engine.others.seen(key).and_then(|object| replaces(&object));
     for _ in 0..LONGEST_CHAIN {
         let Some(name) = next else { return false };
-        if name == from.name_any() || name == place.name {
+        if name == from.name_any() || name == key.name {
             return true;
         }
         next = engine
             .others
-            .seen(&Place::new(place.namespace.as_str(), name.as_str()))
+            .seen(&NamespacedName::new(key.namespace.as_str(), name.as_str()))
             .and_then(|object| replaces(&object));
     }
     true
@@ -105,38 +108,38 @@ fn replaces(object: &IdentityObject) -> Option<String> {
 
 impl Search<'_> {
     /// The identity of the resource called `name`, which this one takes over; `None` where there is none to take over.
-    pub(super) async fn replacing(&self, name: &str) -> Result<Option<Present>, Halt> {
+    pub(super) async fn replacing(&self, name: &str) -> Result<Option<Present>, ReconcileError> {
         let (claimant, engine) = (&self.inputs.claimant, self.engine);
         if let Some(own) = self.listed(None).await? {
             return Ok(Some(own));
         }
-        let place = Place::new(claimant.namespace.as_str(), name);
-        if name == claimant.name || leads_back(&Place::of(self.resource), self.resource, engine) {
-            return Err(Halt::Refused(invalid(CIRCLE)));
+        let key = NamespacedName::new(claimant.namespace.as_str(), name);
+        if name == claimant.name || leads_back(&NamespacedName::of(self.resource), self.resource, engine) {
+            return Err(ReconcileError::Refused(invalid(CIRCLE)));
         }
-        let object = engine.others.live(&place).await?;
+        let object = engine.others.live(&key).await?;
         let Some(object) = object else {
             self.ensure_first(name).await?;
-            return self.left_by(&place, None).await;
+            return self.left_by(&key, None).await;
         };
         let Ok(replaced) = &object.0 else {
             return Err(waiting(name, UNREAD));
         };
         let default = engine.terms.default_instance.as_ref();
-        if reference::instance_of(replaced, default).as_ref() != Some(&self.inputs.instance.place) {
-            return Err(Halt::Refused(invalid(ELSEWHERE)));
+        if reference::instance_of(replaced, default).as_ref() != Some(&self.inputs.instance.key) {
+            return Err(ReconcileError::Refused(invalid(ELSEWHERE)));
         }
         self.ensure_first(name).await?;
         let is_deleting = replaced.metadata.deletion_timestamp.is_some();
-        let is_held = carries(replaced, IDENTITY_FINALIZER);
+        let is_held = has_finalizer(replaced, IDENTITY_FINALIZER);
         let is_over = is_deleting && !is_held;
         if !is_over && (is_deleting || !is_told(replaced)) {
-            engine.listener.look_at(vec![place]);
+            engine.listener.look_at(vec![key]);
             return Err(waiting(name, HOLDS));
         }
         // What it asked for and had no answer to may be carried out yet.
         let settled = (is_held && !is_over).then(|| self.told_since() + self.lasts());
-        self.left_by(&place, Some((replaced, settled))).await
+        self.left_by(&key, Some((replaced, settled))).await
     }
 
     /// Since when this process knows that the resource that is replaced does nothing any more.
@@ -149,54 +152,54 @@ impl Search<'_> {
     }
 
     /// Of several resources that name the same one the first takes over.
-    async fn ensure_first(&self, name: &str) -> Result<(), Halt> {
+    async fn ensure_first(&self, name: &str) -> Result<(), ReconcileError> {
         let named = self.engine.others.naming(&self.inputs.claimant.namespace, name, Instant::now()).await?;
         let pending = named
             .into_iter()
             .filter(|candidate| is_pending(candidate, name, None, self.engine.terms.default_instance.as_ref()));
         match first(pending).filter(|first| first.uid() != self.resource.uid()) {
             None => Ok(()),
-            Some(first) => Err(Halt::Refused(second(&first.name_any(), name))),
+            Some(first) => Err(ReconcileError::Refused(second(&first.name_any(), name))),
         }
     }
 
-    /// The identity whose mark names the place. `replaced`: the resource that stands there, which was told, and from when on
+    /// The identity whose mark names the key. `replaced`: the resource that stands there, which was told, and from when on
     /// nothing of it can be under way.
     async fn left_by(
         &self,
-        place: &Place,
+        key: &NamespacedName,
         replaced: Option<(&KratosIdentity, Option<Instant>)>,
-    ) -> Result<Option<Present>, Halt> {
+    ) -> Result<Option<Present>, ReconcileError> {
         let uid = replaced.and_then(|(replaced, _)| replaced.uid());
         let noted = replaced.and_then(|(replaced, _)| replaced.status.as_ref()?.identity_id.clone());
-        for id in noted.iter().cloned().chain(self.marked_at(place, None)?) {
-            if let Some(present) = self.taken(&id, &place.name, uid.as_deref()).await? {
+        for id in noted.iter().cloned().chain(self.marked_at(key, None)?) {
+            if let Some(present) = self.taken(&id, &key.name, uid.as_deref()).await? {
                 return Ok(Some(present));
             }
         }
         let Some(settled) = replaced.and_then(|(_, settled)| settled) else { return Ok(None) };
-        for id in self.marked_at(place, Some(settled))? {
-            if let Some(present) = self.taken(&id, &place.name, uid.as_deref()).await? {
+        for id in self.marked_at(key, Some(settled))? {
+            if let Some(present) = self.taken(&id, &key.name, uid.as_deref()).await? {
                 return Ok(Some(present));
             }
         }
         Ok(None)
     }
 
-    fn marked_at(&self, place: &Place, after: Option<Instant>) -> Result<Vec<String>, Halt> {
+    fn marked_at(&self, key: &NamespacedName, after: Option<Instant>) -> Result<Vec<String>, ReconcileError> {
         let shared = &self.inputs.instance.shared;
-        shared.waiting.add(&Place::of(self.resource));
-        match shared.listing.find(place, after) {
+        shared.waiting.add(&NamespacedName::of(self.resource));
+        match shared.listing.find(key, after) {
             Lookup::Known(ids) => {
-                shared.waiting.remove(&Place::of(self.resource));
+                shared.waiting.remove(&NamespacedName::of(self.resource));
                 Ok(ids)
             }
-            Lookup::NotYet => Err(Halt::Waiting(progress::unlisted_former())),
+            Lookup::NotYet => Err(ReconcileError::Waiting(progress::unlisted_former())),
         }
     }
 
     /// An identity, if its mark names the resource that is replaced; refused where another one has taken it already.
-    async fn taken(&self, id: &str, name: &str, uid: Option<&str>) -> Result<Option<Present>, Halt> {
+    async fn taken(&self, id: &str, name: &str, uid: Option<&str>) -> Result<Option<Present>, ReconcileError> {
         let claimant = &self.inputs.claimant;
         let Some(identity) = self.get(id).await? else { return Ok(None) };
         let Found::Mark(mark) = Mark::read(&identity.metadata_admin) else { return Ok(None) };
@@ -204,7 +207,7 @@ impl Search<'_> {
             return Ok(Some(present(identity, *mark)));
         }
         let is_taken = uid.is_some() && mark.replaced.as_deref() == uid && claimant.is_same_namespace(&mark);
-        if is_taken { Err(Halt::Refused(conflict::conflict(Some(&mark.name)))) } else { Ok(None) }
+        if is_taken { Err(ReconcileError::Refused(conflict::conflict(Some(&mark.name)))) } else { Ok(None) }
     }
 }
 
@@ -221,23 +224,23 @@ fn is_told(resource: &KratosIdentity) -> bool {
         && status.observed_generation == resource.metadata.generation
 }
 
-/// The verdict on what `spec.replaces` names.
-pub fn invalid(what: &str) -> Verdict {
-    Verdict::new(Reason::InvalidSpec, format!("spec.replaces {what}"))
+/// The condition for what `spec.replaces` names.
+pub fn invalid(what: &str) -> ReadyCondition {
+    ReadyCondition::new(Reason::InvalidSpec, format!("spec.replaces {what}"))
 }
 
-/// The verdict on the second of two that replace the same resource.
-pub fn second(first: &str, name: &str) -> Verdict {
+/// The condition for the second of two that replace the same resource.
+pub fn second(first: &str, name: &str) -> ReadyCondition {
     let message = format!(
         "KratosIdentity {} replaces {} as well, and was there first; remove spec.replaces from one of them",
         shown(first, OF_TWO),
         shown(name, OF_TWO)
     );
-    Verdict::new(Reason::IdentityConflict, message)
+    ReadyCondition::new(Reason::IdentityConflict, message)
 }
 
-fn waiting(name: &str, what: &str) -> Halt {
-    Halt::Retry { verdict: progress::after(name, what), after: Some(AGAIN) }
+fn waiting(name: &str, what: &str) -> ReconcileError {
+    ReconcileError::Retry { condition: progress::after(name, what), after: Some(AGAIN) }
 }
 
 /// Whether an identity that was found is still another resource's, and is taken over from it. Its name.
@@ -249,7 +252,7 @@ pub fn is_taken_from<'a>(claimant: &Claimant, observed: &'a Observed) -> Option<
 
 /// The Secret of a recovery goes with the identity that is taken over, before anything else: it would go with the resource that is
 /// replaced.
-pub async fn take_secret(search: &Search<'_>, observed: &Observed) -> Result<(), Halt> {
+pub async fn take_secret(search: &Search<'_>, observed: &Observed) -> Result<(), ReconcileError> {
     let claimant = &search.inputs.claimant;
     let Some(mark) = is_taken_from(claimant, observed) else { return Ok(()) };
     let Some(recovery) = &mark.recovery else { return Ok(()) };
@@ -259,7 +262,11 @@ pub async fn take_secret(search: &Search<'_>, observed: &Observed) -> Result<(),
 }
 
 /// The same from the other side: of a resource that is being deleted.
-pub async fn pass_on_secret(resource: &KratosIdentity, to: &KratosIdentity, engine: Engine<'_>) -> Result<(), Halt> {
+pub async fn pass_on_secret(
+    resource: &KratosIdentity,
+    to: &KratosIdentity,
+    engine: Engine<'_>,
+) -> Result<(), ReconcileError> {
     let noted = resource.status.as_ref().and_then(|status| status.recovery.as_ref());
     let noted = noted.and_then(|recovery| recovery.secret_name.clone());
     let named = resource.spec.recovery.as_ref().map(|recovery| recovery.secret_name.clone());
@@ -273,7 +280,7 @@ pub async fn pass_on_secret(resource: &KratosIdentity, to: &KratosIdentity, engi
     Ok(())
 }
 
-async fn pass_on(secret: &OwnSecret, to: (&str, &str), engine: Engine<'_>) -> Result<(), Halt> {
+async fn pass_on(secret: &OwnSecret, to: (&str, &str), engine: Engine<'_>) -> Result<(), ReconcileError> {
     if !engine.terms.writes_recovery_secrets {
         return Ok(());
     }

@@ -7,20 +7,20 @@ use futures::future::{BoxFuture, ready};
 use futures::{FutureExt, TryStreamExt};
 
 use super::InMemory;
-use crate::api::happening::Happening;
 use crate::api::identity::KratosIdentity;
 use crate::api::instance::KratosInstanceSpec;
-use crate::api::{Reason, Verdict};
-use crate::base::flow::cutoff::Line;
-use crate::base::flow::limit::Limit;
-use crate::base::flow::turns::Turns;
-use crate::base::place::Place;
+use crate::api::recorded_event::RecordedEvent;
+use crate::api::{ReadyCondition, Reason};
+use crate::base::flow::fair_semaphore::FairSemaphore;
+use crate::base::flow::fence::FenceToken;
+use crate::base::flow::permit_queue::PermitQueue;
+use crate::base::namespaced_name::NamespacedName;
 use crate::base::supervise::Tasks;
 use crate::engine::cluster::{Answered, Instances, Others};
-use crate::engine::failure::Halt;
+use crate::engine::failure::ReconcileError;
 use crate::engine::identity::inputs::{not_permitted, not_ready, uid};
 use crate::engine::instance::surroundings::Surroundings;
-use crate::engine::instance::{grace, scan, schemas};
+use crate::engine::instance::{grace_periods, scan, schemas};
 use crate::identity::claim::Claimant;
 use crate::instance::calls::Calls;
 use crate::instance::credentials::Credentials;
@@ -38,9 +38,9 @@ struct Silent;
 impl Calls for Silent {
     fn instance(&self) {}
 
-    fn waiting(&self, _resources: Vec<Place>) {}
+    fn waiting(&self, _resources: Vec<NamespacedName>) {}
 
-    fn happened(&self, _happening: Happening) {}
+    fn happened(&self, _happening: RecordedEvent) {}
 }
 
 impl Observer for Silent {
@@ -53,38 +53,38 @@ impl InMemory {
     /// Connects an instance, once its Kratos answers, and begins to read what is there: `tasks` run that.
     pub async fn connect(
         self: &Arc<Self>,
-        place: &Place,
+        key: &NamespacedName,
         spec: &KratosInstanceSpec,
         credentials: Credentials,
         tasks: &Tasks,
-    ) -> Result<Arc<Handle>, Verdict> {
+    ) -> Result<Arc<Handle>, ReadyCondition> {
         let settings = settings::parse(spec)?;
-        let sent_by = (self.leadership.clone(), Line::default());
+        let sent_by = (self.leadership.clone(), FenceToken::default());
         let client = connect::client(&settings, &credentials, (Arc::new(Silent), None), sent_by)?;
         let rules = connect::rules(&settings).await;
         let probe = client.list_identities(IdentityFilter::by_ids([NOBODY]));
         let probed = std::pin::pin!(probe).try_next().await;
-        probed.map_err(|error| Verdict::new(Reason::KratosUnavailable, error.to_string()))?;
+        probed.map_err(|error| ReadyCondition::new(Reason::KratosUnavailable, error.to_string()))?;
         let turns = || {
             let tasks = tasks.clone();
-            Arc::new(Turns::new(AT_ONCE, |_: &Place| (), move |waits| drop(tasks.keep("turns", waits))))
+            Arc::new(PermitQueue::new(AT_ONCE, |_: &NamespacedName| (), move |waits| drop(tasks.spawn("turns", waits))))
         };
         let (hashing, creating) = (turns(), turns());
         let (batcher, collects) = Batcher::new(client.clone(), hashing.limit());
-        tasks.keep("creates", collects);
+        tasks.spawn("creates", collects);
         let (reader, collects) = Reader::new(client.clone());
-        tasks.keep("reads", collects);
+        tasks.spawn("reads", collects);
         let shared = Arc::<Shared>::default();
-        shared.gate.probed(true, settings.resync_interval);
+        shared.circuit_breaker.probed(true, settings.resync_interval);
         shared.hold(true);
         let handle = Arc::new(Handle {
-            place: place.clone(),
+            key: key.clone(),
             settings,
             credentials,
             client,
             batcher,
             reader,
-            writes: Arc::new(Limit::new(AT_ONCE)),
+            writes: Arc::new(FairSemaphore::new(AT_ONCE)),
             hashing,
             creating,
             rules,
@@ -92,42 +92,46 @@ impl InMemory {
             calls: Arc::new(Silent),
             shared: Arc::clone(&shared),
         });
-        self.registry.set(place.clone(), Entry::Usable(Arc::clone(&handle)));
+        self.registry.set(key.clone(), Entry::Usable(Arc::clone(&handle)));
         let around = || Arc::clone(self) as Arc<dyn Surroundings>;
-        tasks.keep("schemas", schemas::keep_reading(place.clone(), Arc::clone(&shared), around()));
-        tasks.keep("listing", scan::keep_listing(place.clone(), Arc::clone(&shared), around()));
-        tasks.keep("grace periods", grace::keep_deleting(place.clone(), shared, around()));
+        tasks.spawn("schemas", schemas::keep_reading(key.clone(), Arc::clone(&shared), around()));
+        tasks.spawn("listing", scan::keep_listing(key.clone(), Arc::clone(&shared), around()));
+        tasks.spawn("grace periods", grace_periods::keep_deleting(key.clone(), shared, around()));
         Ok(handle)
     }
 
     /// Ends what goes on for an instance.
-    pub fn disconnect(&self, place: &Place) {
-        self.registry.remove(place);
+    pub fn disconnect(&self, key: &NamespacedName) {
+        self.registry.remove(key);
     }
 
-    async fn admitted(&self, instance: &Place, namespace: &str) -> Result<Arc<Handle>, Halt> {
+    async fn admitted(&self, instance: &NamespacedName, namespace: &str) -> Result<Arc<Handle>, ReconcileError> {
         let Some(handle) = self.registry.handle(instance) else {
-            return Err(Halt::Waiting(not_ready(instance, "doesn't exist; it is waited for")));
+            return Err(ReconcileError::Waiting(not_ready(instance, "doesn't exist; it is waited for")));
         };
         let allowed = handle.settings.allowed_namespaces.as_ref();
         if consent::admits(allowed, &instance.namespace, namespace, &self.labels(namespace).await?) {
             Ok(handle)
         } else {
-            Err(Halt::Refused(not_permitted(instance, namespace)))
+            Err(ReconcileError::Refused(not_permitted(instance, namespace)))
         }
     }
 }
 
 impl Instances for InMemory {
-    fn admitting<'a>(&'a self, instance: &'a Place, namespace: &'a str) -> BoxFuture<'a, Result<Arc<Handle>, Halt>> {
+    fn admitting<'a>(
+        &'a self,
+        instance: &'a NamespacedName,
+        namespace: &'a str,
+    ) -> BoxFuture<'a, Result<Arc<Handle>, ReconcileError>> {
         self.admitted(instance, namespace).boxed()
     }
 
-    fn callable(&self, instance: &Place) -> Option<Arc<Handle>> {
+    fn callable(&self, instance: &NamespacedName) -> Option<Arc<Handle>> {
         self.registry.handle(instance)
     }
 
-    fn is_there<'a>(&'a self, instance: &'a Place) -> Answered<'a, bool> {
+    fn is_there<'a>(&'a self, instance: &'a NamespacedName) -> Answered<'a, bool> {
         ready(Ok(self.registry.handle(instance).is_some())).boxed()
     }
 
@@ -135,8 +139,8 @@ impl Instances for InMemory {
         &'a self,
         resource: &'a KratosIdentity,
         instance: &'a Handle,
-    ) -> BoxFuture<'a, Result<Claimant, Halt>> {
-        let Place { namespace, name } = Place::of(resource);
+    ) -> BoxFuture<'a, Result<Claimant, ReconcileError>> {
+        let NamespacedName { namespace, name } = NamespacedName::of(resource);
         async move {
             Ok(Claimant {
                 owner: instance.settings.owner_name.clone(),
@@ -145,7 +149,7 @@ impl Instances for InMemory {
                 uid: uid(resource),
                 reclaim_from: instance.settings.reclaim_from.clone(),
                 reclaim_namespaces: instance.settings.reclaim_namespaces.clone(),
-                beside_instance: instance.place.namespace == namespace,
+                beside_instance: instance.key.namespace == namespace,
                 namespace_uid: self.namespace_uid(&namespace).await?.unwrap_or_default(),
                 namespace,
             })

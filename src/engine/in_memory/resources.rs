@@ -12,13 +12,13 @@ use kube::ResourceExt;
 use super::InMemory;
 use crate::api::IDENTITY_FINALIZER;
 use crate::api::decode::{Decoded, Metadata};
-use crate::api::happening::Happening;
 use crate::api::identity::KratosIdentity;
 use crate::api::objects::IdentityObject;
+use crate::api::recorded_event::RecordedEvent;
 use crate::api::session_policy::{KratosSessionPolicy, KratosSessionPolicyStatus};
-use crate::base::place::{Place, PlaceKey, PlaceKeys};
+use crate::base::namespaced_name::{KeyHash, KeyHashes, NamespacedName};
 use crate::engine::cluster::{Answered, Deletions, Intents, Listener, Others, Terms};
-use crate::engine::failure::Halt;
+use crate::engine::failure::ReconcileError;
 use crate::engine::identity::inputs::uid;
 use crate::engine::identity::memory::Creators;
 use crate::engine::instance::surroundings::{Residents, Speaks, Surroundings};
@@ -33,7 +33,7 @@ use crate::instance::{Handle, Registry};
 
 impl InMemory {
     /// The resources of an instance.
-    fn of(&self, instance: &Place) -> Vec<KratosIdentity> {
+    fn of(&self, instance: &NamespacedName) -> Vec<KratosIdentity> {
         let (state, default) = (self.state(), self.terms.default_instance.as_ref());
         let of = state.resources.values().filter(|resource| reference::is_of(resource, instance, default));
         of.cloned().collect()
@@ -45,27 +45,27 @@ impl Others for InMemory {
         self.state().resources.values().map(|resource| Arc::new(Decoded(Ok(resource.clone())))).collect()
     }
 
-    fn seen(&self, resource: &Place) -> Option<Arc<IdentityObject>> {
+    fn seen(&self, resource: &NamespacedName) -> Option<Arc<IdentityObject>> {
         self.resource(resource).map(|resource| Arc::new(Decoded(Ok(resource))))
     }
 
-    fn live<'a>(&'a self, resource: &'a Place) -> Answered<'a, Option<IdentityObject>> {
+    fn live<'a>(&'a self, resource: &'a NamespacedName) -> Answered<'a, Option<IdentityObject>> {
         ready(Ok(self.resource(resource).map(|resource| Decoded(Ok(resource))))).boxed()
     }
 
-    fn successors(&self, resource: &Place) -> Vec<Place> {
+    fn successors(&self, resource: &NamespacedName) -> Vec<NamespacedName> {
         let state = self.state();
         let names = |other: &KratosIdentity| {
             let replaces = other.spec.replaces.as_ref();
             replaces.is_some_and(|replaces| replaces.name == resource.name)
                 && other.namespace().as_ref() == Some(&resource.namespace)
         };
-        state.resources.values().filter(|other| names(other)).map(Place::of).collect()
+        state.resources.values().filter(|other| names(other)).map(NamespacedName::of).collect()
     }
 
     fn naming<'a>(&'a self, namespace: &'a str, name: &'a str, _since: Instant) -> Answered<'a, Vec<KratosIdentity>> {
-        let named = self.successors(&Place::new(namespace, name));
-        ready(Ok(named.iter().filter_map(|place| self.resource(place)).collect())).boxed()
+        let named = self.successors(&NamespacedName::new(namespace, name));
+        ready(Ok(named.iter().filter_map(|key| self.resource(key)).collect())).boxed()
     }
 
     fn namespaces(&self) -> Vec<Arc<Metadata<Namespace>>> {
@@ -112,14 +112,14 @@ impl Deletions for InMemory {
 
 impl Intents for InMemory {
     /// The finalizer, as in a cluster: a later look knows by it that something may have been made.
-    fn hold<'a>(
+    fn ensure_finalizer<'a>(
         &'a self,
         resource: &'a KratosIdentity,
         _instance: &'a Handle,
         _claimant: &'a Claimant,
         _plan: &'a Plan,
-    ) -> BoxFuture<'a, Result<(), Halt>> {
-        if let Some(resource) = self.state().resources.get_mut(&Place::of(resource)) {
+    ) -> BoxFuture<'a, Result<(), ReconcileError>> {
+        if let Some(resource) = self.state().resources.get_mut(&NamespacedName::of(resource)) {
             let finalizers = resource.metadata.finalizers.get_or_insert_default();
             if !finalizers.iter().any(|finalizer| finalizer == IDENTITY_FINALIZER) {
                 finalizers.push(IDENTITY_FINALIZER.to_owned());
@@ -143,11 +143,11 @@ impl policies::Intents for InMemory {
 }
 
 impl Listener for InMemory {
-    fn happened(&self, resource: &KratosIdentity, happening: Happening) {
-        self.state().happened.push((Place::of(resource), happening));
+    fn happened(&self, resource: &KratosIdentity, event: RecordedEvent) {
+        self.state().happened.push((NamespacedName::of(resource), event));
     }
 
-    fn look_at(&self, _resources: Vec<Place>) {}
+    fn look_at(&self, _resources: Vec<NamespacedName>) {}
 
     fn corrected(&self) {}
 }
@@ -157,16 +157,16 @@ impl Residents for InMemory {
         ready(()).boxed()
     }
 
-    fn keys(&self, instance: &Place) -> PlaceKeys {
-        self.of(instance).iter().map(PlaceKey::of).collect()
+    fn keys(&self, instance: &NamespacedName) -> KeyHashes {
+        self.of(instance).iter().map(KeyHash::of).collect()
     }
 
-    fn drifted(&self, _instance: &Place) -> u64 {
+    fn drifted(&self, _instance: &NamespacedName) -> u64 {
         0
     }
 
     fn is_there(&self, mark: &Mark) -> bool {
-        let there = self.resource(&Place::new(mark.namespace.as_str(), mark.name.as_str()));
+        let there = self.resource(&NamespacedName::new(mark.namespace.as_str(), mark.name.as_str()));
         there.is_some_and(|resource| uid(&resource) == mark.uid)
     }
 
@@ -175,26 +175,27 @@ impl Residents for InMemory {
         mark.cluster == self.terms.cluster_id && uid.as_ref() != Some(&mark.namespace_uid)
     }
 
-    fn expected(&self, instance: &Handle) -> HashMap<String, Place> {
-        let of = self.of(&instance.place).into_iter();
-        of.filter_map(|resource| Some((resource.status.as_ref()?.identity_id.clone()?, Place::of(&resource)))).collect()
+    fn expected(&self, instance: &Handle) -> HashMap<String, NamespacedName> {
+        let of = self.of(&instance.key).into_iter();
+        of.filter_map(|resource| Some((resource.status.as_ref()?.identity_id.clone()?, NamespacedName::of(&resource))))
+            .collect()
     }
 
-    fn take_census(&self, _instance: &Handle, _counted: (usize, &HashMap<String, Place>), _begun: Instant) {}
+    fn take_census(&self, _instance: &Handle, _counted: (usize, &HashMap<String, NamespacedName>), _begun: Instant) {}
 
-    fn look_at(&self, _changed: &PlaceKeys) {}
+    fn look_at(&self, _changed: &KeyHashes) {}
 }
 
 impl Speaks for InMemory {
-    fn is_leading(&self, _instance: &Place) -> bool {
+    fn is_leading(&self, _instance: &NamespacedName) -> bool {
         true
     }
 
-    fn led<'a>(&'a self, _instance: &'a Place) -> BoxFuture<'a, ()> {
+    fn led<'a>(&'a self, _instance: &'a NamespacedName) -> BoxFuture<'a, ()> {
         ready(()).boxed()
     }
 
-    fn lost<'a>(&'a self, _instance: &'a Place) -> BoxFuture<'a, ()> {
+    fn lost<'a>(&'a self, _instance: &'a NamespacedName) -> BoxFuture<'a, ()> {
         pending().boxed()
     }
 }

@@ -9,48 +9,51 @@ use k8s_openapi::ByteString;
 use super::InMemory;
 use super::kept::Kept;
 use crate::api::identity::KratosIdentity;
-use crate::base::place::Place;
+use crate::base::namespaced_name::NamespacedName;
 use crate::engine::cluster::{Answered, Secrets};
-use crate::engine::failure::Halt;
-use crate::identity::recovery::{OwnSecret, SecretSeen, Version};
+use crate::engine::failure::ReconcileError;
+use crate::identity::recovery::{OwnSecret, SecretObservation, Version};
 use crate::identity::{desired, secrets};
 
-fn place(secret: &OwnSecret) -> Place {
-    Place::new(secret.namespace.as_str(), secret.name.as_str())
+fn key(secret: &OwnSecret) -> NamespacedName {
+    NamespacedName::new(secret.namespace.as_str(), secret.name.as_str())
 }
 
 impl InMemory {
     /// Changes a Secret, if it is the resource's own.
     fn change(&self, secret: &OwnSecret, change: impl FnOnce(Kept) -> Option<Kept>) {
-        let (mut state, place) = (self.state(), place(secret));
-        if state.secrets.get(&place).is_some_and(|kept| kept.owner.as_ref() == Some(&secret.owner.1))
-            && let Some(changed) = state.secrets.remove(&place).and_then(change)
+        let (mut state, key) = (self.state(), key(secret));
+        if state.secrets.get(&key).is_some_and(|kept| kept.owner.as_ref() == Some(&secret.owner.1))
+            && let Some(changed) = state.secrets.remove(&key).and_then(change)
         {
-            state.secrets.insert(place, changed);
+            state.secrets.insert(key, changed);
         }
     }
 }
 
 impl Secrets for InMemory {
-    fn of_manifest<'a>(&'a self, resource: &'a KratosIdentity) -> BoxFuture<'a, Result<secrets::Secrets, Halt>> {
+    fn of_manifest<'a>(
+        &'a self,
+        resource: &'a KratosIdentity,
+    ) -> BoxFuture<'a, Result<secrets::Secrets, ReconcileError>> {
         let mut found = secrets::Secrets::default().with_key(self.key.clone());
         let namespace = resource.metadata.namespace.clone().unwrap_or_default();
         for reference in desired::secret_references(&resource.spec) {
-            let value = self.secret(&Place::new(namespace.as_str(), reference.name.as_str()), &reference.key);
+            let value = self.secret(&NamespacedName::new(namespace.as_str(), reference.name.as_str()), &reference.key);
             let entry = value.map_or(secrets::Entry::NotReady("it doesn't exist"), secrets::Entry::Value);
             found.insert(&reference, entry);
         }
         ready(Ok(found)).boxed()
     }
 
-    fn look<'a>(&'a self, secret: &'a OwnSecret) -> Answered<'a, SecretSeen> {
+    fn observe<'a>(&'a self, secret: &'a OwnSecret) -> Answered<'a, SecretObservation> {
         let state = self.state();
-        let seen = match state.secrets.get(&place(secret)) {
-            None => SecretSeen::Absent,
+        let seen = match state.secrets.get(&key(secret)) {
+            None => SecretObservation::Absent,
             Some(Kept { owner: Some(owner), version, .. }) if *owner == secret.owner.1 => {
-                SecretSeen::Ours(Version { uid: owner.clone(), resource_version: version.to_string() })
+                SecretObservation::Ours(Version { uid: owner.clone(), resource_version: version.to_string() })
             }
-            Some(_) => SecretSeen::Foreign,
+            Some(_) => SecretObservation::Foreign,
         };
         ready(Ok(seen)).boxed()
     }
@@ -64,7 +67,7 @@ impl Secrets for InMemory {
     ) -> Answered<'a, ()> {
         if !is_trial {
             let mut state = self.state();
-            let kept = state.secrets.entry(place(secret)).or_default();
+            let kept = state.secrets.entry(key(secret)).or_default();
             kept.values = data.into_iter().map(|(key, value)| (key, value.0)).collect();
             kept.owner = Some(secret.owner.1.clone());
             kept.version += 1;
@@ -83,5 +86,5 @@ impl Secrets for InMemory {
     }
 
     /// Nobody is called.
-    fn relies_on(&self, _resource: &Place, _name: &str) {}
+    fn relies_on(&self, _resource: &NamespacedName, _name: &str) {}
 }

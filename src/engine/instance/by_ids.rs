@@ -11,7 +11,7 @@ use uuid::Uuid;
 use super::shown::{take_in, watched};
 use super::surroundings::Surroundings;
 use crate::api::instance::LastResync;
-use crate::base::place::PlaceKeys;
+use crate::base::namespaced_name::KeyHashes;
 use crate::instance::handle::{Handle, Shared};
 use crate::kratos::{Error, IDS_PER_REQUEST, IdentityFilter};
 
@@ -21,7 +21,7 @@ const MANY: usize = 10;
 /// What is ours, and those whose grace period runs, sorted.
 pub fn ids(shared: &Shared) -> Vec<Uuid> {
     let mut ids = shared.managed.ids();
-    ids.extend(shared.pending.ids());
+    ids.extend(shared.grace_periods.ids());
     ids.sort_unstable();
     ids.dedup();
     ids
@@ -42,13 +42,13 @@ fn is_left(id: &Uuid, shown: &HashSet<Uuid>, asked: &[Uuid]) -> bool {
     shown.contains(id) || asked.binary_search(id).is_err()
 }
 
-/// Reads them. Adds the resources that are to be looked at: those whose identity differs, or wasn't shown. The look reads
-/// it once more before anything follows. Returns the requests it took.
+/// Reads them. Adds the resources that are to be looked at: those whose identity differs, or wasn't shown. The
+/// reconcile reads it once more before anything follows. Returns the requests it took.
 pub async fn read(
     handle: &Handle,
     ids: Vec<Uuid>,
     started_at: Time,
-    changed: &mut PlaceKeys,
+    changed: &mut KeyHashes,
     around: &dyn Surroundings,
 ) -> Result<u64, Error> {
     let shared = &handle.shared;
@@ -72,9 +72,9 @@ pub async fn read(
         shared.listing.want(begun);
     } else {
         changed.extend(missing);
-        shared.pending.listed(|id| Uuid::parse_str(id).is_ok_and(|id| is_left(&id, &shown, &ids)));
+        shared.grace_periods.listed(|id| Uuid::parse_str(id).is_ok_and(|id| is_left(&id, &shown, &ids)));
     }
-    let drifted = around.drifted(&handle.place);
+    let drifted = around.drifted(&handle.key);
     shared.counts.read_by_ids(drifted, LastResync { started_at, requests });
     shared.listing.read_by_ids(begun);
     Ok(requests)

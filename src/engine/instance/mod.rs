@@ -1,7 +1,7 @@
 //! The engine of `KratosInstance`: what is ours there is read, again and again.
 
 pub mod by_ids;
-pub mod grace;
+pub mod grace_periods;
 pub mod scan;
 pub mod schemas;
 pub mod shown;

@@ -15,9 +15,9 @@ use super::shown::{take_in, watched};
 use super::surroundings::Surroundings;
 use crate::api::instance::LastResync;
 use crate::base::backoff;
-use crate::base::place::{Place, PlaceKeys};
+use crate::base::namespaced_name::{KeyHashes, NamespacedName};
 use crate::identity::mark::Found;
-use crate::instance::counts::Standing;
+use crate::instance::counts::Ownership;
 use crate::instance::handle::{Handle, Shared};
 use crate::instance::listing::Scan;
 use crate::kratos::{Error, IdentityFilter};
@@ -25,18 +25,18 @@ use crate::telemetry::trace::Trace;
 
 /// Identities in a page.
 const PAGE_SIZE: usize = 500;
-/// Whose requests these are, to the gate.
+/// Whose requests these are, to the circuit breaker.
 const LISTING: &str = "listing";
 /// How often to look whether identities that are missing are back.
 const LOOK_FOR_MISSING: Duration = Duration::from_mins(1);
 
 /// Reads until the instance is gone, or isn't the one any more that `shared` belongs to.
-pub async fn keep_listing(place: Place, shared: Arc<Shared>, around: Arc<dyn Surroundings>) {
-    while let Some(handle) = around.registry().current(&place, &shared) {
+pub async fn keep_listing(key: NamespacedName, shared: Arc<Shared>, around: Arc<dyn Surroundings>) {
+    while let Some(handle) = around.registry().current(&key, &shared) {
         tokio::select! {
             () = shared.stopped.cancelled() => return,
             () = when_due(&handle, around.as_ref()) => {
-                Trace::of_background("resync", &place).run(resync(&place, &shared, around.as_ref())).await;
+                Trace::of_background("resync", &key).run(resync(&key, &shared, around.as_ref())).await;
             }
             // Settings may have changed with it: the next round takes the handle anew.
             () = shared.listing.changed() => {}
@@ -48,17 +48,17 @@ async fn when_due(handle: &Handle, around: &dyn Surroundings) {
     let regular = handle.settings.resync_interval;
     let misses = around.misses_identities(handle);
     let interval = if misses { regular.min(LOOK_FOR_MISSING) } else { regular };
-    let due = handle.shared.listing.due(backoff::spread(interval), handle.settings.full_scan_interval);
+    let due = handle.shared.listing.due(backoff::jitter(interval), handle.settings.full_scan_interval);
     tokio::time::sleep_until(due.into()).await;
-    handle.shared.gate.opened().await;
+    handle.shared.circuit_breaker.recovered().await;
     // What the listing is compared with must be known.
     around.known().await;
 }
 
 /// One read of what is ours, and what follows from it.
-async fn resync(place: &Place, shared: &Arc<Shared>, around: &dyn Surroundings) {
-    let Some(handle) = around.registry().current(place, shared) else { return };
-    let resources = around.keys(place);
+async fn resync(key: &NamespacedName, shared: &Arc<Shared>, around: &dyn Surroundings) {
+    let Some(handle) = around.registry().current(key, shared) else { return };
+    let resources = around.keys(key);
     shared.managed.retain(|key| resources.contains(&key));
     let (begun, started_at) = (Instant::now(), Time(Timestamp::now()));
     let ids = by_ids::ids(shared);
@@ -66,7 +66,7 @@ async fn resync(place: &Place, shared: &Arc<Shared>, around: &dyn Surroundings) 
     let is_full = around.misses_identities(&handle)
         || shared.listing.is_full_due(Instant::now(), handle.settings.full_scan_interval)
         || !by_ids::is_cheaper(ids.len(), shared.listing.pages());
-    let mut changed = PlaceKeys::new();
+    let mut changed = KeyHashes::new();
     let read = if is_full {
         list(&handle, started_at, &mut changed, around).await
     } else {
@@ -77,7 +77,7 @@ async fn resync(place: &Place, shared: &Arc<Shared>, around: &dyn Surroundings) 
             let milliseconds = begun.elapsed().as_millis();
             let differ = changed.len();
             tracing::debug!(is_full, requests, differ, milliseconds, "identities were compared");
-            shared.gate.served(LISTING);
+            shared.circuit_breaker.succeeded(LISTING);
             handle.calls.instance();
             around.look_at(&changed);
             // Where identities are missed they would only wait on.
@@ -88,7 +88,7 @@ async fn resync(place: &Place, shared: &Arc<Shared>, around: &dyn Surroundings) 
         Err(error) => {
             tracing::warn!(%error, "listing identities failed");
             shared.listing.failed(error.to_string());
-            shared.gate.failed(LISTING, &error);
+            shared.circuit_breaker.failed(LISTING, &error);
             handle.calls.instance();
         }
     }
@@ -98,7 +98,7 @@ async fn resync(place: &Place, shared: &Arc<Shared>, around: &dyn Surroundings) 
 async fn list(
     handle: &Handle,
     started_at: Time,
-    changed: &mut PlaceKeys,
+    changed: &mut KeyHashes,
     around: &dyn Surroundings,
 ) -> Result<u64, Error> {
     let shared = &handle.shared;
@@ -108,12 +108,12 @@ async fn list(
     around.take_census(handle, (managed, &expected), scan.begun());
     if !around.misses_identities(handle) {
         let listed = scan.ids();
-        shared.pending.listed(|id| Uuid::parse_str(id).is_ok_and(|id| listed.contains(&id)));
+        shared.grace_periods.listed(|id| Uuid::parse_str(id).is_ok_and(|id| listed.contains(&id)));
         changed.extend(shared.managed.missing(scan.begun(), |id| listed.contains(id)));
-        changed.extend(expected.values().map(Place::key));
+        changed.extend(expected.values().map(NamespacedName::key_hash));
     }
-    if around.is_leading(&handle.place) {
-        let drifted = around.drifted(&handle.place);
+    if around.is_leading(&handle.key) {
+        let drifted = around.drifted(&handle.key);
         shared.counts.listed(std::mem::take(&mut scan.tally), drifted, LastResync { started_at, requests });
     }
     shared.listing.complete(scan);
@@ -123,7 +123,7 @@ async fn list(
 /// Takes those that it sees out of `expected`, and adds those that changed.
 async fn scan(
     handle: &Handle,
-    (expected, changed): (&mut HashMap<String, Place>, &mut PlaceKeys),
+    (expected, changed): (&mut HashMap<String, NamespacedName>, &mut KeyHashes),
     around: &dyn Surroundings,
 ) -> Result<(Scan, u64), Error> {
     let mut scan = Scan::begin(Instant::now());
@@ -137,19 +137,19 @@ async fn scan(
         for identity in &page.items {
             expected.remove(&identity.id);
             changed.extend(handle.shared.managed.changed(identity, page.requested_at, shows_credentials));
-            let (found, standing) = take_in(handle, identity, page.requested_at, around);
+            let (found, ownership) = take_in(handle, identity, page.requested_at, around);
             if let Found::Mark(mark) = &found
-                && standing != Standing::Unmanaged
+                && ownership != Ownership::Unmanaged
             {
                 scan.note(mark, &identity.id);
                 if around.is_of_former_namespace(mark) {
                     scan.tally.add_former(mark);
                 }
             }
-            scan.tally.add(standing, &found, &identity.id);
+            scan.tally.add(ownership, &found, &identity.id);
         }
     }
-    let is_leading = around.is_leading(&handle.place);
+    let is_leading = around.is_leading(&handle.key);
     let confirmed = if is_leading { confirm_orphans(handle, &mut scan, around).await? } else { 0 };
     let requests = scan.pages as u64 + confirmed;
     Ok((scan, requests))
@@ -164,8 +164,8 @@ async fn confirm_orphans(handle: &Handle, scan: &mut Scan, around: &dyn Surround
         requests += 1;
         let page = page?;
         for identity in &page.items {
-            let (found, standing) = take_in(handle, identity, page.requested_at, around);
-            scan.tally.add(standing, &found, &identity.id);
+            let (found, ownership) = take_in(handle, identity, page.requested_at, around);
+            scan.tally.add(ownership, &found, &identity.id);
         }
     }
     Ok(requests)

@@ -5,7 +5,7 @@ use std::time::Instant;
 use super::surroundings::Surroundings;
 use crate::identity::mark::{Found, Mark};
 use crate::instance::Handle;
-use crate::instance::counts::{self, Standing};
+use crate::instance::counts::{self, Ownership};
 use crate::instance::handle::Shared;
 use crate::kratos::{CredentialType, Identity};
 
@@ -17,19 +17,21 @@ pub fn watched(shared: &Shared) -> Vec<CredentialType> {
 }
 
 /// What an identity is to us; one whose grace period runs is looked after.
-pub fn take_in(handle: &Handle, identity: &Identity, seen: Instant, around: &dyn Surroundings) -> (Found, Standing) {
+pub fn take_in(handle: &Handle, identity: &Identity, seen: Instant, around: &dyn Surroundings) -> (Found, Ownership) {
     let found = Mark::read(&identity.metadata_admin);
     let (owner, cluster) = (&handle.settings.owner_name, &around.terms().cluster_id);
-    let mut standing = counts::standing(&found, owner, cluster, |mark| around.is_there(mark));
+    let mut standing = counts::ownership(&found, owner, cluster, |mark| around.is_there(mark));
     if let Found::Mark(mark) = &found
-        && standing == Standing::Orphaned
+        && standing == Ownership::Orphaned
         && !around.terms().works_in(&mark.namespace)
     {
-        standing = Standing::Elsewhere;
+        standing = Ownership::Elsewhere;
     }
     match &found {
-        Found::Mark(mark) if standing == Standing::Leaving => handle.shared.pending.seen(mark, identity, cluster),
-        _ => handle.shared.pending.ended(&identity.id, seen),
+        Found::Mark(mark) if standing == Ownership::Leaving => {
+            handle.shared.grace_periods.seen(mark, identity, cluster)
+        }
+        _ => handle.shared.grace_periods.ended(&identity.id, seen),
     }
     (found, standing)
 }

@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use futures::future::BoxFuture;
 
-use crate::base::place::{Place, PlaceKeys};
+use crate::base::namespaced_name::{KeyHashes, NamespacedName};
 use crate::engine::cluster::{Deletions, Others, Terms};
 use crate::identity::mark::Mark;
 use crate::instance::{Handle, Registry};
@@ -16,10 +16,10 @@ pub trait Residents: Send + Sync {
     fn known(&self) -> BoxFuture<'_, ()>;
 
     /// One's own.
-    fn keys(&self, instance: &Place) -> PlaceKeys;
+    fn keys(&self, instance: &NamespacedName) -> KeyHashes;
 
     /// How many identities differ and are only observed, by the statuses of their resources.
-    fn drifted(&self, instance: &Place) -> u64;
+    fn drifted(&self, instance: &NamespacedName) -> u64;
 
     /// Whether the very resource that a mark names is there, whoever reconciles it.
     fn is_there(&self, mark: &Mark) -> bool;
@@ -28,28 +28,28 @@ pub trait Residents: Send + Sync {
     fn is_of_former_namespace(&self, mark: &Mark) -> bool;
 
     /// The ids that resources have had, before a listing begins, and whose they are.
-    fn expected(&self, instance: &Handle) -> HashMap<String, Place>;
+    fn expected(&self, instance: &Handle) -> HashMap<String, NamespacedName>;
 
     /// Takes in what a complete listing, begun at `begun`, didn't show of `managed` that were expected. To be called before the
     /// listing counts.
-    fn take_census(&self, instance: &Handle, counted: (usize, &HashMap<String, Place>), begun: Instant);
+    fn take_census(&self, instance: &Handle, counted: (usize, &HashMap<String, NamespacedName>), begun: Instant);
 
     /// Has those looked at whose identity differs.
-    fn look_at(&self, changed: &PlaceKeys);
+    fn look_at(&self, changed: &KeyHashes);
 }
 
 /// Whether this process speaks for an instance.
 pub trait Speaks: Send + Sync {
-    fn is_leading(&self, instance: &Place) -> bool;
+    fn is_leading(&self, instance: &NamespacedName) -> bool;
 
     /// Returns once it leads.
-    fn led<'a>(&'a self, instance: &'a Place) -> BoxFuture<'a, ()>;
+    fn led<'a>(&'a self, instance: &'a NamespacedName) -> BoxFuture<'a, ()>;
 
     /// Returns once it may not speak (any more).
-    fn lost<'a>(&'a self, instance: &'a Place) -> BoxFuture<'a, ()>;
+    fn lost<'a>(&'a self, instance: &'a NamespacedName) -> BoxFuture<'a, ()>;
 }
 
-/// All of it: what goes on beside the looks outlives each of them.
+/// All of it: what goes on beside the reconciles outlives each of them.
 pub trait Surroundings: Residents + Speaks + Deletions {
     fn terms(&self) -> &Terms;
 

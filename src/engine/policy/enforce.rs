@@ -8,14 +8,14 @@ use futures::StreamExt;
 use uuid::Uuid;
 
 use super::inputs::Inputs;
-use super::observe::{judge_all, opinions};
+use super::observe::{judge_all, rule_matches};
 use super::reach::Reach;
 use super::source::Source;
 use crate::api::session_policy::RuleAction;
-use crate::engine::failure::{self, Halt};
+use crate::engine::failure::{self, ReconcileError};
 use crate::kratos::{Class, Error, Expand, WriteCause, Writer};
 use crate::policy::desired::{Desired, Rule};
-use crate::policy::judge::{Mask, Opinion, bit};
+use crate::policy::judge::{Mask, RuleMatch, bit};
 use crate::policy::tally::{Candidate, Plan, rank};
 use crate::telemetry::metrics::sessions::{RuleKind, Sessions};
 
@@ -58,7 +58,7 @@ pub async fn enforce(
     reach: &Reach,
     plan: &Plan,
     sessions: &Sessions,
-) -> (Done, Result<(), Halt>) {
+) -> (Done, Result<(), ReconcileError>) {
     let enforcement =
         Enforcement { inputs, desired, reach, source: Source::new(desired.needs(), reach), counted: sessions };
     let mut done = Done::default();
@@ -73,19 +73,19 @@ pub async fn enforce(
                     done.revoked += one.revoked;
                     done.extended += one.extended;
                 }
-                Err(Failure::Closed) => return (done, Err(Halt::Down(failure::unavailable()))),
+                Err(Failure::Unavailable) => return (done, Err(ReconcileError::Down(failure::unavailable()))),
                 Err(Failure::Kratos(error)) => {
                     done.failed += 1;
-                    let halt = inputs.halt(&error);
-                    if halt.is_everybodys() {
-                        return (done, Err(halt));
+                    let failure = inputs.classify(&error);
+                    if failure.is_instance_wide() {
+                        return (done, Err(failure));
                     }
-                    last = Err(halt);
+                    last = Err(failure);
                 }
             }
         }
-        if work.peek().is_some() && inputs.turn().await.is_err() {
-            return (done, Err(Halt::Down(failure::unavailable())));
+        if work.peek().is_some() && inputs.next_permit().await.is_err() {
+            return (done, Err(ReconcileError::Down(failure::unavailable())));
         }
     }
     (done, last)
@@ -93,7 +93,7 @@ pub async fn enforce(
 
 enum Failure {
     /// The instance turned out to be down meanwhile.
-    Closed,
+    Unavailable,
     Kratos(Error),
 }
 
@@ -141,8 +141,8 @@ fn kind(rule: &Rule) -> RuleKind {
 
 impl Enforcement<'_> {
     async fn run(&self, work: Work) -> Result<Done, Failure> {
-        if !self.inputs.instance.shared.gate.is_open() {
-            return Err(Failure::Closed);
+        if !self.inputs.instance.shared.circuit_breaker.allows_requests() {
+            return Err(Failure::Unavailable);
         }
         match work {
             Work::Revoke(candidate, kind) => self.revoke(candidate, kind).await,
@@ -180,8 +180,8 @@ impl Enforcement<'_> {
         let Some(session) = self.inputs.instance.client.get_session(&id, &self.source.expand()).await? else {
             return Ok(Done::default());
         };
-        let (sights, _) = judge_all(self.inputs, self.desired, self.reach, candidate.rules, vec![session]).await;
-        let is_named = opinions(&sights).iter().any(|opinion| self.names(candidate.rules, opinion, 0));
+        let (judgements, _) = judge_all(self.inputs, self.desired, self.reach, candidate.rules, vec![session]).await;
+        let is_named = rule_matches(&judgements).iter().any(|rule_match| self.names(candidate.rules, rule_match, 0));
         if is_named { self.revoke(candidate, self.kind(candidate.rules)).await } else { Ok(Done::default()) }
     }
 
@@ -189,12 +189,12 @@ impl Enforcement<'_> {
         let client = &self.inputs.instance.client;
         let sessions = client.list_identity_sessions(&identity.to_string(), Some(true)).await?;
         let rules = candidates.iter().fold(0, |rules, candidate| rules | candidate.rules);
-        let opinions = opinions(&judge_all(self.inputs, self.desired, self.reach, rules, sessions).await.0);
+        let rule_matches = rule_matches(&judge_all(self.inputs, self.desired, self.reach, rules, sessions).await.0);
         let mut done = Done::default();
         for candidate in candidates {
-            let opinion = opinions.iter().find(|opinion| opinion.session == candidate.session);
-            let (Some(opinion), Some(rank)) = (opinion, rank(candidate.session, &opinions)) else { continue };
-            if self.names(candidate.rules, opinion, rank) {
+            let rule_match = rule_matches.iter().find(|rule_match| rule_match.session == candidate.session);
+            let (Some(rule_match), Some(rank)) = (rule_match, rank(candidate.session, &rule_matches)) else { continue };
+            if self.names(candidate.rules, rule_match, rank) {
                 done.revoked += self.revoke(*candidate, self.kind(candidate.rules)).await?.revoked;
             }
         }
@@ -202,8 +202,8 @@ impl Enforcement<'_> {
     }
 
     /// Whether one of the rules names a session still. Who has a second factor was found out before.
-    fn names(&self, rules: Mask, opinion: &Opinion, rank: usize) -> bool {
-        let holds = rules & (opinion.holds | opinion.if_enrolled);
+    fn names(&self, rules: Mask, rule_match: &RuleMatch, rank: usize) -> bool {
+        let holds = rules & (rule_match.holds | rule_match.if_enrolled);
         let rules = self.desired.rules.iter().enumerate();
         rules
             .filter(|(at, _)| holds & bit(*at) != 0)
@@ -223,8 +223,8 @@ impl Enforcement<'_> {
         let rules = self.desired.rules.iter().enumerate();
         let extending = rules.filter(|(_, rule)| rule.action == RuleAction::Extend);
         let extending = extending.fold(0, |mask, (at, _)| mask | bit(at));
-        let (sights, _) = judge_all(self.inputs, self.desired, self.reach, extending, vec![before]).await;
-        let holds = opinions(&sights).iter().fold(0, |mask, opinion| mask | opinion.holds);
+        let (judgements, _) = judge_all(self.inputs, self.desired, self.reach, extending, vec![before]).await;
+        let holds = rule_matches(&judgements).iter().fold(0, |mask, rule_match| mask | rule_match.holds);
         if !is_live || holds == 0 {
             return Ok(Done::default());
         }

@@ -9,15 +9,15 @@ use uuid::Uuid;
 
 use super::enforce::CONCURRENCY;
 use super::inputs::Inputs;
-use super::observe::{judge_all, opinions};
+use super::observe::{judge_all, rule_matches};
 use super::reach::Reach;
 use super::source::Source;
-use crate::api::{Reason, Verdict};
-use crate::engine::failure::{self, Halt};
+use crate::api::{ReadyCondition, Reason};
+use crate::engine::failure::{self, ReconcileError};
 use crate::kratos::{Error, Removal, WriteCause};
 use crate::policy::action::Ended;
 use crate::policy::desired::{Desired, Needs};
-use crate::policy::judge::Sight;
+use crate::policy::judge::Judgement;
 use crate::telemetry::metrics::sessions::{RuleKind, Sessions};
 
 /// How often all sessions are looked at before it is left to the next run whether any is left: logins that were under
@@ -31,26 +31,26 @@ pub async fn end_all(
     reach: &Reach,
     started_at: Timestamp,
     sessions: &Sessions,
-) -> (Ended, Result<(), Halt>) {
+) -> (Ended, Result<(), ReconcileError>) {
     let mut ended = Ended::default();
     for _ in 0..PASSES {
         match pass(inputs, desired, reach, started_at, &mut ended, sessions).await {
             Ok(Met::Some) => {}
             Ok(Met::None) => return (ended, Ok(())),
-            Err(halt) => return (ended, Err(halt)),
+            Err(failure) => return (ended, Err(failure)),
         }
     }
     (ended, Err(unending().into()))
 }
 
-/// The verdict on a policy that is another one by now.
-pub fn changed() -> Verdict {
-    Verdict::new(Reason::Progressing, "the policy was changed meanwhile; it is looked at again")
+/// The condition for a policy that is another one by now.
+pub fn changed() -> ReadyCondition {
+    ReadyCondition::new(Reason::Progressing, "the policy was changed meanwhile; it is looked at again")
 }
 
-/// The verdict where each pass meets more.
-pub fn unending() -> Verdict {
-    Verdict::new(
+/// The condition where each pass meets more.
+pub fn unending() -> ReadyCondition {
+    ReadyCondition::new(
         Reason::Progressing,
         "sessions that began before revokeAll keep coming; the operator goes on until none is left",
     )
@@ -70,31 +70,31 @@ async fn pass(
     started_at: Timestamp,
     ended: &mut Ended,
     sessions: &Sessions,
-) -> Result<Met, Halt> {
-    let halt = |error: Error| inputs.halt(&error);
+) -> Result<Met, ReconcileError> {
+    let classify = |error: Error| inputs.classify(&error);
     let needs = Needs { identity: desired.selection.needs_identity(), devices: false };
     let client = &inputs.instance.client;
     let writer = inputs.writer(WriteCause::Action("revokeAll"));
-    let mut batches = Source::new(needs, reach).sessions(client).await.map_err(halt)?;
+    let mut batches = Source::new(needs, reach).sessions(client).await.map_err(classify)?;
     ended.failed = 0;
     let (mut met, mut last) = (Met::None, Ok(()));
     while let Some(batch) = batches.next().await {
-        let (sights, truth) = judge_all(inputs, desired, reach, 0, batch.map_err(halt)?).await;
-        ended.truth.add(truth);
-        ended.failed += sights.iter().filter(|sight| **sight == Sight::Unknown).count();
+        let (judgements, results) = judge_all(inputs, desired, reach, 0, batch.map_err(classify)?).await;
+        ended.results.add(results);
+        ended.failed += judgements.iter().filter(|judgement| **judgement == Judgement::Unknown).count();
         let began_by = |began: Option<i64>| began.is_none_or(|began| began <= started_at.as_microsecond());
-        let meant = opinions(&sights).into_iter().filter(|opinion| began_by(opinion.began));
+        let meant = rule_matches(&judgements).into_iter().filter(|rule_match| began_by(rule_match.began));
         let end = |(session, identity): (Uuid, Uuid)| {
             let writer = if identity.is_nil() { writer.clone() } else { writer.of_identity(identity) };
             async move {
-                if inputs.instance.shared.gate.is_open() {
+                if inputs.instance.shared.circuit_breaker.allows_requests() {
                     writer.disable_session(&session.to_string()).await.map_err(Some)
                 } else {
                     Err(None)
                 }
             }
         };
-        let those: Vec<_> = meant.map(|opinion| (opinion.session, opinion.identity)).collect();
+        let those: Vec<_> = meant.map(|rule_match| (rule_match.session, rule_match.identity)).collect();
         let mut ending = futures::stream::iter(those).map(end).buffer_unordered(CONCURRENCY);
         while let Some(result) = ending.next().await {
             match result {
@@ -105,18 +105,18 @@ async fn pass(
                 }
                 // Whoever ended it has counted it.
                 Ok(Removal::WasAbsent) => met = Met::Some,
-                Err(Some(error)) => match halt(error) {
-                    halt if halt.is_everybodys() => return Err(halt),
+                Err(Some(error)) => match classify(error) {
+                    failure if failure.is_instance_wide() => return Err(failure),
                     // One session's own trouble keeps none of the others alive.
-                    halt => {
+                    failure => {
                         ended.failed += 1;
-                        last = Err(halt);
+                        last = Err(failure);
                     }
                 },
-                Err(None) => return Err(Halt::Down(failure::unavailable())),
+                Err(None) => return Err(ReconcileError::Down(failure::unavailable())),
             }
         }
-        inputs.turn().await?;
+        inputs.next_permit().await?;
     }
     last.map(|()| met)
 }

@@ -9,7 +9,7 @@ use uuid::Uuid;
 use super::reach::Reach;
 use crate::kratos::{Client, Error, Expand, Page, Session, SessionFilter};
 use crate::policy::desired::Needs;
-use crate::policy::within::Within;
+use crate::policy::reachable::Reachable;
 
 /// How many requests for sessions of single identities are under way at the same time.
 const CONCURRENCY: usize = 8;
@@ -106,7 +106,7 @@ fn dear_from(identities: usize, needs: Needs) -> usize {
 }
 
 /// The sessions of these identities, with everything.
-fn one_by_one(client: Client, reach: Arc<Within>) -> impl futures::Stream<Item = Result<Vec<Session>, Error>> {
+fn one_by_one(client: Client, reach: Arc<Reachable>) -> impl futures::Stream<Item = Result<Vec<Session>, Error>> {
     let starts = (0..reach.ids().len()).step_by(AT_ONCE);
     stream::iter(starts).then(move |start| {
         let (client, reach) = (client.clone(), Arc::clone(&reach));

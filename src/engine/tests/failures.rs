@@ -10,8 +10,8 @@ use wiremock::{Mock, MockServer, ResponseTemplate};
 
 use crate::api::condition::State;
 use crate::api::messages::faults;
-use crate::api::{Reason, Verdict};
-use crate::engine::failure::{self, Halt, Sent, halt, schema_not_found, unsupported};
+use crate::api::{ReadyCondition, Reason};
+use crate::engine::failure::{self, ReconcileError, Sent, classify, schema_not_found, unsupported};
 use crate::identity::schema::shape::Shape;
 use crate::kratos::{Client, ClientConfig, CreateIdentity, CredentialType, Error, Initiator, WriteCause, Writer};
 
@@ -48,16 +48,18 @@ fn sent<'a>(schema: Option<(&'a Value, &'a Shape)>, traits: &'a Value) -> Sent<'
     Sent { schema_id: "customer", schema, traits: Some(traits), manifest: traits.as_object(), external_id: false }
 }
 
-/// A halt without its message, and the message.
-fn told(halt: Halt) -> (&'static str, Reason, Option<Duration>, String) {
-    match halt {
-        Halt::Waiting(Verdict { reason, message }) => ("Waiting", reason, None, message),
-        Halt::Queued(Verdict { reason, message }) => ("Queued", reason, None, message),
-        Halt::Unread(Verdict { reason, message }) => ("Unread", reason, None, message),
-        Halt::Down(Verdict { reason, message }) => ("Down", reason, None, message),
-        Halt::Refused(Verdict { reason, message }) => ("Refused", reason, None, message),
-        Halt::Retry { verdict: Verdict { reason, message }, after } => ("Retry", reason, after, message),
-        Halt::Kubernetes(error) => panic!("{error}"),
+/// An error without its message, and the message.
+fn told(failure: ReconcileError) -> (&'static str, Reason, Option<Duration>, String) {
+    match failure {
+        ReconcileError::Waiting(ReadyCondition { reason, message }) => ("Waiting", reason, None, message),
+        ReconcileError::Queued(ReadyCondition { reason, message }) => ("Queued", reason, None, message),
+        ReconcileError::Unread(ReadyCondition { reason, message }) => ("Unread", reason, None, message),
+        ReconcileError::Down(ReadyCondition { reason, message }) => ("Down", reason, None, message),
+        ReconcileError::Refused(ReadyCondition { reason, message }) => ("Refused", reason, None, message),
+        ReconcileError::Retry { condition: ReadyCondition { reason, message }, after } => {
+            ("Retry", reason, after, message)
+        }
+        ReconcileError::Kubernetes(error) => panic!("{error}"),
     }
 }
 
@@ -83,10 +85,10 @@ fn told(halt: Halt) -> (&'static str, Reason, Option<Duration>, String) {
 async fn each_failure_has_one_meaning(#[case] answer: ResponseTemplate, #[case] how: &str, #[case] reason: Reason) {
     let error = failed(answer).await;
     let traits = json!({ "mail": MARKER });
-    let (told_how, told_reason, after, message) = told(halt(&error, sent(None, &traits), 0));
+    let (told_how, told_reason, after, message) = told(classify(&error, sent(None, &traits), 0));
     assert_eq!((told_how, told_reason, after), (how, reason, None));
     assert!(!message.contains(MARKER), "{message}");
-    assert_eq!(faults(&Verdict::new(reason, message.as_str())), [""; 0], "{message}");
+    assert_eq!(faults(&ReadyCondition::new(reason, message.as_str())), [""; 0], "{message}");
     let stalls = reason.state() == State::Stalled;
     assert_eq!(stalls, how == "Refused", "what stalls waits for a person, and nothing else does");
 }
@@ -101,9 +103,9 @@ async fn what_fails_again_and_again_while_others_are_served_is_its_own_fault(#[c
     let error = failed(answer).await;
     assert!(error.may_be_its_own());
     let after = |times| {
-        let (how, reason, _, message) = told(halt(&error, Sent::default(), times));
+        let (how, reason, _, message) = told(classify(&error, Sent::default(), times));
         assert!(!message.contains(MARKER), "{message}");
-        assert_eq!(faults(&Verdict::new(reason, message.as_str())), [""; 0], "{message}");
+        assert_eq!(faults(&ReadyCondition::new(reason, message.as_str())), [""; 0], "{message}");
         assert_eq!(message.contains("each time, although Kratos serves others"), times >= 5, "{message}");
         (how, reason)
     };
@@ -124,7 +126,7 @@ async fn a_credential_that_the_server_keeps_is_the_last_one() {
     let server = MockServer::start().await;
     Mock::given(any()).respond_with(kratos(400, "")).mount(&server).await;
     let deleted = client(&server.uri()).delete_identity_credentials("id", CredentialType::Password, None).await;
-    let (how, reason, _, message) = told(halt(&deleted.unwrap_err(), Sent::default(), 0));
+    let (how, reason, _, message) = told(classify(&deleted.unwrap_err(), Sent::default(), 0));
     assert_eq!((how, reason), ("Refused", Reason::InvalidSpec));
     assert!(message.contains("without anything to log in with") && !message.contains(MARKER), "{message}");
 }
@@ -132,7 +134,7 @@ async fn a_credential_that_the_server_keeps_is_the_last_one() {
 #[tokio::test]
 async fn nobody_at_that_address_is_an_instance_that_is_down() {
     let error = client("http://127.0.0.1:9").create_identity(&CreateIdentity::default()).await.unwrap_err();
-    let (how, reason, _, message) = told(halt(&error, Sent::default(), 0));
+    let (how, reason, _, message) = told(classify(&error, Sent::default(), 0));
     assert_eq!((how, reason), ("Down", Reason::KratosUnavailable));
     assert!(message.contains("create_identity"), "it says what was tried: {message}");
 }
@@ -147,8 +149,8 @@ async fn a_throttling_server_is_left_alone(#[case] header: Option<&str>, #[case]
         Some(value) => answer.insert_header("retry-after", value),
         None => answer,
     };
-    let (how, reason, after, message) = told(halt(&failed(answer).await, Sent::default(), 0));
-    assert_eq!(faults(&Verdict::new(reason, message.as_str())), [""; 0], "{message}");
+    let (how, reason, after, message) = told(classify(&failed(answer).await, Sent::default(), 0));
+    assert_eq!(faults(&ReadyCondition::new(reason, message.as_str())), [""; 0], "{message}");
     assert_eq!((how, reason, after), ("Retry", Reason::Throttled, Some(Duration::from_secs(seconds))));
 }
 
@@ -157,7 +159,7 @@ async fn rejected_traits_are_explained_by_the_schema() {
     let schema = json!({"properties": {"traits": {"properties": {"age": {"type": "integer"}}}}});
     let traits = json!({ "age": MARKER });
     let error = failed(kratos(400, "I[#/traits/age] S[#/properties]")).await;
-    let (_, _, _, message) = told(halt(&error, sent(Some((&schema, &Shape::of(&schema))), &traits), 0));
+    let (_, _, _, message) = told(classify(&error, sent(Some((&schema, &Shape::of(&schema))), &traits), 0));
     assert!(message.contains("/traits/age (type: integer)") && message.contains("customer"), "{message}");
     assert!(!message.contains(MARKER), "{message}");
 }
@@ -167,44 +169,48 @@ async fn rejected_traits_are_explained_by_the_schema() {
 #[case("organization_id", "organizationID")]
 #[case("another field", "another field")]
 fn a_field_is_called_as_in_the_manifest(#[case] field: &str, #[case] expected: &str) {
-    let verdict = unsupported(field);
-    assert_eq!(verdict.reason, Reason::UnsupportedByServer);
-    assert!(verdict.message.contains(expected) && !verdict.message.contains('_'), "{}", verdict.message);
+    let condition = unsupported(field);
+    assert_eq!(condition.reason, Reason::UnsupportedByServer);
+    assert!(condition.message.contains(expected) && !condition.message.contains('_'), "{}", condition.message);
 }
 
 #[test]
 fn a_missing_schema_is_named() {
-    let verdict = schema_not_found("custommer");
-    assert_eq!(verdict.reason, Reason::SchemaNotFound);
-    assert!(verdict.message.contains("\"custommer\""), "{}", verdict.message);
+    let condition = schema_not_found("custommer");
+    assert_eq!(condition.reason, Reason::SchemaNotFound);
+    assert!(condition.message.contains("\"custommer\""), "{}", condition.message);
 }
 
 #[test]
 fn a_verdict_alone_is_a_refusal() {
-    let halt = Halt::from(Verdict::new(Reason::NotPermitted, "no"));
-    assert!(matches!(halt, Halt::Refused(verdict) if verdict.reason == Reason::NotPermitted));
+    let failure = ReconcileError::from(ReadyCondition::new(Reason::NotPermitted, "no"));
+    assert!(matches!(failure, ReconcileError::Refused(condition) if condition.reason == Reason::NotPermitted));
 }
 
-fn verdict() -> Verdict {
-    Verdict::new(Reason::NotPermitted, "no")
+fn condition() -> ReadyCondition {
+    ReadyCondition::new(Reason::NotPermitted, "no")
 }
 
 #[rstest]
-#[case::refused(Halt::Refused(verdict()), "Retry")]
-#[case::unread(Halt::Unread(verdict()), "Retry")]
-#[case::waiting(Halt::Waiting(verdict()), "Retry")]
-#[case::much_later(Halt::Retry { verdict: verdict(), after: Some(Duration::from_mins(5)) }, "Retry")]
-#[case::its_turn_comes(Halt::Queued(verdict()), "Queued")]
-#[case::tried_anyway(Halt::Down(verdict()), "Down")]
-fn what_failed_besides_is_tried_again_whatever_the_rest_waits_for(#[case] halt: Halt, #[case] expected: &str) {
-    let (how, reason, after, message) = told(halt.tried_again(&Halt::Down(failure::unavailable())));
+#[case::refused(ReconcileError::Refused(condition()), "Retry")]
+#[case::unread(ReconcileError::Unread(condition()), "Retry")]
+#[case::waiting(ReconcileError::Waiting(condition()), "Retry")]
+#[case::much_later(ReconcileError::Retry { condition: condition(), after: Some(Duration::from_mins(5)) }, "Retry")]
+#[case::its_turn_comes(ReconcileError::Queued(condition()), "Queued")]
+#[case::tried_anyway(ReconcileError::Down(condition()), "Down")]
+fn what_failed_besides_is_tried_again_whatever_the_rest_waits_for(
+    #[case] failure: ReconcileError,
+    #[case] expected: &str,
+) {
+    let (how, reason, after, message) = told(failure.into_retry(&ReconcileError::Down(failure::unavailable())));
     assert_eq!((how, reason, after, message.as_str()), (expected, Reason::NotPermitted, None, "no"));
 }
 
 #[test]
 fn whoever_asked_to_be_called_later_is() {
     let (later, sooner) = (Duration::from_secs(40), Duration::from_secs(2));
-    let halt = Halt::Retry { verdict: verdict(), after: Some(sooner) };
-    let (_, _, after, _) = told(halt.tried_again(&Halt::Retry { verdict: failure::unavailable(), after: Some(later) }));
+    let failure = ReconcileError::Retry { condition: condition(), after: Some(sooner) };
+    let (_, _, after, _) =
+        told(failure.into_retry(&ReconcileError::Retry { condition: failure::unavailable(), after: Some(later) }));
     assert_eq!(after, Some(later));
 }

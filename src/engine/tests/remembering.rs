@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use serde_json::json;
 
 use crate::engine::identity::memory::{Creators, Memory, Ours};
-use crate::identity::asked::Asked;
+use crate::identity::requested_identifiers::RequestedIdentifiers;
 use crate::identity::tests::builders::{mark, shapes};
 
 #[test]
@@ -99,7 +99,7 @@ fn one_is_untouched_from_its_birth_until_something_is_done_for_it() {
 #[test]
 fn of_a_create_without_an_answer_is_known_what_it_asked_for_and_until_when_it_counts() {
     let memory = Memory::default();
-    let asked = |email: &str| Asked::new(shapes("email").first(), &json!({ "email": email }));
+    let asked = |email: &str| RequestedIdentifiers::new(shapes("email").first(), &json!({ "email": email }));
     let unanswered = || memory.recall("uid-of-ada").unanswered;
     let first = Instant::now();
     let later = first + Duration::from_secs(5);
@@ -138,7 +138,7 @@ fn what_was_another_operators_meanwhile_is_as_if_never_seen_whatever_a_look_unde
     memory.see("uid-of-ada", false);
     memory.update("uid-of-ada", |ada| ada.creators = Creators::Us);
     memory.leave("uid-of-ada");
-    // A look that began before ends.
+    // A reconcile that began before ends.
     memory.update("uid-of-ada", |ada| ada.ours = Some(Arc::new(Ours::new("id-of-ada", &mark(&json!({}))))));
     assert_eq!(since(), None);
     memory.see("uid-of-ada", true);

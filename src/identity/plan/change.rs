@@ -4,15 +4,15 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use k8s_openapi::jiff::Timestamp;
 use serde_json::{Map, Value};
 
+use super::action_steps;
 use super::credentials;
-use super::doing;
 use super::step::{
     EXTERNAL_ID, METADATA_ADMIN, METADATA_PUBLIC, OIDC, ORGANIZATION_ID, PASSWORD, Plan, Present, SCHEMA_ID, STATE,
     Step, TRAITS, mark_path,
 };
 use crate::api::GROUP;
 use crate::api::identity::TraitsPolicy;
-use crate::identity::actions::{self, ActionName, Doing};
+use crate::identity::actions::{self, ActionName, ActionSpec};
 use crate::identity::addresses::{self, VERIFIABLE_ADDRESSES};
 use crate::identity::claim::Claimant;
 use crate::identity::desired::Desired;
@@ -55,7 +55,7 @@ pub(super) fn plan(
     }
     recovery::begin(&mut mark, desired.recovery.as_ref(), state.unwrap_or(identity.state), now);
     let asked_for = |doing| pending.iter().any(|action| action.wanted.doing == doing);
-    let (is_asked_for, rewrites) = (asked_for(Doing::SetPassword), asked_for(Doing::Rewrite));
+    let (is_asked_for, rewrites) = (asked_for(ActionSpec::SetPassword), asked_for(ActionSpec::Rewrite));
     let at = Time(recovery::whole_second(now));
     let decision = desired.password.as_ref().map(|password| {
         let before = mark.password.as_ref();
@@ -133,7 +133,7 @@ pub(super) fn plan(
     if deactivates {
         steps.push(Step::ConfirmInactive { id: id.clone() });
     }
-    steps.extend(doing::steps(&id, &pending, mark, now));
+    steps.extend(action_steps::steps(&id, &pending, mark, now));
     let actions = pending.iter().map(|action| action.wanted.doing.name()).collect();
     Plan { steps, changes, actions, owned_paths, traits, refusal, is_partial: false }
 }
@@ -144,7 +144,7 @@ fn settled(id: &str, mark: &mut Mark, desired: &Desired) -> Option<Step> {
     if !mark.sessions_pending && mark.links == desired.links && mark.auto_links.iter().all(is_wanted) {
         return None;
     }
-    // Only now: what a crash leaves undone is done by the next look.
+    // Only now: what a crash leaves undone is done by the next reconcile.
     (mark.sessions_pending, mark.links) = (false, desired.links.clone());
     mark.auto_links.retain(is_wanted);
     let operations = vec![PatchOperation::Replace { path: mark_path(), value: mark.to_value() }];

@@ -3,8 +3,8 @@
 //! Links are added before anything is removed, and nothing is removed that would leave nothing to log in with.
 
 use super::step::{OIDC, Present};
-use crate::api::{Reason, Verdict};
-use crate::identity::absent::{self, Contents};
+use crate::api::{ReadyCondition, Reason};
+use crate::identity::absent_credentials::{self, Contents};
 use crate::identity::desired::Desired;
 use crate::identity::links::{self, Links};
 use crate::identity::pointer;
@@ -43,8 +43,8 @@ pub(super) fn change(desired: &Desired, present: &Present, contents: Contents) -
     paths.extend(added_automatic.iter().chain(&waiting).map(|link| pointer::join(OIDC, &link.provider)));
     let noted_automatic = [kept, added_automatic.clone(), waiting.clone()].concat();
     removals.extend(waiting.into_iter().map(|link| (CredentialType::Oidc, Some(link))));
-    for kind in desired.absent.iter().copied().filter(|kind| absent::is_there(identity, *kind, contents)) {
-        paths.push(absent::path(kind));
+    for kind in desired.absent.iter().copied().filter(|kind| absent_credentials::is_there(identity, *kind, contents)) {
+        paths.push(absent_credentials::path(kind));
         let links = there.each().filter(|(of, _)| *of == kind).map(|(kind, link)| (kind, Some(link.clone())));
         let of_kind: Vec<_> = links.collect();
         let of_kind = if of_kind.is_empty() { vec![(kind, None)] } else { of_kind };
@@ -57,12 +57,12 @@ pub(super) fn change(desired: &Desired, present: &Present, contents: Contents) -
 
 impl Change {
     /// Why the removals may not be done: nothing to log in with would be left. `sends_password`: one comes with it.
-    pub(super) fn refusal(&self, present: &Present, sends_password: bool) -> Option<Verdict> {
+    pub(super) fn refusal(&self, present: &Present, sends_password: bool) -> Option<ReadyCondition> {
         let removes = |kind| self.removals.iter().any(|(removed, _)| *removed == kind);
         let contents = present.contents.unwrap_or_default();
         let is_password_left = sends_password || (contents.password && !removes(CredentialType::Password));
         let is_left = self.leaves_links(present) || is_password_left || contents.other_first_factor;
-        let removes_first_factors = self.removals.iter().any(|(kind, _)| absent::is_first_factor(*kind));
+        let removes_first_factors = self.removals.iter().any(|(kind, _)| absent_credentials::is_first_factor(*kind));
         (removes_first_factors && !is_left).then(last_first_factor)
     }
 
@@ -87,16 +87,16 @@ pub fn contents_needed(desired: &Desired, present: &Present) -> Vec<CredentialTy
     let has = |kind| desired.absent.contains(&kind) && present.identity.credential(kind).is_some();
     let assumed = Contents { password: has(CredentialType::Password), ..Contents::default() };
     let change = change(desired, present, assumed);
-    let removes_first_factors = change.removals.iter().any(|(kind, _)| absent::is_first_factor(*kind));
+    let removes_first_factors = change.removals.iter().any(|(kind, _)| absent_credentials::is_first_factor(*kind));
     if removes_first_factors && !change.leaves_links(present) {
         return vec![CredentialType::Password, CredentialType::Webauthn, CredentialType::Passkey];
     }
     [CredentialType::Password, CredentialType::Webauthn].into_iter().filter(|kind| has(*kind)).collect()
 }
 
-/// The verdict on a removal that would leave nothing to log in with.
-pub fn last_first_factor() -> Verdict {
+/// The condition for a removal that would leave nothing to log in with.
+pub fn last_first_factor() -> ReadyCondition {
     let message = "what spec.credentials doesn't give any more, or wants absent, isn't removed: it would leave the identity \
                    without anything to log in with; give it a password or another link first";
-    Verdict::new(Reason::InvalidSpec, message)
+    ReadyCondition::new(Reason::InvalidSpec, message)
 }

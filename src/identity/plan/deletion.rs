@@ -4,7 +4,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use k8s_openapi::jiff::Timestamp;
 
 use super::step::{STATE, Step, mark_path};
-use crate::api::Verdict;
+use crate::api::ReadyCondition;
 use crate::api::lifecycle::DeletionPolicy;
 use crate::identity::claim::Claimant;
 use crate::identity::conflict::unmarkable;
@@ -24,7 +24,7 @@ pub struct Leaving<'a> {
 
 /// The steps for a resource that is being deleted, for each identity whose mark names it. Refused where a grace period
 /// can't be noted.
-pub fn plan_deletion(leaving: Leaving<'_>, identities: &[Identity]) -> Result<Vec<Step>, Verdict> {
+pub fn plan_deletion(leaving: Leaving<'_>, identities: &[Identity]) -> Result<Vec<Step>, ReadyCondition> {
     let mut steps = Vec::new();
     for identity in identities {
         let id = identity.id.clone();
@@ -73,7 +73,7 @@ fn deactivate(identity: &Identity, note: Option<PatchOperation>, steps: &mut Vec
 }
 
 /// The mark with the end of the grace period in it. `None`: it stands there already, and stays.
-fn noted(leaving: Leaving<'_>, identity: &Identity, at: Timestamp) -> Result<Option<PatchOperation>, Verdict> {
+fn noted(leaving: Leaving<'_>, identity: &Identity, at: Timestamp) -> Result<Option<PatchOperation>, ReadyCondition> {
     let mark = match Mark::read(&identity.metadata_admin) {
         Found::Mark(mark) if mark.delete_after.is_some() => return Ok(None),
         Found::Mark(mark) => *mark,

@@ -3,7 +3,7 @@
 use k8s_openapi::jiff::Timestamp;
 
 use super::step::Present;
-use crate::api::{Reason, Verdict};
+use crate::api::{ReadyCondition, Reason};
 use crate::identity::claim::{Claim, Claimant};
 use crate::identity::conflict::{conflict, replaced, unmarkable};
 use crate::identity::mark::Mark;
@@ -19,7 +19,7 @@ pub fn judge(
     identity: Identity,
     restorable: bool,
     is_same_person: bool,
-) -> Result<Option<Present>, Verdict> {
+) -> Result<Option<Present>, ReadyCondition> {
     let present = |identity, mark: Option<Mark>| Ok(Some(Present::new(identity, mark)));
     match claimant.claim(&identity) {
         Claim::Ours(mark) => present(identity, Some(*mark)),
@@ -37,18 +37,18 @@ pub fn judge(
     }
 }
 
-/// The verdict on an identity of a resource of the same namespace that was deleted, while its grace period runs.
-fn leaving(neighbour: &str, until: Timestamp) -> Verdict {
+/// The condition for an identity of a resource of the same namespace that was deleted, while its grace period runs.
+fn leaving(neighbour: &str, until: Timestamp) -> ReadyCondition {
     let message = format!(
         "the identity, or an identifier or address of it, is KratosIdentity {neighbour}'s, which was deleted; its grace \
          period lasts until {until}: apply {neighbour} again, or wait until then"
     );
-    Verdict::new(Reason::IdentityConflict, message)
+    ReadyCondition::new(Reason::IdentityConflict, message)
 }
 
-/// The verdict on an identity that nobody manages, beside the instance.
-fn unmanaged() -> Verdict {
+/// The condition for an identity that nobody manages, beside the instance.
+fn unmanaged() -> ReadyCondition {
     let message = "Kratos has this identity, or its identifier or address, already, and nobody manages it; take it over with \
                    spec.adoption, or use another identifier";
-    Verdict::new(Reason::IdentityConflict, message)
+    ReadyCondition::new(Reason::IdentityConflict, message)
 }

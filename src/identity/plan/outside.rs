@@ -7,7 +7,7 @@ use std::collections::HashSet;
 use k8s_openapi::jiff::Timestamp;
 use serde_json::{Map, Value};
 
-use super::doing;
+use super::action_steps;
 use super::step::{Plan, Present, STATE, Step, TRAITS, mark_path};
 use crate::api::identity::TraitsPolicy;
 use crate::identity::actions::{self, Wanted};
@@ -58,7 +58,7 @@ pub fn take_away(taking: &Taking, present: &Present, mark: &Mark, now: Timestamp
     if deactivates {
         steps.push(Step::ConfirmInactive { id: id.clone() });
     }
-    steps.extend(doing::steps(id, &pending, noted, now));
+    steps.extend(action_steps::steps(id, &pending, noted, now));
     steps
 }
 

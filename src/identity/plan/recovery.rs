@@ -5,7 +5,7 @@ use k8s_openapi::jiff::Timestamp;
 use super::step::{Plan, RECOVERY, Step, mark_path};
 use crate::identity::claim::Claimant;
 use crate::identity::mark::Mark;
-use crate::identity::recovery::{self, Issue, OwnSecret, Recovery, SecretSeen};
+use crate::identity::recovery::{self, Issue, OwnSecret, Recovery, SecretObservation};
 use crate::kratos::{Identity, PatchOperation, State};
 
 /// Issues what is due, and takes away what may not stand any more: expired, of an inactive identity, not wanted (in that
@@ -14,7 +14,7 @@ pub fn plan_recovery(
     claimant: &Claimant,
     wanted: Option<&Recovery>,
     (identity, mark): (&Identity, &Mark),
-    seen: &SecretSeen,
+    seen: &SecretObservation,
     now: Timestamp,
 ) -> Plan {
     let id = identity.id.clone();
@@ -37,33 +37,34 @@ pub fn plan_recovery(
     let secret = OwnSecret::of(claimant, &wanted.secret_name);
     if identity.state == State::Inactive {
         plan.steps.extend(former);
-        plan.steps.extend(matches!(seen, SecretSeen::Ours(_)).then_some(Step::DeleteSecret(secret)));
+        plan.steps.extend(matches!(seen, SecretObservation::Ours(_)).then_some(Step::DeleteSecret(secret)));
         return plan;
     }
     if !wanted.is_due(noted) {
         let is_expired = noted.is_some_and(|noted| recovery::expired(noted, now).is_some());
-        let is_there = matches!(seen, SecretSeen::Ours(_));
+        let is_there = matches!(seen, SecretObservation::Ours(_));
         plan.steps.extend((is_expired && is_there).then_some(Step::DeleteSecret(secret)));
         return plan;
     }
     let is_over = noted.is_some_and(|noted| recovery::expired(noted, now).is_some());
     let replaces = match seen {
         // Whatever comes of the new one: the old one isn't to stay.
-        SecretSeen::Ours(_) if is_over => {
+        SecretObservation::Ours(_) if is_over => {
             plan.steps.push(Step::DeleteSecret(secret.clone()));
             None
         }
-        SecretSeen::Ours(version) => Some(version.clone()),
-        SecretSeen::Absent => None,
-        SecretSeen::Foreign | SecretSeen::Hidden => return plan,
+        SecretObservation::Ours(version) => Some(version.clone()),
+        SecretObservation::Absent => None,
+        SecretObservation::Foreign | SecretObservation::Hidden => return plan,
     };
     plan.steps.extend(former);
     let begun = Mark { recovery: Some(wanted.intent(noted, now)), ..mark.clone() };
     if begun.recovery.as_ref() != noted {
         plan.steps.push(write(&begun));
     }
-    let Recovery { way, expires_in, secret_name: _, token: _ } = wanted;
-    let issue = Issue { id: id.clone(), way: way.clone(), expires_in: *expires_in, secret, replaces, mark: begun };
+    let Recovery { method, expires_in, secret_name: _, token: _ } = wanted;
+    let issue =
+        Issue { id: id.clone(), method: method.clone(), expires_in: *expires_in, secret, replaces, mark: begun };
     plan.steps.push(Step::IssueRecovery(Box::new(issue)));
     plan.changes.push(RECOVERY.to_owned());
     plan

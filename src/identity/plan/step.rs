@@ -3,8 +3,8 @@
 use k8s_openapi::jiff::Timestamp;
 use serde_json::Value;
 
-use crate::api::{GROUP, Verdict};
-use crate::identity::absent::Contents;
+use crate::api::{GROUP, ReadyCondition};
+use crate::identity::absent_credentials::Contents;
 use crate::identity::actions::ActionName;
 use crate::identity::mark::Mark;
 use crate::identity::pointer;
@@ -130,7 +130,7 @@ pub struct Plan {
     /// The traits as the steps leave them: what a refusal is explained by.
     pub traits: Value,
     /// Why none of it may be done.
-    pub refusal: Option<Verdict>,
+    pub refusal: Option<ReadyCondition>,
     /// Whether it is only what leads back to where the rules admit the rest, which follows.
     pub is_partial: bool,
 }
@@ -141,7 +141,7 @@ impl Plan {
         self.steps.iter().any(|step| matches!(step, Step::Create(_)))
     }
 
-    /// Pointers of all that would be done, for people who only look.
+    /// Pointers of all that would be done, for people who only observe.
     pub fn drift(&self) -> Vec<String> {
         let actions = self.actions.iter().map(|action| format!("/actions/{}", action.as_str()));
         self.changes.iter().cloned().chain(actions).collect()

@@ -56,7 +56,7 @@ impl Shape {
 
     /// Shows each value of the traits together with what Kratos is told of it.
     pub fn visit<'v>(&self, traits: &'v Value, seen: &mut dyn FnMut(&Value, &'v Value)) {
-        self.look(&self.traits(), traits, seen);
+        self.walk(&self.traits(), traits, seen);
     }
 
     /// Puts an empty object wherever the traits have a null, and the schema wants an object and takes no null. Server-side apply
@@ -103,7 +103,7 @@ impl Shape {
     }
 
     /// `here`: all parts that speak of the value.
-    fn look<'v>(&self, here: &[usize], value: &'v Value, seen: &mut dyn FnMut(&Value, &'v Value)) {
+    fn walk<'v>(&self, here: &[usize], value: &'v Value, seen: &mut dyn FnMut(&Value, &'v Value)) {
         for extension in here.iter().filter_map(|part| self.parts[*part].extension.as_ref()) {
             seen(extension, value);
         }
@@ -112,7 +112,7 @@ impl Shape {
                 let below = self.closed(here.iter().filter_map(|part| self.parts[*part].items));
                 if !below.is_empty() {
                     for item in items {
-                        self.look(&below, item, seen);
+                        self.walk(&below, item, seen);
                     }
                 }
             }
@@ -120,7 +120,7 @@ impl Shape {
                 for (key, member) in members {
                     let below = self.members(here, key);
                     if !below.is_empty() {
-                        self.look(&below, member, seen);
+                        self.walk(&below, member, seen);
                     }
                 }
             }

@@ -21,7 +21,7 @@ fn wanted(verified: &[&str]) -> Result<Desired, (Reason, String)> {
     let mut desired = desired(&json!({"traits": traits, "verifiedAddresses": verified}));
     match resolve(&mut desired.verified_addresses, &Shape::of(&schema), &traits) {
         Ok(()) => Ok(desired),
-        Err(verdict) => Err((verdict.reason, verdict.message)),
+        Err(condition) => Err((condition.reason, condition.message)),
     }
 }
 

@@ -6,8 +6,8 @@ use serde_json::{Value, json};
 use super::builders::{GROUP, claimant, desired, identity, mark, mark_json, marked, now};
 use crate::api::Reason;
 use crate::api::instance::AdoptionFrom;
-use crate::base::place::Place;
-use crate::identity::adoption::{Finding, Left, Refusal, Target, examine, parse};
+use crate::base::namespaced_name::NamespacedName;
+use crate::identity::adoption::{Finding, FormerOwner, Refusal, Target, examine, parse};
 use crate::identity::claim::Claimant;
 use crate::identity::conflict;
 use crate::identity::mark::Mark;
@@ -68,8 +68,8 @@ fn an_adoption_of_two_or_of_none_is_invalid(
     )]
     adoption: Value,
 ) {
-    let verdict = parse(Some(&serde_json::from_value(adoption).unwrap())).unwrap_err();
-    assert_eq!(verdict.reason, Reason::InvalidSpec);
+    let condition = parse(Some(&serde_json::from_value(adoption).unwrap())).unwrap_err();
+    assert_eq!(condition.reason, Reason::InvalidSpec);
 }
 
 #[rstest]
@@ -89,9 +89,9 @@ fn by_address_only_a_verified_one_is_taken_over(#[case] changes: Value, #[case] 
     assert_eq!(examine(&beside(), AdoptionFrom::Same, &by_address(), &identity(&changes)), expected);
 }
 
-fn left(changes: &Value, who: &Claimant, from: AdoptionFrom) -> Left {
+fn left(changes: &Value, who: &Claimant, from: AdoptionFrom) -> FormerOwner {
     match examine(who, from, &by_id(), &identity(&with_mark(changes))) {
-        Finding::Left(left) => *left,
+        Finding::FormerOwner(left) => *left,
         other => panic!("{other:?}"),
     }
 }
@@ -115,9 +115,9 @@ fn what_a_resource_left_behind_is_for_its_own_namespace(
 ) {
     let found = left(&changes, &Claimant { beside_instance, ..claimant() }, AdoptionFrom::Same);
     assert_eq!((&found.refused, &found.taken), (&refused, &taken));
-    let place = mark(&changes);
-    assert_eq!(found.place, Place::new(place.namespace, place.name));
-    assert_eq!(found.uid, (place.cluster == "uid-of-cluster").then_some(place.uid));
+    let key = mark(&changes);
+    assert_eq!(found.key, NamespacedName::new(key.namespace, key.name));
+    assert_eq!(found.uid, (key.cluster == "uid-of-cluster").then_some(key.uid));
     let allowed = left(&changes, &claimant(), AdoptionFrom::Allowed).refused;
     assert_eq!(
         allowed,
@@ -153,8 +153,8 @@ fn refusals() -> Vec<Refusal> {
 fn outside_the_instances_namespace_every_refusal_reads_the_same() {
     for (from, reason) in [(AdoptionFrom::Same, Reason::NotPermitted), (AdoptionFrom::Allowed, Reason::AdoptionRefused)]
     {
-        let mut verdicts: Vec<_> = refusals().iter().map(|refusal| refusal.verdict(&claimant(), from)).collect();
-        assert!(verdicts.iter().all(|verdict| verdict.reason == reason), "{verdicts:?}");
+        let mut verdicts: Vec<_> = refusals().iter().map(|refusal| refusal.condition(&claimant(), from)).collect();
+        assert!(verdicts.iter().all(|condition| condition.reason == reason), "{verdicts:?}");
         verdicts.dedup();
         assert_eq!(verdicts.len(), 1, "{verdicts:?}");
     }
@@ -163,13 +163,13 @@ fn outside_the_instances_namespace_every_refusal_reads_the_same() {
 #[test]
 fn beside_the_instance_each_refusal_says_what_to_do() {
     let mut messages: Vec<_> =
-        refusals().iter().map(|refusal| refusal.verdict(&beside(), AdoptionFrom::Same).message).collect();
+        refusals().iter().map(|refusal| refusal.condition(&beside(), AdoptionFrom::Same).message).collect();
     messages.sort();
     messages.dedup();
     assert_eq!(messages.len(), refusals().len());
-    let kept = Refusal::Leaving(now()).verdict(&beside(), AdoptionFrom::Same).message;
+    let kept = Refusal::Leaving(now()).condition(&beside(), AdoptionFrom::Same).message;
     assert!(kept.contains(&format!("kept until {}", now())), "{kept}");
-    let taken = Refusal::Taken(None).verdict(&beside(), AdoptionFrom::Same);
+    let taken = Refusal::Taken(None).condition(&beside(), AdoptionFrom::Same);
     assert_eq!(taken, conflict::conflict(None));
 }
 
@@ -185,8 +185,8 @@ fn what_was_found_inactive_stays_so_for_whoever_takes_it_over_next(#[case] mut c
 #[test]
 fn a_neighbour_is_named_to_neighbours() {
     for (who, from) in [(beside(), FROM[0]), (claimant(), FROM[0]), (claimant(), FROM[1])] {
-        let verdict = Refusal::Taken(Some("grace".into())).verdict(&who, from);
-        assert_eq!(verdict, conflict::conflict(Some("grace")));
+        let condition = Refusal::Taken(Some("grace".into())).condition(&who, from);
+        assert_eq!(condition, conflict::conflict(Some("grace")));
     }
 }
 

@@ -5,14 +5,14 @@ use std::sync::Arc;
 use rstest::rstest;
 use serde_json::{Value, json};
 
-use crate::identity::asked::Asked;
+use crate::identity::requested_identifiers::RequestedIdentifiers;
 use crate::identity::schema::shape::Shape;
 
-fn asked(kind: &str, traits: &Value) -> Asked {
+fn asked(kind: &str, traits: &Value) -> RequestedIdentifiers {
     let login = json!({"ory.sh/kratos": {"credentials": {kind: {"identifier": true}}}});
     let names = json!({"items": {"ory.sh/kratos": {"credentials": {"code": {"identifier": true}}}}});
     let shape = Shape::of(&json!({"properties": {"traits": {"properties": {"email": login, "names": names}}}}));
-    Asked::new(Some(&Arc::new(shape)), traits)
+    RequestedIdentifiers::new(Some(&Arc::new(shape)), traits)
 }
 
 #[rstest]
@@ -37,6 +37,6 @@ fn what_kratos_doesnt_count_by_excludes_nothing() {
         !asked("password", &traits).excludes(&asked("code", &traits)),
         "under another schema it is of another kind"
     );
-    let nothing = Asked::new(None, &traits);
+    let nothing = RequestedIdentifiers::new(None, &traits);
     assert!(!nothing.excludes(&nothing.clone()), "nothing of it is unique");
 }

@@ -78,7 +78,7 @@ pub fn marked(changes: &Value, owned: &[&str]) -> Identity {
     identity
 }
 
-/// What a look shows: the identity with the mark that stands in it.
+/// What a reconcile shows: the identity with the mark that stands in it.
 pub fn present(identity: Identity) -> Observed {
     let mark = match Mark::read(&identity.metadata_admin) {
         Found::Mark(mark) => Some(*mark),

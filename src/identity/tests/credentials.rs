@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use super::builders::{GROUP, admin, claimant, desired, identity, mark, mark_json, now, present};
 use crate::api::Reason;
 use crate::api::identity::KratosIdentitySpec;
-use crate::identity::absent::Contents;
+use crate::identity::absent_credentials::Contents;
 use crate::identity::desired;
 use crate::identity::mark::Mark;
 use crate::identity::plan::{Observed, Plan, Present, Step, contents_needed, plan};
@@ -162,7 +162,7 @@ fn the_last_thing_to_log_in_with_is_kept(#[case] more: Value, #[case] contents: 
     let there = || ada(&["google:g1"], &[("google", "g1")], &more);
     for spec in [json!({}), absent(&["OIDC"])] {
         let plan = plan_for(&spec, there(), contents);
-        assert_eq!(plan.refusal.map(|verdict| verdict.reason), (!goes).then_some(Reason::InvalidSpec), "{spec}");
+        assert_eq!(plan.refusal.map(|condition| condition.reason), (!goes).then_some(Reason::InvalidSpec), "{spec}");
     }
     // What takes its place may come with the same request.
     assert_eq!(plan_for(&oidc(&[("github", "h1")]), there(), contents).refusal, None);
@@ -284,9 +284,9 @@ fn contents_are_reduced_to_yes_and_no(#[case] credentials: Value, #[case] expect
 fn contradictions_are_told_without_subjects(#[case] credentials: Value, #[case] words: &str) {
     let spec = json!({"schemaID": "customer", "credentials": credentials});
     let spec: KratosIdentitySpec = serde_json::from_value(spec).unwrap();
-    let verdict = desired::parse(&spec, &Secrets::default(), now()).unwrap_err();
-    assert_eq!(verdict.reason, Reason::InvalidSpec);
-    assert!(verdict.message.contains(words) && !verdict.message.contains("g1"), "{}", verdict.message);
+    let condition = desired::parse(&spec, &Secrets::default(), now()).unwrap_err();
+    assert_eq!(condition.reason, Reason::InvalidSpec);
+    assert!(condition.message.contains(words) && !condition.message.contains("g1"), "{}", condition.message);
 }
 
 #[test]

@@ -5,7 +5,7 @@ use serde_json::json;
 
 use super::builders::{GROUP, claimant, identity, mark, mark_json, marked, now};
 use crate::api::lifecycle::DeletionPolicy;
-use crate::api::{Reason, Verdict};
+use crate::api::{ReadyCondition, Reason};
 use crate::identity::plan::{Leaving, Step, plan_deletion, plan_keeping};
 use crate::kratos::{Identity, PatchOperation};
 
@@ -20,7 +20,7 @@ fn plan(policy: DeletionPolicy, identities: &[Identity]) -> Vec<Step> {
 }
 
 /// With a grace period that ends at [`now`].
-fn postponed(identities: &[Identity]) -> Result<Vec<Step>, Verdict> {
+fn postponed(identities: &[Identity]) -> Result<Vec<Step>, ReadyCondition> {
     let (claimant, known) = (claimant(), mark(&json!({"ownedPaths": ["/traits/known"]})));
     let policy = DeletionPolicy::Delete;
     let leaving = Leaving { claimant: &claimant, policy, delete_after: Some(now()), known: Some(&known) };

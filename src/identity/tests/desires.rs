@@ -9,7 +9,7 @@ use crate::api::definitions::filled;
 use crate::api::identity::{IdentityState, KratosIdentitySpec, TraitsPolicy};
 use crate::api::instance::Mode;
 use crate::api::lifecycle::DeletionPolicy;
-use crate::api::{Reason, Verdict};
+use crate::api::{ReadyCondition, Reason};
 use crate::identity::adoption::Target;
 use crate::identity::desired::{self, Desired, Handling, from_kratos, to_kratos};
 use crate::identity::links::Links;
@@ -17,7 +17,7 @@ use crate::identity::person::Identifiers;
 use crate::identity::secrets::Secrets;
 use crate::kratos::State;
 
-fn parse(spec: Value) -> (Handling, Result<Desired, Verdict>) {
+fn parse(spec: Value) -> (Handling, Result<Desired, ReadyCondition>) {
     let spec = serde_json::from_value::<KratosIdentitySpec>(spec).unwrap();
     (desired::handling(&spec), desired::parse(&spec, &Secrets::default(), now()))
 }
@@ -158,10 +158,10 @@ fn the_operators_own_key_is_refused_but_how_to_handle_it_is_known(#[case] value:
     let spec = json!({"schemaID": "employee", "metadataAdmin": {GROUP: value}, "deletion": {"policy": "Orphan"}});
     let (handling, desired) = parse(spec);
     assert_eq!(handling.deletion, DeletionPolicy::Orphan);
-    let verdict = desired.unwrap_err();
-    assert_eq!(verdict.reason, Reason::InvalidSpec);
-    assert!(verdict.message.contains(GROUP) && verdict.message.contains("metadataAdmin"), "{}", verdict.message);
-    assert!(!verdict.message.contains("staging"), "{}", verdict.message);
+    let condition = desired.unwrap_err();
+    assert_eq!(condition.reason, Reason::InvalidSpec);
+    assert!(condition.message.contains(GROUP) && condition.message.contains("metadataAdmin"), "{}", condition.message);
+    assert!(!condition.message.contains("staging"), "{}", condition.message);
 }
 
 #[test]

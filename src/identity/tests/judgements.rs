@@ -4,13 +4,13 @@ use rstest::rstest;
 use serde_json::{Value, json};
 
 use super::builders::{GROUP, claimant, identity, mark, mark_json};
-use crate::api::{Reason, Verdict};
+use crate::api::{ReadyCondition, Reason};
 use crate::identity::claim::Claimant;
 use crate::identity::conflict::conflict;
 use crate::identity::plan::{Present, judge};
 
 /// The judgement on an identity with this `metadata_admin`.
-fn judged(metadata_admin: Value, restorable: bool, is_same_person: bool) -> Result<Option<Present>, Verdict> {
+fn judged(metadata_admin: Value, restorable: bool, is_same_person: bool) -> Result<Option<Present>, ReadyCondition> {
     let mut identity = identity(&json!({}));
     identity.metadata_admin = metadata_admin.into();
     judge(&claimant(), identity, restorable, is_same_person)
@@ -54,30 +54,30 @@ fn a_wiped_mark_is_restored_where_that_is_allowed() {
 #[case::another_clusters(with_mark(&json!({"cluster": "uid-of-other-cluster"})), true)]
 #[case::of_another_namespace(with_mark(&json!({"namespace": "team-b", "namespaceUID": "uid-of-team-b", "name": "grace", "uid": "uid-of-grace"})), true)]
 fn whatever_else_it_is_it_is_a_conflict_in_the_same_words(#[case] metadata_admin: Value, #[case] restorable: bool) {
-    let verdict = judged(metadata_admin, restorable, true).unwrap_err();
-    assert_eq!(verdict, conflict(None));
-    assert_eq!(verdict.reason, Reason::IdentityConflict);
+    let condition = judged(metadata_admin, restorable, true).unwrap_err();
+    assert_eq!(condition, conflict(None));
+    assert_eq!(condition.reason, Reason::IdentityConflict);
     for told in ["grace", "team-b", "staging", "uid-of"] {
-        assert!(!verdict.message.contains(told), "{}", verdict.message);
+        assert!(!condition.message.contains(told), "{}", condition.message);
     }
 }
 
 #[test]
 fn a_neighbour_that_was_deleted_is_named_with_the_day_until_which_its_identity_is_kept() {
     let leaving = json!({"name": "grace", "uid": "uid-of-grace", "deleteAfter": "2026-12-31T00:00:00Z"});
-    let verdict = judged(with_mark(&leaving), true, true).unwrap_err();
-    assert_eq!(verdict.reason, Reason::IdentityConflict);
+    let condition = judged(with_mark(&leaving), true, true).unwrap_err();
+    assert_eq!(condition.reason, Reason::IdentityConflict);
     for told in ["grace", "was deleted", "2026-12-31T00:00:00Z", "wait"] {
-        assert!(verdict.message.contains(told), "{}", verdict.message);
+        assert!(condition.message.contains(told), "{}", condition.message);
     }
 }
 
 #[test]
 fn beside_the_instance_what_nobody_manages_may_be_adopted() {
     let claimant = Claimant { beside_instance: true, ..claimant() };
-    let verdict = judge(&claimant, identity(&json!({})), false, false).unwrap_err();
-    assert_eq!(verdict.reason, Reason::IdentityConflict);
-    assert!(verdict.message.contains("nobody manages it") && verdict.message.contains("spec.adoption"));
+    let condition = judge(&claimant, identity(&json!({})), false, false).unwrap_err();
+    assert_eq!(condition.reason, Reason::IdentityConflict);
+    assert!(condition.message.contains("nobody manages it") && condition.message.contains("spec.adoption"));
     let mut others = identity(&json!({}));
     others.metadata_admin = with_mark(&json!({"owner": "staging"})).into();
     assert_eq!(judge(&claimant, others, false, false), Err(conflict(None)), "somebody's is nobody's to adopt");
@@ -85,14 +85,18 @@ fn beside_the_instance_what_nobody_manages_may_be_adopted() {
 
 #[test]
 fn a_neighbour_is_named() {
-    let verdict = judged(with_mark(&json!({"name": "grace", "uid": "uid-of-grace"})), true, true).unwrap_err();
-    assert_eq!(verdict, conflict(Some("grace")));
-    assert!(verdict.message.contains("KratosIdentity grace"), "{}", verdict.message);
+    let condition = judged(with_mark(&json!({"name": "grace", "uid": "uid-of-grace"})), true, true).unwrap_err();
+    assert_eq!(condition, conflict(Some("grace")));
+    assert!(condition.message.contains("KratosIdentity grace"), "{}", condition.message);
 }
 
 #[test]
 fn an_identity_that_no_mark_fits_into_is_refused() {
-    let verdict = judged(json!(["S3CRET"]), true, true).unwrap_err();
-    assert_eq!(verdict.reason, Reason::AdoptionRefused);
-    assert!(verdict.message.contains("metadata_admin") && !verdict.message.contains("S3CRET"), "{}", verdict.message);
+    let condition = judged(json!(["S3CRET"]), true, true).unwrap_err();
+    assert_eq!(condition.reason, Reason::AdoptionRefused);
+    assert!(
+        condition.message.contains("metadata_admin") && !condition.message.contains("S3CRET"),
+        "{}",
+        condition.message
+    );
 }

@@ -7,9 +7,9 @@ use crate::api::identity::TraitFrom;
 use crate::api::instance::{AdoptionFrom, KeyRef};
 use crate::api::messages::{VALUE, hold, hostile};
 use crate::api::recovery::RecoveryType;
-use crate::api::{KratosIdentityStatus, Reason, Verdict, condition};
+use crate::api::{KratosIdentityStatus, ReadyCondition, Reason, condition};
 use crate::base::kube_error::Right;
-use crate::base::place::Place;
+use crate::base::namespaced_name::NamespacedName;
 use crate::controllers::identity::{record, unreadable};
 use crate::controllers::secrets::operator_key;
 use crate::engine::failure;
@@ -21,21 +21,21 @@ use crate::identity::desired;
 use crate::identity::opaque;
 use crate::identity::plan;
 use crate::identity::progress;
-use crate::identity::recovery::{self, SecretSeen};
+use crate::identity::recovery::{self, SecretObservation};
 use crate::identity::schema::shape::Shape;
 use crate::identity::secrets::{self, Secrets};
-use crate::identity::status::{self, Outcome, RecoverySeen, Seen, Subject};
+use crate::identity::status::{self, Observation, Outcome, RecoveryObservation, Subject};
 use crate::identity::{schema, traits_from};
 use crate::instance::rules;
 use crate::kratos::{Content, SchemaFault, State};
 
-/// The verdict on a spec that contradicts itself.
-fn refused(spec: &Value) -> Verdict {
+/// The condition for a spec that contradicts itself.
+fn refused(spec: &Value) -> ReadyCondition {
     let mut whole = json!({"schemaID": hostile(), "traits": {"mail": VALUE}});
     json_patch::merge(&mut whole, spec);
     let spec = serde_json::from_value(whole).expect("a spec");
     match desired::parse(&spec, &Secrets::default(), now()) {
-        Err(verdict) => verdict,
+        Err(condition) => condition,
         Ok(_) => panic!("it contradicts itself: {spec:?}"),
     }
 }
@@ -47,7 +47,7 @@ fn secret(changes: &Value) -> recovery::Recovery {
     recovery::parse(&spec, [].into_iter()).expect("it can be written").expect("a recovery")
 }
 
-fn of_specs() -> Vec<(&'static str, Verdict)> {
+fn of_specs() -> Vec<(&'static str, ReadyCondition)> {
     let name = hostile();
     let twice = json!([{"provider": name, "subject": VALUE}, {"provider": name, "subject": VALUE}]);
     vec![
@@ -72,7 +72,7 @@ fn of_specs() -> Vec<(&'static str, Verdict)> {
     ]
 }
 
-fn of_recoveries() -> Vec<(&'static str, Verdict)> {
+fn of_recoveries() -> Vec<(&'static str, ReadyCondition)> {
     let wanted = secret(&json!({}));
     let issued = |expires_at: &str| {
         let noted = json!({"recovery": {
@@ -82,24 +82,25 @@ fn of_recoveries() -> Vec<(&'static str, Verdict)> {
         mark(&noted).recovery
     };
     let (running, over) = (issued("2026-12-24T19:00:00Z"), issued("2026-12-24T17:30:00Z"));
-    let standing = |noted, state, is_there| recovery::standing(&wanted, noted, state, is_there, None, now()).verdict;
+    let recovery_state =
+        |noted, state, is_there| recovery::recovery_state(&wanted, noted, state, is_there, None, now()).condition;
     vec![
-        ("issued", standing(running.as_ref(), State::Active, true)),
-        ("its Secret is gone", standing(running.as_ref(), State::Active, false)),
-        ("expired", standing(over.as_ref(), State::Active, false)),
-        ("inactive", standing(running.as_ref(), State::Inactive, false)),
+        ("issued", recovery_state(running.as_ref(), State::Active, true)),
+        ("its Secret is gone", recovery_state(running.as_ref(), State::Active, false)),
+        ("expired", recovery_state(over.as_ref(), State::Active, false)),
+        ("inactive", recovery_state(running.as_ref(), State::Inactive, false)),
         ("locked out", recovery::locked_out()),
         ("disabled", recovery::disabled(RecoveryType::Link)),
         ("switched off", recovery::switched_off()),
         ("can't be written", recovery::unwritable(&hostile(), Some(403))),
         (
             "somebody else's",
-            recovery::ensure_writable(Some(&wanted), None, State::Active, &SecretSeen::Foreign).unwrap_err(),
+            recovery::ensure_writable(Some(&wanted), None, State::Active, &SecretObservation::Foreign).unwrap_err(),
         ),
     ]
 }
 
-fn of_adoptions() -> Vec<(&'static str, Verdict)> {
+fn of_adoptions() -> Vec<(&'static str, ReadyCondition)> {
     let beside = crate::identity::claim::Claimant { beside_instance: true, ..claimant() };
     let refusals = [
         ("taken", Refusal::Taken(None)),
@@ -113,14 +114,14 @@ fn of_adoptions() -> Vec<(&'static str, Verdict)> {
         ("not allowed", Refusal::NotAllowed),
     ];
     let mut found: Vec<_> =
-        refusals.iter().map(|(what, refusal)| (*what, refusal.verdict(&beside, AdoptionFrom::Same))).collect();
-    found.push(("from elsewhere", Refusal::Missing.verdict(&claimant(), AdoptionFrom::Same)));
-    found.push(("from elsewhere, allowed", Refusal::Missing.verdict(&claimant(), AdoptionFrom::Allowed)));
+        refusals.iter().map(|(what, refusal)| (*what, refusal.condition(&beside, AdoptionFrom::Same))).collect();
+    found.push(("from elsewhere", Refusal::Missing.condition(&claimant(), AdoptionFrom::Same)));
+    found.push(("from elsewhere, allowed", Refusal::Missing.condition(&claimant(), AdoptionFrom::Allowed)));
     found
 }
 
 /// What is waited for, and what has changed meanwhile.
-fn of_progress() -> Vec<(&'static str, Verdict)> {
+fn of_progress() -> Vec<(&'static str, ReadyCondition)> {
     let name = hostile();
     vec![
         ("deleted meanwhile", progress::deleted()),
@@ -147,7 +148,7 @@ fn of_progress() -> Vec<(&'static str, Verdict)> {
 }
 
 /// What modules say that do something.
-fn of_others() -> Vec<(&'static str, Verdict)> {
+fn of_others() -> Vec<(&'static str, ReadyCondition)> {
     let name = hostile();
     let right = Right {
         namespace: Some("n".repeat(63)),
@@ -161,7 +162,7 @@ fn of_others() -> Vec<(&'static str, Verdict)> {
         ("no instance named", failure::unnamed()),
         ("another instance named", pinned_to(&name)),
         ("a field that can't be read", unreadable::unread(&name)),
-        ("a schema that isn't known yet", schemas::unread(&Place::new(name.clone(), name.as_str()))),
+        ("a schema that isn't known yet", schemas::unread(&NamespacedName::new(name.clone(), name.as_str()))),
         ("a schema that hides identifiers", admission::unaskable_of_schema(&name)),
         ("an identity of such a schema", admission::unaskable_of_identity()),
         ("names that lead in a circle", succession::invalid(succession::CIRCLE)),
@@ -173,48 +174,51 @@ fn of_others() -> Vec<(&'static str, Verdict)> {
     ]
 }
 
-fn opaque_content() -> Verdict {
+fn opaque_content() -> ReadyCondition {
     let text = format!("{{\"{VALUE}\": 1e999}}");
     let content: Content = serde_json::from_str(&text).expect("it is kept");
     let opaque = content.opaque().expect("it can't be read");
-    opaque::verdict(("/metadata_public", opaque), &[format!("/metadata_public/{}", "k".repeat(300))], None)
+    opaque::condition(("/metadata_public", opaque), &[format!("/metadata_public/{}", "k".repeat(300))], None)
 }
 
 /// What stands beside Ready, of an identity that is there.
-fn of_statuses() -> Vec<(&'static str, Verdict)> {
+fn of_statuses() -> Vec<(&'static str, ReadyCondition)> {
     let subject = Subject { generation: 1, requested_at: None, current: None };
-    let seen = Seen::Present {
+    let seen = Observation::Present {
         identity: Box::new(marked(&json!({}), &[])),
         owned_paths: Vec::new(),
         drift: vec![format!("/traits/{}", hostile())],
         stale_identifiers: 9_999_999,
         is_changed: false,
     };
-    let verdict = Verdict::new(Reason::Observed, "looked at");
-    let outcome = Outcome { verdict, instance: None, seen, recovery: RecoverySeen::Nothing };
+    let condition = ReadyCondition::new(Reason::Observed, "looked at");
+    let outcome = Outcome { condition, instance: None, seen, recovery: RecoveryObservation::Nothing };
     let next = status::next(subject, outcome, now());
-    let suspended = status::suspended(subject, RecoverySeen::Nothing, now());
+    let suspended = status::suspended(subject, RecoveryObservation::Nothing, now());
     let message = |status: &KratosIdentityStatus, type_: &str| {
         condition::find(&status.conditions, type_).expect("it is there").message.clone()
     };
     vec![
-        ("drift", Verdict::new(Reason::DriftObserved, message(&next, condition::DRIFTED))),
-        ("stale identifiers", Verdict::new(Reason::StaleIdentifiers, message(&next, condition::STALE_IDENTIFIERS))),
-        ("suspended", Verdict::new(Reason::Suspended, message(&suspended, condition::SUSPENDED))),
+        ("drift", ReadyCondition::new(Reason::DriftObserved, message(&next, condition::DRIFTED))),
+        (
+            "stale identifiers",
+            ReadyCondition::new(Reason::StaleIdentifiers, message(&next, condition::STALE_IDENTIFIERS)),
+        ),
+        ("suspended", ReadyCondition::new(Reason::Suspended, message(&suspended, condition::SUSPENDED))),
     ]
 }
 
 #[test]
 fn every_message_is_short_and_of_use_and_shows_no_value() {
     let name = hostile();
-    let key = KeyRef { name: name.clone(), key: name.clone() };
+    let reference = KeyRef { name: name.clone(), key: name.clone() };
     let schema = json!({"properties": {"traits": {
         "properties": {"mail": {"type": "integer"}}, "required": [name.clone()], "additionalProperties": false,
     }}});
     let traits: Map<_, _> = (0..50).map(|at| (format!("{at}{name}"), json!(VALUE))).collect();
     let mut traits = Value::Object(traits);
     traits["mail"] = json!(VALUE);
-    let place = Place::new(name.clone(), name.as_str());
+    let key = NamespacedName::new(name.clone(), name.as_str());
     let from = json!([{"path": format!("/{}", "p".repeat(1000)), "secretKeyRef": {"name": "a", "key": "b"}}]);
     let from: Vec<TraitFrom> = serde_json::from_value(from).expect("references");
     let shadowed = Map::from_iter([("p".repeat(1000), json!(VALUE))]);
@@ -224,22 +228,22 @@ fn every_message_is_short_and_of_use_and_shows_no_value() {
     let mut table = vec![
         (
             "traits that don't fit",
-            Verdict::new(Reason::TraitsRejected, explained(Some((&schema, &Shape::of(&schema))))),
+            ReadyCondition::new(Reason::TraitsRejected, explained(Some((&schema, &Shape::of(&schema))))),
         ),
-        ("traits that nobody can explain", Verdict::new(Reason::TraitsRejected, explained(None))),
+        ("traits that nobody can explain", ReadyCondition::new(Reason::TraitsRejected, explained(None))),
         ("a schema that isn't served", failure::schema_not_found(&name)),
         ("a schema of no use", failure::schema_of_no_use(&name, SchemaFault::NotJson)),
         ("a field that is too new", failure::unsupported(&name)),
         ("the instance is down", failure::unavailable()),
         ("replaced", conflict::replaced(&name)),
-        ("nobody can tell whose", conflict::untold()),
+        ("nobody can tell whose", conflict::person_unknown()),
         ("taken", conflict::taken(false)),
         ("taken, perhaps by its external id", conflict::taken(true)),
         ("a neighbour's", conflict::conflict(Some(&name))),
         ("the last first factor", plan::last_first_factor()),
-        ("a Secret's value", secrets::invalid(&key, "is longer than 64 KiB")),
-        ("no instance", not_ready(&place, "doesn't exist; the operator waits for it")),
-        ("no consent", not_permitted(&place, &name)),
+        ("a Secret's value", secrets::invalid(&reference, "is longer than 64 KiB")),
+        ("no instance", not_ready(&key, "doesn't exist; the operator waits for it")),
+        ("no consent", not_permitted(&key, &name)),
         ("rules of no use", rules::unaskable()),
         ("a trait twice", traits_from),
         ("what can't be read", opaque_content()),

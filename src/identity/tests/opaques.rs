@@ -34,7 +34,7 @@ fn nothing_is_planned_over_what_cannot_be_read(#[case] put: fn(&mut Identity, Co
         json!({"state": "Inactive", "traits": {"mail": "m"}, "metadataPublic": {"a": 2}, "traitsPolicy": "Exact"});
     let plan = plan::plan(&claimant(), &desired(&spec), &present(there.clone()), now());
     assert_eq!((plan.steps, plan.changes), (Vec::new(), Vec::new()));
-    assert_eq!(plan.refusal.map(|verdict| verdict.reason), Some(Reason::KratosRejected));
+    assert_eq!(plan.refusal.map(|condition| condition.reason), Some(Reason::KratosRejected));
     assert!(facts::observed(&there, &[]).is_none(), "no rule is asked about a part of it");
 }
 
@@ -81,12 +81,12 @@ fn nobody_takes_one_over_and_elsewhere_nobody_learns_why() {
     for who in [&beside, &claimant()] {
         let finding = examine(who, AdoptionFrom::Allowed, &target, &unowned);
         assert_eq!(finding, Finding::Refused(Refusal::Unreadable));
-        let Finding::Left(finding) = examine(who, AdoptionFrom::Allowed, &target, &left) else {
+        let Finding::FormerOwner(finding) = examine(who, AdoptionFrom::Allowed, &target, &left) else {
             panic!("a neighbour's")
         };
         assert_eq!(finding.refused, Some(Refusal::Unreadable));
-        let told = Refusal::Unreadable.verdict(who, AdoptionFrom::Allowed);
-        let is_uniform = told == Refusal::Missing.verdict(who, AdoptionFrom::Allowed);
+        let told = Refusal::Unreadable.condition(who, AdoptionFrom::Allowed);
+        let is_uniform = told == Refusal::Missing.condition(who, AdoptionFrom::Allowed);
         assert_eq!((told.reason, is_uniform), (Reason::AdoptionRefused, !who.beside_instance));
     }
 }

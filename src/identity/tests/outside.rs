@@ -4,7 +4,7 @@ use rstest::rstest;
 use serde_json::{Value, json};
 
 use super::builders::{GROUP, desired, identity, mark, mark_json, marked, now, present, shapes, strings};
-use crate::identity::actions::{Doing, Wanted};
+use crate::identity::actions::{ActionSpec, Wanted};
 use crate::identity::facts;
 use crate::identity::plan::{self, Observed, Plan, Present, Step, Taking};
 use crate::kratos::{Identity, PatchOperation};
@@ -58,7 +58,7 @@ fn what_takes_away_is_done(
 fn sessions_end_once_per_token_and_the_mark_keeps_all_else_that_it_says() {
     let noted = json!({"ownedPaths": ["/traits/email"], "adopted": true});
     let present = there(identity(&json!({"metadata_admin": {GROUP: mark_json(&noted)}})));
-    let wanted = Wanted { doing: Doing::RevokeSessions, token: "one".into() };
+    let wanted = Wanted { doing: ActionSpec::RevokeSessions, token: "one".into() };
     let taking = Taking { deactivates: false, ends_sessions: vec![wanted] };
     let steps = plan::take_away(&taking, &present, &mark(&noted), now());
     assert_eq!(told(&steps), [MARK, "end until 2026-12-24T18:00:00Z", MARK]);

@@ -8,19 +8,19 @@ use serde_json::{Value, json};
 use super::builders::{GROUP, claimant, identity, mark_json, now, present};
 use crate::api::identity::KratosIdentitySpec;
 use crate::api::instance::KeyRef;
-use crate::api::{Reason, Verdict};
+use crate::api::{ReadyCondition, Reason};
 use crate::identity::desired::{self, Desired};
 use crate::identity::digest_key::DigestKey;
 use crate::identity::plan::{Observed, Plan, Step, plan};
 use crate::identity::secrets::{Entry, Secrets};
 use crate::kratos::State;
 
-fn parse(password: &Value, value: &str, key_id: &str) -> Result<Desired, Verdict> {
+fn parse(password: &Value, value: &str, key_id: &str) -> Result<Desired, ReadyCondition> {
     parse_of(password, value, key_id, 0)
 }
 
 /// The same, of an operator that sends no shorter one than `least` characters.
-fn parse_of(password: &Value, value: &str, key_id: &str, least: usize) -> Result<Desired, Verdict> {
+fn parse_of(password: &Value, value: &str, key_id: &str, least: usize) -> Result<Desired, ReadyCondition> {
     let mut spec = json!({
         "schemaID": "customer", "traits": {"email": "ada@a.example"}, "metadataPublic": {"plan": "gold"},
         "credentials": {"password": {"secretKeyRef": {"name": "ada", "key": "password"}}},
@@ -125,7 +125,7 @@ fn one_that_is_shorter_than_the_operator_asks_for_is_not_sent(#[case] least: usi
     let before = noted("one", "k1");
     for plan in [plan(&claimant(), &short, &Observed::Absent, now()), plan_for(&short, &before)] {
         assert_eq!(plan.refusal.is_none(), is_sent, "{:?}", plan.refusal);
-        let message = plan.refusal.map(|verdict| verdict.message).unwrap_or_default();
+        let message = plan.refusal.map(|condition| condition.message).unwrap_or_default();
         assert!(
             is_sent || message.contains("Secret ada, key password") && message.contains("13 characters"),
             "{message}"
@@ -195,7 +195,7 @@ fn what_nobody_can_compare_is_noted_and_not_sent(#[case] password: Value, #[case
 fn a_password_for_creation_only_is_not_missed_afterwards() {
     let wanted = desired(&json!({"updatePolicy": "CreateOnly"}), "", "k1");
     assert_eq!(
-        (wanted.password.is_none(), wanted.lacks.map(|verdict| verdict.reason)),
+        (wanted.password.is_none(), wanted.lacks.map(|condition| condition.reason)),
         (true, Some(Reason::InvalidSpec))
     );
     let refused = parse(&json!({}), "", "k1").unwrap_err();
@@ -222,16 +222,16 @@ fn a_password_goes_along_with_a_deactivation() {
 #[case::an_unknown_kind("$7$abcdefgh$hunter2-hunter2")]
 #[case::two_lines("$2b$04$hunter2\n$2b$04$hunter2")]
 fn what_is_no_hash_is_refused_without_being_shown(#[case] value: &str) {
-    let verdict = parse(&json!({"format": "Hashed"}), value, "k1").unwrap_err();
-    assert_eq!(verdict.reason, Reason::InvalidSpec);
-    assert!(verdict.message.contains("Secret ada, key password") && !verdict.message.contains("hunter2"));
+    let condition = parse(&json!({"format": "Hashed"}), value, "k1").unwrap_err();
+    assert_eq!(condition.reason, Reason::InvalidSpec);
+    assert!(condition.message.contains("Secret ada, key password") && !condition.message.contains("hunter2"));
 }
 
 #[test]
 fn a_password_that_nobody_types_is_refused() {
-    let verdict = parse(&json!({}), &"a".repeat(1025), "k1").unwrap_err();
-    assert_eq!(verdict.reason, Reason::InvalidSpec);
-    assert!(verdict.message.contains("1024 bytes"), "{}", verdict.message);
+    let condition = parse(&json!({}), &"a".repeat(1025), "k1").unwrap_err();
+    assert_eq!(condition.reason, Reason::InvalidSpec);
+    assert!(condition.message.contains("1024 bytes"), "{}", condition.message);
 }
 
 fn by_hook() -> Desired {
@@ -267,7 +267,7 @@ fn a_hook_is_not_sent_to_an_identity_that_is_there(#[case] noted: Value) {
 #[case::a_secret_for_a_hook(json!({"format": "MigrationHook", "secretKeyRef": {"name": "ada", "key": "password"}}), "remove")]
 fn a_password_and_its_format_go_together(#[case] password: Value, #[case] words: &str) {
     let spec = json!({"schemaID": "customer", "credentials": {"password": password}});
-    let verdict = desired::parse(&serde_json::from_value(spec).unwrap(), &Secrets::default(), now()).unwrap_err();
-    assert_eq!(verdict.reason, Reason::InvalidSpec);
-    assert!(verdict.message.contains(words), "{}", verdict.message);
+    let condition = desired::parse(&serde_json::from_value(spec).unwrap(), &Secrets::default(), now()).unwrap_err();
+    assert_eq!(condition.reason, Reason::InvalidSpec);
+    assert!(condition.message.contains(words), "{}", condition.message);
 }

@@ -41,7 +41,7 @@ fn without_a_note_an_identifier_in_common_tells(
 #[rstest]
 #[case::the_same_are_asked_for(&["ada@a.example", "ada"], "k1", Person::Same)]
 #[case::others_are(&["ada@a.example"], "k1", Person::Another)]
-#[case::with_another_key_nobody_can_tell(&["ada@a.example", "ada"], "k2", Person::Untold)]
+#[case::with_another_key_nobody_can_tell(&["ada@a.example", "ada"], "k2", Person::Unknown)]
 fn whoever_changed_all_of_theirs_is_known_by_what_was_asked_for(
     #[case] was: &[&str],
     #[case] key_id: &str,
@@ -57,7 +57,7 @@ fn one_in_common_needs_no_key_and_none_asked_for_is_nobodys() {
     assert_eq!(asking(&["ada@a.example"]).person(Some(&noted(&["ada"], "k2")), &theirs, true), Person::Same);
     assert_eq!(asking(&[]).person(Some(&noted(&["ada"], "k1")), &theirs, true), Person::Another);
     let keyless = Identifiers::new(strings(&["ada"]), None);
-    assert_eq!(keyless.person(Some(&noted(&["ada"], "k1")), &theirs, true), Person::Untold);
+    assert_eq!(keyless.person(Some(&noted(&["ada"], "k1")), &theirs, true), Person::Unknown);
 }
 
 #[test]

@@ -13,8 +13,8 @@ use crate::api::identity::KratosIdentityStatus;
 use crate::api::recovery::{RecoveryStatus, RecoveryType};
 use crate::identity::mark::{Mark, RecoveryMark};
 use crate::identity::plan::{self, Observed, Plan, Step, plan};
-use crate::identity::recovery::{self, OwnSecret, SecretSeen, Standing, Version, Way};
-use crate::identity::status::{self, Outcome, RecoverySeen, Seen, Subject};
+use crate::identity::recovery::{self, OwnSecret, RecoveryMethod, RecoveryState, SecretObservation, Version};
+use crate::identity::status::{self, Observation, Outcome, RecoveryObservation, Subject};
 use crate::identity::{desired as desires, plan::plan_recovery};
 use crate::kratos::{Identity, PatchOperation, State};
 
@@ -46,11 +46,11 @@ fn noted(recovery: &Value, changes: &Value) -> Identity {
     identity
 }
 
-fn ours() -> SecretSeen {
-    SecretSeen::Ours(Version { uid: "uid-of-secret".into(), resource_version: "7".into() })
+fn ours() -> SecretObservation {
+    SecretObservation::Ours(Version { uid: "uid-of-secret".into(), resource_version: "7".into() })
 }
 
-fn plan_for(spec: &Value, identity: &Identity, seen: &SecretSeen) -> Plan {
+fn plan_for(spec: &Value, identity: &Identity, seen: &SecretObservation) -> Plan {
     let mark = mark(&identity.metadata_admin.read().unwrap()[GROUP]);
     plan_recovery(&claimant(), desired(spec).recovery.as_ref(), (identity, &mark), seen, now())
 }
@@ -67,9 +67,9 @@ fn deleted(name: &str) -> Step {
     Step::DeleteSecret(OwnSecret::of(&claimant(), name))
 }
 
-fn standing(spec: &Value, recovery: &Value, state: State, is_there: bool) -> Standing {
+fn recovery_state(spec: &Value, recovery: &Value, state: State, is_there: bool) -> RecoveryState {
     let noted: Option<RecoveryMark> = serde_json::from_value(recovery.clone()).unwrap();
-    recovery::standing(&desired(spec).recovery.unwrap(), noted.as_ref(), state, is_there, None, now())
+    recovery::recovery_state(&desired(spec).recovery.unwrap(), noted.as_ref(), state, is_there, None, now())
 }
 
 #[test]
@@ -114,11 +114,14 @@ fn nothing_is_begun_for_an_identity_that_is(#[case] spec: Value, #[case] there: 
 
 #[test]
 fn what_is_begun_is_issued_into_its_secret_by_the_identity_and_the_resource() {
-    let plan =
-        plan_for(&wants(&json!({"recovery": {"expiresIn": "90m"}})), &noted(&begun(), &json!({})), &SecretSeen::Absent);
+    let plan = plan_for(
+        &wants(&json!({"recovery": {"expiresIn": "90m"}})),
+        &noted(&begun(), &json!({})),
+        &SecretObservation::Absent,
+    );
     let [Step::IssueRecovery(issue)] = plan.steps.as_slice() else { panic!("{:?}", plan.steps) };
     assert_eq!(
-        (issue.id.as_str(), issue.way.kind(), issue.expires_in),
+        (issue.id.as_str(), issue.method.kind(), issue.expires_in),
         ("id-of-ada", RecoveryType::Link, Duration::from_mins(90))
     );
     assert_eq!((issue.secret.namespace.as_str(), issue.secret.name.as_str()), ("team-a", "way-in"));
@@ -153,7 +156,7 @@ fn the_intent_is_written_first_where(#[case] recovery: Value, #[case] spec: Valu
 #[case::by_another_expiry(issued(&json!({})), json!({"recovery": {"expiresIn": "5m"}}))]
 #[case::by_a_restored_mark(issued(&json!({"type": null})), json!({}))]
 fn what_was_issued_is_not_issued_again(#[case] recovery: Value, #[case] spec: Value) {
-    for seen in [ours(), SecretSeen::Absent, SecretSeen::Foreign] {
+    for seen in [ours(), SecretObservation::Absent, SecretObservation::Foreign] {
         let there = noted(&recovery, &json!({}));
         assert_eq!(plan_for(&wants(&spec), &there, &seen).steps, [], "{seen:?}");
         let plan = plan(&claimant(), &desired(&wants(&spec)), &present(there), now());
@@ -174,12 +177,12 @@ fn nor_on_a_cluster_that_was_rebuilt() {
 }
 
 #[rstest]
-#[case::that_is_not_wanted_any_more(json!({}), json!({}), SecretSeen::Absent, true)]
+#[case::that_is_not_wanted_any_more(json!({}), json!({}), SecretObservation::Absent, true)]
 #[case::that_expired(wants(&json!({})), json!({"expiresAt": NOW}), ours(), false)]
 fn the_secret_of_a_recovery_goes(
     #[case] spec: Value,
     #[case] changes: Value,
-    #[case] seen: SecretSeen,
+    #[case] seen: SecretObservation,
     #[case] is_forgotten: bool,
 ) {
     let plan = plan_for(&spec, &noted(&issued(&changes), &json!({})), &seen);
@@ -194,7 +197,7 @@ fn the_secret_of_an_inactive_identity_goes_and_nothing_is_issued() {
         let spec = wants(&json!({"actions": {"recovery": {"token": "two"}}}));
         let there = noted(&recovery, &json!({"state": "inactive"}));
         assert_eq!(plan_for(&spec, &there, &ours()).steps, [deleted("way-in")]);
-        assert_eq!(plan_for(&spec, &there, &SecretSeen::Absent).steps, []);
+        assert_eq!(plan_for(&spec, &there, &SecretObservation::Absent).steps, []);
     }
 }
 
@@ -203,7 +206,7 @@ fn another_secret_is_named_in_the_mark_once_the_former_one_is_gone() {
     let spec = wants(&json!({"recovery": {"secretName": "other-way-in"}}));
     let there = noted(&issued(&json!({})), &json!({}));
     assert_eq!(plan(&claimant(), &desired(&spec), &present(there.clone()), now()).steps, []);
-    let plan = plan_for(&spec, &there, &SecretSeen::Absent);
+    let plan = plan_for(&spec, &there, &SecretObservation::Absent);
     let [first, intent, Step::IssueRecovery(issue)] = plan.steps.as_slice() else { panic!("{:?}", plan.steps) };
     assert_eq!((first, issue.secret.name.as_str()), (&deleted("way-in"), "other-way-in"));
     assert_eq!(written(intent)["expiresAt"], Value::Null, "of another Secret");
@@ -220,16 +223,16 @@ fn one_that_is_over_goes_before_it_is_replaced() {
 #[test]
 fn a_secret_of_somebody_else_is_refused_where_one_is_due() {
     let wanted = desired(&wants(&json!({}))).recovery;
-    let refusal = |noted: &Value, state, seen: &SecretSeen| {
+    let refusal = |noted: &Value, state, seen: &SecretObservation| {
         let noted: Option<RecoveryMark> = serde_json::from_value(noted.clone()).unwrap();
-        recovery::ensure_writable(wanted.as_ref(), noted.as_ref(), state, seen).err().map(|verdict| verdict.reason)
+        recovery::ensure_writable(wanted.as_ref(), noted.as_ref(), state, seen).err().map(|condition| condition.reason)
     };
-    assert_eq!(refusal(&json!(null), State::Active, &SecretSeen::Foreign), Some(Reason::InvalidSpec));
-    assert_eq!(refusal(&begun(), State::Active, &SecretSeen::Foreign), Some(Reason::InvalidSpec));
+    assert_eq!(refusal(&json!(null), State::Active, &SecretObservation::Foreign), Some(Reason::InvalidSpec));
+    assert_eq!(refusal(&begun(), State::Active, &SecretObservation::Foreign), Some(Reason::InvalidSpec));
     assert_eq!(refusal(&begun(), State::Active, &ours()), None);
-    assert_eq!(refusal(&json!(null), State::Inactive, &SecretSeen::Foreign), None);
-    assert_eq!(refusal(&issued(&json!({})), State::Active, &SecretSeen::Foreign), None);
-    for seen in [SecretSeen::Foreign, SecretSeen::Hidden] {
+    assert_eq!(refusal(&json!(null), State::Inactive, &SecretObservation::Foreign), None);
+    assert_eq!(refusal(&issued(&json!({})), State::Active, &SecretObservation::Foreign), None);
+    for seen in [SecretObservation::Foreign, SecretObservation::Hidden] {
         assert_eq!(plan_for(&wants(&json!({})), &noted(&begun(), &json!({})), &seen).steps, [], "{seen:?}");
     }
 }
@@ -246,8 +249,8 @@ fn how_a_recovery_stands(
     #[case] is_there: bool,
     #[case] reason: Reason,
 ) {
-    let found = standing(&wants(&json!({})), &recovery, state, is_there);
-    assert_eq!((found.verdict.reason, found.is_issued), (reason, reason == Reason::RecoveryIssued));
+    let found = recovery_state(&wants(&json!({})), &recovery, state, is_there);
+    assert_eq!((found.condition.reason, found.is_issued), (reason, reason == Reason::RecoveryIssued));
     let shown = found.status.unwrap_or_default();
     assert_eq!(shown.expires_at.map(|at| at.0.to_string()).as_deref(), recovery["expiresAt"].as_str());
     assert_eq!(shown.secret_name.as_deref(), recovery["secretName"].as_str());
@@ -261,30 +264,30 @@ fn one_that_is_to_be_replaced_is_shown_while_it_works() {
         let noted: RecoveryMark = serde_json::from_value(recovery).unwrap();
         let refusal = Some(recovery::disabled(RecoveryType::Link));
         let wanted = desired(&spec).recovery.unwrap();
-        let found = recovery::standing(&wanted, Some(&noted), State::Active, true, refusal, now());
-        assert_eq!((found.verdict.reason, found.is_issued), (Reason::RecoveryDisabled, false));
+        let found = recovery::recovery_state(&wanted, Some(&noted), State::Active, true, refusal, now());
+        assert_eq!((found.condition.reason, found.is_issued), (Reason::RecoveryDisabled, false));
         assert_eq!(found.status.is_some(), is_shown);
     }
 }
 
-/// A status after a look that found the recovery to stand so.
-fn status_of(standing: Standing) -> KratosIdentityStatus {
-    let verdict = crate::api::Verdict::new(Reason::Reconciled, "all is well");
-    let seen = Seen::Present {
+/// A status after a reconcile that found the recovery to stand so.
+fn status_of(recovery_state: RecoveryState) -> KratosIdentityStatus {
+    let condition = crate::api::ReadyCondition::new(Reason::Reconciled, "all is well");
+    let seen = Observation::Present {
         identity: Box::new(noted(&issued(&json!({"token": "one"})), &json!({}))),
         owned_paths: Vec::new(),
         drift: Vec::new(),
         stale_identifiers: 0,
         is_changed: false,
     };
-    let outcome = Outcome { verdict, instance: None, seen, recovery: RecoverySeen::Stands(standing) };
+    let outcome = Outcome { condition, instance: None, seen, recovery: RecoveryObservation::Known(recovery_state) };
     status::next(Subject { generation: 1, requested_at: None, current: None }, outcome, now())
 }
 
 #[test]
 fn a_status_shows_it_and_restores_what_a_wiped_mark_said() {
     let spec = wants(&json!({"actions": {"recovery": {"token": "one"}}}));
-    let status = status_of(standing(&spec, &issued(&json!({"token": "one"})), State::Active, true));
+    let status = status_of(recovery_state(&spec, &issued(&json!({"token": "one"})), State::Active, true));
     assert!(condition::is_true(&status.conditions, RECOVERY_ISSUED));
     assert_eq!(recovery::shown(Some(&status)), Some(("way-in".to_owned(), LATER.parse().unwrap())));
     let action = status.actions.as_ref().and_then(|actions| actions.recovery.as_ref()).expect("the action");
@@ -301,13 +304,13 @@ fn a_secret_that_is_known_to_be_gone_is_not_looked_for() {
     let wanted = desired(&spec).recovery.unwrap();
     let over = issued(&json!({"expiresAt": NOW}));
     let mark: RecoveryMark = serde_json::from_value(over.clone()).unwrap();
-    let told = status_of(standing(&spec, &over, State::Active, false));
+    let told = status_of(recovery_state(&spec, &over, State::Active, false));
     assert_eq!(recovery::shown(Some(&told)), None);
     let is_of_interest =
         |noted: &RecoveryMark, status| recovery::is_secret_of_interest(&wanted, Some(noted), status, now());
     assert!(!is_of_interest(&mark, Some(&told)));
     assert!(is_of_interest(&mark, None), "nobody knows that it was deleted");
-    let still = status_of(standing(&spec, &issued(&json!({})), State::Active, true));
+    let still = status_of(recovery_state(&spec, &issued(&json!({})), State::Active, true));
     assert!(is_of_interest(&mark, Some(&still)), "nobody knows that it was deleted");
     let running: RecoveryMark = serde_json::from_value(issued(&json!({}))).unwrap();
     assert!(is_of_interest(&running, Some(&still)));
@@ -315,12 +318,12 @@ fn a_secret_that_is_known_to_be_gone_is_not_looked_for() {
 
 #[test]
 fn what_expired_is_said_although_the_look_came_to_nothing() {
-    let status = status_of(standing(&wants(&json!({})), &issued(&json!({})), State::Active, true));
+    let status = status_of(recovery_state(&wants(&json!({})), &issued(&json!({})), State::Active, true));
     let at: Timestamp = LATER.parse().unwrap();
     let subject = Subject { generation: 1, requested_at: None, current: Some(&status) };
-    let lapsed = RecoverySeen::Lapsed(recovery::lapsed(at));
-    let verdict = crate::api::Verdict::new(Reason::KratosUnavailable, "no answer");
-    let outcome = Outcome { verdict, instance: None, seen: Seen::Unknown, recovery: lapsed.clone() };
+    let lapsed = RecoveryObservation::Lapsed(recovery::lapsed(at));
+    let condition = crate::api::ReadyCondition::new(Reason::KratosUnavailable, "no answer");
+    let outcome = Outcome { condition, instance: None, seen: Observation::Unknown, recovery: lapsed.clone() };
     for next in [status::next(subject, outcome, at), status::suspended(subject, lapsed, at)] {
         let found = condition::find(&next.conditions, RECOVERY_ISSUED).expect("the condition");
         assert_eq!((found.status.as_str(), found.reason.as_str()), ("False", "RecoveryExpired"));
@@ -331,17 +334,21 @@ fn what_expired_is_said_although_the_look_came_to_nothing() {
 
 #[test]
 fn none_is_shown_where_none_is_wanted() {
-    let status = status_of(standing(&wants(&json!({})), &issued(&json!({})), State::Active, true));
+    let status = status_of(recovery_state(&wants(&json!({})), &issued(&json!({})), State::Active, true));
     let subject = Subject { generation: 1, requested_at: None, current: Some(&status) };
-    let verdict = crate::api::Verdict::new(Reason::Reconciled, "all is well");
-    let seen = Seen::Present {
+    let condition = crate::api::ReadyCondition::new(Reason::Reconciled, "all is well");
+    let seen = Observation::Present {
         identity: Box::new(identity(&json!({}))),
         owned_paths: Vec::new(),
         drift: Vec::new(),
         stale_identifiers: 0,
         is_changed: false,
     };
-    let next = status::next(subject, Outcome { verdict, instance: None, seen, recovery: RecoverySeen::Nothing }, now());
+    let next = status::next(
+        subject,
+        Outcome { condition, instance: None, seen, recovery: RecoveryObservation::Nothing },
+        now(),
+    );
     assert_eq!((next.recovery, condition::find(&next.conditions, RECOVERY_ISSUED)), (None::<RecoveryStatus>, None));
 }
 
@@ -367,14 +374,14 @@ fn a_mark_keeps_what_it_notes() {
 }
 
 #[rstest]
-#[case::a_link(json!({}), Way::Link { return_to: None })]
-#[case::that_leads_on(json!({"returnTo": "https://a.example/"}), Way::Link { return_to: Some("https://a.example/".into()) })]
-#[case::a_code(json!({"type": "Code"}), Way::Code { is_api: false })]
-#[case::for_a_browser(json!({"type": "Code", "flowType": "Browser"}), Way::Code { is_api: false })]
-#[case::for_an_application(json!({"type": "Code", "flowType": "API"}), Way::Code { is_api: true })]
-fn it_is_given_in_the_way_that_the_manifest_says(#[case] changes: Value, #[case] expected: Way) {
+#[case::a_link(json!({}), RecoveryMethod::Link { return_to: None })]
+#[case::that_leads_on(json!({"returnTo": "https://a.example/"}), RecoveryMethod::Link { return_to: Some("https://a.example/".into()) })]
+#[case::a_code(json!({"type": "Code"}), RecoveryMethod::Code { is_api: false })]
+#[case::for_a_browser(json!({"type": "Code", "flowType": "Browser"}), RecoveryMethod::Code { is_api: false })]
+#[case::for_an_application(json!({"type": "Code", "flowType": "API"}), RecoveryMethod::Code { is_api: true })]
+fn it_is_given_in_the_way_that_the_manifest_says(#[case] changes: Value, #[case] expected: RecoveryMethod) {
     let wanted = desired(&wants(&json!({ "recovery": changes })));
-    assert_eq!(wanted.recovery.map(|recovery| recovery.way), Some(expected));
+    assert_eq!(wanted.recovery.map(|recovery| recovery.method), Some(expected));
 }
 
 #[rstest]

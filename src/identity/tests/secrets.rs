@@ -8,7 +8,7 @@ use super::builders::now;
 use crate::api::Reason;
 use crate::api::identity::KratosIdentitySpec;
 use crate::api::instance::KeyRef;
-use crate::engine::failure::Halt;
+use crate::engine::failure::ReconcileError;
 use crate::identity::desired;
 use crate::identity::secrets::{Entry, Secrets};
 
@@ -39,23 +39,23 @@ fn a_value_is_text_without_one_line_break_at_its_end(#[case] there: &str, #[case
 #[case::a_line_break(b"\n".to_vec(), "empty")]
 #[case::a_mebibyte(vec![b'a'; 1024 * 1024], "longer")]
 fn a_value_of_no_use_needs_someone_and_is_not_shown(#[case] value: Vec<u8>, #[case] what: &str) {
-    let verdict = secrets(Entry::Value(value)).text(&reference()).map(drop).unwrap_err();
-    assert_eq!(verdict.reason, Reason::InvalidSpec);
+    let condition = secrets(Entry::Value(value)).text(&reference()).map(drop).unwrap_err();
+    assert_eq!(condition.reason, Reason::InvalidSpec);
     for word in ["Secret ada", "key password", what, "correct the Secret"] {
-        assert!(verdict.message.contains(word), "{}", verdict.message);
+        assert!(condition.message.contains(word), "{}", condition.message);
     }
-    assert!(!verdict.message.contains("s3cret") && !verdict.message.contains("aaaa"), "{}", verdict.message);
-    assert!(matches!(Halt::from(verdict), Halt::Refused(_)));
+    assert!(!condition.message.contains("s3cret") && !condition.message.contains("aaaa"), "{}", condition.message);
+    assert!(matches!(ReconcileError::from(condition), ReconcileError::Refused(_)));
 }
 
 #[test]
 fn a_value_that_is_not_there_yet_is_waited_for() {
     let missing = secrets(Entry::NotReady("the Secret doesn't exist")).text(&reference()).map(drop).unwrap_err();
     let unread = Secrets::default().text(&reference()).map(drop).unwrap_err();
-    for verdict in [missing, unread] {
-        assert_eq!(verdict.reason, Reason::SecretNotReady);
-        assert!(verdict.message.contains("Secret ada, key password"), "{}", verdict.message);
-        assert!(matches!(Halt::from(verdict), Halt::Retry { .. }));
+    for condition in [missing, unread] {
+        assert_eq!(condition.reason, Reason::SecretNotReady);
+        assert!(condition.message.contains("Secret ada, key password"), "{}", condition.message);
+        assert!(matches!(ReconcileError::from(condition), ReconcileError::Retry { .. }));
     }
 }
 

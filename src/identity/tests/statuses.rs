@@ -7,9 +7,9 @@ use serde_json::json;
 use super::builders::{identity, shapes, strings};
 use crate::api::condition::{self, DRIFTED, READY, RECONCILING, RECOVERY_ISSUED, STALE_IDENTIFIERS};
 use crate::api::identity::{IdentityState, InstanceRef, KratosIdentityStatus};
-use crate::api::{Reason, Verdict};
+use crate::api::{ReadyCondition, Reason};
 use crate::identity::facts;
-use crate::identity::status::{self, Outcome, RecoverySeen, Seen, Subject, Touched};
+use crate::identity::status::{self, Observation, Outcome, RecoveryObservation, Subject, Touched};
 
 pub(super) fn at(second: i64) -> Timestamp {
     Timestamp::from_second(second).unwrap()
@@ -19,18 +19,18 @@ pub(super) fn subject(generation: i64, current: Option<&KratosIdentityStatus>) -
     Subject { generation, requested_at: None, current }
 }
 
-pub(super) fn outcome(reason: Reason, seen: Seen) -> Outcome {
+pub(super) fn outcome(reason: Reason, seen: Observation) -> Outcome {
     Outcome {
-        verdict: Verdict::new(reason, format!("because {}", reason.as_str())),
+        condition: ReadyCondition::new(reason, format!("because {}", reason.as_str())),
         instance: None,
         seen,
-        recovery: RecoverySeen::Unknown,
+        recovery: RecoveryObservation::Unknown,
     }
 }
 
-fn seen(drift: &[&str]) -> Seen {
+fn seen(drift: &[&str]) -> Observation {
     let identity = identity(&json!({"id": "id-of-ada", "schema_id": "customer", "state": "inactive"}));
-    Seen::Present {
+    Observation::Present {
         identity: Box::new(identity),
         owned_paths: strings(&["/traits/mail"]),
         drift: strings(drift),
@@ -97,7 +97,8 @@ fn the_same_outcome_later_is_the_same_status() {
 #[test]
 fn what_nobody_looked_at_stays_as_it_was_known() {
     let before = reconciled(3);
-    let after = status::next(subject(3, Some(&before)), outcome(Reason::KratosUnavailable, Seen::Unknown), at(200));
+    let after =
+        status::next(subject(3, Some(&before)), outcome(Reason::KratosUnavailable, Observation::Unknown), at(200));
     assert_eq!((has(&after, READY), has(&after, RECONCILING)), (Some(true), Some(true)));
     let without_conditions =
         |status: &KratosIdentityStatus| KratosIdentityStatus { conditions: vec![], ..status.clone() };
@@ -107,7 +108,7 @@ fn what_nobody_looked_at_stays_as_it_was_known() {
 #[test]
 fn an_identity_that_is_gone_is_not_named_any_more() {
     let before = reconciled(3);
-    let absent = Seen::Absent { drift: strings(&["/schema_id"]) };
+    let absent = Observation::Absent { drift: strings(&["/schema_id"]) };
     let after = status::next(subject(3, Some(&before)), outcome(Reason::Observed, absent), at(200));
     assert_eq!((&after.identity_id, &after.schema_id, after.state), (&None, &None, None));
     assert_eq!((after.owned_paths.len(), after.drift.as_slice()), (0, &strings(&["/schema_id"])[..]));
@@ -119,7 +120,7 @@ fn an_identity_that_is_gone_is_not_named_any_more() {
 fn an_instance_once_chosen_gives_way_only_to_another_one() {
     let before = reconciled(3);
     let other = InstanceRef { name: "other".into(), namespace: None };
-    let moved = Outcome { instance: Some(other.clone()), ..outcome(Reason::NotPermitted, Seen::Unknown) };
+    let moved = Outcome { instance: Some(other.clone()), ..outcome(Reason::NotPermitted, Observation::Unknown) };
     assert_eq!(status::next(subject(4, Some(&before)), moved, at(200)).instance, Some(other));
 }
 
@@ -132,7 +133,8 @@ fn drift_is_a_condition_for_as_long_as_it_is_there() {
     assert_eq!((condition.status.as_str(), condition.reason.as_str()), ("True", "DriftObserved"));
     assert_eq!((condition.observed_generation, condition.last_transition_time.0), (Some(3), at(200)));
     assert_eq!(has(&drifted, READY), Some(true), "readiness is unchanged by it");
-    let down = status::next(subject(3, Some(&drifted)), outcome(Reason::KratosUnavailable, Seen::Unknown), at(300));
+    let down =
+        status::next(subject(3, Some(&drifted)), outcome(Reason::KratosUnavailable, Observation::Unknown), at(300));
     assert_eq!((has(&down, DRIFTED), down.drift.len()), (Some(true), 1), "not seen is not gone");
     let again = status::next(subject(3, Some(&drifted)), outcome(Reason::Observed, seen(&["/traits/age"])), at(300));
     assert_eq!(again, drifted);
@@ -143,8 +145,9 @@ fn drift_is_a_condition_for_as_long_as_it_is_there() {
 #[test]
 fn what_would_change_is_counted_in_mode_observe_alone() {
     let many: Vec<_> = (0..300).map(|number| format!("/traits/{number}")).collect();
-    let of =
-        |reason, drift| status::next(subject(3, None), outcome(reason, Seen::Absent { drift }), at(100)).drift_count;
+    let of = |reason, drift| {
+        status::next(subject(3, None), outcome(reason, Observation::Absent { drift }), at(100)).drift_count
+    };
     assert_eq!(of(Reason::Observed, many), Some(300), "more than are shown");
     assert_eq!((of(Reason::Observed, vec![]), of(Reason::Reconciled, vec![])), (Some(0), None));
 }
@@ -162,8 +165,8 @@ fn nothing_shows_of_a_list_that_is_empty() {
 #[test]
 fn a_change_is_dated_where_the_status_tells_of_it_and_never_for_its_own_sake() {
     let changed = |drift: &[&str]| match seen(drift) {
-        Seen::Present { identity, owned_paths, drift, stale_identifiers, .. } => {
-            Seen::Present { identity, owned_paths, drift, stale_identifiers, is_changed: true }
+        Observation::Present { identity, owned_paths, drift, stale_identifiers, .. } => {
+            Observation::Present { identity, owned_paths, drift, stale_identifiers, is_changed: true }
         }
         other => other,
     };
@@ -182,48 +185,54 @@ fn a_change_is_dated_where_the_status_tells_of_it_and_never_for_its_own_sake() {
 #[case::the_instance(Reason::InstanceNotReady)]
 fn what_lacks_shows_at_once_on_a_resource_that_stays_ready(#[case] reason: Reason) {
     let before = reconciled(3);
-    let after = status::next(subject(3, Some(&before)), outcome(reason, Seen::Unknown), at(200));
+    let after = status::next(subject(3, Some(&before)), outcome(reason, Observation::Unknown), at(200));
     let [was, ready] = [&before, &after].map(|status| condition::find(&status.conditions, READY).expect("so"));
     assert_eq!((&ready.status, &ready.last_transition_time), (&was.status, &was.last_transition_time));
     assert_eq!((ready.reason.as_str(), &ready.message), (reason.as_str(), &format!("because {}", reason.as_str())));
-    assert_eq!(status::next(subject(3, Some(&after)), outcome(reason, Seen::Unknown), at(300)), after);
+    assert_eq!(status::next(subject(3, Some(&after)), outcome(reason, Observation::Unknown), at(300)), after);
     let done = status::next(subject(3, Some(&after)), outcome(Reason::Reconciled, seen(&[])), at(300));
     assert_eq!(done, before, "and not any longer");
     let named = |status: &KratosIdentityStatus| {
         let ready = condition::find(&status.conditions, READY).expect("it is there");
         (ready.status.clone(), ready.reason.clone())
     };
-    let down = status::next(subject(3, Some(&after)), outcome(Reason::KratosUnavailable, Seen::Unknown), at(300));
+    let down =
+        status::next(subject(3, Some(&after)), outcome(Reason::KratosUnavailable, Observation::Unknown), at(300));
     assert_eq!(named(&down), ("True".into(), "Reconciled".into()), "it waits for something else");
-    assert_eq!(status::next(subject(3, Some(&down)), outcome(Reason::KratosUnavailable, Seen::Unknown), at(400)), down);
+    assert_eq!(
+        status::next(subject(3, Some(&down)), outcome(Reason::KratosUnavailable, Observation::Unknown), at(400)),
+        down
+    );
     let observed = status::next(subject(3, None), outcome(Reason::Observed, seen(&["/traits/age"])), at(100));
-    let lacking = status::next(subject(3, Some(&observed)), outcome(reason, Seen::Unknown), at(200));
-    let down = status::next(subject(3, Some(&lacking)), outcome(Reason::KratosUnavailable, Seen::Unknown), at(300));
+    let lacking = status::next(subject(3, Some(&observed)), outcome(reason, Observation::Unknown), at(200));
+    let down =
+        status::next(subject(3, Some(&lacking)), outcome(Reason::KratosUnavailable, Observation::Unknown), at(300));
     assert_eq!(named(&down), ("True".into(), "Observed".into()), "which it wasn't changed by");
-    let other = Outcome { verdict: Verdict::new(reason, "another one"), ..outcome(reason, Seen::Unknown) };
+    let other =
+        Outcome { condition: ReadyCondition::new(reason, "another one"), ..outcome(reason, Observation::Unknown) };
     let other = status::next(subject(3, Some(&after)), other, at(300));
     assert_eq!(condition::find(&other.conditions, READY).map(|ready| ready.message.as_str()), Some("another one"));
     let mut gone = after;
-    status::unready(&mut gone, &Verdict::new(reason, "it is gone"), 3, at(400));
+    status::unready(&mut gone, &ReadyCondition::new(reason, "it is gone"), 3, at(400));
     assert_eq!(has(&gone, READY), Some(false));
-    let changed = status::next(subject(4, Some(&before)), outcome(reason, Seen::Unknown), at(200));
+    let changed = status::next(subject(4, Some(&before)), outcome(reason, Observation::Unknown), at(200));
     assert_eq!(has(&changed, READY), Some(false), "another manifest may ask for more");
 }
 
 #[test]
 fn what_is_done_although_the_rest_waits_is_told_once_it_is() {
     let with = |message: &str, seen| Outcome {
-        verdict: Verdict::new(Reason::Progressing, message),
+        condition: ReadyCondition::new(Reason::Progressing, message),
         ..outcome(Reason::Progressing, seen)
     };
     let mut active = reconciled(2);
     active.state = Some(IdentityState::Active);
-    let waiting = status::next(subject(3, Some(&active)), with("it waits", Seen::Unknown), at(200));
+    let waiting = status::next(subject(3, Some(&active)), with("it waits", Observation::Unknown), at(200));
     let inactive = |is_changed| {
         let identity = Box::new(identity(&json!({"id": "id-of-ada", "state": "inactive"})));
         Touched { identity, is_changed }
     };
-    let touched = || Seen::Touched(inactive(true));
+    let touched = || Observation::Touched(inactive(true));
     let locked = status::next(subject(3, Some(&waiting)), with("it waits; inactive", touched()), at(300));
     assert_eq!((locked.state, has(&locked, READY)), (Some(IdentityState::Inactive), Some(false)));
     for type_ in [READY, RECONCILING] {
@@ -232,8 +241,11 @@ fn what_is_done_although_the_rest_waits_is_told_once_it_is() {
     assert_eq!(locked.last_changed_at.as_ref().map(|at| at.0), Some(at(300)));
     let again = status::next(subject(3, Some(&locked)), with("it waits still; inactive", touched()), at(400));
     assert_eq!(again, locked, "what varies from try to try is no news");
-    let seen =
-        status::next(subject(3, Some(&waiting)), with("it waits; inactive", Seen::Touched(inactive(false))), at(300));
+    let seen = status::next(
+        subject(3, Some(&waiting)),
+        with("it waits; inactive", Observation::Touched(inactive(false))),
+        at(300),
+    );
     assert_eq!(seen.state, Some(IdentityState::Inactive));
     assert_eq!(seen.last_changed_at, waiting.last_changed_at, "somebody else deactivated it");
 }
@@ -242,9 +254,9 @@ fn what_is_done_although_the_rest_waits_is_told_once_it_is() {
 fn where_kubernetes_fails_a_status_says_no_more_than_what_was_taken_away() {
     let mut issued = reconciled(2);
     issued.state = Some(IdentityState::Active);
-    let verdict = Verdict::new(Reason::RecoveryIssued, "its Secret is there");
-    condition::set(&mut issued.conditions, RECOVERY_ISSUED, true, &verdict, 2, at(100));
-    let gone = || RecoverySeen::Lapsed(Verdict::new(Reason::IdentityInactive, "its Secret was deleted"));
+    let condition = ReadyCondition::new(Reason::RecoveryIssued, "its Secret is there");
+    condition::set(&mut issued.conditions, RECOVERY_ISSUED, true, &condition, 2, at(100));
+    let gone = || RecoveryObservation::Lapsed(ReadyCondition::new(Reason::IdentityInactive, "its Secret was deleted"));
     let identity = Box::new(identity(&json!({"id": "id-of-ada", "state": "inactive"})));
     let touched = Touched { identity, is_changed: true };
     let locked = status::touched(subject(3, Some(&issued)), Some(&touched), gone(), at(200));
@@ -270,7 +282,7 @@ fn another_instance_may_be_named_before_anything_was_made(
     #[case] expected: bool,
 ) {
     let instance = Some(InstanceRef { name: "mistaken".into(), namespace: Some("identity".into()) });
-    let outcome = Outcome { instance: instance.clone(), ..outcome(reason, Seen::Unknown) };
+    let outcome = Outcome { instance: instance.clone(), ..outcome(reason, Observation::Unknown) };
     let mut next = status::next(subject(2, current.as_ref()), outcome, at(200));
     assert!(!status::is_open(&next), "nobody said yet that nothing can have been made");
     status::open(&mut next);
@@ -283,8 +295,8 @@ fn another_instance_may_be_named_before_anything_was_made(
 #[test]
 fn at_most_256_paths_are_shown() {
     let many: Vec<_> = (0..300).map(|number| format!("/traits/{number}")).collect();
-    let Seen::Present { identity, .. } = seen(&[]) else { unreachable!() };
-    let seen = Seen::Present {
+    let Observation::Present { identity, .. } = seen(&[]) else { unreachable!() };
+    let seen = Observation::Present {
         identity,
         owned_paths: many.clone(),
         drift: many.clone(),
@@ -293,7 +305,7 @@ fn at_most_256_paths_are_shown() {
     };
     let status = status::next(subject(1, None), outcome(Reason::Observed, seen), at(1));
     assert_eq!((status.owned_paths.as_slice(), status.drift.as_slice()), (&many[..256], &many[..256]));
-    let absent = Seen::Absent { drift: many.clone() };
+    let absent = Observation::Absent { drift: many.clone() };
     let status = status::next(subject(1, None), outcome(Reason::Observed, absent), at(1));
     assert_eq!(status.drift, many[..256]);
 }
@@ -307,7 +319,7 @@ fn a_request_counts_as_served_once_it_is(#[case] reason: Reason, #[case] expecte
     let mut before = reconciled(3);
     before.last_handled_reconcile_at = Some("asked-before".into());
     let subject = Subject { generation: 3, requested_at: Some("asked-now"), current: Some(&before) };
-    let after = status::next(subject, outcome(reason, Seen::Unknown), at(200));
+    let after = status::next(subject, outcome(reason, Observation::Unknown), at(200));
     assert_eq!(after.last_handled_reconcile_at.as_deref(), expected);
     assert_eq!(after.observed_generation, Some(3), "the generation was seen in any case");
 }
@@ -316,7 +328,7 @@ fn a_request_counts_as_served_once_it_is(#[case] reason: Reason, #[case] expecte
 fn without_a_request_the_last_one_served_stays_noted() {
     let mut before = reconciled(3);
     before.last_handled_reconcile_at = Some("asked-before".into());
-    let after = status::next(subject(3, Some(&before)), outcome(Reason::Reconciled, Seen::Unknown), at(200));
+    let after = status::next(subject(3, Some(&before)), outcome(Reason::Reconciled, Observation::Unknown), at(200));
     assert_eq!(after.last_handled_reconcile_at.as_deref(), Some("asked-before"));
 }
 
@@ -345,16 +357,16 @@ fn identifiers_that_left_the_traits_are_counted_while_there_are_any() {
     let stale = facts::stale_identifiers(&identity, &shapes("mail"));
     assert_eq!(stale, 1);
     let outcome = |stale_identifiers| Outcome {
-        verdict: Verdict::new(Reason::Reconciled, "all is well"),
+        condition: ReadyCondition::new(Reason::Reconciled, "all is well"),
         instance: None,
-        seen: Seen::Present {
+        seen: Observation::Present {
             identity: Box::new(identity.clone()),
             owned_paths: Vec::new(),
             drift: Vec::new(),
             stale_identifiers,
             is_changed: false,
         },
-        recovery: RecoverySeen::Unknown,
+        recovery: RecoveryObservation::Unknown,
     };
     let subject = |current| Subject { generation: 1, requested_at: None, current };
     let with = status::next(subject(None), outcome(stale), at(100));

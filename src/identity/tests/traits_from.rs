@@ -28,7 +28,7 @@ fn parsed(traits: &Value, paths: &[&str]) -> Result<Value, (Reason, String)> {
             assert_eq!(desired.metadata_admin, serde_json::Map::new(), "nothing is set outside of the traits");
             Ok(Value::Object(desired.traits))
         }
-        Err(verdict) => Err((verdict.reason, verdict.message)),
+        Err(condition) => Err((condition.reason, condition.message)),
     }
 }
 

@@ -45,7 +45,7 @@ fn a_window_owns_the_state(#[case] validity: Value, #[case] state: State, #[case
 fn a_person_is_told_of_the_window_in_words_that_stay() {
     let at = time("2026-12-01T00:00:00Z");
     let remarks =
-        [Phase::Before(at), Phase::Within(Some(at)), Phase::Within(None), Phase::After(at)].map(Phase::remark);
+        [Phase::Before(at), Phase::Within(Some(at)), Phase::Within(None), Phase::After(at)].map(Phase::message);
     assert_eq!(
         remarks.map(Option::unwrap_or_default),
         [

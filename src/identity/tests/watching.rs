@@ -6,9 +6,9 @@ use rstest::rstest;
 use serde_json::{Value, json};
 
 use super::builders::{desired, identity};
-use crate::base::place::Place;
-use crate::identity::absent::Contents;
-use crate::identity::watch::Watch;
+use crate::base::namespaced_name::NamespacedName;
+use crate::identity::absent_credentials::Contents;
+use crate::identity::credential_watch::CredentialWatch;
 use crate::instance::managed::Managed;
 use crate::kratos::Identity;
 
@@ -22,7 +22,7 @@ fn spec() -> Value {
     }})
 }
 
-/// As the look left it.
+/// As the reconcile left it.
 fn settled() -> Value {
     json!({
         "oidc": {"identifiers": ["google:g1"]}, "password": {"updated_at": "2026-12-24T18:00:00Z"},
@@ -41,7 +41,7 @@ fn settled() -> Value {
 #[case::a_link_of_theirs(json!({"oidc": {"identifiers": ["google:g1", "gitlab:theirs"]}}), false)]
 #[case::a_link_that_is_not_ruled_out(json!({"saml": {"identifiers": ["okta:o1"]}}), false)]
 fn what_differs_from_the_manifest_is_off(#[case] changes: Value, #[case] expected: bool) {
-    let watch = Watch::new(&desired(&spec()), &with(&settled()));
+    let watch = CredentialWatch::new(&desired(&spec()), &with(&settled()));
     let mut now = settled();
     json_patch::merge(&mut now, &changes);
     assert_eq!(watch.is_off(&with(&now)), expected);
@@ -54,7 +54,7 @@ fn who_only_looks_is_told_once() {
     let contents = Contents { second_factor_key: true, ..Contents::default() };
     // As it is read, without contents.
     let read = with(&json!({"totp": {"identifiers": ["id"]}, "webauthn": {}}));
-    let watch = Watch::new(&desired(&spec()), &read).leaving(&read, Some(contents));
+    let watch = CredentialWatch::new(&desired(&spec()), &read).leaving(&read, Some(contents));
     assert!(!watch.is_off(&with(&there)));
     assert!(watch.is_off(&with(&json!({"totp": {"identifiers": ["id"]}}))), "and once more when it changes");
 }
@@ -62,11 +62,11 @@ fn who_only_looks_is_told_once() {
 #[test]
 fn a_manifest_that_says_nothing_needs_no_credentials_in_the_listing() {
     let (managed, now) = (Managed::default(), Instant::now());
-    let place = Place::new("team-a", "ada");
+    let key = NamespacedName::new("team-a", "ada");
     let there = with(&json!({"totp": {"identifiers": ["id"]}}));
-    let watch = |spec: &Value| managed.watch(&there.id, Watch::new(&desired(spec), &there));
+    let watch = |spec: &Value| managed.watch(&there.id, CredentialWatch::new(&desired(spec), &there));
     let later = now + Duration::from_secs(1);
-    managed.note(&place, &there, now);
+    managed.note(&key, &there, now);
     assert!(!managed.watches());
     watch(&json!({}));
     assert!(!managed.watches());
@@ -75,7 +75,7 @@ fn a_manifest_that_says_nothing_needs_no_credentials_in_the_listing() {
     assert!(managed.watches());
     assert_eq!(managed.changed(&there, later, false), None, "a page without credentials says nothing of them");
     assert_eq!(managed.changed(&there, now, true), None, "nor does one that is older than the look");
-    assert_eq!(managed.changed(&there, later, true), Some(place.key()));
-    managed.note(&place, &there, later);
+    assert_eq!(managed.changed(&there, later, true), Some(key.key_hash()));
+    managed.note(&key, &there, later);
     assert!(managed.watches(), "a look that came in between forgets nothing");
 }

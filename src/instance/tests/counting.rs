@@ -8,7 +8,7 @@ use uuid::Uuid;
 
 use crate::api::instance::{ForeignCluster, LastResync};
 use crate::identity::mark::{Found, Mark};
-use crate::instance::counts::{Counts, Standing, Tally, standing};
+use crate::instance::counts::{Counts, Ownership, Tally, ownership};
 
 fn mark(changes: &Value) -> Found {
     let mut mark = json!({
@@ -21,19 +21,19 @@ fn mark(changes: &Value) -> Found {
 const WHEN: &str = "2026-12-01T00:00:00Z";
 
 #[rstest]
-#[case::no_mark(Mark::read(&json!({"other": 1}).into()), true, Standing::Unmanaged)]
-#[case::no_metadata(Mark::read(&Value::Null.into()), true, Standing::Unmanaged)]
-#[case::no_object(Mark::read(&json!("text").into()), true, Standing::Unmanaged)]
-#[case::no_readable_mark(Mark::read(&json!({"kratos-operator.dev": 1}).into()), true, Standing::Unmanaged)]
-#[case::anothers(mark(&json!({"owner": "staging"})), true, Standing::Unmanaged)]
-#[case::ours(mark(&json!({})), true, Standing::Managed)]
-#[case::its_resource_is_gone(mark(&json!({})), false, Standing::Orphaned)]
-#[case::a_grace_period_runs(mark(&json!({"deleteAfter": WHEN})), false, Standing::Leaving)]
-#[case::a_grace_period_runs_beside_a_namesake(mark(&json!({"deleteAfter": WHEN})), true, Standing::Leaving)]
-#[case::of_another_cluster(mark(&json!({"cluster": "theirs"})), true, Standing::Foreign)]
-#[case::leaving_another_cluster(mark(&json!({"cluster": "theirs", "deleteAfter": WHEN})), false, Standing::Foreign)]
-fn an_identity_is(#[case] found: Found, #[case] is_there: bool, #[case] expected: Standing) {
-    assert_eq!(standing(&found, "production", "ours", |_| is_there), expected);
+#[case::no_mark(Mark::read(&json!({"other": 1}).into()), true, Ownership::Unmanaged)]
+#[case::no_metadata(Mark::read(&Value::Null.into()), true, Ownership::Unmanaged)]
+#[case::no_object(Mark::read(&json!("text").into()), true, Ownership::Unmanaged)]
+#[case::no_readable_mark(Mark::read(&json!({"kratos-operator.dev": 1}).into()), true, Ownership::Unmanaged)]
+#[case::anothers(mark(&json!({"owner": "staging"})), true, Ownership::Unmanaged)]
+#[case::ours(mark(&json!({})), true, Ownership::Managed)]
+#[case::its_resource_is_gone(mark(&json!({})), false, Ownership::Orphaned)]
+#[case::a_grace_period_runs(mark(&json!({"deleteAfter": WHEN})), false, Ownership::Leaving)]
+#[case::a_grace_period_runs_beside_a_namesake(mark(&json!({"deleteAfter": WHEN})), true, Ownership::Leaving)]
+#[case::of_another_cluster(mark(&json!({"cluster": "theirs"})), true, Ownership::Foreign)]
+#[case::leaving_another_cluster(mark(&json!({"cluster": "theirs", "deleteAfter": WHEN})), false, Ownership::Foreign)]
+fn an_identity_is(#[case] found: Found, #[case] is_there: bool, #[case] expected: Ownership) {
+    assert_eq!(ownership(&found, "production", "ours", |_| is_there), expected);
 }
 
 fn id(number: u128) -> String {
@@ -44,17 +44,17 @@ fn resync(second: i64) -> LastResync {
     LastResync { started_at: Time(Timestamp::from_second(second).unwrap()), requests: 3 }
 }
 
-fn tally(seen: &[Standing]) -> Tally {
+fn tally(seen: &[Ownership]) -> Tally {
     let mut tally = Tally::default();
-    for (number, standing) in (1..).zip(seen) {
-        tally.add(*standing, &mark(&json!({"cluster": "theirs"})), &id(number));
+    for (number, ownership) in (1..).zip(seen) {
+        tally.add(*ownership, &mark(&json!({"cluster": "theirs"})), &id(number));
     }
     tally
 }
 
 #[test]
 fn each_sort_is_counted_and_those_whose_grace_period_runs_or_that_are_elsewhere_are_in_none() {
-    use Standing::{Elsewhere, Foreign, Leaving, Managed, Orphaned, Unmanaged};
+    use Ownership::{Elsewhere, Foreign, Leaving, Managed, Orphaned, Unmanaged};
     let seen = [
         Managed, Unmanaged, Managed, Orphaned, Leaving, Foreign, Foreign, Unmanaged, Unmanaged, Managed, Managed,
         Elsewhere,
@@ -86,15 +86,15 @@ fn what_is_known_is_settled_once_it_was_the_same_twice() {
 #[test]
 fn what_seems_orphaned_for_the_first_time_is_asked_about_once() {
     let counts = Counts::default();
-    let mut first = tally(&[Standing::Orphaned, Standing::Orphaned]);
+    let mut first = tally(&[Ownership::Orphaned, Ownership::Orphaned]);
     let mut suspects = first.take_suspects(&counts.orphaned());
     suspects.sort_unstable();
     assert_eq!(suspects, [Uuid::from_u128(1), Uuid::from_u128(2)]);
     // One of them is gone by now.
-    first.add(Standing::Orphaned, &mark(&json!({})), &id(2));
+    first.add(Ownership::Orphaned, &mark(&json!({})), &id(2));
     counts.listed(first, 0, resync(1));
     assert_eq!(counts.resynced().unwrap().orphaned, 1);
-    let mut second = tally(&[Standing::Managed, Standing::Orphaned]);
+    let mut second = tally(&[Ownership::Managed, Ownership::Orphaned]);
     assert!(second.take_suspects(&counts.orphaned()).is_empty());
     counts.listed(second, 0, resync(2));
     assert_eq!(counts.resynced().unwrap().orphaned, 1);
@@ -105,10 +105,10 @@ fn the_clusters_with_the_most_identities_are_named_in_order() {
     let mut tally = Tally::default();
     let all = (0..2000_u32).flat_map(|number| std::iter::repeat_n(number, if number % 50 == 7 { 3 } else { 1 }));
     for number in all {
-        tally.add(Standing::Foreign, &mark(&json!({"cluster": format!("cluster-{number:04}")})), &id(1));
+        tally.add(Ownership::Foreign, &mark(&json!({"cluster": format!("cluster-{number:04}")})), &id(1));
     }
     for cluster in [String::new(), "long".repeat(17)] {
-        tally.add(Standing::Foreign, &mark(&json!({"cluster": cluster})), &id(1));
+        tally.add(Ownership::Foreign, &mark(&json!({"cluster": cluster})), &id(1));
     }
     let counts = Counts::default();
     counts.listed(tally, 0, resync(1));

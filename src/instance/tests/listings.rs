@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use uuid::Uuid;
 
-use crate::base::place::Place;
+use crate::base::namespaced_name::NamespacedName;
 use crate::identity::mark::Mark;
 use crate::instance::listing::{Listing, Lookup, Scan};
 
@@ -16,8 +16,8 @@ fn second(number: u64) -> Duration {
     Duration::from_secs(number)
 }
 
-fn ada() -> Place {
-    Place::new("team-a", "ada")
+fn ada() -> NamespacedName {
+    NamespacedName::new("team-a", "ada")
 }
 
 /// A listing that showed these (namespace, name, id).
@@ -52,8 +52,8 @@ fn a_place_is_found_by_namespace_and_name() {
     let shown = [("team-a", "ada", "1"), ("team-b", "ada", "2"), ("team-a", "grace", "3"), ("team-a", "ada", "4")];
     listing.complete(scan(begun, &shown));
     assert_eq!(listing.find(&ada(), None), known(&["1", "4"]));
-    assert_eq!(listing.find(&Place::new("ada", "team-a"), None), known(&[]));
-    assert_eq!(listing.find(&Place::new("team-b", "ada"), Some(begun)), known(&["2"]));
+    assert_eq!(listing.find(&NamespacedName::new("ada", "team-a"), None), known(&[]));
+    assert_eq!(listing.find(&NamespacedName::new("team-b", "ada"), Some(begun)), known(&["2"]));
 }
 
 #[test]
@@ -192,13 +192,13 @@ fn a_wish_is_for_the_whole_once_its_time_has_come() {
 fn unsettled_creates_are_counted_until_a_listing_that_began_late_enough() {
     let (listing, begun) = (Listing::default(), Instant::now());
     listing.complete(scan(begun, &[]));
-    let grace = Place::new("team-a", "grace");
+    let grace = NamespacedName::new("team-a", "grace");
     assert_eq!(listing.unsettled(&ada(), begun), 0, "that listing has settled it");
     assert_eq!(listing.unsettled(&ada(), begun + second(5)), 1);
     assert_eq!(listing.unsettled(&ada(), begun + second(6)), 1, "it is the same one");
     assert_eq!(listing.unsettled(&grace, begun + second(9)), 2);
     listing.complete(scan(begun + second(6), &[]));
-    assert_eq!(listing.unsettled(&Place::new("team-b", "ada"), begun + second(7)), 2, "ada's is settled");
+    assert_eq!(listing.unsettled(&NamespacedName::new("team-b", "ada"), begun + second(7)), 2, "ada's is settled");
     listing.note(&grace, "1");
     assert_eq!(listing.unsettled(&ada(), begun + second(8)), 3, "one that was found was one of many all the same");
 }

@@ -6,7 +6,7 @@ use rstest::rstest;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use crate::base::place::Place;
+use crate::base::namespaced_name::NamespacedName;
 use crate::instance::managed::{Managed, digest};
 use crate::kratos::Identity;
 
@@ -19,8 +19,8 @@ fn identity(changes: &Value) -> Identity {
     serde_json::from_value(identity).unwrap()
 }
 
-fn ada() -> Place {
-    Place::new("team-a", "ada")
+fn ada() -> NamespacedName {
+    NamespacedName::new("team-a", "ada")
 }
 
 #[rstest]
@@ -63,7 +63,7 @@ fn a_page_shows_a_change_if_it_was_asked_for_after_our_last_look(
     let (managed, now) = (Managed::default(), Instant::now());
     managed.note(&ada(), &identity(&json!({})), now);
     let changed = managed.changed(&identity(&changes), now + Duration::from_secs(seconds), false);
-    assert_eq!(changed, expected.then(|| ada().key()));
+    assert_eq!(changed, expected.then(|| ada().key_hash()));
 }
 
 #[test]
@@ -74,22 +74,27 @@ fn our_own_write_is_no_change_to_a_page_asked_for_before_it() {
     let asked = start + Duration::from_secs(1);
     managed.note(&ada(), &after, start + Duration::from_secs(2));
     assert_eq!(managed.changed(&before, asked, false), None);
-    assert_eq!(managed.changed(&before, start + Duration::from_secs(3), false), Some(ada().key()), "later it is one");
+    assert_eq!(
+        managed.changed(&before, start + Duration::from_secs(3), false),
+        Some(ada().key_hash()),
+        "later it is one"
+    );
 }
 
 #[test]
 fn what_a_read_does_not_show_is_missing_unless_it_is_newer() {
     let (managed, start) = (Managed::default(), Instant::now());
     let id = |number: usize| Uuid::from_u128(number as u128);
-    let places = ["listed", "missing", "made-since", "let-go", "resource-gone"].map(|name| Place::new("team-a", name));
+    let keys =
+        ["listed", "missing", "made-since", "let-go", "resource-gone"].map(|name| NamespacedName::new("team-a", name));
     for (number, after) in [0, 0, 10, 0, 0].into_iter().enumerate() {
         let as_of = start + Duration::from_secs(after);
-        managed.note(&places[number], &identity(&json!({ "id": id(number).to_string() })), as_of);
+        managed.note(&keys[number], &identity(&json!({ "id": id(number).to_string() })), as_of);
     }
     managed.forget(&id(3).to_string());
-    managed.retain(|place| place != places[4].key());
+    managed.retain(|key| key != keys[4].key_hash());
     let begun = start + Duration::from_secs(5);
-    assert_eq!(managed.missing(begun, |shown| *shown == id(0)), [places[1].key()]);
+    assert_eq!(managed.missing(begun, |shown| *shown == id(0)), [keys[1].key_hash()]);
     assert_eq!(managed.missing(start, |_| false), [], "a read begun just then proves nothing");
     let mut ids = managed.ids();
     ids.sort_unstable();

@@ -8,19 +8,19 @@ use crate::api::instance::{AdmissionRule, KeyRef, KratosInstanceStatus};
 use crate::api::messages::{VALUE, hold, hostile};
 use crate::api::protection::{Held, ProtectionStatus};
 use crate::api::words::NAME;
-use crate::api::{Reason, Verdict, condition};
+use crate::api::{ReadyCondition, Reason, condition};
 use crate::base::kube_error::Right;
-use crate::base::place::Place;
+use crate::base::namespaced_name::NamespacedName;
 use crate::instance::status::{Cluster, mistaken, note_lacking};
-use crate::instance::{credentials, rules, settings, standing};
+use crate::instance::{credentials, readiness, rules, settings};
 
-fn refused(changes: &Value) -> Verdict {
+fn refused(changes: &Value) -> ReadyCondition {
     let mut spec = json!({"adminURL": "http://admin.example:4434", "ownerName": hostile()});
     json_patch::merge(&mut spec, changes);
     settings::parse(&serde_json::from_value(spec).expect("a spec")).expect_err("it can't be used")
 }
 
-fn header(name: &str, more: &Value) -> Verdict {
+fn header(name: &str, more: &Value) -> ReadyCondition {
     let mut header = json!({ "name": name });
     json_patch::merge(&mut header, more);
     refused(&json!({ "headers": [header.clone(), header] }))
@@ -56,54 +56,54 @@ fn every_message_about_a_spec_is_short_and_of_use_and_shows_no_value() {
         ("the connection's own", header("Proxy-Authorization", &value)),
         ("a rule that is no CEL", rule(&format!("identity.id == '{VALUE}' &&"))),
         ("a rule that looks at nothing", rule(&format!("identity.{} == 1", "f".repeat(3000)))),
-        ("suspended", standing::suspended()),
+        ("suspended", readiness::suspended()),
     ];
     hold(&table, &[Reason::InvalidSpec, Reason::Suspended]);
 }
 
 /// With the longest names that the API server takes.
-fn place() -> Place {
-    Place::new("n".repeat(63), "i".repeat(253))
+fn key() -> NamespacedName {
+    NamespacedName::new("n".repeat(63), "i".repeat(253))
 }
 
 /// With commands to type.
-fn of_protection() -> Vec<(&'static str, Verdict)> {
-    let (place, namespace) = (place(), "t".repeat(63));
+fn of_protection() -> Vec<(&'static str, ReadyCondition)> {
+    let (key, namespace) = (key(), "t".repeat(63));
     let crowd = |number: u32| Held { namespace: format!("{number:0>63}"), count: u32::MAX - number };
     let held =
         ProtectionStatus { held: u32::MAX, holding: (0..256).map(crowd).collect(), ..ProtectionStatus::default() };
     let all = ProtectionStatus { held: 3, ..ProtectionStatus::default() };
     let missing = ProtectionStatus { missing: u32::MAX, ..ProtectionStatus::default() };
-    let holding = |status: &ProtectionStatus| standing::holding(&place, status).expect("something is held");
+    let holding = |status: &ProtectionStatus| readiness::holding(&key, status).expect("something is held");
     vec![
         ("many namespaces are held", holding(&held)),
         ("all namespaces are held", holding(&all)),
         ("identities are missing", holding(&missing)),
-        ("what is kept can't be read", standing::odd(&place, &"u".repeat(36))),
-        ("a resource is held", standing::held(&place, &namespace)),
-        ("a resource that nobody can count", standing::uncountable(&place)),
+        ("what is kept can't be read", readiness::odd(&key, &"u".repeat(36))),
+        ("a resource is held", readiness::held(&key, &namespace)),
+        ("a resource that nobody can count", readiness::uncountable(&key)),
     ]
 }
 
-fn of_looks() -> Vec<(&'static str, Verdict)> {
+fn of_looks() -> Vec<(&'static str, ReadyCondition)> {
     let status = KratosInstanceStatus { cluster_id: Some(hostile()), ..KratosInstanceStatus::default() };
     let cluster = format!("another {}", hostile());
     let cluster = Cluster { id: &cluster, is_claimed: true };
     let failure = "list_identities: HTTP 503";
     vec![
-        ("another cluster", mistaken(Some(&status), cluster, &place()).expect("it is another one")),
-        ("it is being deleted", standing::leaving(&place(), 9_999_999)),
-        ("none counts there", standing::not_permitted(&"n".repeat(63))),
-        ("it can't be read", standing::unreadable(&hostile())),
-        ("it is probed", standing::failing(failure)),
-        ("its identities can't be listed", standing::unlisted("HTTP 503")),
-        ("its schemas can't be read", standing::without_schemas("identity schemas can't be read: HTTP 503", false)),
-        ("a public URL of no use", standing::without_schemas("identity schemas can't be read: HTTP 503", true)),
-        ("a namespace that is there", standing::alive_after_all(&hostile())),
+        ("another cluster", mistaken(Some(&status), cluster, &key()).expect("it is another one")),
+        ("it is being deleted", readiness::leaving(&key(), 9_999_999)),
+        ("none counts there", readiness::not_permitted(&"n".repeat(63))),
+        ("it can't be read", readiness::unreadable(&hostile())),
+        ("it is probed", readiness::failing(failure)),
+        ("its identities can't be listed", readiness::unlisted("HTTP 503")),
+        ("its schemas can't be read", readiness::without_schemas("identity schemas can't be read: HTTP 503", false)),
+        ("a public URL of no use", readiness::without_schemas("identity schemas can't be read: HTTP 503", true)),
+        ("a namespace that is there", readiness::alive_after_all(&hostile())),
     ]
 }
 
-fn of_credentials() -> Vec<(&'static str, Verdict)> {
+fn of_credentials() -> Vec<(&'static str, ReadyCondition)> {
     let key = KeyRef { name: hostile(), key: hostile() };
     let lacks = |what: &str| credentials::lacking("ConfigMap", &key, what);
     vec![
@@ -119,7 +119,7 @@ fn of_credentials() -> Vec<(&'static str, Verdict)> {
     ]
 }
 
-fn of_rights() -> Vec<(&'static str, Verdict)> {
+fn of_rights() -> Vec<(&'static str, ReadyCondition)> {
     let right = Right {
         namespace: Some("n".repeat(63)),
         group: "kratos-operator.dev".to_owned(),
@@ -129,7 +129,7 @@ fn of_rights() -> Vec<(&'static str, Verdict)> {
     let mut status = KratosInstanceStatus::default();
     note_lacking(&mut status, &[right], &[].into(), 1, Timestamp::UNIX_EPOCH);
     let lacks = condition::find(&status.conditions, condition::PERMISSIONS_MISSING).expect("it lacks").message.clone();
-    vec![("a right lacks", Verdict::new(Reason::Forbidden, lacks))]
+    vec![("a right lacks", ReadyCondition::new(Reason::Forbidden, lacks))]
 }
 
 #[test]

@@ -1,8 +1,8 @@
 //! Tests of what an instance decides and remembers.
 
+mod circuit_breakers;
 mod consents;
 mod counting;
-mod gates;
 mod listings;
 mod managing;
 mod messages;

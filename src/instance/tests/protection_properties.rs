@@ -160,7 +160,7 @@ proptest! {
                 keep: None,
                 under_way: &world.under_way,
                 asked: &asked,
-                company: &[],
+                peers: &[],
                 census: None,
                 recount: true,
                 now,

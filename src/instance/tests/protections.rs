@@ -33,7 +33,7 @@ fn quiet(second: i64) -> Situation<'static> {
         keep: None,
         under_way: &[],
         asked: &[],
-        company: &[],
+        peers: &[],
         census: None,
         recount: true,
         now: at(second),
@@ -92,16 +92,16 @@ fn up_to_the_limit_those_that_come_together_go_and_beyond_it_none_does() {
 #[test]
 fn those_that_are_known_to_come_are_company_although_they_have_not_asked_yet() {
     let all = deleted(0..4, 100);
-    let together = Situation { company: &all, under_way: &all, ..asking(&all[..2], 101) };
+    let together = Situation { peers: &all, under_way: &all, ..asking(&all[..2], 101) };
     let status = next(&State::default(), &together);
     assert_eq!((granted(&status, &all), status.held), (0, 4), "two of them ask through another process, or later");
-    let fewer = Situation { company: &all[..3], under_way: &all, ..asking(&all[..2], 101) };
+    let fewer = Situation { peers: &all[..3], under_way: &all, ..asking(&all[..2], 101) };
     let status = next(&State::default(), &fewer);
     assert_eq!((granted(&status, &all), &status.reserved), (2, &reserved(&[(101, 2)])), "who asks goes and counts");
-    let last = Situation { company: &all[..3], under_way: &all, ..asking(&all[2..3], 104) };
+    let last = Situation { peers: &all[..3], under_way: &all, ..asking(&all[2..3], 104) };
     let status = next(&status, &last);
     assert_eq!((granted(&status, &all), status.held), (3, 0));
-    let nobody = Situation { company: &all, under_way: &all, ..quiet(101) };
+    let nobody = Situation { peers: &all, under_way: &all, ..quiet(101) };
     assert_eq!(next(&State::default(), &nobody), State::default(), "nobody asks");
 }
 
@@ -137,7 +137,7 @@ fn a_crowd_that_may_go_goes_in_as_many_rounds_as_it_takes_and_counts_once() {
     let all = deleted(0..600, 100);
     let mut status = State::default();
     for asked in all.chunks(240) {
-        let round = Situation { limits, under_way: &all, company: &all, ..asking(asked, 101) };
+        let round = Situation { limits, under_way: &all, peers: &all, ..asking(asked, 101) };
         status = next(&status, &round);
         assert_eq!((granted(&status, asked), status.held), (asked.len(), 0));
     }

@@ -10,7 +10,7 @@ use crate::api::protection::{Held, ProtectionStatus, Released};
 use crate::instance::protection::{
     Census, Deletion, KEPT_HOLDING, Limits, Situation, State, is_granted, is_held, is_new, next,
 };
-use crate::instance::standing;
+use crate::instance::readiness;
 
 const LIMITS: Limits =
     Limits { max_deletions: 4, max_deletions_total: 8, window: Duration::from_mins(10), max_missing: 5 };
@@ -33,7 +33,7 @@ fn quiet(under_way: &[Deletion], second: i64) -> Situation<'_> {
         keep: None,
         under_way,
         asked: &[],
-        company: &[],
+        peers: &[],
         census: None,
         recount: true,
         now,
@@ -53,7 +53,7 @@ fn holding(status: &State) -> Vec<(&str, u32)> {
 }
 
 fn said(before: &State, after: &State) -> Option<(String, String)> {
-    standing::released(before, after).map(|happening| (happening.reason, happening.note))
+    readiness::released(before, after).map(|event| (event.reason, event.note))
 }
 
 /// `a` has seven under way of which three are held, `b` five of which one is.
@@ -102,7 +102,7 @@ fn where_more_come_together_than_go_in_all_none_goes_but_of_those_that_use_littl
     let status = next(&State::default(), &asking(&all, 101));
     assert_eq!((granted(&status, &all), holding(&status)), (2, vec![("a", 4), ("b", 3)]));
     // So it is where some have not asked yet.
-    let first = Situation { company: &all, under_way: &all, ..asking(&all[..4], 101) };
+    let first = Situation { peers: &all, under_way: &all, ..asking(&all[..4], 101) };
     let status = next(&State::default(), &first);
     assert_eq!((granted(&status, &all), holding(&status)), (0, vec![("a", 4), ("b", 3)]));
 }
@@ -141,8 +141,8 @@ fn a_value_for_everything_is_about_what_is_held_and_no_crowd_that_nobody_saw() {
     let crowd = deleted("c", 0..50, 105);
     let under_way = [all.clone(), little, crowd.clone()].concat();
     let token = Some("what a and b delete is meant");
-    // The crowd waits for company yet.
-    let waiting = Situation { token, company: &crowd, ..quiet(&under_way, 106) };
+    // The crowd waits for others yet.
+    let waiting = Situation { token, peers: &crowd, ..quiet(&under_way, 106) };
     let status = next(&held, &waiting);
     assert_eq!((granted(&status, &all), granted(&status, &crowd), status.held), (12, 0, 0));
     assert!(said(&held, &status).is_some_and(|(reason, note)| reason == "Released" && note.starts_with("4 deletions")));

@@ -21,8 +21,8 @@ fn deleted(namespace: &str, count: usize, second: i64) -> Vec<Deletion> {
 
 fn situation<'a>(under_way: &'a [Deletion], asked: &'a [Deletion], second: i64) -> Situation<'a> {
     let (token, keep) = (None, None);
-    let company = &[];
-    Situation { limits: LIMITS, token, keep, under_way, asked, company, census: None, recount: true, now: at(second) }
+    let peers = &[];
+    Situation { limits: LIMITS, token, keep, under_way, asked, peers, census: None, recount: true, now: at(second) }
 }
 
 fn kept<'a>(status: &State, all: &'a [Deletion]) -> Vec<&'a str> {

@@ -3,14 +3,14 @@
 use serde_json::json;
 
 use crate::api::instance::AdmissionRule;
-use crate::api::{Reason, Verdict};
+use crate::api::{ReadyCondition, Reason};
 use crate::instance::rules::{Facts, parse};
 
 fn rule(expression: &str, message: Option<&str>) -> AdmissionRule {
     AdmissionRule { expression: expression.into(), message: message.map(Into::into) }
 }
 
-fn asked(rules: &[AdmissionRule]) -> Result<(), Verdict> {
+fn asked(rules: &[AdmissionRule]) -> Result<(), ReadyCondition> {
     let facts = Facts {
         identity: json!({"traits": {"email": "ada@secret.example"}}),
         identifiers: vec!["ada@secret.example".into()],

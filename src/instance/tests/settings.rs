@@ -9,13 +9,13 @@ use serde_json::{Value, json};
 
 use crate::api::definitions::filled;
 use crate::api::instance::{AdmissionRule, AdoptionFrom, KeyRef, KratosInstanceSpec, Mode};
-use crate::api::{Reason, Verdict};
+use crate::api::{ReadyCondition, Reason};
 use crate::instance::headers::{Header, HeaderSource};
 use crate::instance::protection::Limits;
 use crate::instance::settings::{self, Connection, Grace, KeyIn, Settings, TokenRef};
 use crate::kratos::RateLimit;
 
-fn parse(changes: &Value) -> Result<Settings, Verdict> {
+fn parse(changes: &Value) -> Result<Settings, ReadyCondition> {
     let mut spec = json!({"adminURL": "https://admin.example:4434", "ownerName": "production"});
     json_patch::merge(&mut spec, changes);
     settings::parse(&serde_json::from_value::<KratosInstanceSpec>(spec).unwrap())
@@ -170,7 +170,7 @@ fn a_token_has_a_word_before_it(#[case] changes: Value, #[case] expected: &str) 
 fn a_certificate_authority_is_in_one_place(#[case] ca: Value, #[case] expected: Result<KeyIn, Reason>) {
     let found = parse(&json!({"tls": {"ca": ca}}));
     let found = found.map(|settings| settings.connection.certificate_authority.unwrap());
-    assert_eq!(found.map_err(|verdict| verdict.reason), expected);
+    assert_eq!(found.map_err(|condition| condition.reason), expected);
 }
 
 #[rstest]
@@ -184,9 +184,9 @@ fn a_url_that_is_none_is_refused_without_being_quoted(
     #[case] url: &str,
     #[values("adminURL", "publicURL")] field: &str,
 ) {
-    let verdict = parse(&json!({ field: url })).unwrap_err();
-    assert_eq!(verdict.reason, Reason::InvalidSpec);
-    assert!(verdict.message.contains(field) && !verdict.message.contains("S3CRET"), "{}", verdict.message);
+    let condition = parse(&json!({ field: url })).unwrap_err();
+    assert_eq!(condition.reason, Reason::InvalidSpec);
+    assert!(condition.message.contains(field) && !condition.message.contains("S3CRET"), "{}", condition.message);
 }
 
 #[test]
@@ -231,9 +231,9 @@ fn a_header_that_is_not_the_manifests_to_set_is_refused(
     )]
     name: &str,
 ) {
-    let verdict = parse(&json!({"headers": [{"name": name, "value": "S3CRET"}]})).unwrap_err();
-    assert_eq!(verdict.reason, Reason::InvalidSpec);
-    assert!(verdict.message.contains(&format!("{name:?}")) && !verdict.message.contains("S3CRET"), "{verdict:?}");
+    let condition = parse(&json!({"headers": [{"name": name, "value": "S3CRET"}]})).unwrap_err();
+    assert_eq!(condition.reason, Reason::InvalidSpec);
+    assert!(condition.message.contains(&format!("{name:?}")) && !condition.message.contains("S3CRET"), "{condition:?}");
 }
 
 #[rstest]
@@ -244,9 +244,9 @@ fn a_header_that_is_not_the_manifests_to_set_is_refused(
 #[case::neither(json!([{"name": "X-A"}]), "either value or secretKeyRef")]
 #[case::both(json!([{"name": "X-A", "value": "S3CRET", "secretKeyRef": {"name": "a", "key": "b"}}]), "either value or secretKeyRef")]
 fn a_header_of_no_use_is_refused_without_being_quoted(#[case] headers: Value, #[case] words: &str) {
-    let verdict = parse(&json!({ "headers": headers })).unwrap_err();
-    assert_eq!(verdict.reason, Reason::InvalidSpec);
-    assert!(verdict.message.contains(words) && !verdict.message.contains("S3CRET"), "{verdict:?}");
+    let condition = parse(&json!({ "headers": headers })).unwrap_err();
+    assert_eq!(condition.reason, Reason::InvalidSpec);
+    assert!(condition.message.contains(words) && !condition.message.contains("S3CRET"), "{condition:?}");
 }
 
 #[rstest]
@@ -257,9 +257,9 @@ fn a_header_of_no_use_is_refused_without_being_quoted(#[case] headers: Value, #[
 #[case("http://S3CRET@proxy.example", "remove them")]
 #[case("socks5://S3CRET:S3CRET@proxy.example", "remove them")]
 fn a_proxy_that_is_none_is_refused_without_being_quoted(#[case] url: &str, #[case] words: &str) {
-    let verdict = parse(&json!({ "proxyURL": url })).unwrap_err();
-    assert_eq!(verdict.reason, Reason::InvalidSpec);
-    let said = verdict.message;
+    let condition = parse(&json!({ "proxyURL": url })).unwrap_err();
+    assert_eq!(condition.reason, Reason::InvalidSpec);
+    let said = condition.message;
     assert!(said.starts_with("proxyURL") && said.contains(words) && !said.contains("S3CRET"), "{said}");
 }
 
@@ -278,10 +278,10 @@ fn nothing_out_of_a_secret_is_said_where_a_proxy_reads_along(
     json_patch::merge(&mut changes, &json!({"adminURL": "http://admin.example:4434"}));
     let parsed = parse(&changes);
     assert_eq!(parsed.is_ok(), is_fine, "{parsed:?}");
-    if let Err(verdict) = parsed {
+    if let Err(condition) = parsed {
         assert!(
-            verdict.reason == Reason::InvalidSpec && verdict.message.contains("make adminURL https"),
-            "{verdict:?}"
+            condition.reason == Reason::InvalidSpec && condition.message.contains("make adminURL https"),
+            "{condition:?}"
         );
     }
 }

@@ -12,11 +12,11 @@ use crate::api::instance::{
     ForeignCluster, IdentityCounts, KratosInstance, KratosInstanceStatus, LastResync, PendingDeletions,
 };
 use crate::api::protection::ProtectionStatus;
-use crate::api::{Reason, Verdict};
+use crate::api::{ReadyCondition, Reason};
 use crate::base::kube_error::Right;
-use crate::base::place::Place;
+use crate::base::namespaced_name::NamespacedName;
 use crate::instance::counts::{Known, Resynced};
-use crate::instance::standing;
+use crate::instance::readiness;
 use crate::instance::status::{self, Cluster};
 
 const CLUSTER: Cluster<'_> = Cluster { id: "uid-of-cluster", is_claimed: false };
@@ -30,8 +30,8 @@ fn next(
 ) -> KratosInstanceStatus {
     let schemas = schemas.map(|ids| ids.iter().map(|id| (*id).to_owned()).collect());
     let now = Timestamp::from_second(second).unwrap();
-    let verdict = Verdict::new(reason, "because");
-    status::next(current, &verdict, CLUSTER, schemas, (generation, Some("asked-now")), now)
+    let condition = ReadyCondition::new(reason, "because");
+    status::next(current, &condition, CLUSTER, schemas, (generation, Some("asked-now")), now)
 }
 
 #[test]
@@ -81,12 +81,12 @@ fn how_the_protection_stands_is_taken_in_where_it_is_known_and_takes_away_what_a
 fn while_a_probe_is_waited_for_it_is_said_what_closed_the_gate() {
     let spec = serde_json::json!({"adminURL": "http://admin.example:4434", "ownerName": "production"});
     let mut instance = KratosInstance::new("default", serde_json::from_value(spec).expect("a spec"));
-    let told = standing::unavailable(&instance, Some("create_identity: HTTP 403"));
+    let told = readiness::unavailable(&instance, Some("create_identity: HTTP 403"));
     assert!(told.message.starts_with("create_identity: HTTP 403; it is probed"), "{}", told.message);
     // The first that is said stays, so that a status isn't written with each probe.
     let now = Timestamp::from_second(100).unwrap();
     instance.status = Some(status::next(None, &told, CLUSTER, None, (1, None), now));
-    assert_eq!(standing::unavailable(&instance, Some("get_identity: HTTP 500")), told);
+    assert_eq!(readiness::unavailable(&instance, Some("get_identity: HTTP 500")), told);
 }
 
 #[test]
@@ -189,23 +189,30 @@ fn what_the_watch_knows_is_told_between_resyncs(
 
 #[test]
 fn a_cluster_id_that_somebody_named_is_checked_by_what_was_noted_and_never_noted_over_it() {
-    let place = Place::new("identity", "main");
+    let key = NamespacedName::new("identity", "main");
     let named = |id| Cluster { id, is_claimed: true };
     let told = |current: Option<&KratosInstanceStatus>, cluster| {
-        status::next(current, &Verdict::new(Reason::Reconciled, ""), cluster, None, (1, None), Timestamp::UNIX_EPOCH)
+        status::next(
+            current,
+            &ReadyCondition::new(Reason::Reconciled, ""),
+            cluster,
+            None,
+            (1, None),
+            Timestamp::UNIX_EPOCH,
+        )
     };
     let first = told(None, named("uid-one"));
     assert_eq!(first.cluster_id.as_deref(), Some("uid-one"));
-    assert_eq!(status::mistaken(None, named("uid-two"), &place), None, "nothing was noted yet");
-    assert_eq!(status::mistaken(Some(&first), named("uid-one"), &place), None);
-    let verdict = status::mistaken(Some(&first), named("uid-two"), &place).expect("it is another one");
-    assert_eq!((verdict.reason, verdict.reason.state()), (Reason::ClusterMismatch, condition::State::Stalled));
+    assert_eq!(status::mistaken(None, named("uid-two"), &key), None, "nothing was noted yet");
+    assert_eq!(status::mistaken(Some(&first), named("uid-one"), &key), None);
+    let condition = status::mistaken(Some(&first), named("uid-two"), &key).expect("it is another one");
+    assert_eq!((condition.reason, condition.reason.state()), (Reason::ClusterMismatch, condition::State::Stalled));
     for word in ["uid-one", "uid-two", "--cluster-id", "kubectl patch kinst main -n identity"] {
-        assert!(verdict.message.contains(word), "{word}: {}", verdict.message);
+        assert!(condition.message.contains(word), "{word}: {}", condition.message);
     }
     assert_eq!(told(Some(&first), named("uid-two")).cluster_id.as_deref(), Some("uid-one"));
     // What the API server says of itself is true, whatever was noted: a status that came from elsewhere.
-    assert_eq!(status::mistaken(Some(&first), CLUSTER, &place), None);
+    assert_eq!(status::mistaken(Some(&first), CLUSTER, &key), None);
     assert_eq!(told(Some(&first), CLUSTER).cluster_id.as_deref(), Some("uid-of-cluster"));
 }
 
@@ -266,8 +273,8 @@ fn a_suspended_instance_stays_as_ready_as_it_was_and_waits_for_nothing() {
 fn the_next_secret_that_lacks_is_told_of() {
     let now = Timestamp::from_second(100).unwrap();
     let lacks = |current: Option<&KratosInstanceStatus>, what: &str| {
-        let verdict = Verdict::new(Reason::SecretNotReady, what);
-        status::next(current, &verdict, CLUSTER, None, (1, None), now)
+        let condition = ReadyCondition::new(Reason::SecretNotReady, what);
+        status::next(current, &condition, CLUSTER, None, (1, None), now)
     };
     let first = lacks(None, "Secret own, key tls.crt: it doesn't exist; the operator waits for it");
     let second = lacks(Some(&first), "Secret gateway, key key: it doesn't exist; the operator waits for it");
@@ -288,9 +295,9 @@ fn an_event_tells_of_another_reason_and_of_another_fault_in_the_manifest(
     #[case] expected: bool,
 ) {
     let at = Timestamp::from_second(100).unwrap();
-    let status = status::next(None, &Verdict::new(before, said), CLUSTER, None, (1, None), at);
-    assert_eq!(status::is_news(Some(&status), &Verdict::new(now, says)), expected);
-    assert!(status::is_news(None, &Verdict::new(now, says)), "of whoever was never looked at");
+    let status = status::next(None, &ReadyCondition::new(before, said), CLUSTER, None, (1, None), at);
+    assert_eq!(status::is_news(Some(&status), &ReadyCondition::new(now, says)), expected);
+    assert!(status::is_news(None, &ReadyCondition::new(now, says)), "of whoever was never looked at");
 }
 
 #[test]

@@ -2,12 +2,12 @@
 
 use std::collections::HashSet;
 
-use crate::base::place::Place;
+use crate::base::namespaced_name::NamespacedName;
 use crate::instance::{handle::Shared, waiting::Waiting};
 
 #[test]
 fn whoever_waits_is_taken_once() {
-    let (ada, grace) = (Place::new("team-a", "ada"), Place::new("team-a", "grace"));
+    let (ada, grace) = (NamespacedName::new("team-a", "ada"), NamespacedName::new("team-a", "grace"));
     let waiting = Waiting::default();
     waiting.add(&ada);
     waiting.add(&ada);

@@ -1,17 +1,17 @@
-//! Which creates travel together, and when. Pure: time is an argument, and what travels is of no interest here.
+//! Which creates share a batch, and when. Pure: time is an argument, and what is in them is of no interest here.
 
 use std::collections::HashSet;
 use std::time::{Duration, Instant};
 
 use crate::base::flow::counts::Counts;
-use crate::base::flow::lane::Lane;
+use crate::base::flow::fair_queue::FairQueue;
 
 /// The most in one request. More don't make it faster (see [`TOGETHER`]); well within `SQLite`'s bind variables and the
 /// limits of every version of Kratos.
 const MOST: usize = 100;
 /// The most bytes in one request. Kratos refuses bodies of more than about 5 MiB, a usual gateway those of more than one.
 const MOST_BYTES: usize = 512 * 1024;
-/// What is larger travels by itself.
+/// What is larger is sent by itself.
 pub const LARGE: usize = 128 * 1024;
 /// So many are worth a request, whatever else may come. Everybody else waits for it meanwhile.
 const ENOUGH: usize = 80;
@@ -33,9 +33,9 @@ const LONGEST: Duration = Duration::from_secs(5);
 /// …and no more than this part of the time-out: the server may be slower the next time.
 const PART_OF_TIMEOUT: u32 = 4;
 
-/// What makes one sort of creates travel otherwise than another.
+/// What makes one sort of creates be batched otherwise than another.
 #[derive(Clone, Copy, Debug)]
-pub struct Terms {
+pub struct BatchLimits {
     /// How many requests at the same time, but for one of those that are alone of their group.
     in_flight: usize,
     /// The most in one request.
@@ -47,20 +47,20 @@ pub struct Terms {
 /// The common ones. Kratos v1.3.1 on two cores and `SQLite` makes 340–580 a second of them by batches of 50 to 200,
 /// whether one, two or four are in flight: two leave a slow network no time to be idle, and more only wait for the
 /// database's lock, and others for them.
-pub const TOGETHER: Terms = Terms { in_flight: 2, most: MOST, each: Duration::from_millis(20) };
+pub const TOGETHER: BatchLimits = BatchLimits { in_flight: 2, most: MOST, each: Duration::from_millis(20) };
 /// Those with a password in clear text. The server hashes one after another, for some hundred milliseconds each, so
 /// that small requests side by side have its cores share the work; more at a time only take longer (on two cores the
 /// slowest of single ones took 1.7 s with two in flight, 4.6 s with four, 7.5 s with eight). New servers take 200 in one.
 /// They share their turns with changes of passwords.
-pub const HASHING: Terms = Terms { in_flight: 2, most: MOST, each: Duration::from_millis(600) };
-/// Those that travel by themselves.
-pub const ALONE: Terms = Terms { in_flight: 3, most: 1, each: Duration::ZERO };
+pub const HASHING: BatchLimits = BatchLimits { in_flight: 2, most: MOST, each: Duration::from_millis(600) };
+/// Those that are sent by themselves.
+pub const ALONE: BatchLimits = BatchLimits { in_flight: 3, most: 1, each: Duration::ZERO };
 
-/// Creates of one sort that wait. Groups take turns as in a [`Lane`].
+/// Creates of one sort that wait. Groups take turns as in a [`FairQueue`].
 #[derive(Debug)]
 pub struct Queue<T> {
-    terms: Terms,
-    waiting: Lane<Waiting<T>>,
+    terms: BatchLimits,
+    waiting: FairQueue<Waiting<T>>,
     next_ticket: u64,
     /// Since when is gathered, and when the last one of those that wait came.
     gathering: Option<(Instant, Instant)>,
@@ -87,7 +87,7 @@ struct Waiting<T> {
 
 /// A request in flight, to be handed back when it is over.
 #[derive(Debug, PartialEq, Eq)]
-pub struct Trip {
+pub struct Batch {
     /// Of each that it carries.
     groups: Vec<String>,
     is_express: bool,
@@ -95,10 +95,10 @@ pub struct Trip {
 
 impl<T> Queue<T> {
     /// An empty one. `timeout`: how long the client waits for an answer.
-    pub fn new(terms: Terms, timeout: Duration) -> Self {
+    pub fn new(terms: BatchLimits, timeout: Duration) -> Self {
         Self {
             terms,
-            waiting: Lane::default(),
+            waiting: FairQueue::default(),
             next_ticket: 0,
             gathering: None,
             in_flight: 0,
@@ -125,7 +125,7 @@ impl<T> Queue<T> {
 
     /// Takes what goes now in one request; call again until there is none. Each that was taken is to be followed by
     /// one [`Self::done`]. `expected`: how many of each group are about to come.
-    pub fn take(&mut self, now: Instant, expected: &Counts) -> Option<(Vec<T>, Trip)> {
+    pub fn take(&mut self, now: Instant, expected: &Counts) -> Option<(Vec<T>, Batch)> {
         if self.due(expected)? > now {
             return None;
         }
@@ -159,7 +159,7 @@ impl<T> Queue<T> {
             }
         }
         self.gathering = self.gathering.filter(|_| !self.waiting.is_empty()).map(|(_, last)| (now, last));
-        Some((items, Trip { groups, is_express }))
+        Some((items, Batch { groups, is_express }))
     }
 
     /// When [`Self::take`] gives something, if nothing happens before.
@@ -184,11 +184,11 @@ impl<T> Queue<T> {
     }
 
     /// A request is over. `took`: how many it carried, and how long it took; none where that says nothing.
-    pub fn done(&mut self, trip: &Trip, took: &[(usize, Duration)]) {
-        for group in &trip.groups {
+    pub fn done(&mut self, batch: &Batch, took: &[(usize, Duration)]) {
+        for group in &batch.groups {
             self.under_way.remove(group);
         }
-        if trip.is_express {
+        if batch.is_express {
             self.is_express_in_flight = false;
             // It says how long it waited for the crowd's.
             return;

@@ -14,13 +14,13 @@ use super::super::error::{Class, Error};
 use super::super::kind::Kind;
 use super::super::reader::read_all;
 use super::super::types::{BatchItem, BatchOutcome, CreateIdentity, Identity};
-use super::sifting::{Item, Sifted, confirm, made, sift};
+use super::triage::{Item, Triaged, confirm, made, triage};
 
 /// What a create is called, however it travels.
 pub(super) const OPERATION: &str = "create_identity";
 
 /// A create, and whoever waits for its answer.
-pub(super) struct Parcel {
+pub(super) struct QueuedCreate {
     pub(super) create: CreateIdentity,
     /// On whose behalf it is created.
     pub(super) initiator: Arc<Initiator>,
@@ -29,13 +29,13 @@ pub(super) struct Parcel {
     pub(super) answer: oneshot::Sender<Result<Identity, Error>>,
 }
 
-impl Item for Parcel {
+impl Item for QueuedCreate {
     fn create(&self) -> &CreateIdentity {
         &self.create
     }
 }
 
-impl Parcel {
+impl QueuedCreate {
     fn succeed(mut self, identity: Identity) {
         self.told(Outcome::Ok);
         // Whoever waited may be gone.
@@ -64,23 +64,23 @@ pub(super) struct Settled {
 }
 
 /// Sends these, and answers each.
-pub(super) async fn settle(client: &Client, parcels: Vec<Parcel>) -> Settled {
+pub(super) async fn settle(client: &Client, queued: Vec<QueuedCreate>) -> Settled {
     let mut settled = Settled::default();
-    let mut groups = VecDeque::from([parcels]);
+    let mut groups = VecDeque::from([queued]);
     let mut alone = VecDeque::new();
     loop {
         let group = match groups.pop_front() {
             Some(group) => group,
             // Last of all: by now what they may be in conflict with is there.
             None => match alone.pop_front() {
-                Some(parcel) => vec![parcel],
+                Some(queued) => vec![queued],
                 None => return settled,
             },
         };
-        let group: Vec<_> = group.into_iter().filter(|parcel| !parcel.answer.is_closed()).collect();
+        let group: Vec<_> = group.into_iter().filter(|queued| !queued.answer.is_closed()).collect();
         if let Some(error) = &settled.stop {
-            for parcel in group {
-                parcel.fail(error.clone());
+            for queued in group {
+                queued.fail(error.clone());
             }
             continue;
         }
@@ -94,20 +94,20 @@ pub(super) async fn settle(client: &Client, parcels: Vec<Parcel>) -> Settled {
 }
 
 /// Sends one group, and answers those of it whose fate is known.
-async fn send(client: &Client, mut group: Vec<Parcel>, settled: &mut Settled) -> Sifted<Parcel> {
+async fn send(client: &Client, mut group: Vec<QueuedCreate>, settled: &mut Settled) -> Triaged<QueuedCreate> {
     let count = group.len();
     let begun = Instant::now();
     if let Some(observer) = client.observer().filter(|_| count > 0) {
         observer.created_together(count);
     }
     if count <= 1 {
-        let Some(mut parcel) = group.pop() else { return Sifted::default() };
-        let (create, initiator) = (parcel.create.clone(), Arc::clone(&parcel.initiator));
+        let Some(mut queued) = group.pop() else { return Triaged::default() };
+        let (create, initiator) = (queued.create.clone(), Arc::clone(&queued.initiator));
         let answer = {
             let writer = client.on_behalf_of(&initiator);
-            while_wanted(std::slice::from_mut(&mut parcel), writer.create_identity(&create)).await
+            while_wanted(std::slice::from_mut(&mut queued), writer.create_identity(&create)).await
         };
-        let Some(answer) = answer else { return Sifted::default() };
+        let Some(answer) = answer else { return Triaged::default() };
         settled.note(1, begun.elapsed(), answer.as_ref().err());
         let answer = answer.map(|mut identity| {
             // The answer to a create leaves it out.
@@ -115,29 +115,29 @@ async fn send(client: &Client, mut group: Vec<Parcel>, settled: &mut Settled) ->
             identity
         });
         // Whoever waited may be gone.
-        let _ = parcel.answer.send(answer);
-        return Sifted::default();
+        let _ = queued.answer.send(answer);
+        return Triaged::default();
     }
     let items: Vec<_> =
-        group.iter().map(|parcel| BatchItem { create: parcel.create.clone(), patch_id: None }).collect();
-    let write = |parcel: &Parcel| Write::new(&parcel.initiator).to(client.paths_of(&parcel.create));
+        group.iter().map(|queued| BatchItem { create: queued.create.clone(), patch_id: None }).collect();
+    let write = |queued: &QueuedCreate| Write::new(&queued.initiator).to(client.paths_of(&queued.create));
     let writes = group.iter().map(write).collect();
     let answer = while_wanted(&mut group, client.create_all(&items, writes)).await;
-    let Some(answer) = answer else { return Sifted::default() };
+    let Some(answer) = answer else { return Triaged::default() };
     settled.note(count, begun.elapsed(), answer.as_ref().err());
     let outcomes: Result<Vec<BatchOutcome>, _> = answer.map(|answers| {
         let answered = group.iter_mut().zip(answers);
-        let outcome = answered.map(|(parcel, (answer, entry))| {
-            parcel.entry = entry;
+        let outcome = answered.map(|(queued, (answer, entry))| {
+            queued.entry = entry;
             answer.outcome
         });
         outcome.collect()
     });
     let is_whole = outcomes.is_ok();
-    let mut sifted = sift(group, outcomes);
-    for (parcel, id) in sifted.created.drain(..) {
-        let identity = made(&parcel.create, id);
-        parcel.succeed(identity);
+    let mut sifted = triage(group, outcomes);
+    for (queued, id) in sifted.created.drain(..) {
+        let identity = made(&queued.create, id);
+        queued.succeed(identity);
     }
     tracing::debug!(
         count,
@@ -148,8 +148,8 @@ async fn send(client: &Client, mut group: Vec<Parcel>, settled: &mut Settled) ->
         milliseconds = begun.elapsed().as_millis(),
         "a batch of creates was answered"
     );
-    for (parcel, error) in sifted.failed.drain(..) {
-        parcel.fail(error);
+    for (queued, error) in sifted.failed.drain(..) {
+        queued.fail(error);
     }
     let doubtful = std::mem::take(&mut sifted.doubtful);
     if !doubtful.is_empty() {
@@ -161,22 +161,22 @@ async fn send(client: &Client, mut group: Vec<Parcel>, settled: &mut Settled) ->
 }
 
 /// Reads back what is called created. Answers those that are there, and returns those that aren't.
-async fn read_back(client: &Client, doubtful: Vec<(Parcel, String)>, settled: &mut Settled) -> Vec<Parcel> {
+async fn read_back(client: &Client, doubtful: Vec<(QueuedCreate, String)>, settled: &mut Settled) -> Vec<QueuedCreate> {
     match read_all(client, doubtful.iter().map(|(_, id)| id.as_str())).await {
         Ok(there) => {
             let (found, mut lost) = confirm(doubtful, there);
-            for parcel in &mut lost {
-                parcel.told(Outcome::RolledBack);
+            for queued in &mut lost {
+                queued.told(Outcome::RolledBack);
             }
-            for (parcel, identity) in found {
-                parcel.succeed(identity);
+            for (queued, identity) in found {
+                queued.succeed(identity);
             }
             lost
         }
         Err(error) => {
             settled.heed(&error);
-            for (parcel, _) in doubtful {
-                parcel.fail(error.clone().unconfirmed());
+            for (queued, _) in doubtful {
+                queued.fail(error.clone().unconfirmed());
             }
             Vec::new()
         }
@@ -204,8 +204,8 @@ impl Settled {
 }
 
 /// Runs a request for as long as anybody waits for what it brings.
-async fn while_wanted<T>(parcels: &mut [Parcel], request: impl Future<Output = T>) -> Option<T> {
-    let nobody = join_all(parcels.iter_mut().map(|parcel| parcel.answer.closed()));
+async fn while_wanted<T>(queued: &mut [QueuedCreate], request: impl Future<Output = T>) -> Option<T> {
+    let nobody = join_all(queued.iter_mut().map(|queued| queued.answer.closed()));
     tokio::select! {
         answer = request => Some(answer),
         _ = nobody => None,

@@ -8,9 +8,9 @@ use serde_json::{Value, json};
 use wiremock::matchers::{method, path};
 use wiremock::{Mock, MockServer, Request, ResponseTemplate};
 
-use super::super::{Batcher, Class, Client, CreateIdentity, Error, Identity, Travel};
+use super::super::{BatchMode, Batcher, Class, Client, CreateIdentity, Error, Identity};
 use super::{client, somebody};
-use crate::base::flow::limit::Limit;
+use crate::base::flow::fair_semaphore::FairSemaphore;
 
 fn create(name: &str) -> CreateIdentity {
     CreateIdentity {
@@ -33,11 +33,11 @@ async fn sent(server: &MockServer) -> Vec<String> {
 
 /// Each knows that the others are coming.
 async fn together(server: &MockServer, names: &[&str]) -> Vec<Result<Identity, Error>> {
-    let (batcher, collects) = Batcher::new(Client::clone(&client(server)), Arc::new(Limit::new(2)));
+    let (batcher, collects) = Batcher::new(Client::clone(&client(server)), Arc::new(FairSemaphore::new(2)));
     tokio::spawn(collects);
     let expected = batcher.expect("team");
     let all = join_all(
-        names.iter().map(async |name| batcher.create(&create(name), (Travel::Together, "team"), &somebody()).await),
+        names.iter().map(async |name| batcher.create(&create(name), (BatchMode::Batched, "team"), &somebody()).await),
     );
     join(all, async { drop(expected) }).await.0
 }
@@ -137,14 +137,13 @@ async fn a_server_that_wants_to_be_left_alone_is() {
 #[tokio::test]
 async fn one_who_travels_alone_or_is_large_goes_by_itself() {
     let server = server(|items| outcomes(items, |name| json!({"action": "create", "identity": name}))).await;
-    let (batcher, collects) = Batcher::new(Client::clone(&client(&server)), Arc::new(Limit::new(2)));
+    let (batcher, collects) = Batcher::new(Client::clone(&client(&server)), Arc::new(FairSemaphore::new(2)));
     tokio::spawn(collects);
     let large = CreateIdentity { metadata_public: Some(json!("x".repeat(200_000))), ..create("large") };
-    let creates = [(create("a"), Travel::Together), (create("b"), Travel::Alone), (large, Travel::Together)];
-    let answers = join_all(
-        creates.iter().map(async |(create, travel)| batcher.create(create, (*travel, "team"), &somebody()).await),
-    )
-    .await;
+    let creates = [(create("a"), BatchMode::Batched), (create("b"), BatchMode::Alone), (large, BatchMode::Batched)];
+    let answers =
+        join_all(creates.iter().map(async |(create, mode)| batcher.create(create, (*mode, "team"), &somebody()).await))
+            .await;
     assert!(answers.iter().all(Result::is_ok));
     assert_eq!(sent(&server).await, ["POST", "POST", "POST"]);
 }
@@ -155,11 +154,11 @@ async fn who_does_not_wait_any_more_takes_nothing_from_the_others() {
         outcomes(items, |name| json!({"action": "create", "identity": name})).set_delay(Duration::from_millis(50))
     })
     .await;
-    let (batcher, collects) = Batcher::new(Client::clone(&client(&server)), Arc::new(Limit::new(2)));
+    let (batcher, collects) = Batcher::new(Client::clone(&client(&server)), Arc::new(FairSemaphore::new(2)));
     tokio::spawn(collects);
     let ask = |name: &'static str| {
         let batcher = batcher.clone();
-        tokio::spawn(async move { batcher.create(&create(name), (Travel::Together, "team"), &somebody()).await })
+        tokio::spawn(async move { batcher.create(&create(name), (BatchMode::Batched, "team"), &somebody()).await })
     };
     let expected = batcher.expect("team");
     let [left, early, stays] = [ask("left"), ask("early"), ask("stays")];

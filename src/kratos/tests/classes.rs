@@ -10,11 +10,11 @@ use super::super::error::{Class, Error};
 use super::super::fault::retry_after;
 use super::super::kind::Kind;
 use super::super::retry::is_repeatable;
-use super::super::transport::{Way, refusal};
+use super::super::transport::{ProxyRoute, refusal};
 
 fn answer(status: u16, body: &str) -> Error {
     let status = StatusCode::from_u16(status).unwrap();
-    Error::new("an_operation", refusal(status, &HeaderMap::new(), body.as_bytes(), Way::Direct))
+    Error::new("an_operation", refusal(status, &HeaderMap::new(), body.as_bytes(), ProxyRoute::Direct))
 }
 
 /// Kratos' error answer with this reason and message.

@@ -8,6 +8,7 @@ mod authority;
 mod audits;
 mod batching;
 mod classes;
+mod connect_failures;
 mod faults;
 mod foreign;
 mod identifiers;
@@ -17,9 +18,8 @@ mod odd;
 mod packing;
 mod reading;
 mod redirects;
-mod sifting;
 mod tls;
-mod unreached;
+mod triage;
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -6,7 +6,7 @@ use proptest::prelude::*;
 
 use crate::base::flow::counts::Counts;
 
-use super::super::batcher::packing::{ALONE, HASHING, Queue, TOGETHER, Terms};
+use super::super::batcher::packing::{ALONE, BatchLimits, HASHING, Queue, TOGETHER};
 
 const TIMEOUT: Duration = Duration::from_secs(30);
 
@@ -14,7 +14,7 @@ fn ms(number: u64) -> Duration {
     Duration::from_millis(number)
 }
 
-fn queue(terms: Terms, count: usize, now: Instant) -> Queue<usize> {
+fn queue(terms: BatchLimits, count: usize, now: Instant) -> Queue<usize> {
     let mut queue = Queue::new(terms, TIMEOUT);
     (0..count).for_each(|number| queue.add(number, 100, "team", now));
     queue
@@ -54,17 +54,17 @@ fn one_that_comes_by_itself_goes_at_once_and_who_is_expected_is_waited_for_but_n
 fn a_crowd_that_nobody_announces_goes_together_and_whoever_comes_later_or_from_elsewhere_at_once() {
     let now = Instant::now();
     let mut queue = queue(TOGETHER, 2, now);
-    let mut trips = Vec::new();
+    let mut batches = Vec::new();
     let mut went = Vec::new();
     for step in 0..500 {
         let at = now + ms(4 * step);
-        while let Some((taken, trip)) = queue.take(at, &Counts::default()) {
+        while let Some((taken, batch)) = queue.take(at, &Counts::default()) {
             went.push((4 * step, taken.len()));
-            trips.push(trip);
+            batches.push(batch);
         }
         // The server is faster than they come.
-        for trip in trips.drain(..) {
-            queue.done(&trip, &[]);
+        for batch in batches.drain(..) {
+            queue.done(&batch, &[]);
         }
         queue.add(0, 100, "team", at);
     }
@@ -72,9 +72,9 @@ fn a_crowd_that_nobody_announces_goes_together_and_whoever_comes_later_or_from_e
     let last = now + ms(4 * 499);
     assert_eq!(queue.due(&Counts::default()), Some(last + ms(150)), "the rest waits for others, not long");
     queue.add(7, 100, "other", last + ms(10));
-    let (taken, trip) = queue.take(last + ms(10), &Counts::default()).expect("it doesn't ride with the crowd");
+    let (taken, batch) = queue.take(last + ms(10), &Counts::default()).expect("it doesn't ride with the crowd");
     assert_eq!(taken, [7]);
-    queue.done(&trip, &[]);
+    queue.done(&batch, &[]);
     assert_eq!(queue.take(last + ms(160), &Counts::default()).map(|(taken, _)| taken.len()), Some(20));
     queue.add(8, 100, "team", last + ms(2000));
     assert_eq!(
@@ -105,9 +105,9 @@ fn those_that_come_one_after_another_go_together_while_more_are_expected() {
     for number in 0..1000 {
         let at = now + ms(5 * number);
         queue.add(at, 100, "team", at);
-        while let Some((taken, trip)) = queue.take(at, &expected(usize::from(number < 999))) {
+        while let Some((taken, batch)) = queue.take(at, &expected(usize::from(number < 999))) {
             sizes.push(taken.len());
-            queue.done(&trip, &[]);
+            queue.done(&batch, &[]);
         }
     }
     assert_eq!(sizes, [&[80; 12][..], &[40]].concat());
@@ -131,18 +131,18 @@ fn who_is_alone_of_its_group_does_not_wait_for_the_crowd_of_another() {
     let mut queue = queue(TOGETHER, 30, now);
     queue.add(1000, 100, "other", now);
     queue.add(1001, 100, "third", now);
-    let (alone, trip) = queue.take(now, &crowd).unwrap();
+    let (alone, batch) = queue.take(now, &crowd).unwrap();
     assert_eq!(alone, [1000, 1001], "while the crowd gathers");
     queue.add(1002, 100, "fourth", now);
     assert_eq!(queue.take(now, &crowd), None, "one such request at a time");
     (30..200).for_each(|number| queue.add(number, 100, "team", now));
     assert_eq!(sizes(&mut queue, now), [100, 100]);
     queue.add(1003, 100, "other", now);
-    queue.done(&trip, &[(2, Duration::from_mins(1))]);
-    let (alone, trip) = queue.take(now, &Counts::default()).unwrap();
+    queue.done(&batch, &[(2, Duration::from_mins(1))]);
+    let (alone, batch) = queue.take(now, &Counts::default()).unwrap();
     assert_eq!(alone, [1003], "beside all that are in flight; the fourth has gone with the crowd");
     queue.add(1004, 100, "other", now);
-    queue.done(&trip, &[]);
+    queue.done(&batch, &[]);
     queue.add(1005, 100, "other", now);
     assert_eq!(queue.take(now, &crowd), None, "two are no longer alone");
 }
@@ -160,14 +160,14 @@ fn the_first_of_a_crowd_waits_for_it() {
 fn many_of_many_groups_are_a_crowd() {
     let now = Instant::now();
     let mut queue = queue(TOGETHER, 100, now);
-    let (_, trip) = queue.take(now, &expected(1)).unwrap();
+    let (_, batch) = queue.take(now, &expected(1)).unwrap();
     for number in 0..9 {
         queue.add(number, 100, &format!("group-{number}"), now);
     }
     assert_eq!(take(&mut queue, now + ms(10), true), None, "they travel together");
     assert_eq!(take(&mut queue, now + ms(10), false), Some((0..9).collect()));
     // What it took tells how long others take.
-    queue.done(&trip, &[(100, Duration::from_secs(100))]);
+    queue.done(&batch, &[(100, Duration::from_secs(100))]);
     (0..50).for_each(|number| queue.add(number, 100, "team", now));
     assert_eq!(take(&mut queue, now, false).map(|taken| taken.len()), Some(5));
 }
@@ -190,9 +190,9 @@ fn a_request_is_bounded_in_bytes_and_a_large_one_is_never_stuck() {
         queue.add(bytes, bytes, &format!("group-{number}"), now);
     }
     let mut taken = Vec::new();
-    while let Some((request, trip)) = queue.take(now + ms(1000), &Counts::default()) {
+    while let Some((request, batch)) = queue.take(now + ms(1000), &Counts::default()) {
         taken.push(request.len());
-        queue.done(&trip, &[]);
+        queue.done(&batch, &[]);
     }
     assert_eq!(taken, [1, 2, 1, 1]);
 }
@@ -203,8 +203,8 @@ fn what_a_request_may_carry_follows_from_how_long_one_takes_and_the_time_out() {
     let first = |timeout, took: &[(usize, Duration)]| {
         let mut queue = Queue::new(HASHING, timeout);
         queue.add(0, 100, "team", now);
-        let (_, trip) = queue.take(now, &Counts::default()).unwrap();
-        queue.done(&trip, took);
+        let (_, batch) = queue.take(now, &Counts::default()).unwrap();
+        queue.done(&batch, took);
         (0..200).for_each(|number| queue.add(number, 100, "team", now));
         take(&mut queue, now, false).map(|taken| taken.len())
     };
@@ -224,11 +224,11 @@ proptest! {
         for (number, (later, bytes, is_done, count, group)) in steps.iter().enumerate() {
             now += ms(*later);
             queue.add(number, *bytes, &format!("group-{group}"), now);
-            if *is_done && let Some(trip) = in_flight.pop() {
-                queue.done(&trip, &[]);
+            if *is_done && let Some(batch) = in_flight.pop() {
+                queue.done(&batch, &[]);
             }
-            while let Some((taken, trip)) = queue.take(now, &expected(*count)) {
-                in_flight.push(trip);
+            while let Some((taken, batch)) = queue.take(now, &expected(*count)) {
+                in_flight.push(batch);
                 prop_assert!(!taken.is_empty() && taken.len() <= 100 && in_flight.len() <= 3);
                 gone.extend(taken);
             }
@@ -236,12 +236,12 @@ proptest! {
         }
         now += ms(1000);
         while !queue.is_idle() {
-            while let Some((taken, trip)) = queue.take(now, &Counts::default()) {
+            while let Some((taken, batch)) = queue.take(now, &Counts::default()) {
                 gone.extend(taken);
-                in_flight.push(trip);
+                in_flight.push(batch);
             }
-            if let Some(trip) = in_flight.pop() {
-                queue.done(&trip, &[]);
+            if let Some(batch) = in_flight.pop() {
+                queue.done(&batch, &[]);
             }
         }
         gone.sort_unstable();

@@ -1,4 +1,4 @@
-//! Reads in company before scripted servers: who gets which answer, and what is asked for.
+//! Reads in a batch before scripted servers: who gets which answer, and what is asked for.
 
 use std::time::Duration;
 

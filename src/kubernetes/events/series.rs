@@ -11,7 +11,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{MicroTime, ObjectMeta};
 use k8s_openapi::jiff::{SignedDuration, Timestamp};
 
 use crate::api::condition::shortened;
-use crate::api::happening::Happening;
+use crate::api::recorded_event::RecordedEvent;
 
 /// Who events are from, as `kubectl describe` shows it.
 pub const REPORTER: &str = "kratos-operator";
@@ -52,14 +52,14 @@ pub enum Next {
 
 impl Recent {
     /// What to send for something that happens now.
-    pub fn next(&mut self, happening: &Happening, regarding: &ObjectReference, now: Timestamp) -> (Key, Next) {
+    pub fn next(&mut self, recorded: &RecordedEvent, regarding: &ObjectReference, now: Timestamp) -> (Key, Next) {
         self.0.retain(|_, sent| sent.at + ENDS_AFTER > now);
         let key = Key {
             uid: regarding.uid.clone(),
-            is_warning: happening.is_warning,
-            reason: happening.reason.clone(),
-            action: happening.action,
-            note: shortened(&happening.note, LONGEST_NOTE),
+            is_warning: recorded.is_warning,
+            reason: recorded.reason.clone(),
+            action: recorded.action,
+            note: shortened(&recorded.note, LONGEST_NOTE),
         };
         let next = match self.0.get(&key) {
             Some(sent) => {
@@ -126,8 +126,13 @@ mod tests {
     }
 
     /// Sends it; returns the event's name, and how often it was seen by then.
-    fn send(recent: &mut Recent, happening: &Happening, regarding: &ObjectReference, now: Timestamp) -> (String, i32) {
-        let (key, next) = recent.next(happening, regarding, now);
+    fn send(
+        recent: &mut Recent,
+        recorded: &RecordedEvent,
+        regarding: &ObjectReference,
+        now: Timestamp,
+    ) -> (String, i32) {
+        let (key, next) = recent.next(recorded, regarding, now);
         let told = match &next {
             Next::New(event) => (event.metadata.name.clone().expect("a name"), 1),
             Next::Again { name, series } => (name.clone(), series.count),
@@ -139,21 +144,21 @@ mod tests {
     #[test]
     fn only_what_is_the_same_to_the_letter_is_counted_together() {
         let (mut recent, ada) = (Recent::default(), about("ada", "uid-of-ada"));
-        let first = Happening::normal("IdentityChanged", "Change", "changed in Kratos: /traits/name");
+        let first = RecordedEvent::normal("IdentityChanged", "Change", "changed in Kratos: /traits/name");
         let (name, count) = send(&mut recent, &first, &ada, at(0));
         assert_eq!(count, 1);
         assert_eq!(send(&mut recent, &first, &ada, at(1)), (name.clone(), 2));
         assert_eq!(send(&mut recent, &first, &ada, at(2)), (name.clone(), 3));
         let others = [
-            (Happening { note: "changed in Kratos: /state".to_owned(), ..first.clone() }, ada.clone()),
-            (Happening { reason: "DriftCorrected".to_owned(), ..first.clone() }, ada.clone()),
-            (Happening { action: "Correct", ..first.clone() }, ada.clone()),
-            (Happening { is_warning: true, ..first.clone() }, ada.clone()),
+            (RecordedEvent { note: "changed in Kratos: /state".to_owned(), ..first.clone() }, ada.clone()),
+            (RecordedEvent { reason: "DriftCorrected".to_owned(), ..first.clone() }, ada.clone()),
+            (RecordedEvent { action: "Correct", ..first.clone() }, ada.clone()),
+            (RecordedEvent { is_warning: true, ..first.clone() }, ada.clone()),
             (first.clone(), about("ada", "uid-of-the-next-ada")),
         ];
-        for (second, (happening, regarding)) in (3..).zip(others) {
-            let (other, count) = send(&mut recent, &happening, &regarding, at(second));
-            assert!(count == 1 && other != name, "{happening:?}");
+        for (second, (recorded, regarding)) in (3..).zip(others) {
+            let (other, count) = send(&mut recent, &recorded, &regarding, at(second));
+            assert!(count == 1 && other != name, "{recorded:?}");
         }
         assert_eq!(send(&mut recent, &first, &ada, at(10)), (name, 4), "what came in between ends no series");
     }
@@ -161,22 +166,22 @@ mod tests {
     #[test]
     fn a_series_ends_when_nothing_came_for_a_while_or_its_event_is_gone() {
         let (mut recent, ada) = (Recent::default(), about("ada", "uid-of-ada"));
-        let happening = Happening::normal("SessionsEnded", "Act", "ended");
-        let (name, _) = send(&mut recent, &happening, &ada, at(0));
-        assert_eq!(send(&mut recent, &happening, &ada, at(359)), (name.clone(), 2));
-        let (next, count) = send(&mut recent, &happening, &ada, at(719));
+        let recorded = RecordedEvent::normal("SessionsEnded", "Act", "ended");
+        let (name, _) = send(&mut recent, &recorded, &ada, at(0));
+        assert_eq!(send(&mut recent, &recorded, &ada, at(359)), (name.clone(), 2));
+        let (next, count) = send(&mut recent, &recorded, &ada, at(719));
         assert!(count == 1 && next != name);
-        let (key, _) = recent.next(&happening, &ada, at(720));
+        let (key, _) = recent.next(&recorded, &ada, at(720));
         recent.forget(&key);
-        assert!(matches!(recent.next(&happening, &ada, at(721)).1, Next::New(_)));
+        assert!(matches!(recent.next(&recorded, &ada, at(721)).1, Next::New(_)));
     }
 
     #[test]
     fn an_event_says_who_it_is_from_and_its_name_and_note_are_no_longer_than_may_be() {
         let mut recent = Recent::default();
         let name = format!("{}.{}", "a".repeat(230), "-".repeat(10) + "tail-of-a-long-name");
-        let happening = Happening::warning("NotPermitted", "Reconcile", "ä".repeat(2000));
-        let (_, next) = recent.next(&happening, &about(&name, "uid"), at(0));
+        let recorded = RecordedEvent::warning("NotPermitted", "Reconcile", "ä".repeat(2000));
+        let (_, next) = recent.next(&recorded, &about(&name, "uid"), at(0));
         let Next::New(event) = next else { panic!("{next:?}") };
         assert_eq!(event.reporting_controller.as_deref(), Some("kratos-operator"));
         assert_eq!(event.reporting_instance.as_deref(), Some("kratos-operator"));

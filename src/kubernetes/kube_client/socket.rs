@@ -1,5 +1,5 @@
-//! What is written into a connection: nothing once another process may lead. `led.rs` asks when a request is handed to its
-//! connection; where the process stands still after that, it is asked here.
+//! What is written into a connection: nothing once another process may lead. `leader_only.rs` asks when a request is
+//! handed to its connection; where the process stands still after that, it is asked here.
 
 use std::io;
 use std::pin::Pin;
@@ -70,7 +70,7 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::base::flow::moment::Moment;
+    use crate::base::flow::boot_instant::BootInstant;
 
     /// What gets through, of a write of each sort.
     async fn written(leadership: &Leadership) -> Vec<u8> {
@@ -84,11 +84,11 @@ mod tests {
     #[tokio::test]
     async fn nothing_is_written_once_the_time_is_over() {
         let leadership = Leadership::standby();
-        assert_eq!(written(&Leadership::unopposed()).await, b"one two");
+        assert_eq!(written(&Leadership::without_election()).await, b"one two");
         assert_eq!(written(&leadership).await, b"one two", "a standby reads");
-        leadership.lead(Moment::now() + Duration::from_hours(1), Duration::ZERO);
+        leadership.lead(BootInstant::now() + Duration::from_hours(1), Duration::ZERO);
         assert_eq!(written(&leadership).await, b"one two");
-        leadership.lead(Moment::now(), Duration::ZERO);
+        leadership.lead(BootInstant::now(), Duration::ZERO);
         assert_eq!(written(&leadership).await, b"", "whatever the connection had been handed");
         leadership.drained().await;
         assert_eq!(written(&leadership).await, b"");

@@ -38,21 +38,21 @@ fn body() -> (mpsc::UnboundedSender<&'static str>, Sent) {
     (send, Sent(receiver))
 }
 
-async fn is_error(answer: &mut Answer<Sent>) -> Option<bool> {
+async fn is_error(answer: &mut ResponseBody<Sent>) -> Option<bool> {
     tokio::time::timeout(LONG, answer.frame()).await.expect("it ends").map(|frame| frame.is_err())
 }
 
 #[tokio::test]
 async fn an_answer_that_goes_silent_or_has_no_end_fails() {
     let (send, silent) = body();
-    let mut answer = Answer::bounded(silent, Instant::now() + LONG, SHORT);
+    let mut answer = ResponseBody::bounded(silent, Instant::now() + LONG, SHORT);
     send.send("a").unwrap();
     assert_eq!(is_error(&mut answer).await, Some(false));
     assert_eq!(is_error(&mut answer).await, Some(true));
     assert_eq!(is_error(&mut answer).await, None);
 
     let (send, endless) = body();
-    let mut answer = Answer::bounded(endless, Instant::now() + SHORT, LONG);
+    let mut answer = ResponseBody::bounded(endless, Instant::now() + SHORT, LONG);
     let trickle = async {
         while send.send("a").is_ok() {
             sleep(SHORT / 10).await;
@@ -66,7 +66,7 @@ async fn an_answer_that_goes_silent_or_has_no_end_fails() {
 async fn a_silent_watch_ends_in_order_and_one_that_says_something_goes_on() {
     let (_lost, told) = heartbeat::channel();
     let (send, silent) = body();
-    let mut answer = Answer::watch(silent, &told, SHORT);
+    let mut answer = ResponseBody::watch(silent, &told, SHORT);
     let begun = Instant::now();
     while begun.elapsed() < SHORT * 3 {
         send.send("bookmark").unwrap();
@@ -80,7 +80,7 @@ async fn a_silent_watch_ends_in_order_and_one_that_says_something_goes_on() {
 async fn watches_that_were_silent_while_the_server_was_lost_end_once_it_is_back() {
     let (lost, told) = heartbeat::channel();
     let ((_first, dead), (second, alive)) = (body(), body());
-    let (mut dead, mut alive) = (Answer::watch(dead, &told, LONG), Answer::watch(alive, &told, LONG));
+    let (mut dead, mut alive) = (ResponseBody::watch(dead, &told, LONG), ResponseBody::watch(alive, &told, LONG));
     let noticed = Instant::now();
     sleep(SHORT / 10).await;
     second.send("event").unwrap();
@@ -113,7 +113,7 @@ async fn every_sort_of_proxy_makes_a_client_and_no_error_has_its_password() {
     let requests = Metrics::new().requests_to(host_and_port(&config.cluster_url));
     for scheme in ["http", "https", "socks5", "ftp"] {
         config.proxy_url = Some(format!("{scheme}://ada:hunter2@127.0.0.1:1").parse().unwrap());
-        let made = new(&config, &Leadership::unopposed(), &requests, &health);
+        let made = new(&config, &Leadership::without_election(), &requests, &health);
         let client = match made {
             Ok((client, ..)) => client,
             Err(error) => {

@@ -15,22 +15,22 @@ use tracing::Instrument;
 use super::{FIELD_MANAGER, writing};
 use crate::api::KratosIdentity;
 use crate::api::decode::Metadata;
-use crate::identity::recovery::{OwnSecret, SecretSeen, Version};
+use crate::identity::recovery::{OwnSecret, SecretObservation, Version};
 
 /// What stands there.
-pub async fn look(client: &kube::Client, secret: &OwnSecret) -> Result<SecretSeen, kube::Error> {
+pub async fn observe(client: &kube::Client, secret: &OwnSecret) -> Result<SecretObservation, kube::Error> {
     let api = Api::<Metadata<Secret>>::namespaced(client.clone(), &secret.namespace);
     let found = match api.get_opt(&secret.name).await {
         Ok(Some(found)) => found,
-        Ok(None) => return Ok(SecretSeen::Absent),
-        Err(kube::Error::Api(status)) if status.code == 403 => return Ok(SecretSeen::Hidden),
+        Ok(None) => return Ok(SecretObservation::Absent),
+        Err(kube::Error::Api(status)) if status.code == 403 => return Ok(SecretObservation::Hidden),
         Err(error) => return Err(error),
     };
     let (_, owner) = &secret.owner;
     let is_ours = found.owner_references().iter().any(|by| by.controller == Some(true) && by.uid == *owner);
     Ok(match (found.uid(), found.resource_version()) {
-        (Some(uid), Some(resource_version)) if is_ours => SecretSeen::Ours(Version { uid, resource_version }),
-        _ => SecretSeen::Foreign,
+        (Some(uid), Some(resource_version)) if is_ours => SecretObservation::Ours(Version { uid, resource_version }),
+        _ => SecretObservation::Foreign,
     })
 }
 
@@ -76,7 +76,9 @@ pub async fn put(
 
 /// Deletes it, if it is there and the resource's own; 409 where it changed meanwhile.
 pub async fn delete(client: &kube::Client, secret: &OwnSecret) -> Result<(), kube::Error> {
-    let SecretSeen::Ours(Version { uid, resource_version }) = look(client, secret).await? else { return Ok(()) };
+    let SecretObservation::Ours(Version { uid, resource_version }) = observe(client, secret).await? else {
+        return Ok(());
+    };
     let this = Preconditions { resource_version: Some(resource_version), uid: Some(uid) };
     let request = requests(&secret.namespace).delete(&secret.name, &DeleteParams::default().preconditions(this));
     match send(client, request).instrument(writing("delete_secret")).await {
@@ -88,7 +90,7 @@ pub async fn delete(client: &kube::Client, secret: &OwnSecret) -> Result<(), kub
 
 /// Has another resource control it, if it is there and this resource's own; 409 where it changed meanwhile.
 pub async fn pass_on(client: &kube::Client, secret: &OwnSecret, (name, uid): (&str, &str)) -> Result<(), kube::Error> {
-    let SecretSeen::Ours(version) = look(client, secret).await? else { return Ok(()) };
+    let SecretObservation::Ours(version) = observe(client, secret).await? else { return Ok(()) };
     let patch = json!({"metadata": {
         "uid": version.uid, "resourceVersion": version.resource_version,
         "ownerReferences": [owned_by(name.to_owned(), uid.to_owned())],

@@ -3,10 +3,10 @@
 use rstest::rstest;
 use serde_json::{Value, json};
 
-use super::{parse, spec, standing};
+use super::{parse, scope, spec};
 use crate::api::Reason;
 use crate::api::definitions::filled;
-use crate::policy::desired::{self, Needs, Standing};
+use crate::policy::desired::{self, Needs, PolicyScope};
 
 #[rstest]
 #[case::no_cel(json!([{"name": "r", "expression": "session.", "action": "Revoke"}]), "rule r: the expression isn't valid CEL at column 9; correct it")]
@@ -18,9 +18,9 @@ use crate::policy::desired::{self, Needs, Standing};
 #[case::no_condition(json!([{"name": "r", "action": "Revoke"}]), "rule r lacks its conditions")]
 #[case::no_end(json!([{"name": "r", "action": "Extend", "expiresWithin": "1h"}]), "rule r lacks its conditions")]
 fn what_the_api_server_cant_see_is_refused(#[case] rules: Value, #[case] words: &str) {
-    let verdict = parse(&rules).unwrap_err();
-    assert_eq!(verdict.reason, Reason::InvalidSpec);
-    assert!(verdict.message.contains(words), "{}", verdict.message);
+    let condition = parse(&rules).unwrap_err();
+    assert_eq!(condition.reason, Reason::InvalidSpec);
+    assert!(condition.message.contains(words), "{}", condition.message);
 }
 
 #[test]
@@ -39,31 +39,31 @@ fn what_the_definition_fills_in_is_what_an_absent_field_stands_for() {
 fn identities_that_cant_be_told_are_refused(#[case] identities: Value, #[case] words: &str) {
     let mut spec = spec(&json!([{"name": "r", "maxAge": "1h", "action": "Revoke"}]));
     spec.identities = serde_json::from_value(identities).unwrap();
-    let verdict = desired::parse(&spec, &standing()).unwrap_err();
-    assert_eq!(verdict.reason, Reason::InvalidSpec);
-    assert!(verdict.message.contains(words), "{}", verdict.message);
+    let condition = desired::parse(&spec, &scope()).unwrap_err();
+    assert_eq!(condition.reason, Reason::InvalidSpec);
+    assert!(condition.message.contains(words), "{}", condition.message);
 }
 
 #[rstest]
 #[case::extending_from_elsewhere(
     json!([{"name": "r", "expiresWithin": "1h", "maxAge": "2h", "action": "Extend"}]),
-    Standing { beside_instance: false, ..standing() },
+    PolicyScope { beside_instance: false, ..scope() },
     "beside the KratosInstance"
 )]
 #[case::addresses_that_nobody_vouches_for(
     json!([{"name": "r", "allowedNetworks": ["203.0.113.0/24"], "action": "Revoke"}]),
-    Standing { trusts_addresses: false, ..standing() },
+    PolicyScope { trusts_addresses: false, ..scope() },
     "trustClientAddress"
 )]
 fn what_the_instance_doesnt_allow_isnt_permitted(
     #[case] rules: Value,
-    #[case] standing: Standing,
+    #[case] scope: PolicyScope,
     #[case] words: &str,
 ) {
-    let verdict = desired::parse(&spec(&rules), &standing).unwrap_err();
-    assert_eq!(verdict.reason, Reason::NotPermitted);
-    assert!(verdict.message.contains(words), "{}", verdict.message);
-    assert!(desired::parse(&spec(&rules), &super::standing()).is_ok(), "elsewhere it is fine");
+    let condition = desired::parse(&spec(&rules), &scope).unwrap_err();
+    assert_eq!(condition.reason, Reason::NotPermitted);
+    assert!(condition.message.contains(words), "{}", condition.message);
+    assert!(desired::parse(&spec(&rules), &super::scope()).is_ok(), "elsewhere it is fine");
 }
 
 #[rstest]
@@ -87,7 +87,7 @@ fn selecting_identities_brings_them_along() {
     let mut spec = spec(&json!([{"name": "r", "maxAge": "1h", "action": "Revoke"}]));
     for identities in [json!({"schemaIDs": ["employee"]}), json!({"expression": "identity.state == 'active'"})] {
         spec.identities = serde_json::from_value(identities).unwrap();
-        assert!(desired::parse(&spec, &standing()).unwrap().needs().identity);
+        assert!(desired::parse(&spec, &scope()).unwrap().needs().identity);
     }
 }
 

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use super::{now, parse};
 use crate::kratos::Session;
-use crate::policy::judge::{Mask, Sight, judge};
+use crate::policy::judge::{Judgement, Mask, judge};
 use crate::policy::tally::Tally;
 
 const EXPRESSIONS: &[&str] = &[
@@ -99,10 +99,10 @@ proptest! {
             "gracePeriod": "0s", "allowedNetworks": ["203.0.113.0/24"], "action": "Revoke"}));
         rules.push(json!({"name": "goes-on", "maxAge": "8760h", "expiresWithin": "100ms", "action": "Extend"}));
         let desired = parse(&Value::from(rules)).unwrap();
-        let sight = judge(&desired, None, Mask::MAX, &session, now());
-        prop_assert!(matches!(sight, Sight::Judged(_)));
+        let judgement = judge(&desired, None, Mask::MAX, &session, now());
+        prop_assert!(matches!(judgement, Judgement::Judged(_)));
         let mut tally = Tally::new(&desired);
-        tally.add(&sight);
+        tally.add(&judgement);
         prop_assert_eq!(tally.finish().sessions, 1);
     }
 }

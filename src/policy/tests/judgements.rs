@@ -4,18 +4,18 @@ use rstest::rstest;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use super::{now, opinion, parse, see, session, spec, standing};
+use super::{now, parse, rule_match, scope, see, session, spec};
 use crate::kratos::Session;
 use crate::policy::desired;
-use crate::policy::judge::{Mask, Opinion, Sight, judge};
-use crate::policy::within::{Standing, Within};
+use crate::policy::judge::{Judgement, Mask, RuleMatch, judge};
+use crate::policy::reachable::{Reachability, Reachable};
 
 /// Holds, unknown, holds if the identity has a second factor.
 fn said(rule: &Value, changes: Value) -> (bool, bool, bool) {
     let mut rule = rule.clone();
     let named = json!({"name": "r", "action": rule.get("action").cloned().unwrap_or_else(|| "Revoke".into())});
     json_patch::merge(&mut rule, &named);
-    let Opinion { holds, unknown, if_enrolled, .. } = opinion(&parse(&json!([rule])).unwrap(), changes);
+    let RuleMatch { holds, unknown, if_enrolled, .. } = rule_match(&parse(&json!([rule])).unwrap(), changes);
     (holds == 1, unknown == 1, if_enrolled == 1)
 }
 
@@ -74,10 +74,10 @@ fn a_rule_holds_or_doesnt_or_nobody_can_tell(
 #[test]
 fn addresses_show_only_where_they_are_trusted() {
     let rules = json!([{"name": "r", "expression": "session.devices[0].ip_address != ''", "action": "Revoke"}]);
-    let untrusting = desired::Standing { trusts_addresses: false, ..standing() };
-    assert_eq!(opinion(&parse(&rules).unwrap(), json!({})).holds, 1);
-    let opinion = opinion(&desired::parse(&spec(&rules), &untrusting).unwrap(), json!({}));
-    assert_eq!((opinion.holds, opinion.unknown), (0, 1));
+    let untrusting = desired::PolicyScope { trusts_addresses: false, ..scope() };
+    assert_eq!(rule_match(&parse(&rules).unwrap(), json!({})).holds, 1);
+    let rule_match = rule_match(&desired::parse(&spec(&rules), &untrusting).unwrap(), json!({}));
+    assert_eq!((rule_match.holds, rule_match.unknown), (0, 1));
 }
 
 #[test]
@@ -85,8 +85,8 @@ fn a_slow_expression_ends_and_says_so() {
     let slow = "session.devices.all(a, session.devices.all(b, a == b || a != b))";
     let rules = json!([{"name": "r", "expression": slow, "action": "Revoke"}]);
     let devices: Vec<_> = (0..1000).map(|number| json!({"id": "d", "user_agent": format!("agent {number}")})).collect();
-    let opinion = opinion(&parse(&rules).unwrap(), json!({ "devices": devices }));
-    assert_eq!((opinion.holds, opinion.unknown, opinion.is_exhausting), (0, 1, true));
+    let rule_match = rule_match(&parse(&rules).unwrap(), json!({ "devices": devices }));
+    assert_eq!((rule_match.holds, rule_match.unknown, rule_match.is_exhausting), (0, 1, true));
 }
 
 #[rstest]
@@ -100,11 +100,11 @@ fn a_slow_expression_ends_and_says_so() {
 fn all_that_selects_identities_must_hold(#[case] identities: Value, #[case] expected: &str) {
     let mut spec = spec(&json!([{"name": "r", "maxAge": "1m", "action": "Revoke"}]));
     spec.identities = serde_json::from_value(identities).unwrap();
-    let sight = see(&desired::parse(&spec, &standing()).unwrap(), json!({}));
-    let found = match sight {
-        Sight::Elsewhere => "elsewhere",
-        Sight::Unknown => "unknown",
-        Sight::Judged(_) => "judged",
+    let judgement = see(&desired::parse(&spec, &scope()).unwrap(), json!({}));
+    let found = match judgement {
+        Judgement::OutOfReach => "elsewhere",
+        Judgement::Unknown => "unknown",
+        Judgement::Judged(_) => "judged",
     };
     assert_eq!(found, expected);
 }
@@ -113,8 +113,8 @@ fn all_that_selects_identities_must_hold(#[case] identities: Value, #[case] expe
 fn a_session_out_of_reach_is_anothers_whatever_the_rules_say() {
     let desired = parse(&json!([{"name": "r", "maxAge": "1m", "action": "Revoke"}])).unwrap();
     let reached = |reach: &[u128], changes: Value| {
-        let reach = Within::new(reach.iter().map(|id| (Uuid::from_u128(*id), Standing::Admitted)));
-        matches!(judge(&desired, Some(&reach), Mask::MAX, &session(changes), now()), Sight::Judged(_))
+        let reach = Reachable::new(reach.iter().map(|id| (Uuid::from_u128(*id), Reachability::Admitted)));
+        matches!(judge(&desired, Some(&reach), Mask::MAX, &session(changes), now()), Judgement::Judged(_))
     };
     assert!(reached(&[3, 7, 9], json!({})));
     assert!(!reached(&[3, 9], json!({})));
@@ -126,8 +126,8 @@ fn a_session_out_of_reach_is_anothers_whatever_the_rules_say() {
 fn a_session_that_cant_be_ranked_is_never_beyond_the_newest() {
     let desired = parse(&json!([{"name": "r", "maxConcurrent": 1, "action": "Revoke"}])).unwrap();
     for changes in [timeless(), json!({"identity": null})] {
-        let opinion = opinion(&desired, changes);
-        assert_eq!((opinion.holds, opinion.unknown), (0, 1));
+        let rule_match = rule_match(&desired, changes);
+        assert_eq!((rule_match.holds, rule_match.unknown), (0, 1));
     }
 }
 
@@ -140,16 +140,18 @@ fn a_rule_that_looks_at_what_cannot_be_read_cannot_be_told(#[case] expression: &
     let desired = parse(&json!([{"name": "r", "expression": expression, "action": "Revoke"}])).unwrap();
     let mut session = session(json!({}));
     session.identity.as_mut().unwrap().traits = serde_json::from_str(r#"{"department": "ops", "x": 1e400}"#).unwrap();
-    let Sight::Judged(opinion) = judge(&desired, None, Mask::MAX, &session, now()) else { panic!("it is judged") };
-    assert_eq!((opinion.holds == 1, opinion.unknown == 1), (is_told, !is_told));
+    let Judgement::Judged(rule_match) = judge(&desired, None, Mask::MAX, &session, now()) else {
+        panic!("it is judged")
+    };
+    assert_eq!((rule_match.holds == 1, rule_match.unknown == 1), (is_told, !is_told));
 }
 
 #[test]
 fn a_session_without_an_id_counts_as_failed_where_all_are_within_reach_and_nowhere_else() {
     let desired = parse(&json!([{"name": "r", "maxAge": "1m", "action": "Revoke"}])).unwrap();
     let judge = |reach| judge(&desired, reach, Mask::MAX, &Session::default(), now());
-    assert_eq!(judge(None), Sight::Unknown);
-    assert_eq!(judge(Some(&Within::new([(Uuid::from_u128(7), Standing::Admitted)]))), Sight::Elsewhere);
+    assert_eq!(judge(None), Judgement::Unknown);
+    assert_eq!(judge(Some(&Reachable::new([(Uuid::from_u128(7), Reachability::Admitted)]))), Judgement::OutOfReach);
 }
 
 #[test]
@@ -161,24 +163,28 @@ fn of_whom_the_instances_rules_dont_admit_expressions_are_asked_nothing() {
         {"name": "failing", "maxAge": "30m", "expression": "identity.traits.phone == '1'", "action": "Revoke"},
         {"name": "few", "maxConcurrent": 1, "action": "Revoke"},
     ]);
-    let within = |standing| Within::new([(Uuid::from_u128(3), Standing::Admitted), (Uuid::from_u128(7), standing)]);
-    let sight_of = |how: Standing, identities: Value| {
+    let within = |how| Reachable::new([(Uuid::from_u128(3), Reachability::Admitted), (Uuid::from_u128(7), how)]);
+    let sight_of = |how: Reachability, identities: Value| {
         let mut spec = spec(&rules);
         spec.identities = serde_json::from_value(identities).unwrap();
-        let desired = desired::parse(&spec, &standing()).unwrap();
+        let desired = desired::parse(&spec, &scope()).unwrap();
         judge(&desired, Some(&within(how)), Mask::MAX, &session(json!({})), now())
     };
-    let sight = |identities| sight_of(Standing::Outside, identities);
-    let judged = |sight| match sight {
-        Sight::Judged(opinion) => (opinion.holds, opinion.unknown, opinion.if_enrolled),
+    let judgement = |identities| sight_of(Reachability::NotAdmitted, identities);
+    let judged = |judgement| match judgement {
+        Judgement::Judged(rule_match) => (rule_match.holds, rule_match.unknown, rule_match.if_enrolled),
         other => panic!("it is within reach: {other:?}"),
     };
-    assert_eq!(judged(sight(json!({"all": true}))), (0b10001, 0, 0));
+    assert_eq!(judged(judgement(json!({"all": true}))), (0b10001, 0, 0));
     // Where nobody knows whether they are admitted, what an expression decides counts as failed.
-    assert_eq!(judged(sight_of(Standing::Untold, json!({"all": true}))), (0b10001, 0b01110, 0));
-    assert_eq!(sight_of(Standing::Untold, json!({"expression": "true"})), Sight::Unknown);
-    assert!(matches!(sight(json!({"schemaIDs": ["employee"]})), Sight::Judged(_)), "its schema is no trait");
+    assert_eq!(judged(sight_of(Reachability::Unknown, json!({"all": true}))), (0b10001, 0b01110, 0));
+    assert_eq!(sight_of(Reachability::Unknown, json!({"expression": "true"})), Judgement::Unknown);
+    assert!(matches!(judgement(json!({"schemaIDs": ["employee"]})), Judgement::Judged(_)), "its schema is no trait");
     for expression in ["true", "identity.traits.department == 'ops'", "identity.traits.phone == '1'"] {
-        assert_eq!(sight(json!({"expression": expression})), Sight::Elsewhere, "{expression}: not even counted");
+        assert_eq!(
+            judgement(json!({"expression": expression})),
+            Judgement::OutOfReach,
+            "{expression}: not even counted"
+        );
     }
 }

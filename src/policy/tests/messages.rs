@@ -2,30 +2,33 @@
 
 use serde_json::{Value, json};
 
-use super::{now, parse, spec, standing};
+use super::{now, parse, scope, spec};
 use crate::api::condition::{INTERVAL_LIMITED, SUSPENDED, find};
 use crate::api::messages::{VALUE, faults, hold, hostile};
 use crate::api::session_policy::KratosSessionPolicyStatus;
-use crate::api::{Reason, Verdict};
-use crate::base::place::Place;
+use crate::api::{ReadyCondition, Reason};
+use crate::base::namespaced_name::NamespacedName;
 use crate::controllers::policy::unreadable;
 use crate::engine::policy::{inputs, observe, reach, revoke_all};
-use crate::policy::desired::{self, Standing, handling};
+use crate::policy::desired::{self, PolicyScope, handling};
 use crate::policy::status::{self, Subject};
 use crate::policy::tally::Plan;
 
-fn refused(rules: &Value) -> Verdict {
+fn refused(rules: &Value) -> ReadyCondition {
     parse(rules).expect_err("it is refused")
 }
 
-fn expression(text: &str) -> Verdict {
+fn expression(text: &str) -> ReadyCondition {
     refused(&json!([{"name": hostile(), "expression": text, "action": "Revoke"}]))
 }
 
-fn of_rules() -> Vec<(&'static str, Verdict)> {
+fn of_rules() -> Vec<(&'static str, ReadyCondition)> {
     let name = hostile();
-    let elsewhere =
-        Standing { instance: Place::new(name.clone(), name.as_str()), beside_instance: false, trusts_addresses: false };
+    let elsewhere = PolicyScope {
+        instance: NamespacedName::new(name.clone(), name.as_str()),
+        beside_instance: false,
+        trusts_addresses: false,
+    };
     let from_elsewhere = |rules: &Value| desired::parse(&spec(rules), &elsewhere).expect_err("it isn't permitted");
     let extend = json!([{"name": name, "expiresWithin": "1h", "maxAge": "2h", "action": "Extend"}]);
     let networks = json!([{"name": name, "allowedNetworks": [VALUE], "action": "Revoke"}]);
@@ -48,38 +51,41 @@ fn of_rules() -> Vec<(&'static str, Verdict)> {
     ]
 }
 
-fn of_runs() -> Vec<(&'static str, Verdict)> {
+fn of_runs() -> Vec<(&'static str, ReadyCondition)> {
     let rules = json!([{"name": hostile(), "expression": "identity.traits.a", "action": "Revoke"}]);
     let desired = parse(&rules).expect("it may be true or false");
     let plain = parse(&json!([])).expect("nothing to refuse");
-    let verdict = |plan: &Plan, only_looks, nobody| status::verdict(plan, &plain, only_looks, nobody);
+    let condition = |plan: &Plan, only_observes, nobody| status::condition(plan, &plain, only_observes, nobody);
     let odd = {
-        let mut truth = crate::policy::truth::Truth::default();
-        truth.note(crate::policy::truth::Which::Rule(0), Err(crate::rules::Problem::NotBool));
-        Plan { sessions: 9, failed: 9, truth, ..Plan::default() }
+        let mut results = crate::policy::expression_results::ExpressionResults::default();
+        results.note(crate::policy::expression_results::Which::Rule(0), Err(crate::rules::Problem::NotBool));
+        Plan { sessions: 9, failed: 9, results, ..Plan::default() }
     };
     let unjudged = Plan { sessions: 9_999_999, failed: 9_999_999, failed_by_rule: vec![9_999_999], ..Plan::default() };
     vec![
-        ("done", verdict(&Plan { sessions: 3, ..Plan::default() }, false, false)),
-        ("nobody", verdict(&Plan::default(), false, true)),
-        ("no session", verdict(&Plan::default(), false, false)),
-        ("held", verdict(&Plan { named: 9_999_999, ..Plan::default() }, false, false)),
-        ("observed", verdict(&Plan { sessions: 3, ..Plan::default() }, true, false)),
-        ("no truth after all", status::verdict(&odd, &desired, false, false)),
-        ("not judged", Verdict::new(Reason::Reconciled, second(&status::verdict(&unjudged, &desired, false, false)))),
+        ("done", condition(&Plan { sessions: 3, ..Plan::default() }, false, false)),
+        ("nobody", condition(&Plan::default(), false, true)),
+        ("no session", condition(&Plan::default(), false, false)),
+        ("held", condition(&Plan { named: 9_999_999, ..Plan::default() }, false, false)),
+        ("observed", condition(&Plan { sessions: 3, ..Plan::default() }, true, false)),
+        ("no truth after all", status::condition(&odd, &desired, false, false)),
+        (
+            "not judged",
+            ReadyCondition::new(Reason::Reconciled, second(&status::condition(&unjudged, &desired, false, false))),
+        ),
         ("schemas that aren't served", {
-            let told = status::with_unserved(Verdict::new(Reason::Reconciled, "done"), &[hostile(), hostile()]);
-            Verdict::new(Reason::Reconciled, second(&told))
+            let told = status::with_unserved(ReadyCondition::new(Reason::Reconciled, "done"), &[hostile(), hostile()]);
+            ReadyCondition::new(Reason::Reconciled, second(&told))
         }),
     ]
 }
 
 /// What modules say that do something.
-fn of_others() -> Vec<(&'static str, Verdict)> {
+fn of_others() -> Vec<(&'static str, ReadyCondition)> {
     let name = hostile();
     vec![
         ("a field that can't be read", unreadable::unread(&name)),
-        ("an instance that goes", inputs::leaving(&Place::new(name.clone(), name.as_str()))),
+        ("an instance that goes", inputs::leaving(&NamespacedName::new(name.clone(), name.as_str()))),
         ("not listed yet", reach::unlisted()),
         ("changed meanwhile", revoke_all::changed()),
         ("no end of sessions", revoke_all::unending()),
@@ -88,11 +94,11 @@ fn of_others() -> Vec<(&'static str, Verdict)> {
 }
 
 /// What is said after the first statement of a message that has two.
-fn second(verdict: &Verdict) -> String {
-    verdict.message.split_once("; ").expect("there are two").1.to_owned()
+fn second(condition: &ReadyCondition) -> String {
+    condition.message.split_once("; ").expect("there are two").1.to_owned()
 }
 
-fn of_conditions() -> Vec<(&'static str, Verdict)> {
+fn of_conditions() -> Vec<(&'static str, ReadyCondition)> {
     let subject = Subject { generation: 1, requested_at: None, current: None };
     let mut status: KratosSessionPolicyStatus = status::suspended(subject, now());
     let mut often = spec(&json!([]));
@@ -100,8 +106,8 @@ fn of_conditions() -> Vec<(&'static str, Verdict)> {
     status::note_interval(&mut status, handling(&often, false), 1, now());
     let message = |type_: &str| find(&status.conditions, type_).expect("it is there").message.clone();
     vec![
-        ("suspended", Verdict::new(Reason::Suspended, message(SUSPENDED))),
-        ("not so often", Verdict::new(Reason::IntervalLimited, message(INTERVAL_LIMITED))),
+        ("suspended", ReadyCondition::new(Reason::Suspended, message(SUSPENDED))),
+        ("not so often", ReadyCondition::new(Reason::IntervalLimited, message(INTERVAL_LIMITED))),
     ]
 }
 
@@ -124,8 +130,8 @@ fn every_message_is_short_and_of_use_and_shows_no_value() {
 }
 
 /// A selection that names nobody.
-fn standing_alone() -> Verdict {
+fn standing_alone() -> ReadyCondition {
     let mut nobody = spec(&json!([{"name": "r", "maxAge": "1h", "action": "Revoke"}]));
     nobody.identities = serde_json::from_value(json!({})).expect("nobody");
-    desired::parse(&nobody, &standing()).expect_err("it is refused")
+    desired::parse(&nobody, &scope()).expect_err("it is refused")
 }

@@ -3,23 +3,23 @@
 mod addresses;
 mod desires;
 mod enrolments;
+mod expression_results;
 mod hostile;
 mod judgements;
 mod messages;
 mod sources;
 mod statuses;
 mod tallies;
-mod truths;
 
 use k8s_openapi::jiff::Timestamp;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use super::desired::{self, Desired, Standing};
-use super::judge::{Mask, Opinion, Sight, judge};
-use crate::api::Verdict;
+use super::desired::{self, Desired, PolicyScope};
+use super::judge::{Judgement, Mask, RuleMatch, judge};
+use crate::api::ReadyCondition;
 use crate::api::session_policy::KratosSessionPolicySpec;
-use crate::base::place::Place;
+use crate::base::namespaced_name::NamespacedName;
 use crate::kratos::Session;
 
 const NOW: &str = "2026-11-24T12:00:00Z";
@@ -28,8 +28,8 @@ fn now() -> Timestamp {
     NOW.parse().unwrap()
 }
 
-fn standing() -> Standing {
-    Standing { instance: Place::new("identity", "default"), beside_instance: true, trusts_addresses: true }
+fn scope() -> PolicyScope {
+    PolicyScope { instance: NamespacedName::new("identity", "default"), beside_instance: true, trusts_addresses: true }
 }
 
 /// A policy about everybody, with these rules.
@@ -37,8 +37,8 @@ fn spec(rules: &Value) -> KratosSessionPolicySpec {
     serde_json::from_value(json!({"identities": {"all": true}, "rules": rules})).unwrap()
 }
 
-fn parse(rules: &Value) -> Result<Desired, Verdict> {
-    desired::parse(&spec(rules), &standing())
+fn parse(rules: &Value) -> Result<Desired, ReadyCondition> {
+    desired::parse(&spec(rules), &scope())
 }
 
 /// A session of an hour ago, of ada's, with one factor; with changes.
@@ -59,13 +59,13 @@ fn session(changes: Value) -> Session {
     serde_json::from_value(session).unwrap()
 }
 
-fn see(desired: &Desired, changes: Value) -> Sight {
+fn see(desired: &Desired, changes: Value) -> Judgement {
     judge(desired, None, Mask::MAX, &session(changes), now())
 }
 
-fn opinion(desired: &Desired, changes: Value) -> Opinion {
+fn rule_match(desired: &Desired, changes: Value) -> RuleMatch {
     match see(desired, changes) {
-        Sight::Judged(opinion) => opinion,
+        Judgement::Judged(rule_match) => rule_match,
         other => panic!("{other:?}"),
     }
 }

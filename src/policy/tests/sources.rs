@@ -13,7 +13,7 @@ use wiremock::{Mock, MockServer, Request, ResponseTemplate};
 use crate::engine::policy::source::Source;
 use crate::kratos::{Client, ClientConfig};
 use crate::policy::desired::Needs;
-use crate::policy::within::{Standing, Within};
+use crate::policy::reachable::{Reachability, Reachable};
 
 /// A server with so many sessions, all of different identities, in pages of at most `largest`.
 async fn server(sessions: usize, largest: usize, tells_the_total: bool) -> MockServer {
@@ -73,7 +73,8 @@ async fn the_cheaper_way_is_taken(
 ) {
     let server = server(sessions, largest, tells_the_total).await;
     let client = Client::new(ClientConfig::new(server.uri().parse().unwrap())).unwrap();
-    let reach = Some(Arc::new(Within::new((1..=identities).map(|id| (Uuid::from_u128(id), Standing::Admitted)))));
+    let reach =
+        Some(Arc::new(Reachable::new((1..=identities).map(|id| (Uuid::from_u128(id), Reachability::Admitted)))));
     let source = Source::new(Needs { identity: true, devices: false }, &reach);
     let found: Vec<_> = source.sessions(&client).await.unwrap().try_collect().await.unwrap();
     assert_eq!(requests(&server).await, expected);

@@ -8,7 +8,7 @@ use uuid::Uuid;
 use super::now;
 use crate::api::condition::{READY, RECONCILING, STALLED, SUSPENDED, find, is_true};
 use crate::api::session_policy::{KratosSessionPolicyStatus, RevokeAll};
-use crate::api::{Reason, Verdict};
+use crate::api::{ReadyCondition, Reason};
 use crate::policy::action::{self, Ended};
 use crate::policy::judge::Mask;
 use crate::policy::status::{self, OfRule, Outcome, Run, Subject};
@@ -25,7 +25,7 @@ fn run() -> Run {
 }
 
 fn outcome(reason: Reason, run: Option<Run>) -> Outcome {
-    Outcome { verdict: Verdict::new(reason, "so it is"), run, revoke_all: None }
+    Outcome { condition: ReadyCondition::new(reason, "so it is"), run, revoke_all: None }
 }
 
 #[test]
@@ -60,7 +60,7 @@ fn what_was_ended_adds_up_and_a_look_without_a_run_adds_nothing() {
 
 #[test]
 fn schemas_that_are_not_served_are_said_beside_what_was_done() {
-    let done = Verdict::new(Reason::Reconciled, "the rules were applied");
+    let done = ReadyCondition::new(Reason::Reconciled, "the rules were applied");
     assert_eq!(status::with_unserved(done.clone(), &[]), done);
     let told = status::with_unserved(done, &["employe".to_owned(), "x".repeat(500)]);
     assert_eq!(told.reason, Reason::Reconciled, "it keeps nothing from being done");
@@ -72,8 +72,8 @@ fn schemas_that_are_not_served_are_said_beside_what_was_done() {
 fn what_couldnt_be_judged_is_said_by_rule() {
     let rules = json!([{"name": "old", "maxAge": "1h", "action": "Revoke"}, {"name": "odd", "maxAge": "2h", "action": "Revoke"}]);
     let plan = Plan { sessions: 3, failed: 2, failed_by_rule: vec![0, 2], ..Plan::default() };
-    let verdict = status::verdict(&plan, &super::parse(&rules).unwrap(), false, false);
-    assert!(verdict.message.contains("were left alone (by rule: odd 2): "), "{}", verdict.message);
+    let condition = status::condition(&plan, &super::parse(&rules).unwrap(), false, false);
+    assert!(condition.message.contains("were left alone (by rule: odd 2): "), "{}", condition.message);
 }
 
 #[test]
@@ -138,15 +138,15 @@ fn candidate() -> Candidate {
 #[case::unjudged(Plan { sessions: 3, failed: 2, ..Plan::default() }, false, false, Reason::Reconciled, "2 session(s) couldn't be judged")]
 fn a_run_has_a_verdict(
     #[case] plan: Plan,
-    #[case] only_looks: bool,
+    #[case] only_observes: bool,
     #[case] nobody: bool,
     #[case] reason: Reason,
     #[case] words: &str,
 ) {
-    let verdict = status::verdict(&plan, &super::parse(&serde_json::json!([])).unwrap(), only_looks, nobody);
-    assert_eq!(verdict.reason, reason);
-    assert!(verdict.message.contains(words), "{}", verdict.message);
-    let next = status::next(subject(None), Outcome { verdict, run: None, revoke_all: None }, now());
+    let condition = status::condition(&plan, &super::parse(&serde_json::json!([])).unwrap(), only_observes, nobody);
+    assert_eq!(condition.reason, reason);
+    assert!(condition.message.contains(words), "{}", condition.message);
+    let next = status::next(subject(None), Outcome { condition, run: None, revoke_all: None }, now());
     assert_eq!(is_true(&next.conditions, STALLED), reason == Reason::RevocationsHeld);
 }
 

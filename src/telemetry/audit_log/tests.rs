@@ -87,7 +87,7 @@ fn a_file_that_is_moved_away_or_deleted_is_made_anew_and_lines_stay_whole() {
     let path = directory.path().join("audit.log");
     std::fs::write(&path, "{\"before\":1}\n").unwrap();
     let log = AuditLog::to_file(&path, Counter::default()).unwrap();
-    let auditor = log.of(&Place::new("identity", "default"));
+    let auditor = log.of(&NamespacedName::new("identity", "default"));
     let initiator = initiator(WriteCause::Spec);
     let write = || auditor.record(&record(&initiator, &[]));
     write();
@@ -118,7 +118,7 @@ fn what_cannot_be_written_is_lost_and_what_comes_after_is_not() {
     std::fs::create_dir(path.parent().unwrap()).unwrap();
     let lost = Counter::default();
     let log = AuditLog::to_file(&path, lost.clone()).unwrap();
-    let auditor = log.of(&Place::new("identity", "default"));
+    let auditor = log.of(&NamespacedName::new("identity", "default"));
     let initiator = initiator(WriteCause::Spec);
     std::fs::remove_dir_all(path.parent().unwrap()).unwrap();
     auditor.record(&record(&initiator, &[]));
@@ -146,7 +146,7 @@ fn a_stream_that_is_full_for_a_while_is_written_to_again() {
         }
     }
     let (pipe, lost) = (Pipe::default(), Counter::default());
-    let auditor = AuditLog::to_stream(pipe.clone(), lost.clone()).of(&Place::new("identity", "default"));
+    let auditor = AuditLog::to_stream(pipe.clone(), lost.clone()).of(&NamespacedName::new("identity", "default"));
     let initiator = initiator(WriteCause::Spec);
     for is_full in [false, true, false] {
         pipe.0.0.store(is_full, Ordering::SeqCst);

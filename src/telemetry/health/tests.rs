@@ -38,7 +38,7 @@ fn a_loop_that_no_longer_turns_is_named_and_one_that_has_ended_is_not() {
 #[tokio::test]
 async fn a_dead_task_is_not_live() {
     let health = health();
-    health.tasks.rely_on("events", async {}).await.expect("it is joined");
+    health.tasks.spawn_critical("events", async {}).await.expect("it is joined");
     let text = health.live(Instant::now()).text(false);
     assert!(text.contains("[-]tasks failed: the background task \"events\" ended"), "{text}");
 }

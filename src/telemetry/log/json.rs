@@ -114,7 +114,7 @@ mod tests {
 
     use super::super::{Format, subscriber};
     use super::*;
-    use crate::base::place::Place;
+    use crate::base::namespaced_name::NamespacedName;
     use crate::telemetry::trace::{Trace, TraceId};
 
     #[derive(Clone, Default)]
@@ -137,7 +137,7 @@ mod tests {
         let (subscriber, _) = subscriber(format, EnvFilter::new(filter), None, move || writer.clone());
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
         let id = tracing::subscriber::with_default(subscriber, || {
-            let trace = Trace::of_reconcile("KratosIdentity", &Place::new("team", "ada"));
+            let trace = Trace::of_reconcile("KratosIdentity", &NamespacedName::new("team", "ada"));
             let id = async {
                 log();
                 TraceId::current().unwrap()

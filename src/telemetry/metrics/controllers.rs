@@ -17,7 +17,7 @@ const RECONCILE_TIME: [f64; 40] = [
 
 /// How a reconcile ended, in controller-runtime's words.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Ended {
+pub enum ReconcileOutcome {
     /// Until somebody asks for the next one.
     Success,
     /// The next one is due after a time.
@@ -203,7 +203,7 @@ impl Controller {
     }
 
     /// So many reconciles may be under way.
-    pub fn may(&self, most: usize) {
+    pub fn set_max_concurrent(&self, most: usize) {
         self.most.set(i64::try_from(most).unwrap_or(i64::MAX));
     }
 
@@ -214,28 +214,28 @@ impl Controller {
     }
 
     /// A reconcile has ended.
-    pub fn ended(&self, how: Ended, took: Duration) {
+    pub fn ended(&self, how: ReconcileOutcome, took: Duration) {
         self.active.dec();
         let seconds = took.as_secs_f64();
         self.time.observe(seconds);
         self.worked.observe(seconds);
         let result = match how {
-            Ended::Success => Outcome::Success,
-            Ended::RequeueAfter => Outcome::RequeueAfter,
-            Ended::Requeue => Outcome::Requeue,
-            Ended::Error | Ended::Terminal | Ended::Panic => Outcome::Error,
+            ReconcileOutcome::Success => Outcome::Success,
+            ReconcileOutcome::RequeueAfter => Outcome::RequeueAfter,
+            ReconcileOutcome::Requeue => Outcome::Requeue,
+            ReconcileOutcome::Error | ReconcileOutcome::Terminal | ReconcileOutcome::Panic => Outcome::Error,
         };
         self.results[result as usize].inc();
         if result == Outcome::Error {
             self.errors.inc();
         }
-        if how == Ended::Terminal {
+        if how == ReconcileOutcome::Terminal {
             self.terminal_errors.inc();
         }
-        if how == Ended::Panic {
+        if how == ReconcileOutcome::Panic {
             self.panics.inc();
         }
-        if matches!(how, Ended::Requeue | Ended::Error | Ended::Panic) {
+        if matches!(how, ReconcileOutcome::Requeue | ReconcileOutcome::Error | ReconcileOutcome::Panic) {
             self.retries.inc();
         }
     }

@@ -13,7 +13,7 @@ use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Unit;
 
-use crate::base::place::Place;
+use crate::base::namespaced_name::NamespacedName;
 use crate::kratos::{Class, OPERATIONS, Observer};
 
 const SUCCESS: &str = "ok";
@@ -26,7 +26,7 @@ const BATCH_SIZE: [f64; 9] = [1.0, 2.0, 5.0, 10.0, 25.0, 50.0, 100.0, 200.0, 500
 
 /// All instances that are known. Clones are the same.
 #[derive(Clone, Debug, Default)]
-pub struct Instances(Arc<RwLock<BTreeMap<Place, Arc<Instance>>>>);
+pub struct Instances(Arc<RwLock<BTreeMap<NamespacedName, Arc<Instance>>>>);
 
 /// One of them.
 #[derive(Debug)]
@@ -43,25 +43,25 @@ struct Operation {
 
 impl Instances {
     /// Of one that is there.
-    pub fn of(&self, place: &Place) -> Arc<Instance> {
-        Arc::clone(self.write().entry(place.clone()).or_default())
+    pub fn of(&self, key: &NamespacedName) -> Arc<Instance> {
+        Arc::clone(self.write().entry(key.clone()).or_default())
     }
 
     /// One is gone.
-    pub fn forget(&self, place: &Place) {
-        self.write().remove(place);
+    pub fn forget(&self, key: &NamespacedName) {
+        self.write().remove(key);
     }
 
     /// Those that this doesn't hold for are gone.
-    pub fn retain(&self, is_there: impl Fn(&Place) -> bool) {
-        self.write().retain(|place, _| is_there(place));
+    pub fn retain(&self, is_there: impl Fn(&NamespacedName) -> bool) {
+        self.write().retain(|key, _| is_there(key));
     }
 
-    fn read(&self) -> RwLockReadGuard<'_, BTreeMap<Place, Arc<Instance>>> {
+    fn read(&self) -> RwLockReadGuard<'_, BTreeMap<NamespacedName, Arc<Instance>>> {
         self.0.read().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn write(&self) -> RwLockWriteGuard<'_, BTreeMap<Place, Arc<Instance>>> {
+    fn write(&self) -> RwLockWriteGuard<'_, BTreeMap<NamespacedName, Arc<Instance>>> {
         self.0.write().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -92,13 +92,13 @@ impl Observer for Instance {
 impl Collector for Instances {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), Error> {
         let instances: Vec<_> =
-            self.read().iter().map(|(place, instance)| (place.to_string(), Arc::clone(instance))).collect();
+            self.read().iter().map(|(key, instance)| (key.to_string(), Arc::clone(instance))).collect();
         let operations = || {
-            instances.iter().flat_map(|(place, instance)| {
+            instances.iter().flat_map(|(key, instance)| {
                 OPERATIONS
                     .iter()
                     .zip(&instance.operations)
-                    .map(move |(name, operation)| (place.as_str(), *name, operation))
+                    .map(move |(name, operation)| (key.as_str(), *name, operation))
             })
         };
         let requests = operations().flat_map(|(instance, operation, counted)| {
@@ -113,7 +113,7 @@ impl Collector for Instances {
         let help = "How long requests to Kratos took, each try measured";
         let name = "kratos_operator_kratos_request_duration";
         family(&mut encoder, (name, help, Some(Unit::Seconds)), MetricType::Histogram, took)?;
-        let batches = instances.iter().map(|(place, instance)| ([("instance", place.as_str())], &instance.batches));
+        let batches = instances.iter().map(|(key, instance)| ([("instance", key.as_str())], &instance.batches));
         let help = "How many identities one request asked Kratos to create";
         family(&mut encoder, ("kratos_operator_create_batch_size", help, None), MetricType::Histogram, batches)
     }

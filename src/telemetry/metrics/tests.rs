@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::controllers::Ended;
+use super::controllers::ReconcileOutcome;
 use super::*;
 
 /// The lines of a scrape that are about a family, without what explains it.
@@ -39,7 +39,14 @@ fn how_reconciles_end_is_counted_as_controller_runtime_counts() {
     };
     let of = "controller=\"kratosidentity\"";
     assert_eq!(results(), ["0", "0", "0", "0"], "there from the start");
-    let all = [Ended::Success, Ended::RequeueAfter, Ended::Requeue, Ended::Error, Ended::Terminal, Ended::Panic];
+    let all = [
+        ReconcileOutcome::Success,
+        ReconcileOutcome::RequeueAfter,
+        ReconcileOutcome::Requeue,
+        ReconcileOutcome::Error,
+        ReconcileOutcome::Terminal,
+        ReconcileOutcome::Panic,
+    ];
     let identities = &metrics.controllers.identities;
     for _ in all {
         identities.begins(Duration::from_millis(3));
@@ -93,7 +100,7 @@ fn counting_costs_a_reconcile_microseconds() {
         let begun = std::time::Instant::now();
         for _ in 0..RECONCILES {
             identities.begins(Duration::from_millis(3));
-            identities.ended(Ended::Success, Duration::from_millis(30));
+            identities.ended(ReconcileOutcome::Success, Duration::from_millis(30));
         }
         begun.elapsed() / RECONCILES
     });

@@ -43,7 +43,7 @@ async fn each_namespace_has_births_and_a_gap_in_the_watch_of_one_is_that_ones_al
     scene.cluster.proxy.up().expect("it comes up");
     let relisted = eventually("it is listed again", WITHIN, async || {
         let mut seen = scene.kubernetes_seen().into_iter();
-        let is_list = |seen: &Seen| seen.label == "LIST kratosidentities" && seen.path.contains(&of_tenant);
+        let is_list = |seen: &RecordedRequest| seen.label == "LIST kratosidentities" && seen.path.contains(&of_tenant);
         seen.any(|seen| is_list(&seen) && seen.status == Some(200)).then_some(())
     });
     relisted.await.expect("it is listed again");

@@ -166,7 +166,7 @@ async fn deleted(run: &mut Run) {
     for name in ["held-1", "held-2", "held-3"] {
         run.scene.identities().delete(name, &DeleteParams::default()).await.expect("it can be deleted");
     }
-    // Two seconds are waited for company; more than one together, and none of them goes.
+    // Two seconds are waited for others; more than one together, and none of them goes.
     run.scene.stalled("held-3", "DeletionHeld").await;
     run.note("held-3", State::Deleting, "DeletionHeld").await;
 }

@@ -46,7 +46,7 @@ async fn killed_between_intent_issuing_and_note_it_is_issued_all_the_same() {
     let before = content(&scene, "written").await;
     scene.proxy.reset();
     scene.operator().restart().expect("it starts");
-    scene.ask("written").await;
+    scene.request_reconcile("written").await;
     assert_eq!((scene.proxy.count(LINK), scene.kratos_writes()), (0, 0), "{:?}", scene.proxy.counts());
     assert_eq!(content(&scene, "written").await, before);
 }
@@ -65,7 +65,7 @@ async fn it_expires_to_the_second_while_the_operator_runs_and_at_once_when_it_co
     // One that needs nobody's consent to end.
     scene.patch("sue", json!({"spec": {"suspend": true}})).await;
     scene.count_from_now();
-    scene.ask("ada").await;
+    scene.request_reconcile("ada").await;
     secret_goes(&scene, "ada").await;
     let late = Timestamp::now().duration_since(ends[0]);
     assert!(late >= SignedDuration::ZERO && late < SignedDuration::from_secs(5), "{late:?}");
@@ -98,14 +98,14 @@ async fn a_rebuilt_cluster_and_a_wiped_mark_issue_nothing_again() {
     let ada = stands(&old, "ada", "RecoveryIssued").await;
     old.change_in_kratos(&ada, "/metadata_admin", json!({})).await;
     old.count_from_now();
-    old.ask("ada").await;
+    old.request_reconcile("ada").await;
     stands(&old, "ada", "RecoveryIssued").await;
     assert_eq!(old.proxy.count(LINK), 0);
     // Nor by a process that has never seen the mark: the status tells.
     old.operator().kill();
     old.change_in_kratos(&ada, "/metadata_admin", json!({})).await;
     old.operator().restart().expect("it starts");
-    old.ask("ada").await;
+    old.request_reconcile("ada").await;
     let ada = stands(&old, "ada", "RecoveryIssued").await;
     assert_eq!(old.proxy.count(LINK), 0);
     assert!(noted(&old.in_kratos(&ada).await)["issuedAt"].is_string());

@@ -47,7 +47,7 @@ async fn a_person_gets_in_by_the_link_in_the_secret_and_sets_a_password() {
 
     // Nothing of it is done again, and looking costs one read.
     scene.count_from_now();
-    scene.ask("ada").await;
+    scene.request_reconcile("ada").await;
     assert_eq!(scene.kratos_writes(), 0, "{:?}", scene.proxy.counts());
     assert_eq!(content(&scene, "way-in").await, held);
     scene.patch("ada", json!({"spec": {"metadataPublic": {"plan": "gold"}}})).await;
@@ -168,7 +168,7 @@ async fn a_secret_that_somebody_deleted_is_missed_at_once_and_not_silently_issue
     let ada = stands(&scene, "ada", "RecoverySecretGone").await;
     let message = message_of(&ada, "RecoveryIssued");
     assert!(message.contains("new token in actions.recovery"), "{message}");
-    scene.ask("ada").await;
+    scene.request_reconcile("ada").await;
     assert_eq!((scene.proxy.count(LINK), secret(&scene, "way-in").await), (0, None));
     scene.patch("ada", json!({"spec": asked("again")})).await;
     done(&scene, "ada", "again").await;

@@ -39,7 +39,7 @@ async fn nothing_is_issued_for_an_inactive_identity_and_what_was_goes_with_its_s
     scene.identity("ada", customer(email, asked("again"))).await;
     done(&scene, "ada", "again").await;
     scene.change_in_kratos(&ada, "/state", json!("inactive")).await;
-    scene.ask("ada").await;
+    scene.request_reconcile("ada").await;
     stands(&scene, "ada", "IdentityInactive").await;
     assert_eq!(secret(&scene, "way-in").await, None);
 }
@@ -197,7 +197,7 @@ async fn where_recovery_is_disabled_the_identity_is_ready_apart_from_it_and_krat
     });
     looked.await.expect("it is");
     assert_eq!(scene.proxy.count(LINK), 1);
-    scene.ask("ada").await;
+    scene.request_reconcile("ada").await;
     assert_eq!(scene.proxy.count(LINK), 2, "on request");
     scene.identity("ada", customer(email, asked("please"))).await;
     let asked = eventually("it is asked for", WITHIN, async || (scene.proxy.count(LINK) >= 3).then_some(()));
@@ -230,7 +230,7 @@ async fn where_secrets_may_not_be_written_nothing_is_issued_and_the_identity_is_
     let message = message_of(&ada, "RecoveryIssued");
     assert!(message.contains("HTTP 403") && message.contains("create"), "{message}");
     assert_eq!(scene.proxy.count(LINK), 0, "Kratos isn't asked for what couldn't be kept");
-    scene.ask("ada").await;
+    scene.request_reconcile("ada").await;
     stands(&scene, "ada", "RecoveryIssued").await;
 }
 

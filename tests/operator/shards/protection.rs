@@ -10,7 +10,7 @@ use serde_json::json;
 use super::{LIST, LONG, Shards, plain};
 use crate::scene::{Scene, WITHIN, id_of};
 use crate::testenv::process::eventually;
-use crate::testenv::proxy::Seen;
+use crate::testenv::proxy::RecordedRequest;
 
 fn protection_of(instance: &KratosInstance) -> ProtectionStatus {
     instance.status.as_ref().and_then(|status| status.protection.clone()).unwrap_or_default()
@@ -125,7 +125,7 @@ async fn identities_that_are_missing_are_counted_over_all_and_none_of_them_makes
     instance_says(scene, "IdentitiesMissing").await;
     scene.proxy.reset();
     let listed = eventually("each lists again and again", WITHIN, async || {
-        let is_whole = |seen: &Seen| seen.label == LIST && !seen.parameters.iter().any(|name| name == "ids");
+        let is_whole = |seen: &RecordedRequest| seen.label == LIST && !seen.parameters.iter().any(|name| name == "ids");
         (scene.proxy.seen().iter().filter(|seen| is_whole(seen)).count() >= 6).then_some(())
     });
     listed.await.expect("they list");

@@ -8,9 +8,9 @@ use k8s_openapi::jiff::Timestamp;
 use kube::api::PostParams;
 use kube::{Api, ResourceExt};
 
-use super::term::{self, Turn};
+use super::term::{self, Decision};
 use crate::base::duration::GoDuration;
-use crate::base::flow::moment::Moment;
+use crate::base::flow::boot_instant::BootInstant;
 use crate::kubernetes::kube_write::FIELD_MANAGER;
 
 /// How long requests without an answer, sent under this Lease, may still be carried out, since it was written. There is
@@ -29,30 +29,30 @@ pub struct Candidate {
     /// Whether one that isn't there may have been deleted under its holder.
     waits_out_absence: bool,
     /// From when on no former holder of a Lease that isn't there any more goes on.
-    absent_until: Option<Moment>,
+    absent_until: Option<BootInstant>,
     /// Until when it counts as held if it can't be renewed.
-    held_until: Option<Moment>,
+    held_until: Option<BootInstant>,
     /// Until when requests of former holders may be carried out.
-    former: Option<Moment>,
+    former: Option<BootInstant>,
 }
 
 /// The Lease as it was last seen.
 struct Seen {
     lease: Lease,
-    since: Moment,
+    since: BootInstant,
     is_doubtful: bool,
 }
 
-/// What came of one turn.
+/// What came of one attempt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Standing {
+pub enum LeaseOutcome {
     Held,
     /// It is held, but whoever held it before it was deleted may go on for a while.
     HeldInWaiting,
     /// It is another's, or may be.
-    Waits,
+    HeldByOther,
     /// Somebody wrote it at the same time: it is to be looked at.
-    Outrun,
+    Conflict,
 }
 
 impl Candidate {
@@ -61,11 +61,11 @@ impl Candidate {
         Self { me, api, empty, seen, waits_out_absence, absent_until, held_until, former }
     }
 
-    /// One turn: renews, takes, or looks. `unsettled`: how long requests without an answer may still be carried out.
-    pub async fn stand(&mut self, unsettled: Duration) -> Result<Standing, kube::Error> {
-        let begun = Moment::now();
+    /// One attempt: renews, takes, or observes. `unsettled`: how long requests without an answer may still be carried out.
+    pub async fn try_acquire_or_renew(&mut self, unsettled: Duration) -> Result<LeaseOutcome, kube::Error> {
+        let begun = BootInstant::now();
         if !self.is_known_as_mine() {
-            self.look().await?;
+            self.observe().await?;
         }
         let lease = self.seen.as_ref().map(|seen| &seen.lease);
         let spec = lease.and_then(|lease| lease.spec.as_ref());
@@ -73,28 +73,28 @@ impl Candidate {
         // A Lease without a spec is as one that says nothing.
         let nothing = lease.map(|_| LeaseSpec::default());
         let unchanged_for = self.seen.as_ref().map(|seen| seen.since.elapsed()).unwrap_or_default();
-        let turn = term::turn(spec.or(nothing.as_ref()), noted.is_some(), &self.me, unchanged_for);
+        let decision = term::decide(spec.or(nothing.as_ref()), noted.is_some(), &self.me, unchanged_for);
         let is_mine = spec.and_then(term::holder) == Some(self.me.as_str());
-        if turn == Turn::Wait {
+        if decision == Decision::Wait {
             self.held_until = None;
-            return Ok(Standing::Waits);
+            return Ok(LeaseOutcome::HeldByOther);
         }
         if !is_mine && let Some(noted) = noted {
-            self.former = self.former.max(Some(Moment::now() + noted));
+            self.former = self.former.max(Some(BootInstant::now() + noted));
         }
         let spec = term::held(spec, &self.me, Timestamp::now());
         let unsettled = unsettled.max(self.former());
         if !self.write(spec, Some(unsettled).filter(|unsettled| !unsettled.is_zero())).await? {
-            return Ok(Standing::Outrun);
+            return Ok(LeaseOutcome::Conflict);
         }
-        let is_held = self.absent_until.is_none_or(Moment::has_come);
+        let is_held = self.absent_until.is_none_or(BootInstant::has_passed);
         self.held_until = is_held.then_some(begun + term::GIVEN_UP_AFTER);
-        Ok(if is_held { Standing::Held } else { Standing::HeldInWaiting })
+        Ok(if is_held { LeaseOutcome::Held } else { LeaseOutcome::HeldInWaiting })
     }
 
     /// How long requests of former holders may still be carried out, as far as they have said so.
     pub fn former(&self) -> Duration {
-        self.former.map_or(Duration::ZERO, Moment::remaining)
+        self.former.map_or(Duration::ZERO, BootInstant::remaining)
     }
 
     /// Who holds it, as far as is known.
@@ -116,7 +116,7 @@ impl Candidate {
             return Ok(true);
         }
         if !self.is_known_as_mine() {
-            self.look().await?;
+            self.observe().await?;
         }
         let seen = self.seen.as_ref().filter(|_| self.holder() == Some(self.me.as_str()));
         let Some(spec) = seen.and_then(|seen| seen.lease.spec.clone()) else {
@@ -132,23 +132,23 @@ impl Candidate {
     }
 
     fn is_held(&self) -> bool {
-        self.held_until.is_some_and(|until| !until.has_come())
+        self.held_until.is_some_and(|until| !until.has_passed())
     }
 
     fn is_known_as_mine(&self) -> bool {
         self.seen.as_ref().is_some_and(|seen| !seen.is_doubtful) && self.holder() == Some(self.me.as_str())
     }
 
-    async fn look(&mut self) -> Result<(), kube::Error> {
+    async fn observe(&mut self) -> Result<(), kube::Error> {
         let found = self.api.get_opt(&self.empty.name_any()).await?;
         let before = self.seen.take();
         // Whoever holds it makes it anew: nobody else can have acted on it meanwhile.
         if found.is_none() && !self.is_held() && (self.waits_out_absence || before.is_some()) {
-            self.absent_until = Some(Moment::now() + term::DURATION);
+            self.absent_until = Some(BootInstant::now() + term::DURATION);
         }
         self.seen = found.map(|lease| {
             let same = before.filter(|before| before.lease.resource_version() == lease.resource_version());
-            let since = same.map_or_else(Moment::now, |same| same.since);
+            let since = same.map_or_else(BootInstant::now, |same| same.since);
             Seen { lease, since, is_doubtful: false }
         });
         Ok(())
@@ -168,7 +168,7 @@ impl Candidate {
         };
         match written {
             Ok(lease) => {
-                self.seen = Some(Seen { lease, since: Moment::now(), is_doubtful: false });
+                self.seen = Some(Seen { lease, since: BootInstant::now(), is_doubtful: false });
                 Ok(true)
             }
             Err(kube::Error::Api(status)) if status.code == 409 || (status.code == 404 && exists) => {

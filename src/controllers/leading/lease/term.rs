@@ -20,7 +20,7 @@ pub const RENEWED_EVERY: Duration = Duration::from_secs(2);
 
 /// What one that wants a Lease does next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Turn {
+pub enum Decision {
     /// It is its own, or nobody's (any more): written in place of what was seen.
     Hold,
     /// It is another's, or may be.
@@ -30,15 +30,15 @@ pub enum Turn {
 /// See the module. `None`: there is no Lease. `is_noted`: it says what its holder left. Only then, and with the duration of one
 /// that was given up, its holder gave it up: one that lost its holder's name by somebody else's hand has a holder that goes on
 /// until it looks.
-pub fn turn(lease: Option<&LeaseSpec>, is_noted: bool, me: &str, unchanged_for: Duration) -> Turn {
-    let Some(lease) = lease else { return Turn::Hold };
+pub fn decide(lease: Option<&LeaseSpec>, is_noted: bool, me: &str, unchanged_for: Duration) -> Decision {
+    let Some(lease) = lease else { return Decision::Hold };
     let seconds = lease.lease_duration_seconds.and_then(|seconds| u64::try_from(seconds).ok());
     let duration = seconds.filter(|seconds| *seconds > 0).map_or(DURATION, Duration::from_secs).min(LONGEST_DURATION);
     match holder(lease) {
-        None if is_noted && lease.lease_duration_seconds == Some(RELEASED_SECONDS) => Turn::Hold,
-        Some(holder) if holder == me => Turn::Hold,
-        _ if unchanged_for >= duration => Turn::Hold,
-        _ => Turn::Wait,
+        None if is_noted && lease.lease_duration_seconds == Some(RELEASED_SECONDS) => Decision::Hold,
+        Some(holder) if holder == me => Decision::Hold,
+        _ if unchanged_for >= duration => Decision::Hold,
+        _ => Decision::Wait,
     }
 }
 
@@ -91,38 +91,38 @@ mod tests {
     }
 
     #[rstest]
-    #[case::there_is_none(None, 0, Turn::Hold)]
-    #[case::nobodys(Some(LeaseSpec::default()), 14, Turn::Wait)]
-    #[case::nobodys_for_long(Some(LeaseSpec::default()), 15, Turn::Hold)]
-    #[case::emptied_by_somebody(Some(lease("", Some(15))), 14, Turn::Wait)]
-    #[case::its_own(Some(lease("me", Some(15))), 0, Turn::Hold)]
-    #[case::its_own_for_long(Some(lease("me", Some(15))), 60, Turn::Hold)]
-    #[case::anothers(Some(lease("you", Some(15))), 0, Turn::Wait)]
-    #[case::anothers_to_the_last(Some(lease("you", Some(15))), 14, Turn::Wait)]
-    #[case::not_renewed(Some(lease("you", Some(15))), 15, Turn::Hold)]
-    #[case::by_its_own_duration(Some(lease("you", Some(60))), 59, Turn::Wait)]
-    #[case::but_for_a_minute_at_most(Some(lease("you", Some(86_400))), 60, Turn::Hold)]
-    #[case::of_the_shortest_duration(Some(lease("you", Some(1))), 1, Turn::Hold)]
-    #[case::of_zero(Some(lease("you", Some(0))), 14, Turn::Wait)]
-    #[case::without_a_duration(Some(lease("you", None)), 14, Turn::Wait)]
-    #[case::without_a_duration_and_not_renewed(Some(lease("you", None)), 15, Turn::Hold)]
-    #[case::of_no_duration(Some(lease("you", Some(-1))), 14, Turn::Wait)]
-    fn whose_turn_it_is(#[case] lease: Option<LeaseSpec>, #[case] unchanged_for: u64, #[case] expected: Turn) {
-        assert_eq!(turn(lease.as_ref(), false, "me", Duration::from_secs(unchanged_for)), expected);
+    #[case::there_is_none(None, 0, Decision::Hold)]
+    #[case::nobodys(Some(LeaseSpec::default()), 14, Decision::Wait)]
+    #[case::nobodys_for_long(Some(LeaseSpec::default()), 15, Decision::Hold)]
+    #[case::emptied_by_somebody(Some(lease("", Some(15))), 14, Decision::Wait)]
+    #[case::its_own(Some(lease("me", Some(15))), 0, Decision::Hold)]
+    #[case::its_own_for_long(Some(lease("me", Some(15))), 60, Decision::Hold)]
+    #[case::anothers(Some(lease("you", Some(15))), 0, Decision::Wait)]
+    #[case::anothers_to_the_last(Some(lease("you", Some(15))), 14, Decision::Wait)]
+    #[case::not_renewed(Some(lease("you", Some(15))), 15, Decision::Hold)]
+    #[case::by_its_own_duration(Some(lease("you", Some(60))), 59, Decision::Wait)]
+    #[case::but_for_a_minute_at_most(Some(lease("you", Some(86_400))), 60, Decision::Hold)]
+    #[case::of_the_shortest_duration(Some(lease("you", Some(1))), 1, Decision::Hold)]
+    #[case::of_zero(Some(lease("you", Some(0))), 14, Decision::Wait)]
+    #[case::without_a_duration(Some(lease("you", None)), 14, Decision::Wait)]
+    #[case::without_a_duration_and_not_renewed(Some(lease("you", None)), 15, Decision::Hold)]
+    #[case::of_no_duration(Some(lease("you", Some(-1))), 14, Decision::Wait)]
+    fn whose_turn_it_is(#[case] lease: Option<LeaseSpec>, #[case] unchanged_for: u64, #[case] expected: Decision) {
+        assert_eq!(decide(lease.as_ref(), false, "me", Duration::from_secs(unchanged_for)), expected);
     }
 
     #[test]
     fn a_lease_that_was_given_up_is_to_be_had_at_once_unless_somebody_was_faster() {
         let given_up = released(lease("you", Some(15)), Timestamp::UNIX_EPOCH);
-        let turn = |lease: &LeaseSpec, is_noted| turn(Some(lease), is_noted, "me", Duration::ZERO);
-        assert_eq!(turn(&given_up, true), Turn::Hold);
-        assert_eq!(turn(&given_up, false), Turn::Wait, "its holder would have said what it left");
+        let decide = |lease: &LeaseSpec, is_noted| decide(Some(lease), is_noted, "me", Duration::ZERO);
+        assert_eq!(decide(&given_up, true), Decision::Hold);
+        assert_eq!(decide(&given_up, false), Decision::Wait, "its holder would have said what it left");
         assert_eq!(
-            turn(&lease("", Some(15)), true),
-            Turn::Wait,
+            decide(&lease("", Some(15)), true),
+            Decision::Wait,
             "emptied by hand while its holder had noted something"
         );
-        assert_eq!(turn(&lease("you", Some(15)), true), Turn::Wait);
+        assert_eq!(decide(&lease("you", Some(15)), true), Decision::Wait);
     }
 
     #[test]

@@ -1,0 +1,60 @@
+//! Which expressions of a policy give true or false, and which something else. Pure.
+//!
+//! One that gives something else for everybody is a mistake in the policy. One that does so for somebody alone isn't: what
+//! people's traits are is up to them, and nobody's may change how a policy stands.
+
+use super::desired::Desired;
+use crate::rules::Problem;
+
+/// An expression of a policy.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Which {
+    /// The one that selects identities.
+    Selection,
+    /// That of a rule, by its place.
+    Rule(usize),
+}
+
+/// What expressions gave, so far.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ExpressionResults {
+    /// Those that gave true or false.
+    told: u32,
+    /// Those that gave something else.
+    odd: u32,
+}
+
+impl Which {
+    fn bit(self) -> u32 {
+        let key = match self {
+            Self::Selection => Some(0),
+            Self::Rule(at) => u32::try_from(at).ok().and_then(|at| at.checked_add(1)),
+        };
+        key.and_then(|key| 1_u32.checked_shl(key)).unwrap_or_default()
+    }
+}
+
+impl ExpressionResults {
+    /// Takes in what an expression gave.
+    pub fn note(&mut self, which: Which, gave: Result<bool, Problem>) {
+        match gave {
+            Ok(_) => self.told |= which.bit(),
+            Err(Problem::NotBool) => self.odd |= which.bit(),
+            Err(Problem::Failed | Problem::Exhausted) => {}
+        }
+    }
+
+    /// Takes in what was gathered elsewhere.
+    pub fn add(&mut self, other: Self) {
+        self.told |= other.told;
+        self.odd |= other.odd;
+    }
+
+    /// The expressions that gave something else than true or false, and never either, as a person finds them.
+    pub fn never_boolean(self, desired: &Desired) -> Vec<String> {
+        let never = |which: Which| self.odd & !self.told & which.bit() != 0;
+        let selection = never(Which::Selection).then(|| "spec.identities.expression".to_owned());
+        let rules = desired.rules.iter().enumerate().filter(|(at, _)| never(Which::Rule(*at)));
+        selection.into_iter().chain(rules.map(|(_, rule)| format!("the expression of rule {}", rule.name))).collect()
+    }
+}
