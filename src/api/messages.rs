@@ -80,6 +80,9 @@ pub fn faults(ReadyCondition { reason, message }: &ReadyCondition) -> Vec<String
 }
 
 /// Holds a table of messages to all that, and to being about these reasons.
+///
+/// # Panics
+/// Where a message breaks a rule, or none is about one of the reasons: for tests.
 pub fn hold(table: &[(&str, ReadyCondition)], reasons: &[Reason]) {
     let faulty: Vec<_> = table
         .iter()

@@ -140,14 +140,11 @@ impl InMemory {
         let Some(resource) = self.resource(key) else { return Ok(None) };
         self.memory.see(&uid(&resource), has_finalizer(&resource, IDENTITY_FINALIZER));
         if resource.metadata.deletion_timestamp.is_some() {
-            return match clean_up(&resource, self.engine()).await? {
-                Cleanup::Superseded(_) => Ok(None),
-                _ => {
-                    self.state().resources.remove(key);
-                    self.memory.forget(&uid(&resource));
-                    Ok(None)
-                }
-            };
+            if !matches!(clean_up(&resource, self.engine()).await?, Cleanup::Superseded(_)) {
+                self.state().resources.remove(key);
+                self.memory.forget(&uid(&resource));
+            }
+            return Ok(None);
         }
         let outcome = try_reconcile(&resource, desired::handling(&resource.spec), self.engine()).await?;
         let condition = outcome.condition.clone();

@@ -80,7 +80,7 @@ fn answers(operation: &'static str, answer: &Answer, items: usize) -> Result<Vec
     }
     let outcome = |item: &Item| match (item.action.as_str(), &item.identity, &item.error) {
         ("create", Some(id), _) => Ok(BatchOutcome::Created { id: id.clone() }),
-        ("error", _, Some(error)) => Ok(BatchOutcome::Failed(Error::of_item(operation, &error))),
+        ("error", _, Some(error)) => Ok(BatchOutcome::Failed(Error::of_item(operation, error))),
         _ => Err(unreadable()),
     };
     let answers = identities.into_iter();

@@ -170,16 +170,16 @@ async fn an_instance_deleted_by_mistake_says_how_to_have_it_back_and_nothing_is_
             condition::find(conditions, "Reconciling").filter(|found| found.message.contains(what)).map(drop)
         }
     };
-    scene.instance_until("default", "how many hold it", says("held by 3 KratosIdentities")).await;
+    scene.instance_until("default", "how many hold it", says("3 KratosIdentities hold it")).await;
     // What is deleted meanwhile goes, and the message follows.
     scene.delete("eve").await;
     scene.gone("eve").await;
-    let going = scene.instance_until("default", "how many are left", says("held by 2 KratosIdentities")).await;
+    let going = scene.instance_until("default", "how many are left", says("2 KratosIdentities hold it")).await;
     let conditions = going.status.expect("a status").conditions;
     let message = condition::find(&conditions, "Ready").expect("a condition").message.clone();
     let patch = r#"{"metadata":{"finalizers":null}}"#;
     let command = format!("kubectl patch kinst default -n {} --type=merge -p '{patch}'", scene.namespace);
-    assert!(message.contains(&command) && message.contains("apply it again"), "{message}");
+    assert!(message.contains(&command) && message.contains("apply its manifest again"), "{message}");
 
     let arguments = ["patch", "kinst", "default", "-n", &scene.namespace, "--type=merge", "-p", patch];
     scene.cluster.plane.kubectl().run(arguments).await.expect("its finalizers go");

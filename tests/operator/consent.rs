@@ -157,7 +157,7 @@ async fn an_instance_that_withdrew_its_consent_goes_after_the_resources_that_it_
     scene
         .instance_until("default", "kept for ada", |instance| {
             let found = condition::find(&instance.status.as_ref()?.conditions, "Reconciling")?;
-            (found.reason == "Progressing" && found.message.contains("identities")).then_some(())
+            (found.reason == "Progressing" && found.message.contains("1 KratosIdentity holds it")).then_some(())
         })
         .await;
     scene.identities_in(&tenant).delete("ada", &DeleteParams::default()).await.expect("it can be deleted");

@@ -67,7 +67,7 @@ pub(super) fn peers(handle: &Handle, context: &Context) -> Vec<Deletion> {
 pub(super) fn under_way(key: &NamespacedName, context: &Context) -> Vec<NamespacedName> {
     let mut found = Vec::new();
     each(key, context, |resource| {
-        found.extend(deletion_effect::deletion_of(resource).map(|_| NamespacedName::of(resource)))
+        found.extend(deletion_effect::deletion_of(resource).map(|_| NamespacedName::of(resource)));
     });
     found
 }

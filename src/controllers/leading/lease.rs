@@ -204,7 +204,7 @@ fn name(instance: &str, uid: &str) -> String {
     if name.len() <= LONGEST_NAME { name } else { format!("{FIELD_MANAGER}-{uid}") }
 }
 
-async fn keep_campaigning(key: NamespacedName, mut candidate: Candidate, lead: Arc<InstanceLease>, led: Led) {
+async fn keep_campaigning(key: NamespacedName, mut candidate: Candidate, lead: Arc<InstanceLease>, parts: Led) {
     let mut is_refused = false;
     while !lead.stop.is_cancelled() {
         let begun = BootInstant::now();
@@ -219,7 +219,7 @@ async fn keep_campaigning(key: NamespacedName, mut candidate: Candidate, lead: A
             // What the Lease says now isn't known: it is read anew. What was held runs out by itself.
             Ok(Err(error)) => {
                 candidate.doubt();
-                led.access.note_refused(&error);
+                parts.access.note_refused(&error);
                 if !std::mem::replace(&mut is_refused, true) {
                     tracing::warn!(
                         instance = %key, error = kube_error::brief(&error),
@@ -231,13 +231,13 @@ async fn keep_campaigning(key: NamespacedName, mut candidate: Candidate, lead: A
             Err(_) => candidate.doubt(),
         }
         match (was_held, lead.is_held()) {
-            (false, true) => begin(&key, &led),
+            (false, true) => begin(&key, &parts),
             (true, false) => tracing::info!(instance = %key, "another operator speaks for the instance"),
             _ => {}
         }
         let again = async {
             if forbidden {
-                led.access.granted_within(backoff::jitter(WHILE_FORBIDDEN)).await;
+                parts.access.granted_within(backoff::jitter(WHILE_FORBIDDEN)).await;
             } else {
                 tokio::time::sleep(backoff::jitter(RENEWED_EVERY)).await;
             }

@@ -144,7 +144,7 @@ async fn attempt(search: &Search<'_>, wanted: Option<&Recovery>, plan: &Plan) ->
             search.engine.listener.happened(search.resource, RecordedEvent::normal("RecoveryIssued", "Recover", note));
         }
         Err(error) => {
-            tried.refusal = Some(refusal(&error, wanted, search).ok_or_else(|| reconcile_error(error, search))?)
+            tried.refusal = Some(refusal(&error, wanted, search).ok_or_else(|| reconcile_error(error, search))?);
         }
     }
     Ok(tried)

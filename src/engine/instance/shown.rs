@@ -29,7 +29,7 @@ pub fn take_in(handle: &Handle, identity: &Identity, seen: Instant, around: &dyn
     }
     match &found {
         Found::Mark(mark) if standing == Ownership::Leaving => {
-            handle.shared.grace_periods.seen(mark, identity, cluster)
+            handle.shared.grace_periods.seen(mark, identity, cluster);
         }
         _ => handle.shared.grace_periods.ended(&identity.id, seen),
     }

@@ -79,12 +79,12 @@ impl State {
             holding,
             missing,
             recreating,
+            last_release,
+            last_keep,
             reserved,
             granted,
             released,
-            last_release,
             kept,
-            last_keep,
         } = status;
         let (last_release, last_keep) =
             (last_release.map(release_value::shortened), last_keep.map(release_value::shortened));
@@ -114,12 +114,12 @@ impl State {
             holding,
             missing,
             recreating,
+            last_release,
+            last_keep,
             reserved,
             granted,
             released,
-            last_release,
             kept,
-            last_keep,
         }
     }
 

@@ -88,7 +88,7 @@ async fn a_secret_that_cannot_be_deleted_is_told_and_tried_again_and_its_owner_i
     merge(&mut locked_out, json!({"state": "Inactive", "schemaID": "no-such-schema"}));
     scene.identity("ada", customer(email, locked_out)).await;
     let told = scene.stalled("ada", "SchemaNotFound").await;
-    assert!(told.ends_with("it is inactive all the same, without sessions"), "{told}");
+    assert!(told.ends_with("the identity is inactive all the same, and its sessions are ended"), "{told}");
     assert_eq!(scene.in_kratos(&ada).await.state, State::Inactive);
     let log = scene.whole_log();
     let line = log.lines().find(|line| line.contains("way-in-that-stays") && line.contains("couldn't be deleted"));
