@@ -168,7 +168,7 @@ wait_for "the service account is there" "$kubectl" get serviceaccount/default co
 start coredns "$(component coredns)" -conf "$dir/Corefile"
 wait_for "names are answered" busybox wget -q -O - http://127.0.0.1:8181/ready
 
-PATH=$(dirname "$kubectl"):$root/target/testenv/bin:$PATH
+PATH=${KUBEBUILDER_ASSETS:+$KUBEBUILDER_ASSETS:}$root/target/testenv/bin:$PATH
 export PATH
 cd "$root"
 "$@"

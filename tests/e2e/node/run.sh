@@ -14,6 +14,8 @@ here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 : "${IMAGES:?}" "${LOG:?}"
 
 "$here/check.sh"
+# The node works in a folder of its own.
+if [ -n "${KUBEBUILDER_ASSETS:-}" ]; then KUBEBUILDER_ASSETS=$(cd "$KUBEBUILDER_ASSETS" && pwd); fi
 
 # Under cgroup v1 a folder in each hierarchy that this process is in, under v2 one in all.
 cgroup=kratos-e2e-$$

@@ -16,8 +16,8 @@ pub const NEXT: &str = "0.0.0-next";
 /// Without certificate authorities.
 pub const BARE: &str = "0.0.0-bare";
 
-/// Writes the archives. `target/image/ARCHITECTURE` holds what `image/build.sh` made.
-pub fn write(directory: &Path, architecture: &str) -> Result<()> {
+/// Writes the archives into a directory. `built` holds what `image/build.sh` made of the operator.
+pub fn write(built: &Path, architecture: &str, directory: &Path) -> Result<()> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
     fs::create_dir_all(directory)?;
     let write = |name: &str, tag: &str, image: &Image| {
@@ -25,10 +25,9 @@ pub fn write(directory: &Path, architecture: &str) -> Result<()> {
     };
 
     let source = fs::read_to_string(root.join("Dockerfile"))?;
-    let built = root.join("target/image").join(architecture);
     let operator = |version: &str| {
         let given = [("VERSION", version), ("REVISION", ""), ("CREATED", "")];
-        dockerfile::last_stage(&source, &built, &given)
+        dockerfile::last_stage(&source, built, &given)
     };
     let version = version(&root)?;
     write("operator", &format!("{OPERATOR}:{version}"), &operator(&version)?)?;
