@@ -7,9 +7,6 @@
 # The same sources give the same bytes, wherever they lie: paths don't get into the binary. SOURCE_DATE_EPOCH is what time
 # it is. CARGO_TARGET_DIR may say where to compile, and REMAPPED where the sources lay when what is in there was compiled: it is
 # taken as it is if the flags are the same.
-#
-# PROFILE=dev compiles in a fraction of the time what is tried in pods and never released: it is large and slow, has paths in it,
-# and there are no lists of what it is made of.
 set -euo pipefail
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
@@ -34,14 +31,7 @@ if ! [ -d "$(rustc --print target-libdir --target "$target")" ]; then
 	rustup target add "$target" >/dev/null 2>&1 || fail "Rust's standard library for $target is missing (rustup target add $target)"
 fi
 
-profile=${PROFILE:-release}
-# The list of crates, with their versions, is also a section of the binary: scanners find it there.
-cargo=(cargo auditable) folder=$profile
-if [ "$profile" = dev ]; then
-	cargo=(cargo) folder=debug
-else
-	tools/install.sh cargo-auditable cargo-cyclonedx
-fi
+tools/install.sh cargo-auditable cargo-cyclonedx
 PATH=$root/target/tools/bin:$PATH
 export SOURCE_DATE_EPOCH=${SOURCE_DATE_EPOCH:-0}
 
@@ -54,22 +44,21 @@ export RUSTFLAGS="-C target-feature=+crt-static --remap-path-prefix=${REMAPPED:-
 export "CFLAGS_$variable=-ffile-prefix-map=$build=/build -ffile-prefix-map=$cargo_home=/cargo"
 export "CC_$variable=$gnu-gcc"
 export "CARGO_TARGET_${variable^^}_LINKER=$gnu-gcc"
-"${cargo[@]}" build --locked --profile "$profile" --target "$target" --bin kratos-operator --target-dir "$build"
+# The list of crates, with their versions, is also a section of the binary: scanners find it there.
+cargo auditable build --locked --release --target "$target" --bin kratos-operator --target-dir "$build"
 unset RUSTFLAGS
 
-binary=$build/$target/$folder/kratos-operator
+binary=$build/$target/release/kratos-operator
 if LC_ALL=C readelf --wide --program-headers --dynamic "$binary" | grep -E 'INTERP|NEEDED'; then
 	fail "$binary needs other files to run: it isn't static"
 fi
-install -m 755 "$binary" "$out/kratos-operator"
-install -m 644 "$authorities" "$out/ca-certificates.crt"
-if [ "$profile" = dev ]; then exit 0; fi
-
 for path in "$root/" "${REMAPPED:-$root}/" "$build/" "$cargo_home/"; do
 	# In the Dockerfile's first stage the sources do lie where they are said to lie.
 	if [ "$path" = /src/ ]; then continue; fi
 	if grep -qF "$path" "$binary"; then fail "$binary has $path in it: elsewhere it would be another one"; fi
 done
+install -m 755 "$binary" "$out/kratos-operator"
+install -m 644 "$authorities" "$out/ca-certificates.crt"
 
 # It writes a list beside the manifest of each crate here, of which one is the operator's.
 lists=(sbom.cdx.json image/sbom.cdx.json tests/e2e/sbom.cdx.json)

@@ -1,5 +1,7 @@
 #!/usr/bin/env bash
 # `make e2e`: builds what runs in the pods, starts a node, and goes through the operator's life there (src/).
+#
+#   PROFILE   which operator: `release`, as it is released, or `dev`, as `make test` has compiled it already
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 
