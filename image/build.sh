@@ -28,7 +28,8 @@ authorities=/etc/ssl/certs/ca-certificates.crt
 command -v "$gnu-gcc" >/dev/null || fail "$gnu-gcc is missing (Debian's packages $package and libc6-dev-$arch-cross)"
 # Rust's standard library for the architecture: rustup brings it, where it isn't installed yet.
 if ! [ -d "$(rustc --print target-libdir --target "$target")" ]; then
-	rustup target add "$target" >/dev/null 2>&1 || fail "Rust's standard library for $target is missing (rustup target add $target)"
+	printf "image: fetching Rust's standard library for %s\n" "$target"
+	timeout 300 rustup target add "$target" || fail "Rust's standard library for $target is missing (rustup target add $target)"
 fi
 
 tools/install.sh cargo-auditable cargo-cyclonedx

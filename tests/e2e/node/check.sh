@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# Says in one line what the node lacks on this machine, and fails; or says nothing. Programs and files first (exit code 1); then
-# what the kernel lets this process do, each tried in namespaces of its own that end with it (exit code 3: nobody can install it).
+# Says in one line what the node lacks on this machine, and fails; or says nothing. What nobody can install comes with exit code
+# 3: Linux, root, and what the kernel lets this process do, each tried in namespaces of its own that end with it. Programs and
+# files that lack come with exit code 1.
 set -euo pipefail
 
 lacking=()
@@ -16,6 +17,7 @@ say() {
 
 if [ "$(uname -s)" != Linux ]; then lacking+=(Linux); fi
 if [ "$(id -u)" != 0 ]; then lacking+=(root); fi
+say '' 3
 for program in containerd ctr runc nft ip unshare setpriv openssl; do
 	command -v "$program" >/dev/null || lacking+=("$program")
 done
