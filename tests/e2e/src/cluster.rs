@@ -28,6 +28,8 @@ pub struct Pod {
     pub image: String,
     pub is_ready: bool,
     pub restarts: u64,
+    /// How it ended before it was started again, as the kubelet says it.
+    pub last_end: Value,
 }
 
 /// All that are there and not about to go.
@@ -43,6 +45,7 @@ pub fn pods() -> Result<Vec<Pod>> {
                 image: text(&pod["spec"]["containers"][0]["image"]),
                 is_ready: status["ready"] == true,
                 restarts: status["restartCount"].as_u64().unwrap_or(0),
+                last_end: status["lastState"]["terminated"].clone(),
             }
         })
         .collect())
