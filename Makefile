@@ -3,7 +3,7 @@
 .PHONY: help testenv test lint image image-twice e2e crds rbac charts reference docs audit demo bench bench-scale bench-sessions bench-passwords
 
 CARGO ?= cargo
-# With PROFILE=dev the benchmark shows that it works, not how fast the operator is.
+# With PROFILE=dev the benchmark shows that it works, not how fast the operator is; and `make e2e` compiles for a shorter time.
 PROFILE ?= release
 # For whose processors `make image` builds.
 ARCHITECTURES ?= amd64 arm64
@@ -56,7 +56,7 @@ docs: ## make a site of docs/ in target/docs
 	target/tools/bin/mdbook build
 
 e2e: ## install and run it in real pods, as its users do (root, Linux, containerd and runc from the distribution)
-	@tests/e2e/run.sh
+	@PROFILE='$(PROFILE)' tests/e2e/run.sh
 
 audit: testenv ## run the operator's tests, and check by the audit logs that each right is used and none lacks (OPERATOR_MODE=namespaced)
 	@rm -rf target/audit && mkdir -p target/audit

@@ -260,13 +260,13 @@ async fn handle(shared: Arc<Shared>, request: Request<Incoming>) -> Result<Respo
             tokio::time::sleep(by).await;
             shared.forward(request, &entry).await
         }
-        Some(Fault::HoldRequest(held)) => {
-            held.pass().await;
+        Some(Fault::HoldRequest(until)) => {
+            until.pass().await;
             shared.forward(request, &entry).await
         }
-        Some(Fault::CarryOutLate(held)) => {
+        Some(Fault::CarryOutLate(until)) => {
             let late = async move {
-                held.pass().await;
+                until.pass().await;
                 forward_whole(shared, request, entry).await
             };
             tokio::spawn(late).await?
@@ -280,7 +280,7 @@ async fn handle(shared: Arc<Shared>, request: Request<Incoming>) -> Result<Respo
             forward_whole(shared, request, entry).await?;
             Err("the answer was lost, as the test asked for".into())
         }
-        Some(Fault::HoldAnswer(held)) => {
+        Some(Fault::HoldAnswer(until)) => {
             let answer = forward_whole(shared, request, entry).await?;
             held.pass().await;
             Ok(answer)

@@ -38,10 +38,10 @@ start() {
 	started[$name]=$!
 }
 
-# wait_for WHAT COMMAND…: until the command succeeds. Whatever has ended meanwhile won't come.
-deadline=$((SECONDS + 120))
+# wait_for WHAT COMMAND…: until the command succeeds. Whatever has ended meanwhile won't come. Each wait has its own time: on a
+# busy machine what comes before it takes minutes.
 wait_for() {
-	local what=$1 name
+	local what=$1 name deadline=$((SECONDS + 120))
 	shift
 	until "$@" >/dev/null 2>&1; do
 		for name in "${!started[@]}"; do
@@ -141,6 +141,7 @@ cp "$here/files/pods.conflist" "$dir/cni/"
 start containerd containerd --config "$dir/containerd.toml"
 export CONTAINERD_ADDRESS=/run/containerd/containerd.sock CONTAINERD_NAMESPACE=k8s.io
 wait_for "containerd answers" ctr version
+say "importing the images"
 for archive in "$IMAGES"/*.tar; do
 	ctr images import "$archive" >>"$LOG/images.log" 2>&1 || fail "$archive can't be imported"
 done
@@ -168,7 +169,7 @@ wait_for "the service account is there" "$kubectl" get serviceaccount/default co
 start coredns "$(component coredns)" -conf "$dir/Corefile"
 wait_for "names are answered" busybox wget -q -O - http://127.0.0.1:8181/ready
 
-PATH=$(dirname "$kubectl"):$root/target/testenv/bin:$PATH
+PATH=${KUBEBUILDER_ASSETS:+$KUBEBUILDER_ASSETS:}$root/target/testenv/bin:$PATH
 export PATH
 cd "$root"
 "$@"

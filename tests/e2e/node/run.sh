@@ -14,6 +14,8 @@ here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 : "${IMAGES:?}" "${LOG:?}"
 
 "$here/check.sh"
+# The node works in a folder of its own.
+if [ -n "${KUBEBUILDER_ASSETS:-}" ]; then KUBEBUILDER_ASSETS=$(cd "$KUBEBUILDER_ASSETS" && pwd); fi
 
 # Under cgroup v1 a folder in each hierarchy that this process is in, under v2 one in all.
 cgroup=kratos-e2e-$$
@@ -54,11 +56,16 @@ mkdir -p "$LOG"
 make_cgroups
 end() { remove_cgroups; rmdir "$work"; }
 trap end EXIT
-# The node gets the signal too, and ends by itself.
-trap : INT TERM
 
-rc=0
+# In the background, or a signal to this process alone would wait until the command ends. The command takes signals and reads as if
+# it were in the foreground.
 NODE_CGROUP=$cgroup NODE_DIR=$work \
-	setpriv --pdeathsig KILL unshare --net --mount --pid --uts --ipc --fork --kill-child --mount-proc \
-	"$here/boot.sh" "$@" || rc=$?
+	env --default-signal=INT,QUIT setpriv --pdeathsig KILL \
+	unshare --net --mount --pid --uts --ipc --fork --kill-child --mount-proc "$here/boot.sh" "$@" <&0 &
+node=$!
+trap 'kill -KILL "$node" 2>/dev/null || true' INT TERM HUP
+rc=0
+wait "$node" || rc=$?
+# A signal ends the wait before it has ended the node.
+while kill -0 "$node" 2>/dev/null; do wait "$node" || rc=$?; done
 exit "$rc"

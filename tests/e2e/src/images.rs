@@ -16,8 +16,8 @@ pub const NEXT: &str = "0.0.0-next";
 /// Without certificate authorities.
 pub const BARE: &str = "0.0.0-bare";
 
-/// Writes the archives. `target/image/ARCHITECTURE` holds what `image/build.sh` made.
-pub fn write(directory: &Path, architecture: &str) -> Result<()> {
+/// Writes the archives into a directory. `built` holds what `image/build.sh` made of the operator.
+pub fn write(built: &Path, architecture: &str, directory: &Path) -> Result<()> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
     fs::create_dir_all(directory)?;
     let write = |name: &str, tag: &str, image: &Image| {
@@ -25,10 +25,13 @@ pub fn write(directory: &Path, architecture: &str) -> Result<()> {
     };
 
     let source = fs::read_to_string(root.join("Dockerfile"))?;
-    let built = root.join("target/image").join(architecture);
+    // One that isn't compiled to be released isn't static.
+    let libraries_of_the_operator = libraries(&built.join("kratos-operator"))?;
     let operator = |version: &str| {
         let given = [("VERSION", version), ("REVISION", ""), ("CREATED", "")];
-        dockerfile::last_stage(&source, &built, &given)
+        let mut image = dockerfile::last_stage(&source, built, &given)?;
+        image.files.extend_from_slice(&libraries_of_the_operator);
+        Result::Ok(image)
     };
     let version = version(&root)?;
     write("operator", &format!("{OPERATOR}:{version}"), &operator(&version)?)?;
@@ -74,9 +77,12 @@ fn component(root: &Path, name: &str) -> PathBuf {
     given.filter(|path| path.exists()).unwrap_or_else(|| root.join("target/testenv/bin").join(name))
 }
 
-/// What a program is linked to, in the places where it looks for it.
+/// What a program is linked to, in the places where it looks for it. Of a static one: nothing.
 fn libraries(program: &Path) -> Result<Vec<File>> {
-    let listed = run("ldd", program.to_str().ok_or("not UTF-8")?, "")?;
+    let listed = match run("ldd", program.to_str().ok_or("not UTF-8")?, "") {
+        Err(error) if error.to_string().contains("not a dynamic executable") => return Ok(Vec::new()),
+        listed => listed?,
+    };
     let paths = listed.lines().filter_map(|line| line.split_whitespace().find(|word| word.starts_with('/')));
     Ok(paths.map(|path| file(path, path)).collect())
 }

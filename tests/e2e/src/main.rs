@@ -1,7 +1,7 @@
 //! `make e2e`: the operator in real pods, as users install and run it, by `helm` and `kubectl`. It knows nothing of the
 //! operator but its image, its charts, and what it writes.
 //!
-//! usage: `e2e images DIRECTORY ARCHITECTURE` before the node starts, `e2e run` beside it (`node/run.sh`)
+//! usage: `e2e images OPERATOR ARCHITECTURE DIRECTORY` before the node starts, `e2e run` beside it (`node/run.sh`)
 
 mod cluster;
 mod disruptions;
@@ -22,9 +22,11 @@ use story::Story;
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let done = match arguments.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
-        ["images", directory, architecture] => images::write(Path::new(directory), architecture),
+        ["images", operator, architecture, directory] => {
+            images::write(Path::new(operator), architecture, Path::new(directory))
+        }
         ["run"] => run().inspect_err(|_| story::show_cluster()),
-        _ => Err("usage: e2e images DIRECTORY ARCHITECTURE | e2e run".into()),
+        _ => Err("usage: e2e images OPERATOR ARCHITECTURE DIRECTORY | e2e run".into()),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

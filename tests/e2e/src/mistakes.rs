@@ -1,7 +1,5 @@
 //! What people get wrong, and how they learn of it.
 
-use std::time::Duration;
-
 use serde_json::Value;
 
 use crate::cluster::{
@@ -34,7 +32,7 @@ fn wrong_value() -> Result<()> {
     })?;
     apply_identity("beside-a-mistake")?;
     ready("kid/beside-a-mistake")?;
-    helm(&format!("rollback kratos-operator -n {OPERATORS} --wait --timeout 120s"))?;
+    helm(&format!("rollback kratos-operator -n {OPERATORS} --wait --timeout 300s"))?;
     ready_pods(2)?;
     nothing_twice_or_lost()
 }
@@ -50,7 +48,7 @@ fn without_authorities() -> Result<()> {
          metadata: {{name: encrypted, namespace: {IDENTITIES}}}\n\
          spec: {{adminURL: 'https://kratos-admin.identity.svc:4434', ownerName: another}}\n"
     ))?;
-    eventually("the instance says what lacks", Duration::from_secs(30), || {
+    eventually("the instance says what lacks", WITHIN, || {
         let instance = object(&format!("get kinst encrypted -n {IDENTITIES}"))?;
         let conditions = instance["status"]["conditions"].as_array().cloned().unwrap_or_default();
         let says_so = |condition: &Value| {
@@ -59,7 +57,7 @@ fn without_authorities() -> Result<()> {
         };
         if conditions.iter().any(says_so) { Ok(Some(())) } else { Err(format!("it says: {conditions:?}").into()) }
     })?;
-    kubectl(&format!("delete kinst encrypted -n {IDENTITIES} --timeout=30s"))?;
+    kubectl(&format!("delete kinst encrypted -n {IDENTITIES} --timeout=180s"))?;
     upgrade("")?;
     ready_pods(2)?;
     nothing_twice_or_lost()

@@ -3,6 +3,7 @@
 use crate::cluster::{
     IDENTITIES, OPERATORS, apply_identity, in_kratos, in_status, nothing_twice_or_lost, pods, ready, ready_pods,
 };
+use crate::images::NEXT;
 use crate::install::{OPTIONS, upgrade};
 use crate::shell::{Result, eventually, helm, kubectl, objects};
 use crate::story::Story;
@@ -11,10 +12,11 @@ use crate::story::Story;
 const FROZEN: &str = "tests/e2e/frozen/kratos-operator-0.1.0.tgz";
 
 pub fn all(story: Story) -> Result<()> {
-    story.step("helm test", || helm(&format!("test kratos-operator -n {OPERATORS} --timeout 60s")))?;
+    story.step("helm test", || helm(&format!("test kratos-operator -n {OPERATORS} --timeout 180s")))?;
     story.step("helm uninstall: definitions and identities are kept", uninstalled)?;
     story.step("the chart as it first was takes them over", || {
-        helm(&format!("install kratos-operator {FROZEN} {OPTIONS}"))?;
+        // Its own tag is no longer that of the image which is built here once there are later versions.
+        helm(&format!("install kratos-operator {FROZEN} {OPTIONS} --set image.tag={NEXT}"))?;
         ready_pods(2)?;
         new_identity("under-the-first-chart")
     })?;
@@ -36,7 +38,7 @@ fn new_identity(name: &str) -> Result<()> {
 
 fn uninstalled() -> Result<()> {
     let (before, resources) = (in_kratos()?, in_status()?);
-    helm(&format!("uninstall kratos-operator -n {OPERATORS} --wait --timeout 120s"))?;
+    helm(&format!("uninstall kratos-operator -n {OPERATORS} --wait --timeout 300s"))?;
     eventually("the pods are gone", crate::cluster::WITHIN, || Ok(pods()?.is_empty().then_some(())))?;
     for kind in ["kratosidentities", "kratosinstances", "kratossessionpolicies"] {
         kubectl(&format!("get crd {kind}.kratos-operator.dev"))?;

@@ -1,8 +1,15 @@
 //! Says each step in a line, with the time it took; and, where one fails, what the cluster has to say about it.
 
-use std::time::Instant;
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
+use std::thread;
+use std::time::{Duration, Instant};
 
 use crate::shell::{Result, kubectl};
+
+/// A step that takes longer says that it is under way,
+const SOON: Duration = Duration::from_secs(2);
+/// and says it again so often.
+const AGAIN: Duration = Duration::from_secs(10);
 
 /// When it began.
 #[derive(Clone, Copy, Debug)]
@@ -16,11 +23,26 @@ impl Story {
     /// Does a step.
     pub fn step<T>(self, what: &str, act: impl FnOnce() -> Result<T>) -> Result<T> {
         let begin = Instant::now();
-        let done = act();
+        let (ends, ended) = mpsc::channel();
+        let done = thread::scope(|scope| {
+            scope.spawn(move || self.accompany(what, &ended));
+            // Dropped also where the step panics.
+            let _ends: mpsc::Sender<()> = ends;
+            act()
+        });
         let (at, took) = (self.0.elapsed().as_secs_f64(), begin.elapsed().as_secs_f64());
         let outcome = if done.is_ok() { "" } else { "FAILED: " };
         println!("{at:7.1} s  {outcome}{what} ({took:.1} s)");
         done
+    }
+
+    /// Says what is under way, until it ends.
+    fn accompany(self, what: &str, ended: &Receiver<()>) {
+        let mut wait = SOON;
+        while ended.recv_timeout(wait) == Err(RecvTimeoutError::Timeout) {
+            println!("{:7.1} s  … {what}", self.0.elapsed().as_secs_f64());
+            wait = AGAIN;
+        }
     }
 }
 
