@@ -5,18 +5,21 @@
 //! created again keeps its count.
 
 pub mod config_map;
+mod holding;
 mod keeping;
+mod situation;
 mod state;
 
-pub use keeping::{is_kept, is_new as is_keep_new};
+pub use holding::{is_granted, is_held, is_kept};
+pub use keeping::is_new as is_keep_new;
+pub use situation::{Census, Deletion, Limits, Situation};
 pub use state::{KEPT_GRANTS, KEPT_HOLDING, State};
 
 use std::collections::{BTreeMap, HashSet};
-use std::time::Duration;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
-use k8s_openapi::jiff::Timestamp;
 
+use self::holding::{count_of, is_decided, recount};
 use super::release_value::{self, Release};
 use super::reservations::{self, Used};
 use crate::api::protection::{Held, LastRelease, Released};
@@ -25,76 +28,6 @@ use crate::api::protection::{Held, LastRelease, Released};
 const KEPT_RELEASED: usize = KEPT_HOLDING;
 /// Over the total whoever used no more than this part of what a namespace may goes on.
 const SMALL_PART: u32 = 4;
-
-/// What an instance lets through.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Limits {
-    /// Of one namespace.
-    pub max_deletions: u32,
-    /// Of all namespaces together.
-    pub max_deletions_total: u32,
-    /// How long a deletion counts.
-    pub window: Duration,
-    pub max_missing: u32,
-}
-
-/// A resource that is being deleted, since when by the API server's clock.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Deletion {
-    pub namespace: String,
-    pub uid: String,
-    pub at: Timestamp,
-}
-
-/// What a complete listing showed of the identities that an instance's resources have had.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Census {
-    pub managed: u32,
-    pub missing: u32,
-}
-
-/// What is to be decided upon.
-#[derive(Clone, Copy, Debug)]
-pub struct Situation<'a> {
-    pub limits: Limits,
-    /// The release annotation's value.
-    pub token: Option<&'a str>,
-    /// The keep annotation's value.
-    pub keep: Option<&'a str>,
-    /// All resources of the instance that are being deleted and aren't let go yet; needed where any are held or asked for.
-    pub under_way: &'a [Deletion],
-    /// Those of them whose identity is to be touched now.
-    pub asked: &'a [Deletion],
-    /// Those of them that are going to ask, as far as is known, whoever reconciles them.
-    pub peers: &'a [Deletion],
-    /// What the last complete listing of this process showed.
-    pub census: Option<Census>,
-    /// Whether those that are held are to be counted again.
-    pub recount: bool,
-    pub now: Timestamp,
-}
-
-/// Whether the identity of a resource that is being deleted may be touched: it was counted, or released, and isn't kept.
-pub fn is_granted(state: &State, deletion: &Deletion) -> bool {
-    state.granted.contains(&deletion.uid) || is_released(state, deletion) && !is_kept(state, deletion)
-}
-
-fn is_released(state: &State, deletion: &Deletion) -> bool {
-    let released = state.last_release.as_ref().and_then(|last| last.at.as_ref());
-    let alone = state.released.iter().find(|released| released.namespace == deletion.namespace);
-    released.max(alone.map(|alone| &alone.at)).is_some_and(|released| deletion.at <= released.0)
-}
-
-/// Whether nobody has to be asked about it any more.
-fn is_decided(state: &State, deletion: &Deletion) -> bool {
-    is_granted(state, deletion) || is_kept(state, deletion)
-}
-
-/// Whether what a namespace deletes is held from now on. Where no namespace is named, that of all is.
-pub fn is_held(state: &State, namespace: &str) -> bool {
-    let is_named = || state.holding.iter().any(|held| held.namespace == namespace);
-    state.held > 0 && (state.holding.is_empty() || is_named())
-}
 
 /// Whether the release annotation has a value that wasn't there when something was held, and wasn't served yet.
 pub fn is_new(token: Option<&str>, state: &State) -> bool {
@@ -202,11 +135,6 @@ fn release_namespaces(state: &mut State, namespaces: &[&str], situation: &Situat
     recount(state, situation);
 }
 
-/// How many are held in all.
-fn count_of(holding: &[Held]) -> u32 {
-    holding.iter().fold(0, |count, held| count.saturating_add(held.count))
-}
-
 /// Notes a value of the annotation: it releases nothing any more.
 fn serve(state: &mut State, token: Option<&str>) {
     if let Some(token) = token {
@@ -263,25 +191,6 @@ fn beyond<'a>(state: &State, situation: &Situation<'a>) -> BTreeMap<&'a str, u32
     let is_over = in_all > limits.max_deletions_total;
     together.retain(|namespace, count| is_too_many(namespace, *count) || is_over && !is_small(namespace, *count));
     together
-}
-
-/// Counts what is held: all of those namespaces that are being deleted and aren't granted. Holding ends for a namespace
-/// that deletes nothing more.
-fn recount(state: &mut State, situation: &Situation<'_>) {
-    let mut seen = HashSet::new();
-    let mut held = BTreeMap::<&str, u32>::new();
-    for deletion in situation.under_way.iter().chain(situation.asked) {
-        let is_counted = is_held(state, &deletion.namespace) && !is_decided(state, deletion);
-        if is_counted && seen.insert(deletion.uid.as_str()) {
-            *held.entry(&deletion.namespace).or_default() += 1;
-        }
-    }
-    state.held = held.values().sum();
-    if held.len() > KEPT_HOLDING {
-        held.clear();
-    }
-    let named = held.into_iter().map(|(namespace, count)| Held { namespace: namespace.to_owned(), count });
-    state.holding = named.collect();
 }
 
 /// Drops what doesn't count any more, and keeps the rest small.

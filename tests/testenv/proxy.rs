@@ -282,7 +282,7 @@ async fn handle(shared: Arc<Shared>, request: Request<Incoming>) -> Result<Respo
         }
         Some(Fault::HoldAnswer(until)) => {
             let answer = forward_whole(shared, request, entry).await?;
-            held.pass().await;
+            until.pass().await;
             Ok(answer)
         }
     }

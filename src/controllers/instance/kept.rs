@@ -12,7 +12,7 @@ use kube::{Api, Resource, ResourceExt};
 use serde_json::json;
 use tracing::Instrument;
 
-use super::controller::Controller as Context;
+use super::controller::Controller;
 use crate::api::KratosInstance;
 use crate::api::objects::InstanceObject;
 use crate::base::kube_error;
@@ -22,19 +22,23 @@ use crate::instance::protection::config_map::{self, ProtectionObject};
 use crate::kubernetes::kube_write::{self, FIELD_MANAGER, writing};
 
 /// Reads it as it is now. `known`: what was read or written last.
-pub async fn read(instance: &KratosInstance, known: Option<&Kept>, context: &Context) -> Result<Kept, kube::Error> {
-    if is_leaving(instance, context)
+pub async fn read(
+    instance: &KratosInstance,
+    known: Option<&Kept>,
+    controller: &Controller,
+) -> Result<Kept, kube::Error> {
+    if is_leaving(instance, controller)
         && let Some(known) = known
     {
-        return left(instance, known, context).await;
+        return left(instance, known, controller).await;
     }
     let uid = instance.uid().unwrap_or_default();
-    let api = Api::<ProtectionObject>::namespaced(context.client.clone(), &namespace(instance));
+    let api = Api::<ProtectionObject>::namespaced(controller.client.clone(), &namespace(instance));
     match api.get_opt(&config_map::name(&uid)).await {
         Ok(Some(object)) => Ok(Kept::new(instance, content(object, &uid))),
-        Ok(None) => of_status(instance, context).await,
-        Err(error) if kube_error::is_forbidden(&error) && is_leaving(instance, context) => {
-            of_status(instance, context).await
+        Ok(None) => of_status(instance, controller).await,
+        Err(error) if kube_error::is_forbidden(&error) && is_leaving(instance, controller) => {
+            of_status(instance, controller).await
         }
         Err(error) => Err(error),
     }
@@ -45,35 +49,35 @@ pub async fn write(
     instance: &KratosInstance,
     before: &Kept,
     state: &State,
-    context: &Context,
+    controller: &Controller,
 ) -> Result<Kept, kube::Error> {
-    if is_leaving(instance, context) {
-        return write_status(instance, state, context).await;
+    if is_leaving(instance, controller) {
+        return write_status(instance, state, controller).await;
     }
     let uid = instance.uid().unwrap_or_default();
     let written = match &before.content {
         Content::ConfigMap(_, version) => {
-            let api = Api::<ProtectionObject>::namespaced(context.client.clone(), &namespace(instance));
+            let api = Api::<ProtectionObject>::namespaced(controller.client.clone(), &namespace(instance));
             let params = PatchParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PatchParams::default() };
             let patch = Patch::Merge(config_map::patch(version, state));
             api.patch(&config_map::name(&uid), &params, &patch).instrument(writing("patch_protection")).await
         }
-        Content::Status(_) | Content::Odd => create(&config_map::new(instance, state), instance, context).await,
+        Content::Status(_) | Content::Odd => create(&config_map::new(instance, state), instance, controller).await,
     };
     match written {
         Ok(object) => Ok(Kept::new(instance, content(object, &uid))),
-        Err(error) if kube_error::is_forbidden(&error) && is_leaving(instance, context) => {
-            write_status(instance, state, context).await
+        Err(error) if kube_error::is_forbidden(&error) && is_leaving(instance, controller) => {
+            write_status(instance, state, controller).await
         }
         Err(error) => Err(error),
     }
 }
 
-async fn write_status(instance: &KratosInstance, state: &State, context: &Context) -> Result<Kept, kube::Error> {
-    let api: Api<InstanceObject> = Api::namespaced(context.client.clone(), &namespace(instance));
+async fn write_status(instance: &KratosInstance, state: &State, controller: &Controller) -> Result<Kept, kube::Error> {
+    let api: Api<InstanceObject> = Api::namespaced(controller.client.clone(), &namespace(instance));
     let status = json!({ "protection": state.in_full() });
     let written: InstanceObject = kube_write::guarded_status(&api, instance, &status).await?;
-    context.seen.instance_mutations.note(written);
+    controller.seen.instance_mutations.note(written);
     Ok(Kept::new(instance, Content::Status(state.clone())))
 }
 
@@ -85,18 +89,18 @@ pub fn is_outdated(error: &kube::Error) -> bool {
 async fn create(
     map: &ConfigMap,
     instance: &KratosInstance,
-    context: &Context,
+    controller: &Controller,
 ) -> Result<ProtectionObject, kube::Error> {
     let params = PostParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PostParams::default() };
     let body = serde_json::to_vec(map).map_err(kube::Error::SerdeError)?;
     let requests = Request::new(ConfigMap::url_path(&(), Some(&namespace(instance))));
     let request = requests.create(&params, body).map_err(kube::Error::BuildRequest)?;
-    context.client.request(request).instrument(writing("create_protection")).await
+    controller.client.request(request).instrument(writing("create_protection")).await
 }
 
 /// What the status says now: by it the first ConfigMap is made.
-async fn of_status(instance: &KratosInstance, context: &Context) -> Result<Kept, kube::Error> {
-    let api: Api<InstanceObject> = Api::namespaced(context.client.clone(), &namespace(instance));
+async fn of_status(instance: &KratosInstance, controller: &Controller) -> Result<Kept, kube::Error> {
+    let api: Api<InstanceObject> = Api::namespaced(controller.client.clone(), &namespace(instance));
     let live = api.get_opt(&instance.name_any()).await?;
     let live = live.and_then(|object| object.0.ok()).filter(|live| live.uid() == instance.uid());
     let status = live.as_ref().and_then(|live| live.status.as_ref());
@@ -106,8 +110,8 @@ async fn of_status(instance: &KratosInstance, context: &Context) -> Result<Kept,
 
 /// The same in a namespace that is being deleted: what is known of the ConfigMap, which is gone or going, counts until all of it is
 /// in the status.
-async fn left(instance: &KratosInstance, known: &Kept, context: &Context) -> Result<Kept, kube::Error> {
-    let told = of_status(instance, context).await?;
+async fn left(instance: &KratosInstance, known: &Kept, controller: &Controller) -> Result<Kept, kube::Error> {
+    let told = of_status(instance, controller).await?;
     let is_all_there = told.state().is_some_and(|state| State::of_status(Some(&state.shown())) != *state);
     Ok(match &known.content {
         Content::ConfigMap(state, _) if !is_all_there => Kept::new(instance, Content::Status(state.clone())),
@@ -120,8 +124,8 @@ fn content(object: ProtectionObject, uid: &str) -> Content {
 }
 
 /// Whether the instance's namespace is on its way out. It isn't coming back.
-fn is_leaving(instance: &KratosInstance, context: &Context) -> bool {
-    context.seen.leaving_namespaces().contains(&namespace(instance))
+fn is_leaving(instance: &KratosInstance, controller: &Controller) -> bool {
+    controller.seen.leaving_namespaces().contains(&namespace(instance))
 }
 
 fn namespace(instance: &KratosInstance) -> String {

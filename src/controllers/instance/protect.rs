@@ -12,7 +12,7 @@ use k8s_openapi::jiff::Timestamp;
 use kube::{Api, Resource, ResourceExt};
 use tokio::sync::oneshot;
 
-use super::controller::Controller as Context;
+use super::controller::Controller;
 use super::kept;
 use super::shown::{each, id_of, peers, under_way};
 use crate::api::instance::KratosInstance;
@@ -38,13 +38,13 @@ const WHILE_FORBIDDEN: Duration = Duration::from_mins(1);
 const TRIES: usize = 5;
 
 /// Whether the identity of a resource that is being deleted may be touched already.
-pub fn is_granted(handle: &Handle, deletion: &Deletion, context: &Context) -> bool {
-    see(handle, context, |state| protection::is_granted(state, deletion)).unwrap_or_default()
+pub fn is_granted(handle: &Handle, deletion: &Deletion, controller: &Controller) -> bool {
+    see(handle, controller, |state| protection::is_granted(state, deletion)).unwrap_or_default()
 }
 
 /// Whether the resource of a deletion is to go without its identity being touched, as far as is known already.
-pub fn is_kept(handle: &Handle, deletion: &Deletion, context: &Context) -> bool {
-    see(handle, context, |state| protection::is_kept(state, deletion)).unwrap_or_default()
+pub fn is_kept(handle: &Handle, deletion: &Deletion, controller: &Controller) -> bool {
+    see(handle, controller, |state| protection::is_kept(state, deletion)).unwrap_or_default()
 }
 
 /// What is decided of a deletion already.
@@ -55,8 +55,8 @@ fn decided(state: &State, deletion: &Deletion) -> Option<Answer> {
 
 /// Asks whether the identity of a resource that is being deleted may be touched. Counts once for each resource. Waits for
 /// company, so that those that come together are decided upon together.
-pub async fn ask(handle: &Handle, deletion: Deletion, context: &Context) -> Answer {
-    if let Some(answer) = known(handle, &deletion, context) {
+pub async fn ask(handle: &Handle, deletion: Deletion, controller: &Controller) -> Answer {
+    if let Some(answer) = known(handle, &deletion, controller) {
         return answer;
     }
     let (answer, answered) = oneshot::channel();
@@ -68,10 +68,10 @@ pub async fn ask(handle: &Handle, deletion: Deletion, context: &Context) -> Answ
 }
 
 /// The answer that takes no write; `None`: it is to be counted.
-fn known(handle: &Handle, deletion: &Deletion, context: &Context) -> Option<Answer> {
-    let object = object(&handle.key, context)?;
+fn known(handle: &Handle, deletion: &Deletion, controller: &Controller) -> Option<Answer> {
+    let object = object(&handle.key, controller)?;
     let annotations = object.meta().annotations.as_ref();
-    let kept = kept_of(handle, context)?;
+    let kept = kept_of(handle, controller)?;
     let Some(state) = kept.state() else { return Some(Answer::Uncountable) };
     if let Some(decided) = decided(state, deletion) {
         return Some(decided);
@@ -82,11 +82,11 @@ fn known(handle: &Handle, deletion: &Deletion, context: &Context) -> Option<Answ
 }
 
 /// Whether so many identities are gone that this may be the wrong Kratos: then nothing is made or deleted there.
-pub fn misses_identities(handle: &Handle, context: &Context) -> bool {
-    let kept = see(handle, context, |state| (state.missing, state.recreating));
+pub fn misses_identities(handle: &Handle, controller: &Controller) -> bool {
+    let kept = see(handle, controller, |state| (state.missing, state.recreating));
     // Until it was read, what the status says of it is reason enough to be careful.
-    let (missing, recreating) = kept.or_else(|| told(&handle.key, context)).unwrap_or_default();
-    let is_leading = context.instance_leases.is_leading(&handle.key);
+    let (missing, recreating) = kept.or_else(|| told(&handle.key, controller)).unwrap_or_default();
+    let is_leading = controller.instance_leases.is_leading(&handle.key);
     let census = handle.shared.protector.state().census;
     // A process that has seen no listing yet goes by what the one before it has written, one that doesn't lead also by
     // what the one that leads has.
@@ -95,20 +95,20 @@ pub fn misses_identities(handle: &Handle, context: &Context) -> bool {
 }
 
 /// How many are missing, and to be made again, by the instance's status.
-fn told(key: &NamespacedName, context: &Context) -> Option<(u32, u32)> {
-    let object = object(key, context)?;
+fn told(key: &NamespacedName, controller: &Controller) -> Option<(u32, u32)> {
+    let object = object(key, controller)?;
     let protection = object.0.as_ref().ok()?.status.as_ref()?.protection.as_ref()?;
     Some((protection.missing, protection.recreating))
 }
 
 /// Notes that a resource has its identity again. Once the last of those that were released has, a listing is to show it:
 /// that ends the release.
-pub fn restored(handle: &Handle, uid: &str, context: &Context) {
+pub fn restored(handle: &Handle, uid: &str, controller: &Controller) {
     let is_last = {
         let mut state = handle.shared.protector.state();
         state.gone.remove(uid) && state.gone.is_empty()
     };
-    if is_last && see(handle, context, |state| state.recreating > 0) == Some(true) {
+    if is_last && see(handle, controller, |state| state.recreating > 0) == Some(true) {
         handle.shared.listing.want(Instant::now());
     }
 }
@@ -119,12 +119,12 @@ pub(super) fn take_census(
     handle: &Handle,
     (managed, missing): (usize, &HashMap<String, NamespacedName>),
     begun: Instant,
-    context: &Context,
+    controller: &Controller,
 ) {
-    let kept = kept_of(handle, context);
+    let kept = kept_of(handle, controller);
     let state = kept.as_deref().and_then(Kept::state);
     let (mut gone, mut count) = (HashSet::new(), 0_u32);
-    each(&handle.key, context, |resource| {
+    each(&handle.key, controller, |resource| {
         // One that was dealt with meanwhile isn't missed.
         let is_granted = |deletion| state.is_some_and(|state| protection::is_granted(state, &deletion));
         let is_meant = deletion_of(resource).is_some_and(is_granted);
@@ -132,8 +132,8 @@ pub(super) fn take_census(
         if !is_meant {
             let is_gone = missing.contains_key(id);
             count += u32::from(is_gone);
-            if context.seen.is_own(resource) {
-                context.memory.listed(&uid, begun, is_gone);
+            if controller.seen.is_own(resource) {
+                controller.memory.listed(&uid, begun, is_gone);
                 gone.extend(is_gone.then_some(uid));
             }
         }
@@ -147,30 +147,30 @@ pub(super) fn take_census(
 }
 
 /// Reads, persists and answers until the instance is gone, or isn't the one any more that `shared` belongs to.
-pub(super) async fn keep_protecting(key: NamespacedName, shared: Arc<Shared>, context: Arc<Context>) {
+pub(super) async fn keep_protecting(key: NamespacedName, shared: Arc<Shared>, controller: Arc<Controller>) {
     // What is being deleted must be known first.
-    if shared.stopped.run_until_cancelled(context.seen.has_synced.identities.wait()).await.is_none() {
+    if shared.stopped.run_until_cancelled(controller.seen.has_synced.identities.wait()).await.is_none() {
         return;
     }
     let what = format!("the protection of {key}");
-    while context.registry.current(&key, &shared).is_some() {
+    while controller.registry.current(&key, &shared).is_some() {
         let is_holding = shared.protector.state().shown.is_holding();
         tokio::select! {
             () = shared.stopped.cancelled() => return,
-            () = shared.protector.woken(is_holding || context.instance_leases.is_sharded()) => {}
+            () = shared.protector.woken(is_holding || controller.instance_leases.is_sharded()) => {}
         }
-        let Some(handle) = context.registry.current(&key, &shared) else { return };
+        let Some(handle) = controller.registry.current(&key, &shared) else { return };
         if shared.protector.is_gathering(Instant::now()) {
             // Whoever is known by now has had company when it asks later.
-            shared.protector.know(&peers(&handle, &context), Instant::now());
+            shared.protector.know(&peers(&handle, &controller), Instant::now());
             shared.protector.gathered().await;
         }
         // The settings may have changed meanwhile.
-        let Some(handle) = context.registry.current(&key, &shared) else { return };
-        match round(&handle, &context).await {
-            Ok(()) => context.watching.watches.request_succeeded(&what),
+        let Some(handle) = controller.registry.current(&key, &shared) else { return };
+        match round(&handle, &controller).await {
+            Ok(()) => controller.watching.watches.request_succeeded(&what),
             Err(error) => {
-                again(&error, &what, &shared, &context).await;
+                again(&error, &what, &shared, &controller).await;
                 shared.protector.reconsider();
             }
         }
@@ -181,16 +181,16 @@ pub(super) async fn keep_protecting(key: NamespacedName, shared: Arc<Shared>, co
 }
 
 /// Says what failed, and returns when to try again.
-async fn again(error: &kube::Error, what: &str, shared: &Shared, context: &Context) {
+async fn again(error: &kube::Error, what: &str, shared: &Shared, controller: &Controller) {
     if kube_error::refused(error).is_none() {
-        context.watching.watches.request_failed(what, error);
+        controller.watching.watches.request_failed(what, error);
         tokio::time::sleep(backoff::jitter(AGAIN)).await;
         return;
     }
-    context.access.note_refused(error);
+    controller.access.note_refused(error);
     tokio::select! {
         () = shared.stopped.cancelled() => {}
-        () = context.access.granted_within(backoff::jitter(WHILE_FORBIDDEN)) => {}
+        () = controller.access.granted_within(backoff::jitter(WHILE_FORBIDDEN)) => {}
         // Whoever asks is to be answered.
         () = shared.protector.changed.notified() => {}
     }
@@ -198,11 +198,11 @@ async fn again(error: &kube::Error, what: &str, shared: &Shared, context: &Conte
 
 /// One round: whoever has asked until now is answered, after one write at most. Those that may go, and that one write can't grant
 /// any more, have the next round; those left without an answer ask again.
-async fn round(handle: &Handle, context: &Context) -> Result<(), kube::Error> {
+async fn round(handle: &Handle, controller: &Controller) -> Result<(), kube::Error> {
     let asking = handle.shared.protector.take(Instant::now());
     let asked: Vec<_> = asking.iter().map(|asking| asking.deletion.clone()).collect();
     // An instance that is gone, or can't be read any more, holds nobody: its handle is about to go.
-    let Some(kept) = settle(handle, &asked, context).await? else { return Ok(()) };
+    let Some(kept) = settle(handle, &asked, controller).await? else { return Ok(()) };
     let mut left = Vec::new();
     for asking in asking {
         let answer = match kept.state() {
@@ -224,20 +224,26 @@ async fn round(handle: &Handle, context: &Context) -> Result<(), kube::Error> {
 }
 
 /// Brings what is kept up to date. What it says is persisted when this returns.
-async fn settle(handle: &Handle, asked: &[Deletion], context: &Context) -> Result<Option<Arc<Kept>>, kube::Error> {
-    let api: Api<InstanceObject> = Api::namespaced(context.client.clone(), &handle.key.namespace);
-    let (mut object, mut is_live, mut tries) = (object(&handle.key, context), false, 0);
+async fn settle(
+    handle: &Handle,
+    asked: &[Deletion],
+    controller: &Controller,
+) -> Result<Option<Arc<Kept>>, kube::Error> {
+    let api: Api<InstanceObject> = Api::namespaced(controller.client.clone(), &handle.key.namespace);
+    let (mut object, mut is_live, mut tries) = (object(&handle.key, controller), false, 0);
     let is_doubted = std::mem::take(&mut handle.shared.protector.state().is_doubted);
+    // Decided once: what is decided again, of a live instance or after a conflict, counts as the first time did.
+    let recount = is_to_recount(handle);
     // Of what others write nobody is told.
-    let is_sure = |kept: &Arc<Kept>| !is_doubted && !context.instance_leases.is_sharded() && kept.state().is_some();
-    let mut kept = kept_of(handle, context).filter(is_sure);
+    let is_sure = |kept: &Arc<Kept>| !is_doubted && !controller.instance_leases.is_sharded() && kept.state().is_some();
+    let mut kept = kept_of(handle, controller).filter(is_sure);
     while let Some(instance) = object.as_deref().and_then(|object| object.0.as_ref().ok()) {
         let before = match kept.take() {
             Some(kept) => kept,
-            None => read(handle, instance, context).await?,
+            None => read(handle, instance, controller).await?,
         };
         let Some(state) = before.state() else { return Ok(Some(before)) };
-        let after = decide(handle, instance, (state, asked), context);
+        let after = decide(handle, instance, (state, asked, recount), controller);
         if *state == after {
             return Ok(Some(before));
         }
@@ -248,14 +254,14 @@ async fn settle(handle: &Handle, asked: &[Deletion], context: &Context) -> Resul
             continue;
         }
         tries += 1;
-        match kept::write(instance, &before, &after, context).await {
+        match kept::write(instance, &before, &after, controller).await {
             Ok(written) => {
                 let events = readiness::released(state, &after).into_iter().chain(readiness::kept(state, &after));
-                events.for_each(|event| context.events.publish(instance, event));
-                let written = take_in(handle, written, context);
+                events.for_each(|event| controller.events.publish(instance, event));
+                let written = take_in(handle, written, controller);
                 if matches!(before.content, Content::Status(_)) {
                     // What the status has kept until now goes from there.
-                    context.queues.enqueue_instance(&handle.key);
+                    controller.queues.enqueue_instance(&handle.key);
                 }
                 return Ok(Some(written));
             }
@@ -268,10 +274,10 @@ async fn settle(handle: &Handle, asked: &[Deletion], context: &Context) -> Resul
     Ok(None)
 }
 
-async fn read(handle: &Handle, instance: &KratosInstance, context: &Context) -> Result<Arc<Kept>, kube::Error> {
+async fn read(handle: &Handle, instance: &KratosInstance, controller: &Controller) -> Result<Arc<Kept>, kube::Error> {
     let known = handle.shared.protector.kept(instance.metadata.uid.as_deref());
-    match kept::read(instance, known.as_deref(), context).await {
-        Ok(kept) => Ok(take_in(handle, kept, context)),
+    match kept::read(instance, known.as_deref(), controller).await {
+        Ok(kept) => Ok(take_in(handle, kept, controller)),
         Err(error) => {
             handle.shared.protector.state().is_doubted = true;
             Err(error)
@@ -284,27 +290,30 @@ fn begins_to_hold(before: &State, after: &State) -> bool {
     after.held > before.held || before.missing == 0 && after.missing > 0
 }
 
+/// Whether how many are held is counted now, which it is every two seconds at most.
+fn is_to_recount(handle: &Handle) -> bool {
+    let mut state = handle.shared.protector.state();
+    let recount = state.counted.is_none_or(|counted| counted.elapsed() >= RECOUNT);
+    if recount {
+        state.counted = Some(Instant::now());
+    }
+    recount
+}
+
 fn decide(
     handle: &Handle,
     instance: &KratosInstance,
-    (before, asked): (&State, &[Deletion]),
-    context: &Context,
+    (before, asked, recount): (&State, &[Deletion], bool),
+    controller: &Controller,
 ) -> State {
     let is_needed = before.held > 0 || !asked.is_empty();
     let mut under_way = Vec::new();
     if is_needed {
-        each(&handle.key, context, |resource| under_way.extend(deletion_of(resource)));
+        each(&handle.key, controller, |resource| under_way.extend(deletion_of(resource)));
     }
-    let peers = if asked.is_empty() { Vec::new() } else { peers(handle, context) };
-    let (census, recount) = {
-        let mut state = handle.shared.protector.state();
-        let recount = state.counted.is_none_or(|counted| counted.elapsed() >= RECOUNT);
-        if recount {
-            state.counted = Some(Instant::now());
-        }
-        // Of two that have listed at different times one speaks.
-        (state.census.filter(|_| context.instance_leases.is_leading(&handle.key)), recount)
-    };
+    let peers = if asked.is_empty() { Vec::new() } else { peers(handle, controller) };
+    // Of two that have listed at different times one speaks.
+    let census = handle.shared.protector.state().census.filter(|_| controller.instance_leases.is_leading(&handle.key));
     let situation = Situation {
         limits: handle.settings.protection,
         token: release_token(instance.metadata.annotations.as_ref()),
@@ -320,7 +329,7 @@ fn decide(
 }
 
 /// Takes in what was read or written, with what follows from it: whoever wrote it.
-fn take_in(handle: &Handle, kept: Kept, context: &Context) -> Arc<Kept> {
+fn take_in(handle: &Handle, kept: Kept, controller: &Controller) -> Arc<Kept> {
     let kept = Arc::new(kept);
     let (before, after) = {
         let mut state = handle.shared.protector.state();
@@ -328,37 +337,37 @@ fn take_in(handle: &Handle, kept: Kept, context: &Context) -> Arc<Kept> {
         let after = Shown::of(&kept, &state.shown);
         (std::mem::replace(&mut state.shown, after.clone()), after)
     };
-    enqueue_affected(&handle.key, &before, &after, context);
+    enqueue_affected(&handle.key, &before, &after, controller);
     kept
 }
 
 /// Who is to be looked at again when other numbers are held and missing.
-fn enqueue_affected(key: &NamespacedName, before: &Shown, after: &Shown, context: &Context) {
+fn enqueue_affected(key: &NamespacedName, before: &Shown, after: &Shown, controller: &Controller) {
     // The instance's conditions and status say how many.
     if before != after {
-        context.queues.enqueue_instance(key);
+        controller.queues.enqueue_instance(key);
     }
     if before.status.missing > 0 && after.status.missing == 0 {
-        context.queues.enqueue_identities(references::referring(&context.seen, key), Priority::Arrived);
+        controller.queues.enqueue_identities(references::referring(&controller.seen, key), Priority::Arrived);
     } else if before.is_holding() {
         // Released or not: one that asked a moment ago may have been answered by what was persisted before.
-        let mut under_way = under_way(key, context);
+        let mut under_way = under_way(key, controller);
         under_way.retain(|key| before.holds(&key.namespace) && !after.holds(&key.namespace));
-        context.queues.enqueue_identities(under_way, Priority::Arrived);
+        controller.queues.enqueue_identities(under_way, Priority::Arrived);
     }
 }
 
 /// Shows what is kept, as it was read or written last. It may be older: what it grants stays granted, and what it holds is looked
 /// at again when it is released. `None`: nothing is known.
-fn see<R>(handle: &Handle, context: &Context, see: impl FnOnce(&State) -> R) -> Option<R> {
-    kept_of(handle, context)?.state().map(see)
+fn see<R>(handle: &Handle, controller: &Controller, see: impl FnOnce(&State) -> R) -> Option<R> {
+    kept_of(handle, controller)?.state().map(see)
 }
 
-fn kept_of(handle: &Handle, context: &Context) -> Option<Arc<Kept>> {
-    let object = object(&handle.key, context)?;
+fn kept_of(handle: &Handle, controller: &Controller) -> Option<Arc<Kept>> {
+    let object = object(&handle.key, controller)?;
     handle.shared.protector.kept(object.meta().uid.as_deref())
 }
 
-fn object(key: &NamespacedName, context: &Context) -> Option<Arc<InstanceObject>> {
-    context.seen.instance(key)
+fn object(key: &NamespacedName, controller: &Controller) -> Option<Arc<InstanceObject>> {
+    controller.seen.instance(key)
 }

@@ -7,7 +7,7 @@ use k8s_openapi::jiff::Timestamp;
 use kube::{Api, Resource};
 
 use super::connect::{self as secrets, ReadError};
-use super::controller::Controller as Context;
+use super::controller::Controller;
 use super::record::{LOOK_FOR_REFERENCES, api, unusable, write_status};
 use super::{background, callers, permit_queues};
 use crate::api::has_finalizer;
@@ -34,56 +34,59 @@ use crate::telemetry::trace;
 const WRITES: usize = 16;
 
 /// Reconciles one instance.
-pub async fn reconcile(object: Arc<InstanceObject>, context: Arc<Context>) -> Result<ReconcileResult, kube::Error> {
+pub async fn reconcile(
+    object: Arc<InstanceObject>,
+    controller: Arc<Controller>,
+) -> Result<ReconcileResult, kube::Error> {
     let key = NamespacedName::of(&*object);
-    let object = context.seen.instance_mutations.newest(&object);
+    let object = controller.seen.instance_mutations.newest(&object);
     trace::note_generation(&*object);
     trace::note_instance(&key);
-    let Ok(instance) = &object.0 else { return unreadable(&object, &key, &context).await };
-    if !context.options.instance_namespaces.contains(&key.namespace) {
-        return not_permitted(instance, key, &context).await;
+    let Ok(instance) = &object.0 else { return unreadable(&object, &key, &controller).await };
+    if !controller.options.instance_namespaces.contains(&key.namespace) {
+        return not_permitted(instance, key, &controller).await;
     }
-    context.instance_leases.campaign(instance);
+    controller.instance_leases.campaign(instance);
     let is_deleting = instance.metadata.deletion_timestamp.is_some();
-    if is_deleting && finalize(instance, &key, &context).await? {
+    if is_deleting && finalize(instance, &key, &controller).await? {
         return Ok(Requeue::OnChange.into());
     }
-    if let Some(condition) = crate::instance::status::mistaken(instance.status.as_ref(), context.cluster(), &key) {
-        return unusable(instance, key, &context, condition).await;
+    if let Some(condition) = crate::instance::status::mistaken(instance.status.as_ref(), controller.cluster(), &key) {
+        return unusable(instance, key, &controller, condition).await;
     }
-    let is_held = ensure_finalizer(instance, &key, &context).await?;
+    let is_held = ensure_finalizer(instance, &key, &controller).await?;
     if instance.spec.suspend {
-        return unusable(instance, key, &context, readiness::suspended()).await;
+        return unusable(instance, key, &controller, readiness::suspended()).await;
     }
     let settings = match settings::parse(&instance.spec) {
         Ok(settings) => settings,
-        Err(condition) => return unusable(instance, key, &context, condition).await,
+        Err(condition) => return unusable(instance, key, &controller, condition).await,
     };
-    let (handle, is_new) = match connect(instance, &key, settings, (is_held, is_deleting), &context).await? {
+    let (handle, is_new) = match connect(instance, &key, settings, (is_held, is_deleting), &controller).await? {
         Ok(connected) => connected,
-        Err(condition) => return unusable(instance, key, &context, condition).await,
+        Err(condition) => return unusable(instance, key, &controller, condition).await,
     };
     // The release annotation may have a new value.
     handle.shared.protector.reconsider();
     // Only those that found it otherwise: whoever has begun since goes on.
     if handle.shared.hold(is_held) {
-        context.enqueue_waiting(handle.shared.waiting.take());
+        controller.enqueue_waiting(handle.shared.waiting.take());
     }
     if is_new {
         // Before the probe: reconciles that begin once the circuit breaker is closed have seen the new settings, and
         // aren't repeated.
-        context.enqueue_waiting(references::referring(&context.seen, &key));
+        controller.enqueue_waiting(references::referring(&controller.seen, &key));
     }
-    let alive = reclaim::alive(&handle, &context.seen);
-    let holders = if is_deleting { references::holders((&context.seen, &context.registry), &key) } else { 0 };
+    let alive = reclaim::alive(&handle, &controller.seen);
+    let holders = if is_deleting { references::holders((&controller.seen, &controller.registry), &key) } else { 0 };
     let (condition, opened) = observe(&handle, instance, (alive.as_deref(), holders), is_new).await;
-    let written = write_status(instance, &condition, &handle, &context).await;
+    let written = write_status(instance, &condition, &handle, &controller).await;
     // Whether or not that can be written: whoever waits for this is looked at.
     if opened {
-        context.enqueue_waiting(handle.shared.waiting.take());
+        controller.enqueue_waiting(handle.shared.waiting.take());
     }
     if is_new {
-        context.policy_triggers.instance_changed(&key);
+        controller.policy_triggers.instance_changed(&key);
     }
     written?;
     let again = handle.shared.circuit_breaker.probe_in();
@@ -95,18 +98,19 @@ pub async fn reconcile(object: Arc<InstanceObject>, context: Arc<Context>) -> Re
 async fn ensure_finalizer(
     instance: &KratosInstance,
     key: &NamespacedName,
-    context: &Context,
+    controller: &Controller,
 ) -> Result<bool, kube::Error> {
     let is_deleting = instance.metadata.deletion_timestamp.is_some();
-    let is_referred_to = references::is_referred_to(&context.seen, key);
+    let is_referred_to = references::is_referred_to(&controller.seen, key);
     if has_finalizer(instance, INSTANCE_FINALIZER) {
-        return Ok(is_deleting || is_referred_to || !remove_finalizer(instance, key, context).await?);
+        return Ok(is_deleting || is_referred_to || !remove_finalizer(instance, key, controller).await?);
     }
     if is_deleting || !is_referred_to {
         return Ok(false);
     }
-    let written: InstanceObject = kube_write::add_finalizer(&api(context, key), instance, INSTANCE_FINALIZER).await?;
-    context.seen.instance_mutations.note(written);
+    let written: InstanceObject =
+        kube_write::add_finalizer(&api(controller, key), instance, INSTANCE_FINALIZER).await?;
+    controller.seen.instance_mutations.note(written);
     Ok(true)
 }
 
@@ -114,30 +118,39 @@ async fn ensure_finalizer(
 async fn remove_finalizer(
     instance: &impl Resource,
     key: &NamespacedName,
-    context: &Context,
+    controller: &Controller,
 ) -> Result<bool, kube::Error> {
     // A process that has just started hasn't seen who refers to it.
-    if !context.seen.has_synced.identities.initialized() || !context.instance_leases.may_lead(key) {
+    if !controller.seen.has_synced.identities.initialized() || !controller.instance_leases.may_lead(key) {
         return Ok(false);
     }
     // The watch first, which costs nothing; then a live read, because the instance may go on its answer.
-    if references::holders((&context.seen, &context.registry), key) > 0
-        || references::is_needed((&context.seen, &context.registry), key, (&context.client, &context.options)).await?
+    if references::holders((&controller.seen, &controller.registry), key) > 0
+        || references::is_needed(
+            (&controller.seen, &controller.registry),
+            key,
+            (&controller.client, &controller.options),
+        )
+        .await?
     {
         return Ok(false);
     }
-    let api: Api<InstanceObject> = api(context, key);
+    let api: Api<InstanceObject> = api(controller, key);
     kube_write::remove_finalizer(&api, instance, INSTANCE_FINALIZER).await?;
     Ok(true)
 }
 
 /// Removes the finalizer of an instance that is being deleted, once nothing that carries ours refers to it. Returns
 /// whether it is gone for us.
-async fn finalize(instance: &impl Resource, key: &NamespacedName, context: &Context) -> Result<bool, kube::Error> {
-    if has_finalizer(instance, INSTANCE_FINALIZER) && !remove_finalizer(instance, key, context).await? {
+async fn finalize(
+    instance: &impl Resource,
+    key: &NamespacedName,
+    controller: &Controller,
+) -> Result<bool, kube::Error> {
+    if has_finalizer(instance, INSTANCE_FINALIZER) && !remove_finalizer(instance, key, controller).await? {
         return Ok(false);
     }
-    context.registry.remove(key);
+    controller.registry.remove(key);
     Ok(true)
 }
 
@@ -147,9 +160,9 @@ async fn connect(
     key: &NamespacedName,
     settings: Settings,
     (is_held, is_deleting): (bool, bool),
-    context: &Arc<Context>,
+    controller: &Arc<Controller>,
 ) -> Result<Result<(Arc<Handle>, bool), ReadyCondition>, kube::Error> {
-    let before = context.registry.handle(key);
+    let before = controller.registry.handle(key);
     if let Some(handle) = &before
         && handle.settings == settings
         && handle.is_deleting == is_deleting
@@ -160,7 +173,7 @@ async fn connect(
     }
     let known = before.as_ref().map(|handle| &handle.shared.secrets);
     known.into_iter().for_each(ReadSecrets::are_being_read);
-    let (versions, read) = secrets::read(context, &key.namespace, &settings).await;
+    let (versions, read) = secrets::read(controller, &key.namespace, &settings).await;
     if let Some(known) = known {
         known.have_been_read((!matches!(read, Err(ReadError::Kube(_)))).then_some(&versions));
     }
@@ -185,16 +198,16 @@ async fn connect(
     }
     // What was seen of another address says nothing about this one.
     let kept = before.clone().filter(|handle| handle.settings.connection.admin_url == settings.connection.admin_url);
-    let (hashing, creating) = permit_queues::of(kept.as_deref(), context);
+    let (hashing, creating) = permit_queues::of(kept.as_deref(), controller);
     let (client, batcher, reader) = match &before {
         Some(handle) if is_same_server(handle) => {
             (handle.client.clone(), handle.batcher.clone(), handle.reader.clone())
         }
         _ => {
-            let sent_by = (context.leadership.clone(), context.registry.fence(key).token().await);
-            match connect::client(&settings, &credentials, told(key, context), sent_by) {
+            let sent_by = (controller.leadership.clone(), controller.registry.fence(key).token().await);
+            match connect::client(&settings, &credentials, told(key, controller), sent_by) {
                 Ok(client) => {
-                    let (batcher, reader) = background::collect(&client, hashing.limit(), key, context);
+                    let (batcher, reader) = background::collect(&client, hashing.limit(), key, controller);
                     (client, batcher, reader)
                 }
                 Err(condition) => return Ok(Err(condition)),
@@ -222,19 +235,19 @@ async fn connect(
         creating,
         rules,
         is_deleting,
-        calls: callers::of(key, context),
+        calls: callers::of(key, controller),
         shared,
     };
     let handle = Arc::new(handle);
     if kept.is_none() {
-        context.registry.remove(key);
+        controller.registry.remove(key);
     }
-    context.registry.set(key.clone(), Entry::Usable(Arc::clone(&handle)));
+    controller.registry.set(key.clone(), Entry::Usable(Arc::clone(&handle)));
     handle.shared.listing.reconsider();
     handle.shared.grace_periods.reconsider();
     handle.shared.schemas.reconsider();
     if kept.is_none() {
-        background::begin(&handle, context);
+        background::begin(&handle, controller);
     }
     Ok(Ok((handle, true)))
 }
@@ -307,32 +320,32 @@ async fn probe(handle: &Handle) -> Result<(), Error> {
 async fn not_permitted(
     instance: &KratosInstance,
     key: NamespacedName,
-    context: &Context,
+    controller: &Controller,
 ) -> Result<ReconcileResult, kube::Error> {
     let condition = readiness::not_permitted(&key.namespace);
     if instance.metadata.deletion_timestamp.is_some() && has_finalizer(instance, INSTANCE_FINALIZER) {
         // Left by an operator that was started with other namespaces: nothing is done through it, so nothing is lost.
-        let api: Api<InstanceObject> = api(context, &key);
+        let api: Api<InstanceObject> = api(controller, &key);
         kube_write::remove_finalizer(&api, instance, INSTANCE_FINALIZER).await?;
         return Ok(Requeue::OnChange.into());
     }
-    unusable(instance, key, context, condition).await
+    unusable(instance, key, controller, condition).await
 }
 
 /// An object that this version can't read: it says so, and whoever refers to it waits.
 async fn unreadable(
     object: &InstanceObject,
     key: &NamespacedName,
-    context: &Context,
+    controller: &Controller,
 ) -> Result<ReconcileResult, kube::Error> {
     let field = object.0.as_ref().err().map_or("the resource", |unreadable| unreadable.field.as_str());
     let condition = readiness::unreadable(field);
-    context.registry.remove(key);
-    context.registry.set(key.clone(), Entry::Unusable(condition.clone()));
-    if object.meta().deletion_timestamp.is_some() && finalize(object, key, context).await? {
+    controller.registry.remove(key);
+    controller.registry.set(key.clone(), Entry::Unusable(condition.clone()));
+    if object.meta().deletion_timestamp.is_some() && finalize(object, key, controller).await? {
         return Ok(Requeue::OnChange.into());
     }
-    let api = api(context, key);
+    let api = api(controller, key);
     let Some(live) = api.get_opt(&key.name).await? else { return Ok(Requeue::OnChange.into()) };
     // One that can be read by now is brought by the watch.
     let Err(unreadable) = &live.0 else { return Ok(Requeue::OnChange.into()) };
@@ -340,10 +353,16 @@ async fn unreadable(
     let current = current.map(crate::instance::status::without_others);
     let metadata = &unreadable.metadata;
     let asked = (metadata.generation.unwrap_or_default(), requested_at(metadata.annotations.as_ref()));
-    let next =
-        crate::instance::status::next(current.as_ref(), &condition, context.cluster(), None, asked, Timestamp::now());
-    if current.as_ref() != Some(&next) && context.instance_leases.may_lead(key) {
-        kube_write::status(&api, &live, &next, context.has_concurrent_writers()).await?;
+    let next = crate::instance::status::next(
+        current.as_ref(),
+        &condition,
+        controller.cluster(),
+        None,
+        asked,
+        Timestamp::now(),
+    );
+    if current.as_ref() != Some(&next) && controller.instance_leases.may_lead(key) {
+        kube_write::status(&api, &live, &next, controller.has_concurrent_writers()).await?;
     }
     let is_deleting = object.meta().deletion_timestamp.is_some();
     let next = if is_deleting { Requeue::After(LOOK_FOR_REFERENCES) } else { Requeue::OnChange };
@@ -351,6 +370,6 @@ async fn unreadable(
 }
 
 /// Who is told of an instance's requests, and of its writes.
-fn told(key: &NamespacedName, context: &Context) -> (Arc<dyn Observer>, Option<Arc<dyn Auditor>>) {
-    (context.metrics.instances.of(key), context.audit_log.as_ref().map(|log| log.of(key)))
+fn told(key: &NamespacedName, controller: &Controller) -> (Arc<dyn Observer>, Option<Arc<dyn Auditor>>) {
+    (controller.metrics.instances.of(key), controller.audit_log.as_ref().map(|log| log.of(key)))
 }

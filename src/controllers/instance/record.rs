@@ -6,7 +6,7 @@ use std::time::Duration;
 use k8s_openapi::jiff::Timestamp;
 use kube::Api;
 
-use super::controller::Controller as Context;
+use super::controller::Controller;
 use crate::api::instance::KratosInstance;
 use crate::api::objects::InstanceObject;
 use crate::api::recorded_event::RecordedEvent;
@@ -32,20 +32,20 @@ pub(super) const LOOK_FOR_REFERENCES: Duration = Duration::from_secs(10);
 pub(super) async fn unusable(
     instance: &KratosInstance,
     key: NamespacedName,
-    context: &Context,
+    controller: &Controller,
     condition: ReadyCondition,
 ) -> Result<ReconcileResult, kube::Error> {
-    let is_news = !matches!(context.registry.get(&key), Some(Entry::Unusable(before)) if before == condition);
-    context.registry.remove(&key);
-    context.registry.set(key.clone(), Entry::Unusable(condition.clone()));
+    let is_news = !matches!(controller.registry.get(&key), Some(Entry::Unusable(before)) if before == condition);
+    controller.registry.remove(&key);
+    controller.registry.set(key.clone(), Entry::Unusable(condition.clone()));
     if condition.reason == Reason::Suspended {
         // Before the status says it: whoever reads that relies on it.
-        context.registry.fence(&key).raise().await;
+        controller.registry.fence(&key).raise().await;
     }
-    let written = write(instance, &condition, (None, None), None, context).await;
+    let written = write(instance, &condition, (None, None), None, controller).await;
     if is_news {
-        context.enqueue_waiting(references::referring(&context.seen, &key));
-        context.policy_triggers.instance_changed(&key);
+        controller.enqueue_waiting(references::referring(&controller.seen, &key));
+        controller.policy_triggers.instance_changed(&key);
     }
     written?;
     let is_deleting = instance.metadata.deletion_timestamp.is_some();
@@ -63,17 +63,17 @@ pub(super) async fn write_status(
     instance: &KratosInstance,
     condition: &ReadyCondition,
     handle: &Handle,
-    context: &Context,
+    controller: &Controller,
 ) -> Result<(), kube::Error> {
     let shared = &handle.shared;
     let counted = shared.counts.resynced().map(|resynced| {
-        let managed = references::managed(&context.seen, &handle.key);
+        let managed = references::managed(&controller.seen, &handle.key);
         let pending = shared.grace_periods.running();
         let is_settled = shared.counts.is_settled(managed, pending.count);
         let known = Known { managed, pending, is_settled };
         Counted { counts: (resynced, known), interval: handle.settings.resync_interval }
     });
-    write(instance, condition, (shared.schemas.ids(), counted), Some(&shared.protector), context).await
+    write(instance, condition, (shared.schemas.ids(), counted), Some(&shared.protector), controller).await
 }
 
 /// What was counted, and how often it is counted anew.
@@ -88,20 +88,20 @@ async fn write(
     condition: &ReadyCondition,
     (schemas, counted): (Option<Vec<String>>, Option<Counted>),
     protector: Option<&Protector>,
-    context: &Context,
+    controller: &Controller,
 ) -> Result<(), kube::Error> {
     let generation = instance.metadata.generation.unwrap_or_default();
     let asked = (generation, requested_at(instance.metadata.annotations.as_ref()));
     let told = instance.status.as_ref().and_then(|status| status.protection.clone());
     let mut current = instance.status.clone().map(status::without_others);
-    let mut next = status::next(current.as_ref(), condition, context.cluster(), schemas, asked, Timestamp::now());
+    let mut next = status::next(current.as_ref(), condition, controller.cluster(), schemas, asked, Timestamp::now());
     let stands = protector.and_then(|protector| protector.for_status(instance.metadata.uid.as_deref()));
     status::note_protection(&mut next, stands, told.as_ref());
     if let Some(current) = &mut current {
         current.protection = told.filter(|_| next.protection.is_some());
     }
     let current = current.as_ref();
-    let (lacking, leaving) = (context.access.lacking(), context.seen.leaving_namespaces());
+    let (lacking, leaving) = (controller.access.lacking(), controller.seen.leaving_namespaces());
     status::note_lacking(&mut next, &lacking, &leaving, generation, Timestamp::now());
     if let Some(Counted { counts, interval }) = counted {
         let is_written = current != Some(&next);
@@ -111,16 +111,17 @@ async fn write(
         return Ok(());
     }
     let key = NamespacedName::of(instance);
-    let api = api(context, &key);
-    let Some(now) = context.seen.newest(&context.seen.instances, &context.seen.instance_mutations, instance) else {
+    let api = api(controller, &key);
+    let Some(now) = controller.seen.newest(&controller.seen.instances, &controller.seen.instance_mutations, instance)
+    else {
         return Ok(());
     };
     // There the protection may be on its way into the status.
-    let is_guarded = context.has_concurrent_writers() || leaving.contains(&key.namespace);
+    let is_guarded = controller.has_concurrent_writers() || leaving.contains(&key.namespace);
     let written = kube_write::status(&api, &*now, &next, is_guarded);
     // The operator that speaks for the instance says how it stands.
-    let Some(written) = context.instance_leases.while_leading(&key, written).await else { return Ok(()) };
-    if !recording::is_written(written, &context.seen.instance_mutations)? {
+    let Some(written) = controller.instance_leases.while_leading(&key, written).await else { return Ok(()) };
+    if !recording::is_written(written, &controller.seen.instance_mutations)? {
         return Ok(());
     }
     if status::is_news(current, condition) {
@@ -131,11 +132,11 @@ async fn write(
         } else {
             RecordedEvent::warning(reason, "Reconcile", note)
         };
-        context.events.publish(instance, event);
+        controller.events.publish(instance, event);
     }
     Ok(())
 }
 
-pub fn api(context: &Context, key: &NamespacedName) -> Api<InstanceObject> {
-    Api::namespaced(context.client.clone(), &key.namespace)
+pub fn api(controller: &Controller, key: &NamespacedName) -> Api<InstanceObject> {
+    Api::namespaced(controller.client.clone(), &key.namespace)
 }

@@ -6,7 +6,7 @@ use std::collections::{HashMap, HashSet};
 use kube::ResourceExt;
 use kube::runtime::reflector::ObjectRef;
 
-use super::controller::Controller as Context;
+use super::controller::Controller;
 use crate::api::identity::KratosIdentity;
 use crate::api::{IDENTITY_FINALIZER, has_finalizer};
 use crate::base::namespaced_name::NamespacedName;
@@ -17,10 +17,10 @@ use crate::instance::{consent, deletion_effect};
 
 /// The ids that resources of the instance have had, before a listing begins, and whose they are. A status authorises
 /// nothing: here it only makes us careful.
-pub(super) fn expected(handle: &Handle, context: &Context) -> HashMap<String, NamespacedName> {
+pub(super) fn expected(handle: &Handle, controller: &Controller) -> HashMap<String, NamespacedName> {
     let mut expected = HashMap::new();
-    each(&handle.key, context, |resource| {
-        if let Some(id) = id_of(resource).filter(|_| is_admitted(handle, resource, context)) {
+    each(&handle.key, controller, |resource| {
+        if let Some(id) = id_of(resource).filter(|_| is_admitted(handle, resource, controller)) {
             expected.insert(id.to_owned(), NamespacedName::of(resource));
         }
     });
@@ -29,10 +29,10 @@ pub(super) fn expected(handle: &Handle, context: &Context) -> HashMap<String, Na
 
 /// Calls for each resource of the instance that carries our finalizer, whoever reconciles it: only those have had
 /// identities through it.
-pub(super) fn each(key: &NamespacedName, context: &Context, mut call: impl FnMut(&KratosIdentity)) {
-    let default = context.seen.default_instance.as_ref();
-    for object in context.seen.identities.state() {
-        let object = context.seen.identity_mutations.newest(&object);
+pub(super) fn each(key: &NamespacedName, controller: &Controller, mut call: impl FnMut(&KratosIdentity)) {
+    let default = controller.seen.default_instance.as_ref();
+    for object in controller.seen.identities.state() {
+        let object = controller.seen.identity_mutations.newest(&object);
         if let Ok(resource) = &object.0
             && has_finalizer(resource, IDENTITY_FINALIZER)
             && reference::is_of(resource, key, default)
@@ -44,19 +44,19 @@ pub(super) fn each(key: &NamespacedName, context: &Context, mut call: impl FnMut
 
 /// The deletions that ask, and those that are going to, as far as the watch shows, whoever reconciles them: so those that come
 /// together are known although some have not been looked at yet, by this process or by another one.
-pub(super) fn peers(handle: &Handle, context: &Context) -> Vec<Deletion> {
-    let all = context.seen.identities.state();
+pub(super) fn peers(handle: &Handle, controller: &Controller) -> Vec<Deletion> {
+    let all = controller.seen.identities.state();
     let names = all.iter().filter_map(|object| {
         let resource = object.0.as_ref().ok()?;
         let name = &resource.spec.replaces.as_ref()?.name;
-        let is_pending = replacement::is_pending(resource, name, None, context.seen.default_instance.as_ref());
+        let is_pending = replacement::is_pending(resource, name, None, controller.seen.default_instance.as_ref());
         is_pending.then(|| NamespacedName::new(resource.namespace().unwrap_or_default(), name))
     });
     let replaced: HashSet<NamespacedName> = names.collect();
     let mut peers = handle.shared.protector.asking();
-    each(&handle.key, context, |resource| {
+    each(&handle.key, controller, |resource| {
         let is_one = deletion_effect::loses_its_identity(resource)
-            && is_admitted(handle, resource, context)
+            && is_admitted(handle, resource, controller)
             && !replaced.contains(&NamespacedName::of(resource));
         peers.extend(deletion_effect::deletion_of(resource).filter(|_| is_one));
     });
@@ -64,9 +64,9 @@ pub(super) fn peers(handle: &Handle, context: &Context) -> Vec<Deletion> {
 }
 
 /// The resources of the instance that are being deleted and aren't let go yet.
-pub(super) fn under_way(key: &NamespacedName, context: &Context) -> Vec<NamespacedName> {
+pub(super) fn under_way(key: &NamespacedName, controller: &Controller) -> Vec<NamespacedName> {
     let mut found = Vec::new();
-    each(key, context, |resource| {
+    each(key, controller, |resource| {
         found.extend(deletion_effect::deletion_of(resource).map(|_| NamespacedName::of(resource)));
     });
     found
@@ -77,8 +77,8 @@ pub(super) fn id_of(resource: &KratosIdentity) -> Option<&str> {
 }
 
 /// Whether the instance admits the resource's namespace: others can't make it careful.
-fn is_admitted(handle: &Handle, resource: &KratosIdentity, context: &Context) -> bool {
+fn is_admitted(handle: &Handle, resource: &KratosIdentity, controller: &Controller) -> bool {
     let namespace = resource.metadata.namespace.as_deref().unwrap_or_default();
-    let Some(seen) = context.seen.namespaces.get(&ObjectRef::new(namespace)) else { return false };
+    let Some(seen) = controller.seen.namespaces.get(&ObjectRef::new(namespace)) else { return false };
     consent::admits(handle.settings.allowed_namespaces.as_ref(), &handle.key.namespace, namespace, seen.labels())
 }

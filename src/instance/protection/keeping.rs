@@ -1,18 +1,12 @@
 //! Held deletions that were a mistake: the resources go, the identities stay. Pure.
 
-use super::{Deletion, KEPT_HOLDING, Situation, State, count_of, is_held, recount};
+use super::holding::{count_of, is_held, recount};
+use super::situation::Situation;
+use super::state::{KEPT_HOLDING, State};
 use crate::api::protection::{LastRelease, Released};
 use crate::instance::release_value::{self, Release};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use k8s_openapi::jiff::Timestamp;
-
-/// Whether the resource goes and its identity stays, untouched. One that was counted and granted by its uid is under way
-/// already.
-pub fn is_kept(state: &State, deletion: &Deletion) -> bool {
-    let everywhere = state.last_keep.as_ref().and_then(|last| last.at.as_ref());
-    let alone = state.kept.iter().find(|kept| kept.namespace == deletion.namespace).map(|kept| &kept.at);
-    everywhere.max(alone).is_some_and(|kept| deletion.at <= kept.0) && !state.granted.contains(&deletion.uid)
-}
 
 /// Whether the keep annotation has a value that wasn't there when something was held, and wasn't served yet.
 pub fn is_new(token: Option<&str>, state: &State) -> bool {
