@@ -16,6 +16,8 @@ use crate::testenv::process::eventually;
 
 /// Hundreds take their time on a small machine.
 const LONG: Duration = Duration::from_mins(5);
+/// How resources begin that are made many at a time.
+const ONE_OF_MANY: &str = "one-of-many-";
 const INSTANCE_STATUS: &str = "PATCH kratosinstances/status";
 /// What is counted, once there is something.
 const COUNT: &str = "PATCH configmaps";
@@ -27,13 +29,13 @@ pub fn plain(label: &str, policy: &Value) -> Value {
 /// Applies resources, several at a time, and waits until all are Ready.
 pub async fn made(scene: &Scene, namespace: &str, count: usize) -> Vec<KratosIdentity> {
     let applied = (0..count).map(|number| {
-        let name = format!("one-of-many-{number}");
+        let name = format!("{ONE_OF_MANY}{number}");
         async move { scene.identity_in(namespace, &name, plain(&name, &json!({}))).await }
     });
     futures::stream::iter(applied).buffer_unordered(16).collect::<Vec<_>>().await;
     listed(scene, namespace, "all are Ready", |all| {
-        let ready = all.iter().filter(|one| reason_of(one, "Ready", "True").is_some());
-        ready.count() == count
+        let made = all.iter().filter(|one| one.name_any().starts_with(ONE_OF_MANY));
+        made.filter(|one| reason_of(one, "Ready", "True").is_some()).count() == count
     })
     .await
 }
