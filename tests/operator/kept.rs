@@ -224,8 +224,8 @@ async fn a_right_that_lacks_is_named_and_what_waits_goes_on_when_it_is_granted()
     made(&scene, &scene.namespace, 1).await;
     scene.cluster.plane.refuses_on_purpose().expect("a mark");
     let roles = Api::<Role>::namespaced(scene.client.clone(), &scene.namespace);
-    let rules = roles.get("kratos-operator").await.expect("it is there").rules;
-    let mut less = serde_json::to_value(&rules).expect("JSON");
+    let granted = roles.get("kratos-operator").await.expect("it is there").rules;
+    let mut less = serde_json::to_value(&granted).expect("JSON");
     for rule in less.as_array_mut().expect("rules") {
         if rule["resources"] == json!(["configmaps"]) {
             rule["verbs"] = json!(["get"]);
@@ -253,7 +253,7 @@ async fn a_right_that_lacks_is_named_and_what_waits_goes_on_when_it_is_granted()
     assert_eq!(scene.ours().await.len(), 1);
     let word = format!("may not create configmaps in namespace {}", scene.namespace);
     assert_eq!(scene.whole_log().matches(&word).count(), 1, "it is said once\n{}", scene.log());
-    set(&serde_json::to_value(&rules).expect("JSON")).await;
+    set(&serde_json::to_value(&granted).expect("JSON")).await;
     scene.gone(&one(0)).await;
     assert_eq!(counted(&scene).await, 1);
 }
