@@ -14,9 +14,8 @@ pub const OPERATORS: &str = "kratos-operator";
 pub const IDENTITIES: &str = "identity";
 /// The operator's pods, of whichever release.
 const PODS: &str = "get pods -n kratos-operator -l app.kubernetes.io/name=kratos-operator";
-/// A lead that was lost without a word is taken over after 15 seconds; on a busy machine a pod takes several times as long to
-/// start. How long it took is printed: this only says when to give up.
-pub const WITHIN: Duration = Duration::from_mins(3);
+/// A lead that was lost without a word is taken over after 15 seconds; on a busy machine a pod takes as long to start.
+pub const WITHIN: Duration = Duration::from_secs(90);
 /// How many identities Kratos is asked for at a time.
 const PER_PAGE: usize = 500;
 

@@ -5,7 +5,7 @@ use crate::shell::{Result, eventually, helm, kubectl};
 use crate::story::Story;
 
 /// How the operator's chart is installed throughout.
-pub const OPTIONS: &str = "-n kratos-operator --set defaultInstance=identity/default --set instanceNamespaces={identity} --wait --timeout 300s";
+pub const OPTIONS: &str = "-n kratos-operator --set defaultInstance=identity/default --set instanceNamespaces={identity} --wait --timeout 120s";
 
 /// Namespaces that admit restricted pods alone, and Kratos in one of them.
 pub fn kratos(story: Story) -> Result<()> {
@@ -25,7 +25,7 @@ pub fn kratos(story: Story) -> Result<()> {
     })?;
     story.step("Kratos runs in a pod", || {
         kubectl("apply -f tests/e2e/manifests/kratos.yaml")?;
-        kubectl(&format!("rollout status deployment/kratos -n {IDENTITIES} --timeout=180s"))
+        kubectl(&format!("rollout status deployment/kratos -n {IDENTITIES} --timeout=90s"))
     })?;
     Ok(())
 }
@@ -37,7 +37,7 @@ pub fn charts(story: Story) -> Result<()> {
         ready_pods(2)
     })?;
     story.step("helm install of an instance's chart", || {
-        helm(&format!("install default charts/kratos-instance -n {IDENTITIES} -f charts/kratos-instance/ci/example-values.yaml --wait --timeout 180s"))?;
+        helm(&format!("install default charts/kratos-instance -n {IDENTITIES} -f charts/kratos-instance/ci/example-values.yaml --wait --timeout 60s"))?;
         ready("kinst/default")
     })
 }

@@ -10,7 +10,7 @@ use crate::story::Story;
 
 const MANY: usize = 1000;
 /// On two cores that kubelet, API server and Kratos share.
-const DONE_WITHIN: Duration = Duration::from_mins(6);
+const DONE_WITHIN: Duration = Duration::from_mins(4);
 
 pub fn all(story: Story) -> Result<()> {
     let figures = story.step(&format!("{MANY} identities become Ready, within the chart's limits"), many)?;

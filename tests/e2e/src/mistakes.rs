@@ -1,5 +1,7 @@
 //! What people get wrong, and how they learn of it.
 
+use std::time::Duration;
+
 use serde_json::Value;
 
 use crate::cluster::{
@@ -32,7 +34,7 @@ fn wrong_value() -> Result<()> {
     })?;
     apply_identity("beside-a-mistake")?;
     ready("kid/beside-a-mistake")?;
-    helm(&format!("rollback kratos-operator -n {OPERATORS} --wait --timeout 300s"))?;
+    helm(&format!("rollback kratos-operator -n {OPERATORS} --wait --timeout 120s"))?;
     ready_pods(2)?;
     nothing_twice_or_lost()
 }
@@ -48,7 +50,7 @@ fn without_authorities() -> Result<()> {
          metadata: {{name: encrypted, namespace: {IDENTITIES}}}\n\
          spec: {{adminURL: 'https://kratos-admin.identity.svc:4434', ownerName: another}}\n"
     ))?;
-    eventually("the instance says what lacks", WITHIN, || {
+    eventually("the instance says what lacks", Duration::from_secs(30), || {
         let instance = object(&format!("get kinst encrypted -n {IDENTITIES}"))?;
         let conditions = instance["status"]["conditions"].as_array().cloned().unwrap_or_default();
         let says_so = |condition: &Value| {
@@ -57,7 +59,7 @@ fn without_authorities() -> Result<()> {
         };
         if conditions.iter().any(says_so) { Ok(Some(())) } else { Err(format!("it says: {conditions:?}").into()) }
     })?;
-    kubectl(&format!("delete kinst encrypted -n {IDENTITIES} --timeout=180s"))?;
+    kubectl(&format!("delete kinst encrypted -n {IDENTITIES} --timeout=30s"))?;
     upgrade("")?;
     ready_pods(2)?;
     nothing_twice_or_lost()

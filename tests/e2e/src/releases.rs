@@ -12,7 +12,7 @@ use crate::story::Story;
 const FROZEN: &str = "tests/e2e/frozen/kratos-operator-0.1.0.tgz";
 
 pub fn all(story: Story) -> Result<()> {
-    story.step("helm test", || helm(&format!("test kratos-operator -n {OPERATORS} --timeout 180s")))?;
+    story.step("helm test", || helm(&format!("test kratos-operator -n {OPERATORS} --timeout 60s")))?;
     story.step("helm uninstall: definitions and identities are kept", uninstalled)?;
     story.step("the chart as it first was takes them over", || {
         // Its own tag is no longer that of the image which is built here once there are later versions.
@@ -38,7 +38,7 @@ fn new_identity(name: &str) -> Result<()> {
 
 fn uninstalled() -> Result<()> {
     let (before, resources) = (in_kratos()?, in_status()?);
-    helm(&format!("uninstall kratos-operator -n {OPERATORS} --wait --timeout 300s"))?;
+    helm(&format!("uninstall kratos-operator -n {OPERATORS} --wait --timeout 120s"))?;
     eventually("the pods are gone", crate::cluster::WITHIN, || Ok(pods()?.is_empty().then_some(())))?;
     for kind in ["kratosidentities", "kratosinstances", "kratossessionpolicies"] {
         kubectl(&format!("get crd {kind}.kratos-operator.dev"))?;
