@@ -29,6 +29,17 @@ pub async fn uninstall(helm: &Helm, release: &str, namespace: &str) -> String {
     helm.run(["uninstall", release, "--namespace", namespace], &Value::Null).await.expect("it is uninstalled")
 }
 
+/// Applies what an admission policy is about. For some seconds after the definitions were made the API server can't evaluate a
+/// policy for their kinds, and says 503.
+pub async fn accepted(kubectl: &Kubectl, object: &Value) {
+    let mut last = String::new();
+    let applied = eventually("it is accepted", WITHIN, async || {
+        let result = kubectl.apply(&object.to_string()).await;
+        result.map_err(|error| last = error.to_string()).ok()
+    });
+    applied.await.unwrap_or_else(|error| panic!("{error}: {last}"));
+}
+
 async fn is_there(kubectl: &Kubectl, what: &[&str]) -> bool {
     let arguments = ["get"].iter().chain(what);
     let output = kubectl.output(arguments).await.expect("kubectl answers");
@@ -117,7 +128,7 @@ async fn a_release_is_installed_upgraded_uninstalled_and_installed_again() {
         "apiVersion": "kratos-operator.dev/v1alpha1", "kind": "KratosIdentity", "metadata": {"name": "ada", "namespace": "ops"},
         "spec": {"schemaID": "customer", "traits": {"email": "ada@example.com"}},
     });
-    kubectl.apply(&identity.to_string()).await.expect("it is accepted");
+    accepted(&kubectl, &identity).await;
     uninstall(&helm, RELEASE, "ops").await;
     assert!(!is_there(&kubectl, &["deployment", RELEASE, "-n", "ops"]).await);
     assert!(!is_there(&kubectl, &["clusterrole", "ops-kratos-operator"]).await);

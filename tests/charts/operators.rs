@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::cluster::{install, make_namespace, uninstall};
+use crate::cluster::{accepted, install, make_namespace, uninstall};
 use crate::helm::Helm;
 use crate::testenv::control_plane::ControlPlane;
 use crate::testenv::kratos::Kratos;
@@ -77,10 +77,7 @@ impl Released {
             "apiVersion": "kratos-operator.dev/v1alpha1", "kind": "KratosIdentity",
             "metadata": {"name": name, "namespace": namespace}, "spec": spec,
         });
-        // For some seconds after the definitions were made the admission policy can't be evaluated.
-        let applied =
-            eventually("it is accepted", WITHIN, async || self.plane.kubectl().apply(&identity.to_string()).await.ok());
-        applied.await.expect("it is accepted");
+        accepted(&self.plane.kubectl(), &identity).await;
     }
 
     /// Waits until a condition of a resource is as expected, and returns its message.

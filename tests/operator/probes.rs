@@ -182,6 +182,7 @@ async fn in_a_pod_probes_are_served_where_the_page_has_them() {
     let page = std::fs::read_to_string(std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/probes.md"));
     let page = page.expect("a page");
     let cluster = Cluster::start().await;
+    cluster.plane.refuses_on_purpose().expect("a mark");
     let mut settings = cluster.operator(vec!["default".to_owned()]);
     settings.replicas = 1;
     settings.environment.push(("KUBERNETES_SERVICE_HOST".to_owned(), "127.0.0.1".to_owned()));

@@ -115,7 +115,10 @@ async fn until_in_force(objects: &[Value], client: &kube::Client) {
 
 /// The objects that the command prints.
 fn printed(options: &[&str]) -> Vec<Value> {
-    let arguments = ["rbac", "--namespace", OWN, "--service-account", ACCOUNT, "--instance-namespaces", PLACEHOLDER];
+    // Where no option says otherwise, instances of its own namespace are served, too.
+    let instance_namespaces = format!("{PLACEHOLDER},{OWN}");
+    let arguments =
+        ["rbac", "--namespace", OWN, "--service-account", ACCOUNT, "--instance-namespaces", &instance_namespaces];
     let mut command = Command::new(env!("CARGO_BIN_EXE_kratos-operator"));
     let output = command.args(arguments).args(options).output().expect("it runs");
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));

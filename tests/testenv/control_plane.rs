@@ -213,6 +213,8 @@ impl ControlPlane {
 
     /// Kills the kube-apiserver and starts it again, same port, same etcd, same certificate.
     pub async fn restart_apiserver(&self) -> Result<()> {
+        // One that has just started refuses for a moment what roles grant.
+        self.refuses_on_purpose()?;
         self.apiserver().kill();
         *self.apiserver() = start_apiserver(self.dir.path(), &self.etcd_port, &self.port)?;
         ready(&self.kubeconfig(), &self.apiserver).await
