@@ -102,6 +102,11 @@ impl Schemas {
         }
         self.want();
         self.read_since(asked, |state| state.by_id.as_ref().is_some_and(|by_id| by_id.contains_key(id))).await;
+        self.read_by(asked, id)
+    }
+
+    /// What is known by now of a schema that was asked for then.
+    pub fn read_by(&self, asked: Instant, id: &str) -> Known {
         let is_read = self.state().read.is_some_and(|read| read >= asked);
         self.known(id).unwrap_or(if is_read { Known::Absent } else { Known::Unread })
     }

@@ -170,7 +170,10 @@ async fn what_was_there_when_it_started_waits_although_it_was_born_with_the_fina
 #[tokio::test]
 async fn a_watch_that_breaks_and_begins_anew_makes_nobody_born_who_was_listed() {
     const COUNT: usize = 60;
-    let scene = Scene::own().await.with_instance().await;
+    let mut scene = Scene::own().await;
+    // It is this one's watch that breaks.
+    scene.operator().restart_with(|settings| settings.replicas = 1).expect("it starts");
+    let scene = scene.with_instance().await;
     policed(&scene).await;
     scene.settle().await;
     apply(&scene, 0..COUNT, |number| half_without_identifiers(&scene, number)).await;

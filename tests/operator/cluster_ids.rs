@@ -107,7 +107,8 @@ async fn without_the_right_to_ask_for_it_one_line_says_what_lacks_and_it_heals_b
     };
     let in_force = async || (!may().await).then_some(());
     eventually("the right is gone", WITHIN, in_force).await.expect("it is");
-    scene.operator().restart().expect("it starts");
+    // Each replica says so once.
+    scene.operator().restart_with(|settings| settings.replicas = 1).expect("it starts");
     let line = eventually("it is said", WITHIN, async || {
         let log = scene.whole_log();
         log.lines().find(|line| line.contains("--cluster-id=UID")).map(str::to_owned)

@@ -218,7 +218,13 @@ async fn what_was_done_is_counted_and_what_there_is_is_right_after_a_restart() {
 async fn the_series_of_an_instance_are_there_from_its_beginning_and_gone_with_it() {
     let mut scene = Scene::own().await;
     let metrics = ["--metrics-address", "127.0.0.1:0"].map(str::to_owned);
-    scene.operator().restart_with(|settings| settings.arguments.extend(metrics)).expect("it starts");
+    scene
+        .operator()
+        .restart_with(|settings| {
+            settings.replicas = 1;
+            settings.arguments.extend(metrics);
+        })
+        .expect("it starts");
     // What there will be is said before anybody knows of whom.
     let served = eventually("it serves metrics", WITHIN, async || served_at(&scene.whole_log(), "metrics"));
     served.await.expect("it serves them");
@@ -304,7 +310,13 @@ async fn the_page_about_metrics_names_what_there_is_and_nothing_else() {
 async fn what_is_held_shows_until_it_is_let_go() {
     let mut scene = Scene::own().await;
     let metrics = ["--metrics-address", "127.0.0.1:0"].map(str::to_owned);
-    scene.operator().restart_with(|settings| settings.arguments.extend(metrics)).expect("it starts");
+    scene
+        .operator()
+        .restart_with(|settings| {
+            settings.replicas = 1;
+            settings.arguments.extend(metrics);
+        })
+        .expect("it starts");
     scene.instance(json!({"protection": {"maxDeletions": 0, "maxDeletionsTotal": 0, "maxMissing": 1}})).await;
     apply(&scene, 0..6, |number| customer(&scene, number)).await;
     let resources = all(&scene, "all are Ready", crate::many::is_ready).await;

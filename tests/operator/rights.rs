@@ -115,8 +115,9 @@ async fn until_in_force(objects: &[Value], client: &kube::Client) {
 
 /// The objects that the command prints.
 fn printed(options: &[&str]) -> Vec<Value> {
-    // Where no option says otherwise, instances of its own namespace are served, too.
-    let instance_namespaces = format!("{PLACEHOLDER},{OWN}");
+    // Instances of its own namespace are served, too, but where others are named.
+    let own = if options.contains(&"--namespaces") { "" } else { ",default" };
+    let instance_namespaces = format!("{PLACEHOLDER}{own}");
     let arguments =
         ["rbac", "--namespace", OWN, "--service-account", ACCOUNT, "--instance-namespaces", &instance_namespaces];
     let mut command = Command::new(env!("CARGO_BIN_EXE_kratos-operator"));

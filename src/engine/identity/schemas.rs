@@ -2,6 +2,7 @@
 //! fail by itself. A reconcile waits a short time for one, and never trips the circuit breaker because of it.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use super::inputs::Inputs;
 use crate::api::words::{NAME, shown};
@@ -32,10 +33,16 @@ pub async fn of_identity(inputs: &Inputs, id: &str) -> Result<Option<Arc<Schema>
 /// What is known of a schema; an error where it couldn't be read.
 async fn find(inputs: &Inputs, id: &str) -> Result<Known, ReconcileError> {
     let schemas = &inputs.instance.shared.schemas;
-    let key = key(inputs);
-    // First in line, then the reconcile: a read that is over in between isn't missed.
-    schemas.waiting.add(&key);
+    let asked = Instant::now();
+    // Whoever waits in here isn't in line: it would be reconciled once more for what it has by then.
     match schemas.find(id).await {
+        Known::Unread => {}
+        known => return Ok(known),
+    }
+    let key = key(inputs);
+    // First in line, then the question: a read that is over in between isn't missed.
+    schemas.waiting.add(&key);
+    match schemas.read_by(asked, id) {
         Known::Unread => Err(ReconcileError::Unread(unread(&inputs.instance.key))),
         known => {
             schemas.waiting.remove(&key);

@@ -45,7 +45,12 @@ async fn lines_that_cannot_be_written_are_counted_and_keep_nothing_from_being_do
     let path = logs.join("audit.log").display().to_string();
     let mut scene = Scene::own().await;
     let arguments = ["--audit-log", path.as_str(), "--metrics-address", "127.0.0.1:0"].map(str::to_owned);
-    scene.operator().restart_with(|settings| settings.arguments.extend(arguments)).expect("it starts");
+    let with_metrics = |settings: &mut crate::testenv::operator::Settings| {
+        // It is this one's metrics that are read.
+        settings.replicas = 1;
+        settings.arguments.extend(arguments);
+    };
+    scene.operator().restart_with(with_metrics).expect("it starts");
     let scene = scene.with_instance().await;
     let spec = |name: &str| json!({"schemaID": "customer", "traits": {"email": format!("{name}@audited.example")}});
     scene.identity("ada", spec("ada")).await;
