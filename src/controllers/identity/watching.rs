@@ -154,7 +154,7 @@ fn identity_seen(event: &watcher::Result<Event<IdentityObject>>, controller: &Co
 fn freed(identity: &KratosIdentity, instance: &NamespacedName, controller: &Controller) {
     let id = identity.status.as_ref().and_then(|status| status.identity_id.as_deref());
     if let (Some(id), Some(handle)) = (id, controller.registry.handle(instance)) {
-        controller.enqueue_waiting(handle.shared.conflicts.freed(id));
+        controller.queues.enqueue_waiting(handle.shared.conflicts.freed(id), &controller.seen);
     }
 }
 
