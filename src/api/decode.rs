@@ -44,7 +44,7 @@ use self::members::members;
 pub use self::stored::{HasData, Lacking, Stored, UNREADABLE, is_unreadable};
 use crate::api::{
     KratosIdentity, KratosIdentitySpec, KratosIdentityStatus, KratosInstance, KratosInstanceSpec, KratosInstanceStatus,
-    KratosSessionPolicy, KratosSessionPolicySpec, KratosSessionPolicyStatus,
+    KratosSessionPolicy, KratosSessionPolicySpec, KratosSessionPolicyStatus, ReadyCondition, Reason,
 };
 
 /// A longer name of a field is cut: maps have keys that people choose.
@@ -70,6 +70,15 @@ impl Unreadable {
     pub fn status<S: DeserializeOwned>(&self) -> Option<S> {
         self.status.as_deref().and_then(read)
     }
+}
+
+/// The condition for a resource of which a field can't be read. `kind`: its short name. `until_then`: what becomes of what it stands
+/// for, after a semicolon.
+pub fn unread(field: &str, kind: &str, until_then: &str) -> ReadyCondition {
+    let message = format!(
+        "{field} can't be read by this version of the operator: compare it with `kubectl explain {kind}.spec`{until_then}"
+    );
+    ReadyCondition::new(Reason::InvalidSpec, message)
 }
 
 /// Nothing of what it holds.

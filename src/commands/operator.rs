@@ -9,7 +9,6 @@ use kube::ResourceExt;
 pub use super::parts::Operator;
 use super::parts::{Parts, Writers};
 use crate::api;
-use crate::base::namespaced_name::NamespacedName;
 use crate::base::shutdown::{self, End};
 use crate::base::supervise::{Failure, Tasks};
 use crate::controllers::identity::{births, watching as identities};
@@ -23,9 +22,9 @@ use crate::controllers::shared::informers::HasSynced;
 use crate::controllers::shared::options::Options;
 use crate::controllers::shared::work_queues::WorkQueues;
 use crate::controllers::watching::namespaces;
-use crate::controllers::watching::{cache_sync, cluster_id};
+use crate::controllers::watching::{cache_sync, cluster_id, reconciler};
 use crate::controllers::workers::gauges::Gauges;
-use crate::controllers::workers::{self, Concurrency, Controller};
+use crate::controllers::workers::{Concurrency, Controller};
 use crate::telemetry::metrics::Metrics;
 use crate::telemetry::metrics::controllers::{self, Controllers};
 
@@ -56,7 +55,6 @@ pub async fn run(operator: Operator, tasks: Tasks) -> Result<(), Failure> {
     let (parts, writers) = Parts::build(&operator, cluster_id, &queues, &tasks);
     scrape.of(parts.scraped());
 
-    let WorkQueues { identities: identity_queue, instances: instance_queue, policies: policy_queue } = queues;
     let controller = move |kind, concurrency, metrics: &controllers::Controller| Controller {
         kind,
         concurrency,
@@ -66,10 +64,8 @@ pub async fn run(operator: Operator, tasks: Tasks) -> Result<(), Failure> {
     let (token, within, begin) = (stop.clone(), Arc::clone(&parts.instances), controller.clone());
     let instance_reconciles = async move {
         if token.run_until_cancelled(within.seen.cache_synced.wait()).await.is_some() {
-            instances::enqueue_all(&within);
-            let reconcile = |key: &NamespacedName| instances::reconcile_key(key, &within);
             let controller = begin("KratosInstance", INSTANCE_CONCURRENCY, &within.metrics.controllers.instances);
-            workers::run(controller, &instance_queue, &token, reconcile).await;
+            reconciler::run(controller, &within, &token).await;
         }
     };
     let (token, within, begin) = (stop.clone(), Arc::clone(&parts.identities), controller.clone());
@@ -78,11 +74,9 @@ pub async fn run(operator: Operator, tasks: Tasks) -> Result<(), Failure> {
         let HasSynced { instances, namespaces, identities: _ } = &within.seen.has_synced;
         let ready = future::join3(instances.wait(), namespaces.wait(), within.seen.cache_synced.wait());
         if token.run_until_cancelled(ready).await.is_some() {
-            identities::enqueue_all(&within);
-            let (reconcile, concurrency) =
-                (|key: &NamespacedName| identities::reconcile_key(key, &within), Concurrency::of(concurrency.into()));
+            let concurrency = Concurrency::of(concurrency.into());
             let controller = begin("KratosIdentity", concurrency, &within.metrics.controllers.identities);
-            workers::run(controller, &identity_queue, &token, reconcile).await;
+            reconciler::run(controller, &within, &token).await;
         }
     };
     let (token, within, begin) = (stop.clone(), Arc::clone(&parts.policies), controller);
@@ -92,10 +86,8 @@ pub async fn run(operator: Operator, tasks: Tasks) -> Result<(), Failure> {
         let caught_up = within.seen.cache_synced.wait();
         let ready = future::join4(instances.wait(), namespaces.wait(), identities.wait(), caught_up);
         if token.run_until_cancelled(ready).await.is_some() {
-            policies::enqueue_all(&within);
-            let reconcile = |key: &NamespacedName| policies::reconcile_key(key, &within);
             let controller = begin("KratosSessionPolicy", POLICY_CONCURRENCY, &within.metrics.controllers.policies);
-            workers::run(controller, &policy_queue, &token, reconcile).await;
+            reconciler::run(controller, &within, &token).await;
         }
     };
     tasks.spawn("beginning to lead", births::begin(Arc::clone(&parts.identities)));
@@ -136,11 +128,11 @@ async fn release(end: End, parts: &Parts, elector: Option<&Elector>) {
 fn begin_watches(writers: Writers, parts: &Parts, tasks: &Tasks) {
     let Writers { identities, instances, policies, namespaces } = writers;
     let identities = identities::watch_all(identities, &parts.identities);
-    let identities = identities::enqueue_changed(identities, Arc::clone(&parts.identities));
+    let identities = reconciler::enqueue_changed(identities, Arc::clone(&parts.identities));
     let instances = instances::watch_all(instances, &parts.instances);
-    let instances = instances::enqueue_changed(instances, Arc::clone(&parts.instances));
+    let instances = reconciler::enqueue_changed(instances, Arc::clone(&parts.instances));
     let policies = policies::watch_all(policies, &parts.policies);
-    let policies = policies::enqueue_changed(policies, Arc::clone(&parts.policies));
+    let policies = reconciler::enqueue_changed(policies, Arc::clone(&parts.policies));
     let namespaces = namespaces::watch_all(namespaces, Arc::new(parts.namespaces()));
     tasks.spawn_critical("watch of KratosIdentity", identities);
     tasks.spawn_critical("watch of KratosInstance", instances);

@@ -79,6 +79,7 @@ struct Ground {
     runs: Arc<Runs>,
     instance_leases: Arc<InstanceLeases>,
     leadership: Leadership,
+    has_concurrent_writers: bool,
     events: Arc<EventRecorder>,
     metrics: Arc<Metrics>,
     watching: Watching,
@@ -149,6 +150,7 @@ impl Ground {
             queues: queues.clone(),
             policy_triggers,
             runs,
+            has_concurrent_writers: instance_leases.is_sharded() || leadership.is_elected(),
             instance_leases,
             leadership: leadership.clone(),
             events: Arc::new(events),
@@ -184,6 +186,7 @@ impl Ground {
             tasks: tasks.clone(),
             instance_leases: Arc::clone(&self.instance_leases),
             leadership: self.leadership.clone(),
+            has_concurrent_writers: self.has_concurrent_writers,
         }
     }
 
@@ -213,6 +216,7 @@ impl Ground {
             watching: self.watching.clone(),
             instance_leases: Arc::clone(&self.instance_leases),
             leadership: self.leadership.clone(),
+            has_concurrent_writers: self.has_concurrent_writers,
         }
     }
 
@@ -232,6 +236,7 @@ impl Ground {
             watching: self.watching.clone(),
             instance_leases: Arc::clone(&self.instance_leases),
             leadership: self.leadership.clone(),
+            has_concurrent_writers: self.has_concurrent_writers,
         }
     }
 }

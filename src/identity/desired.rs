@@ -1,4 +1,4 @@
-//! From the raw spec to a validated type. Nothing after this step reads the raw spec. Pure.
+//! From a `KratosIdentity`'s raw spec to a validated type. Nothing after this step reads the raw spec. Pure.
 
 use std::collections::BTreeSet;
 use std::hash::{DefaultHasher, Hash, Hasher};

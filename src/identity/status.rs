@@ -1,4 +1,4 @@
-//! From an outcome, success or failure, to the status that is written. Pure.
+//! From what a reconcile of an identity came to, success or failure, to the status that is written. Pure.
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use k8s_openapi::jiff::Timestamp;

@@ -1,4 +1,4 @@
-//! Makes an instance's client of its settings and credentials, and parses its rules. Sends nothing.
+//! Makes an instance's client of its settings and of credentials that its controller has read, and parses its rules. Sends nothing.
 
 use std::sync::Arc;
 

@@ -6,6 +6,7 @@ use super::handle::Handle;
 use super::protection::{self, State, config_map};
 use super::release_value::{self, Release};
 use super::status::ABOUT_SCHEMAS;
+use crate::api::decode::unread;
 use crate::api::instance::{KratosInstance, Mode};
 use crate::api::protection::{Held, ProtectionStatus};
 use crate::api::recorded_event::RecordedEvent;
@@ -108,11 +109,7 @@ pub fn not_permitted(namespace: &str) -> ReadyCondition {
 
 /// The condition for an instance that this version can't read.
 pub fn unreadable(field: &str) -> ReadyCondition {
-    let message = format!(
-        "{} can't be read by this version of the operator: compare it with `kubectl explain kinst.spec`",
-        shown(field, FIELD)
-    );
-    ReadyCondition::new(Reason::InvalidSpec, message)
+    unread(&shown(field, FIELD), "kinst", "")
 }
 
 /// The condition for an instance that is suspended.

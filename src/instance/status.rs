@@ -1,4 +1,4 @@
-//! The status of a `KratosInstance`. Pure.
+//! From how an instance stands to the status of its `KratosInstance` that is written. Pure.
 
 use std::collections::BTreeSet;
 use std::time::Duration;

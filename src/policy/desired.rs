@@ -1,4 +1,4 @@
-//! From a policy's raw spec to a validated type. Pure; parsing expressions takes some milliseconds.
+//! From a `KratosSessionPolicy`'s raw spec to a validated type. Pure; parsing expressions takes some milliseconds.
 
 use std::time::Duration;
 

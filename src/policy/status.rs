@@ -1,4 +1,4 @@
-//! From what a run came to, to the status that is written. Pure: built from success and failure alike.
+//! From what a run of a policy came to, to the status that is written. Pure: built from success and failure alike.
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use k8s_openapi::jiff::Timestamp;

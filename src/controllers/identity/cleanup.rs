@@ -1,4 +1,5 @@
-//! A resource that is being deleted: its identity first, then the finalizer. Doesn't depend on a status.
+//! A resource that is being deleted, in Kubernetes: once the engine has dealt with its identity (`engine/identity/cleanup.rs`) the
+//! finalizer goes. Doesn't depend on a status.
 
 use std::borrow::Cow;
 

@@ -7,7 +7,6 @@ use tokio::sync::Notify;
 use crate::api::objects::IdentityObject;
 use crate::base::flow::fair_semaphore::FairSemaphore;
 use crate::base::flow::leadership::Leadership;
-use crate::base::namespaced_name::NamespacedName;
 use crate::controllers::leading::lease::InstanceLeases;
 use crate::controllers::secrets::operator_key::OperatorKey;
 use crate::controllers::secrets::rotation::Rotation;
@@ -58,16 +57,6 @@ pub struct Controller {
     pub watching: Watching,
     pub instance_leases: Arc<InstanceLeases>,
     pub leadership: Leadership,
-}
-
-impl Controller {
     /// Whether another process may write about the same resources, or may have done so just before.
-    pub fn has_concurrent_writers(&self) -> bool {
-        self.instance_leases.is_sharded() || self.leadership.is_elected()
-    }
-
-    /// Enqueues resources that waited for something that has come.
-    pub fn enqueue_waiting(&self, places: impl IntoIterator<Item = NamespacedName>) {
-        self.queues.enqueue_waiting(places, &self.seen);
-    }
+    pub has_concurrent_writers: bool,
 }

@@ -1,4 +1,5 @@
-//! Right before something is created: that the resource, and its namespace, are still what was seen. Live reads.
+//! Inputs again, right before something is created: that the resource, and its namespace, are still what was seen. Live reads; what
+//! a reconcile begins with is gathered in `engine/identity/inputs.rs`.
 
 use kube::{Api, Resource, ResourceExt};
 

@@ -1,5 +1,5 @@
-//! What a reconcile writes: the status if it changed, an event, and when to reconcile again. Decides nothing about the
-//! identity.
+//! What a reconcile of an identity writes: the status if it changed, an event, and when to reconcile again. Decides nothing about
+//! the identity.
 
 use std::time::Duration;
 
@@ -306,7 +306,7 @@ async fn write_by(
     // to an instance that it doesn't name.
     let is_correctable =
         opens || newest.and_then(status_of).is_some_and(status::is_open) || controller.memory.recall(&uid).opened;
-    let is_guarded = controller.has_concurrent_writers() || is_correctable;
+    let is_guarded = controller.has_concurrent_writers || is_correctable;
     let guard = match newest.filter(|_| is_guarded) {
         None if is_guarded => return Ok(()),
         // A reconcile of the newer one is due.

@@ -1,4 +1,5 @@
-//! What the engine is given of Kubernetes: the watches' stores, live reads, Secrets, the protection's answers, events.
+//! What the engine of identities is given of Kubernetes: the watches' stores, live reads, Secrets, the protection's answers,
+//! events.
 
 use std::collections::BTreeMap;
 

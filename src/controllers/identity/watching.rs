@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use futures::{Stream, StreamExt};
+use futures::{Stream, StreamExt, future};
 use kube::Resource;
 use kube::runtime::WatchStreamExt;
 use kube::runtime::reflector::{self, ObjectRef};
@@ -17,22 +17,20 @@ use crate::base::namespaced_name::NamespacedName;
 use crate::controllers::gone::{self, Remembering};
 use crate::controllers::identity::controller::Controller;
 use crate::controllers::identity::reconcile::reconcile;
-use crate::controllers::predicate::ChangePredicate;
-use crate::controllers::queue::{Priority, Requeue};
-use crate::controllers::shared::access;
+use crate::controllers::queue::{Priority, ReconcileResult};
 use crate::controllers::shared::priority;
+use crate::controllers::watching::reconciler::{Parts, Reconciler};
 use crate::controllers::watching::watches;
-use crate::controllers::workers::ReconcileFuture;
 use crate::engine::instance::grace_periods;
 use crate::identity::reference;
 use crate::kubernetes::selector::{self, narrow};
 
-/// Watches all identities. Of those that aren't its own only the outline is kept.
+/// Watches all identities. Of those that aren't its own only the outline is kept, and nothing is shown from here on.
 pub fn watch_all(
     writer: reflector::store::Writer<IdentityObject>,
     controller: &Arc<Controller>,
 ) -> impl Stream<Item = watcher::Result<Event<IdentityObject>>> + Send + 'static {
-    let [all, gaps, born, before, after] = std::array::from_fn(|_| Arc::clone(controller));
+    let [all, gaps, born, before, after, own] = std::array::from_fn(|_| Arc::clone(controller));
     let noted = move |namespace: Option<&str>, told: &watcher::Result<_>| births::note_gaps(namespace, told, &gaps);
     watches::watch::<IdentityObject, _>(&controller.watching, controller.seen.identities.clone(), noted)
         .modify(move |object| {
@@ -45,58 +43,33 @@ pub fn watch_all(
         .reflect(writer)
         // Seen after the store has taken it in.
         .inspect(move |event| identity_seen(event, &after))
+        .filter_map(move |event| {
+            let event = event.map(|event| narrow(&own.options.watch_selector, event));
+            future::ready(event.transpose())
+        })
 }
 
-/// Enqueues each resource that the watch shows to be worth a reconcile.
-pub async fn enqueue_changed(
-    watch: impl Stream<Item = watcher::Result<Event<IdentityObject>>> + Send + 'static,
-    controller: Arc<Controller>,
-) {
-    let mut changes = ChangePredicate::new(IDENTITY_FINALIZER);
-    let mut watch = std::pin::pin!(watch);
-    while let Some(event) = watch.next().await {
-        // What went wrong has been said.
-        let Ok(event) = event else { continue };
-        let Some(event) = narrow(&controller.options.watch_selector, event) else { continue };
-        // A list shows what nobody saw happen: the resource itself tells whether somebody waits.
-        let is_list = matches!(event, Event::InitDone);
-        let news = changes.changed(event);
-        // Who gains the lead asks for all: another process has had the news.
-        if controller.leadership.is_leading() {
-            for object in news {
-                let priority = if is_list { listed(&object) } else { Priority::Person };
-                controller.queues.enqueue_identities([NamespacedName::of(&object)], priority);
-            }
-        }
+impl Reconciler for Controller {
+    type Object = IdentityObject;
+    const FINALIZER: &'static str = IDENTITY_FINALIZER;
+
+    fn parts(&self) -> Parts<'_, IdentityObject> {
+        let Self { seen, queues, leadership, access, .. } = self;
+        Parts { store: &seen.identities, queue: &queues.identities, leadership, access }
     }
-}
 
-/// Enqueues all that the watch has brought, where this process was a standby until now.
-pub fn enqueue_all(controller: &Controller) {
-    if controller.leadership.is_elected() {
-        for object in controller.seen.identities.state().iter().filter(|object| controller.seen.is_own(&***object)) {
-            controller.queues.enqueue_identities([NamespacedName::of(&**object)], listed(object));
-        }
+    fn is_own(&self, object: &IdentityObject) -> bool {
+        self.seen.is_own(object)
     }
-}
 
-fn listed(object: &IdentityObject) -> Priority {
     // Whoever waits for one that can't be read waits for a better manifest.
-    object.0.as_ref().map_or(Priority::Routine, priority::of_listed)
-}
+    fn listed(object: &IdentityObject) -> Priority {
+        object.0.as_ref().map_or(Priority::Routine, priority::of_listed)
+    }
 
-/// One reconcile of an identity; one that is gone, or another operator's, is none.
-pub fn reconcile_key(key: &NamespacedName, controller: &Arc<Controller>) -> ReconcileFuture {
-    let object = ObjectRef::new(&key.name).within(&key.namespace);
-    let controller = Arc::clone(controller);
-    Box::pin(async move {
-        match controller.seen.identities.get(&object) {
-            Some(object) if controller.seen.is_own(&*object) => {
-                access::as_granted(&controller.access, reconcile(object, Arc::clone(&controller)).await)
-            }
-            _ => Ok(Requeue::OnChange.into()),
-        }
-    })
+    async fn reconcile(self: Arc<Self>, object: Arc<IdentityObject>) -> Result<ReconcileResult, kube::Error> {
+        reconcile(object, self).await
+    }
 }
 
 fn identity_seen(event: &watcher::Result<Event<IdentityObject>>, controller: &Controller) {
@@ -154,7 +127,7 @@ fn identity_seen(event: &watcher::Result<Event<IdentityObject>>, controller: &Co
 fn freed(identity: &KratosIdentity, instance: &NamespacedName, controller: &Controller) {
     let id = identity.status.as_ref().and_then(|status| status.identity_id.as_deref());
     if let (Some(id), Some(handle)) = (id, controller.registry.handle(instance)) {
-        controller.enqueue_waiting(handle.shared.conflicts.freed(id));
+        controller.queues.enqueue_waiting(handle.shared.conflicts.freed(id), &controller.seen);
     }
 }
 

@@ -1,4 +1,5 @@
-//! Reads what an instance's settings refer to: token, certificates, headers.
+//! Reads from Kubernetes what an instance's settings refer to: token, certificates, headers. Makes no client of it
+//! (`instance/connect.rs`).
 
 use k8s_openapi::api::core::v1::{ConfigMap, Secret};
 use k8s_openapi::jiff::Timestamp;

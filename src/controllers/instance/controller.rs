@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use crate::base::flow::leadership::Leadership;
-use crate::base::namespaced_name::NamespacedName;
 use crate::base::supervise::Tasks;
 use crate::controllers::leading::lease::InstanceLeases;
 use crate::controllers::shared::access::Access;
@@ -47,20 +46,12 @@ pub struct Controller {
     pub instance_leases: Arc<InstanceLeases>,
     /// Whether this process works at all: others may lead.
     pub leadership: Leadership,
+    /// Whether another process may write about the same resources, or may have done so just before.
+    pub has_concurrent_writers: bool,
 }
 
 impl Controller {
-    /// Whether another process may write about the same resources, or may have done so just before.
-    pub fn has_concurrent_writers(&self) -> bool {
-        self.instance_leases.is_sharded() || self.leadership.is_elected()
-    }
-
     pub fn cluster(&self) -> Cluster<'_> {
         Cluster { id: &self.terms.cluster_id, is_claimed: self.options.cluster_id.is_some() }
-    }
-
-    /// Enqueues resources that waited for something that has come.
-    pub fn enqueue_waiting(&self, places: impl IntoIterator<Item = NamespacedName>) {
-        self.queues.enqueue_waiting(places, &self.seen);
     }
 }

@@ -11,13 +11,14 @@ use super::controller::Controller;
 use super::record::{LOOK_FOR_REFERENCES, api, unusable, write_status};
 use super::{background, callers, permit_queues};
 use crate::api::has_finalizer;
-use crate::api::instance::{KratosInstance, KratosInstanceStatus};
+use crate::api::instance::KratosInstance;
 use crate::api::objects::InstanceObject;
 use crate::api::{INSTANCE_FINALIZER, ReadyCondition, requested_at};
 use crate::base::backoff;
 use crate::base::flow::fair_semaphore::FairSemaphore;
 use crate::base::namespaced_name::NamespacedName;
 use crate::controllers::queue::{ReconcileResult, Requeue};
+use crate::controllers::shared::unreadable::Live;
 use crate::controllers::shared::{reclaim, references};
 use crate::instance::connect;
 use crate::instance::credentials::Credentials;
@@ -25,6 +26,7 @@ use crate::instance::handle::{Handle, NOBODY, ReadSecrets, Shared};
 use crate::instance::readiness::{self, unavailable, usable};
 use crate::instance::registry::Entry;
 use crate::instance::settings::{self, Settings};
+use crate::instance::status;
 use crate::kratos::{Auditor, Error, IdentityFilter, Observer};
 use crate::kubernetes::kube_write;
 use crate::telemetry::trace;
@@ -51,7 +53,7 @@ pub async fn reconcile(
     if is_deleting && finalize(instance, &key, &controller).await? {
         return Ok(Requeue::OnChange.into());
     }
-    if let Some(condition) = crate::instance::status::mistaken(instance.status.as_ref(), controller.cluster(), &key) {
+    if let Some(condition) = status::mistaken(instance.status.as_ref(), controller.cluster(), &key) {
         return unusable(instance, key, &controller, condition).await;
     }
     let is_held = ensure_finalizer(instance, &key, &controller).await?;
@@ -70,12 +72,12 @@ pub async fn reconcile(
     handle.shared.protector.reconsider();
     // Only those that found it otherwise: whoever has begun since goes on.
     if handle.shared.hold(is_held) {
-        controller.enqueue_waiting(handle.shared.waiting.take());
+        controller.queues.enqueue_waiting(handle.shared.waiting.take(), &controller.seen);
     }
     if is_new {
         // Before the probe: reconciles that begin once the circuit breaker is closed have seen the new settings, and
         // aren't repeated.
-        controller.enqueue_waiting(references::referring(&controller.seen, &key));
+        controller.queues.enqueue_waiting(references::referring(&controller.seen, &key), &controller.seen);
     }
     let alive = reclaim::alive(&handle, &controller.seen);
     let holders = if is_deleting { references::holders((&controller.seen, &controller.registry), &key) } else { 0 };
@@ -83,7 +85,7 @@ pub async fn reconcile(
     let written = write_status(instance, &condition, &handle, &controller).await;
     // Whether or not that can be written: whoever waits for this is looked at.
     if opened {
-        controller.enqueue_waiting(handle.shared.waiting.take());
+        controller.queues.enqueue_waiting(handle.shared.waiting.take(), &controller.seen);
     }
     if is_new {
         controller.policy_triggers.instance_changed(&key);
@@ -345,24 +347,13 @@ async fn unreadable(
     if object.meta().deletion_timestamp.is_some() && finalize(object, key, controller).await? {
         return Ok(Requeue::OnChange.into());
     }
-    let api = api(controller, key);
-    let Some(live) = api.get_opt(&key.name).await? else { return Ok(Requeue::OnChange.into()) };
-    // One that can be read by now is brought by the watch.
-    let Err(unreadable) = &live.0 else { return Ok(Requeue::OnChange.into()) };
-    let current: Option<KratosInstanceStatus> = unreadable.status();
-    let current = current.map(crate::instance::status::without_others);
-    let metadata = &unreadable.metadata;
-    let asked = (metadata.generation.unwrap_or_default(), requested_at(metadata.annotations.as_ref()));
-    let next = crate::instance::status::next(
-        current.as_ref(),
-        &condition,
-        controller.cluster(),
-        None,
-        asked,
-        Timestamp::now(),
-    );
-    if current.as_ref() != Some(&next) && controller.instance_leases.may_lead(key) {
-        kube_write::status(&api, &live, &next, controller.has_concurrent_writers()).await?;
+    let live = Live::read(api(controller, key), &key.name).await?;
+    let Some(mut live) = live else { return Ok(Requeue::OnChange.into()) };
+    live.status = live.status.map(status::without_others);
+    let (current, cluster) = (live.status.as_ref(), controller.cluster());
+    let next = status::next(current, &condition, cluster, None, live.asked(), Timestamp::now());
+    if controller.instance_leases.may_lead(key) {
+        live.write(&next, controller.has_concurrent_writers).await?;
     }
     let is_deleting = object.meta().deletion_timestamp.is_some();
     let next = if is_deleting { Requeue::After(LOOK_FOR_REFERENCES) } else { Requeue::OnChange };

@@ -44,7 +44,7 @@ pub(super) async fn unusable(
     }
     let written = write(instance, &condition, (None, None), None, controller).await;
     if is_news {
-        controller.enqueue_waiting(references::referring(&controller.seen, &key));
+        controller.queues.enqueue_waiting(references::referring(&controller.seen, &key), &controller.seen);
         controller.policy_triggers.instance_changed(&key);
     }
     written?;
@@ -117,7 +117,7 @@ async fn write(
         return Ok(());
     };
     // There the protection may be on its way into the status.
-    let is_guarded = controller.has_concurrent_writers() || leaving.contains(&key.namespace);
+    let is_guarded = controller.has_concurrent_writers || leaving.contains(&key.namespace);
     let written = kube_write::status(&api, &*now, &next, is_guarded);
     // The operator that speaks for the instance says how it stands.
     let Some(written) = controller.instance_leases.while_leading(&key, written).await else { return Ok(()) };

@@ -1,5 +1,5 @@
-//! What the watch shows of an instance's resources: which have had identities, which are being deleted, and which of those are
-//! about to ask whether they may. Decides nothing, and sends nothing.
+//! What Kubernetes shows of an instance: which of its resources have had identities, which are being deleted, and which of those
+//! are about to ask whether they may. Decides nothing, and sends nothing.
 
 use std::collections::{HashMap, HashSet};
 

@@ -1,4 +1,4 @@
-//! What the engine of instances is given of Kubernetes.
+//! What the engine of instances is given of Kubernetes: implements the traits of `engine/instance/surroundings.rs`.
 
 use std::collections::HashMap;
 use std::sync::Arc;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use futures::{Stream, StreamExt};
 use kube::Resource;
 use kube::runtime::WatchStreamExt;
-use kube::runtime::reflector::{self, ObjectRef};
+use kube::runtime::reflector;
 use kube::runtime::watcher::{self, Event};
 
 use crate::api::INSTANCE_FINALIZER;
@@ -14,12 +14,10 @@ use crate::base::namespaced_name::NamespacedName;
 use crate::controllers::gone::{self, Remembering};
 use crate::controllers::instance::controller::Controller;
 use crate::controllers::instance::reconcile::reconcile;
-use crate::controllers::predicate::ChangePredicate;
-use crate::controllers::queue::{Priority, Requeue};
-use crate::controllers::shared::access;
+use crate::controllers::queue::{Priority, ReconcileResult};
 use crate::controllers::shared::references;
+use crate::controllers::watching::reconciler::{Parts, Reconciler};
 use crate::controllers::watching::watches;
-use crate::controllers::workers::ReconcileFuture;
 
 /// Watches all instances.
 pub fn watch_all(
@@ -33,43 +31,23 @@ pub fn watch_all(
         .inspect(move |event| seen(event, &after))
 }
 
-/// Enqueues each instance that the watch shows to be worth a reconcile. Everybody waits for instances: all are urgent.
-pub async fn enqueue_changed(
-    watch: impl Stream<Item = watcher::Result<Event<InstanceObject>>> + Send + 'static,
-    controller: Arc<Controller>,
-) {
-    let mut changes = ChangePredicate::new(INSTANCE_FINALIZER);
-    let mut watch = std::pin::pin!(watch);
-    while let Some(event) = watch.next().await {
-        // What went wrong has been said.
-        let Ok(event) = event else { continue };
-        let news = changes.changed(event);
-        // Who gains the lead asks for all.
-        if !controller.leadership.is_leading() {
-            continue;
-        }
-        controller.queues.enqueue_instances(news.iter().map(NamespacedName::of), Priority::Person);
-    }
-}
+impl Reconciler for Controller {
+    type Object = InstanceObject;
+    const FINALIZER: &'static str = INSTANCE_FINALIZER;
 
-/// Enqueues all that the watch has brought, where this process was a standby until now.
-pub fn enqueue_all(controller: &Controller) {
-    if controller.leadership.is_elected() {
-        let all = controller.seen.instances.state();
-        controller.queues.enqueue_instances(all.iter().map(|object| NamespacedName::of(&**object)), Priority::Person);
+    fn parts(&self) -> Parts<'_, InstanceObject> {
+        let Self { seen, queues, leadership, access, .. } = self;
+        Parts { store: &seen.instances, queue: &queues.instances, leadership, access }
     }
-}
 
-/// One reconcile of an instance; one that is gone is none.
-pub fn reconcile_key(key: &NamespacedName, controller: &Arc<Controller>) -> ReconcileFuture {
-    let object = ObjectRef::new(&key.name).within(&key.namespace);
-    let controller = Arc::clone(controller);
-    Box::pin(async move {
-        match controller.seen.instances.get(&object) {
-            Some(object) => access::as_granted(&controller.access, reconcile(object, Arc::clone(&controller)).await),
-            None => Ok(Requeue::OnChange.into()),
-        }
-    })
+    // Everybody waits for instances.
+    fn listed(_: &InstanceObject) -> Priority {
+        Priority::Person
+    }
+
+    async fn reconcile(self: Arc<Self>, object: Arc<InstanceObject>) -> Result<ReconcileResult, kube::Error> {
+        reconcile(object, self).await
+    }
 }
 
 fn seen(event: &watcher::Result<Event<InstanceObject>>, controller: &Controller) {

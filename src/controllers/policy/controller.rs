@@ -32,11 +32,6 @@ pub struct Controller {
     pub watching: Watching,
     pub instance_leases: Arc<InstanceLeases>,
     pub leadership: Leadership,
-}
-
-impl Controller {
     /// Whether another process may write about the same resources, or may have done so just before.
-    pub fn has_concurrent_writers(&self) -> bool {
-        self.instance_leases.is_sharded() || self.leadership.is_elected()
-    }
+    pub has_concurrent_writers: bool,
 }

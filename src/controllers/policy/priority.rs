@@ -1,4 +1,4 @@
-//! Whether somebody waits for a policy, by what a list shows of it. Pure.
+//! The priority of a `KratosSessionPolicy` that a list shows: whether somebody waits for it. Pure.
 
 use crate::api::session_policy::KratosSessionPolicy;
 use crate::controllers::queue::Priority;

@@ -1,9 +1,9 @@
-//! What a run writes: the status, events with counts, and when the next run is. Decides nothing about sessions.
+//! What a run of a policy writes: the status, events with counts, and when the next run is. Decides nothing about sessions.
 
 use std::time::{Duration, Instant};
 
 use k8s_openapi::jiff::Timestamp;
-use kube::{Api, ResourceExt};
+use kube::{Api, Resource, ResourceExt};
 
 use super::controller::Controller;
 use crate::api::ReadyCondition;
@@ -131,11 +131,10 @@ pub async fn write(
     if policy.status.as_ref() == Some(&next) {
         return Ok(());
     }
-    let namespace = policy.metadata.namespace.as_deref().unwrap_or_default();
-    let api = Api::<PolicyObject>::namespaced(controller.client.clone(), namespace);
-    let permit = controller.kubernetes.acquire(namespace).await;
+    let api = api(policy, controller);
+    let permit = controller.kubernetes.acquire(&policy.namespace().unwrap_or_default()).await;
     let written = match controller.seen.newest(&controller.seen.policies, &controller.seen.policy_mutations, policy) {
-        Some(now) => kube_write::status(&api, &*now, &next, controller.has_concurrent_writers()).await,
+        Some(now) => kube_write::status(&api, &*now, &next, controller.has_concurrent_writers).await,
         // It is gone: nothing to say any more.
         None => return Ok(()),
     };
@@ -153,4 +152,9 @@ pub async fn write(
         controller.events.publish(policy, RecordedEvent::warning(&reason, "Run", message));
     }
     Ok(())
+}
+
+/// The API of the policy's namespace.
+pub fn api(policy: &impl Resource, controller: &Controller) -> Api<PolicyObject> {
+    Api::namespaced(controller.client.clone(), policy.meta().namespace.as_deref().unwrap_or_default())
 }

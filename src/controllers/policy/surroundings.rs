@@ -1,10 +1,9 @@
-//! What the engine of policies is given of Kubernetes.
+//! What the engine of policies is given of Kubernetes: implements the traits of `engine/policy/surroundings.rs`.
 
 use futures::FutureExt;
-use kube::Api;
 
 use super::controller::Controller;
-use crate::api::objects::PolicyObject;
+use super::record::api;
 use crate::api::session_policy::{KratosSessionPolicy, KratosSessionPolicyStatus};
 use crate::engine::cluster::Answered;
 use crate::engine::policy::surroundings::{Engine, Intents};
@@ -28,9 +27,7 @@ impl Intents for Controller {
         status: &'a KratosSessionPolicyStatus,
     ) -> Answered<'a, Option<KratosSessionPolicy>> {
         async move {
-            let namespace = policy.metadata.namespace.as_deref().unwrap_or_default();
-            let api = Api::<PolicyObject>::namespaced(self.client.clone(), namespace);
-            let written = kube_write::guarded_status(&api, policy, status).await?;
+            let written = kube_write::guarded_status(&api(policy, self), policy, status).await?;
             self.seen.policy_mutations.note(written.clone());
             Ok(written.0.ok())
         }

@@ -1,4 +1,5 @@
-//! Which instance admits a resource, and who the resource is to it. Reads only.
+//! Which instance admits a resource by its namespace, and who the resource is to it. Reads only. Whether the instance's rules admit
+//! the identity is asked later (`engine/identity/admission.rs`).
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

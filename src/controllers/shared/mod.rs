@@ -14,4 +14,5 @@ pub mod recording;
 pub mod references;
 pub mod replaces_index;
 pub mod replaces_lister;
+pub mod unreadable;
 pub mod work_queues;

@@ -1,5 +1,5 @@
-//! The priority of a resource that a list shows, after a start or a new list: a person waits for it, or it waits for something,
-//! or nothing changed. Pure.
+//! The priority of a `KratosIdentity` that a list shows, after a start or a new list: a person waits for it, or it waits for
+//! something, or nothing changed. Pure.
 
 use kube::Resource;
 

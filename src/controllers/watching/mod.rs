@@ -4,4 +4,5 @@ pub mod cache_sync;
 pub mod cluster_id;
 pub mod merged_watch;
 pub mod namespaces;
+pub mod reconciler;
 pub mod watches;

@@ -1,4 +1,5 @@
-//! Asks the instance's rules about identities of resources outside its namespace. Off the runtime, without a request.
+//! Whether the instance's rules admit what a resource outside its namespace wants. Off the runtime, without a request. Whether it
+//! admits the namespace was settled with the inputs.
 
 use std::sync::Arc;
 

@@ -1,4 +1,5 @@
-//! The deletion of a resource: its identity is deleted, deactivated or kept, as the manifest says.
+//! The deletion of a resource, in Kratos: its identity is deleted, deactivated or kept, as the manifest says. The finalizer is its
+//! controller's.
 //!
 //! Doesn't depend on a status, and needs nothing of the spec but the deletion policy.
 

@@ -1,4 +1,4 @@
-//! Makes Kratos agree with a manifest: runs the plan, and resolves the conflicts that a create met.
+//! Makes an identity in Kratos agree with its manifest: runs the plan, and resolves the conflicts that a create met.
 
 use std::sync::Arc;
 use std::time::Instant;

@@ -1,4 +1,4 @@
-//! The inputs of a reconcile: the instance, the instance's consent, and who is asking.
+//! What a reconcile of an identity begins with: the instance, the instance's consent, and who is asking.
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -1,5 +1,5 @@
-//! One reconcile of a resource, up to its outcome: `inputs → desired → observe → plan → apply`. What is to be written
-//! about it, and when, is its controller's.
+//! One reconcile of a `KratosIdentity` against Kratos, up to its outcome: `inputs → desired → observe → plan → apply`. What is to
+//! be written about it, and when, is its controller's.
 
 use std::sync::Arc;
 use std::time::Instant;

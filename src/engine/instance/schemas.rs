@@ -1,4 +1,4 @@
-//! Has an instance's schemas read whenever that is due, and those looked at that waited for them.
+//! Has an instance's schemas read whenever that is due (into `instance/schemas.rs`), and those looked at that waited for them.
 
 use std::sync::Arc;
 

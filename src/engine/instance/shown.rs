@@ -1,4 +1,4 @@
-//! What an identity in a read of the instance is to us, and what such reads ask for.
+//! What Kratos shows of an instance: what an identity that is read is to us, and what such reads ask for.
 
 use std::time::Instant;
 

@@ -1,4 +1,4 @@
-//! What the engine of instances works with.
+//! What the engine of instances asks for, as traits: its controller implements them with Kubernetes.
 
 use std::collections::HashMap;
 use std::time::Instant;

@@ -1,5 +1,5 @@
-//! Carries out a plan: revokes and extends sessions by id, several at a time. What may have changed since the page is read
-//! again just before. A session that ended meanwhile is no failure.
+//! Carries out what a policy's rules say: revokes and extends sessions by id, several at a time. What may have changed since the
+//! page is read again just before. A session that ended meanwhile is no failure.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

@@ -1,4 +1,4 @@
-//! What a run stands on: the policy's instance, that instance's consent, and where the policy stands.
+//! What a run of a policy begins with: the policy's instance, that instance's consent, and where the policy stands.
 
 use std::sync::Arc;
 use std::time::Duration;

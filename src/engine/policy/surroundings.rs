@@ -1,4 +1,4 @@
-//! What the engine of policies works with.
+//! What the engine of policies asks for, as traits: its controller implements them with Kubernetes.
 
 use crate::api::session_policy::{KratosSessionPolicy, KratosSessionPolicyStatus};
 use crate::engine::cluster::{Answered, Instances, Others, Terms};

@@ -161,7 +161,7 @@ fn of_others() -> Vec<(&'static str, ReadyCondition)> {
         ("a right lacks", record::forbidden(&right)),
         ("no instance named", failure::unnamed()),
         ("another instance named", pinned_to(&name)),
-        ("a field that can't be read", unreadable::unread(&name)),
+        ("a field that can't be read", unreadable::condition(&name)),
         ("a schema that isn't known yet", schemas::unread(&NamespacedName::new(name.clone(), name.as_str()))),
         ("a schema that hides identifiers", admission::unaskable_of_schema(&name)),
         ("an identity of such a schema", admission::unaskable_of_identity()),

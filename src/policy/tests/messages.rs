@@ -84,7 +84,7 @@ fn of_runs() -> Vec<(&'static str, ReadyCondition)> {
 fn of_others() -> Vec<(&'static str, ReadyCondition)> {
     let name = hostile();
     vec![
-        ("a field that can't be read", unreadable::unread(&name)),
+        ("a field that can't be read", unreadable::condition(&name)),
         ("an instance that goes", inputs::leaving(&NamespacedName::new(name.clone(), name.as_str()))),
         ("not listed yet", reach::unlisted()),
         ("changed meanwhile", revoke_all::changed()),
