@@ -1,4 +1,4 @@
-//! The batcher before scripted servers: who gets which answer, and what is sent.
+//! The batcher with scripted servers: who gets which answer, and what is sent.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -31,7 +31,7 @@ async fn sent(server: &MockServer) -> Vec<String> {
     requests.iter().map(line).collect()
 }
 
-/// Each knows that the others are coming.
+/// Creates at the same time; each announces itself.
 async fn together(server: &MockServer, names: &[&str]) -> Vec<Result<Identity, Error>> {
     let (batcher, collects) = Batcher::new(Client::clone(&client(server)), Arc::new(FairSemaphore::new(2)));
     tokio::spawn(collects);
@@ -42,7 +42,7 @@ async fn together(server: &MockServer, names: &[&str]) -> Vec<Result<Identity, E
     join(all, async { drop(expected) }).await.0
 }
 
-/// Creates one at a time, slowly enough for others to gather; answers a batch as told.
+/// A server that creates single identities slowly enough for others to gather; `batch` answers batches.
 async fn server(batch: impl Fn(&[Value]) -> ResponseTemplate + Send + Sync + 'static) -> MockServer {
     let server = MockServer::start().await;
     let single = |request: &Request| {
@@ -162,7 +162,7 @@ async fn who_does_not_wait_any_more_takes_nothing_from_the_others() {
     };
     let expected = batcher.expect("team");
     let [left, early, stays] = [ask("left"), ask("early"), ask("stays")];
-    // Until each has asked.
+    // Until each has sent its read.
     for _ in 0..3 {
         tokio::task::yield_now().await;
     }
