@@ -162,7 +162,7 @@ async fn who_does_not_wait_any_more_takes_nothing_from_the_others() {
     };
     let expected = batcher.expect("team");
     let [left, early, stays] = [ask("left"), ask("early"), ask("stays")];
-    // Until each has sent its read.
+    // Until each create is queued.
     for _ in 0..3 {
         tokio::task::yield_now().await;
     }

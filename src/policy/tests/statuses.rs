@@ -1,4 +1,4 @@
-//! From what a run came to, to its status.
+//! From the result of a run to its status.
 
 use k8s_openapi::jiff::Timestamp;
 use rstest::rstest;
@@ -121,7 +121,7 @@ fn a_suspended_policy_says_so_and_keeps_the_rest() {
     assert!(is_true(&never.conditions, SUSPENDED) && find(&never.conditions, READY).is_none());
 }
 
-/// A session that is to be revoked.
+/// A session to revoke.
 fn candidate() -> Candidate {
     Candidate { session: Uuid::nil(), identity: Uuid::nil(), rules: Mask::default() }
 }
