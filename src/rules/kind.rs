@@ -32,10 +32,10 @@ fn kind(node: &Node, locals: &mut Vec<Kind>) -> Result<Kind, Invalid> {
         Node::Constant(_) => Kind::Other,
         Node::Variable(_) => Kind::Unknown,
         Node::Local(at) => locals.get(*at).copied().unwrap_or(Kind::Unknown),
-        Node::Select { of, .. } => look_into(&[of], locals, Kind::Unknown)?,
-        Node::Has { of, .. } | Node::Matches(of, _) => look_into(&[of], locals, Kind::Bool)?,
-        Node::List(nodes) => look_into(&nodes.iter().collect::<Vec<_>>(), locals, Kind::Other)?,
-        Node::Negate(of) => look_into(&[of], locals, Kind::Other)?,
+        Node::Select { of, .. } => check_below(&[of], locals, Kind::Unknown)?,
+        Node::Has { of, .. } | Node::Matches(of, _) => check_below(&[of], locals, Kind::Bool)?,
+        Node::List(nodes) => check_below(&nodes.iter().collect::<Vec<_>>(), locals, Kind::Other)?,
+        Node::Negate(of) => check_below(&[of], locals, Kind::Other)?,
         Node::Not(of) | Node::MayHold(of) => {
             truth(of, locals)?;
             Kind::Bool
@@ -49,14 +49,14 @@ fn kind(node: &Node, locals: &mut Vec<Kind>) -> Result<Kind, Invalid> {
             truth(condition, locals)?;
             either(kind(then, locals)?, kind(otherwise, locals)?)
         }
-        Node::Binary(operator, one, two) => look_into(&[one, two], locals, of_operator(*operator))?,
-        Node::Call(function, nodes) => look_into(&nodes.iter().collect::<Vec<_>>(), locals, of_function(*function))?,
+        Node::Binary(operator, one, two) => check_below(&[one, two], locals, of_operator(*operator))?,
+        Node::Call(function, nodes) => check_below(&nodes.iter().collect::<Vec<_>>(), locals, of_function(*function))?,
         Node::Loop(comprehension) => of_loop(comprehension, locals)?,
     })
 }
 
 /// Checks the parts below; the type of the whole doesn't depend on them.
-fn look_into(below: &[&Node], locals: &mut Vec<Kind>, is: Kind) -> Result<Kind, Invalid> {
+fn check_below(below: &[&Node], locals: &mut Vec<Kind>, is: Kind) -> Result<Kind, Invalid> {
     for node in below {
         kind(node, locals)?;
     }

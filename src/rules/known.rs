@@ -42,16 +42,16 @@ const ANYTHING: &Known = &Known::Any;
 /// Refuses an expression that reads a field which a variable can't have. `has()` doesn't read a field, and a field that `has()`
 /// checks anywhere in the expression may be read.
 pub(super) fn ensure_fields(root: &Node, variables: &'static [Variable]) -> Result<(), Invalid> {
-    let mut looker = Looker { variables, locals: Vec::new(), asked_for: HashSet::new(), unknown: Vec::new() };
-    looker.see(root);
-    let Looker { asked_for, unknown, .. } = looker;
+    let mut reader = Reader { variables, locals: Vec::new(), asked_for: HashSet::new(), unknown: Vec::new() };
+    reader.see(root);
+    let Reader { asked_for, unknown, .. } = reader;
     match unknown.into_iter().find(|path| !asked_for.contains(path)) {
         Some(path) => Err(Invalid::UnknownField(shown(&path, PATH))),
         None => Ok(()),
     }
 }
 
-struct Looker {
+struct Reader {
     variables: &'static [Variable],
     locals: Vec<Seen>,
     /// The paths that the expression checks with `has()`.
@@ -60,7 +60,7 @@ struct Looker {
     unknown: Vec<String>,
 }
 
-impl Looker {
+impl Reader {
     fn see(&mut self, node: &Node) -> Seen {
         match node {
             Node::Constant(_) => anything(),

@@ -281,10 +281,10 @@ pub async fn client(kubeconfig: &Path) -> Result<kube::Client> {
     Ok(kube::Client::try_from(config)?)
 }
 
-async fn eventually_running<T>(process: &mut Process, what: &str, look: impl Fn() -> Option<T>) -> Result<T> {
+async fn eventually_running<T>(process: &mut Process, what: &str, check: impl Fn() -> Option<T>) -> Result<T> {
     eventually(what, START, || {
         let found = match process.still_running() {
-            Ok(()) => look().map(Ok),
+            Ok(()) => check().map(Ok),
             Err(ended) => Some(Err(ended)),
         };
         std::future::ready(found)

@@ -145,10 +145,10 @@ pub fn require(components: &[&str]) -> Result<()> {
 }
 
 /// Repeats a check until it gives a value; when the time is over, the error says what was waited for.
-pub async fn eventually<T>(what: &str, within: Duration, mut look: impl AsyncFnMut() -> Option<T>) -> Result<T> {
+pub async fn eventually<T>(what: &str, within: Duration, mut check: impl AsyncFnMut() -> Option<T>) -> Result<T> {
     let deadline = Instant::now() + within;
     loop {
-        if let Some(value) = look().await {
+        if let Some(value) = check().await {
             return Ok(value);
         }
         if Instant::now() > deadline {

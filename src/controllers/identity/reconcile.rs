@@ -1,4 +1,4 @@
-//! One reconcile of a `KratosIdentity`, from what the watch shows to what is written: `look → status → write if changed`.
+//! One reconcile of a `KratosIdentity`, from what the watch shows to what is written: `engine → status → write if changed`.
 
 use std::sync::Arc;
 

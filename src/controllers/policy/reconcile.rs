@@ -1,4 +1,4 @@
-//! One run of a `KratosSessionPolicy`, from what the watch shows to what is written: `look → status → write if changed`.
+//! One run of a `KratosSessionPolicy`, from what the watch shows to what is written: `engine → status → write if changed`.
 
 use std::sync::Arc;
 use std::time::Instant;

@@ -1,4 +1,4 @@
-//! Has an instance's schemas read whenever that is due, and those looked at that waited for them.
+//! Reads an instance's schemas whenever that is due, and enqueues the resources that waited for them.
 
 use std::sync::Arc;
 

@@ -135,7 +135,7 @@ async fn a_server_that_wants_to_be_left_alone_is() {
 }
 
 #[tokio::test]
-async fn one_who_travels_alone_or_is_large_goes_by_itself() {
+async fn one_that_is_to_be_alone_or_is_large_is_sent_by_itself() {
     let server = server(|items| outcomes(items, |name| json!({"action": "create", "identity": name}))).await;
     let (batcher, collects) = Batcher::new(Client::clone(&client(&server)), Arc::new(FairSemaphore::new(2)));
     tokio::spawn(collects);

@@ -94,14 +94,14 @@ fn a_policy_that_was_ready_says_at_once_that_its_instance_lacks_and_nothing_of_i
         (ready.status == "True", ready.reason.clone())
     };
     let mut status = status::next(subject(None), outcome(Reason::Reconciled, Some(run())), now());
-    let looks = [
+    let outcomes = [
         (Reason::KratosUnavailable, "Reconciled"),
         (Reason::InstanceNotReady, "InstanceNotReady"),
         (Reason::KratosUnavailable, "Reconciled"),
         (Reason::InstanceNotReady, "InstanceNotReady"),
         (Reason::Reconciled, "Reconciled"),
     ];
-    for (reason, told) in looks {
+    for (reason, told) in outcomes {
         status = status::next(subject(Some(&status)), outcome(reason, None), now());
         assert_eq!(ready(&status), (true, told.to_owned()), "{reason:?}");
     }
@@ -136,7 +136,7 @@ fn candidate() -> Candidate {
 #[case::held(Plan { named: 101, ..Plan::default() }, false, false, Reason::RevocationsHeld, "raise limit.maxRevocations to 101")]
 #[case::would_be_held(Plan { sessions: 101, named: 101, ..Plan::default() }, true, false, Reason::Observed, "none would be revoked")]
 #[case::unjudged(Plan { sessions: 3, failed: 2, ..Plan::default() }, false, false, Reason::Reconciled, "2 session(s) couldn't be judged")]
-fn a_run_has_a_verdict(
+fn a_run_has_a_condition(
     #[case] plan: Plan,
     #[case] only_observes: bool,
     #[case] nobody: bool,
