@@ -1,6 +1,6 @@
-//! Creates that are requested at the same time share a batch: callers seem to send `POST /admin/identities`, and `PATCH
-//! /admin/identities` is sent. It may not decide what a failure means: each caller gets the answer that its own request would
-//! have had. What may have been carried out is never resent from here.
+//! Creates that are requested at the same time share a batch: callers seem to send `POST /admin/identities`, and
+//! `PATCH /admin/identities` is sent. It may not decide what a failure means: each caller gets the answer that its own request
+//! would have had. What may have been carried out is never resent from here.
 
 pub(super) mod packing;
 mod settling;

@@ -17,7 +17,7 @@ pub const IDS_PER_REQUEST: usize = 150;
 /// The default page size: the most that v25.4 and later return.
 const PAGE_SIZE: usize = 500;
 
-/// How fresh a listing is, on databases where that differs (CockroachDB).
+/// How fresh a listing is, on databases where that differs (`CockroachDB`).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Consistency {
     /// As the server is configured.

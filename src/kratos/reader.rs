@@ -1,5 +1,5 @@
-//! Reads of single identities that are requested at the same time share a request: callers seem to send `GET
-//! /admin/identities/{id}`, and `GET /admin/identities` with `ids` is sent. It may not conclude from a shared read that an
+//! Reads of single identities that are requested at the same time share a request: callers seem to send
+//! `GET /admin/identities/{id}`, and `GET /admin/identities` with `ids` is sent. It may not conclude from a shared read that an
 //! identity doesn't exist, and may not answer with what was read before the caller asked.
 
 use std::collections::HashMap;

@@ -25,7 +25,7 @@ fn params() -> PatchParams {
 
 /// Writes a status as a merge patch (a field that is `null` is removed). It carries the uid: a new resource with the same name
 /// doesn't get its predecessor's status. `has_concurrent_writers`: other processes may write it too. Then it carries the
-/// resourceVersion as well, so that a late write can't overwrite another process' newer one; `object` is the newest version
+/// `resourceVersion` as well, so that a late write can't overwrite another process' newer one; `object` is the newest version
 /// known.
 pub async fn status<K>(
     api: &Api<K>,

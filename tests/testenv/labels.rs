@@ -8,8 +8,8 @@ pub enum Api {
 }
 
 impl Api {
-    /// The name of a request: `POST /admin/identities`, `GET /admin/identities/{id}` for Kratos; `PATCH
-    /// kratosidentities/status`, `POST events`, `GET secrets`, `LIST secrets`, `WATCH secrets` for Kubernetes (a path that
+    /// The name of a request: `POST /admin/identities`, `GET /admin/identities/{id}` for Kratos;
+    /// `PATCH kratosidentities/status`, `POST events`, `GET secrets`, `LIST secrets`, `WATCH secrets` for Kubernetes (a path that
     /// isn't a resource's is kept: `GET /readyz`).
     pub fn label(self, method: &str, path: &str, query: &str) -> String {
         match self {
