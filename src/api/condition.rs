@@ -1,30 +1,30 @@
-//! Conditions and reasons, and how one `ReadyCondition` becomes the three conditions that tools compute health from.
+//! Conditions and reasons, and how a `ReadyCondition` becomes the three conditions from which tools compute health.
 //!
-//! Pure: time is an argument. `Reconciling` and `Stalled` are present only while true (abnormal-true), `Ready` is
-//! always there after the first reconcile, which a suspended resource never had; that is what kstatus, Flux, Argo CD and
-//! `kubectl wait` read.
+//! Pure: time is an argument. `Reconciling` and `Stalled` are present only while true (abnormal-true). `Ready` is always
+//! present after the first reconcile, unless the resource has always been suspended. kstatus, Flux, Argo CD and `kubectl wait`
+//! read these.
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use k8s_openapi::jiff::Timestamp;
 
-/// Why a resource stands as it does. The name is what `kubectl get` prints and what alerts match on.
+/// Why a resource is in its state. `kubectl get` shows the name, and alerts match on it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Reason {
     /// Kratos holds what the manifest says.
     Reconciled,
-    /// Looked at without changing anything (mode Observe).
+    /// Observed, and nothing changed (mode Observe).
     Observed,
     /// Kratos gives no usable answer.
     KratosUnavailable,
-    /// Kratos asked to be called later.
+    /// Kratos asked for fewer requests.
     Throttled,
-    /// A referenced Secret or `ConfigMap` isn't there yet, or lacks the key.
+    /// A referenced Secret or `ConfigMap` doesn't exist yet, or lacks the key.
     SecretNotReady,
-    /// The instance doesn't exist, is being deleted, or hasn't been looked at yet.
+    /// The instance doesn't exist, is being deleted, or wasn't reconciled yet.
     InstanceNotReady,
-    /// Work is under way.
+    /// Work is in progress.
     Progressing,
-    /// The operator's account lacks a right in Kubernetes.
+    /// The operator's account lacks a permission in Kubernetes.
     Forbidden,
     /// The manifest contradicts itself.
     InvalidSpec,
@@ -32,9 +32,9 @@ pub enum Reason {
     TraitsRejected,
     /// Kratos doesn't serve that identity schema.
     SchemaNotFound,
-    /// The instance doesn't admit this namespace, or may not stand in its own.
+    /// The instance doesn't admit this namespace, or isn't allowed in its own.
     NotPermitted,
-    /// The operator was told another cluster's id than the one that the instance's identities belong to.
+    /// The operator has another cluster's id than the instance's identities.
     ClusterMismatch,
     /// The identity, or one of its identifiers, belongs to somebody else.
     IdentityConflict,
@@ -46,33 +46,33 @@ pub enum Reason {
     UnsupportedByServer,
     /// Kratos refused for a reason of its own.
     KratosRejected,
-    /// Rules name more sessions than a run may revoke: none was.
+    /// Rules match more sessions than a run may revoke: none was revoked.
     RevocationsHeld,
-    /// More deletions than the instance's protection lets through.
+    /// More deletions than the instance's protection allows.
     DeletionHeld,
-    /// More identities are gone from Kratos than the instance's protection lets be made again.
+    /// More identities are gone from Kratos than the instance's protection allows to recreate.
     IdentitiesMissing,
-    /// A difference was seen and left alone (mode Observe).
+    /// A difference was seen, and not corrected (mode Observe).
     DriftObserved,
     /// `spec.suspend` is set.
     Suspended,
-    /// Sessions are looked at less often than the manifest asks for.
+    /// A session policy runs less often than its spec says.
     IntervalLimited,
-    /// Kratos keeps a login identifier that left the traits.
+    /// Kratos keeps a login identifier that was removed from the traits.
     StaleIdentifiers,
-    /// A recovery was issued, and its Secret is there.
+    /// A recovery was issued, and its Secret exists.
     RecoveryIssued,
-    /// The recovery that was issued doesn't work any more, and its Secret was deleted.
+    /// The issued recovery has expired, and its Secret was deleted.
     RecoveryExpired,
-    /// Recovery of the type asked for is switched off in Kratos' configuration.
+    /// Kratos' configuration disables the requested type of recovery.
     RecoveryDisabled,
-    /// A recovery was issued, and its Secret isn't there any more.
+    /// A recovery was issued, and its Secret no longer exists.
     RecoverySecretGone,
     /// The identity is inactive: no recovery is issued, and none works.
     IdentityInactive,
 }
 
-/// Those that the condition Ready can have.
+/// The reasons that the condition Ready can have.
 pub const OF_READY: [Reason; 22] = [
     Reason::Reconciled,
     Reason::Observed,
@@ -135,8 +135,8 @@ impl Reason {
         }
     }
 
-    /// Whether a reconcile that ends for this reason counts as failed: what is Stalled has failed for good, a Kratos
-    /// that doesn't answer is an error, and to wait for what may come isn't one.
+    /// How a reconcile with this reason counts in metrics: Stalled is a terminal failure, a Kratos that doesn't answer is an
+    /// error, and waiting is no failure.
     pub fn failure(self) -> Option<Failure> {
         match (self.state(), self) {
             (State::Stalled, _) => Some(Failure::Terminal),
@@ -145,7 +145,7 @@ impl Reason {
         }
     }
 
-    /// Which of the three states this reason belongs to.
+    /// The state of this reason.
     pub fn state(self) -> State {
         match self {
             Self::Reconciled
@@ -182,16 +182,16 @@ impl Reason {
     }
 }
 
-/// How a reconcile failed, as metrics have it.
+/// How a reconcile failed, for metrics.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Failure {
-    /// It is tried again by itself, and may succeed.
+    /// It is retried, and may succeed.
     Retried,
-    /// No repetition mends it: somebody must act.
+    /// It isn't retried with success: somebody must act.
     Terminal,
 }
 
-/// Done, being retried without anyone's help, or waiting for someone to act.
+/// Done, being retried, or waiting for a person.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum State {
     Done,
@@ -199,7 +199,7 @@ pub enum State {
     Stalled,
 }
 
-/// What a reconcile of a resource came to: a reason and a message for a person, free of personal values.
+/// The result of a reconcile: a reason, and a message for people without personal values.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ReadyCondition {
     pub reason: Reason,
@@ -212,10 +212,10 @@ impl ReadyCondition {
     }
 }
 
-/// The longest message of a condition, in bytes: what a manifest names may be long, and a status holds several.
+/// The longest message of a condition, in bytes: names in a manifest may be long, and a status holds several messages.
 pub const LONGEST_MESSAGE: usize = 4096;
 
-/// A text of at most so many bytes; what was left out shows as an ellipsis.
+/// A text of at most `most` bytes; what is cut off shows as an ellipsis.
 pub fn shortened(text: &str, most: usize) -> String {
     const LEFT_OUT: &str = "…";
     if text.len() <= most {
@@ -277,9 +277,9 @@ pub fn clear(conditions: &mut Vec<Condition>, type_: &str) {
     conditions.retain(|condition| condition.type_ != type_);
 }
 
-/// Ready, Reconciling and Stalled from a condition. A resource that was Ready for this very generation stays Ready
-/// while something is only being retried: its identity is as it was. A message that varies between tries for the same
-/// reason isn't news: the first one stays, unless it names what lacks.
+/// Sets Ready, Reconciling and Stalled. A resource that was Ready for this generation stays Ready during retries: its identity
+/// is unchanged. While the reason stays the same, the first message stays, so that retries don't rewrite the status; but a
+/// message that names what is missing is updated.
 pub fn summarize(conditions: &mut Vec<Condition>, condition: &ReadyCondition, generation: i64, now: Timestamp) {
     match condition.reason.state() {
         State::Done => {
@@ -305,8 +305,8 @@ pub fn summarize(conditions: &mut Vec<Condition>, condition: &ReadyCondition, ge
     }
 }
 
-/// What a suspended resource says: nothing will happen. Whether it is ready stays as it was last seen, for this generation;
-/// where it never was looked at nothing is said of it, so that nobody waits for it. What was being retried isn't any more.
+/// The conditions of a suspended resource. Ready keeps its last status for this generation. If the resource was never
+/// reconciled, there is no Ready, so that nobody waits for it. Reconciling is removed.
 pub fn suspend(conditions: &mut Vec<Condition>, condition: &ReadyCondition, generation: i64, now: Timestamp) {
     set(conditions, SUSPENDED, true, condition, generation, now);
     clear(conditions, RECONCILING);
@@ -316,8 +316,8 @@ pub fn suspend(conditions: &mut Vec<Condition>, condition: &ReadyCondition, gene
     }
 }
 
-/// The condition with the message that `Reconciling` already has for this reason and generation, if it does. What lacks
-/// doesn't vary from try to try: another message names something else.
+/// The condition with the message that `Reconciling` already has for this reason and generation, if any. A message that names
+/// what is missing is never replaced: if it differs, it names something else.
 fn first_told(conditions: &[Condition], condition: &ReadyCondition, generation: i64) -> ReadyCondition {
     if matches!(condition.reason, Reason::SecretNotReady | Reason::InstanceNotReady) {
         return condition.clone();

@@ -1,4 +1,4 @@
-//! What a `KratosInstance` says of the way to its Kratos: who the operator is there, whom it trusts, what it sends along.
+//! The connection part of a `KratosInstance`: authentication, TLS, headers, rate limit.
 //!
 //! Shapes only.
 

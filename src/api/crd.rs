@@ -1,20 +1,20 @@
-//! The parts of the definitions' schemas that a derive can't express. Pure.
+//! Parts of the definitions' schemas that a derive can't express. Pure.
 
 use schemars::{Schema, SchemaGenerator, json_schema};
 use serde_json::json;
 
-/// An object of any shape (traits, metadata). Null says the same as an empty one: server-side apply makes it of an
-/// object whose last key left the manifest.
+/// An object of any shape (traits, metadata). Null means an empty object: server-side apply writes null when the last key
+/// leaves the manifest.
 pub fn free_object(_: &mut SchemaGenerator) -> Schema {
     json_schema!({"type": "object", "nullable": true, "x-kubernetes-preserve-unknown-fields": true})
 }
 
-/// What a duration looks like. None of this form is beyond what CEL can hold: its own words for that speak of protobuf, and a
-/// pattern's show nobody what to write.
+/// The pattern of a duration. CEL can parse whatever matches it: its own error for what it can't parse speaks of protobuf. The
+/// rule's message replaces the pattern's, which doesn't show what to write.
 const DURATION: &str =
     "^(0*([0-9]{1,5}([.][0-9]+)?h|[0-9]{1,7}([.][0-9]+)?m|[0-9]{1,9}([.][0-9]+)?s|[0-9]{1,12}([.][0-9]+)?ms))+$";
 
-/// A duration of at least `least`, as Go writes one. What isn't one, and what is too short or too long, gets the same words.
+/// A Go duration of at least `least`. Every other value gets the same message.
 pub(super) fn duration_from(least: &str) -> Schema {
     let rule = format!(
         "self.matches('{DURATION}') && duration(self) >= duration('{least}') && duration(self) <= duration('87600h')"
@@ -27,12 +27,12 @@ pub(super) fn duration_from(least: &str) -> Schema {
     })
 }
 
-/// A Go duration, longer than nothing.
+/// A positive Go duration.
 pub fn duration(_: &mut SchemaGenerator) -> Schema {
     duration_from("100ms")
 }
 
-/// Conditions, a list map keyed by type.
+/// Conditions: a list map with the key type.
 pub fn conditions(_: &mut SchemaGenerator) -> Schema {
     json_schema!({
         "type": "array",
@@ -54,7 +54,7 @@ pub fn conditions(_: &mut SchemaGenerator) -> Schema {
     })
 }
 
-/// JSON pointers, for show.
+/// JSON pointers in a status.
 pub fn paths(_: &mut SchemaGenerator) -> Schema {
     json_schema!({
         "type": "array",
@@ -64,7 +64,7 @@ pub fn paths(_: &mut SchemaGenerator) -> Schema {
     })
 }
 
-/// Names, for show.
+/// Names in a status.
 pub fn names(_: &mut SchemaGenerator) -> Schema {
     json_schema!({
         "type": "array",
@@ -111,7 +111,7 @@ pub fn rules(_: &mut SchemaGenerator) -> Schema {
     })
 }
 
-/// Deletions that count, at most as many entries as the operator keeps.
+/// The deletions that count: at most as many entries as the operator keeps.
 pub fn reservations(_: &mut SchemaGenerator) -> Schema {
     json_schema!({
         "type": "array",
@@ -177,12 +177,12 @@ pub fn label_selector(_: &mut SchemaGenerator) -> Schema {
     })
 }
 
-/// A Go duration that may be nothing.
+/// A Go duration that may be zero.
 pub fn period(_: &mut SchemaGenerator) -> Schema {
     duration_from("0s")
 }
 
-/// A Go duration for which a recovery works.
+/// A Go duration for the validity of a recovery.
 pub fn expiry(_: &mut SchemaGenerator) -> Schema {
     duration_from("1m")
 }
@@ -232,7 +232,7 @@ pub fn absent_credentials(_: &mut SchemaGenerator) -> Schema {
     })
 }
 
-/// Links to SAML providers. One provider may know a person by several subjects, so that the list is no map.
+/// Links to SAML providers. One provider may know a person by several subjects, so the list is no map.
 pub fn links(_: &mut SchemaGenerator) -> Schema {
     json_schema!({
         "type": "array",
@@ -247,7 +247,7 @@ pub fn links(_: &mut SchemaGenerator) -> Schema {
     })
 }
 
-/// Links to OIDC providers, of which some make themselves.
+/// Links to OIDC providers; some are completed by the first login.
 pub fn oidc_links(_: &mut SchemaGenerator) -> Schema {
     json_schema!({
         "type": "array",
@@ -294,7 +294,7 @@ fn subject() -> serde_json::Value {
     })
 }
 
-/// Kratos keeps `provider:subject` in a column of this width.
+/// Kratos stores `provider:subject` in a column of this width.
 fn fits() -> serde_json::Value {
     json!({
         "rule": "!has(self.subject) || size(self.provider) + size(self.subject) <= 254",
@@ -302,7 +302,7 @@ fn fits() -> serde_json::Value {
     })
 }
 
-/// Traits out of Secrets.
+/// Traits from Secrets.
 pub fn traits_from(_: &mut SchemaGenerator) -> Schema {
     let key = json!({"type": "string", "minLength": 1, "maxLength": 253, "description": "Key within its data."});
     let mut name = key.clone();

@@ -1,4 +1,4 @@
-//! What an identity logs in with, as its manifest says. Shapes only.
+//! The credentials of an identity's manifest. Shapes only.
 
 #![allow(clippy::doc_markdown, reason = "descriptions are read in `kubectl explain`, where backticks are noise")]
 

@@ -1,10 +1,10 @@
-//! Our kinds, and metadata of others, as the API server sends them. Pure.
+//! Decodes our kinds, and the metadata of others, as the API server sends them. Pure.
 //!
-//! Each object is read by itself, from its own piece of JSON text: whatever one holds, the others of its list are read, and
-//! so is the next event of a watch. Nothing here descends into what a user nested. Only a text that is no JSON is an error, so
-//! the client library never has a body to complain of.
+//! Each object is parsed by itself, from its own piece of JSON: a bad object doesn't affect the others of its list, nor the
+//! next event of a watch. Nothing here descends into what users nest. Only text that isn't JSON is an error, so the client
+//! library never logs a body.
 
-/// What a resource is called, as another kind is.
+/// Takes over the names of another kind.
 macro_rules! named_as {
     ($kind:ident) => {
         type DynamicType = ();
@@ -47,26 +47,26 @@ use crate::api::{
     KratosSessionPolicy, KratosSessionPolicySpec, KratosSessionPolicyStatus, ReadyCondition, Reason,
 };
 
-/// A longer name of a field is cut: maps have keys that people choose.
+/// A longer field name is cut: maps have keys that people choose.
 const LONGEST_FIELD: usize = 256;
 
-/// An object of one of our kinds, or what is known of one that can't be read.
+/// An object of one of our kinds, or what is known of one that can't be decoded.
 #[derive(Clone, Debug)]
 pub struct Decoded<K>(pub Result<K, Unreadable>);
 
-/// What is known of an object that can't be read: one of a newer version, or from before the definition said what it says.
+/// What is known of an object that can't be decoded: it is from a newer version, or older than its definition.
 #[derive(Clone)]
 pub struct Unreadable {
     pub metadata: ObjectMeta,
-    /// Whether the manifest says that what it stands for is to stay as it is when the resource goes.
+    /// Whether the manifest says that the identity stays when the resource is deleted.
     pub is_let_go: bool,
-    /// The field that can't be read, or the nearest one that holds it: `spec.credentials.oidc[0].provider`.
+    /// The field that can't be decoded, or its nearest parent: `spec.credentials.oidc[0].provider`.
     pub field: String,
     status: Option<Box<RawValue>>,
 }
 
 impl Unreadable {
-    /// The status, where that can be read.
+    /// The status, if it can be decoded.
     pub fn status<S: DeserializeOwned>(&self) -> Option<S> {
         self.status.as_deref().and_then(read)
     }
@@ -81,15 +81,15 @@ pub fn unread(field: &str, kind: &str, until_then: &str) -> ReadyCondition {
     ReadyCondition::new(Reason::InvalidSpec, message)
 }
 
-/// Nothing of what it holds.
+/// Shows no content.
 impl std::fmt::Debug for Unreadable {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         formatter.write_str("Unreadable")
     }
 }
 
-/// An object of any kind, of which the metadata alone is asked for. Users can write field managers of their own into it, of any
-/// depth, so that it is read as ours are.
+/// An object of any kind, of which only the metadata is requested. Users can write field managers of any depth into it, so it
+/// is decoded like ours.
 #[derive(Clone, Debug)]
 pub struct Metadata<K> {
     pub metadata: ObjectMeta,
@@ -126,7 +126,7 @@ impl<K: Resource<DynamicType = ()>> Resource for Metadata<K> {
     }
 }
 
-/// A kind of ours: it is made of metadata, spec and status.
+/// One of our kinds: metadata, spec and status.
 pub trait Kind: Resource<DynamicType = ()> {
     type Spec: DeserializeOwned;
     type Status: DeserializeOwned;
@@ -171,11 +171,11 @@ fn decode<K: Kind>(json: &str) -> Decoded<K> {
     })
 }
 
-/// Reads a part of an object, or says which field of it can't be read. What the parser says of it quotes values, so that it
-/// isn't passed on.
+/// Decodes a part of an object, or names the field that can't be decoded. The parser's message quotes values, so it isn't
+/// passed on.
 fn field<T: DeserializeOwned>(part: &str, raw: &RawValue) -> Result<T, String> {
     read(raw).ok_or_else(|| {
-        // Once more, with an eye on where it is: only few can't be read.
+        // A second, slower pass finds the field: failures are rare.
         let read = serde_path_to_error::deserialize::<_, T>(&mut serde_json::Deserializer::from_str(raw.get()));
         let path = read.err().map(|error| error.path().to_string()).filter(|path| path != ".");
         let field = path.map_or_else(|| part.to_owned(), |path| format!("{part}.{path}"));
@@ -187,7 +187,7 @@ fn read<T: DeserializeOwned>(raw: &RawValue) -> Option<T> {
     serde_json::from_str(raw.get()).ok()
 }
 
-/// Whether a spec that can't be read says that the identity is to stay. Each word is read by itself.
+/// Whether a spec that can't be decoded says that the identity stays. Each word is read by itself.
 fn is_let_go(spec: &RawValue) -> bool {
     let [deletion, suspend] = members(spec.get(), ["deletion", "suspend"]);
     let policy = deletion.and_then(|deletion| {

@@ -1,6 +1,6 @@
-//! The `CustomResourceDefinition`s: what the derives make, with columns, and with what they leave without words.
+//! The `CustomResourceDefinition`s: the derived ones, with columns, defaults, and descriptions that the derive leaves out.
 //!
-//! Pure. `crds/` is written from here and a test fails when it is stale.
+//! Pure. `crds/` is generated from here, and a test fails when it is stale.
 
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::{
     CustomResourceColumnDefinition, CustomResourceDefinition, JSON, JSONSchemaProps, JSONSchemaPropsOrArray,
@@ -17,7 +17,7 @@ struct Column {
     /// `string`, `integer` or `date`.
     kind: &'static str,
     path: &'static str,
-    /// Shown with `-o wide` alone.
+    /// Only shown with `-o wide`.
     is_wide: bool,
 }
 
@@ -65,11 +65,11 @@ const POLICY_COLUMNS: &[Column] = &[
     AGE,
 ];
 
-/// What a field is where a manifest says nothing: told by the definition, so that `kubectl explain`, columns and refusals show
-/// it, only where it hangs on nothing else. What another field, the instance or the mark decides is left to the operator: the
-/// policy of a deletion, intervals that bound each other, a field that only goes with another one.
+/// Defaults that the definition fills in, so that `kubectl explain`, columns and error messages show them. Only defaults that
+/// depend on nothing else. Those that depend on another field, the instance or the mark are the operator's: a deletion's
+/// policy, intervals that limit each other, a field that is only valid with another one.
 ///
-/// The values are those that the operator takes for an absent field: objects from before these defaults are as they were.
+/// The operator treats an absent field the same way: objects that are older than these defaults mean the same.
 const DEFAULTS: &[(&str, &[&str], &str)] = &[
     ("KratosIdentity", &["traitsPolicy"], "Merge"),
     ("KratosIdentity", &["mode"], "Enforce"),
@@ -108,7 +108,7 @@ impl Column {
     }
 }
 
-/// All definitions, in the order in which they are to be installed.
+/// All definitions, in the order in which to install them.
 pub fn all() -> Vec<CustomResourceDefinition> {
     let kinds = [
         (KratosInstance::crd(), INSTANCE_COLUMNS),
@@ -143,8 +143,8 @@ const ANOTHER: (&str, &str) = (
     "!has(self.spec.replaces) || self.spec.replaces.name != self.metadata.name",
     "replaces names this resource itself: name the one whose identity it takes over",
 );
-/// The instance stays, once anything may have been made in it. Until then the status says so, by what
-/// `identity::status::is_open` reads: both must say the same.
+/// The instance can't be changed once anything may have been created in it. `identity::status::is_open` decides this from the
+/// status too: both must agree.
 const PINNED: (&str, &str) = (
     "!has(oldSelf.spec.instanceRef) \
      || (has(self.spec.instanceRef) && self.spec.instanceRef == oldSelf.spec.instanceRef) \
@@ -154,7 +154,7 @@ const PINNED: (&str, &str) = (
     "instanceRef can't be changed: delete the resource (deletion.policy Orphan keeps the identity) and make a new one",
 );
 
-/// Names of resources, and statuses, are known at the root alone, which the derive doesn't reach.
+/// Rules about the resource's name or status are only possible at the root, which the derive doesn't reach.
 fn add_rules_of_the_root(crd: &mut CustomResourceDefinition) {
     let rules = [ANOTHER, PINNED].map(|(rule, message)| ValidationRule {
         rule: rule.to_owned(),
@@ -166,8 +166,8 @@ fn add_rules_of_the_root(crd: &mut CustomResourceDefinition) {
     schemas.for_each(|root| root.x_kubernetes_validations.get_or_insert_default().extend_from_slice(&rules));
 }
 
-/// Defaults `status` to `observedGeneration: -1` (a resource that nobody has looked at must not count as done) and
-/// describes what the derive leaves without words.
+/// Defaults `status` to `observedGeneration: -1` (a resource that was never reconciled must not count as done), and adds
+/// descriptions that the derive leaves out.
 fn finish(mut crd: CustomResourceDefinition, columns: &[Column]) -> CustomResourceDefinition {
     for version in &mut crd.spec.versions {
         version.additional_printer_columns = Some(columns.iter().map(Column::definition).collect());
@@ -177,7 +177,7 @@ fn finish(mut crd: CustomResourceDefinition, columns: &[Column]) -> CustomResour
         if let Some(status) = properties.get_mut("status") {
             status.default = Some(JSON(json!({"observedGeneration": -1})));
             status.nullable = None;
-            // The server would add those of the parts to it.
+            // Else the server would add the defaults of its parts.
             status.properties.iter_mut().flatten().for_each(|(_, property)| without_defaults(property));
             describe(status, "How it stands, written by the operator.");
         }
@@ -192,7 +192,7 @@ fn finish(mut crd: CustomResourceDefinition, columns: &[Column]) -> CustomResour
     crd
 }
 
-/// A schema and all that it is made of.
+/// Changes a schema and all schemas in it.
 fn each(schema: &mut JSONSchemaProps, change: &mut impl FnMut(&mut JSONSchemaProps)) {
     change(schema);
     schema.properties.iter_mut().flatten().for_each(|(_, property)| each(property, change));
@@ -204,13 +204,13 @@ fn each(schema: &mut JSONSchemaProps, change: &mut impl FnMut(&mut JSONSchemaPro
     }
 }
 
-/// The lines of a comment are no lines of its text: `kubectl explain` breaks those by itself.
+/// Joins the lines of a comment: `kubectl explain` wraps text itself.
 fn in_paragraphs(text: &str) -> String {
     text.split("\n\n").map(|paragraph| paragraph.replace('\n', " ")).collect::<Vec<_>>().join("\n\n")
 }
 
-/// Null is none of an enumeration's words: the API server refuses one that lists it, and drops it where it can't be null, or fills
-/// in the default. Whatever else has no default takes a null: under server-side apply the API server drops none.
+/// Removes null from enumerations: the API server refuses a definition that lists it; it drops a null where none is allowed, or
+/// fills in the default. Other fields without a default accept null: with server-side apply the API server drops none.
 fn without_null_words(schema: &mut JSONSchemaProps) {
     if let Some(words) = &mut schema.enum_ {
         words.retain(|word| !word.0.is_null());
@@ -227,7 +227,7 @@ fn describe(schema: &mut JSONSchemaProps, words: &str) {
     schema.description.get_or_insert_with(|| words.to_owned());
 }
 
-/// A spec as the API server stores it: with the defaults of the fields that are left out, where what they stand in is there.
+/// A spec as the API server stores it: with the defaults of absent fields, where their parent exists.
 #[cfg(test)]
 pub fn filled(kind: &str, spec: &serde_json::Value) -> serde_json::Value {
     let mut spec = spec.clone();

@@ -1,10 +1,10 @@
-//! How deep JSON is nested, told without descending into it: no depth exhausts a stack. Pure.
+//! How deeply JSON is nested, measured without recursion: no depth exhausts a stack. Pure.
 
-/// The most levels that an object which a user shapes may have. Far below what JSON parsers take (128 levels is common), since
-/// it travels within other documents.
+/// The most levels of an object that a user shapes. Far below the limits of JSON parsers (128 levels is common), since it is
+/// sent within other documents.
 pub const MAX_DEPTH: usize = 64;
 
-/// The number of levels of a JSON text: 0 for a scalar, 1 for an object or array of scalars.
+/// The levels of a JSON text: 0 for a scalar, 1 for an object or array of scalars.
 pub fn of(json: &str) -> usize {
     let (mut depth, mut deepest) = (0_usize, 0);
     let mut bytes = json.bytes();
@@ -22,7 +22,7 @@ pub fn of(json: &str) -> usize {
     deepest
 }
 
-/// Goes past the end of a string. No byte of a longer UTF-8 sequence is a quote or a backslash.
+/// Skips to the end of a string. No byte of a longer UTF-8 sequence is a quote or a backslash.
 fn skip_string(bytes: &mut impl Iterator<Item = u8>) {
     while let Some(byte) = bytes.next() {
         match byte {

@@ -1,5 +1,5 @@
-//! An object that a user shapes, as it is kept of every resource in the watch: as JSON text, a fifth of what maps of values
-//! take. Pure.
+//! An object that a user shapes, as the watch keeps it for every resource: as JSON text, which takes a fifth of the memory of
+//! maps. Pure.
 
 use serde::de::Error as _;
 use serde::ser::Error as _;
@@ -9,22 +9,22 @@ use serde_json::{Map, Value};
 
 use super::depth::{self, MAX_DEPTH};
 
-/// Members under names of the user's own. Absent and `null` are the empty one. Debug output shows none of them.
+/// Members with names of the user's choice. Absent and `null` mean empty. Debug output shows none of them.
 ///
-/// One that is nested too deep is read without descending into it, and kept as that alone: what else the resource says (that it
-/// is being deleted, that its identity is to be inactive) goes on counting. It is read by `serde_json` alone.
+/// An object that is nested too deeply isn't kept, only that fact: the rest of the resource (that it is being deleted, that its
+/// identity is to be inactive) still counts. Only `serde_json` can deserialise this type.
 #[derive(Clone, PartialEq, Eq)]
 pub struct FreeObject(Option<Box<str>>);
 
-/// It has more than [`MAX_DEPTH`] levels, and its members weren't read.
+/// It has more than [`MAX_DEPTH`] levels, and its members weren't kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("nested deeper than {MAX_DEPTH} levels")]
 pub struct TooDeep;
 
 impl FreeObject {
-    /// Its members, read anew each time.
+    /// Its members, parsed at each call.
     pub fn members(&self) -> Result<Map<String, Value>, TooDeep> {
-        // Nothing else than a map was ever written.
+        // Only a map was ever written into it.
         self.0.as_deref().map(|text| serde_json::from_str(text).unwrap_or_default()).ok_or(TooDeep)
     }
 

@@ -247,7 +247,7 @@ pub struct KratosIdentityStatus {
     pub actions: Option<ActionStatuses>,
 }
 
-/// A list of which nothing shows where it is empty: in a merge patch that takes away what stood there before.
+/// Serialises an empty list as null: in a merge patch that removes the former value.
 fn null_where_empty<S: Serializer>(list: &[String], serializer: S) -> Result<S::Ok, S::Error> {
     if list.is_empty() { serializer.serialize_none() } else { list.serialize(serializer) }
 }

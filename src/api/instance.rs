@@ -1,4 +1,4 @@
-//! `KratosInstance`: where a Kratos is, who may use it, and how it is to be called.
+//! `KratosInstance`: where a Kratos is, who may use it, and how to call it.
 //!
 //! Shapes only. A field enters together with the code that makes it work.
 

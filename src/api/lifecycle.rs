@@ -1,4 +1,4 @@
-//! How an identity comes, is let in, and goes, as its manifest says. Shapes only.
+//! The lifecycle part of an identity's manifest: validity, adoption, deletion, actions. Shapes only.
 
 #![allow(clippy::doc_markdown, reason = "descriptions are read in `kubectl explain`, where backticks are noise")]
 

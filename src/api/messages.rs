@@ -1,37 +1,37 @@
-//! What every message has to be, whatever the reason: short, about something, and of use; and what nobody may read in it. For the
-//! tables of messages that each kind's tests have.
+//! Rules for every message, whatever the reason: it is short, says what it is about and what to do, and contains no secret
+//! value. For the tables of messages in each kind's tests.
 
 use crate::api::condition::State;
 use crate::api::words::LONGEST_STATEMENT;
 use crate::api::{ReadyCondition, Reason};
 
-/// What tables put wherever a value may be: a trait, a password, a link, a token, what a server says.
+/// Tables put it wherever a secret or a value may be: a trait, a password, a link, a token, a server's text.
 pub const VALUE: &str = "V4LUE-that-nobody-may-read";
 
-/// A name that somebody chose, as long as it may be or longer, with what would move a cursor or break a line in it.
+/// A name of maximal length or longer, with characters that move the cursor or break a line.
 pub fn hostile() -> String {
     format!("evil\u{1b}[2J\n\u{202e}{}", "n".repeat(600))
 }
 
-/// What says to somebody what to do, where somebody must act.
+/// Words that tell somebody what to do, for messages where somebody must act.
 const ORDERS: &[&str] = &[
     "add", "adopt", "apply", "ask", "call", "change", "check", "choose", "compare", "correct", "delete", "give",
     "grant", "have", "keep", "leave", "make", "move", "name", "raise", "remove", "replace", "restore", "see", "set",
     "start", "upgrade", "use",
 ];
 
-/// What says that nobody need do anything.
+/// Words that say that nobody has to do anything.
 const PROMISES: &[&str] = &["again", "once", "until", "wait", "waited", "waits", "granted", "see"];
 
 fn has_word(message: &str, words: &[&str]) -> bool {
     message.split(|letter: char| !letter.is_alphanumeric()).any(|word| words.contains(&word.to_lowercase().as_str()))
 }
 
-/// How a command begins that somebody is to type, and what comes after one.
+/// The beginning of a command to type.
 const COMMAND: &str = "kubectl ";
 const AFTER: [&str; 3] = ["; ", "`", "', "];
 
-/// What is to be read of a message: a command that is to be typed is as long as it is.
+/// A message without its commands, which may be as long as they are.
 fn without_commands(message: &str) -> String {
     let mut parts = message.split(COMMAND);
     let mut read = parts.next().unwrap_or_default().to_owned();
@@ -42,7 +42,7 @@ fn without_commands(message: &str) -> String {
     read
 }
 
-/// How long a message is, in characters. One with commands to type has several statements, each of which counts for itself.
+/// The length of a message, in characters. In a message with commands each sentence is measured by itself.
 fn length(message: &str) -> usize {
     let read = without_commands(message);
     let characters = |text: &str| text.chars().count();
@@ -79,10 +79,10 @@ pub fn faults(ReadyCondition { reason, message }: &ReadyCondition) -> Vec<String
     found
 }
 
-/// Holds a table of messages to all that, and to being about these reasons.
+/// Checks a table of messages, and that it has these reasons.
 ///
 /// # Panics
-/// Where a message breaks a rule, or none is about one of the reasons: for tests.
+/// Where a message breaks a rule, or a reason is missing: for tests.
 pub fn hold(table: &[(&str, ReadyCondition)], reasons: &[Reason]) {
     let faulty: Vec<_> = table
         .iter()

@@ -1,6 +1,6 @@
-//! The custom resources as people write them, and the names that manifests rely on.
+//! The custom resources, and the names that manifests rely on.
 //!
-//! Shapes only: nothing here decides anything, and nothing here talks to a server.
+//! Shapes only: nothing here decides anything or talks to a server.
 
 #![doc = include_str!("README.md")]
 
@@ -33,21 +33,22 @@ pub use session_policy::{KratosSessionPolicy, KratosSessionPolicySpec, KratosSes
 
 /// The API group of all kinds, and the key of the mark in an identity's `metadata_admin`.
 pub const GROUP: &str = "kratos-operator.dev";
-/// With `--require-secret-label`, only Secrets labelled so (with the value `true`) are read.
+/// With `--require-secret-label`, only Secrets with this label (and the value `true`) are read.
 pub const USE_LABEL: &str = "kratos-operator.dev/use";
-/// Held by a `KratosIdentity` from before its identity is created until it is dealt with.
+/// Set on a `KratosIdentity` before its identity is created, removed once its deletion is carried out.
 pub const IDENTITY_FINALIZER: &str = "kratos-operator.dev/identity";
-/// Held by a `KratosInstance` for as long as resources that carry ours refer to it.
+/// Set on a `KratosInstance` while resources with our finalizer refer to it.
 pub const INSTANCE_FINALIZER: &str = "kratos-operator.dev/instance";
-/// A new value asks for a reconcile now.
+/// A new value requests a reconcile.
 pub const RECONCILE_REQUESTED_AT: &str = "kratos-operator.dev/reconcile-requested-at";
-/// Flux's annotation of the same meaning.
+/// Flux's annotation with the same meaning.
 pub const FLUX_REQUESTED_AT: &str = "reconcile.fluxcd.io/requestedAt";
 
 /// A new value on a `KratosInstance` releases what its protection holds at that moment.
 pub const RELEASE: &str = "kratos-operator.dev/release";
 
-/// A new value on a `KratosInstance` lets what its protection holds at that moment go, and keeps the identities.
+/// A new value on a `KratosInstance` lets the resources go that its protection holds at that moment, and keeps their
+/// identities.
 pub const KEEP: &str = "kratos-operator.dev/keep";
 
 /// The value of the keep annotation.

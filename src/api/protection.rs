@@ -1,5 +1,5 @@
-//! Protection of an instance's identities from deletion at a rate that nobody asked for, and from being made again in
-//! the wrong place. Shapes only.
+//! The protection part of a `KratosInstance`: against mass deletion, and against recreating identities in the wrong Kratos.
+//! Shapes only.
 
 #![allow(clippy::doc_markdown, reason = "descriptions are read in `kubectl explain`, where backticks are noise")]
 

@@ -1,6 +1,6 @@
-//! What happened to a resource, as an event tells it. Pure.
+//! An event about a resource. Pure.
 
-/// What happened.
+/// The event.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RecordedEvent {
     pub is_warning: bool,

@@ -1,4 +1,4 @@
-//! How a person gets into an account that was made for them, as its manifest says. Shapes only.
+//! The recovery part of an identity's manifest: how a person first gets into an account. Shapes only.
 
 #![allow(clippy::doc_markdown, reason = "descriptions are read in `kubectl explain`, where backticks are noise")]
 

@@ -1,4 +1,4 @@
-//! `KratosSessionPolicy`: which sessions end, and which go on, by rules.
+//! `KratosSessionPolicy`: rules that end or extend sessions.
 //!
 //! Shapes only. A field enters together with the code that makes it work.
 

@@ -1,15 +1,15 @@
-//! Schema parts of session policies that a derive can't express. Pure.
+//! Parts of the session policies' schema that a derive can't express. Pure.
 
 use schemars::{Schema, SchemaGenerator, json_schema};
 
 use super::crd;
 
-/// A Go duration between runs.
+/// A Go duration between two runs.
 pub fn interval(_: &mut SchemaGenerator) -> Schema {
     crd::duration_from("1s")
 }
 
-/// Networks, as addresses with the length of a prefix.
+/// Networks: addresses with a prefix length.
 pub fn networks(_: &mut SchemaGenerator) -> Schema {
     json_schema!({
         "type": "array",

@@ -1,19 +1,19 @@
-//! Words that others chose, in messages for people: keys, ids, names. They are bounded, and nothing in them moves a cursor,
-//! breaks a line or turns the direction of what follows.
+//! Makes words that others chose (keys, ids, names) safe for messages: bounded, and without characters that move the cursor,
+//! break a line or change the text's direction.
 
-/// The longest statement of a message, in characters: what is wrong, where, and what to do.
+/// The longest sentence of a message, in characters: what is wrong, where, and what to do.
 pub const LONGEST_STATEMENT: usize = 200;
 
-/// How much of a name is shown, in characters: a Secret's, a schema's, a resource's.
+/// The longest shown form of a name, in characters: a Secret's, a schema's, a resource's.
 pub const NAME: usize = 56;
 
 const LEFT_OUT: char = '…';
-/// What stands in the place of a character that isn't shown.
+/// Replaces a character that isn't shown.
 const UNSHOWN: char = '\u{fffd}';
-/// So many of a list are looked at for what fits.
+/// Only this many items of a list are considered.
 const MOST_LISTED: usize = 20;
 
-/// A text of at most so many characters, as it may be shown.
+/// A text as it may be shown, with at most `most` characters.
 pub fn shown(text: &str, most: usize) -> String {
     let mut characters = text.chars().map(|character| if is_odd(character) { UNSHOWN } else { character });
     let shown: String = characters.by_ref().take(most).collect();
@@ -23,7 +23,7 @@ pub fn shown(text: &str, most: usize) -> String {
     shown.chars().take(most.saturating_sub(1)).chain([LEFT_OUT]).collect()
 }
 
-/// As many of a list as fit into so many characters, at least one, and how many more there are.
+/// As many items as fit into `room` characters, at least one, and the number of the others.
 pub fn listed(items: &[String], room: usize) -> String {
     let listed = |count: usize| {
         let more = match items.len() - count {
@@ -41,7 +41,7 @@ pub fn listed(items: &[String], room: usize) -> String {
     names + &more
 }
 
-/// Whether a character is a control, or formats what stands around it without being seen.
+/// Whether a character is a control character, or changes the text around it invisibly.
 fn is_odd(character: char) -> bool {
     character.is_control()
         || matches!(character, '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}')

@@ -1,17 +1,17 @@
-//! Jittered exponential back-off, the one formula for everything that is tried again.
+//! Jittered exponential back-off: the one formula for everything that is retried.
 
 use std::time::Duration;
 
 use rand::RngExt;
 
-/// The wait after the `failed`-th failure (0 is the first): between half and all of `first` doubled `failed` times,
-/// never above `last`.
+/// The wait after the `failed`-th failure (0 is the first): a random time between half of `d` and `d`, where `d` is `first`,
+/// doubled `failed` times and never above `last`.
 pub fn delay(first: Duration, last: Duration, failed: u32) -> Duration {
     let full = first.saturating_mul(2_u32.saturating_pow(failed)).min(last);
     full.mul_f64(rand::rng().random_range(0.5..=1.0))
 }
 
-/// A duration, give or take a tenth: keeps what began together from staying together.
+/// A duration, give or take a tenth: so that what began at the same time doesn't stay in step.
 pub fn jitter(duration: Duration) -> Duration {
     duration.mul_f64(rand::rng().random_range(0.9..=1.1))
 }

@@ -1,26 +1,26 @@
-//! Work that takes long, beside the threads that everything else waits on: parsing and asking rules. The one place that
-//! hands it over, so that whatever it comes to is known: what panics is missing, and takes nothing else along.
+//! Runs CPU-bound work (parsing, evaluating rules) on threads of its own, so that async tasks don't wait for it. Nothing else
+//! may call `spawn_blocking`: here a panic becomes an error and harms nothing else.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use tokio::sync::Semaphore;
 use tokio::task::spawn_blocking;
 
-/// How much of it is done at the same time: each may want a big stack, and more is no faster.
+/// How many run at the same time: each may want a big stack, and more aren't faster.
 const AT_ONCE: usize = 16;
 
 static ROOM: Semaphore = Semaphore::const_new(AT_ONCE);
 
-/// The work panicked, which is an error of the operator: nothing is known of what it was to say.
+/// The work panicked, which is a fault of the operator: there is no result.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("an error of the operator kept it from being told")]
 pub struct Panicked;
 
-/// Does one thing.
+/// Runs one piece of work.
 pub async fn once<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, Panicked> {
     let room = ROOM.acquire().await;
-    // What is left half done by a panic is dropped with the closure. The room is given back by it too: whoever waits for the
-    // answer may be gone before.
+    // The closure owns what a panic leaves half done, and drops it. It owns the permit too: the caller may be gone before the
+    // work ends.
     let work = || {
         let _room = room;
         work()
@@ -28,7 +28,7 @@ pub async fn once<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) 
     spawn_blocking(|| catch_unwind(AssertUnwindSafe(work))).await.ok().and_then(Result::ok).ok_or(Panicked)
 }
 
-/// Does the same to each item, one after another. The answers are as many as the items, in their order.
+/// Runs the same work on each item, one after another. Returns one result per item, in their order.
 pub async fn each<T, R>(items: Vec<T>, work: impl Fn(T) -> R + Send + 'static) -> Vec<Result<R, Panicked>>
 where
     T: Send + 'static,

@@ -1,6 +1,6 @@
-//! Why a server isn't reached: which name can't be looked up, which port refuses, which certificate isn't trusted. For Kratos, the
-//! proxy before it, and the API server alike. Pure. Of a URL it says host and port alone, of a failure what the operating system
-//! and TLS say.
+//! Why a server can't be reached: which name can't be resolved, which port refuses, which certificate isn't trusted. For
+//! Kratos, its proxy, and the API server. Pure. Shows only host and port of a URL, and of an error only the texts of the
+//! operating system and of TLS.
 
 use std::error::Error;
 use std::io::{self, ErrorKind};
@@ -8,28 +8,28 @@ use std::io::{self, ErrorKind};
 use rustls::CertificateError;
 use url::Url;
 
-/// How the operating system's text begins where a name can't be looked up. It has no kind of its own.
+/// How the operating system's text begins where a name can't be resolved. There is no error kind for it.
 const LOOKUP: &str = "failed to lookup address information";
 
-/// What stands in the way.
+/// What prevents the connection.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ConnectFailure {
-    /// The name has no address. What the operating system says of it.
+    /// The name has no address. Holds the operating system's text.
     Name(String),
     Refused,
     NoRoute,
     Silent,
     HungUp,
-    /// What it answers to a TLS handshake is none.
+    /// The server doesn't answer the TLS handshake with TLS.
     NoTls,
-    /// What it answers is no HTTP.
+    /// The server doesn't answer with HTTP.
     NoHttp,
     Certificate(CertificateFlaw),
-    /// It ended the handshake over us. What it says.
+    /// The server ended the handshake because of us. Holds its alert.
     TlsRefused(String),
-    /// What TLS says.
+    /// Any other TLS error, in the library's words.
     Tls(String),
-    /// What the operating system says.
+    /// Any other error, in the operating system's words.
     Other(String),
 }
 
@@ -40,11 +40,11 @@ pub enum CertificateFlaw {
     Expired,
     NotYetValid,
     OtherName,
-    /// What TLS says.
+    /// Any other flaw, in the library's words.
     Other(String),
 }
 
-/// What stood in the way, by the deepest cause that tells. `None`: nothing of the connection.
+/// The reason, by the deepest cause that is known here. `None`: the error isn't about the connection.
 pub fn connect_failure(error: &(dyn Error + 'static)) -> Option<ConnectFailure> {
     if let Some(tls) = cause::<rustls::Error>(error) {
         return Some(of_tls(tls));
@@ -66,7 +66,7 @@ fn of_tls(error: &rustls::Error) -> ConnectFailure {
 
 fn of_certificate(error: &CertificateError) -> CertificateFlaw {
     match error {
-        // Of an authority of the same name with another key: one that was renewed, for example.
+        // The issuer has the same name and another key: it was renewed, for example.
         CertificateError::UnknownIssuer | CertificateError::BadSignature => CertificateFlaw::Untrusted,
         CertificateError::Expired | CertificateError::ExpiredContext { .. } => CertificateFlaw::Expired,
         CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => CertificateFlaw::NotYetValid,
@@ -89,13 +89,13 @@ fn of_system(error: &io::Error) -> Option<ConnectFailure> {
         ErrorKind::ConnectionReset | ErrorKind::ConnectionAborted | ErrorKind::UnexpectedEof => {
             Some(ConnectFailure::HungUp)
         }
-        // One that another layer made says what it likes.
+        // The text of an error that another layer made can't be trusted.
         kind => (kind != ErrorKind::Other).then(|| ConnectFailure::Other(kind.to_string())),
     }
 }
 
 impl ConnectFailure {
-    /// In words. `whom`: host and port, or what is called that.
+    /// For a message. `whom`: the server's host and port, or what it is called.
     pub fn words(&self, whom: &str) -> String {
         match self {
             Self::Name(why) if why.is_empty() => format!("the name of {whom} can't be looked up"),
@@ -117,7 +117,7 @@ impl ConnectFailure {
         }
     }
 
-    /// Whether it is a matter of whom one trusts.
+    /// Whether it is about which certificates are trusted.
     pub fn is_about_trust(&self) -> bool {
         matches!(self, Self::Certificate(_) | Self::Tls(_))
     }
@@ -132,9 +132,9 @@ pub fn whom(url: &Url) -> String {
     }
 }
 
-/// The deepest cause of a type.
+/// The deepest cause of the given type.
 pub fn cause<'a, T: Error + 'static>(error: &'a (dyn Error + 'static)) -> Option<&'a T> {
-    // An I/O error's source skips the very error that it wraps.
+    // An I/O error's `source` skips the error that it wraps.
     let wrapped = error.downcast_ref::<io::Error>().and_then(io::Error::get_ref).and_then(|wrapped| cause(wrapped));
     let deeper = || error.source().and_then(|source| cause(source));
     wrapped.or_else(deeper).or_else(|| error.downcast_ref())

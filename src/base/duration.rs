@@ -1,4 +1,4 @@
-//! Durations as Go writes them (`1h30m`): in manifests, and in expressions. Pure. No text panics.
+//! Durations as Go writes them (`1h30m`), in manifests and expressions. Pure. No text makes it panic.
 
 use std::fmt;
 use std::str::FromStr;
@@ -8,11 +8,11 @@ use k8s_openapi::jiff::SignedDuration;
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-/// Digits of a fraction that count: more are less than the shortest nanosecond of an hour.
+/// Digits of a fraction that count: further ones are less than a nanosecond, even of an hour.
 const FRACTION_DIGITS: usize = 18;
 
-/// Parses what Go's `time.ParseDuration` takes, and nothing else: a sign, then numbers with units. As in Go the whole fits
-/// into 64 bits of nanoseconds (some 292 years), or is none.
+/// Parses what Go's `time.ParseDuration` accepts, and nothing else: a sign, then numbers with units. As in Go, the sum must fit
+/// into 64 bits of nanoseconds (about 292 years).
 pub fn parse(text: &str) -> Option<SignedDuration> {
     let (sign, mut rest) = match text.as_bytes().first()? {
         b'-' => (-1, &text[1..]),
@@ -28,7 +28,7 @@ pub fn parse(text: &str) -> Option<SignedDuration> {
     let mut nanoseconds = 0_i128;
     while !rest.is_empty() {
         let (part, after) = part(rest)?;
-        // Each fits into 64 bits, and so does the sum before it: nothing can overflow here.
+        // Each part fits into 64 bits, and so does the sum before it: nothing can overflow here.
         nanoseconds += part;
         i64::try_from(sign * nanoseconds).ok()?;
         rest = after;
@@ -36,7 +36,7 @@ pub fn parse(text: &str) -> Option<SignedDuration> {
     i64::try_from(sign * nanoseconds).ok().map(SignedDuration::from_nanos)
 }
 
-/// The first number with its unit, in nanoseconds, and what follows.
+/// The first number with its unit, in nanoseconds, and the rest of the text.
 fn part(text: &str) -> Option<(i128, &str)> {
     let (whole, after) = digits(text);
     let (fraction, after) = match after.strip_prefix('.') {
@@ -57,7 +57,7 @@ fn part(text: &str) -> Option<(i128, &str)> {
     (part <= i128::from(i64::MAX) + 1).then_some((part, after))
 }
 
-/// The digits that a text begins with, and what follows.
+/// The digits that a text begins with, and the rest of the text.
 fn digits(text: &str) -> (&str, &str) {
     text.split_at(text.find(|character: char| !character.is_ascii_digit()).unwrap_or(text.len()))
 }
@@ -75,11 +75,11 @@ fn unit_nanoseconds(unit: &str) -> Option<i128> {
     })
 }
 
-/// A duration of a manifest: as long as Go can say, and not negative. A resource with another one can't be read.
+/// A duration of a manifest: not negative, and within Go's range. A resource with another one can't be read.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct GoDuration(Duration);
 
-/// Why a text is no duration of a manifest. It doesn't quote the text.
+/// Why a text is no duration for a manifest. Doesn't quote the text.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 #[error("no duration such as 72h or 1h30m, or less than nothing, or more than 64 bits of nanoseconds")]
 pub struct NoDuration;
@@ -104,7 +104,7 @@ impl From<GoDuration> for Duration {
     }
 }
 
-/// As Rust writes a duration, which Go reads: `5400s`.
+/// Written in seconds, which Go reads: `5400s`.
 impl fmt::Display for GoDuration {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(formatter, "{:?}", self.0)
@@ -138,7 +138,7 @@ mod tests {
     use super::*;
 
     #[rstest]
-    // Of Go's own table.
+    // From Go's own table of tests.
     #[case("0", Some(0))]
     #[case("5s", Some(5_000_000_000))]
     #[case("1478s", Some(1_478_000_000_000))]
@@ -186,7 +186,7 @@ mod tests {
     #[case("9223372036854776us", None)]
     #[case("3000000h", None)]
     #[case("9223372036854775.808us", None)]
-    // What another parser panics at, or takes.
+    // What other parsers accept or panic at.
     #[case("1h-2h", None)]
     #[case("--1h", None)]
     #[case("99999999999999999999h", None)]

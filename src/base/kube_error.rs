@@ -1,8 +1,7 @@
-//! What a failed request to the API server came to, for a log line. Pure.
+//! Describes a failed request to the API server for a log line. Pure.
 //!
-//! The client library's own words quote answers: what the API server says of an object that it refuses, and what its parser
-//! found in the place of something else. An answer may hold anybody's traits, so only its code, its reason and names of the
-//! API's own are passed on.
+//! The client library's own messages quote answers: objects that the API server refuses, and texts that couldn't be parsed.
+//! These may hold anybody's traits. So only the code, the reason and names of the API are passed on.
 
 use std::error::Error;
 use std::fmt;
@@ -11,20 +10,20 @@ use kube::core::Status;
 
 use super::connect_failure;
 
-/// The longest name of the API's own that is passed on.
+/// The longest name of the API that is passed on.
 const LONGEST_NAME: usize = 128;
 
-/// How our own error begins that names the proxy, without what is secret in its URL.
+/// How our own error begins that names the proxy, without secrets of its URL.
 const BY_PROXY: &str = "by the proxy ";
 
-/// What it means that the API server doesn't know who asks.
+/// The API server doesn't know who asks (401).
 const UNAUTHORIZED: &str = "it doesn't take the operator's token, which has expired or was revoked (its ServiceAccount, or what \
                             it was bound to, is gone); a token in a file is read again within a minute";
 
-/// What it means that there are no credentials to come with. What a login program says may be secret.
+/// There are no usable credentials. The output of a login program may be secret, so it isn't quoted.
 const NO_CREDENTIALS: &str = "the credentials of the kubeconfig are of no use";
 
-/// A failed request in few words, without a word of what was answered.
+/// A failed request in few words, without any text of the answer.
 pub fn brief(error: &kube::Error) -> String {
     match error {
         kube::Error::Api(status) => refusal(status),
@@ -42,12 +41,12 @@ pub fn brief(error: &kube::Error) -> String {
     }
 }
 
-/// Whether a request was refused: for want of a right, or by whoever admits objects.
+/// Whether a request was refused: by RBAC or by an admission check.
 pub fn is_forbidden(error: &kube::Error) -> bool {
     matches!(error, kube::Error::Api(status) if status.code == 403)
 }
 
-/// A right as roles grant it, without a word of who lacks it. `namespace`: `None` for all of them.
+/// A permission as roles grant it, without the user who lacks it. `namespace`: `None` for all.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Right {
     pub namespace: Option<String>,
@@ -71,32 +70,32 @@ impl fmt::Display for Right {
     }
 }
 
-/// A right that lacks, and the object that was meant, where one was.
+/// A missing permission, and the object that was meant, if one was named.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Refusal {
     pub right: Right,
     pub name: Option<String>,
 }
 
-/// What a request was refused for want of.
+/// Which permission was missing.
 pub fn refused(error: &kube::Error) -> Option<Refusal> {
     let kube::Error::Api(status) = error else { return None };
     refusal_of(status)
 }
 
-/// The same, by the answer.
+/// The same, from the answer.
 pub fn refusal_of(status: &Status) -> Option<Refusal> {
     let right = lacking(&status.message).filter(|_| status.code == 403)?;
     let named = status.details.as_ref().map(|details| details.name.clone());
     Some(Refusal { right, name: named.filter(|name| is_name(name)) })
 }
 
-/// Whether there was no answer: the API server can't be reached, or didn't say everything in time.
+/// Whether there was no whole answer: the API server can't be reached, or a time-out ran out.
 pub fn is_unanswered(error: &kube::Error) -> bool {
     matches!(error, kube::Error::HyperError(_) | kube::Error::Service(_) | kube::Error::ReadEvents(_))
 }
 
-/// What isn't allowed is named as far as the answer uses the API's own words.
+/// Why a request was refused, as far as the answer uses the API's own words.
 pub fn refusal(status: &Status) -> String {
     let mut words = format!("the API server answers {}", status.code);
     if is_name(&status.reason) {
@@ -109,7 +108,7 @@ pub fn refusal(status: &Status) -> String {
     }
 }
 
-/// What a role would have to allow: `cannot list resource "secrets" in API group "" at the cluster scope`.
+/// The missing permission in `cannot list resource "secrets" in API group "" at the cluster scope`.
 fn lacking(message: &str) -> Option<Right> {
     let (_, what) = message.split_once(" is forbidden: User \"")?.1.split_once("\" cannot ")?;
     let (verb, rest) = what.split_once(' ')?;
@@ -125,15 +124,15 @@ fn lacking(message: &str) -> Option<Right> {
     })
 }
 
-/// Whether a text is a name as the API has them, which says nothing about anybody.
+/// Whether a text is a name of the API's form, which says nothing about anybody.
 fn is_name(text: &str) -> bool {
     let is_part = |character: char| character.is_ascii_alphanumeric() || "-./".contains(character);
     !text.is_empty() && text.len() <= LONGEST_NAME && text.chars().all(is_part)
 }
 
-/// Why there is no connection to the API server; else the error, with what it came from.
+/// Why there is no connection to the API server; else the error and its causes.
 fn connection(error: &(dyn Error + 'static)) -> String {
-    // A login program that can't be run is no matter of the network, though its cause is the operating system's.
+    // A login program that can't be run isn't a network failure, though its cause is the operating system's.
     if is_caused_by(error, kube::Error::Auth) {
         return NO_CREDENTIALS.to_owned();
     }
@@ -154,13 +153,13 @@ fn is_caused_by<T: Error + 'static>(error: &(dyn Error + 'static), _: fn(T) -> k
     connect_failure::cause::<T>(error).is_some()
 }
 
-/// An error, with what it came from.
+/// An error and its causes.
 fn chain(error: &(dyn Error + 'static)) -> String {
     let mut words = error.to_string();
     let mut source = error.source();
     while let Some(error) = source {
         let next = error.to_string();
-        // Some say what they came from themselves.
+        // Some errors already contain their cause.
         if !words.ends_with(&next) {
             words = format!("{words}: {next}");
         }

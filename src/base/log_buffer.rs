@@ -1,9 +1,9 @@
-//! What was written, for tests that read a log.
+//! Keeps what is written, for tests that read a log.
 
 use std::io::Write;
 use std::sync::{Arc, Mutex, PoisonError};
 
-/// A writer whose clones write to the same place.
+/// A writer; clones write to the same buffer.
 #[derive(Clone, Debug, Default)]
 pub struct LogBuffer(Arc<Mutex<Vec<u8>>>);
 

@@ -1,4 +1,4 @@
-//! What any program needs: time, turns, tasks, names, words for failures. Knows nothing of the product.
+//! What any program needs: time, queues, tasks, names, descriptions of failures. Knows nothing of the product.
 
 #![doc = include_str!("README.md")]
 

@@ -24,21 +24,21 @@ impl NamespacedName {
         Self::new(object.namespace().unwrap_or_default(), object.name_any())
     }
 
-    /// What stands for it where many are remembered.
+    /// A short hash, for where many keys are remembered.
     pub fn key_hash(&self) -> KeyHash {
         KeyHash::new(&self.namespace, &self.name)
     }
 }
 
-/// Stands for a key where many are remembered: eight bytes instead of two texts. Two keys might share one, so what is
-/// found by it is a hint.
+/// Stands for a key where many are remembered: eight bytes instead of two texts. Two keys may have the same hash, so a match is
+/// only a hint.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct KeyHash(u64);
 
 /// A set of them.
 pub type KeyHashes = HashSet<KeyHash>;
 
-/// Stands for a namespace; likewise a hint.
+/// Stands for a namespace; likewise only a hint.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct NamespaceHash(u64);
 
@@ -80,8 +80,8 @@ impl fmt::Display for NamespacedName {
     }
 }
 
-/// Whether a text can be the name of an object (RFC 1123). What comes from a manifest or a mark goes into the path of a
-/// request only if it is: the client doesn't check, and a name with slashes would lead elsewhere.
+/// Whether a text can be the name of an object (RFC 1123). Names from a manifest or a mark must pass before they go into the
+/// path of a request: the client doesn't check, and a name with slashes would change the path.
 pub fn is_name(text: &str) -> bool {
     let is_alphanumeric = |character: char| character.is_ascii_lowercase() || character.is_ascii_digit();
     text.len() <= 253

@@ -1,8 +1,8 @@
-//! Versions of resources, which tell older from newer. Pure.
+//! Resource versions, which tell older objects from newer ones. Pure.
 //!
 //! Since Kubernetes 1.35 the versions of one kind can be compared (KEP-5504): they are positive whole numbers without leading
-//! zeros. Those of two kinds can't, which the type says. What is no such number is no version: whoever compares decides
-//! what then is safe.
+//! zeros. Those of two kinds can't, which the type enforces. Anything else counts as no version: callers decide what is safe
+//! then.
 
 use std::cmp::Ordering;
 use std::marker::PhantomData;
@@ -14,7 +14,7 @@ use kube::Resource;
 pub struct ResourceVersion<K>(u128, PhantomData<fn() -> K>);
 
 impl<K> ResourceVersion<K> {
-    /// The version of a list: of the whole kind as it was then, however much of it is shown.
+    /// The version of a list: of the whole kind at that time, however few objects the list shows.
     pub fn of_list(list: &ListMeta) -> Option<Self> {
         list.resource_version.as_deref().and_then(Self::parse)
     }
@@ -37,7 +37,7 @@ impl<K: Resource> ResourceVersion<K> {
     }
 }
 
-// Written out, because what is derived asks the same of the kind.
+// Written out, because derived code would demand the same traits of `K`.
 impl<K> Clone for ResourceVersion<K> {
     fn clone(&self) -> Self {
         *self

@@ -1,5 +1,5 @@
-//! How long the end of the process may take, whatever is under way: a pod has 30 seconds. What is dropped is as after a crash,
-//! which loses nothing.
+//! How long the shutdown may take, whatever is in progress: a pod has 30 seconds. What is dropped is as after a crash, which
+//! loses nothing.
 
 use std::time::Duration;
 
@@ -10,17 +10,17 @@ use tokio_util::sync::CancellationToken;
 
 use super::supervise::{Failure, Tasks};
 
-/// Reconciles under way are finished within so long, or dropped.
+/// Reconciles in progress have this long to finish; then they are dropped.
 const UNDER_WAY: Duration = Duration::from_secs(20);
-/// For what comes after them.
+/// For what comes after the reconciles.
 const REST: Duration = Duration::from_secs(4);
-/// After so long the process ends in the middle of whatever it does.
+/// After this long the process ends, whatever it does.
 const ALL: Duration = Duration::from_secs(25);
-/// Its exit code then.
+/// The exit code in that case.
 const CUT_SHORT: i32 = 1;
 
-/// Cancels `stop` at Ctrl-C or SIGTERM; a second one ends the process at once. On a thread of its own: no work, however it
-/// goes wrong, keeps the process from ending.
+/// Cancels `stop` at Ctrl-C or SIGTERM; a second signal ends the process at once. Runs on a thread of its own, so that no other
+/// work can block it.
 pub fn on_signals(stop: CancellationToken) -> std::io::Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let signals = {
@@ -31,17 +31,17 @@ pub fn on_signals(stop: CancellationToken) -> std::io::Result<()> {
     Ok(())
 }
 
-/// How reconciles came to their end.
+/// How the controllers ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum End {
-    /// All are finished.
+    /// All reconciles are finished.
     Finished,
     /// The time was up.
     CutShort,
 }
 
-/// Returns once all `controllers` have ended, as they do when the process is to stop, or when it can't go on. `release` lets
-/// others begin. Where the process can't go on they wait until our time has run out.
+/// Returns once all `controllers` have ended: because the process is to stop, or because it can't go on. `release` gives up the
+/// lead. Where the process can't go on, `release` isn't called: standbys wait until the Lease runs out.
 pub async fn finished<T: Future<Output = ()>>(
     tasks: &Tasks,
     controllers: impl IntoIterator<Item = JoinHandle<()>>,
@@ -52,7 +52,7 @@ pub async fn finished<T: Future<Output = ()>>(
         tokio::time::sleep(UNDER_WAY).await;
     };
     let end = tokio::select! {
-        // Where both have happened, the failure is why the controllers ended.
+        // Where both happened, the failure is why the controllers ended.
         biased;
         failure = tasks.failed() => return Err(failure),
         _ = join_all(controllers) => End::Finished,
@@ -101,7 +101,7 @@ mod tests {
 
     use super::*;
 
-    /// How it ends with one controller that does this, and whether others were let begin.
+    /// How it ends with one controller that does this, and whether the lead was released.
     async fn ends(tasks: &Tasks, controller: impl Future<Output = ()> + Send + 'static) -> (Result<(), Failure>, bool) {
         let is_released = AtomicBool::new(false);
         let release = |end| {

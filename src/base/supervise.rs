@@ -1,6 +1,6 @@
-//! Runs what goes on in the background, each task under its name; nothing else may spawn one. A task that panics never ends
-//! in silence: it is begun anew where that can be, else the process ends and says why. A panic's payload may quote what was
-//! worked on (a trait, a secret), so it is read nowhere; its place in the source is what is said of it.
+//! Runs background tasks, each under a name; nothing else may spawn tasks. A panic is never silent: the task is restarted where
+//! possible, else the process ends and says why. A panic's payload may quote a trait or a secret, so it is never read; only its
+//! place in the source is reported.
 
 use std::borrow::Cow;
 use std::panic::{AssertUnwindSafe, PanicHookInfo};
@@ -42,17 +42,17 @@ pub enum Failure {
 }
 
 impl Tasks {
-    /// `stop`: told when the process is to end. From then on tasks may end.
+    /// `stop`: cancelled when the process is to end. After that, tasks may end.
     pub fn new(stop: CancellationToken) -> Self {
         Self { stop, failed: watch::Sender::new(None) }
     }
 
-    /// Told when the process is to end.
+    /// Cancelled when the process is to end.
     pub fn stop(&self) -> &CancellationToken {
         &self.stop
     }
 
-    /// Runs what ends by itself. If it panics the process ends: others wait for what it would have done.
+    /// Runs a task that ends by itself. If it panics the process ends: others wait for its result.
     pub fn spawn(&self, name: impl Into<Name>, task: impl Future<Output = ()> + Send + 'static) -> JoinHandle<()> {
         let (name, tasks) = (name.into(), self.clone());
         tokio::spawn(async move {
@@ -62,7 +62,7 @@ impl Tasks {
         })
     }
 
-    /// Runs what the process can't go on without: neither may it panic nor end before the process is to.
+    /// Runs a task that the process needs: it must neither panic nor end before the process is to end.
     pub fn spawn_critical(
         &self,
         name: impl Into<Name>,
@@ -78,7 +78,7 @@ impl Tasks {
         })
     }
 
-    /// The same on a thread and with a runtime of its own: no other work, however much, keeps it waiting.
+    /// The same on a thread and runtime of its own: other work can't delay it.
     pub fn spawn_critical_thread<T>(
         &self,
         name: &'static str,
@@ -99,7 +99,7 @@ impl Tasks {
         std::thread::Builder::new().name(name.to_owned()).spawn(run).map(drop)
     }
 
-    /// Runs what may be begun anew: if it panics that is done, later each time, and all others go on.
+    /// Runs a task that can be restarted: after a panic it is, with back-off, while all others go on.
     pub fn spawn_restarting<T>(
         &self,
         name: impl Into<Name>,
@@ -126,12 +126,12 @@ impl Tasks {
         })
     }
 
-    /// Why the process can't go on, where it can't.
+    /// Why the process can't go on, if so.
     pub fn failure(&self) -> Option<Failure> {
         self.failed.borrow().clone()
     }
 
-    /// Returns once a task has failed that the process can't go on without.
+    /// Returns once a task has failed that the process needs.
     pub async fn failed(&self) -> Failure {
         let mut failed = self.failed.subscribe();
         loop {
@@ -143,7 +143,7 @@ impl Tasks {
         }
     }
 
-    /// Notes the first failure: what follows from it fails as well.
+    /// Notes the first failure only: later ones follow from it.
     pub fn fail(&self, failure: Failure) {
         tracing::error!("{failure}");
         self.failed.send_if_modified(|first| {
@@ -154,13 +154,13 @@ impl Tasks {
     }
 }
 
-/// Whether a task ends as it should.
+/// Whether a task ends without a panic.
 async fn completes(task: impl Future<Output = ()>) -> bool {
-    // Whatever it shares is behind locks that outlive a panic, or is dropped with it.
+    // State that it shares is behind locks that survive a panic, or is dropped with it.
     AssertUnwindSafe(task).catch_unwind().await.is_ok()
 }
 
-/// Has panics say where, and not what.
+/// Makes panics report their place only, never their payload.
 pub fn hide_payloads() {
     std::panic::set_hook(Box::new(say_where));
 }

@@ -1,8 +1,7 @@
 //! The admission policy that gives each new `KratosIdentity` our finalizer: a `MutatingAdmissionPolicy` and its binding. Pure:
 //! they are printed, and applied by whoever installs the operator.
 //!
-//! What it selects is exactly what the operator looks at: a finalizer that nobody takes away again keeps a resource from
-//! being deleted.
+//! It selects exactly what the operator reconciles: a finalizer that nobody removes prevents a resource from being deleted.
 
 use k8s_openapi::api::admissionregistration::v1::{
     ApplyConfiguration, MatchCondition, MatchResources, MutatingAdmissionPolicy, MutatingAdmissionPolicyBinding,

@@ -85,7 +85,7 @@ struct Ground {
     watching: Watching,
     memory: Arc<Memory>,
     replaces_index: Arc<ReplacesIndex>,
-    /// Bounds the requests to the API server that looks at identities and policies send.
+    /// Bounds the requests to the API server that reconciles of identities and policies send.
     kubernetes: Arc<FairSemaphore>,
     neighbours: Arc<Neighbours>,
     admission: Arc<Admission>,

@@ -102,8 +102,8 @@ struct Rank {
 }
 
 impl PriorityQueue {
-    /// Enqueues it. What is due later is forgotten; what is in work is looked at again afterwards; what waits
-    /// already keeps its place, or comes last in a higher priority.
+    /// Enqueues it. What is due later is forgotten; what is in work is reconciled again afterwards; what waits already keeps
+    /// its place, or comes last in a higher priority.
     pub fn add(&mut self, key: &NamespacedName, priority: Priority, now: Instant) {
         match self.states.get_mut(key) {
             Some(State::InWork { again, .. }) => *again = (*again).max(Some(priority)),
@@ -116,7 +116,7 @@ impl PriorityQueue {
         }
     }
 
-    /// The next one to be looked at, of at least this priority; it is in work from now on.
+    /// The next one to be reconciled, of at least this priority; it is in work from now on.
     pub fn take(&mut self, least: Priority) -> Option<(Arc<NamespacedName>, Priority)> {
         let priority = self.next_priority(least)?;
         for rank in &mut self.ranks {

@@ -29,7 +29,7 @@ const OTHER: &str = "Other";
 
 /// One that can't be read is told so.
 const UNREADABLE: (&str, &str) = ("false", "InvalidSpec");
-/// Nobody has looked at it yet.
+/// It wasn't reconciled yet.
 const NOT_LOOKED_AT: (&str, &str) = ("unknown", "");
 
 /// See the module. Says that there is nothing until it is told of what.

@@ -176,7 +176,7 @@ pub trait Listener: Send + Sync {
     /// Something happened to a resource.
     fn happened(&self, resource: &KratosIdentity, event: RecordedEvent);
 
-    /// Other resources are to be looked at.
+    /// Other resources must be reconciled.
     fn look_at(&self, resources: Vec<NamespacedName>);
 
     /// What somebody had changed was put right.

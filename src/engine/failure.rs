@@ -18,8 +18,8 @@ use crate::kratos::{Class, Error, SchemaFault};
 /// Why a reconcile ended early.
 #[derive(Debug)]
 pub enum ReconcileError {
-    /// Something else must happen first, and the resource is looked at again when it does. Only a resource whose
-    /// status doesn't speak of its generation yet is given this condition: a thousand that were Ready aren't rewritten.
+    /// Something else must happen first, which enqueues the resource. Only a resource whose status isn't about its generation
+    /// yet gets this condition: a thousand that were Ready aren't rewritten.
     Waiting(ReadyCondition),
     /// Its turn hasn't come; it is called then. Nothing is written about that: a queue is a queue, here or elsewhere.
     Queued(ReadyCondition),
@@ -179,7 +179,7 @@ pub fn classify(error: &Error, sent: Sent<'_>, times: u32) -> ReconcileError {
             ReconcileError::Retry { condition, after: None }
         }
         Class::Conflict => ReconcileError::Refused(conflict::taken(sent.external_id)),
-        // It was there a moment ago, or looked different: look again.
+        // It existed a moment ago, or was different: read it again.
         Class::NotFound => ReconcileError::Retry { condition: moved(), after: None },
         Class::Rejected if error.is_patch_inapplicable() => ReconcileError::Retry { condition: moved(), after: None },
         // The server counts for itself what is left to log in with.

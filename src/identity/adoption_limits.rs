@@ -121,7 +121,7 @@ fn asked_for(desired: &Desired, present: &Present) -> Option<&'static str> {
     first.or_else(|| actions.iter().find_map(resets))
 }
 
-/// What a step does that would let somebody in. Traits are looked at by themselves, see [`changed_way_in`].
+/// What a step does that would let somebody in. Traits are checked separately, see [`changed_way_in`].
 fn opens(step: &Step) -> Option<&'static str> {
     match step {
         Step::Update { .. } => Some("a change of credentials"),

@@ -10,7 +10,7 @@ use super::desired::Desired;
 use super::links::Links;
 use crate::kratos::{CredentialType, Identity};
 
-/// What a manifest says of credentials, and how it stood when the identity was looked at.
+/// What a manifest says of credentials, and how they were when the identity was last reconciled.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct CredentialWatch {
     absent: Vec<CredentialType>,
@@ -36,12 +36,12 @@ impl CredentialWatch {
         Self { left, ..self }
     }
 
-    /// Whether there is nothing to look for.
+    /// Whether there is nothing to compare.
     pub fn is_empty(&self) -> bool {
         self.absent.is_empty() && self.links.is_empty()
     }
 
-    /// Whether an identity, listed with its credentials and the contents of `webauthn`, is to be looked at.
+    /// Whether an identity, listed with its credentials and the contents of `webauthn`, has to be reconciled.
     pub fn is_off(&self, identity: &Identity) -> bool {
         self.off(identity, Contents::of(identity, false)) != self.left || self.password_at != self.password_at(identity)
     }

@@ -1,4 +1,4 @@
-//! The events of a plan that is carried out: a reason for each action and for each change that people look for; for all other
+//! The events of a plan that is carried out: a reason for each action and for each change that matters to people; for all other
 //! changes the paths, never a value. Pure.
 
 use super::actions::ActionName;

@@ -8,12 +8,12 @@ fn progressing(message: impl Into<String>) -> ReadyCondition {
     ReadyCondition::new(Reason::Progressing, message)
 }
 
-/// The identity went while it was looked at.
+/// The identity went during the reconcile.
 pub fn deleted() -> ReadyCondition {
     progressing("the identity was deleted while it was looked at; it is looked at again")
 }
 
-/// It is another one by now, or looks otherwise.
+/// It is another one by now, or has changed.
 pub fn changed() -> ReadyCondition {
     progressing("the identity changed while it was looked at; it is looked at again")
 }

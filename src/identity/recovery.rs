@@ -80,7 +80,7 @@ pub enum SecretObservation {
     Ours(Version),
     /// Somebody else's: never touched.
     Foreign,
-    /// The operator's account may not look, or writes no Secrets.
+    /// The operator's account may not read it, or writes no Secrets.
     Hidden,
 }
 
@@ -231,7 +231,7 @@ pub fn ensure_writable(
     Err(ReadyCondition::new(Reason::InvalidSpec, message))
 }
 
-/// Whether the Secret has to be looked at: not where it is known to be deleted, since the recovery expired.
+/// Whether the Secret has to be read: not where it is known to be deleted, since the recovery expired.
 pub fn is_secret_of_interest(
     wanted: &Recovery,
     noted: Option<&RecoveryMark>,

@@ -16,7 +16,7 @@ use super::{path_redaction, pointer};
 use crate::api::words::{LONGEST_STATEMENT, listed, shown};
 use crate::kratos::identifier::{Taken, normalised};
 
-/// How many violations are looked for. A message names those that fit.
+/// The most violations that are collected. A message names those that fit.
 const MOST: usize = 1000;
 /// How much is shown of a place, a keyword and a schema's id, in characters.
 const PLACE: usize = 80;

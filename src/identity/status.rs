@@ -278,7 +278,7 @@ fn note_stale_identifiers(status: &mut KratosIdentityStatus, count: usize, gener
     condition::set(&mut status.conditions, STALE_IDENTIFIERS, true, &condition, generation, now);
 }
 
-/// The status of a suspended resource: nothing was looked at, but a recovery may have expired.
+/// The status of a suspended resource: nothing was observed, but a recovery may have expired.
 pub fn suspended(subject: Subject<'_>, recovery: RecoveryObservation, now: Timestamp) -> KratosIdentityStatus {
     let mut status = subject.current.cloned().unwrap_or_default();
     let condition =

@@ -61,6 +61,6 @@ impl Phase {
 /// How long to wait for a time; never less than it takes, but no longer than a day at once.
 pub fn wait(until: Timestamp, now: Timestamp) -> std::time::Duration {
     let left = until.duration_since(now).clamp(SignedDuration::ZERO, LONGEST);
-    // A timer counts in full milliseconds: one that fires a moment early would look in vain.
+    // A timer counts in full milliseconds: one that fires a moment early would reconcile in vain.
     std::time::Duration::from_millis(u64::try_from(left.as_millis()).unwrap_or_default() + 1)
 }

@@ -5,7 +5,7 @@ use std::fmt::Debug;
 use crate::api::recorded_event::RecordedEvent;
 use crate::base::namespaced_name::NamespacedName;
 
-/// What an instance has looked at.
+/// What an instance has enqueued.
 pub trait Calls: Debug + Send + Sync {
     /// The instance itself: it is to be probed, or its status has something else to say.
     fn instance(&self);

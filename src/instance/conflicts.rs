@@ -6,7 +6,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::base::namespaced_name::NamespacedName;
 
-/// How many that don't know what stands in their way are looked at whenever an identity goes.
+/// How many resources that don't know what stands in their way are enqueued whenever an identity goes.
 const UNKNOWING: usize = 16;
 
 /// Each resource with the id of the identity in its way, where that is known.

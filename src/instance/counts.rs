@@ -139,7 +139,7 @@ struct State {
     orphaned: HashSet<Uuid>,
     /// How often drift was corrected since the last resync.
     corrected: u64,
-    /// How many resources had an identity, and how many grace periods ran, when that was last looked at.
+    /// How many resources had an identity, and how many grace periods ran, when they were last counted.
     known: Option<(u64, u64)>,
 }
 
@@ -191,7 +191,7 @@ impl Counts {
         self.state().known.replace((managed, pending)) == Some((managed, pending))
     }
 
-    /// Whether it were as many when that was last looked at.
+    /// Whether these are the numbers of the last count.
     pub fn is_settled(&self, managed: u64, pending: u64) -> bool {
         self.state().known == Some((managed, pending))
     }

@@ -16,7 +16,7 @@ use crate::kratos::{Identity, State};
 /// The longest sleep: a clock that is set meanwhile is noticed.
 const LONGEST: Duration = Duration::from_mins(1);
 
-/// When to look at which identity.
+/// When to check which identity.
 #[derive(Debug, Default)]
 pub struct GracePeriods {
     look_at: Mutex<HashMap<String, Timestamp>>,
@@ -40,8 +40,8 @@ impl GracePeriods {
         }
     }
 
-    /// Those that were asked for, all of them or these, and not shown are looked at: somebody may have deleted them. `shows`: which
-    /// were shown, or not asked for.
+    /// Identities that were requested (all of them or these) and aren't shown must be checked: somebody may have deleted them.
+    /// `shows`: which were shown, or not requested.
     pub fn listed(&self, shows: impl Fn(&str) -> bool) {
         let missing: Vec<_> = self.runs().keys().filter(|id| !shows(id)).cloned().collect();
         for id in &missing {
@@ -57,18 +57,18 @@ impl GracePeriods {
         PendingDeletions { count: runs.len() as u64, next: first.map(shown) }
     }
 
-    /// Notes an identity that is to be looked at, at the latest at the given time.
+    /// Notes an identity to be checked at the given time, or earlier.
     pub fn note(&self, id: &str, at: Timestamp) {
         self.look_at().entry(id.to_owned()).and_modify(|known| *known = at.min(*known)).or_insert(at);
         self.changed.notify_one();
     }
 
-    /// The ids of all that are to be looked at.
+    /// The ids of all that must be checked.
     pub fn ids(&self) -> Vec<Uuid> {
         self.look_at().keys().filter_map(|id| Uuid::parse_str(id).ok()).collect()
     }
 
-    /// Takes in what a listing shows: one that isn't inactive (any more) is looked at at once.
+    /// Takes in what a listing shows: one that isn't inactive (any more) is checked at once.
     pub fn seen(&self, mark: &Mark, identity: &Identity, cluster: &str) {
         let Some(delete_after) = mark.delete_after.as_ref().filter(|_| mark.cluster == cluster) else { return };
         self.begun(&identity.id, delete_after.0);
@@ -137,7 +137,7 @@ mod tests {
         assert_eq!(pending.running().count, 2, "that was seen before it began");
         pending.ended(other, Instant::now());
         assert_eq!(pending.running(), PendingDeletions { count: 1, next: Some(Time(at(300))) });
-        // Somebody deleted it: it is looked at, and is counted until then.
+        // Somebody deleted it: it is checked, and is counted until then.
         pending.listed(|id| id != one);
         assert_eq!((pending.take_due(Timestamp::now()), pending.running().count), (vec![one.to_owned()], 1));
     }

@@ -111,7 +111,7 @@ pub struct Shared {
 }
 
 impl Shared {
-    /// Whether the instance carries our finalizer. Where it doesn't, the resource is looked at again once it does.
+    /// Whether the instance carries our finalizer. Where it doesn't, the resource is enqueued once it does.
     pub fn is_held_for(&self, key: &NamespacedName) -> bool {
         let is_held = || self.is_held.load(Ordering::SeqCst);
         if is_held() {

@@ -58,7 +58,7 @@ impl Managed {
         by_id.insert(id, Known { key: key.key_hash(), digest: digest(identity), as_of, watch });
     }
 
-    /// What a listing is to look for in the credentials of an identity that was noted.
+    /// What a listing compares in the credentials of an identity that was noted.
     pub fn watch(&self, id: &str, watch: CredentialWatch) {
         let Ok(id) = Uuid::parse_str(id) else { return };
         if let Some(known) = self.by_id().get_mut(&id) {

@@ -12,8 +12,8 @@ use super::kept::{Content, Kept};
 use super::protection::{Census, Deletion};
 use crate::api::protection::ProtectionStatus;
 
-/// How often those that are held are counted again, and the count is written where it changed. Where several operators share an
-/// instance, how often each looks what the others have written.
+/// How often the held ones are counted again, and the count is written where it has changed. Where several operators share an
+/// instance, also how often each reads what the others have written.
 pub const RECOUNT: Duration = Duration::from_secs(2);
 /// How long a deletion waits for others, after the last newcomer was seen: whether more come together than may go is
 /// known then.
@@ -145,8 +145,8 @@ impl Protector {
         self.changed.notify_one();
     }
 
-    /// These are known to be about to ask, and no others but those that do. Whoever is known for as long as it would wait for
-    /// company has had it when it asks.
+    /// These are known to be about to ask, and no others except those that ask. One that has been known for as long as it would
+    /// wait for others needn't wait when it asks.
     pub fn know(&self, peers: &[Deletion], now: Instant) {
         let mut state = self.state();
         let asking = state.asking.iter().map(|asking| asking.deletion.uid.as_str());
@@ -269,7 +269,7 @@ mod tests {
     }
 
     #[test]
-    fn each_waits_two_seconds_for_company_after_the_last_newcomer_and_nobody_for_ever() {
+    fn each_waits_two_seconds_for_others_after_the_last_newcomer_and_nobody_for_ever() {
         let first = Instant::now();
         for (newest, expected) in [(0, 2000), (1000, 3000), (3000, 5000), (4000, 6000), (6000, 6000), (9000, 6000)] {
             let ready = ready(Some(first), Some(after(first, newest)));
@@ -292,7 +292,7 @@ mod tests {
     }
 
     #[test]
-    fn who_was_known_while_others_waited_has_had_company_and_a_newcomer_among_a_crowd_waits_alone() {
+    fn who_was_known_while_others_waited_has_waited_and_a_newcomer_among_a_crowd_waits_alone() {
         let (protector, begun) = (Protector::default(), Instant::now());
         protector.add(one("a"), begun);
         protector.know(&["a", "b", "c"].map(deletion), after(begun, 100));
@@ -310,7 +310,7 @@ mod tests {
     }
 
     #[test]
-    fn who_has_had_company_and_could_not_be_granted_has_the_next_round() {
+    fn who_has_waited_for_others_and_could_not_be_granted_has_the_next_round() {
         let (protector, begun) = (Protector::default(), Instant::now());
         protector.add(one("a"), begun);
         let taken = protector.take(after(begun, 2000));

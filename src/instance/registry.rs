@@ -1,4 +1,4 @@
-//! All instances that were looked at by this process, for the kinds that refer to them.
+//! All instances that this process has reconciled, for the kinds that refer to them.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
@@ -26,7 +26,7 @@ pub struct Registry {
 }
 
 impl Registry {
-    /// `None`: nobody has looked at it yet, or it is gone.
+    /// `None`: it wasn't reconciled yet, or is gone.
     pub fn get(&self, key: &NamespacedName) -> Option<Entry> {
         self.entries.read().unwrap_or_else(PoisonError::into_inner).get(key).cloned()
     }
@@ -67,7 +67,7 @@ impl Registry {
         beside.filter(|(_, entry)| has_another(entry)).map(|(key, _)| key.clone()).collect()
     }
 
-    /// Where the instances stand that were looked at.
+    /// The names of the instances that were reconciled.
     pub fn keys(&self) -> Vec<NamespacedName> {
         self.entries.read().unwrap_or_else(PoisonError::into_inner).keys().cloned().collect()
     }

@@ -32,7 +32,7 @@ pub struct Schema {
     pub shape: Arc<Shape>,
     /// Whether it may have login identifiers at all.
     pub may_have_identifiers: bool,
-    /// Whether it may have some where they aren't looked for.
+    /// Whether it may have some in places that aren't followed.
     pub hides_identifiers: bool,
 }
 

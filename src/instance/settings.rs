@@ -40,7 +40,7 @@ pub struct Settings {
     /// What must hold for resources of other namespaces, as written; the handle has them parsed.
     pub rules: Vec<AdmissionRule>,
     pub adoption_from: AdoptionFrom,
-    /// Whether session rules may look at addresses.
+    /// Whether session rules may read addresses.
     pub trust_client_address: bool,
     pub protection: Limits,
     pub grace: Grace,

@@ -124,8 +124,8 @@ fn forget_another_matter(conditions: &mut Vec<Condition>, condition: &ReadyCondi
 /// How many rights a message names.
 const NAMED_RIGHTS: usize = 12;
 
-/// Whether a verdict is told as an event: where the reason changed, or something else is wrong with the manifest. (How many are held
-/// changes the message too, and isn't told each time.)
+/// Whether a condition is worth an event: where the reason changed, or something else is wrong with the manifest. (The number
+/// of held deletions changes the message too, without an event each time.)
 pub fn is_news(before: Option<&KratosInstanceStatus>, condition: &ReadyCondition) -> bool {
     let conditions = before.map_or(&[][..], |status| &status.conditions);
     let told = [condition::STALLED, condition::RECONCILING, condition::READY];

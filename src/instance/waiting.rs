@@ -5,7 +5,7 @@ use std::sync::{Mutex, PoisonError};
 
 use crate::base::namespaced_name::NamespacedName;
 
-/// A set of resources that are to be looked at again when something happens.
+/// A set of resources that must be reconciled again when something happens.
 #[derive(Debug, Default)]
 pub struct Waiting(Mutex<HashSet<NamespacedName>>);
 

@@ -1,5 +1,5 @@
-//! Who causes a write, and what is told of each one that is sent: to whom it was done and what came of it, never a value.
-//! Where that is kept is somebody else's affair.
+//! Who causes a write, and the audit record of each one that is sent: what it was about and its outcome, never a value. Doesn't
+//! store records.
 
 use std::fmt;
 use std::sync::Arc;
@@ -17,23 +17,23 @@ pub struct Initiator {
     pub namespace: String,
     pub name: String,
     pub uid: String,
-    /// Which generation of it asks; absent where the resource is gone.
+    /// The generation that causes it; `None` where the resource is gone.
     pub generation: Option<i64>,
     pub cause: WriteCause,
     /// The trace that the write belongs to.
     pub trace_id: Option<String>,
 }
 
-/// What about a resource causes a write.
+/// Why a resource causes a write.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum WriteCause {
-    /// Kratos shall be as the manifest says.
+    /// Kratos is brought in line with the manifest.
     Spec,
     /// An action, as the manifest names it.
     Action(&'static str),
     /// The resource is being deleted.
     Deletion,
-    /// The same, after it was held and released.
+    /// A deletion that was held and released.
     ProtectionRelease,
     /// The resource is gone, and its grace period runs or is over.
     GracePeriod,
@@ -42,7 +42,7 @@ pub enum WriteCause {
 }
 
 impl WriteCause {
-    /// One word, as reasons of conditions are.
+    /// One word, in the style of condition reasons.
     pub const fn as_str(&self) -> &'static str {
         match self {
             Self::Spec => "Spec",
@@ -55,15 +55,15 @@ impl WriteCause {
     }
 }
 
-/// What came of a write.
+/// The outcome of a write.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Outcome {
     Ok,
     /// It wasn't carried out.
     Failed(Class),
-    /// It was answered as carried out, in a batch of which nothing was.
+    /// The answer called it created, but its batch was rolled back.
     RolledBack,
-    /// There is no answer that tells: it may have been carried out.
+    /// No answer says whether it was carried out.
     Unanswered,
 }
 
@@ -86,7 +86,7 @@ impl Outcome {
 /// One write that was sent.
 #[derive(Clone, Copy, Debug)]
 pub struct Record<'a> {
-    /// As in the API document.
+    /// Named as in the API document.
     pub operation: &'static str,
     pub initiator: &'a Initiator,
     /// The identity's id, where it is known.
@@ -97,11 +97,11 @@ pub struct Record<'a> {
     pub outcome: Outcome,
     /// The HTTP status, if there was an answer.
     pub status: Option<u16>,
-    /// Deletions are sent again where that is harmless.
+    /// Counts from 1. Deletions are retried where that is harmless.
     pub attempt: u64,
 }
 
-/// Is told of each write that was sent, once.
+/// Receives one record for each write that was sent.
 pub trait Auditor: fmt::Debug + Send + Sync {
     fn record(&self, record: &Record<'_>);
 }
@@ -129,8 +129,8 @@ impl Write {
     }
 }
 
-/// A write that was sent, and isn't told of yet. One that is dropped is told as unanswered: whoever waited for it is gone, or
-/// could make nothing of the answer.
+/// A write that was sent and isn't recorded yet. When it is dropped it is recorded as unanswered: its caller is gone, or
+/// couldn't use the answer.
 #[derive(Debug)]
 pub(super) struct Entry {
     auditor: Arc<dyn Auditor>,
@@ -151,7 +151,7 @@ impl Entry {
         self.status = Some(status);
     }
 
-    /// Notes which identity it is about, where the answer tells.
+    /// Notes which identity it is about, where the answer says so.
     pub(super) fn is_about(&mut self, id: &str) {
         self.write.identity = Some(id.to_owned());
     }
@@ -160,7 +160,7 @@ impl Entry {
         self.tell(outcome);
     }
 
-    /// It failed; what was never sent isn't told.
+    /// It failed. Records that, unless it was never sent.
     pub(super) fn fail(mut self, error: &Error) {
         if error.is_unsent() {
             self.is_open = false;
@@ -194,8 +194,7 @@ impl Drop for Entry {
     }
 }
 
-/// JSON pointers of what a create sets. Objects are descended into, but for `metadata_admin`, whose members stand for
-/// themselves.
+/// JSON pointers of what a create sets: each leaf of its objects; of `metadata_admin` each member as a whole.
 pub(super) fn paths_of(create: &CreateIdentity) -> Vec<String> {
     let CreateIdentity {
         schema_id: _,

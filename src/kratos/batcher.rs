@@ -1,6 +1,6 @@
-//! Creates that are asked for at the same time share a batch: `PATCH /admin/identities` under what looks like
-//! `POST /admin/identities` to whoever asks. It may not decide what a failure means: each caller gets the answer that
-//! a request of its own would have had, and what may have been carried out is never sent again from here.
+//! Creates that are requested at the same time share a batch: callers seem to send `POST /admin/identities`, and
+//! `PATCH /admin/identities` is sent. It may not decide what a failure means: each caller gets the answer that its own request
+//! would have had. What may have been carried out is never resent from here.
 
 pub(super) mod packing;
 mod settling;
@@ -28,15 +28,15 @@ use crate::base::flow::fair_semaphore::FairSemaphore;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum BatchMode {
     Batched,
-    /// For one whose request failed before without its being known why: it takes nobody down with it.
+    /// For a create that failed before for an unknown reason: it is sent alone, so that it can't fail others.
     Alone,
 }
 
-/// Collects the creates of one instance. Clones share what waits.
+/// Collects the creates of one instance. Clones share the queue.
 #[derive(Clone, Debug)]
 pub struct Batcher {
     requests: mpsc::UnboundedSender<Request>,
-    /// How many creates are about to be asked for.
+    /// How many creates will come soon.
     expected: Expectation,
 }
 
@@ -47,8 +47,8 @@ struct Request {
 }
 
 impl Batcher {
-    /// One, and what collects, to be run beside it. That ends when the last clone is gone and everything is answered.
-    /// `hashing`: how many requests that have passwords hashed may be under way, these and others.
+    /// A batcher, and the future that sends, to be run beside it. That future ends when the last clone is gone and everything
+    /// is answered. `hashing`: how many requests with passwords to hash may be in flight, these and others.
     pub fn new(client: Client, hashing: Arc<FairSemaphore>) -> (Self, impl Future<Output = ()> + Send + 'static) {
         let (requests, receiver) = mpsc::unbounded_channel();
         let expected = Expectation::default();
@@ -56,14 +56,14 @@ impl Batcher {
         (Self { requests, expected }, collects)
     }
 
-    /// Notes that a create is about to be asked for: what waits waits for it, for a while.
+    /// Announces a create: queued ones wait for it, for a while.
     pub fn expect(&self, group: &str) -> Expected {
         self.expected.expect(group)
     }
 
-    /// Creates an identity, as [`Client::create_identity`] does, but in a batch. What the server adds by itself
-    /// (credentials, times, addresses that aren't verified) need not be in the answer. One that nobody waits for any
-    /// more isn't sent. Groups take turns, and whoever is alone of its `group` doesn't wait for the crowd of another one.
+    /// Creates an identity, as [`Client::create_identity`] does, but in a batch. The answer may lack what the server adds
+    /// (credentials, times, unverified addresses). A create whose caller is gone isn't sent. Groups take turns. A create that
+    /// is the only one of its `group` doesn't wait for another group's batch.
     pub async fn create(
         &self,
         create: &CreateIdentity,
@@ -75,13 +75,13 @@ impl Batcher {
         let queued = QueuedCreate { create: create.clone(), initiator, entry: None, answer };
         let gone = || Error::new(OPERATION, Kind::Interrupted);
         self.requests.send(Request { queued, mode, group: group.to_owned() }).map_err(|_| gone())?;
-        // The request itself is sent for many.
+        // The request itself is sent for several callers, so it has a span of its own.
         let within = tracing::debug_span!("batch", operation = OPERATION);
         answered.instrument(within).await.unwrap_or_else(|_| Err(gone()))
     }
 }
 
-/// What waits, by its batch mode.
+/// The queues, one per batch mode.
 struct Queues([Queue<QueuedCreate>; 3]);
 
 impl Queues {
@@ -98,14 +98,13 @@ impl Queues {
         queue.add(queued, bytes, &group, Instant::now());
     }
 
-    /// What goes now, and the number of its queue.
+    /// What is sent now, and the number of its queue.
     fn take(&mut self, expected: &Counts) -> Option<(usize, (Vec<QueuedCreate>, Batch))> {
         let now = Instant::now();
         self.0.iter_mut().enumerate().find_map(|(number, queue)| Some((number, queue.take(now, expected)?)))
     }
 
-    /// Nothing more goes to a server that gave no usable answer, or wants to be left alone, before those who asked have
-    /// thought again.
+    /// Fails everything that waits: the server gave no usable answer, or wants fewer requests, so callers decide when to retry.
     fn give_up(&mut self, error: &Error) {
         for queued in self.0.iter_mut().flat_map(Queue::give_up) {
             queued.fail(error.clone());
@@ -123,7 +122,7 @@ async fn run(
     let mut in_flight = FuturesUnordered::new();
     let mut is_open = true;
     loop {
-        // All that have come: whoever comes in one breath with others isn't alone.
+        // Takes in all that have come before it decides whether one is alone.
         while let Ok(request) = requests.try_recv() {
             queues.add(request);
         }
@@ -133,7 +132,7 @@ async fn run(
                 let (client, hashing) = (&client, &hashing);
                 in_flight.push(async move {
                     let is_hashed = queued.iter().any(|queued| queued.create.credentials.is_hashed());
-                    // The batches are one among the namespaces that want passwords hashed.
+                    // All batches together take turns as one more namespace for the permits to hash passwords.
                     let _permit = if is_hashed { Some(hashing.acquire("").await) } else { None };
                     (number, batch, settle(client, queued).await)
                 });
@@ -156,7 +155,7 @@ async fn run(
                 }
             }
             () = wait_until(due), if due.is_some() => {}
-            // Nobody is expected any more: what has gathered goes.
+            // Nobody else is expected: what was gathered is sent.
             Ok(_) = expected.wait_for(Counts::is_empty), if due.is_some() && are_expected => {}
         }
     }
@@ -181,7 +180,7 @@ fn size(create: &CreateIdentity) -> usize {
         }
     }
     let mut count = Count(0);
-    // What can't be written as JSON fails by itself when it is sent.
+    // What can't be written as JSON fails when it is sent.
     let _ = serde_json::to_writer(&mut count, create);
     count.0
 }

@@ -1,4 +1,4 @@
-//! The operations that write identities, each on behalf of somebody. It may not chain them: each method is one operation of
+//! The operations that write identities, each on behalf of an initiator. It may not chain them: each method is one operation of
 //! the API document.
 
 use reqwest::Method;
@@ -17,8 +17,8 @@ use super::types::{
 };
 use super::writer::{Writer, json};
 
-/// What became of an item of a batch, and what is still to be told of it: of one that is called created beside others that
-/// failed, once that is known (see [`BatchOutcome::Created`]).
+/// The result of a batch item, and its open audit entry: of one that is called created beside failed ones, which isn't proven
+/// yet (see [`BatchOutcome::Created`]).
 pub(super) type Answered = (BatchAnswer, Option<Entry>);
 
 impl Client {
@@ -34,13 +34,13 @@ impl Client {
         Ok(answers.into_iter().zip(entries).map(|(answer, entry)| told(answer, entry, is_whole)).collect())
     }
 
-    /// Paths of what a create sets, if anybody is told.
+    /// Paths of what a create sets, if there is an auditor.
     pub(super) fn paths_of(&self, create: &CreateIdentity) -> Vec<String> {
         if self.is_audited() { paths_of(create) } else { Vec::new() }
     }
 }
 
-/// Tells what is certain of an item.
+/// Closes the audit entry where an item's outcome is certain.
 fn told(answer: BatchAnswer, entry: Option<Entry>, is_whole: bool) -> Answered {
     let Some(mut entry) = entry else { return (answer, None) };
     match &answer.outcome {
@@ -59,7 +59,7 @@ fn told(answer: BatchAnswer, entry: Option<Entry>, is_whole: bool) -> Answered {
     }
 }
 
-/// The answers to a batch, in the items' order and as many.
+/// The answers to a batch: as many as the items, in their order.
 fn answers(operation: &'static str, answer: &Answer, items: usize) -> Result<Vec<BatchAnswer>, Error> {
     #[derive(Deserialize)]
     struct Items {
@@ -88,30 +88,30 @@ fn answers(operation: &'static str, answer: &Answer, items: usize) -> Result<Vec
 }
 
 impl Writer {
-    /// Creates identities, each on its own: one failure doesn't hinder the others (but see
-    /// [`BatchOutcome::Created`]). The answers are in the items' order, as many as the items. Never repeated
-    /// here. Stay at 500 items or fewer; cleartext passwords are hashed one after another.
+    /// Creates identities, each on its own: one failure doesn't fail the others (but see [`BatchOutcome::Created`]). Returns
+    /// one answer per item, in their order. Never retried here. Send at most 500 items; cleartext passwords are hashed one
+    /// after another.
     pub async fn batch_patch_identities(&self, items: &[BatchItem]) -> Result<Vec<BatchAnswer>, Error> {
         let write = |item: &BatchItem| Write::new(self.initiator()).to(self.paths_of(&item.create));
         let answered = self.create_all(items, items.iter().map(write).collect()).await?;
         Ok(answered.into_iter().map(|(answer, _)| answer).collect())
     }
 
-    /// Creates an identity. Never repeated here: where [`Error::outcome_unknown`], it may exist now.
+    /// Creates an identity. Never retried here: where [`Error::outcome_unknown`], it may exist now.
     pub async fn create_identity(&self, identity: &CreateIdentity) -> Result<Identity, Error> {
         let path = ["admin", "identities"];
         let write = Write::new(self.initiator()).to(self.paths_of(identity));
         self.identity(&self.with("create_identity", Method::POST, &path, identity, write)?).await
     }
 
-    /// Changes parts of an identity. Never repeated here. All operations take effect, or none.
+    /// Changes parts of an identity. Never retried here. All operations take effect, or none.
     pub async fn patch_identity(&self, id: &str, operations: &[PatchOperation]) -> Result<Identity, Error> {
         let path = ["admin", "identities", id];
         let write = self.about(id).to(operations.iter().map(|operation| operation.path().to_owned()));
         self.identity(&self.with("patch_identity", Method::PATCH, &path, operations, write)?).await
     }
 
-    /// Replaces an identity, but for what [`UpdateIdentity`] says is kept. Never repeated here.
+    /// Replaces an identity, except for what [`UpdateIdentity`] keeps. Never retried here.
     pub async fn update_identity(&self, id: &str, identity: &UpdateIdentity) -> Result<Identity, Error> {
         let path = ["admin", "identities", id];
         let write = self.about(id).to(identity.changes.iter().cloned());
@@ -124,8 +124,8 @@ impl Writer {
         self.remove(&self.bare("delete_identity", Method::DELETE, &path, &[], self.about(id))?).await
     }
 
-    /// Deletes a credential. [`Removal::WasAbsent`] where the identity, or the credential, isn't there. OIDC and
-    /// SAML links need `identifier`, as `provider:subject`. Servers before v25.4 reject passwords and codes.
+    /// Deletes a credential. [`Removal::WasAbsent`] where the identity or the credential doesn't exist. OIDC and SAML links
+    /// need `identifier`, as `provider:subject`. Servers before v25.4 reject passwords and codes.
     pub async fn delete_identity_credentials(
         &self,
         id: &str,

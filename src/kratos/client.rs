@@ -26,13 +26,13 @@ use super::transport::{Answer, Call, LARGEST_ANSWER, ProxyRoute, To, send};
 use crate::base::flow::fence::FenceToken;
 use crate::base::flow::leadership::{Effect, Leadership, NotLeading};
 
-/// A request that wasn't answered may still be carried out for this long after its time-out.
+/// An unanswered request may still be carried out for this long after its time-out.
 pub const GRACE: Duration = Duration::from_secs(5);
 
-/// How far requests that waited for the rate limit are spread.
+/// Requests that waited for the rate limit are spread over this time.
 const SPREAD: Duration = Duration::from_millis(5);
 
-/// The operations that a client has, as the API document names them.
+/// The operations of a client, named as in the API document.
 pub const OPERATIONS: [&str; 19] = [
     "batch_patch_identities",
     "create_identity",
@@ -55,12 +55,12 @@ pub const OPERATIONS: [&str; 19] = [
     "update_identity",
 ];
 
-/// Told of what a client sends.
+/// Observes what a client sends.
 pub trait Observer: fmt::Debug + Send + Sync {
-    /// A try of one of [`OPERATIONS`] is over. `failed`: what its failure means.
+    /// An attempt at one of [`OPERATIONS`] is over. `failed`: the class of its failure.
     fn answered(&self, operation: &'static str, failed: Option<Class>, took: Duration);
 
-    /// One request is to create so many identities.
+    /// One request creates this many identities.
     fn created_together(&self, creates: usize);
 }
 
@@ -68,21 +68,21 @@ pub trait Observer: fmt::Debug + Send + Sync {
 #[derive(Clone)]
 pub struct Client {
     inner: Arc<Inner>,
-    /// Set while a request may still go out at once.
+    /// Set while the next request may skip the rate limit.
     at_once: Option<Arc<AtomicBool>>,
     observer: Option<Arc<dyn Observer>>,
 }
 
 struct Inner {
-    /// To the admin URL's own origin.
+    /// For the admin URL's own origin.
     admin: reqwest::Client,
-    /// To anybody else.
+    /// For all other servers.
     elsewhere: reqwest::Client,
     admin_url: Url,
     public_url: Option<Url>,
     proxy_url: Option<Url>,
     headers: HeaderMap,
-    /// The same, with the token.
+    /// The same headers, and the token.
     with_token: HeaderMap,
     limiter: Option<DefaultDirectRateLimiter>,
     request_timeout: Duration,
@@ -92,7 +92,7 @@ struct Inner {
 }
 
 impl Inner {
-    /// Sends a request once, if this process leads and nobody has cut its line.
+    /// Sends a request once, if this process leads and the fence isn't raised.
     async fn send(&self, call: &Call) -> Result<Answer, Error> {
         let effect = match call.method {
             Method::GET => Effect::Reads,
@@ -211,8 +211,8 @@ impl Client {
         self.observer.as_deref()
     }
 
-    /// Waits for the rate limit ahead, for whoever may wait for nothing later on: the next request of the client that this
-    /// returns is sent at once, and once, without a repetition. All further ones are as ever.
+    /// Waits for the rate limit now, for callers that can't wait later. The next request of the returned client is sent without
+    /// waiting, and only once. All further ones are as usual.
     pub async fn at_once(&self) -> Self {
         self.inner.ready().await;
         Self { at_once: Some(Arc::new(AtomicBool::new(true))), ..self.clone() }
@@ -237,7 +237,7 @@ impl Client {
         self.with_token(operation, Method::GET, path, query)
     }
 
-    /// A request that writes: each of `writes` is told to the auditor.
+    /// A request that writes: each of `writes` gets an audit record.
     pub(super) fn writing(
         &self,
         operation: &'static str,
@@ -267,12 +267,12 @@ impl Client {
         })
     }
 
-    /// Whether anybody is told of what is written.
+    /// Whether there is an auditor.
     pub(super) fn is_audited(&self) -> bool {
         self.inner.auditor.is_some()
     }
 
-    /// Sends a request, repeated where that is harmless. A redirect is an error.
+    /// Sends a request, and retries it where that is harmless. A redirect is an error.
     pub(super) async fn answer(&self, call: &Call) -> Result<Answer, Error> {
         let answer = self.answer_or_redirect(call).await?;
         if answer.status.is_redirection() {
@@ -285,7 +285,7 @@ impl Client {
         Ok(answer)
     }
 
-    /// Like [`Self::answer`], but a redirect is an answer.
+    /// Like [`Self::answer`], but a redirect is returned.
     pub(super) async fn answer_or_redirect(&self, call: &Call) -> Result<Answer, Error> {
         if self.at_once.as_ref().is_some_and(|at_once| at_once.swap(false, Ordering::SeqCst)) {
             return self.send(call, 1).await;
@@ -298,14 +298,15 @@ impl Client {
         .await
     }
 
-    /// Sends it once, in a span of its own. Each of its writes is told then, or in the answer to be told.
+    /// Sends it once, in a span of its own. Each of its writes is recorded; on success its entries are in the answer, to be
+    /// closed.
     async fn send(&self, call: &Call, attempt: u64) -> Result<Answer, Error> {
         let span = tracing::debug_span!("kratos", operation = call.operation, attempt, status = Empty, outcome = Empty);
         let auditor = self.inner.auditor.iter();
         let entries = auditor.flat_map(|auditor| call.writes.iter().map(move |write| (auditor, write.clone())));
         let mut entries: Vec<_> =
             entries.map(|(auditor, write)| Entry::open(auditor, call.operation, write, attempt)).collect();
-        // On the heap: whoever waits for many of these would be large.
+        // On the heap, so that futures with many of these stay small.
         let begun = Instant::now();
         let answer = Box::pin(self.inner.send(call)).instrument(span.clone()).await;
         let status = answer.as_ref().map_or_else(Error::status, |answer| Some(answer.status.as_u16()));
@@ -330,12 +331,12 @@ impl Client {
         }
     }
 
-    /// The body of the answer.
+    /// The parsed body of the answer.
     pub(super) async fn json<T: DeserializeOwned>(&self, call: &Call) -> Result<T, Error> {
         self.answer(call).await?.json(call.operation)
     }
 
-    /// The body of the answer, `None` for Kratos' 404.
+    /// The parsed body of the answer, `None` for Kratos' 404.
     pub(super) async fn find<T: DeserializeOwned>(&self, call: &Call) -> Result<Option<T>, Error> {
         match self.json(call).await {
             Ok(found) => Ok(Some(found)),
@@ -345,7 +346,7 @@ impl Client {
     }
 }
 
-/// A URL under a base. Parts of the path are escaped; parts that would change which path it is are refused.
+/// A URL below a base. Segments of the path are escaped; segments that would change the path are refused.
 pub(super) fn url_of(operation: &'static str, base: &Url, path: &[&str], query: &[(&str, &str)]) -> Result<Url, Error> {
     // An empty id would turn a deletion of one identity into a request about all of them.
     // Kratos reads an escaped slash as a slash, and would look for another path altogether.

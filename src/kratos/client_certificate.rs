@@ -1,5 +1,5 @@
-//! The certificate that a client shows to a server that asks for one, with its key: read from PEM, and judged before it is
-//! used. Pure: time is an argument. Shows no key.
+//! The client certificate with its key (mutual TLS): parsed from PEM, and checked before it is used. Pure: time is an argument.
+//! Never shows the key.
 
 use std::fmt;
 
@@ -10,17 +10,17 @@ use secrecy::{ExposeSecret, SecretSlice};
 use x509_parser::certificate::X509Certificate;
 use x509_parser::prelude::FromDer;
 
-/// A certificate with those that vouch for it, and its key.
+/// A certificate with its chain and key.
 #[derive(Clone)]
 pub struct ClientCertificate {
     /// All of it, the key included.
     pem: SecretSlice<u8>,
-    /// From when and until when it is valid, in seconds since 1970, and in words.
+    /// Valid from and until, each in seconds since 1970 and as a text.
     from: (i64, String),
     until: (i64, String),
 }
 
-/// Why a certificate is of no use.
+/// Why a certificate can't be used.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum CertificateError {
     #[error("tls.crt holds no readable PEM certificate")]
@@ -38,7 +38,7 @@ pub enum CertificateError {
 }
 
 impl ClientCertificate {
-    /// Reads what a Secret of type kubernetes.io/tls holds: a certificate, whoever vouches for it after it, and its key.
+    /// Parses a Secret of type kubernetes.io/tls: a certificate, its chain after it, and its key.
     pub fn read(certificate: &[u8], key: &[u8]) -> Result<Self, CertificateError> {
         let chain: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(certificate).collect();
         let chain = chain.map_err(|_| CertificateError::NoCertificate)?;
@@ -57,7 +57,7 @@ impl ClientCertificate {
         Ok(Self { pem: pem.into(), from: told(validity.not_before), until: told(validity.not_after) })
     }
 
-    /// Whether it is valid now, in seconds since 1970.
+    /// Checks that it is valid at `now`, in seconds since 1970.
     pub fn ensure_valid(&self, now: i64) -> Result<(), CertificateError> {
         let ((from, from_words), (until, until_words)) = (&self.from, &self.until);
         if now < *from {

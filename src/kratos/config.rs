@@ -1,4 +1,4 @@
-//! What a client is built from. It may not reach out: building a client sends nothing.
+//! The settings of a client. Building a client sends nothing.
 
 use std::fmt;
 use std::num::NonZeroU32;
@@ -14,37 +14,37 @@ use super::client_certificate::ClientCertificate;
 use crate::base::flow::fence::FenceToken;
 use crate::base::flow::leadership::Leadership;
 
-/// Where a Kratos is and how it is spoken to. Ready to use: validated values only.
+/// Where a Kratos is and how to speak to it. Validated values only.
 #[derive(Clone)]
 pub struct ClientConfig {
     /// The admin API's base URL, with or without a path, without `/admin`; http or https.
     pub admin_url: Url,
-    /// The public API's base URL, for schemas. Without it the admin port's redirects are followed for them.
+    /// The public API's base URL, for schemas. `None`: the admin port's redirects are followed for them.
     pub public_url: Option<Url>,
-    /// What hosted Kratos wants; absent for open source. Never sent to `public_url` or after a redirect.
+    /// For hosted Kratos; `None` for open source. Never sent to `public_url` or after a redirect.
     pub token: Option<BearerToken>,
-    /// The certificates (PEM, one or more) that alone are trusted. Absent: those of the system.
+    /// The only trusted certificates (PEM, one or more). `None`: those of the system.
     pub ca_pem: Option<Vec<u8>>,
-    /// What the admin URL's own origin is sent with every request, beside the token. Never sent anywhere else.
+    /// Sent with every request to the admin URL's own origin, beside the token. Never sent anywhere else.
     pub headers: HeaderMap,
-    /// Shown to the admin URL's own origin where that asks for one.
+    /// Shown to the admin URL's own origin if it requests one.
     pub client_certificate: Option<ClientCertificate>,
-    /// By which proxy all servers are reached: http, https, socks5 or socks5h. Absent: directly, whatever the environment says.
+    /// The proxy for all servers: http, https, socks5 or socks5h. `None`: none, whatever the environment says.
     pub proxy_url: Option<Url>,
-    /// The most that one request may take, from connecting to the last byte.
+    /// The longest time for one request, from connecting to the last byte.
     pub request_timeout: Duration,
-    /// How many requests this client may send. Absent: any number.
+    /// How many requests this client may send. `None`: any number.
     pub rate_limit: Option<RateLimit>,
-    /// Who is told of each write. Absent: nobody.
+    /// Gets a record of each write. `None`: no audit.
     pub auditor: Option<Arc<dyn Auditor>>,
-    /// Asked immediately before each request.
+    /// Checked right before each request.
     pub leadership: Leadership,
-    /// What requests are sent along; once it is cut none is.
+    /// Void once the fence is raised; then nothing is sent.
     pub fence_token: FenceToken,
 }
 
 impl ClientConfig {
-    /// An open source Kratos without TLS particulars, 30 s per request, no limit, of a process that is the only one.
+    /// An open source Kratos with default TLS settings, 30 s per request, no rate limit, and no leader election.
     pub fn new(admin_url: Url) -> Self {
         Self {
             admin_url,
@@ -81,17 +81,17 @@ impl fmt::Debug for ClientConfig {
     }
 }
 
-/// A URL without what may be secret in it: user, password, query, fragment.
+/// A URL without its parts that may be secret: user, password, query, fragment.
 pub(super) fn shown(url: &Url) -> String {
     format!("{}{}", url.origin().ascii_serialization(), url.path())
 }
 
-/// What goes into the `Authorization` header.
+/// The token for the `Authorization` header.
 #[derive(Clone)]
 pub struct BearerToken {
-    /// What stands before the token. Absent: `Bearer`; an empty one: nothing.
+    /// What precedes the token. `None`: `Bearer`; an empty text: nothing.
     pub prefix: Option<String>,
-    /// The token; white space around it is dropped (Secrets often end in a line break).
+    /// The token; white space around it is removed (Secrets often end in a line break).
     pub token: SecretString,
 }
 
@@ -110,7 +110,7 @@ impl fmt::Debug for BearerToken {
     }
 }
 
-/// How many requests are sent. More wait for their turn.
+/// How many requests are sent. Others wait.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RateLimit {
     /// In the long run.
@@ -143,7 +143,7 @@ pub enum ConfigError {
     /// Zero.
     #[error("requestTimeout must be longer than zero")]
     Timeout,
-    /// No trusted certificates on this system.
+    /// The system has no trusted certificates.
     #[error(
         "https needs certificates to trust, and the operator's system has none: name a CA in spec.tls.ca, or give its image \
          /etc/ssl/certs/ca-certificates.crt"

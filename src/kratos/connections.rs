@@ -1,5 +1,5 @@
-//! The connections of a client: whom they trust, as whom they speak, by which proxy they go. They follow no redirect, keep to
-//! the time, and never go by a proxy that the environment names: passwords and tokens are said along them.
+//! Makes the connections of a client: trusted certificates, client certificate, proxy, time-outs. They follow no redirect and
+//! ignore the environment's proxy settings, because passwords and tokens are sent through them.
 
 use std::time::Duration;
 
@@ -10,24 +10,24 @@ use url::Url;
 use super::client_certificate::ClientCertificate;
 use super::config::ConfigError;
 
-/// The most that connecting may take.
+/// The longest time for connecting.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// What connections are made from.
 pub(super) struct Connections<'a> {
-    /// PEM; these alone are trusted. `None`: whom the system trusts.
+    /// PEM; only these are trusted. `None`: those of the system.
     pub(super) ca_pem: Option<&'a [u8]>,
     pub(super) client_certificate: Option<&'a ClientCertificate>,
     pub(super) proxy_url: Option<&'a Url>,
-    /// Whether any server of the client's speaks TLS.
+    /// Whether any of the client's servers uses TLS.
     pub(super) speaks_tls: bool,
     pub(super) request_timeout: Duration,
 }
 
 impl Connections<'_> {
-    /// Makes them. Connects nothing yet.
+    /// Makes them. Connects to nothing yet.
     pub(super) fn build(&self) -> Result<reqwest::Client, ConfigError> {
-        // Some other part of the process may have been first; then its provider is used.
+        // Another part of the process may have installed one first; then that one is used.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let proxy = self.proxy_url.map(|url| Proxy::all(url.as_str())).transpose().map_err(|_| ConfigError::Proxy)?;
         let certificate =
@@ -50,8 +50,8 @@ impl Connections<'_> {
         };
         let Some(pem) = self.ca_pem else {
             let whom_the_system_trusts = builder().build();
-            // A system without certificates has no such client. Where nothing is encrypted it takes none; should Kratos redirect
-            // to https, it is a server that isn't trusted.
+            // On a system without certificates there is no client that trusts the system's. Where all URLs are http, it trusts
+            // none; if Kratos redirects to https, that server isn't trusted.
             return match whom_the_system_trusts {
                 Err(_) if !self.speaks_tls => builder().tls_certs_only([]).build().map_err(|_| ConfigError::Tls),
                 built => built.map_err(|_| ConfigError::Tls),

@@ -1,5 +1,5 @@
-//! What can go wrong when Kratos is asked, and what follows from it, decided in one place. It may hold nothing
-//! that a server, a person or a manifest wrote: no body, no URL, no value, no token.
+//! What can go wrong with a request to Kratos, and what follows from it, decided in one place. It may hold nothing that a
+//! server, a person or a manifest wrote: no body, no URL, no value, no token.
 
 use std::time::Duration;
 
@@ -14,23 +14,23 @@ use super::kind::Kind;
 pub struct Error {
     operation: &'static str,
     kind: Kind,
-    /// Whether it befell the read that was to tell what became of a write.
+    /// Whether the failed request was the read that should confirm a write.
     is_unconfirmed: bool,
 }
 
-/// What a failure means for whoever asked.
+/// What a failure means for the caller.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Class {
-    /// The same request may succeed later. Ask [`Error::instance_unavailable`] whether others fail likewise.
+    /// The same request may succeed later. [`Error::instance_unavailable`] says whether others fail likewise.
     Transient,
     /// The server wants fewer requests.
     Throttled {
         /// How long to wait.
         retry_after: Duration,
     },
-    /// The value exists already, in another identity.
+    /// Another identity has the value already.
     Conflict,
-    /// There is no such thing.
+    /// It doesn't exist.
     NotFound,
     /// The request is refused, and would be again.
     Rejected,
@@ -64,7 +64,7 @@ impl Error {
         Self::new(operation, Kind::Answer { status, fault: body.fault(), retry_after: None })
     }
 
-    /// The failure of a write that was answered, but that this read was to confirm.
+    /// Turns the failure of a read into that of the write which it should confirm.
     pub(super) fn unconfirmed(self) -> Self {
         Self { is_unconfirmed: true, ..self }
     }
@@ -87,7 +87,7 @@ impl Error {
         }
     }
 
-    /// What the failure means. Everything else that asks about an error's class asks here.
+    /// What the failure means. All other questions about the class use this.
     pub fn class(&self) -> Class {
         let (status, fault, retry_after) = match &self.kind {
             Kind::Unsendable(_) | Kind::TooLarge(_) => return Class::Rejected,
@@ -108,14 +108,14 @@ impl Error {
             Kind::Answer { status, fault, retry_after } => (status.as_u16(), *fault, *retry_after),
         };
         if matches!(fault, Fault::BodyTooLarge | Fault::PasswordRejected) {
-            // Whatever the status: a patch that is too large, and a password, are answered by 500.
+            // Whatever the status: patches that are too large, and refused passwords, are answered with 500.
             return Class::Rejected;
         }
         match status {
             429 => Class::Throttled { retry_after: retry_after.unwrap_or(DEFAULT_RETRY_AFTER) },
-            // The database gave up on a transaction in favour of another: nothing was written.
+            // The database aborted the transaction because of another one: nothing was written.
             400 if fault == Fault::ConcurrentUpdate => Class::Transient,
-            // Credentials and gateways get repaired without any change to what was asked for.
+            // Credentials and gateways are repaired without any change of the request.
             401 | 403 | 407 | 408 | 421 | 425 | 499 | 500.. => Class::Transient,
             404 => Class::NotFound,
             409 => Class::Conflict,
@@ -123,8 +123,8 @@ impl Error {
         }
     }
 
-    /// Whether the instance as a whole gives no usable answer, so that other requests would fail likewise: no
-    /// connection, a timeout, a redirect or a foreign answer (a wrong URL), 502, 503, 504, 401 or 403.
+    /// Whether the whole instance gives no usable answer, so that other requests would fail too: no connection, a time-out, a
+    /// redirect or a foreign answer (a wrong URL), 502, 503, 504, 401 or 403.
     pub fn instance_unavailable(&self) -> bool {
         match &self.kind {
             Kind::KeptBack
@@ -147,27 +147,26 @@ impl Error {
         }
     }
 
-    /// Whether the failure is reason enough to leave the instance alone until a probe succeeds: it gives no usable
-    /// answer, or the connection was lost. The latter may be this request's own fault, so it says nothing about others.
+    /// Whether the circuit breaker should open until a probe succeeds: the instance gives no usable answer, or the connection
+    /// was lost. A lost connection may be this request's own fault, so it says nothing about other requests.
     pub fn instance_suspect(&self) -> bool {
         self.instance_unavailable() || matches!(self.kind, Kind::Interrupted | Kind::NoHttp { .. })
     }
 
-    /// Whether it may be this request's own fault: the server (or a gateway before it) answered, or the time was up, or the
-    /// connection was lost. Where others are served meanwhile, again and again, it is.
+    /// Whether it may be this request's own fault: the server (or a gateway) answered, the time was up, or the connection was
+    /// lost. If other requests succeed meanwhile, again and again, it is.
     pub fn may_be_its_own(&self) -> bool {
         let is_suspect = self.instance_suspect() || self.server_failed();
         is_suspect && !self.is_unsent()
     }
 
-    /// Whether the server itself failed (500): over this request, or over every one, which a probe tells.
+    /// Whether the server itself failed (500): for this request, or for all, which a probe shows.
     pub fn server_failed(&self) -> bool {
         self.status() == Some(500) && self.fault() != Some(Fault::PasswordRejected)
     }
 
-    /// Whether the request may have been carried out although it failed: no, or no whole, answer came back, the server
-    /// failed in the middle (5xx), or the read that was to tell failed. A write is to be followed by a read before it is
-    /// repeated.
+    /// Whether the request may have been carried out although it failed: there was no whole answer, the server failed in the
+    /// middle (5xx), or the confirming read failed. Read before you repeat such a write.
     pub fn outcome_unknown(&self) -> bool {
         if self.is_unconfirmed {
             return true;
@@ -192,8 +191,8 @@ impl Error {
         }
     }
 
-    /// Whether the server is too old for a field of the request, and which: `external_id` or `organization_id`
-    /// (both v25.4 and later); any other one is `"another field"`.
+    /// Whether the server is too old for a field of the request, and which: `external_id` or `organization_id` (both v25.4 and
+    /// later); any other one is `"another field"`.
     pub const fn unknown_field(&self) -> Option<&'static str> {
         match self.fault() {
             Some(Fault::UnknownField(field)) => Some(field),
@@ -201,32 +200,32 @@ impl Error {
         }
     }
 
-    /// Whether the traits don't obey the schema.
+    /// Whether the traits violate the schema.
     pub fn is_traits_rejected(&self) -> bool {
         self.fault() == Some(Fault::TraitsRejected)
     }
 
-    /// Whether the server has no schema of that id.
+    /// Whether the server has no schema with that id.
     pub fn is_schema_unknown(&self) -> bool {
         self.fault() == Some(Fault::SchemaUnknown)
     }
 
-    /// Whether the identity that a recovery is asked for doesn't exist (404 for a code, 400 for a link).
+    /// Whether the identity of a recovery doesn't exist (404 for a code, 400 for a link).
     pub fn is_identity_unknown(&self) -> bool {
         self.fault() == Some(Fault::IdentityUnknown)
     }
 
-    /// Whether the recovery method is switched off in the server's configuration.
+    /// Whether the server's configuration disables the recovery method.
     pub fn is_method_disabled(&self) -> bool {
         self.fault() == Some(Fault::MethodDisabled)
     }
 
-    /// Whether the imported password hash is of no kind that the server knows.
+    /// Whether the server doesn't know the format of the imported password hash.
     pub fn is_hash_rejected(&self) -> bool {
         self.fault() == Some(Fault::HashRejected)
     }
 
-    /// Whether the time was up before there was an answer.
+    /// Whether the time was up before the answer came.
     pub fn is_timeout(&self) -> bool {
         self.kind == Kind::Timeout
     }
@@ -245,23 +244,23 @@ impl Error {
         )
     }
 
-    /// Whether it wasn't even sent, because the one before it found the instance down.
+    /// Whether it wasn't sent, because the request before it found the instance down.
     pub fn is_kept_back(&self) -> bool {
         matches!(self.kind, Kind::KeptBack | Kind::Fenced)
     }
 
-    /// Whether the server doesn't take the password in clear text.
+    /// Whether the server refuses the cleartext password.
     pub fn is_password_rejected(&self) -> bool {
         self.fault() == Some(Fault::PasswordRejected)
     }
 
-    /// Whether a JSON Patch didn't fit the identity, for example a `remove` of what is gone already: to be read
-    /// again before it is taken for final.
+    /// Whether a JSON Patch doesn't fit the identity, for example `remove` of a missing member: read the identity again before
+    /// you treat this as final.
     pub fn is_patch_inapplicable(&self) -> bool {
         self.fault() == Some(Fault::PatchInapplicable)
     }
 
-    /// Whether the server wants (other) credentials of us: 401 or 403.
+    /// Whether the server refuses our credentials: 401 or 403.
     pub fn is_unauthorized(&self) -> bool {
         matches!(self.status(), Some(401 | 403))
     }

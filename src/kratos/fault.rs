@@ -1,5 +1,5 @@
-//! Reads Kratos' error answers. Its texts quote traits and identifiers, so they are looked at here, reduced to a
-//! [`Fault`], and dropped: no text of the server's may leave this file.
+//! Reads Kratos' error answers. Their texts quote traits and identifiers, so they are read here, reduced to a [`Fault`], and
+//! dropped: no text of the server may leave this file.
 
 use std::time::{Duration, SystemTime};
 
@@ -7,7 +7,7 @@ use reqwest::StatusCode;
 use reqwest::header::{HeaderMap, HeaderName, RETRY_AFTER};
 use serde::Deserialize;
 
-/// What Kratos complains about, as far as callers care.
+/// What Kratos complains about, as far as callers need it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Fault {
     Other,
@@ -49,7 +49,7 @@ impl ErrorBody {
             .filter(|error| error.code.is_some())
     }
 
-    /// What it complains about. The order matters: what quotes values comes after what can't.
+    /// What it complains about. The order matters: texts that quote values are tested after those that can't.
     pub(super) fn fault(&self) -> Fault {
         let reason = self.reason.as_deref().unwrap_or_default();
         let message = self.message.as_deref().unwrap_or_default();
@@ -92,7 +92,7 @@ impl ErrorBody {
 const NEWER_FIELDS: [&str; 2] = ["external_id", "organization_id"];
 
 impl Fault {
-    /// What went wrong and what to do, without a word of the server's.
+    /// What went wrong and what to do, without the server's words.
     pub(super) fn advice(self, status: StatusCode) -> &'static str {
         match self {
             Self::ConcurrentUpdate => "another write came in between; it is to be repeated",
@@ -133,11 +133,11 @@ impl Fault {
 /// The longest wait that a server can impose.
 const LONGEST_WAIT: Duration = Duration::from_hours(1);
 
-/// Values of `x-ratelimit-reset` beyond this are points in time (seconds since 1970), not seconds to wait.
+/// `x-ratelimit-reset` values beyond this are points in time (seconds since 1970), not seconds to wait.
 const EPOCH_FROM: u64 = 1_000_000_000;
 
-/// How long the server wants to be left alone: `Retry-After` (seconds or a date), or else `x-ratelimit-reset`
-/// (seconds, or seconds since 1970). At most an hour.
+/// How long the server wants no requests: `Retry-After` (seconds or a date), else `x-ratelimit-reset` (seconds, or seconds
+/// since 1970). At most an hour.
 pub(super) fn retry_after(headers: &HeaderMap, now: SystemTime) -> Option<Duration> {
     let text = |name: &HeaderName| headers.get(name).and_then(|value| value.to_str().ok()).map(str::trim);
     let since_epoch = now.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs();

@@ -1,25 +1,25 @@
-//! How Kratos writes down what people log in with and are reached by. Pure. Whatever compares an identifier or an address
-//! with what Kratos holds asks here, and nowhere else.
+//! How Kratos stores login identifiers and addresses. Pure. Nothing else may compare an identifier or an address with what
+//! Kratos holds.
 //!
-//! Kratos is written in Go: it trims, lowers letter by letter, and prints numbers as text. A phone number becomes E.164 for
-//! codes by SMS alone; a password and a verifiable address keep it as it was written.
+//! Kratos is written in Go: it trims, lower-cases letter by letter, and prints numbers as text. A phone number becomes E.164
+//! only for codes by SMS; password identifiers and verifiable addresses keep it as it was written.
 
 use serde_json::Value;
 
-/// More than this is no phone number to Kratos, in bytes.
+/// Kratos takes no longer text for a phone number, in bytes.
 const LONGEST_PHONE_NUMBER: usize = 250;
 
-/// What the schema takes a value of the traits for.
+/// What the schema uses a trait's value for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Taken<'a> {
-    /// A login identifier of this kind of credential. `via`: how it is reached, as `code` says it.
+    /// A login identifier of this credential type. `via`: how a `code` reaches it.
     Identifier { kind: &'a str, via: Option<&'a str> },
-    /// An address that is verified, reached in this way.
+    /// An address to be verified, reached this way.
     Address { via: &'a str },
 }
 
-/// A value as Kratos writes it down; `None` where it makes nothing of it. Beside an address that isn't a mail address Kratos
-/// later keeps [`lower_case`] of it.
+/// A value as Kratos stores it; `None` where it stores nothing. If an address isn't a mail address, Kratos later also stores
+/// its [`lower_case`].
 pub fn normalised(value: &Value, taken: Taken<'_>) -> Option<String> {
     let text = text(value)?;
     let normalised = match taken {
@@ -30,8 +30,8 @@ pub fn normalised(value: &Value, taken: Taken<'_>) -> Option<String> {
     (!normalised.is_empty()).then_some(normalised)
 }
 
-/// All ways in which Kratos may have written down what a person names, each once: as a link or an address (trimmed), as what
-/// logs in with a password, and as what gets a code by SMS. A look-up by identifier finds each by itself alone.
+/// All forms in which Kratos may have stored an identifier, each once: as a link or an address (trimmed), for passwords, and
+/// for codes by SMS. A look-up by identifier finds only the exact form.
 pub fn forms(text: &str) -> Vec<String> {
     let trimmed = text.trim();
     let mut forms = vec![trimmed.to_owned()];
@@ -43,35 +43,35 @@ pub fn forms(text: &str) -> Vec<String> {
     forms
 }
 
-/// Whether two texts name the same identifier or address in some form.
+/// Whether two texts mean the same identifier or address in some form.
 pub fn is_same(one: &str, other: &str) -> bool {
     let others = forms(other);
     forms(one).iter().any(|form| others.contains(form))
 }
 
-/// Whether a text names an address: something that a person is reached by, and that has an owner.
+/// Whether a text is an address: a person is reached by it, and it has an owner.
 pub fn is_address(text: &str) -> bool {
     text.contains('@') || e164(text).is_some()
 }
 
-/// Letter by letter, each to one letter: a final sigma isn't told from others, and `İ` is `i`.
+/// Letter by letter, each to one letter: `Σ` becomes `σ` at the end of a word too, and `İ` becomes `i`.
 pub fn lower_case(text: &str) -> String {
     text.chars().filter_map(|letter| letter.to_lowercase().next()).collect()
 }
 
-/// A phone number that says its country, in E.164; `None` for anything else.
+/// A phone number with a country code, in E.164; `None` for anything else.
 fn e164(text: &str) -> Option<String> {
     if text.len() > LONGEST_PHONE_NUMBER {
         return None;
     }
-    // Kratos' library cares for digits alone, wherever brackets and dots stand; this one doesn't.
+    // Kratos' library reads only the digits, wherever brackets and dots are; this one doesn't.
     let is_plain = text.chars().all(|it| it.is_ascii_digit() || "+ ()./-".contains(it));
     let digits = text.chars().filter(|it| !is_plain || it.is_ascii_digit() || *it == '+').collect::<String>();
     let number = phonenumber::parse(None, digits).ok().filter(phonenumber::is_valid)?;
     Some(number.format().mode(phonenumber::Mode::E164).to_string())
 }
 
-/// A value as Go prints it, which makes an identifier of nothing, too. An object or array is none.
+/// A value as Go prints it; even null becomes a text. `None` for objects and arrays.
 fn text(value: &Value) -> Option<String> {
     match value {
         Value::String(text) => Some(text.clone()),

@@ -14,36 +14,36 @@ use super::types::{CredentialType, Identity, Items};
 /// The most ids in one list request: its URL stays below 8 KiB, which every gateway takes.
 pub const IDS_PER_REQUEST: usize = 150;
 
-/// The page size where a filter names none: the most that v25.4 and later give.
+/// The default page size: the most that v25.4 and later return.
 const PAGE_SIZE: usize = 500;
 
-/// How fresh a listing is, on databases that know the difference (Cockroach).
+/// How fresh a listing is, on databases where that differs (`CockroachDB`).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Consistency {
     /// As the server is configured.
     #[default]
     Default,
-    /// All that was written before.
+    /// Includes everything that was written before.
     Strong,
     /// Possibly some seconds old.
     Eventual,
 }
 
-/// Which identities are listed. Nothing set: all of them.
+/// Which identities to list. The default: all.
 #[derive(Clone, Default)]
 pub struct IdentityFilter {
-    /// Only these. An empty list lists nothing; a long one is asked for in several requests, of
-    /// [`IDS_PER_REQUEST`] each. One malformed UUID fails the request.
+    /// Only these. An empty list lists nothing; a long one takes several requests of [`IDS_PER_REQUEST`] each. One malformed
+    /// UUID fails the request.
     pub ids: Option<Vec<String>>,
-    /// Only the one that logs in with this identifier. Addresses that are no login identifier aren't found.
+    /// Only the one with this login identifier. Addresses that aren't login identifiers aren't found.
     pub credentials_identifier: Option<String>,
-    /// Experimental in Kratos: identifiers that begin like this. Not together with `credentials_identifier`.
+    /// Experimental in Kratos: identifiers with this prefix. Not together with `credentials_identifier`.
     pub preview_credentials_identifier_similar: Option<String>,
-    /// Only those of this organization; v25.4 and later, ignored before.
+    /// Only those of this organization; v25.4 and later, earlier servers ignore it.
     pub organization_id: Option<String>,
-    /// Credential contents to be in the answer: secrets. Never in bulk.
+    /// Credential contents to include: secrets. Never for many identities at once.
     pub include_credential: Vec<CredentialType>,
-    /// How many on a page; absent: 500. The server may give fewer.
+    /// How many per page; absent: 500. The server may return fewer.
     pub page_size: Option<usize>,
     /// How fresh.
     pub consistency: Consistency,
@@ -62,7 +62,7 @@ impl std::fmt::Debug for IdentityFilter {
 }
 
 impl IdentityFilter {
-    /// The identity that logs in with this identifier.
+    /// The identity with this login identifier.
     pub fn by_identifier(identifier: impl Into<String>) -> Self {
         Self { credentials_identifier: Some(identifier.into()), ..Self::default() }
     }
@@ -72,7 +72,7 @@ impl IdentityFilter {
         Self { ids: Some(ids.into_iter().map(Into::into).collect()), ..Self::default() }
     }
 
-    /// The query of one request, but for the page token.
+    /// The query of one request, without the page token.
     fn query(&self, ids: &[String]) -> Vec<(&'static str, String)> {
         let mut query = vec![("page_size", self.page_size.unwrap_or(PAGE_SIZE).max(1).to_string())];
         query.extend(ids.iter().map(|id| ("ids", id.clone())));
@@ -92,18 +92,18 @@ impl IdentityFilter {
     }
 }
 
-/// Where a listing stands.
+/// The progress of a listing.
 struct Listing {
     client: Client,
     filter: IdentityFilter,
-    /// Requests still to be begun, by the ids that they name (none: no such filter).
+    /// Requests still to send, by their ids (empty: no filter by ids).
     chunks: VecDeque<Vec<String>>,
     /// The next page of the first chunk.
     page_token: Option<String>,
 }
 
 impl Client {
-    /// Reads an identity. `include_credential` brings password hashes, seeds or decrypted tokens with it.
+    /// Reads an identity. `include_credential` adds password hashes, seeds or decrypted tokens.
     pub async fn get_identity(
         &self,
         id: &str,
@@ -113,13 +113,13 @@ impl Client {
         self.find(&self.call("get_identity", &["admin", "identities", id], &query)?).await
     }
 
-    /// Reads the identity that has this external id. v25.4 and later: earlier servers have no such page.
+    /// Reads the identity with this external id. v25.4 and later: earlier servers lack the endpoint.
     pub async fn get_identity_by_external_id(&self, external_id: &str) -> Result<Option<Identity>, Error> {
         let path = ["admin", "identities", "by", "external", external_id];
         self.find(&self.call("get_identity_by_external_id", &path, &[])?).await
     }
 
-    /// Lists identities page by page, for as long as the stream is read. It ends after the first error.
+    /// Lists identities page by page, while the stream is read. It ends after the first error.
     pub fn list_identities(
         &self,
         filter: IdentityFilter,
@@ -134,7 +134,7 @@ impl Client {
 }
 
 impl Listing {
-    /// Asks for the next page.
+    /// Requests the next page.
     async fn next(mut self) -> Result<Option<(Page<Identity>, Self)>, Error> {
         const OPERATION: &str = "list_identities";
         let Some(ids) = self.chunks.front() else {
@@ -152,7 +152,7 @@ impl Listing {
         if self.page_token.is_none() {
             self.chunks.pop_front();
         } else if self.page_token == asked_for {
-            // A server whose page leads to itself would be read for ever.
+            // A page whose link leads to itself would be read for ever.
             return Err(Error::new(OPERATION, Kind::Foreign(answer.status)));
         }
         if unreadable > 0 {

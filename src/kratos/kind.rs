@@ -1,4 +1,4 @@
-//! How a request to Kratos can fail, and how that is said. Nothing that a server, a person or a manifest wrote is in it.
+//! How a request to Kratos can fail, and how that is worded. Holds nothing that a server, a person or a manifest wrote.
 
 use std::fmt;
 use std::time::Duration;
@@ -12,32 +12,32 @@ use super::fault::Fault;
 pub(super) enum Kind {
     /// The request can't be sent as it is.
     Unsendable(&'static str),
-    /// Kept back, because the request before it got no usable answer.
+    /// Not sent, because the request before it got no usable answer.
     KeptBack,
-    /// Not sent, or not waited for: another process may lead.
+    /// Not sent, or no longer waited for: another process may lead.
     NotLeading,
-    /// Not sent: nothing is to be sent to this server any more.
+    /// Not sent: this client is fenced off.
     Fenced,
-    /// No connection came about.
+    /// The connection failed.
     Connect(String),
-    /// No trusted connection came about.
+    /// TLS failed.
     Tls(String),
-    /// The server, or what is before it, ended the handshake over us.
+    /// The server, or a proxy before it, ended the handshake because of us.
     TlsRefused(String),
-    /// No connection came about because of the proxy, or by what it says.
+    /// The connection failed because of the proxy.
     Proxy(String),
-    /// What came back is no HTTP: the port may speak TLS.
+    /// The answer isn't HTTP: the port may speak TLS.
     NoHttp {
         detail: String,
-        /// Whether it is a proxy of ours that is talked to.
+        /// Whether the other end is our proxy.
         by_proxy: bool,
     },
-    /// The server says that it speaks TLS, which it was not spoken to.
+    /// The server answers that it expects TLS.
     WantsTls(StatusCode),
-    /// Something before Kratos says no.
+    /// Something before Kratos refuses the request.
     Before {
         status: StatusCode,
-        /// Whether a proxy of ours read along.
+        /// Whether it may be our proxy, which reads the request.
         by_proxy: bool,
     },
     /// The time was up before the whole answer was there.
@@ -54,7 +54,7 @@ pub(super) enum Kind {
     Answer {
         status: StatusCode,
         fault: Fault,
-        /// How long the server wants to be left alone, if it said so.
+        /// How long the server wants no requests, if it says so.
         retry_after: Option<Duration>,
     },
 }

@@ -1,4 +1,4 @@
-//! Pages and the links between them. It may not send anything.
+//! Pages of a list and the links between them. It may not send anything.
 
 use std::time::Instant;
 
@@ -10,18 +10,18 @@ use url::Url;
 pub struct Page<T> {
     /// What is on it.
     pub items: Vec<T>,
-    /// How many are on it besides, of which not even the id can be read.
+    /// How many further items couldn't be read, not even their ids.
     pub unreadable: usize,
-    /// When the page was asked for: what was written later need not be on it.
+    /// When the page was requested: later writes may be missing on it.
     pub requested_at: Instant,
-    /// How many there are on all pages, where the server says so.
+    /// How many items all pages have, where the server says so.
     pub total: Option<usize>,
 }
 
-/// The `page_token` of the `Link` header's `rel="next"`, if there is a next page. The link's host and path don't
-/// matter: a page is always asked of the server that was configured.
+/// The `page_token` of the `Link` header's `rel="next"`, if there is a next page. The link's host and path are ignored: every
+/// page is requested from the configured server.
 pub(super) fn next_page_token(headers: &HeaderMap) -> Option<String> {
-    // Links are often relative; any base does, since only the query is read.
+    // Links are often relative; any base will do, since only the query is read.
     let base = Url::parse("http://localhost").ok()?;
     let values = headers.get_all(LINK).iter().filter_map(|value| value.to_str().ok());
     values.flat_map(Links).filter(Link::is_next).find_map(|link| {
@@ -31,14 +31,14 @@ pub(super) fn next_page_token(headers: &HeaderMap) -> Option<String> {
     })
 }
 
-/// One link of a header value (RFC 8288): what is between `<` and `>`, and what follows up to the next one.
+/// One link of a header value (RFC 8288): the text between `<` and `>`, and its parameters.
 struct Link<'a> {
     target: &'a str,
     parameters: &'a str,
 }
 
 impl Link<'_> {
-    /// Whether it leads to the next page. Only the first `rel` counts; there may be several relations in it.
+    /// Whether it leads to the next page. Only the first `rel` counts; it may hold several relations.
     fn is_next(&self) -> bool {
         let mut rest = self.parameters;
         while !rest.is_empty() {
@@ -68,7 +68,7 @@ impl<'a> Iterator for Links<'a> {
     }
 }
 
-/// What is before the first `separator` that isn't within quotes, and what is after it.
+/// The text before the first `separator` outside quotes, and the text after it.
 fn split_outside_quotes(text: &str, separator: char) -> (&str, &str) {
     let (mut is_quoted, mut is_escaped) = (false, false);
     for (at, character) in text.char_indices() {

@@ -1,6 +1,6 @@
-//! Reads of single identities that are asked for at the same time share a request: `GET /admin/identities` by `ids` under
-//! what looks like `GET /admin/identities/{id}` to whoever asks. It may not conclude from a shared read that an identity
-//! isn't there, nor tell anything that was read before it was asked.
+//! Reads of single identities that are requested at the same time share a request: callers seem to send
+//! `GET /admin/identities/{id}`, and `GET /admin/identities` with `ids` is sent. It may not conclude from a shared read that an
+//! identity doesn't exist, and may not answer with what was read before the caller asked.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -17,14 +17,14 @@ use super::kind::Kind;
 use super::types::Identity;
 
 const OPERATION: &str = "get_identity";
-/// How many are read by themselves at the same time.
+/// How many single reads run at the same time.
 const AT_ONCE: usize = 8;
-/// What comes after nothing has come for so long goes at once.
+/// After this long without reads, the next one is sent at once.
 const IDLE: Duration = Duration::from_secs(1);
-/// Those that come in quicker succession gather for so long.
+/// Reads in quick succession are gathered for this long.
 const PATIENCE: Duration = Duration::from_millis(40);
 
-/// Collects the reads of one instance. Clones share what waits.
+/// Collects the reads of one instance. Clones share the queue.
 #[derive(Clone, Debug)]
 pub struct Reader {
     asks: mpsc::UnboundedSender<Ask>,
@@ -36,14 +36,15 @@ struct Ask {
 }
 
 impl Reader {
-    /// One, and what collects, to be run beside it. That ends when the last clone is gone and everything is answered.
+    /// A reader, and the future that sends, to be run beside it. That future ends when the last clone is gone and everything is
+    /// answered.
     pub fn new(client: Client) -> (Self, impl Future<Output = ()> + Send + 'static) {
         let (asks, receiver) = mpsc::unbounded_channel();
         (Self { asks }, run(client, receiver))
     }
 
-    /// Reads an identity, as [`Client::get_identity`] does, but in a batch, and without its credentials. A lone one goes
-    /// at once; those that come in quick succession share a request.
+    /// Reads an identity without its credentials, as [`Client::get_identity`] does, but in a shared request. A lone read is
+    /// sent at once; reads in quick succession are gathered.
     pub async fn read(&self, id: &str) -> Result<Option<Identity>, Error> {
         let (answer, answered) = oneshot::channel();
         let gone = || Error::new(OPERATION, Kind::Interrupted);
@@ -61,7 +62,7 @@ async fn run(client: Client, mut asks: mpsc::UnboundedReceiver<Ask>) {
             gather(&mut asks, &mut waiting, begun + PATIENCE).await;
         }
         let wanted = waiting.drain(..).filter(|ask| !ask.answer.is_closed());
-        // One id that is none fails the request for all.
+        // One malformed id would fail the request for all.
         let (able, mut alone): (Vec<_>, Vec<_>) = wanted.partition(|ask| is_id(&ask.id));
         alone.extend(if able.len() > 1 { share(&client, able).await } else { able });
         let alone = stream::iter(alone);
@@ -74,7 +75,7 @@ async fn run(client: Client, mut asks: mpsc::UnboundedReceiver<Ask>) {
     }
 }
 
-/// Waits for more, until then at most.
+/// Gathers more reads, until `until` at most.
 async fn gather(asks: &mut mpsc::UnboundedReceiver<Ask>, waiting: &mut Vec<Ask>, until: Instant) {
     while let Some(free) = IDS_PER_REQUEST.checked_sub(waiting.len()).filter(|free| *free > 0) {
         match timeout_at(until, asks.recv_many(waiting, free)).await {
@@ -84,8 +85,8 @@ async fn gather(asks: &mut mpsc::UnboundedReceiver<Ask>, waiting: &mut Vec<Ask>,
     }
 }
 
-/// Reads these in one request. Returns those that are to be read by themselves: it shows them not, or the server fails
-/// over one of them, which is no matter of the others.
+/// Reads these in one request. Returns those that must be read one by one: the answer lacks them, or the server failed because
+/// of one of them, which must not fail the others.
 async fn share(client: &Client, asks: Vec<Ask>) -> Vec<Ask> {
     match read_all(client, asks.iter().map(|ask| ask.id.as_str())).await {
         Ok(there) => {
@@ -106,7 +107,7 @@ async fn share(client: &Client, asks: Vec<Ask>) -> Vec<Ask> {
     }
 }
 
-/// Those of these that are there, by id, as fresh as a read of each would have them.
+/// Those of these identities that exist, by id, as fresh as single reads.
 pub(super) async fn read_all(
     client: &Client,
     ids: impl IntoIterator<Item = impl Into<String>>,
@@ -118,11 +119,11 @@ pub(super) async fn read_all(
 }
 
 fn answer(ask: Ask, result: Result<Option<Identity>, Error>) {
-    // Whoever waited may be gone.
+    // The caller may be gone.
     let _ = ask.answer.send(result);
 }
 
-/// Whether a text is an id as Kratos writes them.
+/// Whether a text is an id in Kratos' form.
 fn is_id(text: &str) -> bool {
     Uuid::parse_str(text).is_ok_and(|id| id.to_string() == text)
 }

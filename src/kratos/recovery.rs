@@ -1,4 +1,4 @@
-//! The operations that issue a recovery. It may not keep what they answer: it logs a person in.
+//! The operations that issue a recovery. It may not keep the answers: they log a person in.
 
 use std::time::Duration;
 
@@ -10,8 +10,9 @@ use super::types::{RecoveryCode, RecoveryLink};
 use super::writer::Writer;
 
 impl Writer {
-    /// Issues a recovery code, for a browser or for an application that speaks to Kratos itself (`is_api`). Earlier ones stay
-    /// valid. `expires_in` absent: as the server is configured; full seconds count. Errors: [`Error::is_identity_unknown`], [`Error::is_method_disabled`]. Never repeated here.
+    /// Issues a recovery code, for a browser or, with `is_api`, for an application that speaks to Kratos itself. Earlier codes
+    /// stay valid. `expires_in` in full seconds; `None`: the server's default. Errors: [`Error::is_identity_unknown`],
+    /// [`Error::is_method_disabled`]. Never retried here.
     pub async fn create_recovery_code_for_identity(
         &self,
         identity_id: &str,
@@ -27,8 +28,8 @@ impl Writer {
         self.json(&self.with("create_recovery_code_for_identity", Method::POST, &path, &body, write)?).await
     }
 
-    /// Issues a recovery link, likewise. `return_to`: where the browser goes in the end, which the server's configuration
-    /// has to allow.
+    /// Issues a recovery link, likewise. `return_to`: where the browser goes in the end; the server's configuration must allow
+    /// it.
     pub async fn create_recovery_link_for_identity(
         &self,
         identity_id: &str,
@@ -46,7 +47,7 @@ impl Writer {
     }
 }
 
-/// Durations are Go's: seconds are understood, days would not be.
+/// Durations are Go's: it knows seconds, but no days.
 fn body(identity_id: &str, expires_in: Option<Duration>) -> serde_json::Value {
     match expires_in {
         None => json!({"identity_id": identity_id}),

@@ -1,5 +1,5 @@
-//! When a request is repeated within the client. It may repeat only what is harmless to repeat; whoever asks
-//! decides about everything else, and about an instance that is down as a whole.
+//! When the client itself retries a request. It may retry only what is harmless; the caller decides about everything else, and
+//! about an instance that is down.
 
 use std::time::{Duration, Instant};
 
@@ -8,15 +8,15 @@ use reqwest::Method;
 
 use super::error::{Class, Error};
 
-/// How often a request is repeated after the first attempt.
+/// How often a request is retried after the first attempt.
 const REPETITIONS: usize = 2;
-/// The pause before the first repetition, more or less.
+/// The pause before the first retry, with jitter.
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
-/// A server that wants a longer pause than this gets it from the caller.
+/// If the server wants a longer pause than this, the caller has to wait.
 const LONGEST_PAUSE: Duration = Duration::from_secs(2);
 
-/// Runs `attempt`, and again where it failed in passing and the method may be repeated. No attempt begins later
-/// than `limit` after the first one.
+/// Runs `attempt`, and again where it failed for a moment and the method may be retried. No attempt begins later than `limit`
+/// after the first one.
 pub(super) async fn repeat<T, Attempts, Attempt>(
     method: &Method,
     limit: Duration,
@@ -43,8 +43,8 @@ where
         .await
 }
 
-/// Whether a failed request is sent again at once: reads and deletions only, and not where the whole instance is
-/// down (one probe an interval is enough for it) or wants a long pause.
+/// Whether a failed request is retried at once: only reads and deletions, and not where the whole instance is down (probes find
+/// out when it is back) or wants a long pause.
 pub(super) fn is_repeatable(method: &Method, error: &Error) -> bool {
     if !matches!(*method, Method::GET | Method::DELETE) || error.instance_unavailable() {
         return false;

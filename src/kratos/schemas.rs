@@ -1,5 +1,5 @@
-//! The operations on identity schemas. They are public, on Kratos' public port; the admin port redirects there.
-//! It may not take the token anywhere but to the admin URL itself, nor the headers anywhere but to its origin.
+//! The operations on identity schemas. They are public, on Kratos' public port; the admin port redirects there. It may send the
+//! token only to the admin URL itself, and the headers only to its origin.
 
 use std::borrow::Cow;
 
@@ -22,14 +22,14 @@ use super::types::{SchemaContainer, SchemaFault, read_schema};
 /// How many redirects are followed; older servers need two.
 const REDIRECTS: usize = 4;
 
-/// How many schemas are asked for at once.
+/// How many schemas are requested at once.
 const PAGE_SIZE: &str = "250";
 
 /// The most that is read of all schemas together, in bytes.
 const LARGEST_LIST: usize = 16 * 1024 * 1024;
 
 impl Client {
-    /// Lists all identity schemas. One that is of no use says so, and no other is missed for it.
+    /// Lists all identity schemas. A schema that can't be used is listed with its fault, and doesn't hide others.
     pub async fn list_identity_schemas(&self) -> Result<Vec<SchemaContainer>, Error> {
         const OPERATION: &str = "list_identity_schemas";
         let mut schemas: Vec<SchemaContainer> = Vec::new();
@@ -56,7 +56,7 @@ impl Client {
         Ok(schemas)
     }
 
-    /// Reads one identity schema, by its plain id, whatever characters are in it.
+    /// Reads one identity schema by its plain id, which may have any characters.
     pub async fn get_identity_schema(&self, id: &str) -> Result<Option<Result<Value, SchemaFault>>, Error> {
         const OPERATION: &str = "get_identity_schema";
         match self.schema_answer(OPERATION, &["schemas", &in_path(id)], &[]).await {
@@ -66,7 +66,7 @@ impl Client {
         }
     }
 
-    /// Where schemas are read, for people. Nothing secret is in it.
+    /// Where schemas are read from, for messages. Without secrets.
     pub fn schemas_at(&self) -> String {
         shown(self.public_url().unwrap_or(self.admin_url()))
     }
@@ -93,7 +93,7 @@ impl Client {
                 .and_then(|location| call.url.join(location).ok())
                 .filter(|target| matches!(target.scheme(), "http" | "https"))
                 .ok_or_else(|| Error::new(operation, Kind::Redirected(answer.status)))?;
-            // Whoever was led elsewhere stays a stranger, wherever that leads.
+            // After a redirect to another origin nothing more is sent along, wherever further redirects lead.
             let is_own = call.to != To::Elsewhere && target.origin() == self.admin_url().origin();
             call = redirected(operation, target, if is_own { To::OwnOrigin } else { To::Elsewhere });
         }
@@ -101,15 +101,15 @@ impl Client {
     }
 }
 
-/// A schema's id as part of a path: plain where it can be, else in the base64 that Kratos understands as well.
+/// A schema's id as a path segment: plain where possible, else in the base64 that Kratos understands too.
 fn in_path(id: &str) -> Cow<'_, str> {
     let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
     if id.bytes().all(is_plain) { id.into() } else { URL_SAFE_NO_PAD.encode(id).into() }
 }
 
-/// A request that the token isn't sent with.
+/// A request without the token.
 fn redirected(operation: &'static str, mut url: Url, to: To) -> Call {
-    // A redirect could carry credentials of its own in its URL; none are sent. (Neither fails on http or https.)
+    // A redirect's URL may hold credentials; they are dropped. (Neither call fails for http or https.)
     let _ = url.set_username("");
     let _ = url.set_password(None);
     Call { operation, method: Method::GET, url, body: None, to, largest: LARGEST_LIST, writes: Vec::new() }

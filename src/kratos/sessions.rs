@@ -1,4 +1,4 @@
-//! The operations on sessions. It may not judge a session: rules are elsewhere.
+//! The operations on sessions. It may not judge a session: `policy` does.
 
 use std::collections::HashSet;
 use std::time::Instant;
@@ -14,18 +14,18 @@ use super::transport::Answer;
 use super::types::{Items, Removal, Session};
 use super::writer::Writer;
 
-/// The page size where a filter names none: the most that servers give.
+/// The default page size: the most that servers return.
 const PAGE_SIZE: usize = 1000;
 
 /// The page size of one identity's sessions.
 const IDENTITY_PAGE_SIZE: &str = "500";
 
-/// What comes along with a session. Each makes a listing slower by a factor of ten or more.
+/// What a listing includes of each session. Each makes it slower by a factor of ten or more.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Expand {
-    /// Whose it is, without `metadata_admin`.
+    /// Its identity, without `metadata_admin`.
     Identity,
-    /// Where it was begun.
+    /// Where it was begun (devices).
     Devices,
 }
 
@@ -38,20 +38,19 @@ impl Expand {
     }
 }
 
-/// Which sessions are listed. Nothing set: all of them.
+/// Which sessions to list. The default: all.
 #[derive(Clone, Debug, Default)]
 pub struct SessionFilter {
     /// Only active ones that haven't expired, or only the others.
     pub active: Option<bool>,
-    /// What comes along.
+    /// What to include.
     pub expand: Vec<Expand>,
-    /// How many on a page; absent: 1000. The server may give fewer.
+    /// How many per page; absent: 1000. The server may return fewer.
     pub page_size: Option<usize>,
 }
 
 impl Client {
-    /// Lists sessions page by page, the newest first, for as long as the stream is read. It ends after the
-    /// first error.
+    /// Lists sessions page by page, the newest first, while the stream is read. It ends after the first error.
     pub fn list_sessions(
         &self,
         filter: SessionFilter,
@@ -61,7 +60,7 @@ impl Client {
             let Some(token) = token else { return Ok(None) };
             let (page, next) = client.session_page(&filter, token.as_deref()).await?;
             if next.is_some() && next == token {
-                // A server whose page leads to itself would be read for ever.
+                // A page whose link leads to itself would be read for ever.
                 return Err(Error::new("list_sessions", Kind::Foreign(StatusCode::OK)));
             }
             Ok(Some((page, (client, filter, next.map(Some)))))
@@ -87,8 +86,8 @@ impl Client {
         Ok((Page { items, unreadable, requested_at, total }, next_page_token(&answer.headers)))
     }
 
-    /// Lists the sessions of one identity, with devices. An unknown identity has none. The pages' links are wrong
-    /// in every version of Kratos, so pages are counted; a session that ends while they are read can hide another.
+    /// Lists the sessions of one identity, with devices. An unknown identity has none. The pages' links are wrong in every
+    /// version of Kratos, so pages are counted; a session that ends meanwhile can hide another one.
     pub async fn list_identity_sessions(&self, identity_id: &str, active: Option<bool>) -> Result<Vec<Session>, Error> {
         const OPERATION: &str = "list_identity_sessions";
         let mut sessions = Vec::new();
@@ -118,15 +117,15 @@ impl Client {
 }
 
 impl Writer {
-    /// Ends a session. [`Removal::Removed`] also where it had ended before.
+    /// Ends a session. [`Removal::Removed`] also where it had already ended.
     pub async fn disable_session(&self, id: &str) -> Result<Removal, Error> {
         let path = ["admin", "sessions", id];
         self.remove(&self.bare("disable_session", Method::DELETE, &path, &[], self.about_session(id))?).await
     }
 
-    /// Extends a session to now plus the server's lifespan. The session where the server gives it. Success says
-    /// nothing: outside of `earliest_possible_extend` nothing changes, and even an expired session is revived; so
-    /// look before, and compare `expires_at` afterwards. Never repeated here.
+    /// Extends a session to now plus the server's lifespan. Returns the session where the server does. Success proves nothing:
+    /// outside of `earliest_possible_extend` nothing changes, and even an expired session is revived. So read it before, and
+    /// compare `expires_at` afterwards. Never retried here.
     pub async fn extend_session(&self, id: &str) -> Result<Option<Session>, Error> {
         const OPERATION: &str = "extend_session";
         let path = ["admin", "sessions", id, "extend"];

@@ -1,5 +1,5 @@
-//! Sends one request and takes its answer, or says why there is none. It may not repeat, follow or interpret
-//! beyond that, and lets nothing of reqwest's errors out, since those show URLs with their queries.
+//! Sends one request and reads its answer, or says why there is none. It may not retry, follow or interpret beyond that. It may
+//! not pass on reqwest's errors, because those show URLs with their queries.
 
 use std::borrow::Cow;
 use std::error::Error as StdError;
@@ -26,37 +26,37 @@ pub(super) struct Call {
     pub(super) url: Url,
     /// JSON.
     pub(super) body: Option<Bytes>,
-    /// Who is asked.
+    /// The server.
     pub(super) to: To,
     /// The largest answer that is read, in bytes.
     pub(super) largest: usize,
-    /// What it writes; empty: it only reads.
+    /// The writes that it makes; empty: it only reads.
     pub(super) writes: Vec<Write>,
 }
 
-/// Who is asked, and what they may be told.
+/// The server, which decides what is sent along.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum To {
-    /// The admin URL itself: the token, the headers, and our certificate.
+    /// The admin URL itself: gets the token, the headers, and our certificate.
     Admin,
-    /// The same origin, along a redirect of its own: all but the token.
+    /// The same origin, after its own redirect: gets all but the token.
     OwnOrigin,
-    /// Anybody else: nothing.
+    /// Any other server: gets nothing.
     Elsewhere,
 }
 
-/// What is between us and a server, as far as we have put it there.
+/// Our own proxy between us and a server, if any.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum ProxyRoute {
     Direct,
-    /// A proxy that passes bytes on: what is answered comes from the other end.
+    /// A proxy that passes bytes on: answers come from the server.
     Tunnel,
-    /// A proxy that reads along, and may answer itself.
+    /// A proxy that reads the request, and may answer itself.
     Forward,
 }
 
 impl ProxyRoute {
-    /// To a URL.
+    /// The route to a URL.
     pub(super) fn to(url: &Url, proxy_url: Option<&Url>) -> Self {
         match proxy_url {
             None => Self::Direct,
@@ -72,12 +72,12 @@ pub(super) struct Answer {
     pub(super) headers: HeaderMap,
     /// UTF-8.
     pub(super) body: Bytes,
-    /// What it answers, of what the call writes, in that order.
+    /// The open audit entries of the call's writes, in that order.
     pub(super) entries: Vec<Entry>,
 }
 
 impl Answer {
-    /// Reads the body. What isn't of the expected shape isn't Kratos'.
+    /// Parses the body. An answer of another shape isn't Kratos'.
     pub(super) fn json<'a, T: serde::Deserialize<'a>>(&'a self, operation: &'static str) -> Result<T, Error> {
         serde_json::from_slice(&self.body).map_err(|_| Error::new(operation, Kind::Foreign(self.status)))
     }
@@ -90,10 +90,11 @@ fn as_text(body: Bytes) -> Bytes {
     }
 }
 
-/// A body as text. Kratos hands out bytes that aren't UTF-8 as somebody sent them. What stands for them is no valid text in
-/// JSON either, so that exactly what they are in can't be read, instead of the body or something else in their place.
+/// A body as text. Kratos returns bytes that aren't UTF-8 as somebody sent them. Their replacement isn't valid text in JSON
+/// either. So exactly the value that contains them can't be read, instead of the whole body, and no other value takes their
+/// place.
 pub(super) fn text(body: &[u8]) -> Cow<'_, str> {
-    /// Two, since one alone could make a pair with what is beside it.
+    /// Two surrogates, since a single one could pair with its neighbour.
     const UNREADABLE: &str = "\\ud800\\ud800";
     if let Ok(text) = std::str::from_utf8(body) {
         return Cow::Borrowed(text);
@@ -108,7 +109,8 @@ pub(super) fn text(body: &[u8]) -> Cow<'_, str> {
     }))
 }
 
-/// Sends a call once, with these headers, by a proxy if there is one. Redirects are answers here; other statuses than 2xx are errors.
+/// Sends a call once, with these headers, through the proxy if there is one. Redirects are answers here; statuses other than
+/// 2xx are errors.
 pub(super) async fn send(
     http: &reqwest::Client,
     headers: Option<&HeaderMap>,
@@ -134,7 +136,7 @@ pub(super) async fn send(
     Err(failed(refusal(status, &headers, &body, by.0)))
 }
 
-/// An answer that isn't 2xx.
+/// The error of an answer that isn't 2xx.
 pub(super) fn refusal(status: StatusCode, headers: &HeaderMap, body: &[u8], route: ProxyRoute) -> Kind {
     let error = ErrorBody::parse(body);
     if error.is_none() && status == StatusCode::BAD_REQUEST && wants_tls(body) {
@@ -143,7 +145,7 @@ pub(super) fn refusal(status: StatusCode, headers: &HeaderMap, body: &[u8], rout
     if error.is_none() && is_of_others(status, route) {
         return Kind::Before { status, by_proxy: route == ProxyRoute::Forward };
     }
-    // A stranger's 404 or 409 (a gateway's, a wrong URL's) must never pass for a missing or existing identity.
+    // Somebody else's 404 or 409 (a gateway's, a wrong URL's) must never pass for a missing or existing identity.
     if error.is_none() && matches!(status, StatusCode::NOT_FOUND | StatusCode::CONFLICT) {
         return Kind::Foreign(status);
     }
@@ -154,7 +156,7 @@ pub(super) fn refusal(status: StatusCode, headers: &HeaderMap, body: &[u8], rout
     }
 }
 
-/// Whether a server says that it speaks TLS, which it was not spoken to: Go's, nginx and Apache.
+/// Whether an answer to plain HTTP says that the server expects TLS: Go's, nginx' and Apache's texts.
 fn wants_tls(body: &[u8]) -> bool {
     const WORDS: [&str; 3] = [
         "client sent an http request to an https server",
@@ -165,7 +167,7 @@ fn wants_tls(body: &[u8]) -> bool {
     WORDS.iter().any(|words| said.contains(words))
 }
 
-/// Whether an answer that isn't in Kratos' form is taken for that of something before it.
+/// Whether an answer that isn't in Kratos' form comes from something before it.
 fn is_of_others(status: StatusCode, route: ProxyRoute) -> bool {
     match status.as_u16() {
         401 | 403 | 407 => true,
@@ -174,7 +176,7 @@ fn is_of_others(status: StatusCode, route: ProxyRoute) -> bool {
     }
 }
 
-/// Reads a body that is no larger than the call takes.
+/// Reads a body, up to the call's limit.
 async fn read(mut response: Response, call: &Call, by: (ProxyRoute, Option<&Url>)) -> Result<Bytes, Kind> {
     let mut body = BytesMut::new();
     while let Some(part) = response.chunk().await.map_err(|error| kind_of(&error, by, &call.url))? {
@@ -186,8 +188,8 @@ async fn read(mut response: Response, call: &Call, by: (ProxyRoute, Option<&Url>
     Ok(body.freeze())
 }
 
-/// Reduces reqwest's error to its kind. Only texts of the operating system's and of rustls' are kept, and host and port of whom
-/// isn't reached.
+/// Reduces reqwest's error to its kind. Only texts of the operating system and of rustls are kept, and host and port of the
+/// server.
 fn kind_of(error: &reqwest::Error, (route, proxy): (ProxyRoute, Option<&Url>), url: &Url) -> Kind {
     let connect_failure = connect_failure::connect_failure(error);
     let is_before_proxy = is_before_proxy(error, route);
@@ -211,7 +213,7 @@ fn kind_of(error: &reqwest::Error, (route, proxy): (ProxyRoute, Option<&Url>), u
         _ => {}
     }
     if error.is_connect() {
-        // By a tunnel the library says itself how far it came.
+        // For a tunnel the library says itself how far it came.
         let by_proxy = || said_of_proxy(error).unwrap_or_else(|| format!("no connection to {whom}: {UNTOLD}"));
         let known = connect_failure
             .filter(|_| route != ProxyRoute::Tunnel || is_before_proxy)
@@ -229,19 +231,19 @@ fn kind_of(error: &reqwest::Error, (route, proxy): (ProxyRoute, Option<&Url>), u
     }
 }
 
-/// Of a SOCKS proxy the library doesn't say what it was.
+/// For a SOCKS proxy the library doesn't say the reason.
 const UNTOLD: &str = "no address, refused, or no answer in time";
 
-/// What the library says where there is no connection to a proxy by which it would make a tunnel.
+/// The library's texts for a proxy that can't be reached for a tunnel.
 const NO_CONNECTION_TO_PROXY: [&str; 2] =
     ["tunnel error: failed to create underlying connection", "SOCKS error: failed to create underlying connection"];
 
-/// Whether it went wrong on the way to the proxy.
+/// Whether the failure was on the way to the proxy.
 fn is_before_proxy(error: &reqwest::Error, route: ProxyRoute) -> bool {
     route == ProxyRoute::Forward || (route == ProxyRoute::Tunnel && says(error, &NO_CONNECTION_TO_PROXY))
 }
 
-/// Why there is no connection by the proxy, though there is one to it. What the library says has no type, and these words.
+/// Why the proxy makes no connection, though it was reached. The library's error has no type, only these texts.
 fn said_of_proxy(error: &reqwest::Error) -> Option<String> {
     const WORDS: [(&str, &str); 4] = [
         (
@@ -257,7 +259,7 @@ fn said_of_proxy(error: &reqwest::Error) -> Option<String> {
     known.map(|(_, words)| (*words).to_owned())
 }
 
-/// Whether an error, or what it came from, begins with any of these words.
+/// Whether an error or a cause of it begins with any of these texts.
 fn says(error: &reqwest::Error, words: &[&str]) -> bool {
     let mut next = Some(error as &(dyn StdError + 'static));
     while let Some(error) = next {

@@ -1,6 +1,5 @@
-//! Changes of identities that hold what can't be read. Kratos itself can't patch one with a number beyond a double; it is
-//! replaced as a whole then, in the very texts that it has. It may change nothing but the state and members of
-//! `metadata_admin`.
+//! Changes identities with unreadable content. Kratos itself can't patch an identity with a number beyond a double; then it is
+//! replaced as a whole, with its own texts. It may change only the state and members of `metadata_admin`.
 
 use reqwest::Method;
 use serde::Serialize;
@@ -24,9 +23,9 @@ struct Verbatim<'a> {
 }
 
 impl Writer {
-    /// Patches an identity; where the server can't because of what is in it, and the change is one of the state or of a member
-    /// of `metadata_admin`, reads it and writes it as a whole. What somebody changes between the two is undone; bytes that
-    /// are no text are written as an escape that is none either.
+    /// Patches an identity. Where the server can't because of its content, and the change is of the state or of a member of
+    /// `metadata_admin`, reads it and replaces it as a whole. Changes that somebody makes between the two are undone; bytes
+    /// that aren't text are written as an escape that isn't text either.
     pub async fn patch_verbatim(&self, id: &str, operations: &[PatchOperation]) -> Result<Identity, Error> {
         let refusal = match self.patch_identity(id, operations).await {
             Err(error) if error.is_patch_inapplicable() => error,
@@ -43,7 +42,7 @@ impl Writer {
 }
 
 impl<'a> Verbatim<'a> {
-    /// `None`: all of it can be read, so that there is no need.
+    /// `None`: all of it can be read, so a patch will do.
     fn of(identity: &'a Identity) -> Option<Self> {
         identity.readable().err()?;
         Some(Self {
@@ -56,7 +55,7 @@ impl<'a> Verbatim<'a> {
         })
     }
 
-    /// With these changes. `None`: there is one that isn't made here.
+    /// With these changes. `None`: one of them isn't possible here.
     fn changed(mut self, operations: &[PatchOperation]) -> Option<Self> {
         for operation in operations {
             let (PatchOperation::Add { path, value } | PatchOperation::Replace { path, value }) = operation else {
@@ -80,7 +79,7 @@ fn text(content: &Content) -> Option<Box<RawValue>> {
     }
 }
 
-/// An object, or null, with one member set and all others in their texts.
+/// An object, or null, with one member set and all others as their texts.
 fn with_member(object: &RawValue, key: &str, value: &Value) -> Option<Box<RawValue>> {
     let members = if object.get() == "null" { Vec::new() } else { super::types::members(object.get())? };
     let others =

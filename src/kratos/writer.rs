@@ -1,5 +1,5 @@
-//! The client of one who writes: each write is caused by somebody, and there is no other way to send one. It may send
-//! nothing by itself: the operations are in the files beside this one.
+//! The client that writes: each write has an initiator, and there is no other way to send one. It may send nothing by itself:
+//! the operations are in the files beside this one.
 
 use std::ops::Deref;
 use std::sync::Arc;
@@ -16,12 +16,12 @@ use super::kind::Kind;
 use super::transport::{Answer, Call};
 use super::types::{Identity, Removal};
 
-/// A client that writes on behalf of somebody, and reads as any does.
+/// A client that writes on behalf of an initiator, and reads as usual.
 #[derive(Clone, Debug)]
 pub struct Writer {
     client: Client,
     initiator: Arc<Initiator>,
-    /// Whose sessions it ends, where an operation doesn't say.
+    /// Whose sessions it ends, for operations that don't say.
     identity: Option<String>,
 }
 
@@ -34,21 +34,21 @@ impl Deref for Writer {
 }
 
 impl Client {
-    /// The client of one who writes on behalf of somebody.
+    /// A client that writes on behalf of this initiator.
     pub fn on_behalf_of(&self, initiator: &Arc<Initiator>) -> Writer {
         Writer { client: self.clone(), initiator: Arc::clone(initiator), identity: None }
     }
 }
 
 impl Writer {
-    /// The same, for another cause.
+    /// The same client, for another cause.
     #[must_use]
     pub fn with_cause(&self, cause: WriteCause) -> Self {
         let initiator = Arc::new(Initiator { cause, ..(*self.initiator).clone() });
         Self { initiator, ..self.clone() }
     }
 
-    /// The same, for writes that name a session alone: whose it is.
+    /// The same client, for writes that name only a session: whose it is.
     #[must_use]
     pub fn of_identity(&self, id: impl Into<String>) -> Self {
         Self { identity: Some(id.into()), ..self.clone() }
@@ -58,17 +58,17 @@ impl Writer {
         &self.initiator
     }
 
-    /// A write that is about an identity.
+    /// A write to an identity.
     pub(super) fn about(&self, identity: &str) -> Write {
         Write::new(&self.initiator).of_identity(identity)
     }
 
-    /// A write that is about a session.
+    /// A write to a session.
     pub(super) fn about_session(&self, id: &str) -> Write {
         Write { session: Some(id.to_owned()), identity: self.identity.clone(), ..Write::new(&self.initiator) }
     }
 
-    /// A write without a body.
+    /// A request that writes, without a body.
     pub(super) fn bare(
         &self,
         operation: &'static str,
@@ -80,7 +80,7 @@ impl Writer {
         self.client.writing(operation, method, path, query, vec![write])
     }
 
-    /// A write with a JSON body.
+    /// A request that writes, with a JSON body.
     pub(super) fn with<B: Serialize + ?Sized>(
         &self,
         operation: &'static str,
@@ -92,7 +92,7 @@ impl Writer {
         Ok(Call { body: Some(json(operation, body)?), ..self.bare(operation, method, path, &[], write)? })
     }
 
-    /// Sends a write; what its answer says is made out before it counts as done.
+    /// Sends a write. Its answer must be understood before the write counts as done.
     pub(super) async fn settle<T>(
         &self,
         call: &Call,
@@ -124,11 +124,11 @@ impl Writer {
         self.settle(call, |answer| Ok((answer.json(call.operation)?, None))).await
     }
 
-    /// A deletion, for which Kratos' 404 is as good as success.
+    /// A deletion, for which Kratos' 404 counts as success.
     pub(super) async fn remove(&self, call: &Call) -> Result<Removal, Error> {
         let read = |answer: &Answer| {
             if answer.status != StatusCode::NO_CONTENT {
-                // The API document has the identity as one deletion's answer. Anything else isn't Kratos'.
+                // The API document says that one deletion answers with the identity. Anything else isn't Kratos'.
                 answer.json::<Identity>(call.operation)?;
             }
             Ok((Removal::Removed, None))
@@ -140,7 +140,7 @@ impl Writer {
     }
 }
 
-/// A body.
+/// A value as a body.
 pub(super) fn json<B: Serialize + ?Sized>(operation: &'static str, body: &B) -> Result<Bytes, Error> {
     let body = serde_json::to_vec(body)
         .map_err(|_| Error::new(operation, Kind::Unsendable("the body can't be written as JSON")))?;

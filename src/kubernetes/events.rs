@@ -1,7 +1,7 @@
-//! Events: what happened to a resource, on transitions only. Never a trait, an identifier or a server's words.
+//! Kubernetes events: what happened to a resource, on transitions only. Never a trait, an identifier or a server's text.
 //!
-//! They go out beside the reconcile, through a token bucket, one after another: an event that finds the bucket empty is
-//! dropped, a reconcile never waits for one.
+//! They are sent beside the reconcile, one after another, through a token bucket. An event that finds the bucket empty is
+//! dropped; a reconcile never waits for one.
 
 mod series;
 
@@ -22,7 +22,7 @@ pub use crate::api::recorded_event::RecordedEvent;
 use crate::base::kube_error;
 use crate::telemetry::health::Health;
 
-/// Events per second over time, and how many may wait to go out.
+/// Events per second over time; and how many may wait to be sent.
 const PER_SECOND: NonZeroU32 = NonZeroU32::new(10).unwrap();
 const BURST: NonZeroU32 = NonZeroU32::new(50).unwrap();
 /// A request has a time-out, and two may be sent for one event.
@@ -35,8 +35,8 @@ pub struct EventRecorder {
 }
 
 impl EventRecorder {
-    /// And what sends them, to be run beside it; that ends when this is gone. At once they would open a connection each,
-    /// which is kept.
+    /// The recorder and its sender, to be run beside it; the sender ends when the recorder is dropped. Events are sent one by
+    /// one: in parallel each would open a connection, which is kept.
     pub fn new(client: kube::Client, health: &Health) -> (Self, impl Future<Output = ()> + Send + 'static) {
         let (outgoing, mut events) = mpsc::channel::<(RecordedEvent, ObjectReference)>(BURST.get() as usize);
         let heartbeat = health.expect("events", SENT_WITHIN);
@@ -74,7 +74,8 @@ impl EventRecorder {
     }
 }
 
-/// Sends an event, or adds to the one that says the same. Events don't last: where that one is gone it is made anew.
+/// Sends an event, or adds to its series. Kubernetes deletes events after a while: where the series is gone, a new event is
+/// created.
 async fn send(
     recorded: &RecordedEvent,
     regarding: &ObjectReference,
@@ -117,7 +118,7 @@ mod tests {
 
     const ANSWERED_AFTER: Duration = Duration::from_millis(30);
 
-    /// Events that go to this server, and what is known of the object with this uid.
+    /// Events sent to this server, which keeps what is known of the object with this uid.
     fn events(server: &MockServer) -> EventRecorder {
         let config = kube::Config::new(server.uri().parse().unwrap());
         let client = kube::Client::try_from(config).unwrap();
@@ -131,7 +132,7 @@ mod tests {
         serde_json::from_value(json!({ "metadata": metadata })).unwrap()
     }
 
-    /// The methods of the requests that a server got, once there are so many.
+    /// The methods of the requests to a server, once there are `count`.
     async fn methods(server: &MockServer, count: usize) -> Vec<String> {
         let all = async {
             loop {

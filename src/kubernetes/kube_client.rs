@@ -1,6 +1,6 @@
-//! Makes the client of the API server; nothing else in the operator may. A network that dies without a word (a node that is
-//! lost, a firewall that drops what was idle) shall cost seconds: every request has time-outs, and a watch whose connection
-//! is thought dead ends, so that it is resumed.
+//! Makes the client of the API server; nothing else in the operator may. A network that fails silently (a lost node, a firewall
+//! that drops idle connections) must cost only seconds: every request has time-outs, and a watch whose connection seems dead
+//! ends, so that it is resumed.
 //!
 //! | what | bound |
 //! |---|---|
@@ -11,8 +11,8 @@
 //! | a connection that acknowledges nothing | 25 s, by the kernel |
 //! | a watch | [`heartbeat`], else 95 s without a byte |
 //!
-//! By a proxy all of this holds too: the bounds of connecting are those of the whole way, what the kernel tells is told of the
-//! connection to the proxy, and the heartbeat goes through it.
+//! Through a proxy all of this holds too: the bounds for connecting cover the whole way, the kernel watches the connection to
+//! the proxy, and the heartbeat goes through the proxy.
 
 mod address;
 mod heartbeat;
@@ -53,22 +53,22 @@ use crate::base::flow::leadership::Leadership;
 use crate::telemetry::health::Health;
 use crate::telemetry::metrics::Requests;
 
-/// To one address; of several, each has its share.
+/// For one address; several share it.
 const TCP_CONNECTED: Duration = Duration::from_secs(5);
 const CONNECTED: Duration = Duration::from_secs(10);
 const KEEP_ALIVE_AFTER: Duration = Duration::from_secs(10);
 const KEEP_ALIVE_EVERY: Duration = Duration::from_secs(5);
 const KEEP_ALIVE_TRIES: u32 = 3;
-/// What was sent and isn't acknowledged for so long ends the connection.
+/// Unacknowledged bytes end the connection after this long.
 #[cfg(target_os = "linux")]
 const UNACKNOWLEDGED: Duration = Duration::from_secs(25);
-/// A connection that nobody used for longer isn't used again: it may have died meanwhile.
+/// A connection that was idle for longer isn't used again: it may be dead.
 const IDLE: Duration = Duration::from_secs(15);
 const ANSWER_BEGINS: Duration = Duration::from_secs(15);
 const ANSWER_GOES_ON: Duration = Duration::from_secs(15);
 const WHOLE_REQUEST: Duration = Duration::from_secs(30);
-/// Where nothing else tells that a watch is dead. Bookmarks come once a minute. A server that has nothing new to say in one
-/// leaves it out: a watch that is merely idle costs it a request then, and nothing is listed.
+/// For where nothing else shows that a watch is dead. Bookmarks come once a minute, but a server without anything new skips
+/// one: then an idle watch costs one more request, and nothing is listed.
 const SILENT_WATCH: Duration = Duration::from_secs(95);
 
 /// Why there is no client.
@@ -80,8 +80,8 @@ pub enum Error {
     Kube(#[from] kube::Error),
 }
 
-/// The client, which writes while this process leads, whether the API server is to be reached, and the heartbeat that tells
-/// that and which watches are dead: to be polled for as long as the client is used.
+/// The client, which writes only while this process leads; whether the API server can be reached; and the heartbeat, which
+/// finds that out and ends dead watches. Poll the heartbeat for as long as the client is used.
 pub fn new(
     config: &Config,
     leadership: &Leadership,
@@ -90,20 +90,20 @@ pub fn new(
 ) -> Result<(kube::Client, ApiServer, impl Future<Output = ()> + Send + use<>), Error> {
     let (lost, told) = heartbeat::channel();
     let client = build(config, config.default_retry, &told, leadership, requests)?;
-    // Connections of its own: it must not wait for one that others have found dead. Any answer will do: no retries.
+    // Connections of its own: it must not wait for those that are dead. Any answer will do, so no retries.
     let heart = build(config, false, &told, leadership, requests)?;
     let (api_server, turns) = (ApiServer::default(), health.expect("heartbeat of the API server", BEATS_WITHIN));
     let server = (origin(&config.cluster_url), api_server.clone());
     Ok((client, api_server, heartbeat::keep_beating(heart, lost, leadership.clone(), server, turns)))
 }
 
-/// A client for whoever stands for the lead: connections of its own, no retries, whoever leads.
+/// A client for the leader election: connections of its own, no retries, and requests whoever leads.
 pub fn plain(config: &Config, requests: &Requests) -> Result<kube::Client, Error> {
     let (_, told) = heartbeat::channel();
     build(config, false, &told, &Leadership::without_election(), requests)
 }
 
-/// What a client is made of, but for its connections.
+/// What a client is made of, without its connections.
 struct Stack<'a> {
     config: &'a Config,
     retries: bool,
@@ -131,7 +131,7 @@ fn build(
             let tunnel = with_authorization(Tunnel::new(uri, sockets), &proxy);
             stack.over(tunnel.map_err(told_of(&proxy)))
         }
-        // Whom to trust, and as whom to speak, is the same for it as for the API server: kubectl does so.
+        // The proxy is trusted and addressed with the API server's TLS settings, as kubectl does it.
         Scheme::Https => {
             let to_proxy = config.rustls_https_connector_with_connector(sockets)?;
             let tunnel = with_authorization(Tunnel::new(uri, to_proxy), &proxy);
@@ -154,14 +154,14 @@ fn with_authorization<C>(tunnel: Tunnel<C>, proxy: &Proxy) -> Tunnel<C> {
     }
 }
 
-/// Says of what went wrong that it was on the way through the proxy.
+/// Marks an error as one of the way through the proxy.
 fn told_of<E: Into<BoxError>>(proxy: &Proxy) -> impl FnOnce(E) -> ByProxy + Clone + use<E> {
     let proxy = proxy.to_string();
     move |error| ByProxy { proxy, source: error.into() }
 }
 
 impl Stack<'_> {
-    /// kube's own stack, but for the connector, the time-outs, and the traces (they log addresses with their query).
+    /// kube's own stack, with our connector, our time-outs, and without its traces (they log addresses with their query).
     fn over<C>(self, connector: C) -> Result<kube::Client, Error>
     where
         C: Service<Uri> + Clone + Send + Sync + 'static,
@@ -185,14 +185,14 @@ impl Stack<'_> {
             .layer(config.extra_headers_layer()?)
             .layer(layer::layer_fn(move |inner| Counted { inner, requests: requests.clone() }))
             .layer(MapFutureLayer::new(|answer| within(ANSWER_BEGINS, "no answer", answer)))
-            // Nothing stands between this and the connection but the wait for one.
+            // Nothing may come between this and the connection but the wait for a connection.
             .layer(layer::layer_fn(move |inner| LeaderOnly { inner, leadership: leadership.clone() }))
             .service(http);
         Ok(ClientBuilder::new(service, config.default_namespace.as_str()).build())
     }
 }
 
-/// Scheme, host and port, without whatever else a kubeconfig has there.
+/// Scheme, host and port, without anything else that a kubeconfig may have there.
 fn origin(uri: &Uri) -> String {
     format!("{}://{}", uri.scheme_str().unwrap_or_default(), host_and_port(uri))
 }
@@ -262,7 +262,7 @@ where
     }
 }
 
-/// Counts each try.
+/// Counts each attempt.
 #[derive(Clone)]
 struct Counted<S> {
     inner: S,

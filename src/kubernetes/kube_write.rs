@@ -1,5 +1,5 @@
-//! The writes to Kubernetes: status, finalizer on, finalizer off; nothing else of a user's resource is written. Beside them
-//! [`own_secret`]: Secrets that belong to the operator.
+//! The writes to Kubernetes: a status, adding a finalizer, removing a finalizer. Nothing else of a user's resource is written.
+//! Beside them [`own_secret`]: Secrets that belong to the operator.
 
 pub mod own_secret;
 
@@ -14,7 +14,7 @@ use tracing::{Instrument, Span};
 /// Our field manager.
 pub const FIELD_MANAGER: &str = "kratos-operator";
 
-/// What a write is shown as in a trace.
+/// The span of a write.
 pub fn writing(operation: &'static str) -> Span {
     tracing::debug_span!("kubernetes", operation)
 }
@@ -23,10 +23,10 @@ fn params() -> PatchParams {
     PatchParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PatchParams::default() }
 }
 
-/// Writes a status as a merge patch (a field that is `null` is removed). It carries the uid: a resource that was made
-/// anew under the same name isn't given its predecessor's status. `has_concurrent_writers`: other processes may write
-/// it, too. Then it is guarded, so that a late one isn't written over what another process has written since; `object`
-/// is the newest that is known.
+/// Writes a status as a merge patch (a field that is `null` is removed). It carries the uid: a new resource with the same name
+/// doesn't get its predecessor's status. `has_concurrent_writers`: other processes may write it too. Then it carries the
+/// `resourceVersion` as well, so that a late write can't overwrite another process' newer one; `object` is the newest version
+/// known.
 pub async fn status<K>(
     api: &Api<K>,
     object: &impl Resource,
@@ -45,7 +45,7 @@ where
     api.patch_status(name, &params(), &Patch::Merge(patch)).instrument(writing("patch_status")).await
 }
 
-/// The same, of a part of the status that must be written by what was read: 409 where the object was changed since.
+/// Writes part of a status, on condition that the object hasn't changed since it was read; else 409.
 pub async fn guarded_status<K>(api: &Api<K>, object: &impl Resource, status: &impl Serialize) -> Result<K, kube::Error>
 where
     K: Clone + DeserializeOwned,
@@ -56,8 +56,7 @@ where
     api.patch_status(name, &params(), &Patch::Merge(patch)).instrument(writing("patch_status")).await
 }
 
-/// Adds a finalizer; 409 where the object was changed since it was read, so that of two writers one learns of the
-/// other.
+/// Adds a finalizer; 409 where the object has changed since it was read, so that of two writers one notices the other.
 pub async fn add_finalizer<K>(api: &Api<K>, object: &impl Resource, finalizer: &str) -> Result<K, kube::Error>
 where
     K: Clone + DeserializeOwned + std::fmt::Debug,

@@ -1,5 +1,5 @@
-//! What our own last write made of an object, until the watch has caught up: a reconcile never works on an object
-//! that is older than what this process itself wrote.
+//! Keeps objects as our last write returned them, until the watch has caught up. So a reconcile never works on an object that
+//! is older than this process' own write.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -19,7 +19,7 @@ impl<K> Default for MutationCache<K> {
 }
 
 impl<K: Resource> MutationCache<K> {
-    /// The newer one of what the watch shows and what we wrote.
+    /// The newer of what the watch shows and what we wrote.
     pub fn newest(&self, seen: &Arc<K>) -> Arc<K> {
         let Some(uid) = seen.meta().uid.as_deref() else { return Arc::clone(seen) };
         let mut written = self.lock();
@@ -44,7 +44,7 @@ impl<K: Resource> MutationCache<K> {
         }
     }
 
-    /// The watch has brought an object: what we wrote before is of no use any more.
+    /// The watch has brought this object: what we wrote before it is dropped.
     pub fn observe(&self, seen: &K) {
         let uid = seen.meta().uid.as_deref().unwrap_or_default();
         let mut written = self.lock();
@@ -53,7 +53,7 @@ impl<K: Resource> MutationCache<K> {
         }
     }
 
-    /// Forgets what isn't there any more.
+    /// Forgets objects that are gone.
     pub fn retain(&self, is_there: impl Fn(&str) -> bool) {
         self.lock().retain(|uid, _| is_there(uid));
     }
@@ -68,7 +68,7 @@ impl<K: Resource> MutationCache<K> {
     }
 }
 
-/// One that can't be compared counts as oldest: then the watch is believed.
+/// An object whose version can't be compared counts as oldest: then the watch is believed.
 fn version<K: Resource>(object: &K) -> Option<ResourceVersion<K>> {
     ResourceVersion::of(object)
 }
@@ -85,7 +85,7 @@ mod tests {
         serde_json::from_value(json!({ "metadata": metadata })).unwrap()
     }
 
-    /// The version of the object that is to be worked on, when the watch shows this one.
+    /// The version of the object to work on, when the watch shows this one.
     fn version_of(latest: &MutationCache<ConfigMap>, uid: &str, seen: &str) -> String {
         latest.newest(&Arc::new(object(uid, seen))).metadata.resource_version.clone().unwrap()
     }

@@ -1,4 +1,4 @@
-//! Label selectors as `kubectl get -l` takes them, and what they leave an operator to do. Pure.
+//! Label selectors as `kubectl get -l` takes them, and what an operator sees with one. Pure.
 
 use kube::core::{Expression, Selector, SelectorExt};
 use kube::runtime::watcher::Event;
@@ -26,7 +26,7 @@ pub fn parse(text: &str) -> Result<Selector, NoSelector> {
     requirements.into_iter().map(requirement).collect::<Result<Vec<_>, _>>().map(|all| all.into_iter().collect())
 }
 
-/// The parts between commas, but for those within parentheses.
+/// The parts between commas; commas within parentheses don't count.
 fn split(text: &str) -> Result<Vec<&str>, NoSelector> {
     if text.trim().is_empty() {
         return Ok(Vec::new());
@@ -101,7 +101,7 @@ fn is_label(text: &str) -> bool {
             && text.chars().all(|character| is_alphanumeric(character) || "-_.".contains(character)))
 }
 
-/// The one way to write what a selector selects: equal ones, however written, are the same text.
+/// The normal form of a selector: equal selectors, however they are written, give the same text.
 pub fn normalised(selector: &Selector) -> String {
     let mut requirements: Vec<_> =
         selector.clone().into_iter().map(|expression| plain(expression).to_string()).collect();
@@ -110,7 +110,7 @@ pub fn normalised(selector: &Selector) -> String {
     requirements.join(",")
 }
 
-/// One of a single value is an equality.
+/// An `in` with a single value becomes an equality.
 fn plain(expression: Expression) -> Expression {
     match expression {
         Expression::In(key, values) if values.len() == 1 => Expression::Equal(key, values.into_iter().collect()),
@@ -119,7 +119,7 @@ fn plain(expression: Expression) -> Expression {
     }
 }
 
-/// What the Lease is called of those who reconcile what a selector selects. No name of a Lease of an instance ends like this.
+/// The name of the Lease of those who reconcile what a selector selects. No instance's Lease has a name that ends like this.
 pub fn lease_name(selector: &Selector) -> String {
     if selector.selects_all() {
         return format!("leader.{GROUP}");
@@ -129,13 +129,13 @@ pub fn lease_name(selector: &Selector) -> String {
     format!("leader-{first:016x}.{GROUP}")
 }
 
-/// Whether an object is among those selected.
+/// Whether a selector selects an object.
 pub fn selects(selector: &Selector, object: &impl Resource) -> bool {
     selector.selects_all() || selector.matches(object.labels())
 }
 
-/// Leaves of a resource that another operator reconciles what every one must know: that it is there, whose instance and
-/// identity are its own, what it replaces, what becomes of its identity when it is deleted, and how it stands.
+/// Reduces a resource that another operator reconciles to what every operator must know: that it exists, its instance and
+/// identity, what it replaces, what its deletion does to the identity, and whether it drifted.
 pub fn outline(object: &mut Decoded<KratosIdentity>) {
     let meta = object.meta_mut();
     (meta.annotations, meta.owner_references) = (None, None);
@@ -143,7 +143,7 @@ pub fn outline(object: &mut Decoded<KratosIdentity>) {
     let spec = &mut resource.spec;
     *spec = KratosIdentitySpec {
         instance_ref: spec.instance_ref.take(),
-        // An identity that was adopted stays: its deletion is none that counts.
+        // An adopted identity stays: its deletion doesn't count for the protection.
         adoption: spec.adoption.take().map(|adoption| Adoption { policy: adoption.policy, ..Adoption::default() }),
         deletion: spec.deletion.take(),
         replaces: spec.replaces.take(),
@@ -165,7 +165,7 @@ pub fn outline(object: &mut Decoded<KratosIdentity>) {
     };
 }
 
-/// An event as a watch of the selected objects alone would show it: one that isn't selected (any more) is gone.
+/// An event as a watch with this selector would show it: an object that isn't selected (any more) is deleted.
 pub fn narrow<K: Resource>(selector: &Selector, event: Event<K>) -> Option<Event<K>> {
     match event {
         Event::Apply(object) if !selects(selector, &object) => Some(Event::Delete(object)),

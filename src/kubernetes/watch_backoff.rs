@@ -1,4 +1,4 @@
-//! How long a watch waits before it is tried again.
+//! How long a watch waits before it is retried.
 
 use std::time::{Duration, Instant};
 
@@ -6,14 +6,14 @@ use kube::runtime::utils::Backoff;
 
 use crate::base::backoff::delay;
 
-/// Of watches, and of whatever else waits for the API server alone.
+/// For watches, and for others that retry requests to the API server only.
 const WATCH_FIRST: Duration = Duration::from_millis(500);
 const WATCH_LAST: Duration = Duration::from_secs(8);
-/// What failed before that is forgotten.
+/// After this long without a failure, the wait is short again.
 const WATCH_REMEMBERED: Duration = Duration::from_mins(1);
 
-/// The waits between the tries of one watch. Nobody waits long for a network that is back: there are few watches, and what
-/// they cost the API server is small.
+/// The waits between the retries of one watch. The longest is short, so that a restored network is noticed soon: there are few
+/// watches, and they cost the API server little.
 #[derive(Debug, Default)]
 pub struct WatchBackoff {
     failed: u32,
@@ -42,7 +42,7 @@ impl Iterator for WatchBackoff {
 }
 
 impl Backoff for WatchBackoff {
-    /// Nothing: a list that is about to fail begins with an event, too.
+    /// Does nothing: even a list that will fail begins with an event.
     fn reset(&mut self) {}
 }
 

@@ -1,4 +1,4 @@
-//! What a failed watch came to, for a log line. Pure. No word of an answer is passed on (see `kube_error`).
+//! Describes a failed watch for a log line. Pure. No text of an answer is passed on (see `kube_error`).
 
 use kube::core::Status;
 use kube::runtime::watcher;
@@ -21,7 +21,7 @@ pub fn is_watch_forbidden(error: &watcher::Error) -> bool {
     status_of_watch(error).is_some_and(|status| status.code == 403)
 }
 
-/// What a watch was refused for want of.
+/// Which permission a watch lacked.
 pub fn refused_watch(error: &watcher::Error) -> Option<Refusal> {
     refusal_of(status_of_watch(error)?)
 }
@@ -33,7 +33,7 @@ fn status_of_watch(error: &watcher::Error) -> Option<&Status> {
     }
 }
 
-/// The request of a watch that failed, where that wasn't a word within its answer.
+/// The failed request of a watch, unless the error is an event within an answer.
 pub fn cause_of_watch(error: &watcher::Error) -> Option<&kube::Error> {
     match error {
         watcher::Error::InitialListFailed(error)

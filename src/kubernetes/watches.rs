@@ -1,5 +1,5 @@
-//! What the watches are at: whether each still tries and has listed, for the probes; and what is said of one that fails, once
-//! and not at every try. That the API server is away is said by the client's heartbeat for all of them.
+//! The state of all watches, for the probes: whether each still tries, and whether it has listed. Logs a failing watch once,
+//! not at every retry. That the API server can't be reached is logged by the client's heartbeat, once for all watches.
 
 mod repeated_failures;
 
@@ -18,7 +18,7 @@ use crate::base::kube_error;
 use crate::kubernetes::watch_error;
 use crate::telemetry::health::Health;
 
-/// A watch hears something every 95 seconds, or is begun anew (see [`crate::kubernetes::kube_client`]).
+/// A watch hears something every 95 seconds, or is restarted (see [`crate::kubernetes::kube_client`]).
 const POLLED_WITHIN: Duration = Duration::from_mins(5);
 
 /// See the module. Clones are the same.
@@ -38,22 +38,22 @@ impl Watches {
         &self.health
     }
 
-    /// The process isn't ready before objects of this kind were listed. `namespace`: `None` for all of the operator's.
+    /// The process isn't ready before this kind was listed. `namespace`: `None` for all of the operator's.
     pub fn await_list<K: Resource<DynamicType = ()>>(&self, namespace: Option<&str>) {
         self.health.await_first(name::<K>(namespace));
     }
 
-    /// The list of this kind isn't waited for any longer: it has come, or it can't.
+    /// This kind's list is no longer awaited: it has come, or it can't come.
     pub fn is_listed<K: Resource<DynamicType = ()>>(&self, namespace: Option<&str>) {
         self.health.has_come(&name::<K>(namespace));
     }
 
-    /// All that [`Self::observe`] and [`Self::await_list`] are to be told of before the process is ready has been told.
+    /// All calls of [`Self::observe`] and [`Self::await_list`] that readiness depends on were made.
     pub fn have_begun(&self) {
         self.health.has_begun();
     }
 
-    /// The same watch of a kind, which beats whenever it is polled.
+    /// The same watch, with a heartbeat at every poll.
     pub fn beats<K, S>(&self, namespace: Option<&str>, watch: S) -> impl Stream<Item = S::Item> + Send + use<K, S>
     where
         K: Resource<DynamicType = ()>,
@@ -67,7 +67,7 @@ impl Watches {
         })
     }
 
-    /// The same watch, observed.
+    /// The same watch, observed: its heartbeat, its list, its failures.
     pub fn observe<K, S>(&self, namespace: Option<&str>, watch: S) -> impl Stream<Item = S::Item> + Send + use<K, S>
     where
         K: Resource<DynamicType = ()> + 'static,
@@ -79,7 +79,7 @@ impl Watches {
         stream::poll_fn(move |context| {
             let polled = watch.as_mut().poll_next(context);
             match &polled {
-                // A list that fails begins likewise.
+                // A list that will fail begins with this event too.
                 Poll::Ready(Some(Ok(Event::Init))) => {}
                 Poll::Ready(Some(Ok(event))) => {
                     if matches!(event, Event::InitDone) {
@@ -94,7 +94,7 @@ impl Watches {
         })
     }
 
-    /// A watch failed, and is tried again. Says so where it is news.
+    /// A watch failed, and is retried. Logs that where it is news.
     pub fn failed<K: Resource<DynamicType = ()>>(&self, namespace: Option<&str>, error: &watcher::Error) {
         let words = watch_error::of_watch(error);
         let cause = match watch_error::cause_of_watch(error) {
@@ -107,14 +107,14 @@ impl Watches {
         self.note(&name::<K>(namespace), cause);
     }
 
-    /// A request that is repeated until it succeeds has failed. Says so where it is news.
+    /// A request that is repeated until it succeeds has failed. Logs that where it is news.
     pub fn request_failed(&self, what: &str, error: &kube::Error) {
         let words = kube_error::brief(error);
         let is_unanswered = kube_error::is_unanswered(error);
         self.note(what, if is_unanswered { Cause::Unanswered(words) } else { Cause::Refused(words) });
     }
 
-    /// And has succeeded.
+    /// It has succeeded.
     pub fn request_succeeded(&self, what: &str) {
         say(self.failures().works(what));
     }

@@ -1,4 +1,4 @@
-//! What is said of `revokeAll`: whether it is to be done, that it was begun, and what came of it. Pure.
+//! The status of `revokeAll`: whether it is pending, begun, or done. Pure.
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{MicroTime, Time};
 use k8s_openapi::jiff::Timestamp;
@@ -6,16 +6,16 @@ use k8s_openapi::jiff::Timestamp;
 use crate::api::session_policy::{RevokeAll, RevokeAllStatus};
 use crate::policy::expression_results::ExpressionResults;
 
-/// What came of an action.
+/// The result of an action.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Ended {
     pub ended: usize,
-    /// Sessions of which nobody could tell, in the last pass, whether the policy is about them.
+    /// Sessions of which it was unknown, in the last pass, whether the policy is about them.
     pub failed: usize,
     pub results: ExpressionResults,
 }
 
-/// The action that isn't done yet. One that was begun keeps the time at which it was.
+/// The action, if it isn't done yet. One that was begun keeps its start time.
 pub fn pending<'a>(
     wanted: Option<&'a RevokeAll>,
     noted: Option<&RevokeAllStatus>,
@@ -28,7 +28,7 @@ pub fn pending<'a>(
     }
 }
 
-/// What the status says of an action that was begun, and of one that was done.
+/// The status of an action that was begun, or of one that is done.
 pub fn status(wanted: &RevokeAll, started_at: Timestamp, completed: Option<(Timestamp, &Ended)>) -> RevokeAllStatus {
     let message = match completed {
         None => "begun, not known to be done; the operator goes on with it".to_owned(),

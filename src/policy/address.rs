@@ -1,4 +1,4 @@
-//! Where sessions were begun, as far as Kratos knows. Pure.
+//! The addresses where sessions were begun, as far as Kratos knows. Pure.
 
 use std::net::{IpAddr, SocketAddr};
 
@@ -7,12 +7,12 @@ use ipnet::IpNet;
 use super::answer::Answer;
 use crate::kratos::Device;
 
-/// Parses a network. Bits beyond the prefix don't count.
+/// Parses a network. Bits beyond the prefix are ignored.
 pub fn network(text: &str) -> Option<IpNet> {
     text.trim().parse::<IpNet>().ok().map(|network| network.trunc())
 }
 
-/// The address that Kratos stored: alone, or as `ip:port`. An IPv4 address within IPv6 is that IPv4 address.
+/// Parses an address as Kratos stores it: alone, or as `ip:port`. An IPv4 address within IPv6 becomes IPv4.
 pub fn address(stored: &str) -> Option<IpAddr> {
     let stored = stored.trim();
     let alone = stored.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>();
@@ -20,7 +20,7 @@ pub fn address(stored: &str) -> Option<IpAddr> {
     address.ok().map(|address| address.to_canonical())
 }
 
-/// Whether a session was begun outside of these networks. Where one of its addresses isn't known, nobody can tell.
+/// Whether a session was begun outside of these networks. Unknown where one of its addresses is unknown.
 pub fn is_outside(networks: &[IpNet], devices: &[Device]) -> Answer {
     if devices.is_empty() {
         return Answer::Unknown;

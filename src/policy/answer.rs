@@ -1,6 +1,6 @@
-//! Yes, no, or nobody can tell. Pure.
+//! Yes, no, or unknown. Pure.
 
-/// Whether something holds of a session, as far as anybody can tell.
+/// Whether something holds for a session, as far as it is known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Answer {
     No,

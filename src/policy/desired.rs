@@ -1,4 +1,4 @@
-//! From a `KratosSessionPolicy`'s raw spec to a validated type. Pure; parsing expressions takes some milliseconds.
+//! Turns a policy's raw spec into a validated type. Pure; parsing expressions takes some milliseconds.
 
 use std::time::Duration;
 
@@ -16,29 +16,28 @@ use crate::api::{ReadyCondition, Reason};
 use crate::base::namespaced_name::NamespacedName;
 use crate::rules::Expression;
 
-/// How often sessions are looked at, if nothing else is said.
+/// How often a policy runs by default.
 const DEFAULT_INTERVAL: Duration = Duration::from_mins(5);
-/// How often at most a policy runs outside of its instance's namespace: each run looks at sessions of everybody.
+/// The shortest interval of a policy outside of its instance's namespace: each run reads everybody's sessions.
 pub const SHORTEST_ELSEWHERE: Duration = Duration::from_secs(30);
-/// How many revocations a run may make, if nothing else is said.
+/// How many revocations a run may make by default.
 const DEFAULT_LIMIT: usize = 100;
 
-/// How much is shown of a rule's name, and of where the instance stands, in characters.
+/// The longest shown form of a rule's name and of the instance's, in characters.
 const RULE: usize = 28;
 
-/// How a policy is treated, whatever else it says.
+/// How a policy is handled, even if the rest of its spec is invalid.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Handling {
     pub mode: Mode,
     pub suspended: bool,
     /// How often it runs.
     pub interval: Duration,
-    /// The interval that it asks for, where that is shorter than it may be.
+    /// The interval in the spec, if it is shorter than allowed.
     pub asks_for: Option<Duration>,
 }
 
-/// `beside_instance`: whether the policy stands in its instance's namespace, whose people may have it run as often as they
-/// like.
+/// `beside_instance`: whether the policy is in its instance's namespace, where any interval is allowed.
 pub fn handling(spec: &KratosSessionPolicySpec, beside_instance: bool) -> Handling {
     let interval = spec.interval.map_or(DEFAULT_INTERVAL, Into::into);
     let is_too_short = !beside_instance && interval < SHORTEST_ELSEWHERE;
@@ -50,7 +49,7 @@ pub fn handling(spec: &KratosSessionPolicySpec, beside_instance: bool) -> Handli
     }
 }
 
-/// Where the policy stands, and what its instance lets it do.
+/// Where the policy is, and what its instance allows.
 #[derive(Clone, Debug)]
 pub struct PolicyScope {
     pub instance: NamespacedName,
@@ -70,7 +69,7 @@ pub struct Desired {
     pub trusts_addresses: bool,
 }
 
-/// Whose sessions a policy is about; all that is there must hold.
+/// Which identities a policy is about; all conditions must hold.
 #[derive(Debug, Default)]
 pub struct Selection {
     pub labels: Option<Selector>,
@@ -85,15 +84,15 @@ pub struct Selection {
 pub struct Rule {
     pub name: String,
     pub action: RuleAction,
-    /// Revoke: older than this. Extend: not older.
+    /// Revoke: older than this. Extend: at most this old.
     pub max_age: Option<Duration>,
-    /// Not among this many of the newest of its identity.
+    /// Not among the newest sessions of its identity, as many as this.
     pub max_concurrent: Option<usize>,
     pub assurance: Option<AssuranceCondition>,
-    /// Begun outside of these.
+    /// Begun outside of these networks.
     pub networks: Option<Vec<IpNet>>,
     pub expression: Option<Expression>,
-    /// Ends within this.
+    /// Expires within this time.
     pub expires_within: Option<Duration>,
 }
 
@@ -101,13 +100,13 @@ pub struct Rule {
 pub struct AssuranceCondition {
     /// Below this level.
     pub minimum: u8,
-    /// And longer ago than this.
+    /// And begun longer ago than this.
     pub grace: Duration,
-    /// Only of people who have a second factor.
+    /// Only where the identity has a second factor.
     pub of_enrolled: bool,
 }
 
-/// What must come along with sessions.
+/// What must be read along with sessions.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Needs {
     pub identity: bool,
@@ -115,19 +114,19 @@ pub struct Needs {
 }
 
 impl Selection {
-    /// Whether only identities that resources manage are meant: then marks say which ones those are.
+    /// Whether only managed identities are meant; marks tell which ones are.
     pub fn is_by_mark(&self) -> bool {
         self.labels.is_some() || self.namespace_labels.is_some()
     }
 
-    /// Whether telling if a session is concerned takes its identity.
+    /// Whether the identity is needed to decide if the policy is about a session.
     pub fn needs_identity(&self) -> bool {
         !self.schema_ids.is_empty() || looks_at(self.expression.as_ref(), view::IDENTITY)
     }
 }
 
 impl Rule {
-    /// Whether a session of which this rule holds may be no such session a moment later.
+    /// Whether a session that this rule names may no longer match it a moment later.
     pub fn may_change(&self) -> bool {
         self.assurance.is_some() || self.expression.is_some() || self.max_concurrent.is_some()
     }
@@ -149,12 +148,12 @@ fn looks_at(expression: Option<&Expression>, variable: usize) -> bool {
 }
 
 impl Desired {
-    /// Whether anything is asked of identities' traits, or could be.
+    /// Whether there are expressions, which may read identities' traits.
     pub fn has_expressions(&self) -> bool {
         self.selection.expression.is_some() || self.rules.iter().any(|rule| rule.expression.is_some())
     }
 
-    /// What the selection and the rules look at.
+    /// What the selection and the rules read.
     pub fn needs(&self) -> Needs {
         let rules = self.rules.iter().map(Rule::needs);
         let both = |one: Needs, two: Needs| Needs {
@@ -165,7 +164,8 @@ impl Desired {
     }
 }
 
-/// Validates a spec. `InvalidSpec` for what the API server can't see, `NotPermitted` for what the instance doesn't allow.
+/// Validates a spec. `InvalidSpec` for mistakes that the API server can't detect, `NotPermitted` for what the instance doesn't
+/// allow.
 pub fn parse(spec: &KratosSessionPolicySpec, scope: &PolicyScope) -> Result<Desired, ReadyCondition> {
     // In full, so that a new field breaks the build instead of being forgotten.
     let KratosSessionPolicySpec {
@@ -270,7 +270,7 @@ fn rule(rule: &SessionRule, scope: &PolicyScope) -> Result<Rule, ReadyCondition>
         assurance: minimum_assurance.map(|minimum| AssuranceCondition {
             minimum: if minimum == Assurance::Aal2 { 2 } else { 1 },
             grace: grace_period.map(Into::into).unwrap_or_default(),
-            // The first factor is one that everybody has.
+            // Everybody has a first factor.
             of_enrolled: minimum == Assurance::Aal2 && unenrolled.unwrap_or_default() == Unenrolled::Ignore,
         }),
         networks: (!networks.is_empty()).then_some(networks),
@@ -281,7 +281,7 @@ fn rule(rule: &SessionRule, scope: &PolicyScope) -> Result<Rule, ReadyCondition>
     Ok(rule)
 }
 
-/// The API server refuses these too; what would name every session isn't left to it alone.
+/// The API server refuses these too. But a rule that would match every session must be refused even without it.
 fn ensure_conditions(rule: &Rule) -> Result<(), ReadyCondition> {
     let Rule { name, action, max_age, max_concurrent, assurance, networks, expression, expires_within } = rule;
     let is_revocable = max_age.is_some()

@@ -1,15 +1,14 @@
-//! Whether somebody has a second factor, by what Kratos tells without any secret. Pure.
+//! Whether an identity has a second factor, by what Kratos shows without secrets. Pure.
 
 use serde_json::Value;
 
 use crate::kratos::{CredentialType, Identity, Member};
 
-/// What must be asked for: keys that are public, and with them the mere presence of all other credentials.
+/// The credential to include in reads: its keys are public, and all other credentials are listed along with it.
 pub const ASKED_FOR: CredentialType = CredentialType::Webauthn;
 
-/// Whether an identity, read with [`ASKED_FOR`], has a second factor: TOTP and lookup secrets are there or not; security
-/// keys count where they aren't for logging in without a password, which is a first factor. `None`: nobody can tell, since
-/// they can't be read.
+/// Whether an identity, read with [`ASKED_FOR`], has a second factor: TOTP, lookup secrets, or security keys that aren't
+/// passwordless (those are a first factor). `None`: unknown, because the keys can't be read.
 pub fn is_enrolled(identity: &Identity) -> Option<bool> {
     let has = |kind| identity.credential(kind).is_some();
     if has(CredentialType::Totp) || has(CredentialType::LookupSecret) {

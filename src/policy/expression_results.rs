@@ -1,7 +1,7 @@
-//! Which expressions of a policy give true or false, and which something else. Pure.
+//! Which expressions of a policy give a boolean, and which something else. Pure.
 //!
-//! One that gives something else for everybody is a mistake in the policy. One that does so for somebody alone isn't: what
-//! people's traits are is up to them, and nobody's may change how a policy stands.
+//! An expression that never gives a boolean is a mistake in the policy. One that fails only for some identities isn't: people
+//! change their traits, and may not change a policy's condition by that.
 
 use super::desired::Desired;
 use crate::rules::Problem;
@@ -11,14 +11,14 @@ use crate::rules::Problem;
 pub enum Which {
     /// The one that selects identities.
     Selection,
-    /// That of a rule, by its place.
+    /// A rule's, by its index.
     Rule(usize),
 }
 
-/// What expressions gave, so far.
+/// The results of expressions so far.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct ExpressionResults {
-    /// Those that gave true or false.
+    /// Those that gave a boolean.
     told: u32,
     /// Those that gave something else.
     odd: u32,
@@ -35,7 +35,7 @@ impl Which {
 }
 
 impl ExpressionResults {
-    /// Takes in what an expression gave.
+    /// Adds the result of an expression.
     pub fn note(&mut self, which: Which, gave: Result<bool, Problem>) {
         match gave {
             Ok(_) => self.told |= which.bit(),
@@ -44,13 +44,13 @@ impl ExpressionResults {
         }
     }
 
-    /// Takes in what was gathered elsewhere.
+    /// Adds results that were gathered elsewhere.
     pub fn add(&mut self, other: Self) {
         self.told |= other.told;
         self.odd |= other.odd;
     }
 
-    /// The expressions that gave something else than true or false, and never either, as a person finds them.
+    /// The expressions that gave something else, and never a boolean; named for a message.
     pub fn never_boolean(self, desired: &Desired) -> Vec<String> {
         let never = |which: Which| self.odd & !self.told & which.bit() != 0;
         let selection = never(Which::Selection).then(|| "spec.identities.expression".to_owned());

@@ -1,4 +1,4 @@
-//! What a policy says of one session. Pure: time is an argument.
+//! What a policy's rules say of one session. Pure: time is an argument.
 
 use std::time::Duration;
 
@@ -15,12 +15,12 @@ use crate::api::session_policy::RuleAction;
 use crate::kratos::{Content, Session};
 use crate::rules::{Budget, Expression, Problem};
 
-/// Work that all expressions of a policy together may take for one session.
+/// The budget of all expressions of a policy together for one session.
 const BUDGET: usize = 100_000;
-/// Bytes of JSON that expressions are asked about.
+/// The largest input of expressions, in bytes of JSON.
 const MAX_INPUT: usize = 256 * 1024;
 
-/// A set of rules, by their places in the policy.
+/// A set of rules, by their indexes in the policy.
 pub type Mask = u16;
 
 /// The set of one rule.
@@ -28,36 +28,36 @@ pub fn bit(rule: usize) -> Mask {
     u32::try_from(rule).ok().and_then(|rule| Mask::from(1_u8).checked_shl(rule)).unwrap_or_default()
 }
 
-/// A session, as far as the policy is about it.
+/// The result for one session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Judgement {
-    /// It is another's.
+    /// The policy isn't about it.
     OutOfReach,
-    /// Whether the policy is about it can't be told.
+    /// It is unknown whether the policy is about it.
     Unknown,
     Judged(RuleMatch),
 }
 
-/// What the rules say of a session, but for how many others there are of its identity.
+/// What the rules say of a session, not counting the identity's other sessions.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct RuleMatch {
     pub session: Uuid,
-    /// Nil where it wasn't asked for.
+    /// Nil where it wasn't requested.
     pub identity: Uuid,
     /// When it began, in microseconds since 1970.
     pub began: Option<i64>,
     /// Rules that hold.
     pub holds: Mask,
-    /// Rules of which nobody can tell whether they hold.
+    /// Rules of which it is unknown whether they hold.
     pub unknown: Mask,
     /// Rules that hold if the identity has a second factor.
     pub if_enrolled: Mask,
-    /// An expression took more work than it may.
+    /// The expressions ran out of budget.
     pub is_exhausting: bool,
 }
 
 impl RuleMatch {
-    /// Settles whether the identity has a second factor. `None`: nobody can tell.
+    /// Decides the rules that depend on a second factor. `None`: it is unknown whether there is one.
     pub fn settle(&mut self, is_enrolled: Option<bool>) {
         match is_enrolled {
             Some(true) => self.holds |= self.if_enrolled,
@@ -68,10 +68,10 @@ impl RuleMatch {
     }
 }
 
-/// The expressions' values, made when the first one is asked.
+/// The values of the variables, built when the first expression is evaluated.
 struct Asked<'a> {
     session: &'a Session,
-    /// Whether nobody knows that expressions may look at its identity.
+    /// Whether it is unknown if expressions may read its identity.
     is_untold: bool,
     now: Timestamp,
     trusts_addresses: bool,
@@ -104,9 +104,9 @@ impl Asked<'_> {
     }
 }
 
-/// Judges a session by the rules in `asked`. `reach`: the identities within reach; `None`: all. Of one that the instance's
-/// rules don't admit expressions are asked nothing: what they count would tell its traits. Where nobody knows whether they do,
-/// what an expression decides is unknown.
+/// Judges a session by the rules in `asked`. `reach`: the identities within reach; `None`: all. For an identity that the
+/// instance's rules don't admit, no expression is evaluated: counts would show its traits. Where it is unknown whether they
+/// admit it, the result of expressions is unknown.
 pub fn judge(
     desired: &Desired,
     reach: Option<&Reachable>,
@@ -117,7 +117,7 @@ pub fn judge(
     examine(desired, reach, asked, session, now).0
 }
 
-/// The same, and what the expressions gave.
+/// The same, and the results of the expressions.
 pub fn examine(
     desired: &Desired,
     reach: Option<&Reachable>,
@@ -180,15 +180,15 @@ fn is_concerned(selection: &Selection, expressions: &mut Asked<'_>) -> Answer {
     let has_schema = selection.schema_ids.is_empty()
         || identity.is_some_and(|identity| selection.schema_ids.contains(&identity.schema_id));
     if !has_schema {
-        // Every identity has one: it couldn't be read.
+        // Every identity has a schema: this one's couldn't be read.
         let is_unknown = identity.is_some_and(|identity| identity.schema_id.is_empty());
         return if is_unknown { Answer::Unknown } else { Answer::No };
     }
     selection.expression.as_ref().map_or(Answer::Yes, |expression| expressions.ask(Which::Selection, expression))
 }
 
-/// Whether all conditions of a rule hold, cheap ones first: one that doesn't decides, whatever else can't be told. Also
-/// whether they do so only for people who have a second factor.
+/// Whether all conditions of a rule hold, cheap ones first: one that doesn't hold decides, even if others are unknown. Also
+/// whether that depends on a second factor.
 fn rule_holds((at, rule): (usize, &Rule), began: Option<Timestamp>, expressions: &mut Asked<'_>) -> (Answer, bool) {
     let (session, now) = (expressions.session, expressions.now);
     let Rule { name: _, action, max_age, max_concurrent: _, assurance, networks, expression, expires_within } = rule;

@@ -1,5 +1,5 @@
-//! What a session policy is: its rules, what they say of a session, and what follows from all of them. Pure: no client, no runtime,
-//! no clock. What is done by it is `engine`'s.
+//! Session policies: rules, what they say of one session, and what follows from all sessions. Pure: no client, no runtime, no
+//! clock. `engine` carries it out.
 
 #![doc = include_str!("README.md")]
 

@@ -1,30 +1,30 @@
-//! Which identities are within a policy's reach, and which of them the instance's rules don't admit (any more). Pure.
+//! Which identities are within a policy's reach, and which of them the instance's rules don't admit. Pure.
 
 use uuid::Uuid;
 
-/// Identities by their ids.
+/// The identities within reach, by id.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Reachable {
-    /// Sorted, each once.
+    /// Sorted, without duplicates.
     ids: Vec<Uuid>,
-    /// Those among them that the instance's rules don't admit; sorted.
+    /// Those that the instance's rules don't admit; sorted.
     outside: Vec<Uuid>,
-    /// Those among them that the rules couldn't be asked about; sorted.
+    /// Those for which the rules couldn't be evaluated; sorted.
     untold: Vec<Uuid>,
 }
 
-/// How an identity within reach stands to the instance's rules.
+/// What the instance's rules say of an identity within reach.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Reachability {
     Admitted,
-    /// Its traits are none of the policy's business: no expression looks at it.
+    /// The policy may not know its traits: no expression reads it.
     NotAdmitted,
-    /// It can't be read, or asking the rules failed: nor does one, and what would have to counts as failed.
+    /// It can't be read, or evaluating the rules failed. No expression reads it; rules that have one count as failed.
     Unknown,
 }
 
 impl Reachable {
-    /// Of what is within reach.
+    /// From the identities within reach.
     pub fn new(each: impl IntoIterator<Item = (Uuid, Reachability)>) -> Self {
         let (mut ids, mut outside, mut untold) = (Vec::new(), Vec::new(), Vec::new());
         for (id, reachability) in each {

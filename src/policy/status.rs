@@ -1,4 +1,4 @@
-//! From what a run of a policy came to, to the status that is written. Pure: built from success and failure alike.
+//! Turns the result of a run into a status. Pure: built from success and failure alike.
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use k8s_openapi::jiff::Timestamp;
@@ -13,21 +13,21 @@ use crate::api::session_policy::{
 use crate::api::words::{listed, shown};
 use crate::api::{ReadyCondition, Reason};
 
-/// How much is shown of a name, and of several, in characters.
+/// The longest shown form of one name, and of several, in characters.
 const NAME: usize = 40;
 const NAMES: usize = 60;
 
-/// What a reconcile came to.
+/// The result of a reconcile.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Outcome {
     pub condition: ReadyCondition,
-    /// `None`: it didn't come to a run, and what the status says of the last one stays.
+    /// `None`: there was no run; the status keeps the last one.
     pub run: Option<Run>,
-    /// `None`: what the status says of it stays.
+    /// `None`: the status keeps it as it is.
     pub revoke_all: Option<RevokeAllStatus>,
 }
 
-/// What a run came to.
+/// The result of a run.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Run {
     pub started_at: Timestamp,
@@ -36,18 +36,18 @@ pub struct Run {
     pub revoked: usize,
     pub extended: usize,
     pub failed: usize,
-    /// What came of each rule. Empty: it didn't come to that.
+    /// The result of each rule. Empty: no rule was evaluated.
     pub rules: Vec<OfRule>,
-    /// In mode Observe: whose sessions rules with Revoke named, and how many.
+    /// In mode Observe: the identities whose sessions Revoke rules match, and how many sessions.
     pub identities: Vec<(Uuid, usize)>,
 }
 
-/// What came of a rule.
+/// The result of a rule.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct OfRule {
     pub name: String,
     pub matched: usize,
-    /// Of how many sessions nobody could tell.
+    /// Of how many sessions it is unknown whether the rule holds.
     pub failed: usize,
 }
 
@@ -60,7 +60,7 @@ pub struct Subject<'a> {
 }
 
 impl Subject<'_> {
-    /// Whether the status already says how the policy of this generation stands.
+    /// Whether the status already has a Ready condition for this generation.
     pub fn is_settled(&self) -> bool {
         self.current.is_some_and(|status| {
             status.observed_generation == Some(self.generation) && condition::find(&status.conditions, READY).is_some()
@@ -68,7 +68,7 @@ impl Subject<'_> {
     }
 }
 
-/// The same where the instance's rules don't admit some of the identities.
+/// The same condition, where the instance's rules don't admit some of the identities.
 pub fn without_expressions(condition: &ReadyCondition) -> ReadyCondition {
     let message = format!(
         "{}; identities that the rules of the KratosInstance don't admit are judged by rules without expression alone",
@@ -77,7 +77,7 @@ pub fn without_expressions(condition: &ReadyCondition) -> ReadyCondition {
     ReadyCondition::new(condition.reason, message)
 }
 
-/// The condition for a run that came to its end.
+/// The condition after a complete run.
 pub fn condition(plan: &Plan, desired: &Desired, only_observes: bool, nobody_selected: bool) -> ReadyCondition {
     let (Plan { sessions, named, failed, .. }, limit) = (plan, desired.limit);
     let held = format!("{named} sessions are named by rules that revoke, more than limit.maxRevocations ({limit})");
@@ -116,10 +116,10 @@ pub fn condition(plan: &Plan, desired: &Desired, only_observes: bool, nobody_sel
     ReadyCondition::new(if only_observes { Reason::Observed } else { Reason::Reconciled }, message)
 }
 
-/// What mode Observe, of the policy or of its instance, leaves undone.
+/// What mode Observe (of the policy or its instance) leaves undone.
 fn would(plan: &Plan) -> String {
     if plan.is_held() {
-        // What is held says how many.
+        // The message about held revocations has the number.
         return "mode Observe, here or on the KratosInstance, changes nothing".to_owned();
     }
     let ended = match plan.named {
@@ -133,14 +133,14 @@ fn would(plan: &Plan) -> String {
     format!("{ended}{extended}; mode Observe, here or on the KratosInstance, changes nothing")
 }
 
-/// Which rules couldn't be told of how many sessions.
+/// For how many sessions each rule couldn't be evaluated.
 fn by_rule(plan: &Plan, desired: &Desired) -> String {
     let rules = desired.rules.iter().zip(&plan.failed_by_rule).filter(|(_, failed)| **failed > 0);
     let rules: Vec<_> = rules.map(|(rule, failed)| format!("{} {failed}", shown(&rule.name, NAME))).collect();
     if rules.is_empty() { String::new() } else { format!(" (by rule: {})", listed(&rules, NAMES)) }
 }
 
-/// The same where schemas that the policy names aren't served: nobody's identity has one of them.
+/// The same condition, where Kratos doesn't serve schemas that the policy names: no identity can have them.
 pub fn with_unserved(condition: ReadyCondition, unserved: &[String]) -> ReadyCondition {
     if unserved.is_empty() {
         return condition;
@@ -155,7 +155,7 @@ pub fn with_unserved(condition: ReadyCondition, unserved: &[String]) -> ReadyCon
     ReadyCondition::new(condition.reason, message)
 }
 
-/// The status after a reconcile. That a run was made is news by itself: when the last one began is what the status shows.
+/// The status after a reconcile. A run always changes it: it shows when the last one began.
 pub fn next(subject: Subject<'_>, outcome: Outcome, now: Timestamp) -> KratosSessionPolicyStatus {
     let mut status = subject.current.cloned().unwrap_or_default();
     let Outcome { condition, run, revoke_all } = outcome;
@@ -186,8 +186,8 @@ pub fn next(subject: Subject<'_>, outcome: Outcome, now: Timestamp) -> KratosSes
     status
 }
 
-/// A policy that stays Ready says at once that its instance lacks: no session is looked at meanwhile. Once it waits for something
-/// else, it says again that the last run came to its end.
+/// A policy that stays Ready shows at once that its instance is missing, since it doesn't run meanwhile. Once it waits for
+/// something else, it shows again that the last run was complete.
 fn tell_what_lacks(
     status: &mut KratosSessionPolicyStatus,
     condition: &ReadyCondition,
@@ -205,7 +205,7 @@ fn tell_what_lacks(
     condition::set(&mut status.conditions, READY, true, &told, generation, now);
 }
 
-/// The status of a suspended policy: nothing was looked at.
+/// The status of a suspended policy: no session was read.
 pub fn suspended(subject: Subject<'_>, now: Timestamp) -> KratosSessionPolicyStatus {
     let mut status = subject.current.cloned().unwrap_or_default();
     let condition =
@@ -215,7 +215,7 @@ pub fn suspended(subject: Subject<'_>, now: Timestamp) -> KratosSessionPolicySta
     status
 }
 
-/// Says whether the policy runs less often than it asks to.
+/// Notes whether the policy runs less often than its spec says.
 pub fn note_interval(status: &mut KratosSessionPolicyStatus, handling: Handling, generation: i64, now: Timestamp) {
     let Some(asks_for) = handling.asks_for else { return condition::clear(&mut status.conditions, INTERVAL_LIMITED) };
     let message = format!(
@@ -226,7 +226,7 @@ pub fn note_interval(status: &mut KratosSessionPolicyStatus, handling: Handling,
     condition::set(&mut status.conditions, INTERVAL_LIMITED, true, &condition, generation, now);
 }
 
-/// Notes the generation, and the request that was served: one that is being retried isn't served yet.
+/// Notes the observed generation and the served request. While it is retried, a request isn't served.
 fn observe_generation(status: &mut KratosSessionPolicyStatus, subject: Subject<'_>, reason: Reason) {
     status.observed_generation = Some(subject.generation);
     if reason.state() != State::Retrying

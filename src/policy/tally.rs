@@ -1,8 +1,7 @@
-//! Adds up what the rules say of all sessions, and plans what is done about it. Pure.
+//! Adds up what the rules say of all sessions, and plans what to do. Pure.
 //!
-//! Of a session next to nothing is kept: 48 bytes where its rank among those of its identity matters, 16 where it is to be
-//! extended, and 34 of those to be revoked, of which there are at most as many as may be. Of ten thousand identities at most
-//! their sessions are counted.
+//! It keeps little per session: 48 bytes where the rank among the identity's sessions matters, 16 where it is to be extended,
+//! 34 where it is to be revoked (at most as many as the limit). It counts the sessions of at most ten thousand identities.
 
 use std::cmp::Reverse;
 use std::collections::{BTreeSet, HashMap, HashSet};
@@ -14,9 +13,9 @@ use super::expression_results::ExpressionResults;
 use super::judge::{Judgement, Mask, RuleMatch, bit};
 use crate::api::session_policy::RuleAction;
 
-/// How many identities are shown.
+/// How many identities the status shows.
 pub const SHOWN: usize = 20;
-/// How many identities' sessions are counted: those of whoever comes after that aren't.
+/// The sessions of how many identities are counted; further identities aren't.
 const COUNTED: usize = 10_000;
 
 const IS_MATCHED: u8 = 1;
@@ -24,48 +23,48 @@ const IS_FAILED: u8 = 2;
 const IS_REVOKED: u8 = 4;
 const IS_EXTENDED: u8 = 8;
 
-/// What has been seen so far.
+/// What was seen so far.
 #[derive(Debug)]
 pub struct Tally {
     shapes: Vec<Shape>,
     limit: usize,
-    /// Whether it is of interest whose sessions rules name.
+    /// Whether to count the matched sessions of each identity.
     notes_affected: bool,
     sessions: usize,
     matched: usize,
     failed: usize,
-    /// Sessions whose expressions took too much work.
+    /// Sessions whose expressions ran out of budget.
     exhausting: usize,
     results: ExpressionResults,
     by_rule: Vec<usize>,
     failed_by_rule: Vec<usize>,
-    /// How many sessions of each identity rules with Revoke name.
+    /// How many sessions of each identity Revoke rules match.
     by_identity: HashMap<Uuid, usize>,
     unowned: BTreeSet<Uuid>,
-    /// As many as may be revoked, and one more.
+    /// At most one more than may be revoked.
     revoke: Vec<Candidate>,
     named: usize,
     extend: Vec<Uuid>,
     ranking: Option<Vec<Ranked>>,
 }
 
-/// What of a rule matters here.
+/// The part of a rule that matters here.
 #[derive(Clone, Copy, Debug)]
 struct Shape {
     action: RuleAction,
     max_concurrent: Option<usize>,
 }
 
-/// A session that is to be revoked, and which rules say so.
+/// A session to revoke, and the rules that match it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Candidate {
     pub session: Uuid,
-    /// Nil where it isn't known.
+    /// Nil where it is unknown.
     pub identity: Uuid,
     pub rules: Mask,
 }
 
-/// A session among those of its identity.
+/// A session that is ranked among those of its identity.
 #[derive(Clone, Copy, Debug)]
 struct Ranked {
     identity: Uuid,
@@ -78,30 +77,30 @@ struct Ranked {
 
 const _: () = assert!(size_of::<Ranked>() == 48 && size_of::<Candidate>() == 34);
 
-/// What is to be done, and what was seen.
+/// What to do, and what was seen.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Plan {
     pub sessions: usize,
     pub matched: usize,
     pub failed: usize,
     pub by_rule: Vec<usize>,
-    /// Of how many sessions nobody can tell whether the rule names them.
+    /// For each rule, of how many sessions it is unknown whether it matches.
     pub failed_by_rule: Vec<usize>,
-    /// The identities of which rules with Revoke name most sessions, and how many; at most [`SHOWN`]. Empty where it wasn't
-    /// noted whose they are.
+    /// The identities with the most sessions that Revoke rules match, and how many; at most [`SHOWN`]. Empty where that wasn't
+    /// counted.
     pub by_identity: Vec<(Uuid, usize)>,
-    /// Sessions that such rules name and whose identity wasn't asked for; at most [`SHOWN`].
+    /// Matched sessions whose identity wasn't requested; at most [`SHOWN`].
     pub unowned: Vec<Uuid>,
-    /// Empty where more are named than may be revoked.
+    /// Empty where more match than may be revoked.
     pub revoke: Vec<Candidate>,
-    /// How many sessions rules with Revoke name.
+    /// How many sessions Revoke rules match.
     pub named: usize,
     pub extend: Vec<Uuid>,
     pub results: ExpressionResults,
 }
 
 impl Plan {
-    /// Whether rules name more sessions than may be revoked: then none is.
+    /// Whether more sessions match than may be revoked: then none is.
     pub fn is_held(&self) -> bool {
         self.named > self.revoke.len()
     }
@@ -133,28 +132,28 @@ impl Tally {
         }
     }
 
-    /// The same, with whose sessions are named: for those who only observe.
+    /// The same; counts the matched sessions of each identity, if `notes_affected` (mode Observe).
     #[must_use]
     pub fn with_affected(self, notes_affected: bool) -> Self {
         Self { notes_affected, ..self }
     }
 
-    /// How many sessions were looked at.
+    /// How many sessions were read.
     pub fn sessions(&self) -> usize {
         self.sessions
     }
 
-    /// How many sessions' expressions took more work than they may.
+    /// How many sessions' expressions ran out of budget.
     pub fn exhausting(&self) -> usize {
         self.exhausting
     }
 
-    /// Takes in what expressions gave.
+    /// Adds results of expressions.
     pub fn note(&mut self, results: ExpressionResults) {
         self.results.add(results);
     }
 
-    /// Takes in a session, once it is settled whether its identity has a second factor.
+    /// Adds a session, once it is known whether its identity has a second factor.
     pub fn add(&mut self, judgement: &Judgement) {
         let rule_match = match judgement {
             Judgement::OutOfReach => return,
@@ -201,11 +200,11 @@ impl Tally {
         }
     }
 
-    /// The plan, once everything was seen.
+    /// The plan, once all sessions were added.
     pub fn finish(mut self) -> Plan {
         if let Some(mut ranking) = self.ranking.take() {
             ranking.sort_unstable_by_key(|it| (it.identity, Reverse(it.began), it.session));
-            // A page that changed while it was read may show one twice.
+            // Pages that change while they are read may show a session twice.
             ranking.dedup_by_key(|it| (it.identity, it.session));
             for sessions in ranking.chunk_by(|one, two| one.identity == two.identity) {
                 for (rank, session) in sessions.iter().enumerate() {
@@ -253,7 +252,7 @@ impl Tally {
         }
     }
 
-    /// Takes in which rules hold of a session that so many newer ones of its identity come before.
+    /// Adds the rules that hold for a session with this rank: the number of its identity's newer sessions.
     fn rank(&mut self, rank: usize, ranked: &Ranked) {
         let beyond = self.mask(|shape| shape.max_concurrent.is_some_and(|stay| rank >= stay));
         let Ranked { identity, session, began: _, holds, unknown, flags } = *ranked;
@@ -281,7 +280,7 @@ impl Tally {
 
     fn note_affected(&mut self, Candidate { session, identity, rules: _ }: Candidate) {
         if identity.is_nil() {
-            // The same ones, in whatever order they come.
+            // Always the same ones, in whatever order they come.
             self.unowned.insert(session);
             if self.unowned.len() > SHOWN {
                 self.unowned.pop_last();
@@ -303,20 +302,20 @@ fn count(counts: &mut [usize], rules: Mask) {
     }
 }
 
-/// Those with the most sessions, at most [`SHOWN`].
+/// The identities with the most sessions, at most [`SHOWN`].
 pub fn most_first(mut identities: Vec<(Uuid, usize)>) -> Vec<(Uuid, usize)> {
     identities.sort_unstable_by_key(|(identity, sessions)| (Reverse(*sessions), *identity));
     identities.truncate(SHOWN);
     identities
 }
 
-/// The rules that revoke.
+/// The rules with action Revoke.
 pub fn revoking(desired: &Desired) -> Mask {
     let rules = desired.rules.iter().enumerate().filter(|(_, rule)| rule.action == RuleAction::Revoke);
     rules.fold(0, |mask, (at, _)| mask | bit(at))
 }
 
-/// Adds an item; what is set aside for more grows by little, since the most of it would be for nothing.
+/// Adds an item. The capacity grows by an eighth instead of doubling, because most of a doubled one would stay unused.
 fn push<T>(items: &mut Vec<T>, item: T) {
     if items.len() == items.capacity() {
         items.reserve_exact((items.len() / 8).max(256));
@@ -324,7 +323,7 @@ fn push<T>(items: &mut Vec<T>, item: T) {
     items.push(item);
 }
 
-/// How many of an identity's sessions are newer than one of them, and so come before it. `None`: it isn't among them.
+/// A session's rank: how many of the identity's sessions are newer. `None`: it isn't among them.
 pub fn rank(of: Uuid, sessions: &[RuleMatch]) -> Option<usize> {
     let place = |rule_match: &RuleMatch| rule_match.began.map(|began| (Reverse(began), rule_match.session));
     let own = sessions.iter().find(|rule_match| rule_match.session == of).and_then(place)?;

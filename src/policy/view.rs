@@ -1,7 +1,7 @@
 //! Sessions and identities as expressions see them, in Kratos' own names. Pure.
 //!
-//! What Kratos shows of an identity beside a session is all there is: no metadata for administrators, no credentials,
-//! no addresses. Where a session was begun shows only where the instance trusts what clients say of it.
+//! Only what Kratos shows of an identity beside a session: no metadata for administrators, no credentials, no addresses. Where
+//! a session was begun is visible only if the instance trusts what clients say of it.
 
 use k8s_openapi::jiff::Timestamp;
 use serde_json::{Value, json};
@@ -15,7 +15,7 @@ pub const RULE_VARIABLES: &[Variable] = &[
     Variable { name: "identity", known: AN_IDENTITY },
     Variable { name: "now", known: Known::Plain },
 ];
-/// Those of the expression that selects identities; at the same places.
+/// Those of the expression that selects identities; at the same indexes.
 pub const IDENTITY_VARIABLES: &[Variable] = &[
     Variable { name: "", known: Known::Any },
     Variable { name: "identity", known: AN_IDENTITY },
@@ -24,7 +24,7 @@ pub const IDENTITY_VARIABLES: &[Variable] = &[
 pub const SESSION: usize = 0;
 pub const IDENTITY: usize = 1;
 
-/// The fields that [`session`] gives.
+/// The fields of [`session`].
 const A_SESSION: Known = Known::Fields(&[
     ("id", Known::Plain),
     ("active", Known::Plain),
@@ -41,10 +41,10 @@ const A_METHOD: Known = Known::Fields(&[
     ("completed_at", Known::Plain),
     ("provider", Known::Plain),
 ]);
-/// Those that [`device`] gives, where addresses are trusted.
+/// The fields of [`device`], where addresses are trusted.
 const A_DEVICE: Known =
     Known::Fields(&[("user_agent", Known::Plain), ("ip_address", Known::Plain), ("location", Known::Plain)]);
-/// Those that [`identity`] gives.
+/// The fields of [`identity`].
 const AN_IDENTITY: Known = Known::Fields(&[
     ("id", Known::Plain),
     ("schema_id", Known::Plain),
@@ -102,7 +102,7 @@ fn identity(identity: &Identity) -> Value {
     let mut view = json!({
         "id": identity.id, "schema_id": identity.schema_id, "state": identity.state.as_str(),
     });
-    // Whoever looks at what can't be read is told that nobody can tell, before this is looked at.
+    // Opaque content is left out: an expression that reads it is unknown before it is evaluated.
     for (name, content) in [("traits", &identity.traits), ("metadata_public", &identity.metadata_public)] {
         if let Ok(content) = content.read() {
             view[name] = content.clone();

@@ -2,7 +2,7 @@
 
 use super::fault::Problem;
 
-/// Work that may be done: a step of the evaluation, or sixteen bytes that are looked at or copied, take one of it.
+/// How much work is left: each step of the evaluation costs one, and so does reading or copying sixteen bytes.
 #[derive(Debug)]
 pub struct Budget(usize);
 

@@ -1,4 +1,4 @@
-//! From the parser's tree to ours: what isn't known, not supported or too much is refused here. Pure.
+//! Converts the parser's tree to ours. Refuses what is unknown, unsupported or too large. Pure.
 
 use cel::IdedExpr;
 use cel::common::ast::{CallExpr, ComprehensionExpr, Expr, LiteralValue, operators};
@@ -10,10 +10,10 @@ use super::limits::{MAX_DEPTH, MAX_LOOPS, MAX_NODES};
 use super::node::{Constant, Function, Loop, Node, Operator};
 use crate::api::words::shown;
 
-/// Bytes of a compiled regular expression: what is matched in the worst case takes its length times this.
+/// The largest compiled regular expression, in bytes. In the worst case a match costs the text's length times this.
 const MAX_REGEX: usize = 32 * 1024;
 
-/// How much of a name that there isn't is shown, in characters.
+/// The longest shown form of an unknown name, in characters.
 const NAME: usize = 40;
 
 /// Converts a parsed expression.
@@ -137,7 +137,7 @@ fn constant(literal: &LiteralValue) -> Result<Constant, Invalid> {
     })
 }
 
-/// A regular expression, linear in what it is matched with. One that is computed couldn't be checked beforehand.
+/// A regular expression; matching is linear in the text. Only literal ones can be checked beforehand.
 fn regex(pattern: &IdedExpr) -> Result<Regex, Invalid> {
     let Expr::Literal(LiteralValue::String(pattern)) = &pattern.expr else {
         return Err(Invalid::Unsupported("a regular expression that is no string literal"));
@@ -166,7 +166,7 @@ fn operator(name: &str) -> Option<Operator> {
     })
 }
 
-/// A function, and how many arguments it takes, that before the dot included.
+/// A function, and the number of its arguments, including the one before the dot.
 fn function(name: &str, is_method: bool) -> Option<(Function, usize)> {
     let is_either = matches!(name, "size");
     let is_plain = matches!(name, "string" | "int" | "double" | "timestamp" | "duration");

@@ -1,4 +1,4 @@
-//! Evaluates an expression, as long as its budget lasts. Pure.
+//! Evaluates an expression within a budget. Pure.
 
 use std::cmp::Ordering;
 use std::rc::Rc;
@@ -68,7 +68,7 @@ impl<'a> Evaluation<'a, '_> {
             Node::Matches(of, regex) => {
                 let text = self.node(of)?;
                 let text = text.text()?;
-                // Without the machine's cache each byte may take as many steps as the expression has states.
+                // Without the regex engine's cache each byte may take as many steps as the expression has states.
                 self.budget.spend(text.len() * regex.as_str().len() / 16)?;
                 Ok(Value::Bool(regex.is_match(text)))
             }
@@ -76,7 +76,7 @@ impl<'a> Evaluation<'a, '_> {
         }
     }
 
-    /// True or false, or what kept it from being so; that the budget is out is made up for by nothing.
+    /// A boolean, or the problem. An exhausted budget is an outer error: no other operand can make up for it.
     fn truth(&mut self, node: &'a Node) -> Result<Result<bool, Problem>, Problem> {
         match self.node(node).and_then(|value| value.bool()) {
             Err(Problem::Exhausted) => Err(Problem::Exhausted),
@@ -84,7 +84,7 @@ impl<'a> Evaluation<'a, '_> {
         }
     }
 
-    /// `||` and `&&`: one side that decides makes up for another that fails.
+    /// `||` and `&&`: if one side decides, a failure of the other side doesn't matter.
     fn either(&mut self, one: &'a Node, two: &'a Node, decisive: bool) -> Result<Value<'a>, Problem> {
         let first = self.truth(one)?;
         if first == Ok(decisive) {
@@ -114,7 +114,7 @@ impl<'a> Evaluation<'a, '_> {
                 break;
             }
             self.locals[depth + 1] = item;
-            // Stricter than CEL, where a later turn may make up for one that fails.
+            // Stricter than CEL, where a later iteration may make up for one that fails.
             self.locals[depth] = self.node(&comprehension.step)?;
         }
         self.node(&comprehension.result)

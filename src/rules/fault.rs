@@ -1,10 +1,10 @@
-//! Why an expression can't be asked, or gave no answer. Quotes no value.
+//! Why an expression is invalid, or gave no result. Quotes no value.
 
 use std::fmt;
 
 use super::limits::{MAX_BRACKETS, MAX_DEPTH, MAX_LENGTH, MAX_LOOPS, MAX_NODES};
 
-/// Why an expression can't be asked.
+/// Why an expression is invalid.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Invalid {
     #[error("is longer than {MAX_LENGTH} bytes")]
@@ -31,7 +31,7 @@ pub enum Invalid {
     NotBool,
 }
 
-/// Where an expression stops being one, as editors count, from one on; where the parser says.
+/// Where an expression becomes invalid: line and column, from one; `None` where the parser doesn't say.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Position(pub(super) Option<(usize, usize)>);
 
@@ -45,7 +45,7 @@ impl fmt::Display for Position {
     }
 }
 
-/// Why an expression gave no answer.
+/// Why an expression gave no result.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Problem {
     #[error("fails: a field that isn't there, a value of another type, or the like")]

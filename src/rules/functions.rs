@@ -9,7 +9,7 @@ use super::fault::Problem;
 use super::node::Function;
 use super::value::Value;
 
-/// Calls a function; what stood before the dot is its first argument.
+/// Calls a function; the value before the dot is its first argument.
 pub(super) fn call<'a>(function: Function, arguments: &[Value<'a>], budget: &mut Budget) -> Result<Value<'a>, Problem> {
     if let Ok(text) = arguments.first().ok_or(Problem::Failed)?.text() {
         budget.spend_bytes(text.len())?;
@@ -55,13 +55,13 @@ pub(super) fn call<'a>(function: Function, arguments: &[Value<'a>], budget: &mut
     }
 }
 
-/// A point in time, as seconds since 1970: what expressions compute with as CEL does with its times, but for the type.
+/// A point in time in seconds since 1970. Expressions calculate with it as CEL does with timestamps, except for the type.
 #[allow(clippy::cast_precision_loss, reason = "microseconds stay exact for the next two hundred years")]
 pub fn seconds(at: Timestamp) -> f64 {
     at.as_microsecond() as f64 / 1e6
 }
 
-/// A text as RFC 3339 writes times; or a number, of seconds.
+/// From a text in RFC 3339, or a number of seconds.
 fn timestamp<'a>(of: &Value<'_>) -> Result<Value<'a>, Problem> {
     match of.float() {
         Some(seconds) => Ok(Value::Float(seconds)),

@@ -1,20 +1,20 @@
-//! What kind of value a part of an expression gives, as far as that is plain: what can't be true or false is refused where it
-//! has to be. Pure.
+//! The type of each part of an expression, as far as it is certain. Refuses parts that can't be boolean where a boolean is
+//! required. Pure.
 
 use super::fault::Invalid;
 use super::node::{Constant, Function, Loop, Node, Operator};
 
-/// What a part gives, if it gives anything.
+/// The type of a part's value, if it has one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Kind {
     Bool,
-    /// Certainly something else.
+    /// Certainly no boolean.
     Other,
-    /// It hangs on what the expression is asked about.
+    /// It depends on the input.
     Unknown,
 }
 
-/// Refuses an expression that plainly gives something else than true or false, as a whole or where it is asked for a truth.
+/// Refuses an expression that certainly isn't boolean, as a whole or where a boolean is required.
 pub(super) fn ensure_bool(root: &Node) -> Result<(), Invalid> {
     truth(root, &mut Vec::new())
 }
@@ -32,10 +32,10 @@ fn kind(node: &Node, locals: &mut Vec<Kind>) -> Result<Kind, Invalid> {
         Node::Constant(_) => Kind::Other,
         Node::Variable(_) => Kind::Unknown,
         Node::Local(at) => locals.get(*at).copied().unwrap_or(Kind::Unknown),
-        Node::Select { of, .. } => look_into(&[of], locals, Kind::Unknown)?,
-        Node::Has { of, .. } | Node::Matches(of, _) => look_into(&[of], locals, Kind::Bool)?,
-        Node::List(nodes) => look_into(&nodes.iter().collect::<Vec<_>>(), locals, Kind::Other)?,
-        Node::Negate(of) => look_into(&[of], locals, Kind::Other)?,
+        Node::Select { of, .. } => check_below(&[of], locals, Kind::Unknown)?,
+        Node::Has { of, .. } | Node::Matches(of, _) => check_below(&[of], locals, Kind::Bool)?,
+        Node::List(nodes) => check_below(&nodes.iter().collect::<Vec<_>>(), locals, Kind::Other)?,
+        Node::Negate(of) => check_below(&[of], locals, Kind::Other)?,
         Node::Not(of) | Node::MayHold(of) => {
             truth(of, locals)?;
             Kind::Bool
@@ -49,14 +49,14 @@ fn kind(node: &Node, locals: &mut Vec<Kind>) -> Result<Kind, Invalid> {
             truth(condition, locals)?;
             either(kind(then, locals)?, kind(otherwise, locals)?)
         }
-        Node::Binary(operator, one, two) => look_into(&[one, two], locals, of_operator(*operator))?,
-        Node::Call(function, nodes) => look_into(&nodes.iter().collect::<Vec<_>>(), locals, of_function(*function))?,
+        Node::Binary(operator, one, two) => check_below(&[one, two], locals, of_operator(*operator))?,
+        Node::Call(function, nodes) => check_below(&nodes.iter().collect::<Vec<_>>(), locals, of_function(*function))?,
         Node::Loop(comprehension) => of_loop(comprehension, locals)?,
     })
 }
 
-/// The kind that a part has whatever is below, once that has been looked at.
-fn look_into(below: &[&Node], locals: &mut Vec<Kind>, is: Kind) -> Result<Kind, Invalid> {
+/// Checks the parts below; the type of the whole doesn't depend on them.
+fn check_below(below: &[&Node], locals: &mut Vec<Kind>, is: Kind) -> Result<Kind, Invalid> {
     for node in below {
         kind(node, locals)?;
     }
@@ -97,7 +97,7 @@ fn of_function(function: Function) -> Kind {
     }
 }
 
-/// What is gathered has the kind that it begins with, if each turn leaves it that; of the items nothing is known.
+/// The accumulator has the type of its start, if each step keeps it; the items' type is unknown.
 fn of_loop(comprehension: &Loop, locals: &mut Vec<Kind>) -> Result<Kind, Invalid> {
     let Loop { range, start, condition, step, result } = comprehension;
     kind(range, locals)?;

@@ -1,5 +1,5 @@
-//! What is known of the variables that an expression is asked about: which fields they can have. A field that none has is a
-//! word that was misspelt, and refused beforehand, unless the expression asks itself whether it is there. Pure.
+//! Which fields the variables of an expression can have. An expression that reads any other field is misspelt, and refused,
+//! unless it checks with `has()` whether the field exists. Pure.
 
 use std::collections::HashSet;
 
@@ -7,7 +7,7 @@ use super::fault::Invalid;
 use super::node::{Constant, Loop, Node, Operator};
 use crate::api::words::shown;
 
-/// How much of a path is shown, in characters.
+/// The longest shown form of a path, in characters.
 const PATH: usize = 60;
 
 /// A variable of an expression.
@@ -22,15 +22,15 @@ pub struct Variable {
 pub enum Known {
     /// Nothing: people shape it.
     Any,
-    /// It is a text, a number or a truth, and has no fields.
+    /// A text, number or boolean, without fields.
     Plain,
-    /// It has these fields, if it is there, and no others.
+    /// An object with these fields only; it may be absent.
     Fields(&'static [(&'static str, Known)]),
-    /// It is a list of such.
+    /// A list of such values.
     List(&'static Known),
 }
 
-/// What a part of an expression gives, and how it is called.
+/// What is known of a part's value, and its path.
 #[derive(Clone)]
 struct Seen {
     known: &'static Known,
@@ -39,28 +39,28 @@ struct Seen {
 
 const ANYTHING: &Known = &Known::Any;
 
-/// Refuses an expression that looks at a field which a variable can't have. To ask whether one is there isn't to look at it;
-/// what is asked for somewhere in the expression may be looked at, too.
+/// Refuses an expression that reads a field which a variable can't have. `has()` doesn't read a field, and a field that `has()`
+/// checks anywhere in the expression may be read.
 pub(super) fn ensure_fields(root: &Node, variables: &'static [Variable]) -> Result<(), Invalid> {
-    let mut looker = Looker { variables, locals: Vec::new(), asked_for: HashSet::new(), unknown: Vec::new() };
-    looker.see(root);
-    let Looker { asked_for, unknown, .. } = looker;
+    let mut reader = Reader { variables, locals: Vec::new(), asked_for: HashSet::new(), unknown: Vec::new() };
+    reader.see(root);
+    let Reader { asked_for, unknown, .. } = reader;
     match unknown.into_iter().find(|path| !asked_for.contains(path)) {
         Some(path) => Err(Invalid::UnknownField(shown(&path, PATH))),
         None => Ok(()),
     }
 }
 
-struct Looker {
+struct Reader {
     variables: &'static [Variable],
     locals: Vec<Seen>,
-    /// Of which fields the expression asks whether they are there.
+    /// The paths that the expression checks with `has()`.
     asked_for: HashSet<String>,
-    /// At which it looks that there can't be, in its order.
+    /// The paths that it reads and that can't exist, in order.
     unknown: Vec<String>,
 }
 
-impl Looker {
+impl Reader {
     fn see(&mut self, node: &Node) -> Seen {
         match node {
             Node::Constant(_) => anything(),
@@ -102,7 +102,7 @@ impl Looker {
         }
     }
 
-    /// Of what is made of several nothing is known.
+    /// Of a value that is computed from several, nothing is known.
     fn see_all<'a>(&mut self, nodes: impl IntoIterator<Item = &'a Node>) -> Seen {
         for node in nodes {
             self.see(node);
@@ -110,7 +110,7 @@ impl Looker {
         anything()
     }
 
-    /// What is met at a field that is looked at.
+    /// What is known of a field that is read.
     fn field(&mut self, of: &Seen, field: &str) -> Seen {
         let path = of.below(field);
         let known = match of.known {
@@ -130,7 +130,7 @@ impl Seen {
         format!("{}.{field}", self.path)
     }
 
-    /// What is met in going through it, or at a place of it that is computed.
+    /// What is known of an item, in an iteration or at a computed index.
     fn item(self) -> Self {
         match self.known {
             Known::List(item) => Self { known: item, path: format!("{}[]", self.path) },

@@ -1,12 +1,12 @@
 //! How long, deep and wide an expression may be.
 
-/// Bytes of one expression.
+/// The longest expression, in bytes.
 pub const MAX_LENGTH: usize = 4096;
-/// Nodes of one expression, with macros written out.
+/// The most nodes, with macros expanded.
 pub const MAX_NODES: usize = 2000;
-/// How deep an expression is nested, with macros written out.
+/// The deepest nesting of nodes, with macros expanded.
 pub const MAX_DEPTH: usize = 64;
-/// Brackets within brackets.
+/// The deepest nesting of brackets.
 pub const MAX_BRACKETS: usize = 32;
-/// Comprehensions (`all`, `exists`, `map`, `filter`…) within comprehensions.
+/// The deepest nesting of comprehensions (`all`, `exists`, `map`, `filter`…).
 pub const MAX_LOOPS: usize = 2;

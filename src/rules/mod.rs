@@ -1,9 +1,9 @@
-//! Rules in CEL: one expression, parsed once, asked about JSON. Pure, and bounded: whatever an expression or its input
-//! is, parsing and evaluating it end soon, and neither panics nor overflows a stack.
+//! Rules in CEL: an expression is parsed once, and evaluated on JSON. Pure and bounded: whatever the expression or its input
+//! is, parsing and evaluating end soon, and neither panics nor overflows a stack.
 //!
-//! The `cel` crate parses. Evaluation is ours (its own has no cost limit, copies what it selects from, answers `false`
-//! where something is selected from what is no object, and panics on message literals): each step is paid for out of
-//! a [`Budget`]. Errors never quote a value.
+//! The `cel` crate parses. Evaluation is ours (the crate's has no cost limit, copies what it selects from, answers `false` for
+//! a selection on a value that isn't an object, and panics on message literals): each step is paid out of a [`Budget`]. Errors
+//! never quote a value.
 
 mod budget;
 mod convert;
@@ -29,7 +29,7 @@ pub use functions::seconds;
 pub use known::{Known, Variable};
 pub use limits::{MAX_BRACKETS, MAX_DEPTH, MAX_LENGTH, MAX_LOOPS, MAX_NODES};
 
-/// An expression that can be asked.
+/// A parsed expression.
 #[derive(Debug)]
 pub struct Expression {
     root: node::Node,
@@ -41,12 +41,12 @@ impl Expression {
         parse::parse(text, variables).map(|root| Self { root })
     }
 
-    /// Whether it may look at a field of a variable, given by its place among them. `None`: at the variable at all.
+    /// Whether it may read a field of the variable with this index. `None`: the variable at all.
     pub fn looks_at(&self, variable: usize, field: Option<&str>) -> bool {
         uses::looks_at(&self.root, variable, field)
     }
 
-    /// Asks it. `values` are those of the variables, in the same order.
+    /// Evaluates it. `values` are those of the variables, in the same order.
     pub fn holds(&self, values: &[Json], budget: &mut Budget) -> Result<bool, Problem> {
         match evaluate::evaluate(&self.root, values, budget)? {
             value::Value::Bool(holds) => Ok(holds),

@@ -5,9 +5,9 @@ use regex::Regex;
 #[derive(Debug)]
 pub(super) enum Node {
     Constant(Constant),
-    /// By its place among the variables.
+    /// By its index among the variables.
     Variable(usize),
-    /// By its place among those of the comprehensions around.
+    /// By its index among the locals of the comprehensions around it.
     Local(usize),
     Select {
         of: Box<Node>,
@@ -19,7 +19,7 @@ pub(super) enum Node {
     },
     List(Vec<Node>),
     Not(Box<Node>),
-    /// Not certainly false: what a comprehension goes on by.
+    /// Not certainly false: the condition on which a comprehension continues.
     MayHold(Box<Node>),
     Negate(Box<Node>),
     And(Box<Node>, Box<Node>),

@@ -1,4 +1,4 @@
-//! From text to an expression: the limits, and a stack that is big enough for what they let through. Pure.
+//! Parses an expression, within the limits and on a stack that is big enough for them. Pure.
 
 use cel::{ParseErrors, Program};
 
@@ -11,7 +11,7 @@ use super::{convert, kind, known};
 /// The parser and the tree that it makes are recursive: a chain of 4096 bytes takes less than half of this, unoptimised.
 const STACK: usize = 256 * 1024 * 1024;
 
-/// Parses. Only what passed every limit leaves the thread with the big stack.
+/// Parses. The tree leaves the thread with the big stack only if it is within all limits.
 pub(super) fn parse(text: &str, variables: &'static [Variable]) -> Result<Node, Invalid> {
     if text.len() > MAX_LENGTH {
         return Err(Invalid::TooLong);
@@ -28,13 +28,13 @@ pub(super) fn parse(text: &str, variables: &'static [Variable]) -> Result<Node, 
             kind::ensure_bool(&root)?;
             Ok(root)
         });
-        // A panic of the parser says that it can't read this.
+        // A panic of the parser means that it can't parse this.
         let unreadable = Invalid::Syntax(Position::default());
         parsed.map_err(|_| unreadable.clone())?.join().unwrap_or(Err(unreadable))
     })
 }
 
-/// Where the parser met what it can't read first. Its words quote the expression, and aren't passed on.
+/// Where the parser failed first. Its message quotes the expression, and isn't passed on.
 fn position(errors: &ParseErrors) -> Position {
     let found = errors.errors.iter().filter_map(|error| {
         let (line, column) = (usize::try_from(error.pos.0).ok()?, usize::try_from(error.pos.1).ok()?);
@@ -43,7 +43,7 @@ fn position(errors: &ParseErrors) -> Position {
     Position(found.min())
 }
 
-/// How deep brackets are nested, those in strings included: nobody needs so many of them there.
+/// How deep brackets are nested. Those in strings count too: nobody needs so many there.
 fn brackets(text: &str) -> usize {
     let (mut depth, mut deepest) = (0_usize, 0);
     for byte in text.bytes() {

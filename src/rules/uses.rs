@@ -1,9 +1,9 @@
-//! What an expression looks at, so that nobody fetches what it doesn't. Pure.
+//! Which fields an expression reads, so that nothing else is fetched. Pure.
 
 use super::node::Node;
 
-/// Whether a node, or one below, may look at a variable's field (`None`: at the variable at all). A variable that is
-/// used as a whole is looked at everywhere.
+/// Whether a node, or one below, may read a variable's field (`None`: the variable at all). A variable that is used as a whole
+/// counts as read in all fields.
 pub(super) fn looks_at(node: &Node, variable: usize, field: Option<&str>) -> bool {
     let below = |nodes: &[&Node]| nodes.iter().any(|node| looks_at(node, variable, field));
     match node {

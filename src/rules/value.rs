@@ -1,4 +1,4 @@
-//! What expressions compute with: JSON by reference, and what was made of it. Copying one costs nothing much. Pure.
+//! The values of expressions: JSON by reference, and computed values. Cloning one is cheap. Pure.
 
 use std::cmp::Ordering;
 use std::rc::Rc;
@@ -15,10 +15,10 @@ pub(super) enum Value<'a> {
     Int(i64),
     Float(f64),
     Text(&'a str),
-    /// A text that was made.
+    /// A computed text.
     Made(Rc<str>),
     Array(&'a [Json]),
-    /// A list that was made.
+    /// A computed list.
     List(Rc<Vec<Value<'a>>>),
     Object(&'a Map<String, Json>),
 }
@@ -51,7 +51,7 @@ impl<'a> Value<'a> {
         }
     }
 
-    /// How many items a list has, or an object members.
+    /// The number of a list's items, or of an object's members.
     pub fn count(&self) -> Result<usize, Problem> {
         match self {
             Self::Array(items) => Ok(items.len()),
@@ -70,7 +70,7 @@ impl<'a> Value<'a> {
         }
     }
 
-    /// What a comprehension goes through: the items of a list, the keys of an object.
+    /// What a comprehension iterates over: the items of a list, or the keys of an object.
     pub fn range(&self) -> Result<Vec<Value<'a>>, Problem> {
         match self {
             Self::Array(items) => Ok(items.iter().map(Self::from).collect()),
@@ -88,7 +88,7 @@ impl<'a> Value<'a> {
         }
     }
 
-    /// Whether two are equal; those of different kinds aren't.
+    /// Whether two values are equal; values of different types never are.
     pub fn same(&self, other: &Self, budget: &mut Budget) -> Result<bool, Problem> {
         budget.spend(1)?;
         Ok(match (self, other) {
@@ -131,7 +131,7 @@ impl<'a> Value<'a> {
         })
     }
 
-    /// Which of two comes first.
+    /// Which of two values comes first.
     pub fn order(&self, other: &Self, budget: &mut Budget) -> Result<Ordering, Problem> {
         if let (Ok(one), Ok(two)) = (self.text(), other.text()) {
             budget.spend_bytes(one.len().min(two.len()))?;
@@ -150,7 +150,7 @@ impl<'a> Value<'a> {
         }
     }
 
-    /// A number as one with a fraction.
+    /// A number as a float.
     #[allow(clippy::cast_precision_loss, reason = "as CEL compares numbers of different types, but for the largest")]
     pub fn float(&self) -> Option<f64> {
         match self {

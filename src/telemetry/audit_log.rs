@@ -1,5 +1,5 @@
-//! The audit log: a line of JSON for each write to Kratos (`docs/audit-log.md`). Who caused it, what it was about and what came
-//! of it, and never a value. Decides nothing about writes: one that can't be written down is made all the same.
+//! The audit log: one JSON line for each write to Kratos (`docs/audit-log.md`). Says who caused it, what it was about and its
+//! outcome; never a value. It can't stop a write: one whose line can't be written is made all the same.
 
 use std::fmt;
 use std::fs::{File, Metadata, OpenOptions};
@@ -18,16 +18,16 @@ use crate::kratos::{Auditor, Initiator, Record, WriteCause};
 /// The most paths in a line.
 const MOST_PATHS: usize = 256;
 
-/// Where lines go. Shared by all instances.
+/// The log. All instances share it.
 pub struct AuditLog {
     state: Mutex<State>,
-    /// Lines that couldn't be written, ever.
+    /// How many lines couldn't be written since the start.
     lost: Counter,
 }
 
 struct State {
     output: Output,
-    /// Lines that couldn't be written since the last one that could.
+    /// How many lines couldn't be written since the last one that could.
     lost: u64,
 }
 
@@ -43,12 +43,12 @@ impl fmt::Debug for AuditLog {
 }
 
 impl AuditLog {
-    /// Into a stream, which is there for nothing else. `lost` counts the lines that can't be written.
+    /// Logs to a stream that carries nothing else. `lost` counts the lines that can't be written.
     pub fn to_stream(stream: impl Write + Send + 'static, lost: Counter) -> Arc<Self> {
         Self::of_output(Output::Stream(Box::new(stream)), lost)
     }
 
-    /// Into a file, at its end. It is made where it isn't there, also when it was moved away meanwhile.
+    /// Appends to a file. Creates it where it doesn't exist, also after it was moved away.
     pub fn to_file(path: &Path, lost: Counter) -> io::Result<Arc<Self>> {
         let file = Rotated { path: path.to_owned(), file: Some(open(path)?), is_torn: false };
         Ok(Self::of_output(Output::File(file), lost))
@@ -58,7 +58,7 @@ impl AuditLog {
         Arc::new(Self { state: Mutex::new(State { output, lost: 0 }), lost })
     }
 
-    /// The part of it that is about an instance.
+    /// The log for one instance's writes.
     pub fn of(self: &Arc<Self>, instance: &NamespacedName) -> Arc<dyn Auditor> {
         Arc::new(OfInstance { log: Arc::clone(self), instance: instance.to_string() })
     }
@@ -90,11 +90,11 @@ impl AuditLog {
     }
 }
 
-/// A file that others may move away.
+/// A file that others may move away (rotate).
 struct Rotated {
     path: PathBuf,
     file: Option<File>,
-    /// Whether the last line is there in part.
+    /// Whether the last line is incomplete.
     is_torn: bool,
 }
 
@@ -103,17 +103,17 @@ impl Rotated {
         let is_torn = std::mem::take(&mut self.is_torn);
         let (file, is_new) = self.current()?;
         if is_torn && !is_new {
-            // What there is of it stays a line of its own.
+            // End the incomplete line, so that it stays apart from the next one.
             file.write_all(b"\n")?;
         }
-        // In one piece: others may append to the same file.
+        // In one call: others may append to the same file.
         let written = file.write(line)?;
         let rest = file.write_all(&line[written..]);
         self.is_torn = rest.is_err() && written > 0;
         rest
     }
 
-    /// The file that stands there now, and whether it is another one than before.
+    /// The file at the path now, and whether it is a new one.
     fn current(&mut self) -> io::Result<(&mut File, bool)> {
         let there = std::fs::metadata(&self.path).ok();
         let kept = self.file.take().filter(|file| is_same(file.metadata().ok().as_ref(), there.as_ref()));
@@ -135,7 +135,7 @@ fn open(path: &Path) -> io::Result<File> {
     OpenOptions::new().append(true).create(true).mode(0o640).open(path)
 }
 
-/// The log as one instance's writes are told to it.
+/// The log of one instance's writes.
 #[derive(Debug)]
 struct OfInstance {
     log: Arc<AuditLog>,
@@ -217,11 +217,11 @@ fn line(record: &Record<'_>, instance: &str, at: Timestamp) -> String {
         initiator: By { kind, namespace, name, uid, generation: *generation, cause: cause.as_str(), action, rules },
         trace_id: trace_id.as_deref(),
     };
-    // Texts and numbers alone: it can be written.
+    // Only texts and numbers, so it can't fail.
     serde_json::to_string(&line).unwrap_or_default()
 }
 
-/// As the API document names it: `patchIdentity`.
+/// Named as in the API document: `patchIdentity`.
 fn operation_id(operation: &str) -> String {
     let mut words = operation.split('_');
     let first = words.next().unwrap_or_default().to_owned();

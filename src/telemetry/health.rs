@@ -1,6 +1,6 @@
-//! Whether the process still tries (`/livez`), and whether it has seen enough to be of use (`/readyz`). An API server that is
-//! away, definitions that lack and a Kratos that is down are no reason to end a process, which could do no more after it had
-//! begun anew: loops that turn are live whatever they meet.
+//! Whether the process still works (`/livez`), and whether it has seen enough to be of use (`/readyz`). An unreachable API
+//! server, missing definitions or a Kratos that is down are no reason to restart a process, since a new one could do no more. A
+//! loop that turns is live, whatever errors it meets.
 
 pub mod ask;
 mod report;
@@ -14,7 +14,7 @@ pub use report::{Check, Report};
 
 use crate::base::supervise::Tasks;
 
-/// What the process is known to do. Clones are the same.
+/// What is known of the process. Clones share it.
 #[derive(Clone, Debug)]
 pub struct Health {
     tasks: Tasks,
@@ -24,29 +24,29 @@ pub struct Health {
 #[derive(Debug, Default)]
 struct State {
     next: u64,
-    /// By when they began.
+    /// By the order in which they began.
     loops: BTreeMap<u64, Loop>,
-    /// What has to happen before the process is ready, and whether it has.
+    /// What must happen before the process is ready, and whether it has.
     awaited: BTreeMap<String, bool>,
 }
 
 #[derive(Debug)]
 struct Loop {
     name: String,
-    /// Beats further apart than this are a loop that is stuck.
+    /// Without a beat for longer than this, the loop is stuck.
     within: Duration,
     /// `None`: it rests.
     beat: Option<Instant>,
 }
 
-/// Told by a loop that it turns. Nothing more is expected of it once this is dropped.
+/// A loop's handle to report that it turns. When it is dropped, no more beats are expected.
 #[derive(Debug)]
 pub struct Heartbeat {
     health: Health,
     id: u64,
 }
 
-/// The first answer of the API server, without which nobody knows what else to wait for.
+/// The API server's first answer; only then is it known what else to wait for.
 const FIRST_ANSWER: &str = "API server";
 
 impl Health {
@@ -55,7 +55,7 @@ impl Health {
         Self { tasks, state: Arc::new(Mutex::new(state)) }
     }
 
-    /// A loop begins, and beats at least so often from now on.
+    /// A loop begins, and will beat at least this often.
     pub fn expect(&self, name: impl Into<String>, within: Duration) -> Heartbeat {
         let mut state = self.state();
         state.next += 1;
@@ -64,24 +64,24 @@ impl Health {
         Heartbeat { health: self.clone(), id }
     }
 
-    /// The process isn't ready before this has come.
+    /// The process isn't ready before [`Self::has_come`] is called with this name.
     pub fn await_first(&self, name: impl Into<String>) {
         self.state().awaited.entry(name.into()).or_insert(false);
     }
 
-    /// What the process waited for to be ready has come.
+    /// What readiness waited for has come.
     pub fn has_come(&self, name: &str) {
         if let Some(has_come) = self.state().awaited.get_mut(name) {
             *has_come = true;
         }
     }
 
-    /// The API server has answered, and [`Self::await_first`] was told of everything else.
+    /// The API server has answered, and [`Self::await_first`] was called for everything else.
     pub fn has_begun(&self) {
         self.has_come(FIRST_ANSWER);
     }
 
-    /// Whether the process still tries: each task that it can't go on without, and each loop.
+    /// Whether the process still works: each critical task, and each loop.
     pub fn live(&self, now: Instant) -> Report {
         let failure = self.tasks.failure().map(|failure| failure.to_string());
         let state = self.state();
@@ -89,7 +89,7 @@ impl Health {
         Report::new("livez", std::iter::once(Check::new("tasks", failure)).chain(loops))
     }
 
-    /// Whether the process has seen enough, and isn't about to end.
+    /// Whether the process has seen enough, and isn't stopping.
     pub fn ready(&self) -> Report {
         let stopping = self.tasks.stop().is_cancelled().then(|| "the process is stopping".to_owned());
         let state = self.state();
@@ -118,7 +118,7 @@ impl Heartbeat {
         self.set(Some(Instant::now()));
     }
 
-    /// The loop waits for what may never come: no beat is expected until its next one.
+    /// The loop waits for something that may never come: no beat is expected until its next one.
     pub fn rest(&self) {
         self.set(None);
     }

@@ -1,5 +1,5 @@
-//! How log lines look, and which are written. Where they go is the caller's affair; what libraries may say is bounded by
-//! [`log_cap`], whatever is asked for.
+//! The format of log lines, and which are written. The caller decides where they go. [`log_cap`] limits what libraries may log,
+//! whatever the filter.
 
 pub mod export;
 mod json;
@@ -17,15 +17,15 @@ use self::json::Json;
 use self::level::Level;
 use super::log_cap;
 
-/// How lines look.
+/// The format of lines.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Format {
     Text { with_colours: bool },
     Json,
 }
 
-/// What takes in all that is logged and writes what `filter` lets through, and what changes that filter. `export`: where spans go
-/// beside.
+/// The subscriber, which writes what `filter` lets through, and the handle to change that filter. `export`: where spans are
+/// sent as well.
 pub fn subscriber<W>(
     format: Format,
     filter: EnvFilter,

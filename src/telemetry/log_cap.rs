@@ -1,25 +1,25 @@
-//! What libraries may log, whatever filter a user asks for. Logs nothing itself.
+//! Limits what libraries may log, whatever filter a user sets. Logs nothing itself.
 //!
-//! The body of an answer holds everybody's traits, and a request's query an identifier: some libraries log them, the
-//! Kubernetes client even as a warning. The operator's own lines say what failed without either (see
-//! [`crate::base::kube_error`]), so a user's filter widens those alone.
+//! The body of an answer holds traits, and the query of a request an identifier. Some libraries log them, the Kubernetes client
+//! even as a warning. The operator's own lines describe failures without either (see [`crate::base::kube_error`]), so a user's
+//! filter affects only those.
 
 use tracing::{Level, Metadata};
 use tracing_subscriber::filter::FilterFn;
 
-/// How far others may go, the nearest module counts: (module, the least severe that is logged).
+/// The most verbose level of each library's module; the longest match counts.
 const OTHERS: [(&str, Level); 5] = [
-    // Warns with the body of whatever it can't parse.
+    // Its warnings quote bodies that it can't parse.
     ("kube_client", Level::ERROR),
     // These say what is wrong with a kubeconfig, and see no answer.
     ("kube_client::config", Level::WARN),
     ("kube_client::client::tls", Level::WARN),
-    // Warns with what an answer said.
+    // Its warnings quote answers.
     ("kube_runtime", Level::ERROR),
     ("", Level::WARN),
 ];
 
-/// Lets through what may be logged. As a layer of its own it bounds all other filters.
+/// Lets through what may be logged. As a separate layer it limits all other filters.
 pub fn layer() -> FilterFn {
     FilterFn::new(|metadata: &Metadata<'_>| may_log(metadata.target(), *metadata.level()))
 }

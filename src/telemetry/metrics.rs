@@ -1,6 +1,6 @@
-//! What the operator counts of its own doing, as Prometheus reads it. Dashboards made for controller-runtime's operators know
-//! the names; what only this one has begins with `kratos_operator_`. No label may name an identity, a person or a resource but
-//! the instance. `docs/metrics.md` describes every family, which a test holds.
+//! The operator's metrics, for Prometheus. Where controller-runtime has a metric, its name is used, so that existing dashboards
+//! work; all others begin with `kratos_operator_`. No label may name an identity, a person or a resource other than an
+//! instance. `docs/metrics.md` describes every family, which a test checks.
 
 mod accept;
 pub mod controllers;
@@ -23,7 +23,7 @@ use self::instances::Instances;
 pub use self::requests::Requests;
 use self::sessions::Sessions;
 
-/// Counted since the process started; every series that can be known is there from then on.
+/// Counted since the process started; all known series exist from the start.
 #[derive(Debug)]
 pub struct Metrics {
     registry: Mutex<Registry>,
@@ -58,17 +58,17 @@ impl Metrics {
         Requests::register(host, &mut self.registry())
     }
 
-    /// Has something said that is computed whenever somebody asks.
+    /// Adds a collector, whose values are computed at each scrape.
     pub fn collect(&self, collector: impl Collector) {
         self.registry().register_collector(Box::new(collector));
     }
 
-    /// An identity that had been changed in Kratos, or was gone from it, is as its manifest says again.
+    /// An identity that was changed in Kratos, or deleted there, is as in its manifest again.
     pub fn drift_corrected(&self) {
         self.drift_corrected.inc();
     }
 
-    /// All that is known now.
+    /// All metrics as text.
     pub fn text(&self, format: Format) -> Result<String, std::fmt::Error> {
         let (mut answer, registry) = (String::new(), self.registry());
         match format {

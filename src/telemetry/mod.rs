@@ -1,4 +1,4 @@
-//! What is told of the operator beside the resources: logs, traces, metrics, the audit log, health.
+//! What the operator shows beside the resources: logs, traces, metrics, the audit log, health.
 
 #![doc = include_str!("README.md")]
 

@@ -1,5 +1,5 @@
-//! Traces: what one reconcile does has one trace id, in each line that is logged within it, in the audit log and in exported
-//! spans. Decides nothing, and names no person.
+//! Traces: a reconcile has one trace id, which its log lines, its audit records and its exported spans show. Decides nothing,
+//! and names no person.
 
 use std::cell::Cell;
 use std::fmt;
@@ -13,14 +13,14 @@ tokio::task_local! {
     static CURRENT: Current;
 }
 
-/// The id of a trace, as W3C's Trace Context has it: 16 bytes, shown as 32 hexadecimal digits. Never all zeros.
+/// A trace id as in W3C's Trace Context: 16 bytes, shown as 32 hexadecimal digits. Never all zeros.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct TraceId(u128);
 
-/// What a task knows of the trace that it is in.
+/// What a task knows of its trace.
 struct Current {
     id: TraceId,
-    /// A span keeps each value that it is given.
+    /// A span keeps every value that is recorded, so the instance is recorded only once.
     is_instance_noted: Cell<bool>,
 }
 
@@ -35,7 +35,7 @@ impl TraceId {
         Self(rand::random::<u128>().max(1))
     }
 
-    /// The trace that this runs in; `None` outside of any.
+    /// The current trace; `None` outside of any.
     pub fn current() -> Option<Self> {
         CURRENT.try_with(|current| current.id).ok()
     }
@@ -51,8 +51,7 @@ impl fmt::Display for TraceId {
     }
 }
 
-/// One trace, and the span that all of it is in. The span is of level ERROR: whatever filter is set, a line that is logged
-/// shows it.
+/// One trace and its root span. The span has level ERROR, so that log lines show it with any filter.
 #[derive(Clone, Debug)]
 pub struct Trace {
     id: TraceId,
@@ -60,7 +59,7 @@ pub struct Trace {
 }
 
 impl Trace {
-    /// Of a reconcile of a resource.
+    /// For a reconcile of a resource.
     pub fn of_reconcile(kind: &str, NamespacedName { namespace, name }: &NamespacedName) -> Self {
         let id = TraceId::random();
         let controller = kind.to_ascii_lowercase();
@@ -78,13 +77,13 @@ impl Trace {
         })
     }
 
-    /// Of what is done for an instance in the background.
+    /// For background work on an instance.
     pub fn of_background(controller: &'static str, instance: &NamespacedName) -> Self {
         let id = TraceId::random();
         Self::begin(id, || tracing::error_span!("background", controller, %instance, trace_id = %id))
     }
 
-    /// Whoever exports spans gives this one the id of the trace that it is made, or first entered, in.
+    /// The span is created within the trace: an exporter gives it the id of the trace in which it is created or first entered.
     fn begin(id: TraceId, span: impl FnOnce() -> Span) -> Self {
         Self { id, span: CURRENT.sync_scope(Current::new(id), span) }
     }
@@ -94,20 +93,20 @@ impl Trace {
         CURRENT.scope(Current::new(self.id), future.instrument(self.span.clone()))
     }
 
-    /// Does something within the span: what is logged shows it.
+    /// Runs something synchronously within the span.
     pub fn within<T>(&self, what: impl FnOnce() -> T) -> T {
         CURRENT.sync_scope(Current::new(self.id), || self.span.in_scope(what))
     }
 }
 
-/// Notes which generation is reconciled. Called right within the reconcile's own span.
+/// Records which generation is reconciled. Call it directly within the reconcile's own span.
 pub fn note_generation(object: &impl Resource) {
     if let Some(generation) = object.meta().generation {
         Span::current().record("generation", generation);
     }
 }
 
-/// Notes which instance it is about, likewise; once.
+/// Records the instance, likewise; only once.
 pub fn note_instance(instance: &NamespacedName) {
     let is_noted = CURRENT.try_with(|current| current.is_instance_noted.replace(true));
     if is_noted == Ok(false) {

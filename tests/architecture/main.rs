@@ -1,5 +1,5 @@
-//! The rules of the design that the compiler doesn't know, checked by reading the sources as text: what may import
-//! what, who may look at the clock, who may print, and that nothing that can happen goes untested.
+//! The rules of the design that the compiler doesn't know, checked by reading the sources as text: what may import what, who
+//! may read the clock, who may print, and that nothing that can happen goes untested.
 
 mod coverage;
 mod floors;

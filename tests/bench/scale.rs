@@ -20,7 +20,7 @@ use crate::work::{Served, Work, Worker, all_ready, settled};
 pub const SAMPLE: usize = 2000;
 /// How many manifests are applied at once by those who apply them.
 const APPLIERS: usize = 32;
-/// Objects per page where they are looked at.
+/// Objects per page where they are read.
 const PAGE: u32 = 500;
 
 /// What some work took, and what each operator and the servers did for it.
@@ -53,7 +53,7 @@ pub struct Scaled {
     pub listing: Duration,
     /// Until the operators, asked to end, had ended.
     pub stopping: Duration,
-    /// From the start until all were looked at and nothing was left to do.
+    /// From the start until all were reconciled and nothing was left to do.
     pub restart: Phase,
     /// Of each operator.
     pub memory: Vec<Memory>,

@@ -86,7 +86,7 @@ impl Worker {
     }
 }
 
-/// Waits until all have looked at each of so many resources, have listed Kratos and have nothing left to do. Returns when that
+/// Waits until all have reconciled each of so many resources, have listed Kratos and have nothing left to do. Returns when that
 /// was.
 pub async fn settled(workers: &mut [Worker], own: &[usize]) -> Result<Instant> {
     let begun = Instant::now();

@@ -159,7 +159,7 @@ pub fn there(path: &str) -> String {
     std::fs::read_to_string(root().join(path)).unwrap_or_default()
 }
 
-/// Files that are generated, by the look of it, and by nothing any more.
+/// Files that look generated, and that nothing generates any more.
 pub fn left_over(files: &[(String, String)]) -> Result<Vec<String>> {
     let directory = format!("{OPERATOR}/templates/crds");
     let mut left = Vec::new();

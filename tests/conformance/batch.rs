@@ -129,7 +129,7 @@ async fn an_empty_batch_is_answered_emptily() {
 }
 
 #[tokio::test]
-async fn a_thousand_that_arrive_together_travel_in_batches_of_fifty_and_more_and_are_read_back_as_they_were_sent() {
+async fn a_thousand_that_arrive_together_are_sent_in_batches_of_fifty_and_more_and_are_read_back_as_they_were_sent() {
     use crate::testenv::kratos::somebody;
     use crate::testenv::proxy::Proxy;
     use kratos_operator::base::flow::fair_semaphore::FairSemaphore;

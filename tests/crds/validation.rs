@@ -49,7 +49,7 @@ fn fails(row: &Row) -> Option<String> {
     let holds = match row.fate {
         Fate::Accepted => places.is_empty() && rules.is_empty(),
         Fate::Refused(message) => places.is_empty() && rules == [message],
-        // The server looks no further where the shape is wrong.
+        // The server checks no further where the shape is wrong.
         Fate::Misshapen(path) => places.contains(&path.to_owned()),
     };
     (!holds).then(|| format!("{} ({}): {:?}, but {places:?} {rules:?}", row.what, row.spec, row.fate))

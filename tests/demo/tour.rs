@@ -1,5 +1,5 @@
-//! The tour: manifests are applied, changed and deleted with kubectl, and Kratos is looked at each time. Each step
-//! waits until what it says is seen, in the resource's status or in Kratos itself.
+//! The tour: manifests are applied, changed and deleted with kubectl, and Kratos is read each time. Each step waits until its
+//! result is seen, in the resource's status or in Kratos itself.
 
 use std::time::Duration;
 
@@ -225,7 +225,7 @@ fn identity_id(object: &DynamicObject) -> Result<String> {
 
 /// The identity as Kratos has it, once it is as expected.
 async fn is_in_kratos(set: &mut Set<'_>, id: &str, expected: impl Fn(&Value) -> bool) -> Result<Value> {
-    eventually("Kratos has the identity as expected", PATIENCE, async || match look(set, id).await {
+    eventually("Kratos has the identity as expected", PATIENCE, async || match read(set, id).await {
         Ok((200, identity)) if expected(&identity) => Some(Ok(identity)),
         Ok(_) => None,
         Err(error) => Some(Err(error)),
@@ -234,7 +234,7 @@ async fn is_in_kratos(set: &mut Set<'_>, id: &str, expected: impl Fn(&Value) -> 
 }
 
 async fn is_gone_from_kratos(set: &mut Set<'_>, id: &str) -> Result<()> {
-    eventually("Kratos answers 404 for the identity", PATIENCE, async || match look(set, id).await {
+    eventually("Kratos answers 404 for the identity", PATIENCE, async || match read(set, id).await {
         Ok((404, _)) => Some(Ok(())),
         Ok(_) => None,
         Err(error) => Some(Err(error)),
@@ -243,7 +243,7 @@ async fn is_gone_from_kratos(set: &mut Set<'_>, id: &str) -> Result<()> {
 }
 
 /// What Kratos itself says, past the operator. An operator that has ended is an error.
-async fn look(set: &mut Set<'_>, id: &str) -> Result<(u16, Value)> {
+async fn read(set: &mut Set<'_>, id: &str) -> Result<(u16, Value)> {
     set.operator.still_running()?;
     let path = format!("admin/identities/{id}");
     let (status, body) = set.kratos.raw(reqwest::Method::GET, &path, &Value::Null).await?;

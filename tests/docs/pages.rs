@@ -122,7 +122,7 @@ fn every_file_that_is_named_exists() {
         let folders = ["src/", "tests/", "docs/", "examples/", "crds/", "charts/", "gitops/"];
         let named = words.filter(|word| folders.iter().any(|folder| word.starts_with(folder)));
         for name in named.filter(|name| !name.contains('*')) {
-            // Headings are looked at with the links.
+            // Headings are checked with the links.
             let file = name.split_once('#').map_or(name, |(file, _)| file);
             assert!(root().join(file).exists(), "{} names {name}", document.display());
         }

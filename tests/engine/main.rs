@@ -1,5 +1,5 @@
-//! The engine against the real Kratos, with no control plane at all: what it needs of a cluster it has in memory. Nothing in here
-//! looks at events, queues or writes to Kubernetes; the operator's tests do.
+//! The engine against the real Kratos, with no control plane at all: what it needs of a cluster it has in memory. Nothing in
+//! here tests events, queues or writes to Kubernetes; the operator's tests do.
 
 #[path = "../testenv/mod.rs"]
 mod testenv;

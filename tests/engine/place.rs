@@ -79,12 +79,12 @@ impl Scene {
         let reconcile = async || match self.cluster.reconcile(&place).await {
             Ok(Some(condition)) => Some(Ok(condition.reason)),
             Ok(None) => panic!("{name} is gone"),
-            halted => ended(halted.expect_err("no verdict")).map(Err),
+            failed => ended(failed.expect_err("no verdict")).map(Err),
         };
         eventually("a look that comes to its end", WITHIN, reconcile).await.expect("in time")
     }
 
-    /// Deletes a resource, and looks until it is gone.
+    /// Deletes a resource, and reconciles it until it is gone.
     pub async fn delete(&self, name: &str) {
         let place = Self::place(name);
         self.cluster.delete(&place);

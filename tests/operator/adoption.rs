@@ -232,7 +232,7 @@ async fn observing_takes_nothing_over_and_shows_drift_beside_the_instance_alone(
     assert!(here_told.starts_with(&format!("identity {} would be taken over", theirs.id)), "{here_told}");
     assert!(there_told.contains("if that may be") && !there_told.contains(&theirs.id), "{there_told}");
     assert_eq!(scene.kratos_writes(), 0, "{:?}", scene.proxy.counts());
-    // What was only looked at isn't taken by the status that the reconcile wrote.
+    // An identity that was only observed isn't taken over by the status that the reconcile wrote.
     assert_eq!(here.status.as_ref().unwrap().identity_id, None);
     assert_eq!(read(&scene, &theirs.id).await, Some(theirs));
 }

@@ -32,7 +32,7 @@ impl Scene {
         self.count_from_now();
     }
 
-    /// Has another resource become Ready: what was to be looked at before it was.
+    /// Has another resource become Ready: what was enqueued before it was reconciled before it.
     pub async fn settle_again(&self, name: &str) {
         self.identity(name, json!({"schemaID": "plain", "traits": {"label": "beside"}})).await;
         self.ready(name).await;

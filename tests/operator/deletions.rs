@@ -15,7 +15,7 @@ async fn two_hundred_at_once_share_reads_and_protection_and_cost_one_delete_and_
     scene.instance(json!({"protection": {"maxDeletions": 1000}, "requestTimeout": "30s"})).await;
     apply(&scene, 0..COUNT, |number| customer(&scene, number)).await;
     all(&scene, "all are Ready", is_ready).await;
-    // All are looked at together, once the instance answers again.
+    // All are reconciled together, once the instance answers again.
     scene.proxy.down();
     let params = (DeleteParams::default(), ListParams::default());
     scene.identities().delete_collection(&params.0, &params.1).await.expect("they can be deleted");

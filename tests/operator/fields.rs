@@ -339,7 +339,7 @@ async fn an_update_that_changes_nothing_writes_nothing() {
     assert_eq!((scene.kratos_writes(), scene.kratos_requests()), (0, 1), "{:?}", scene.proxy.counts());
     assert_eq!(scene.kubernetes_writes(), ["PATCH kratosidentities/status"]);
 
-    // The same manifest applied again isn't even looked at.
+    // The same manifest applied again isn't even reconciled.
     scene.count_from_now();
     let mut other = spec;
     other["deletion"] = json!({"policy": "Delete"});

@@ -84,7 +84,7 @@ async fn the_guilty_among_five_hundred_get_what_they_would_have_got_alone_and_al
     let taken =
         CreateIdentity { schema_id: "customer".into(), traits: json!({ "email": email }), ..Default::default() };
     scene.admin().create_identity(&taken).await.expect("somebody else's");
-    // The single one is a conflict: on this server it rolls back whatever it travels with.
+    // The single one is a conflict: on this server it rolls back whatever is in the same request.
     let guilt_of = |number: usize| {
         let every = COUNT / guilty;
         (number % every == every / 2).then(|| if guilty == 1 { Guilt::Taken } else { ALL[number / every % ALL.len()] })

@@ -1,4 +1,5 @@
-//! Passwords in clear text, which the server hashes slowly: they travel apart, few at a time, and hold nobody else up.
+//! Passwords in clear text, which the server hashes slowly: they are sent in requests of their own, few at a time, and delay
+//! nobody else.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -67,7 +68,7 @@ fn has_password(number: usize) -> bool {
 }
 
 #[tokio::test]
-async fn passwords_that_are_hashed_slowly_travel_in_small_batches_side_by_side_and_hold_up_nobody_else() {
+async fn passwords_that_are_hashed_slowly_are_sent_in_small_batches_side_by_side_and_hold_up_nobody_else() {
     let scene = Scene::own_but_for(Options { bcrypt_cost: COST, ..Options::default() }).await;
     let upstream = Upstream { url: scene.proxy.url(), api: Labels::Kratos, ca: None, token: None };
     let reading = Proxy::start(upstream).expect("a proxy");

@@ -1,4 +1,4 @@
-//! What changes while a deletion waits is seen: it is looked once more right before anything is deleted.
+//! What changes while a deletion waits is noticed: it is checked once more right before anything is deleted.
 
 use std::time::{Duration, Instant};
 

@@ -1,5 +1,5 @@
-//! Links to providers: given, taken away, left alone, and the last thing to log in with kept. There is no provider here:
-//! what Kratos holds is looked at.
+//! Links to providers: added, removed, left alone, and the last credential to log in with kept. There is no provider here: the
+//! tests read what Kratos holds.
 
 use kratos_operator::api::KratosIdentity;
 use kratos_operator::kratos::{CreateIdentity, CredentialImport, CredentialType, OidcLink, UpdateIdentity};

@@ -237,7 +237,7 @@ async fn those_that_come_together_go_together_or_not_at_all_and_what_trickles_in
     for name in &names[1..3] {
         scene.gone(name).await;
     }
-    // One more may go, and two come: neither goes. What isn't to lose its identity is no company.
+    // One more may go, and two come: neither goes. A resource whose identity stays doesn't count.
     scene.patch(&names[7], json!({"spec": {"deletion": {"policy": "Orphan"}}})).await;
     for name in [&names[3], &names[4], &names[7]] {
         scene.delete(name).await;

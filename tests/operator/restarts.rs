@@ -191,8 +191,8 @@ async fn every_sort_of_resource(scene: &Scene) -> Vec<KratosIdentity> {
     // What is different but not enforced.
     for (name, change) in [("drifted", json!({"mode": "Observe"})), ("paused", json!({"suspend": true}))] {
         scene.patch(name, json!({ "spec": change })).await;
-        let look = |now: &KratosIdentity| reason_of(now, "Ready", "True").filter(|_| is_current(now));
-        let settled = scene.until(name, "settled", look).await;
+        let settles = |now: &KratosIdentity| reason_of(now, "Ready", "True").filter(|_| is_current(now));
+        let settled = scene.until(name, "settled", settles).await;
         let older = PatchOperation::Replace { path: "/traits/age".into(), value: json!(99) };
         scene.admin().patch_identity(&id_of(&settled), &[older]).await.expect("it is changed");
     }

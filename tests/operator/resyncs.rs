@@ -65,7 +65,7 @@ async fn reads_at_least(scene: &Scene, count: usize) -> Vec<usize> {
     read.await.expect("it is read again and again")
 }
 
-/// Counts from when nobody is looked at any more: an instance that was changed has all looked at that refer to it.
+/// Counts from when nothing is reconciled any more: a changed instance enqueues all resources that refer to it.
 async fn until_quiet(scene: &Scene) {
     let quiet = eventually("nobody is looked at any more", WITHIN, async || {
         scene.count_from_now();

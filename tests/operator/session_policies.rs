@@ -24,7 +24,7 @@ async fn who_only_looks_counts_and_changes_nothing() {
     let policy = scene.policy("all", with(about_all(everything()), action)).await;
     assert_eq!((counts(&policy), by_rule(&policy)), ([1, 1, 0, 0, 0], vec![("everything".into(), 1)]));
     assert_eq!(condition_of(&policy, "Ready").expect("Ready").0, "Observed");
-    // Whose it is shows although no rule looks at identities, and where one does.
+    // Whose it is shows although no rule reads identities, and where one does.
     assert_eq!(whose(&policy), [(ada.id.clone(), 1)]);
     let schemas = json!({"mode": "Observe", "identities": {"schemaIDs": ["customer", "employe"]}});
     let policy = scene.policy("by-schema", with(about_all(everything()), schemas)).await;

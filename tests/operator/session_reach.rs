@@ -146,7 +146,7 @@ async fn who_isnt_admitted_any_more_asks_nothing() {
     let ceo = managed(&scene, &team, "chief", json!({})).await;
     promoted(&scene, &team, "chief").await;
     let policy = scene.policy_in(&team, "all", about_all(everything())).await;
-    // Her sessions are looked at still, but no expression looks at her.
+    // Her sessions are still read, but no expression reads her traits.
     assert_eq!((counts(&policy), scene.alive(&[&ada, &ceo]).await), ([2, 1, 1, 0, 0], vec![false, true]));
     let (reason, message) = condition_of(&policy, "Ready").expect("Ready");
     assert_eq!(reason, "Reconciled");

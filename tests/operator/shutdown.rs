@@ -12,7 +12,7 @@ use crate::testenv::process::eventually;
 
 /// Of the thirty seconds that a pod has.
 const AT_MOST: Duration = Duration::from_secs(25);
-/// The process has to be scheduled, and the test has to look.
+/// The process has to be scheduled, and the test has to notice.
 const NOTICED: Duration = Duration::from_secs(2);
 
 /// How it ended, and how long that took.

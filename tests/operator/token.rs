@@ -24,8 +24,7 @@ fn put(path: &Path, token: &str) {
     std::fs::rename(beside, path).expect("it is replaced");
 }
 
-/// Has a resource looked at until that is refused: the API server remembers a token for some seconds, in which looks are still
-/// answered.
+/// Requests reconciles until one is refused: the API server caches a token for some seconds, in which requests still succeed.
 async fn refused_since(scene: &Scene, name: &str, from: usize) {
     let refused = eventually("it is refused", READ_AGAIN, async || {
         let annotations = json!({"kratos-operator.dev/reconcile-requested-at": rand::random::<u32>().to_string()});

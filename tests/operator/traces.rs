@@ -57,7 +57,7 @@ impl Traces {
         if state.scenes > 0 { Vec::new() } else { state.found() }
     }
 
-    /// An operator's log is looked through too.
+    /// An operator's log is searched too.
     pub fn follow(&self, operator: &Operator) {
         self.state().logs.extend([operator.log_path(), operator.audit_log_path()]);
     }

@@ -1,4 +1,4 @@
-//! Identities that may log in for a time: the window opens and closes to the second, whether anybody looks or not.
+//! Identities that may log in for a time: the window opens and closes to the second, whether anybody asks or not.
 
 use k8s_openapi::jiff::{SignedDuration, Timestamp};
 use kratos_operator::api::identity::IdentityState;

@@ -1,4 +1,4 @@
-//! Vouches for others: certificates for tests, and what a server speaks TLS by. Trusts nobody by itself.
+//! A certificate authority for tests: issues certificates, and makes TLS settings of servers. Trusts nobody by itself.
 
 use std::sync::Arc;
 
@@ -43,12 +43,12 @@ impl Authority {
         Ok(Pair { certificate: params.signed_by(&key, &self.0)?.pem(), key: key.serialize_pem() })
     }
 
-    /// What a server at 127.0.0.1 speaks TLS by. `clients`: whoever it doesn't vouch for is turned away.
+    /// The TLS settings of a server at 127.0.0.1. `clients`: the authority whose certificates clients must have.
     pub fn server(&self, clients: Option<&Self>) -> Result<Arc<ServerConfig>> {
         self.server_as(&CertificateParams::new(["127.0.0.1".to_owned()])?, clients)
     }
 
-    /// The same, with a certificate of this sort.
+    /// The same, with a certificate of these parameters.
     pub fn server_as(&self, params: &CertificateParams, clients: Option<&Self>) -> Result<Arc<ServerConfig>> {
         let key = KeyPair::generate()?;
         let certificate: CertificateDer<'static> = params.signed_by(&key, &self.0)?.into();

@@ -1,4 +1,4 @@
-//! TLS before a plain server, by certificates of an [`super::authority::Authority`].
+//! Terminates TLS before a plain server, with certificates of an [`super::authority::Authority`].
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -11,7 +11,7 @@ use tokio_rustls::TlsAcceptor;
 use super::Result;
 use super::ports::Port;
 
-/// TLS before a plain server. It passes on whatever comes after the handshake.
+/// Terminates TLS before a plain server. It passes on everything after the handshake.
 pub struct Terminator {
     port: Port,
     runtime: Option<tokio::runtime::Runtime>,
@@ -34,7 +34,7 @@ impl Terminator {
             while let Ok((client, _)) = listener.accept().await {
                 let acceptor = acceptor.clone();
                 tokio::spawn(async move {
-                    // A client that doesn't trust us, or that we turn away, is its own answer.
+                    // A client that doesn't trust us, or that we refuse, sees that itself.
                     let mut client = acceptor.accept(client).await?;
                     let mut server = TcpStream::connect(upstream).await?;
                     server.set_nodelay(true)?;

@@ -1,6 +1,6 @@
-//! A real Kubernetes control plane on loopback: etcd, kube-apiserver, kube-controller-manager (garbage collection,
-//! deletion of namespaces, service accounts, aggregated roles; no scheduler and no nodes, so no pods). Starts and stops it, and gives
-//! access to it; what is in it is the tests' business.
+//! A real Kubernetes control plane on loopback: etcd, kube-apiserver, kube-controller-manager (garbage collection, deletion of
+//! namespaces, service accounts, aggregated roles; no scheduler and no nodes, so no pods). Starts it, stops it, and gives
+//! access to it. The tests decide what is in it.
 
 use std::collections::BTreeMap;
 use std::net::{SocketAddr, TcpStream};
@@ -25,7 +25,7 @@ use super::workdir::WorkDir;
 /// A cold start on a busy machine takes longer than the three seconds that it takes alone.
 const START: Duration = Duration::from_secs(90);
 
-/// Field order is the order of the end: a server goes before what it needs.
+/// Fields are dropped in this order: a server before what it needs.
 pub struct ControlPlane {
     controllers: Process,
     apiserver: Mutex<Process>,
@@ -37,12 +37,12 @@ pub struct ControlPlane {
 }
 
 impl ControlPlane {
-    /// Starts all three and waits until they work. Several may run side by side.
+    /// Starts all three and waits until they are ready. Several control planes can run side by side.
     pub async fn start() -> Result<Self> {
         let mut tries = 0;
         loop {
             match Self::try_start().await {
-                // Not expected, since the ports are reserved; but someone may bind a fixed one regardless.
+                // Not expected, since the ports are reserved; but another process may bind a fixed port all the same.
                 Err(error) if tries < 3 && error.to_string().contains("address already in use") => {
                     tries += 1;
                 }
@@ -51,7 +51,7 @@ impl ControlPlane {
         }
     }
 
-    /// The one that the tests of this binary share. It ends, and its files go, with the process.
+    /// The one that the tests of this binary share. It ends, and its files are deleted, with the process.
     pub async fn shared() -> &'static Self {
         static SHARED: tokio::sync::OnceCell<ControlPlane> = tokio::sync::OnceCell::const_new();
         SHARED.get_or_init(async || Self::start().await.expect("the control plane starts")).await
@@ -76,14 +76,14 @@ impl ControlPlane {
         credentials::write_kubeconfig(dir.path(), &format!("https://{}", port.address()), &token)?;
         let apiserver = Mutex::new(apiserver);
         ready(&dir.path().join("kubeconfig"), &apiserver).await?;
-        // Only now: they end where the API server isn't healthy within ten seconds.
+        // Not earlier: the controllers exit if the API server isn't healthy within ten seconds.
         let controllers = start_controllers(dir.path())?;
         let this = Self { controllers, apiserver, etcd, token, etcd_port, port, dir };
         this.wait_for_controllers().await?;
         Ok(this)
     }
 
-    /// A kubeconfig of an administrator.
+    /// An administrator's kubeconfig.
     pub fn kubeconfig(&self) -> PathBuf {
         self.dir.path().join("kubeconfig")
     }
@@ -98,14 +98,14 @@ impl ControlPlane {
         self.port.address()
     }
 
-    /// A kubeconfig of an administrator who reaches the kube-apiserver itself, with TLS, at another address.
+    /// An administrator's kubeconfig that reaches the kube-apiserver itself, with TLS, at another address.
     pub fn kubeconfig_by(&self, address: SocketAddr) -> Result<PathBuf> {
         let ca = self.dir.path().join("ca.crt");
         let cluster = json!({"server": format!("https://{address}"), "certificate-authority": ca});
         self.kubeconfig_of(&cluster, &json!({"token": self.token}))
     }
 
-    /// A kubeconfig of an administrator with these members of its cluster, beside the certificate authority.
+    /// An administrator's kubeconfig with these fields in its cluster, beside the certificate authority.
     pub fn kubeconfig_with(&self, members: &Value) -> Result<PathBuf> {
         let mut cluster = json!({"server": self.url(), "certificate-authority": self.dir.path().join("ca.crt")});
         let members = members.as_object().into_iter().flatten();
@@ -113,7 +113,7 @@ impl ControlPlane {
         self.kubeconfig_of(&cluster, &json!({"token": self.token}))
     }
 
-    /// A client of an administrator, for the runtime it is asked for in.
+    /// An administrator's client, for the current runtime.
     pub async fn client(&self) -> Result<kube::Client> {
         client(&self.kubeconfig()).await
     }
@@ -122,12 +122,12 @@ impl ControlPlane {
         Kubectl::new(self.kubeconfig())
     }
 
-    /// A proxy before this kube-apiserver, and the kubeconfig to go through it, as an administrator.
+    /// A proxy before this kube-apiserver, and an administrator's kubeconfig that goes through it.
     pub fn proxy(&self) -> Result<(Proxy, PathBuf)> {
         self.proxy_for(&self.token)
     }
 
-    /// The same, as whoever the token belongs to. The proxy adds it: clients send none without TLS.
+    /// The same, for the owner of the token. The proxy adds the token: without TLS clients send none.
     pub fn proxy_for(&self, token: &str) -> Result<(Proxy, PathBuf)> {
         let proxy = Proxy::start(Upstream {
             url: self.url(),
@@ -139,22 +139,22 @@ impl ControlPlane {
         Ok((proxy, path))
     }
 
-    /// A kubeconfig of whoever the token belongs to: a service account, say (`kubectl create token`).
+    /// A kubeconfig for the owner of the token, for example a service account (`kubectl create token`).
     pub fn kubeconfig_for(&self, token: &str) -> Result<PathBuf> {
         let ca = self.dir.path().join("ca.crt");
         let cluster = json!({"server": self.url(), "certificate-authority": ca});
         self.kubeconfig_of(&cluster, &json!({"token": token}))
     }
 
-    /// A kubeconfig of whoever the token in this file belongs to, as a pod has it.
+    /// A kubeconfig for the owner of the token in this file, as in a pod.
     pub fn kubeconfig_by_token_file(&self, path: &Path) -> Result<PathBuf> {
         let ca = self.dir.path().join("ca.crt");
         let cluster = json!({"server": self.url(), "certificate-authority": ca});
         self.kubeconfig_of(&cluster, &json!({"tokenFile": path}))
     }
 
-    /// A token with these claims, signed as the kube-apiserver signs those of service accounts: it makes none that lives less
-    /// than ten minutes.
+    /// A token with these claims, signed like the kube-apiserver's for service accounts, which are valid for at least ten
+    /// minutes.
     pub fn sign_token(&self, claims: &Value) -> Result<String> {
         credentials::sign_token(self.dir.path(), claims)
     }
@@ -172,7 +172,7 @@ impl ControlPlane {
         Ok(namespace.metadata.uid.ok_or("kube-system has no uid")?)
     }
 
-    /// Makes a namespace with a name of its own and these labels.
+    /// Creates a namespace with a unique name and these labels.
     pub async fn namespace(&self, labels: &[(&str, &str)]) -> Result<String> {
         let labels: BTreeMap<String, String> =
             labels.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
@@ -194,8 +194,8 @@ impl ControlPlane {
         Ok(())
     }
 
-    /// Applies an admission policy that adds a finalizer, and waits until it has taken hold of what is created like this sample. For
-    /// some seconds after definitions were made the server can't evaluate a policy for their kinds, and says 503.
+    /// Applies an admission policy that adds a finalizer, and waits until it applies to new objects like this sample. For some
+    /// seconds after definitions were created the server can't evaluate a policy for their kinds, and answers 503.
     pub async fn install_policy(&self, policy: &str, sample: &Value, finalizer: &str) -> Result<()> {
         self.kubectl().apply(policy).await?;
         let sample: DynamicObject = serde_json::from_value(sample.clone())?;
@@ -220,24 +220,24 @@ impl ControlPlane {
         ready(&self.kubeconfig(), &self.apiserver).await
     }
 
-    /// What service accounts of the default namespace have asked the kube-apiserver for, in order: audit events, metadata alone.
+    /// The requests of service accounts of the default namespace to the kube-apiserver, in order: audit events, metadata only.
     pub fn audited(&self) -> Result<Vec<Value>> {
         let text = std::fs::read_to_string(audit_log(self.dir.path()))?;
-        // The last line may be under way.
+        // The last line may be incomplete.
         Ok(text.lines().filter_map(|line| serde_json::from_str(line).ok()).collect())
     }
 
-    /// From now on a test takes rights away: what is refused is meant.
+    /// From now on a test removes permissions: refused requests are expected.
     pub fn refuses_on_purpose(&self) -> Result<()> {
         Ok(std::fs::write(audit_log(self.dir.path()).with_extension("refusing"), "")?)
     }
 
-    /// Ends all three; dropping does the same.
+    /// Stops all three; dropping does the same.
     pub fn stop(self) {
         drop(self);
     }
 
-    /// The end of each component's log, for a failure that needs explaining.
+    /// The end of each component's log, to explain a failure.
     pub fn logs(&self) -> String {
         [&self.etcd, &*self.apiserver(), &self.controllers].map(Process::tail).join("\n")
     }
@@ -246,7 +246,7 @@ impl ControlPlane {
         running(&self.apiserver)
     }
 
-    /// What they do first for every namespace tells that they are at work.
+    /// They have begun to work once they have done what they do for every namespace.
     async fn wait_for_controllers(&self) -> Result<()> {
         let accounts: Api<ServiceAccount> = Api::namespaced(self.client().await?, "default");
         eventually("kube-controller-manager makes service accounts", START, async || {
@@ -275,7 +275,7 @@ fn running(process: &Mutex<Process>) -> MutexGuard<'_, Process> {
     process.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// A client by a kubeconfig.
+/// A client for a kubeconfig.
 pub async fn client(kubeconfig: &Path) -> Result<kube::Client> {
     let file = kube::config::Kubeconfig::read_from(kubeconfig)?;
     let options = kube::config::KubeConfigOptions::default();
@@ -283,10 +283,10 @@ pub async fn client(kubeconfig: &Path) -> Result<kube::Client> {
     Ok(kube::Client::try_from(config)?)
 }
 
-async fn eventually_running<T>(process: &mut Process, what: &str, look: impl Fn() -> Option<T>) -> Result<T> {
+async fn eventually_running<T>(process: &mut Process, what: &str, check: impl Fn() -> Option<T>) -> Result<T> {
     eventually(what, START, || {
         let found = match process.still_running() {
-            Ok(()) => look().map(Ok),
+            Ok(()) => check().map(Ok),
             Err(ended) => Some(Err(ended)),
         };
         std::future::ready(found)
@@ -301,22 +301,21 @@ fn start_etcd(dir: &Path, port: &Port) -> Result<Process> {
         .arg(format!("--data-dir={}", dir.join("etcd").display()))
         .arg(format!("--listen-client-urls={url}"))
         .arg(format!("--advertise-client-urls={url}"))
-        // One member has no peers: any port will do, and nobody is told which.
+        // A single member has no peers: any port will do.
         .arg("--listen-peer-urls=http://127.0.0.1:0")
-        // Nobody compacts it for the first minutes, in which a benchmark may write more than the two gigabytes that it takes by
-        // itself.
+        // Nothing compacts it in the first minutes, and a benchmark may write more than its default limit of two gigabytes.
         .args(["--unsafe-no-fsync", "--log-level=warn", "--quota-backend-bytes=8589934592"]);
     Process::start("etcd", &command, &dir.join("etcd.log"))
 }
 
-/// Where audit events go: into `AUDIT_LOGS`, where that names a directory to keep them in.
+/// The file for audit events: in the directory `AUDIT_LOGS`, if that is set.
 fn audit_log(dir: &Path) -> PathBuf {
     let kept = std::env::var_os("AUDIT_LOGS").map(PathBuf::from).filter(|kept| kept.is_dir());
     let name = dir.file_name().unwrap_or_default().to_string_lossy();
     kept.map_or_else(|| dir.join("audit.log"), |kept| kept.join(format!("{name}.log")))
 }
 
-/// What is audited: who asks as a service account of the default namespace, as the operators of tests do.
+/// Audits the requests of service accounts of the default namespace, which the operators of tests use.
 const AUDIT_POLICY: &str = r#"{
   "apiVersion": "audit.k8s.io/v1", "kind": "Policy", "omitStages": ["RequestReceived"],
   "rules": [{"level": "Metadata", "userGroups": ["system:serviceaccounts:default"]}, {"level": "None"}]
@@ -353,7 +352,7 @@ fn start_controllers(dir: &Path) -> Result<Process> {
          clusterrole-aggregation-controller",
         "--leader-elect=false",
         "--secure-port=0",
-        // Its default of 20 a second would make tests wait for it.
+        // Tests would wait for the default of 20 a second.
         "--kube-api-qps=500",
         "--kube-api-burst=1000",
         "--profiling=false",

@@ -1,5 +1,5 @@
-//! The files by which the control plane and its clients know each other: the administrator's token, the keys of
-//! service accounts, the server's CA, kubeconfigs. Writes files, starts nothing.
+//! The files with which the control plane and its clients authenticate: the administrator's token, the keys of service
+//! accounts, the server's CA, kubeconfigs. Writes files, starts nothing.
 
 use std::path::Path;
 
@@ -10,7 +10,7 @@ use serde_json::json;
 
 use super::Result;
 
-/// What stands before the point in a P-256 public key as X.509 has it (RFC 5480): lengths and the two identifiers.
+/// The prefix of a P-256 public key in X.509 (RFC 5480): lengths and the two identifiers.
 const P256_PUBLIC_KEY: [u8; 26] = [
     0x30, 0x59, 0x30, 0x13, 0x06, 0x07, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x02, 0x01, 0x06, 0x08, 0x2a, 0x86, 0x48, 0xce,
     0x3d, 0x03, 0x01, 0x07, 0x03, 0x42, 0x00,
@@ -46,11 +46,11 @@ pub fn sign_token(dir: &Path, claims: &serde_json::Value) -> Result<String> {
     Ok(format!("{signed}.{}", URL_SAFE_NO_PAD.encode(signature)))
 }
 
-/// The CA that the server has made for itself: it stands last in the file, after the server's own certificate.
+/// The CA that the server has created for itself: it is last in the file, after the server's own certificate.
 pub fn last_certificate(path: &Path) -> Option<String> {
     let all = pem::parse_many(std::fs::read(path).ok()?).ok()?;
     let ca = all.get(1..)?.last()?;
-    // The private key is written after the certificate: once it is there, the certificate is whole.
+    // The private key is written after the certificate: once it is there, the certificate is complete.
     path.with_extension("key").is_file().then(|| pem::encode(ca))
 }
 

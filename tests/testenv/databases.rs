@@ -1,5 +1,5 @@
-//! Where a Kratos keeps what it knows: a file of `SQLite`, or with `KRATOS_DATABASE=postgresql` one of a `PostgreSQL` that
-//! the tests of a binary share. Says which, as Kratos' `dsn`; what is in it is Kratos' business.
+//! The database of a Kratos: a file of `SQLite`, or with `KRATOS_DATABASE=postgresql` a database of a `PostgreSQL` server that
+//! the tests of a binary share. Gives Kratos' `dsn`; doesn't touch the content.
 
 use std::fs::Permissions;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
@@ -13,7 +13,7 @@ use super::ports::Port;
 use super::process::{Process, eventually};
 use super::workdir::WorkDir;
 
-/// `sqlite`, as if it were unset, or `postgresql`.
+/// `sqlite` (the default) or `postgresql`.
 const WHICH: &str = "KRATOS_DATABASE";
 
 /// Debian's package makes this user; the server refuses to run as root.
@@ -29,7 +29,7 @@ pub struct Databases {
 }
 
 impl Databases {
-    /// Of a Kratos whose files are in `dir`. Both are empty, and no table is in them.
+    /// For a Kratos whose files are in `dir`. Both are empty, without tables.
     pub async fn new(dir: &Path) -> Result<Self> {
         if !on_postgresql() {
             return Ok(Self { current: sqlite(dir, "kratos.sqlite"), aside: sqlite(dir, "aside.sqlite") });
@@ -58,14 +58,14 @@ pub fn on_postgresql() -> bool {
     }
 }
 
-/// `lock=false`: the database layer's own mutex and `SQLite`'s lock, taken in either order by two requests, would wait for each
-/// other until the busy time-out ("database is locked").
+/// `lock=false`: two requests could take the database layer's own mutex and `SQLite`'s lock in opposite orders, and wait for
+/// each other until the busy time-out ("database is locked").
 fn sqlite(dir: &Path, file: &str) -> String {
     let options = "_fk=true&_journal_mode=WAL&_synchronous=OFF&_busy_timeout=30000&_txlock=immediate&lock=false";
     format!("sqlite://{}?{options}", dir.join(file).display())
 }
 
-/// A real server on loopback. Field order is the order of the end: the process goes before its files.
+/// A real server on loopback. Fields are dropped in this order: the process before its files.
 struct PostgreSql {
     _process: Process,
     port: Port,
@@ -74,7 +74,7 @@ struct PostgreSql {
 }
 
 impl PostgreSql {
-    /// The one that the Kratos of this binary share. It ends with the process.
+    /// The one that all Kratos of this binary share. It ends with the process.
     async fn shared() -> &'static Self {
         static SHARED: tokio::sync::OnceCell<PostgreSql> = tokio::sync::OnceCell::const_new();
         SHARED.get_or_init(async || Self::start().await.unwrap_or_else(|error| panic!("no PostgreSQL: {error}"))).await
@@ -121,7 +121,7 @@ impl PostgreSql {
         Ok(this)
     }
 
-    /// Makes an empty database, and says its `dsn`.
+    /// Creates an empty database, and returns its `dsn`.
     async fn database(&self) -> Result<String> {
         let name = format!("kratos{}", self.made.fetch_add(1, Ordering::Relaxed));
         let mut creation = tokio::process::Command::from(self.client("createdb")?);
@@ -139,7 +139,7 @@ impl PostgreSql {
     }
 }
 
-/// The program, run as [`USER`] where we are root: in place of `setpriv`, so that its process is the one that is ended.
+/// The program, run as [`USER`] if we are root: by `setpriv`, which replaces itself with it, so that signals reach it.
 fn command(data: &Path, name: &str) -> Result<Command> {
     let program = program(name)?;
     let as_other = std::fs::metadata(data)?.uid() != own_id()?;
@@ -152,7 +152,7 @@ fn command(data: &Path, name: &str) -> Result<Command> {
     Ok(command)
 }
 
-/// Whether what we make is root's.
+/// Whether files that we create belong to root.
 fn is_root(made: &Path) -> Result<bool> {
     Ok(std::fs::metadata(made)?.uid() == 0)
 }
@@ -161,7 +161,7 @@ fn own_id() -> Result<u32> {
     Ok(std::fs::metadata("/proc/self")?.uid())
 }
 
-/// Where Debian has it, the newest; else whatever `PATH` finds.
+/// The newest in Debian's directory; else the one in `PATH`.
 fn program(name: &str) -> Result<PathBuf> {
     let versions = std::fs::read_dir("/usr/lib/postgresql").into_iter().flatten().flatten();
     let mut found: Vec<(u32, PathBuf)> = versions

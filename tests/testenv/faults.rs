@@ -1,5 +1,5 @@
-//! What the proxy does to a request instead of just passing it: the rules, and the gate that holds requests.
-//! It forwards nothing itself.
+//! What the proxy does to a request instead of just forwarding it: the rules, and the held requests. It forwards nothing
+//! itself.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -48,17 +48,17 @@ pub(super) enum Fault {
     HoldAnswer(HeldRequests),
 }
 
-/// Gets the label, the path as it is, and the names of the query's parameters.
+/// Gets the label, the exact path, and the names of the query's parameters.
 type Predicate = Box<dyn Fn(&str, &str, &[String]) -> bool + Send + Sync>;
 
 struct Rule {
     applies: Predicate,
-    /// How many requests more; `None`: for ever.
+    /// For how many further requests; `None`: no limit.
     left: Option<usize>,
     fault: Fault,
 }
 
-/// The rules in force. The first that applies to a request counts, the oldest first.
+/// The active rules. The oldest rule that applies to a request decides.
 #[derive(Clone, Default)]
 pub(super) struct Rules(Arc<Mutex<Vec<Rule>>>);
 
@@ -76,7 +76,7 @@ impl Rules {
         Some(fault)
     }
 
-    /// Drops all rules; what is held at their gates goes on.
+    /// Drops all rules; held requests go on.
     pub(super) fn clear(&self) {
         let rules = std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner));
         for rule in rules {
@@ -96,7 +96,7 @@ impl Rules {
     }
 }
 
-/// Some requests, about to be given a fault: `proxy.on("POST /admin/identities").once().lose_answer()`.
+/// Selects requests that get a fault: `proxy.on("POST /admin/identities").once().lose_answer()`.
 #[must_use = "a case does nothing until it is given a fault"]
 pub struct Case {
     rules: Rules,
@@ -116,41 +116,41 @@ impl Case {
         self
     }
 
-    /// Nothing is forwarded, the connection is closed without a byte.
+    /// Nothing is forwarded, the connection is closed without an answer.
     pub fn refuse(self) {
         self.give(Fault::Refuse);
     }
 
-    /// The upstream does what it was asked, but its answer never arrives.
+    /// The upstream does what it was asked, but its answer is lost.
     pub fn lose_answer(self) {
         self.give(Fault::LoseAnswer);
     }
 
-    /// Nothing is forwarded, this is the answer.
+    /// Nothing is forwarded, the proxy gives this answer.
     pub fn answer(self, answer: Answer) {
         self.give(Fault::Answer(answer));
     }
 
-    /// Forwarded after this time (for slowness as such; where an order is to be had, hold).
+    /// Forwarded after this time (only to simulate slowness; to get an order, use `hold`).
     pub fn delay(self, by: Duration) {
         self.give(Fault::Delay(by));
     }
 
-    /// Not forwarded until released, and not at all if the client has gone by then.
+    /// Not forwarded until released. Not forwarded at all if the client has disconnected by then.
     pub fn hold(self) -> HeldRequests {
         let held = HeldRequests::closed();
         self.give(Fault::HoldRequest(held.clone()));
         held
     }
 
-    /// Not forwarded until released, but then it is, even if the client has gone: a request that was on its way.
+    /// Not forwarded until released, and then even if the client has disconnected: a late write.
     pub fn carry_out_late(self) -> HeldRequests {
         let held = HeldRequests::closed();
         self.give(Fault::CarryOutLate(held.clone()));
         held
     }
 
-    /// Forwarded at once, even if the client goes away, but the answer is kept back until released.
+    /// Forwarded at once, even if the client disconnects, but the answer is held until released.
     pub fn hold_answer(self) -> HeldRequests {
         let held = HeldRequests::closed();
         self.give(Fault::HoldAnswer(held.clone()));
@@ -178,12 +178,12 @@ impl HeldRequests {
         Self { arrived: watch::Sender::new(0), open: watch::Sender::new(false) }
     }
 
-    /// Waits until one is held.
+    /// Waits until a request is held.
     pub async fn held(&self) {
         self.held_times(1).await;
     }
 
-    /// Waits until this many have arrived here, held or gone on since. Panics after half a minute.
+    /// Waits until this many have arrived here, still held or not. Panics after half a minute.
     pub async fn held_times(&self, times: usize) {
         let mut arrived = self.arrived.subscribe();
         let enough = arrived.wait_for(|arrived| *arrived >= times);
@@ -191,7 +191,7 @@ impl HeldRequests {
         assert!(in_time, "{} of {times} requests were held", *self.arrived.borrow());
     }
 
-    /// Lets go what is held and what comes later.
+    /// Releases all that are held, and all that come later.
     pub fn release(&self) {
         self.open.send_replace(true);
     }

@@ -1,6 +1,5 @@
-//! A forward proxy for tests, as companies have them: CONNECT, requests with a whole URL, and SOCKS5, in clear or by TLS. It
-//! notes whom it was asked for, and refuses on request. Names are looked up in what a test says. It reads nothing of what it
-//! tunnels.
+//! A forward proxy for tests, as companies have them: CONNECT, requests with a whole URL, and SOCKS5, in clear or with TLS. It
+//! records what it is asked for, and refuses on request. Tests set the addresses of names. It doesn't read what it tunnels.
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
@@ -13,12 +12,12 @@ use tokio_rustls::TlsAcceptor;
 use super::Result;
 use super::ports::Port;
 
-/// One thing that it was asked for.
+/// A request to the proxy.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Asked {
     /// A connection to a host and port.
     Tunnel(String),
-    /// A request with a whole URL: its method and its URL without the query, and all that was sent before the body.
+    /// A request with a whole URL: its method and URL without the query, and everything sent before the body.
     Relay(String, String),
 }
 
@@ -43,7 +42,7 @@ impl ForwardProxy {
         Self::start_with(None)
     }
 
-    /// One that is spoken to by TLS.
+    /// A proxy that clients reach with TLS.
     pub fn start_with(tls: Option<Arc<rustls::ServerConfig>>) -> Result<Self> {
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(1)
@@ -62,7 +61,7 @@ impl ForwardProxy {
                 let (shared, acceptor) = (Arc::clone(&shared), acceptor.clone());
                 tokio::spawn(async move {
                     let _ = client.set_nodelay(true);
-                    // An error is a client that went away, or a server that isn't there: its connection is closed.
+                    // On an error the client has disconnected, or the server doesn't exist: its connection is closed.
                     let _ = match acceptor {
                         None => serve(client, &shared).await,
                         Some(acceptor) => match acceptor.accept(client).await {
@@ -85,17 +84,17 @@ impl ForwardProxy {
         format!("{scheme}://{}", self.address())
     }
 
-    /// A host and port (`host:port`) is there.
+    /// Sets the address of a host and port (`host:port`).
     pub fn knows(&self, host_and_port: &str, address: SocketAddr) {
         self.state().addresses.insert(host_and_port.to_owned(), address);
     }
 
-    /// Answers with this status from now on; `None`: as asked.
+    /// Answers every request with this status from now on; `None`: works again.
     pub fn refuse(&self, status: Option<u16>) {
         self.state().refusal = status;
     }
 
-    /// What it was asked for.
+    /// All requests so far.
     pub fn asked(&self) -> Vec<Asked> {
         self.state().asked.clone()
     }
@@ -175,7 +174,7 @@ async fn http(mut client: BufReader<impl AsyncRead + AsyncWrite + Unpin>, state:
     let rest = target.strip_prefix("http://").ok_or("no whole URL")?;
     let (authority, path) = rest.split_once('/').unwrap_or((rest, ""));
     let mut server = connect(authority, state).await?;
-    // One request a connection: the next one would come with its own URL.
+    // One request per connection: the next one would come with its own URL.
     let head = head.replacen(target, &format!("/{path}"), 1);
     let head = head.strip_suffix("\r\n").unwrap_or(&head);
     server.write_all(format!("{head}Connection: close\r\n\r\n").as_bytes()).await?;

@@ -1,5 +1,5 @@
-//! A real Kratos on loopback, with a database of its own: starts it, stops it, starts it again on the same database.
-//! What is in it is the tests' business.
+//! A real Kratos on loopback, with a database of its own: starts it, stops it, starts it again on the same database. The tests
+//! decide what is in it.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -22,10 +22,10 @@ use super::workdir::WorkDir;
 /// A cold start on a busy machine takes longer than the second that it takes alone.
 const START: Duration = Duration::from_mins(1);
 
-/// How a Kratos is configured. The default suits most tests.
+/// How a Kratos is configured. The default is right for most tests.
 #[derive(Clone, Debug)]
 pub struct Options {
-    /// Identity schemas by id; see [`kratos_schemas`] for those that are there.
+    /// Identity schemas by id; [`kratos_schemas`] has those of the tests.
     pub schemas: BTreeMap<String, Value>,
     /// How long a session lasts, as Go writes durations.
     pub session_lifespan: String,
@@ -33,9 +33,9 @@ pub struct Options {
     pub earliest_possible_extend: Option<String>,
     /// Whether recovery by link, and by code, is on.
     pub recovery: bool,
-    /// What `whoami` asks of a session: `aal1`, or `highest_available` (a second factor of whoever has one).
+    /// The session level that `whoami` requires: `aal1`, or `highest_available` (a second factor where the identity has one).
     pub whoami_aal: &'static str,
-    /// What a password's hash costs, as a power of two: 4 is the least, and quick.
+    /// The cost of a password's hash, as a power of two: 4 is the least, and quick.
     pub bcrypt_cost: u32,
 }
 
@@ -52,7 +52,7 @@ impl Default for Options {
     }
 }
 
-/// Field order is the order of the end: the process goes before its files.
+/// Fields are dropped in this order: the process before its files.
 pub struct Kratos {
     process: Mutex<Process>,
     pub(super) http: reqwest::Client,
@@ -64,7 +64,7 @@ pub struct Kratos {
 }
 
 impl Kratos {
-    /// Makes a database, starts Kratos on it and waits until it is ready.
+    /// Creates a database, starts Kratos on it and waits until it is ready.
     pub async fn start(options: Options) -> Result<Self> {
         let dir = WorkDir::new("kratos-")?;
         let (admin, public) = (Port::reserve()?, Port::reserve()?);
@@ -73,7 +73,7 @@ impl Kratos {
         migrate(dir.path()).await?;
         // Building any client installs what reqwest needs for TLS.
         drop(client_of(&admin)?);
-        // No connection is kept: a shared Kratos outlives the runtime of the test that made one.
+        // Keeps no connection: a shared Kratos outlives the runtime of the test that started it.
         let http =
             reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).pool_max_idle_per_host(0).build()?;
         let process = Mutex::new(serve(dir.path())?);
@@ -83,7 +83,7 @@ impl Kratos {
         Ok(this)
     }
 
-    /// The one that the tests of this binary share: to be stopped or changed by none. It ends with the process.
+    /// The one that the tests of this binary share; no test may stop or change it. It ends with the process.
     pub async fn shared() -> &'static Self {
         static SHARED: tokio::sync::OnceCell<Kratos> = tokio::sync::OnceCell::const_new();
         SHARED.get_or_init(async || Self::start(Options::default()).await.expect("Kratos starts")).await
@@ -104,13 +104,13 @@ impl Kratos {
         client_of(&self.admin).expect("a loopback URL is usable")
     }
 
-    /// SIGTERM, and waits for the end.
+    /// SIGTERM, and waits until it has ended.
     pub fn stop(&self) -> Result<()> {
         self.process().stop()?;
         Ok(())
     }
 
-    /// SIGKILL, and waits for the end.
+    /// SIGKILL, and waits until it has ended.
     pub fn kill(&self) {
         self.process().kill();
     }
@@ -122,7 +122,7 @@ impl Kratos {
         self.wait_until_ready().await
     }
 
-    /// Stops it and starts it with other options, on the same database and ports.
+    /// Stops it and starts it with changed options, on the same database and ports.
     pub async fn restart_with(&self, change: impl FnOnce(&mut Options)) -> Result<()> {
         self.stop()?;
         change(&mut self.options.lock().unwrap_or_else(PoisonError::into_inner));
@@ -130,7 +130,7 @@ impl Kratos {
         self.start_again().await
     }
 
-    /// Stops it and starts it on another database: an empty one the first time, and the one of before the next time.
+    /// Stops it and starts it on its other database: an empty one the first time, the former one the next time.
     pub async fn exchange_database(&self) -> Result<()> {
         self.stop()?;
         self.databases.lock().unwrap_or_else(PoisonError::into_inner).exchange();
@@ -150,7 +150,7 @@ impl Kratos {
         self.process().log()
     }
 
-    /// A JSON request to the admin API as it is, for what the client doesn't do. The path begins with `admin/`.
+    /// A raw JSON request to the admin API, for what the client doesn't do. The path begins with `admin/`.
     pub async fn raw(&self, method: reqwest::Method, path: &str, body: &Value) -> Result<(StatusCode, Value)> {
         let request = self.http.request(method, self.admin_url().join(path)?);
         let answer = if body.is_null() { request } else { request.json(body) }.send().await?;
@@ -158,7 +158,7 @@ impl Kratos {
         Ok((status, serde_json::from_slice(&answer.bytes().await?).unwrap_or_default()))
     }
 
-    /// A request to the admin API whose body is given byte by byte, for what no JSON value can hold. So is the answer.
+    /// A request to the admin API with a body of bytes, for what no JSON value can hold. Returns bytes, too.
     pub async fn raw_bytes(&self, method: reqwest::Method, path: &str, body: Vec<u8>) -> Result<(StatusCode, Vec<u8>)> {
         let request = self.http.request(method, self.admin_url().join(path)?);
         let answer = request.header("content-type", "application/json").body(body).send().await?;
@@ -185,7 +185,7 @@ impl Kratos {
     }
 }
 
-/// Whoever uses the admin API beside the operator.
+/// A user of the admin API other than the operator.
 pub fn somebody() -> Arc<Initiator> {
     Arc::new(Initiator {
         kind: "Test",
@@ -269,7 +269,7 @@ fn write_config(dir: &WorkDir, admin: &Port, public: &Port, options: &Options, d
         "session": session,
         "identity": {"default_schema_id": "customer", "schemas": schema_list},
         "hashers": {"algorithm": "bcrypt", "bcrypt": {"cost": bcrypt_cost}},
-        // Nothing is sent, but recovery and verification must have somewhere to send to.
+        // Nothing is sent, but recovery and verification need a server to send to.
         "courier": {"smtp": {"connection_uri": "smtp://127.0.0.1:1/"}},
         "secrets": {"cookie": ["cookie-secret-of-the-tests-32-by"], "cipher": ["cipher-secret-of-the-tests-32-by"]},
         "log": {"level": "info", "leak_sensitive_values": false},

@@ -1,5 +1,5 @@
-//! What people do at a test's Kratos, through its public API as a client without a browser: log in, give a second
-//! factor, change their own settings. Nothing here uses the admin API.
+//! What people do with a test's Kratos, through its public API as a client without a browser: log in, give a second factor,
+//! change their own settings. Nothing here uses the admin API.
 
 use std::time::SystemTime;
 
@@ -10,16 +10,16 @@ use serde_json::{Value, json};
 use super::Result;
 use super::kratos::Kratos;
 
-/// Where a session's token goes.
+/// The header for a session's token.
 const SESSION: &str = "X-Session-Token";
 
 impl Kratos {
-    /// Logs in with a password and gives the session's token; `None` where the login is refused.
+    /// Logs in with a password and returns the session's token; `None` where the login is refused.
     pub async fn login(&self, identifier: &str, password: &str) -> Result<Option<String>> {
         self.login_from(&[], identifier, password).await
     }
 
-    /// The same with headers, as a proxy in between or the client itself sets them.
+    /// The same with headers that a proxy or the client itself would set.
     pub async fn login_from(
         &self,
         headers: &[(&'static str, &'static str)],
@@ -33,7 +33,7 @@ impl Kratos {
         Ok(token.filter(|_| status == StatusCode::OK).map(str::to_owned))
     }
 
-    /// Who a session's token belongs to: Kratos' session, or `None` where it doesn't hold (any more).
+    /// Kratos' session for a token, or `None` where the token isn't valid (any more).
     pub async fn whoami(&self, token: &str) -> Result<Option<Value>> {
         let url = self.public_url().join("sessions/whoami")?;
         let answer = self.http.get(url).header(SESSION, token).send().await?;
@@ -44,7 +44,7 @@ impl Kratos {
         }
     }
 
-    /// Changes one's own traits, as a person does on a settings page. Kratos wants all of them.
+    /// Changes one's own traits, as on a settings page. Kratos requires all of them.
     pub async fn change_own_traits(&self, token: &str, traits: &Value) -> Result<()> {
         let flow = self.flow("settings", Some(token), "").await?;
         let body = json!({"method": "profile", "traits": traits});
@@ -58,15 +58,15 @@ impl Kratos {
         self.submit_settings(&flow, token, &body).await.map(drop)
     }
 
-    /// Registers, as anybody can, with traits of the default schema that are given byte by byte. Kratos keeps some that it
-    /// fails over afterwards: the answer says nothing.
+    /// Registers with traits of the default schema, given as bytes. Kratos may store them and fail afterwards: the answer
+    /// proves nothing.
     pub async fn register(&self, traits: &[u8], password: &str) -> Result<()> {
         let flow = self.flow("registration", None, "").await?;
         let start = format!(r#"{{"method": "password", "password": "{password}", "traits": "#);
         self.submit_bytes("registration", &flow, None, [start.as_bytes(), traits, b"}"].concat()).await
     }
 
-    /// Changes one's own traits to such that are given byte by byte. Here too the answer says nothing.
+    /// Changes one's own traits to these bytes. Here too the answer proves nothing.
     pub async fn change_own_traits_to_bytes(&self, token: &str, traits: &[u8]) -> Result<()> {
         let flow = self.flow("settings", Some(token), "").await?;
         let body = [&br#"{"method": "profile", "traits": "#[..], traits, b"}"].concat();
@@ -83,7 +83,7 @@ impl Kratos {
         Ok(())
     }
 
-    /// Makes one-time codes (`lookup_secret`) one's second factor, and gives them.
+    /// Makes one-time codes (`lookup_secret`) one's second factor, and returns them.
     pub async fn enrol_lookup_secret(&self, token: &str) -> Result<Vec<String>> {
         let flow = self.flow("settings", Some(token), "").await?;
         let body = json!({"method": "lookup_secret", "lookup_secret_regenerate": true});
@@ -105,7 +105,7 @@ impl Kratos {
         Ok(totp)
     }
 
-    /// Gives a time-based one-time password to a session, which is of assurance level 2 from then on.
+    /// Steps a session up to assurance level 2 with a time-based one-time password.
     pub async fn step_up_by_totp(&self, token: &str, totp: &Totp) -> Result<()> {
         let flow = self.flow("login", Some(token), "?aal=aal2").await?;
         let body = json!({"method": "totp", "totp_code": totp.code()});
@@ -115,7 +115,7 @@ impl Kratos {
         }
     }
 
-    /// Gives a second factor to a session, which is of assurance level 2 from then on.
+    /// Steps a session up to assurance level 2 with a one-time code.
     pub async fn step_up(&self, token: &str, lookup_secret: &str) -> Result<()> {
         let flow = self.flow("login", Some(token), "?aal=aal2").await?;
         let body = json!({"method": "lookup_secret", "lookup_secret": lookup_secret});
@@ -160,7 +160,7 @@ impl Kratos {
     }
 }
 
-/// An answer; of one that shows traits which can't be read, the session's token alone.
+/// An answer. If it shows traits that can't be read, only the session's token.
 fn what_can_be_read(answer: &[u8]) -> Value {
     serde_json::from_slice(answer).unwrap_or_else(|_| {
         let text = String::from_utf8_lossy(answer);
@@ -185,7 +185,7 @@ impl Totp {
         Ok(Self { secret, key })
     }
 
-    /// The one of now.
+    /// The current password.
     pub fn code(&self) -> String {
         let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs();
         let key = hmac::Key::new(hmac::HMAC_SHA1_FOR_LEGACY_USE_ONLY, &self.key);
@@ -197,7 +197,7 @@ impl Totp {
     }
 }
 
-/// The secrets that a settings page shows in a node.
+/// The secrets in a node of a settings page.
 fn node_texts(flow: &Value, name: &str) -> Vec<String> {
     let nodes = flow["ui"]["nodes"].as_array().into_iter().flatten();
     nodes

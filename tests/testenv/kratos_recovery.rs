@@ -1,4 +1,4 @@
-//! How a person gets into an account with a recovery link or code: through Kratos' public API alone, with the cookies that a
+//! How a person gets into an account with a recovery link or code: only through Kratos' public API, with the cookies that a
 //! browser would keep, but without one.
 
 use std::collections::BTreeMap;
@@ -31,7 +31,7 @@ impl Cookies {
 }
 
 impl Kratos {
-    /// Opens a recovery link and sets a password. An error where the link isn't of use (any more).
+    /// Opens a recovery link and sets a password. An error where the link isn't valid (any more).
     pub async fn recover_by_link(&self, link: &str, password: &str) -> Result<()> {
         let mut cookies = Cookies::default();
         let answer = self.http.get(link).send().await?;
@@ -40,7 +40,7 @@ impl Kratos {
         self.set_password_on(to, &mut cookies, password).await
     }
 
-    /// Opens a recovery link. Returns the flow of the settings that it leads to.
+    /// Opens a recovery link. Returns the settings flow that it leads to.
     pub async fn opened(&self, link: &str) -> Result<Value> {
         let mut cookies = Cookies::default();
         let answer = self.http.get(link).send().await?;
@@ -50,8 +50,8 @@ impl Kratos {
         Ok(self.visit(Method::GET, url, &mut cookies, &Value::Null).await?.1)
     }
 
-    /// The flow in which a recovery code is entered, as an application sees it that speaks to Kratos itself. An error where
-    /// it is a browser's.
+    /// The flow for a recovery code, as an application sees it that speaks to Kratos itself. An error where the flow is a
+    /// browser's.
     pub async fn api_flow(&self, link: &str) -> Result<Value> {
         let url = self.public_url().join(&format!("self-service/recovery/flows?id={}", flow_of(link)?))?;
         match self.visit(Method::GET, url, &mut Cookies::default(), &Value::Null).await? {
@@ -60,7 +60,7 @@ impl Kratos {
         }
     }
 
-    /// Enters a recovery code at the page that the link leads to, and sets a password.
+    /// Enters a recovery code at the link's page, and sets a password.
     pub async fn recover_by_code(&self, link: &str, code: &str, password: &str) -> Result<()> {
         let mut cookies = Cookies::default();
         let flow = flow_of(link)?;
@@ -106,7 +106,7 @@ impl Kratos {
     }
 }
 
-/// The flow that a page's address names.
+/// The flow in a page's address.
 fn flow_of(page: &str) -> Result<String> {
     let url: Url = page.parse()?;
     let flow = url.query_pairs().find(|(name, _)| name == "flow").map(|(_, value)| value.into_owned());

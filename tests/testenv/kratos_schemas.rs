@@ -1,4 +1,4 @@
-//! The identity schemas of the tests' Kratos. They differ in what makes identities findable and unique; data only.
+//! The identity schemas of the tests' Kratos. They differ in which traits are unique and can be searched for; data only.
 
 use std::collections::BTreeMap;
 
@@ -16,7 +16,7 @@ pub fn all() -> BTreeMap<String, Value> {
     schemas.into_iter().map(|(id, schema)| (id.to_owned(), schema)).collect()
 }
 
-/// Logs in with its mail address, which is verifiable and recoverable, and with a name of its own if it has one.
+/// Logs in with its mail address, which is verifiable and recoverable, and with an optional name.
 pub fn customer() -> Value {
     schema(
         "Customer",
@@ -32,7 +32,7 @@ pub fn customer() -> Value {
     )
 }
 
-/// Logs in with its mail address; has other traits than a customer, and a required one more.
+/// Logs in with its mail address; has other traits than a customer, one more of them required.
 pub fn employee() -> Value {
     schema(
         "Employee",
@@ -46,12 +46,12 @@ pub fn employee() -> Value {
     )
 }
 
-/// Nothing to log in with and nothing unique: created twice, it is there twice. Takes any traits.
+/// No login identifier and nothing unique: if it is created twice, it exists twice. Takes any traits.
 pub fn plain() -> Value {
     schema("Plain", &json!({"label": {"type": "string"}}), &[], true)
 }
 
-/// A mail address that is verifiable and recoverable, and so unique, but nothing to log in with.
+/// A mail address that is verifiable and recoverable, and so unique, but no login identifier.
 pub fn contact() -> Value {
     let email = json!({
         "type": "string",
@@ -61,8 +61,8 @@ pub fn contact() -> Value {
     schema("Contact", &json!({"email": email, "note": {"type": "string"}}), &["email"], false)
 }
 
-/// Logs in with what Kratos writes down in several ways: a phone number, which also gets codes by SMS and is verifiable, and a
-/// name that may be of any type.
+/// Identifiers that Kratos stores in several forms: a phone number, which also gets codes by SMS and is verifiable, and a name
+/// of any type.
 pub fn phone() -> Value {
     let number = json!({
         "type": "string",

@@ -1,4 +1,4 @@
-//! The real kubectl, with a kubeconfig. Says what went wrong as kubectl said it.
+//! Runs the real kubectl with a kubeconfig. Errors have kubectl's own message.
 
 use std::ffi::OsStr;
 use std::path::PathBuf;
@@ -19,12 +19,12 @@ impl Kubectl {
         Self { kubeconfig }
     }
 
-    /// Runs it and gives back what came of it, success or not.
+    /// Runs it and returns its output, whether it succeeded or not.
     pub async fn output<S: AsRef<OsStr>>(&self, arguments: impl IntoIterator<Item = S>) -> Result<Output> {
         self.with_input(arguments, "").await
     }
 
-    /// Runs it and gives back its standard output; an exit code other than 0 is an error with what it complained of.
+    /// Runs it and returns its standard output; an exit code other than 0 is an error with its error output.
     pub async fn run<S: AsRef<OsStr>>(&self, arguments: impl IntoIterator<Item = S>) -> Result<String> {
         succeeded(self.output(arguments).await?)
     }
@@ -38,9 +38,9 @@ impl Kubectl {
         let mut child = tokio::process::Command::new(component("kubectl"))
             .args(arguments)
             .env("KUBECONFIG", &self.kubeconfig)
-            // Whatever a person has set for themselves (colours, plugins, `kubectl.kuberc`) is none of the tests'.
+            // The user's own settings (colours, plugins, `kubectl.kuberc`) mustn't influence the tests.
             .env("KUBECTL_KUBERC", "false")
-            // Its memory of a server goes with the server: another one may come to the same port.
+            // A cache of its own per server: another server may get the same port later.
             .env("KUBECACHEDIR", self.kubeconfig.with_file_name("kubectl-cache"))
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
@@ -48,7 +48,7 @@ impl Kubectl {
             .kill_on_drop(true)
             .spawn()?;
         if let Some(mut stdin) = child.stdin.take() {
-            // It may end without having read everything: its exit code tells.
+            // It may end without having read everything: its exit code decides.
             let _ = stdin.write_all(input.as_bytes()).await;
         }
         Ok(child.wait_with_output().await?)

@@ -1,7 +1,6 @@
-//! How the proxy names a request without the values in it, so that requests of one sort can be counted.
-//! Pure: text in, text out.
+//! Names a request without the values in it, so that requests of the same sort can be counted. Pure: text in, text out.
 
-/// Whose paths these are.
+/// The API that a path belongs to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Api {
     Kratos,
@@ -10,8 +9,8 @@ pub enum Api {
 
 impl Api {
     /// The name of a request: `POST /admin/identities`, `GET /admin/identities/{id}` for Kratos;
-    /// `PATCH kratosidentities/status`, `POST events`, `GET secrets`, `LIST secrets`, `WATCH secrets` for Kubernetes
-    /// (what is no resource keeps its path: `GET /readyz`).
+    /// `PATCH kratosidentities/status`, `POST events`, `GET secrets`, `LIST secrets`, `WATCH secrets` for Kubernetes (a path that
+    /// isn't a resource's is kept: `GET /readyz`).
     pub fn label(self, method: &str, path: &str, query: &str) -> String {
         match self {
             Self::Kratos => format!("{method} {}", kratos(path)),
@@ -76,7 +75,7 @@ pub fn parameter_names(query: &str) -> Vec<String> {
     url::form_urlencoded::parse(query.as_bytes()).map(|(name, _)| name.into_owned()).collect()
 }
 
-/// Whether a label is meant by a pattern: the label itself, or its beginning followed by `*`.
+/// Whether a label matches a pattern: the label itself, or its beginning followed by `*`.
 pub fn matches(pattern: &str, label: &str) -> bool {
     match pattern.strip_suffix('*') {
         Some(beginning) => label.starts_with(beginning),

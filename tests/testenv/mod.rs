@@ -1,6 +1,6 @@
-//! The environment of tests and demo: the real etcd, kube-apiserver, kube-controller-manager, Kratos and operator as
-//! child processes on loopback, and a proxy that counts and breaks what passes. Nothing in here may test anything, and
-//! nothing in here may leave a process or a directory behind.
+//! The environment of tests and demo: the real etcd, kube-apiserver, kube-controller-manager, Kratos and operator as child
+//! processes on loopback, and a proxy that counts requests and injects faults. Nothing in here may test anything, or leave a
+//! process or a directory behind.
 
 #![allow(dead_code, reason = "each test binary, and the demo, uses its own part")]
 #![allow(clippy::missing_panics_doc, reason = "a panic is how a test fails")]

@@ -1,4 +1,4 @@
-//! The operator's own binary as a child process: what it does, it does as in a cluster. Knows nothing of its insides.
+//! The operator's own binary as a child process; it works as in a cluster. Knows nothing of its insides.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus};
@@ -21,7 +21,7 @@ pub struct Settings {
     /// Added at the end of the command line.
     pub arguments: Vec<String>,
     pub environment: Vec<(String, String)>,
-    /// How many processes there are, of which one leads. With one there is no election.
+    /// The number of processes, of which one leads. A single one has no election.
     pub replicas: usize,
 }
 
@@ -63,8 +63,8 @@ impl Settings {
     }
 }
 
-/// A started operator; killed when dropped. Its replicas, if there are several, share a fate: what is done to it is done to all,
-/// what it says is what any of them says.
+/// A started operator; killed when dropped. Its replicas, if there are several, are treated alike: what is done to it is done
+/// to all, and its log has the lines of all.
 #[derive(Debug)]
 pub struct Operator {
     settings: Settings,
@@ -75,7 +75,7 @@ pub struct Operator {
 }
 
 impl Operator {
-    /// Starts it; whether it is of use shows in what it does.
+    /// Starts it. Doesn't wait until it is ready.
     pub fn start(settings: Settings) -> Result<Self> {
         let dir = WorkDir::new("operator-")?;
         let (process, others) = start(&settings, &dir)?;
@@ -86,7 +86,7 @@ impl Operator {
         std::iter::once(&mut self.process).chain(&mut self.others)
     }
 
-    /// Everything it has written, over all its restarts.
+    /// Its whole log, over all restarts.
     pub fn log(&self) -> String {
         self.process.log()
     }
@@ -95,7 +95,7 @@ impl Operator {
         log_in(&self.dir)
     }
 
-    /// Its audit log, where the settings don't say otherwise.
+    /// Its audit log, unless the settings name another one.
     pub fn audit_log_path(&self) -> PathBuf {
         audit_log_in(&self.dir)
     }
@@ -110,24 +110,24 @@ impl Operator {
         self.memory_of("VmRSS:")
     }
 
-    /// The most that it ever was.
+    /// The highest resident memory so far.
     pub fn peak_memory(&self) -> Result<u64> {
         self.memory_of("VmHWM:")
     }
 
-    /// The most that it ever is counts from now on.
+    /// Measures the highest memory anew from now on.
     pub fn reset_peak_memory(&self) -> Result<()> {
         let id = self.process.id().ok_or("the operator's process can't be found")?;
         Ok(std::fs::write(format!("/proc/{id}/clear_refs"), "5")?)
     }
 
-    /// Processor time that it has used since it was started (Linux).
+    /// Processor time that it has used since its start (Linux).
     pub fn processor_time(&self) -> Result<Duration> {
-        /// What the kernel counts by, wherever Linux runs.
+        /// The kernel's unit, everywhere on Linux.
         const TICKS_A_SECOND: u64 = 100;
         let id = self.process.id().ok_or("the operator's process can't be found")?;
         let stat = std::fs::read_to_string(format!("/proc/{id}/stat"))?;
-        // The name may hold anything; what follows it is numbers. In user mode and in the kernel are the 14th and 15th.
+        // The name may hold anything; numbers follow it. Time in user mode and in the kernel are the 14th and 15th.
         let (_, numbers) = stat.rsplit_once(')').ok_or("no such field")?;
         let ticks = numbers.split_whitespace().skip(11).take(2).map(str::parse::<u64>).sum::<Result<u64, _>>()?;
         Ok(Duration::from_millis(ticks * 1000 / TICKS_A_SECOND))
@@ -146,17 +146,17 @@ impl Operator {
         self.processes().try_for_each(Process::still_running)
     }
 
-    /// SIGKILL, as a node that loses its power.
+    /// SIGKILL, like a node that loses its power.
     pub fn kill(&mut self) {
         self.processes().for_each(Process::kill);
     }
 
-    /// SIGTERM, and doesn't wait.
+    /// SIGTERM, without waiting.
     pub fn terminate(&mut self) {
         self.processes().for_each(Process::terminate);
     }
 
-    /// SIGSTOP: it stands still, as on a machine that has no time for it.
+    /// SIGSTOP: it is paused, as on an overloaded machine.
     pub fn pause(&mut self) {
         self.processes().for_each(|process| process.signal("STOP"));
     }
@@ -166,20 +166,20 @@ impl Operator {
         self.processes().for_each(|process| process.signal("CONT"));
     }
 
-    /// How it has ended, badly if one of them has; `None` while any runs.
+    /// How it has ended, with a failure if one of the processes failed; `None` while any runs.
     pub fn exited(&mut self) -> Option<ExitStatus> {
         let all: Option<Vec<_>> = self.processes().map(Process::exited).collect();
         worst(all?)
     }
 
-    /// SIGTERM, as a pod that is replaced; waits for the end.
+    /// SIGTERM, like a pod that is replaced; waits until it has ended.
     pub fn stop(&mut self) -> Result<ExitStatus> {
         self.terminate();
         let all: Result<Vec<_>> = self.processes().map(Process::wait).collect();
         worst(all?).ok_or_else(|| "there is no process".into())
     }
 
-    /// Kills it, if it still runs, and starts it anew, with the settings changed where needed.
+    /// Kills it, if it still runs, and starts it again, with changed settings.
     pub fn restart_with(&mut self, change: impl FnOnce(&mut Settings)) -> Result<()> {
         self.kill();
         change(&mut self.settings);
@@ -197,7 +197,7 @@ fn start(settings: &Settings, dir: &WorkDir) -> Result<(Process, Vec<Process>)> 
     Ok((start()?, (1..settings.replicas).map(|_| start()).collect::<Result<_>>()?))
 }
 
-/// One that isn't success, if there is one.
+/// A failure, if there is one.
 fn worst(all: Vec<ExitStatus>) -> Option<ExitStatus> {
     all.into_iter().max_by_key(|status| !status.success())
 }
@@ -210,7 +210,7 @@ fn audit_log_in(dir: &WorkDir) -> PathBuf {
     dir.path().join("audit.log")
 }
 
-/// The operator's binary beside a running test or example of the same build.
+/// The operator's binary of the same build as a running test or example.
 pub fn binary_beside(executable: &Path) -> Option<PathBuf> {
     executable.ancestors().skip(1).take(2).map(|dir| dir.join("kratos-operator")).find(|path| path.is_file())
 }

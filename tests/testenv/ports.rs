@@ -1,9 +1,8 @@
-//! Loopback ports that stay ours from the moment they are picked. This module starts nothing on them.
+//! Loopback ports that stay reserved from the moment they are picked. Starts nothing on them.
 //!
-//! A port that is only looked up and let go can be taken by anyone before the child listens on it. Here a socket
-//! stays bound to the port, never listening: the system gives the port to nobody else who asks for a free one, a
-//! connection to it is refused as if nothing were there, and a server that sets `SO_REUSEADDR` (every Go server, and
-//! the proxy) listens on it all the same, as often as it is restarted.
+//! If a free port were only picked and released, another process could take it before the child listens on it. Here a socket
+//! stays bound to the port without listening. So the system gives the port to nobody else, a connection to it is refused, and a
+//! server that sets `SO_REUSEADDR` (every Go server, and the proxy) can still listen on it, however often it restarts.
 
 use std::net::{Ipv4Addr, SocketAddr};
 

@@ -1,5 +1,5 @@
-//! Child processes that can't outlive the process that started them, however it ends, and waiting for a condition.
-//! Knows nothing of what it starts.
+//! Child processes that end when the process that started them ends, however it ends; and waiting for a condition. Knows
+//! nothing of what it starts.
 
 use std::fs::File;
 use std::io::Write;
@@ -48,7 +48,7 @@ impl Process {
             command_line.current_dir(dir);
         }
         let mut wrapper = command_line
-            // Ctrl-C at a terminal is for the process that started it, which then ends it in order.
+            // Ctrl-C at a terminal is for the process that started it, which then stops it in order.
             .process_group(0)
             .stdin(Stdio::piped())
             .stdout(output.try_clone()?)
@@ -69,12 +69,12 @@ impl Process {
         children.split_whitespace().next()?.parse().ok()
     }
 
-    /// `None` while it runs.
+    /// How it has ended; `None` while it runs.
     pub fn exited(&mut self) -> Option<ExitStatus> {
         self.wrapper.try_wait().ok().flatten()
     }
 
-    /// An error that says so, with the end of the log, once the process has ended.
+    /// An error with the end of the log, once the process has ended.
     pub fn still_running(&mut self) -> Result<()> {
         match self.exited() {
             None => Ok(()),
@@ -96,7 +96,7 @@ impl Process {
         self.signal("TERM");
     }
 
-    /// Any signal, by its name without `SIG`.
+    /// Sends any signal, by its name without `SIG`.
     pub fn signal(&mut self, name: &str) {
         if let Some(signals) = &mut self.signals {
             // Fails only if it has ended already.
@@ -128,7 +128,7 @@ impl Drop for Process {
     }
 }
 
-/// The path of a real component: where `KUBEBUILDER_ASSETS` has it, or where `make testenv` puts it.
+/// The path of a real component: in `KUBEBUILDER_ASSETS`, or where `make testenv` puts it.
 pub fn component(name: &str) -> PathBuf {
     let given = std::env::var_os("KUBEBUILDER_ASSETS").map(|dir| Path::new(&dir).join(name));
     given
@@ -136,7 +136,7 @@ pub fn component(name: &str) -> PathBuf {
         .unwrap_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("target/testenv/bin").join(name))
 }
 
-/// An error that says what to do, unless all these components are there.
+/// An error that says what to do, unless all these components exist.
 pub fn require(components: &[&str]) -> Result<()> {
     match components.iter().find(|name| !component(name).is_file()) {
         None => Ok(()),
@@ -144,11 +144,11 @@ pub fn require(components: &[&str]) -> Result<()> {
     }
 }
 
-/// Looks again and again until there is a value, and says what it waited for when the time is over.
-pub async fn eventually<T>(what: &str, within: Duration, mut look: impl AsyncFnMut() -> Option<T>) -> Result<T> {
+/// Repeats a check until it gives a value; when the time is over, the error says what was waited for.
+pub async fn eventually<T>(what: &str, within: Duration, mut check: impl AsyncFnMut() -> Option<T>) -> Result<T> {
     let deadline = Instant::now() + within;
     loop {
-        if let Some(value) = look().await {
+        if let Some(value) = check().await {
             return Ok(value);
         }
         if Instant::now() > deadline {

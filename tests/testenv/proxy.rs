@@ -1,6 +1,6 @@
-//! A reverse proxy for tests, before Kratos or before the kube-apiserver: it counts what passes and makes things go
-//! wrong on request. It may not change what it passes, nor invent an answer that no test asked for: where the
-//! upstream can't be reached, the client's connection is closed without a byte.
+//! A reverse proxy for tests, before Kratos or the kube-apiserver: it counts requests and injects faults. It may not change
+//! what it forwards, nor invent an answer that no test asked for: where the upstream can't be reached, it closes the client's
+//! connection without an answer.
 //!
 //! It runs on threads of its own, so that a test may block, and so that one proxy can serve many tests.
 
@@ -32,22 +32,21 @@ pub struct RecordedRequest {
     pub at: Instant,
     /// Method and path without values, see [`Api::label`].
     pub label: String,
-    /// The path as it was, without the query.
+    /// The exact path, without the query.
     pub path: String,
     /// The query's parameter names, as often as they occur.
     pub parameters: Vec<String>,
     /// The names of its headers.
     pub headers: Vec<String>,
-    /// Status of the upstream's answer (of the proxy's own, if it gave one), once there was one: also where the
-    /// client never got it.
+    /// The status of the upstream's answer (or of the proxy's own), once there was one: also where the client never got it.
     pub status: Option<u16>,
 }
 
-/// Reads along. It may not change anything.
+/// Listens to requests and answers. It may not change anything.
 pub trait Listener: Send + Sync {
-    /// A request, by its label and body, before it is passed on.
+    /// A request's label and body, before it is forwarded.
     fn asked(&self, label: &str, body: &[u8]);
-    /// Whether [`Self::answered`] wants the answer to a request.
+    /// Whether [`Self::answered`] is called for a request.
     fn wants_answer(&self, label: &str) -> bool;
     /// An answer's body, before the client gets it.
     fn answered(&self, label: &str, body: &[u8]);
@@ -62,7 +61,7 @@ struct Shared {
     upstream: Upstream,
     client: reqwest::Client,
     rules: Rules,
-    /// The headers without which a request isn't passed on.
+    /// The headers that a request needs to be forwarded.
     wanted: Mutex<Vec<(HeaderName, String)>>,
     entries: Mutex<Vec<Arc<Entry>>>,
     listener: OnceLock<Arc<dyn Listener>>,
@@ -78,7 +77,7 @@ pub struct Proxy {
 }
 
 impl Proxy {
-    /// Before a Kratos port (`http://127.0.0.1:PORT`).
+    /// A proxy before a Kratos port (`http://127.0.0.1:PORT`).
     pub fn before_kratos(url: &str) -> Result<Self> {
         Self::start(Upstream { url: url.trim_end_matches('/').to_owned(), api: Api::Kratos, ca: None, token: None })
     }
@@ -113,8 +112,8 @@ impl Proxy {
         self.port.address()
     }
 
-    /// From now on connections are refused, and those that are open are closed. Uncounted, since nothing arrives;
-    /// to count attempts, use `on("*").refuse()`.
+    /// From now on connections are refused, and open ones are closed. Not counted, since nothing arrives; to count attempts,
+    /// use `on("*").refuse()`.
     pub fn down(&self) {
         if let Some(listening) = lock(&self.listening).take() {
             listening.cancel();
@@ -131,7 +130,7 @@ impl Proxy {
             return Ok(());
         };
         let _within = runtime.enter();
-        // The listener of before may be on its way out still.
+        // The former listener may still be closing.
         let deadline = Instant::now() + Duration::from_secs(5);
         let listener = loop {
             match self.port.listen() {
@@ -152,23 +151,23 @@ impl Proxy {
         Ok(())
     }
 
-    /// The requests that a pattern means (see [`labels::matches`]: a label, or a beginning and `*`), to be given a
+    /// Selects the requests that match a pattern (see [`labels::matches`]: a label, or a beginning and `*`), to give them a
     /// fault.
     pub fn on(&self, pattern: &str) -> Case {
         self.shared.rules.on(pattern)
     }
 
-    /// The requests for which the predicate holds: it gets the label and the path as it is.
+    /// Selects the requests for which the predicate holds; it gets the label and the exact path.
     pub fn on_where(&self, applies: impl Fn(&str, &str) -> bool + Send + Sync + 'static) -> Case {
         self.shared.rules.on_where(move |label, path, _| applies(label, path))
     }
 
-    /// The requests that the pattern means and whose query has this parameter.
+    /// Selects the requests that match the pattern and whose query has this parameter.
     pub fn on_with(&self, pattern: &str, parameter: &str) -> Case {
         self.on_query(pattern, parameter, true)
     }
 
-    /// The requests that the pattern means and whose query hasn't this parameter.
+    /// Selects the requests that match the pattern and whose query lacks this parameter.
     pub fn on_without(&self, pattern: &str, parameter: &str) -> Case {
         self.on_query(pattern, parameter, false)
     }
@@ -178,18 +177,18 @@ impl Proxy {
         rules.on_where(move |label, _, query| labels::matches(&pattern, label) && query.contains(&parameter) == has)
     }
 
-    /// From now on it is a gateway, which answers 403 in words of its own to whoever doesn't send these headers.
+    /// From now on it acts as a gateway: it answers 403, not in Kratos' form, to requests without these headers.
     pub fn wants(&self, headers: &[(&'static str, &str)]) {
         let headers = headers.iter().map(|(name, value)| (HeaderName::from_static(name), (*value).to_owned()));
         *lock(&self.shared.wanted) = headers.collect();
     }
 
-    /// Ends all faults; what is held goes on.
+    /// Ends all faults; held requests go on.
     pub fn clear_faults(&self) {
         self.shared.rules.clear();
     }
 
-    /// How many requests that the pattern means have arrived since the last reset.
+    /// How many requests that match the pattern have arrived since the last reset.
     pub fn count(&self, pattern: &str) -> usize {
         lock(&self.shared.entries).iter().filter(|entry| labels::matches(pattern, &entry.seen.label)).count()
     }
@@ -202,7 +201,7 @@ impl Proxy {
             .collect()
     }
 
-    /// How many of each, by label.
+    /// How many requests of each label.
     pub fn counts(&self) -> std::collections::BTreeMap<String, usize> {
         let mut counts = std::collections::BTreeMap::new();
         for entry in lock(&self.shared.entries).iter() {
@@ -211,12 +210,12 @@ impl Proxy {
         counts
     }
 
-    /// Has somebody read along from now on; the first one stays.
+    /// Sets the listener; a second one is ignored.
     pub fn listen(&self, listener: Arc<dyn Listener>) {
         let _ = self.shared.listener.set(listener);
     }
 
-    /// Forgets what was counted. Faults stay.
+    /// Forgets the counts. Faults stay.
     pub fn reset(&self) {
         lock(&self.shared.entries).clear();
     }
@@ -233,15 +232,15 @@ impl Drop for Proxy {
 }
 
 async fn serve(shared: Arc<Shared>, stream: tokio::net::TcpStream, stop: CancellationToken) {
-    // Small answers shall not wait for an acknowledgement.
+    // Small answers must not wait for an acknowledgement.
     let _ = stream.set_nodelay(true);
     let service = hyper::service::service_fn(move |request| handle(Arc::clone(&shared), request));
     let connection = hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(stream), service);
-    // An error is a client that went away, or a fault that closes the connection: both are as they should be.
+    // On an error the client has disconnected, or a fault closes the connection: both are expected.
     let _ = stop.run_until_cancelled(connection).await;
 }
 
-/// An error here closes the connection without a byte.
+/// An error here closes the connection without an answer.
 async fn handle(shared: Arc<Shared>, request: Request<Incoming>) -> Result<Response<Body>, Error> {
     let entry = shared.note(&request);
     if !shared.admits(request.headers()) {
@@ -288,7 +287,7 @@ async fn handle(shared: Arc<Shared>, request: Request<Incoming>) -> Result<Respo
     }
 }
 
-/// Forwards and reads the whole answer, even if the client goes away meanwhile.
+/// Forwards and reads the whole answer, even if the client disconnects meanwhile.
 async fn forward_whole(
     shared: Arc<Shared>,
     request: Request<Bytes>,
@@ -326,7 +325,7 @@ impl Shared {
         wanted.iter().all(|(name, value)| headers.get(name).is_some_and(|found| found.as_bytes() == value.as_bytes()))
     }
 
-    /// Passes a request on; the answer's body streams.
+    /// Forwards a request; the answer's body streams.
     async fn forward(&self, request: Request<Bytes>, entry: &Entry) -> Result<Response<Body>, Error> {
         let (head, body) = request.into_parts();
         let target = head.uri.path_and_query().map_or("/", |path| path.as_str());

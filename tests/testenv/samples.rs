@@ -1,4 +1,4 @@
-//! What a server tells Prometheus, taken apart. Pure but for the asking.
+//! Parses a scrape of Prometheus metrics. Pure, except for the request.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -20,7 +20,7 @@ impl Series {
     }
 }
 
-/// Takes a scrape apart.
+/// Parses a scrape.
 pub fn series(text: &str) -> Vec<Series> {
     let lines = text.lines().filter(|line| !line.starts_with('#') && !line.is_empty());
     let series = lines.map(|line| {
@@ -34,13 +34,13 @@ pub fn series(text: &str) -> Vec<Series> {
     series.collect()
 }
 
-/// The sum of the series of a name that have these labels. `None`: there is none.
+/// The sum of the series with this name and these labels. `None`: there is no such series.
 pub fn sum(series: &[Series], name: &str, labels: &[(&str, &str)]) -> Option<f64> {
     let found = series.iter().filter(|series| series.is(name, labels));
     found.map(|series| series.value).reduce(|one, other| one + other)
 }
 
-/// The sums of the series of a name that have these labels, by the values of some of their labels, joined by a space.
+/// The sums of the series with this name and these labels, by the values of the labels `by`, joined by a space.
 pub fn sums_by(series: &[Series], name: &str, labels: &[(&str, &str)], by: &[&str]) -> BTreeMap<String, u64> {
     let mut sums = BTreeMap::<String, f64>::new();
     for series in series.iter().filter(|series| series.is(name, labels)) {
@@ -51,7 +51,7 @@ pub fn sums_by(series: &[Series], name: &str, labels: &[(&str, &str)], by: &[&st
     sums.into_iter().map(|(values, sum)| (values, sum as u64)).collect()
 }
 
-/// What an operator says of itself that serves its metrics there.
+/// The metrics of an operator that serves them at this address.
 pub async fn scrape(client: &reqwest::Client, address: SocketAddr) -> Result<Vec<Series>> {
     let answer = client.get(format!("http://{address}/metrics")).send().await?;
     Ok(series(&answer.error_for_status()?.text().await?))

@@ -1,6 +1,4 @@
-//! What the demo, and the benchmark, say while they go: each step with the time that it took, if it took any, and what a person
-//! would see.
-//! Decides nothing.
+//! Prints the progress of the demo and the benchmark: each step and its time, and what a person would see. Decides nothing.
 
 use std::fmt::Display;
 use std::io::{IsTerminal, Write};
@@ -12,13 +10,13 @@ use std::time::{Duration, Instant};
 
 use super::Result;
 
-/// After so many signs of life the number.
+/// A number is printed after this many dots.
 const COUNT_EVERY: u32 = 5;
 
-/// Less time than this shows as none.
+/// A shorter time isn't printed.
 const WORTH_TELLING: Duration = Duration::from_millis(100);
 
-/// How many are done, to be told by whoever does them.
+/// How many are done; the work counts it.
 #[derive(Clone, Default)]
 pub struct Count(Arc<AtomicUsize>);
 
@@ -43,12 +41,12 @@ pub struct Screen {
 }
 
 impl Screen {
-    /// Says what is being done, a sign of life every two seconds, and how long it took.
+    /// Prints what is being done, a dot every two seconds, and how long it took.
     pub fn step<T>(&mut self, what: &str, doing: impl Future<Output = Result<T>>) -> impl Future<Output = Result<T>> {
         self.follow(what, Count::default(), Box::pin(doing))
     }
 
-    /// The same, and every now and then how far it is.
+    /// The same, and now and then how many are done.
     pub fn count<T>(
         &mut self,
         what: &str,
@@ -92,13 +90,13 @@ impl Screen {
         done
     }
 
-    /// Which step failed and why.
+    /// Prints which step failed and why.
     pub fn failed(&self, error: &dyn Display) {
         eprintln!("\nstep {} failed ({}): {error}", self.number, self.step);
     }
 }
 
-/// Runs what a command of the project's does, until it ends or somebody stops it; says which step failed and why.
+/// Runs the work of one of the project's commands, until it ends or is stopped; prints which step failed and why.
 pub async fn run(work: impl AsyncFnOnce(&mut Screen) -> Result<()>) -> ExitCode {
     let mut screen = Screen::default();
     let outcome = tokio::select! {
@@ -114,7 +112,7 @@ pub async fn run(work: impl AsyncFnOnce(&mut Screen) -> Result<()>) -> ExitCode 
     }
 }
 
-/// A command and what came of it, as on a person's own screen.
+/// Prints a command and its output, as on a person's own screen.
 pub fn show(command: &str, output: &str) {
     println!("\n    {}", dim(&format!("$ {command}")));
     for line in output.trim_end().lines() {
@@ -123,7 +121,7 @@ pub fn show(command: &str, output: &str) {
     println!();
 }
 
-/// A part of the tour begins.
+/// Prints the heading of a part of the tour.
 pub fn heading(words: &str) {
     println!("\n{words}");
 }

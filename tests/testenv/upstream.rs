@@ -1,4 +1,4 @@
-//! What is behind a proxy of tests, and how a request is passed on to it.
+//! The upstream of a test's proxy, and how a request is forwarded to it.
 
 use std::sync::Arc;
 
@@ -7,7 +7,7 @@ use http::{HeaderMap, HeaderName, header};
 use super::Result;
 use super::labels::Api;
 
-/// Belongs to one connection, so it isn't passed on (RFC 9110, 7.6.1). `host` is the upstream's own.
+/// Headers of a single connection, which aren't forwarded (RFC 9110, 7.6.1). The upstream gets its own `host`.
 const OF_THE_CONNECTION: [HeaderName; 7] = [
     header::CONNECTION,
     header::HOST,
@@ -18,18 +18,18 @@ const OF_THE_CONNECTION: [HeaderName; 7] = [
     HeaderName::from_static("keep-alive"),
 ];
 
-/// Where the proxy sends what it gets.
+/// The server that the proxy forwards to.
 pub struct Upstream {
     /// Without a path, `http` or `https`.
     pub url: String,
     pub api: Api,
-    /// The CA that an `https` upstream is checked against, in PEM.
+    /// The CA of an `https` upstream, in PEM.
     pub ca: Option<Vec<u8>>,
     /// Sent where the client itself sends no `Authorization`.
     pub token: Option<String>,
 }
 
-/// A client that adds nothing and follows nothing, on HTTP/1.1, so that one request is one request.
+/// A client that adds nothing, follows no redirect and retries nothing, on HTTP/1.1: one request is one request.
 pub fn client(ca: Option<&[u8]>) -> Result<reqwest::Client> {
     use rustls::pki_types::{CertificateDer, pem::PemObject};
 

@@ -1,5 +1,5 @@
-//! A wire for tests: TCP before any server, which can go dead without a word, as when a node is lost or a firewall forgets
-//! what was idle. It reads nothing of what it carries. Linux alone drops packets (a filter on the wire's own sockets).
+//! A TCP relay for tests, before any server. Its connections can go dead silently, as when a node is lost or a firewall forgets
+//! idle connections. It reads nothing of what it carries. Dropping packets works on Linux only (a filter on its own sockets).
 
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -12,12 +12,12 @@ use tokio_util::sync::CancellationToken;
 use super::Result;
 use super::ports::Port;
 
-/// What becomes of packets on a connection that is dead.
+/// What happens to packets on a dead connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Dead {
     /// They are dropped: nothing is acknowledged.
     Silent,
-    /// They are acknowledged all the same, as by a load balancer that has lost what is behind it.
+    /// They are acknowledged, as by a load balancer that has lost its backend.
     Acknowledging,
 }
 
@@ -25,7 +25,7 @@ pub enum Dead {
 pub struct Wire {
     port: Port,
     listener: Arc<TcpListener>,
-    /// Ends what is carried now.
+    /// Ends the current connections.
     carried: Arc<Mutex<Carried>>,
     runtime: Option<tokio::runtime::Runtime>,
 }
@@ -68,7 +68,7 @@ impl Wire {
         self.port.address()
     }
 
-    /// All connections that there are go dead, for ever. New ones work.
+    /// All current connections go dead, for good. New ones work.
     pub fn kill(&self, how: Dead) {
         let killed =
             std::mem::replace(&mut *self.carried.lock().unwrap_or_else(PoisonError::into_inner), Carried::new());
@@ -76,7 +76,7 @@ impl Wire {
         killed.dead.cancel();
     }
 
-    /// The same, and nobody gets a new one.
+    /// The same, and no new connection works.
     pub fn cut(&self) -> Result<()> {
         drop_all(&SockRef::from(&*self.listener))?;
         self.kill(Dead::Silent);
@@ -109,13 +109,13 @@ async fn carry(mut client: TcpStream, upstream: SocketAddr, dead: CancellationTo
         drop_all(&SockRef::from(&client)).expect("a filter");
     }
     drop(server);
-    // Open, for whoever is on the other side of it.
+    // Stays open for the other side.
     std::future::pending::<()>().await;
 }
 
 #[cfg(target_os = "linux")]
 fn drop_all(socket: &SockRef<'_>) -> std::io::Result<()> {
-    /// `BPF_RET`: returns how much of a packet is kept.
+    /// `BPF_RET`: returns how many bytes of a packet are kept.
     const RETURN: u16 = 0x06;
     socket.attach_filter(&[socket2::SockFilter::new(RETURN, 0, 0, 0)])
 }

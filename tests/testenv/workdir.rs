@@ -1,4 +1,4 @@
-//! Temporary directories that are gone when the process is, even if it was killed. Removes nothing else.
+//! Temporary directories that are deleted when the process ends, even if it is killed. Removes nothing else.
 
 use std::os::unix::process::CommandExt;
 use std::path::Path;
@@ -8,8 +8,8 @@ use tempfile::TempDir;
 
 use super::Result;
 
-/// Waits for the end of its input, which comes when the process that started it is gone, and removes the directory.
-/// Tries again while processes that are just being killed still write.
+/// Waits until its input ends, which happens when the process that started it is gone, and removes the directory. Retries while
+/// processes that are being killed still write.
 const JANITOR: &str = r#"cat >/dev/null; for _ in 1 2 3 4 5 6 7 8 9 10; do rm -rf "$1" && exit; sleep 0.2; done"#;
 
 #[derive(Debug)]
@@ -24,7 +24,7 @@ impl WorkDir {
         let janitor = Command::new("sh")
             .args(["-c", JANITOR, "janitor"])
             .arg(dir.path())
-            // Ctrl-C at a terminal must not end it before its work is done.
+            // Ctrl-C at a terminal must not end it before it is done.
             .process_group(0)
             .stdin(Stdio::piped())
             .stdout(Stdio::null())

@@ -1,12 +1,12 @@
-//! The members of a JSON object that are asked for, unread; all others are skipped. Pure.
+//! Finds members of a JSON object without parsing their values; skips all others. Pure.
 
 use std::fmt;
 
 use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
-/// The members of these names, in this order; none where the text is no object. Of a repeated one the last counts.
-/// Neither what is taken nor what is skipped is descended into, so that depth takes no stack.
+/// The members with these names, in this order; none where the text isn't an object. The last one of a repeated name counts.
+/// Values are never descended into, so depth takes no stack.
 pub(super) fn members<'a, const N: usize>(json: &'a str, names: [&str; N]) -> [Option<&'a RawValue>; N] {
     let mut deserializer = serde_json::Deserializer::from_str(json);
     deserializer.deserialize_map(Pick(names)).unwrap_or([None; N])
@@ -33,14 +33,14 @@ impl<'de, const N: usize> Visitor<'de> for Pick<'_, N> {
     }
 }
 
-/// Where a key stands among the names, if it does.
+/// Finds the index of a key among the names.
 struct Position<'n>(&'n [&'n str]);
 
 impl<'de> DeserializeSeed<'de> for Position<'_> {
     type Value = Option<usize>;
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
-        // As bytes: a key may hold what is no text.
+        // As bytes: a key may not be valid text.
         deserializer.deserialize_bytes(self)
     }
 }

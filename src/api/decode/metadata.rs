@@ -1,5 +1,5 @@
-//! An object's metadata, field by field: one that can't be read is left out, the others count. Field managers, which are as
-//! deep as what they manage, and kubectl's copy of the manifest are skipped unread. Pure.
+//! Decodes an object's metadata field by field: a field that can't be decoded is left out, the others count. Field managers,
+//! which are as deep as what they manage, and kubectl's copy of the manifest are skipped. Pure.
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use serde::de::DeserializeOwned;
@@ -7,10 +7,10 @@ use serde_json::value::RawValue;
 
 use super::members::members;
 
-/// Where kubectl keeps a copy of the whole manifest.
+/// Kubectl's copy of the whole manifest.
 const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
 
-/// Reads what the operator needs of it.
+/// Decodes the fields that the operator needs.
 pub(super) fn decode(raw: Option<&RawValue>) -> ObjectMeta {
     let names = [
         "annotations",

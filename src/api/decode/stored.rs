@@ -1,5 +1,5 @@
-//! Secrets and `ConfigMap`s: their data key by key, beside metadata as it is read of everything. Whoever may write one may
-//! write field managers of any depth into it; those aren't read. Pure. Shows no content.
+//! Secrets and `ConfigMap`s: their data key by key, and the same metadata as of all objects. Field managers are skipped, since
+//! whoever may write such an object can nest them to any depth. Pure. Shows no content.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -15,7 +15,7 @@ use serde_json::value::RawValue;
 use super::members::members;
 use super::metadata;
 
-/// What is made of keys and values.
+/// How keys and values are decoded.
 pub trait HasData: Resource<DynamicType = ()> {
     type Value: DeserializeOwned + Clone;
 }
@@ -28,17 +28,17 @@ impl HasData for ConfigMap {
     type Value = String;
 }
 
-/// Why there is no value under a key.
+/// Why a key has no value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Lacking {
     /// There is no such key.
     Key,
-    /// What the API server sent isn't of the form that it has.
+    /// The API server's answer isn't in the API's form.
     Readable,
 }
 
 impl Lacking {
-    /// What is the matter with it, for a verdict.
+    /// What is wrong with it, for a condition.
     pub const fn words(self) -> &'static str {
         match self {
             Self::Key => "there is no such key",
@@ -47,15 +47,15 @@ impl Lacking {
     }
 }
 
-/// What is said of one that can't be read.
+/// The message for an object that can't be decoded.
 pub const UNREADABLE: &str = "what the API server answers when it is asked for can't be read";
 
-/// Whether a failure is that the answer is none of the API: to be told like [`UNREADABLE`], not repeated in silence.
+/// Whether the answer isn't in the API's form: reported like [`UNREADABLE`], not retried silently.
 pub const fn is_unreadable(error: &kube::Error) -> bool {
     matches!(error, kube::Error::SerdeError(_) | kube::Error::FromUtf8(_))
 }
 
-/// One as the API server sends it.
+/// A Secret or `ConfigMap` as the API server sends it.
 #[derive(Clone)]
 pub struct Stored<K: HasData> {
     pub metadata: ObjectMeta,
@@ -81,7 +81,7 @@ impl<'de, K: HasData> Deserialize<'de> for Stored<K> {
         let [metadata, data] = members(raw.get(), ["metadata", "data"]);
         let data = match data {
             Some(data) => serde_json::from_str::<Option<_>>(data.get()).ok().map(Option::unwrap_or_default),
-            // One without data has metadata all the same.
+            // An object without data still has metadata.
             None => metadata.map(|_| BTreeMap::new()),
         };
         Ok(Self { metadata: metadata::decode(metadata), data })

@@ -1,4 +1,4 @@
-//! Lists and events of which one object is odd.
+//! Lists and events with one odd object.
 
 use k8s_openapi::api::core::v1::Secret;
 use kube::ResourceExt;
@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use super::*;
 use crate::api::identity::IdentityState;
 
-/// JSON nested so many levels deep.
+/// JSON nested to this depth.
 fn nested(levels: usize) -> String {
     r#"{"a":"#.repeat(levels - 1) + "{}" + &"}".repeat(levels - 1)
 }
@@ -136,7 +136,7 @@ fn debug_output_shows_no_value() {
     assert_eq!(format!("{:?}", list.items[0]), "Decoded(Err(Unreadable))");
 }
 
-/// Text of JSON, odd in places that only some parsers mind.
+/// JSON that is odd in ways which only some parsers mind.
 fn odd_json() -> impl Strategy<Value = String> {
     let scalar = prop_oneof![
         Just("null".to_owned()),

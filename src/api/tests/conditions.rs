@@ -1,4 +1,4 @@
-//! From a reason to conditions, and what kstatus makes of them.
+//! From a reason to conditions, and what kstatus computes from them.
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use k8s_openapi::jiff::Timestamp;
@@ -77,7 +77,7 @@ fn kstatus(generation: i64, observed: Option<i64>, conditions: &[Condition]) -> 
     }
 }
 
-/// The names of the variants, read from the source, so that none is forgotten.
+/// The names of the variants, read from the source, so that none is missing.
 fn variants() -> Vec<&'static str> {
     let source = include_str!("../condition.rs");
     let (_, body) = source.split_once("pub enum Reason {").unwrap();
@@ -214,7 +214,7 @@ fn a_message_is_cut_between_characters_and_once() {
     assert!(conditions.iter().all(|condition| condition.message.len() == condition::LONGEST_MESSAGE));
 }
 
-/// Metrics say each of them from the start.
+/// Metrics have a series for each of them from the start.
 #[test]
 fn whoever_is_retried_or_stalled_can_be_so_for_each_of_these_reasons() {
     let of_others = [Reason::DriftObserved, Reason::IntervalLimited, Reason::StaleIdentifiers];

@@ -1,4 +1,4 @@
-//! Tests of what resources look like from outside.
+//! Tests of the resources as clients see them.
 
 mod conditions;
 mod requests;

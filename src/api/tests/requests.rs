@@ -1,4 +1,4 @@
-//! Requests for a look, by annotation.
+//! Reconciles that are requested by annotation.
 
 use rstest::rstest;
 

@@ -1,4 +1,4 @@
-//! A clock that counts the time that the machine sleeps, too: what another process may do by now doesn't wait for this one.
+//! A clock that also counts the time while the machine sleeps: meanwhile another process may have become the leader.
 
 use std::ops::Add;
 use std::time::Duration;
@@ -7,11 +7,11 @@ use rustix::time::{ClockId, clock_gettime};
 
 #[cfg(target_os = "linux")]
 const CLOCK: ClockId = ClockId::Boottime;
-/// Elsewhere this one counts sleep.
+/// On other systems this clock counts sleep.
 #[cfg(not(target_os = "linux"))]
 const CLOCK: ClockId = ClockId::Monotonic;
 
-/// A point in time since the machine started. Only comparable on one machine.
+/// A point in time since the machine started. Only comparable on the same machine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct BootInstant(Duration);
 

@@ -1,13 +1,13 @@
-//! How many there are of each group. Pure.
+//! Counts items per group. Pure.
 
 use std::collections::HashMap;
 
-/// By group; nothing of a group of which there are none.
+/// Counts by group. Groups without items aren't kept.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Counts(HashMap<String, usize>);
 
 impl Counts {
-    /// One more.
+    /// Adds one.
     pub fn add(&mut self, group: &str) {
         if let Some(count) = self.0.get_mut(group) {
             *count += 1;
@@ -16,7 +16,7 @@ impl Counts {
         }
     }
 
-    /// One less, if there are any.
+    /// Takes one away, if there are any.
     pub fn remove(&mut self, group: &str) {
         match self.0.get_mut(group) {
             Some(count) if *count > 1 => *count -= 1,
@@ -24,12 +24,12 @@ impl Counts {
         }
     }
 
-    /// Whether there are any of a group.
+    /// Whether a group has any.
     pub fn has(&self, group: &str) -> bool {
         self.0.contains_key(group)
     }
 
-    /// Whether there are none at all.
+    /// Whether no group has any.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }

@@ -1,15 +1,15 @@
-//! Counts those that are known to be about to come, so that whoever gathers them can wait for them instead of guessing by
-//! time. Knows nothing of what they come for.
+//! Counts callers that will come soon, so that whoever gathers a batch can wait for them instead of guessing by time. Knows
+//! nothing of what they come for.
 
 use tokio::sync::watch;
 
 use super::counts::Counts;
 
-/// How many are expected. Clones count together.
+/// How many callers are expected. Clones share the count.
 #[derive(Clone, Debug, Default)]
 pub struct Expectation(watch::Sender<Counts>);
 
-/// One that is about to come. To be dropped when it has come, or isn't going to.
+/// One expected caller. Drop it when the caller has come, or won't come.
 #[derive(Debug)]
 pub struct Expected {
     counts: watch::Sender<Counts>,
@@ -17,13 +17,13 @@ pub struct Expected {
 }
 
 impl Expectation {
-    /// Notes that one is about to come.
+    /// Announces one caller.
     pub fn expect(&self, group: &str) -> Expected {
         self.0.send_modify(|counts| counts.add(group));
         Expected { counts: self.0.clone(), group: group.to_owned() }
     }
 
-    /// How many are expected, now and whenever that changes.
+    /// How many are expected, now and at every change.
     pub fn watch(&self) -> watch::Receiver<Counts> {
         self.0.subscribe()
     }

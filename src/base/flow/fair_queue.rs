@@ -1,24 +1,24 @@
-//! Whose turn it is among those that wait for the same: namespaces take turns, and within a namespace whoever has waited
-//! longest and whoever came last do, so that a single one doesn't wait for the thousands that came before it, and those
-//! don't wait for ever for the ones that keep coming. Pure.
+//! Whose turn it is among those that wait for the same thing. Namespaces take turns. Within a namespace, the oldest and the
+//! newest take turns: a single item doesn't wait for the thousands before it, and old items don't wait for ever while new ones
+//! keep coming. Pure.
 
 use std::collections::BTreeMap;
 use std::ops::Bound::{Excluded, Unbounded};
 
-/// Those that wait. `T`: what is handed out when it is somebody's turn.
+/// The items that wait. `T`: what is handed out when its turn comes.
 #[derive(Debug)]
 pub struct FairQueue<T> {
-    /// By name. No namespace without anybody.
+    /// By name. Only namespaces with items.
     waiting: BTreeMap<String, Namespace<T>>,
-    /// The namespace that had its turn last; the next is the one that follows by name.
+    /// The namespace that had its turn last; the next by name follows.
     last: String,
 }
 
 #[derive(Debug)]
 struct Namespace<T> {
-    /// By ticket: whoever came later has a higher one.
+    /// By ticket: later items have higher ones.
     waiting: BTreeMap<u64, T>,
-    /// Whether it is the turn of whoever came last.
+    /// Whether it is the newest item's turn.
     is_latest: bool,
 }
 
@@ -37,7 +37,7 @@ impl<T> FairQueue<T> {
         self.waiting.values().map(|namespace| namespace.waiting.len()).sum()
     }
 
-    /// Adds one. `ticket`: higher than every one before.
+    /// Adds an item. `ticket`: higher than every one before.
     pub fn add(&mut self, namespace: &str, ticket: u64, item: T) {
         if let Some(namespace) = self.waiting.get_mut(namespace) {
             namespace.waiting.insert(ticket, item);
@@ -47,12 +47,12 @@ impl<T> FairQueue<T> {
         }
     }
 
-    /// Takes the one whose turn it is.
+    /// Takes the item whose turn it is.
     pub fn take(&mut self) -> Option<T> {
         self.take_if(|_| true)
     }
 
-    /// Takes the one whose turn it is, unless it is not to go now: it keeps its turn.
+    /// Takes the item whose turn it is, if `may_go`. Otherwise it keeps its turn.
     pub fn take_if(&mut self, may_go: impl FnOnce(&T) -> bool) -> Option<T> {
         let after = self.waiting.range::<str, _>((Excluded(self.last.as_str()), Unbounded)).next();
         let (name, namespace) = after.or_else(|| self.waiting.first_key_value())?;
@@ -68,7 +68,7 @@ impl<T> FairQueue<T> {
         taken
     }
 
-    /// Takes the one whose turn it is of the namespaces that are meant.
+    /// Takes the next item, in turn, of the namespaces for which `is_meant` holds.
     pub fn take_among(&mut self, is_meant: impl Fn(&str) -> bool) -> Option<T> {
         let after = self.waiting.range::<str, _>((Excluded(self.last.as_str()), Unbounded));
         let name = after.chain(&self.waiting).map(|(name, _)| name).find(|name| is_meant(name))?.clone();
@@ -78,25 +78,25 @@ impl<T> FairQueue<T> {
         taken
     }
 
-    /// The one that waits alone for its namespace, if it does.
+    /// The item of a namespace, if it is the only one there.
     pub fn only(&self, namespace: &str) -> Option<&T> {
         let found = self.waiting.get(namespace)?;
         found.waiting.values().next().filter(|_| found.waiting.len() == 1)
     }
 
-    /// Takes the first of a namespace, out of turn.
+    /// Takes a namespace's oldest item, out of turn.
     pub fn take_first_of(&mut self, namespace: &str) -> Option<T> {
         let (_, item) = self.waiting.get_mut(namespace)?.waiting.pop_first()?;
         self.tidy(namespace);
         Some(item)
     }
 
-    /// The namespaces in which somebody waits.
+    /// The namespaces that have items.
     pub fn namespaces(&self) -> impl Iterator<Item = &str> {
         self.waiting.keys().map(String::as_str)
     }
 
-    /// Takes one out.
+    /// Removes an item.
     pub fn remove(&mut self, namespace: &str, ticket: u64) {
         let Some(found) = self.waiting.get_mut(namespace) else { return };
         found.waiting.remove(&ticket);

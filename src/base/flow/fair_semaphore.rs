@@ -1,5 +1,4 @@
-//! Bounds how many do the same thing at once; those who wait have their turns as in a [`FairQueue`]. Knows nothing of
-//! what is done.
+//! A semaphore whose waiters take turns as in a [`FairQueue`]. Knows nothing of what the permits are for.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -7,7 +6,7 @@ use tokio::sync::oneshot;
 
 use super::fair_queue::FairQueue;
 
-/// So many at once.
+/// Holds a fixed number of permits.
 #[derive(Debug)]
 pub struct FairSemaphore(Mutex<State>);
 
@@ -18,7 +17,7 @@ struct State {
     waiting: FairQueue<oneshot::Sender<Permit>>,
 }
 
-/// Leave to go on; given back when it is dropped.
+/// A permit. It is given back when it is dropped.
 #[derive(Debug)]
 pub struct Permit(Option<Arc<FairSemaphore>>);
 
@@ -27,12 +26,12 @@ impl FairSemaphore {
         Self(Mutex::new(State { free: at_once, next_ticket: 0, waiting: FairQueue::default() }))
     }
 
-    /// Leave to go on, if nobody need wait.
+    /// A permit, if one is free and nobody waits.
     pub fn try_acquire(self: &Arc<Self>) -> Option<Permit> {
         self.state().take().then(|| Permit(Some(Arc::clone(self))))
     }
 
-    /// Waits for its turn among those of this namespace and all others.
+    /// Waits for a permit; this namespace takes turns with the others.
     pub async fn acquire(self: &Arc<Self>, namespace: &str) -> Permit {
         let permit = {
             let mut state = self.state();
@@ -52,7 +51,7 @@ impl FairSemaphore {
         }
     }
 
-    /// Hands a permit on, or puts it back.
+    /// Hands the permit to the next waiter, or makes it free.
     fn give_back(self: Arc<Self>) {
         let mut permit = Permit(Some(Arc::clone(&self)));
         loop {
@@ -70,7 +69,7 @@ impl FairSemaphore {
             };
             match next.send(permit) {
                 Ok(()) => return,
-                // Who waited is gone.
+                // The waiter is gone.
                 Err(returned) => permit = returned,
             }
         }
@@ -82,7 +81,7 @@ impl FairSemaphore {
 }
 
 impl State {
-    /// Takes a place that is free. What is given back goes to whoever waits: free is only what nobody waits for.
+    /// Takes a free permit, if there is one. A permit becomes free only where nobody waits for it.
     fn take(&mut self) -> bool {
         let is_free = self.free > 0;
         self.free -= usize::from(is_free);
@@ -135,7 +134,7 @@ mod tests {
         let mut given = Box::pin(limit.acquire("a"));
         assert!((&mut given).now_or_never().is_none());
         drop(held);
-        // It was given the permit and never looked.
+        // It was given the permit, and was never polled.
         drop(given);
         assert_eq!(limit.state().free, 1);
         drop(limit.acquire("a").now_or_never().expect("it is free"));

@@ -1,15 +1,15 @@
-//! Fences off all that sends, at once and for good, and waits for what is under way. Knows nothing of what is sent, nor why
-//! that ends.
+//! Cuts off all senders that hold a token, at once and for good, and waits for requests in flight. Knows nothing of what is
+//! sent, nor why it must stop.
 
 use std::sync::Arc;
 
 use tokio::sync::RwLock;
 
-/// Counts how often it was raised. Clones are the same. Whoever sends holds it for reading.
+/// Counts how often it was raised. Clones are the same fence. Senders hold it for reading.
 #[derive(Clone, Debug, Default)]
 pub struct Fence(Arc<RwLock<u64>>);
 
-/// What is sent with, until the fence is raised.
+/// What senders need. Void once the fence is raised.
 #[derive(Clone, Debug, Default)]
 pub struct FenceToken {
     fence: Fence,
@@ -17,19 +17,19 @@ pub struct FenceToken {
 }
 
 impl Fence {
-    /// A new line.
+    /// A new token.
     pub async fn token(&self) -> FenceToken {
         FenceToken { fence: self.clone(), made: *self.0.read().await }
     }
 
-    /// Voids every token that there is. Once this returns nothing is under way with any of them, and nothing ever will be.
+    /// Makes all existing tokens void. Once this returns, no request with any of them is in flight, and none will be.
     pub async fn raise(&self) {
         *self.0.write().await += 1;
     }
 }
 
 impl FenceToken {
-    /// Sends, and waits for what comes of it. `None`: it was void before, and nothing was sent.
+    /// Sends, and waits for the result. `None`: the token was void, and nothing was sent.
     pub async fn send<T>(&self, sending: impl Future<Output = T>) -> Option<T> {
         let cuts = self.fence.0.read().await;
         if *cuts == self.made { Some(sending.await) } else { None }

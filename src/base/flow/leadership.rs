@@ -1,8 +1,8 @@
-//! Whether this process leads, and until when: asked immediately before each request is sent. Holds no Lease and sends
-//! nothing; whoever holds the Lease says so here (`election.rs`).
+//! Whether this process leads, and until when. It is checked right before each request is sent. Holds no Lease and sends
+//! nothing; the holder of the Lease reports here (`election.rs`).
 //!
-//! Requests that change something are counted, so that the Lease is released after the last answer, and what was never
-//! answered is known to whoever leads next.
+//! Writes are counted: so the Lease is released only after the last answer, and the next leader learns of writes that were
+//! never answered.
 
 use std::future::poll_fn;
 use std::pin::pin;
@@ -24,52 +24,52 @@ pub struct Leadership {
 #[derive(Debug)]
 struct State {
     role: Role,
-    /// Writes that were sent and aren't answered.
+    /// Writes that were sent and have no answer yet.
     under_way: usize,
-    /// Until when a write of this process that nobody waits for any more may be carried out.
+    /// Until when an unanswered write of this process may still be carried out.
     unanswered: Option<BootInstant>,
-    /// The same of former leaders' writes.
+    /// The same for writes of former leaders.
     former: Option<(BootInstant, Instant)>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Role {
-    /// Nobody else may lead.
+    /// There is no election: no other process may lead.
     NotElected,
     Standby,
     Leading {
         until: BootInstant,
     },
-    /// No write begins any more.
+    /// No new write begins.
     Draining {
         until: BootInstant,
     },
-    /// It was given up: another process may lead.
+    /// The lead was given up: another process may lead.
     Resigned,
 }
 
-/// What a request does.
+/// What a request does to the server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Effect {
     Reads,
     Writes {
-        /// How long it may still be carried out once nobody waits for its answer any more. `None`: a late one does no harm.
+        /// How long it may still be carried out once nobody waits for its answer. `None`: being late, it does no harm.
         lasts: Option<Duration>,
     },
 }
 
-/// The request wasn't sent, or its answer isn't waited for.
+/// The request wasn't sent, or its answer is no longer waited for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("another process may lead by now")]
 pub struct NotLeading;
 
 impl Leadership {
-    /// Of a process that is the only one.
+    /// For a process that is the only one.
     pub fn without_election() -> Self {
         Self::new(Role::NotElected)
     }
 
-    /// Of one that stands by until [`Self::lead`] says otherwise.
+    /// For a standby, until [`Self::lead`] is called.
     pub fn standby() -> Self {
         Self::new(Role::Standby)
     }
@@ -79,7 +79,7 @@ impl Leadership {
         Self { state: Arc::new(watch::Sender::new(state)), is_elected: role != Role::NotElected }
     }
 
-    /// Whether others may lead.
+    /// Whether there is an election, so that other processes may lead.
     pub const fn is_elected(&self) -> bool {
         self.is_elected
     }
@@ -92,19 +92,19 @@ impl Leadership {
         }
     }
 
-    /// Whether this process has led, and another one may by now: it sends nothing more, not even what asks.
+    /// Whether this process has led and another one may lead by now. Then it sends nothing more, not even reads.
     pub fn is_over(&self) -> bool {
         matches!(self.role(), Role::Leading { until } | Role::Draining { until } if until.has_passed())
     }
 
-    /// Returns once this process has gained the lead. What began before that may be about what another process did.
+    /// Returns once this process has gained the lead. Answers to older requests may be stale: another process wrote meanwhile.
     pub async fn gained(&self) {
         let has_gained = |state: &State| matches!(state.role, Role::NotElected | Role::Leading { .. });
         // The sender is `self`.
         let _ = self.state.subscribe().wait_for(has_gained).await;
     }
 
-    /// When no write of a former leader's can be carried out any more, as far as it has said so.
+    /// When the last write of former leaders can no longer be carried out, as far as they have reported it.
     pub fn former_settled(&self) -> Option<Instant> {
         self.state.borrow().former.map(|(_, settled)| settled)
     }
@@ -126,14 +126,14 @@ impl Leadership {
         });
     }
 
-    /// How long writes may still be carried out of which nobody knows the outcome: those under way aren't among them.
+    /// How long unanswered writes may still be carried out. Those in flight don't count.
     pub fn unsettled(&self) -> Duration {
         let state = self.state.borrow();
         let former = state.former.map(|(until, _)| until);
         state.unanswered.max(former).map_or(Duration::ZERO, BootInstant::remaining)
     }
 
-    /// No write begins from now on; returns when all that have begun are answered.
+    /// Lets no new write begin; returns when all in flight are answered.
     pub async fn drained(&self) {
         self.state.send_modify(|state| {
             if let Role::Leading { until } = state.role {
@@ -143,17 +143,16 @@ impl Leadership {
         let _ = self.state.subscribe().wait_for(|state| state.under_way == 0).await;
     }
 
-    /// Nothing is written from now on, and nobody waits for what is under way. Returns how long that may still be carried
-    /// out.
+    /// Lets no write begin any more, and waits for none in flight. Returns how long those may still be carried out.
     pub async fn resign(&self) -> Duration {
         self.state.send_modify(|state| state.role = Role::Resigned);
-        // Each of them learns of it when it is looked at next, and notes what it leaves.
+        // Each of them learns of it when it is polled next, and notes what it leaves behind.
         let _ = self.state.subscribe().wait_for(|state| state.under_way == 0).await;
         self.unsettled()
     }
 
-    /// Sends a request, if it may be sent, and waits for its answer for as long as this process may be believed to lead.
-    /// `is_answered`: whether the outcome tells what became of it.
+    /// Sends a request, if it may be sent, and waits for its answer while this process leads. `is_answered`: whether the
+    /// outcome says if the request was carried out.
     pub async fn send<T>(
         &self,
         effect: Effect,
@@ -166,7 +165,7 @@ impl Leadership {
         let mut begun = Begun::new(self, effect);
         let mut request = pin!(request);
         let mut resigned = pin!(begun.resigned());
-        // A request waits for a connection, and each time that it is woken it may go out: so each time it is asked.
+        // A request waits for a connection and may go out whenever it is polled: so leadership is checked at each poll.
         let answer = poll_fn(|context| {
             if resigned.as_mut().poll(context).is_ready() || !self.may_go_on(effect) {
                 return Poll::Ready(Err(NotLeading));
@@ -198,7 +197,7 @@ impl Leadership {
     }
 }
 
-/// A request that was begun, until it is dropped.
+/// A request in flight, until it is dropped.
 struct Begun<'a> {
     leadership: &'a Leadership,
     effect: Effect,
@@ -216,7 +215,7 @@ impl<'a> Begun<'a> {
         Self { leadership, effect, is_answered: false }
     }
 
-    /// Returns when a write isn't waited for any more, whoever wakes it.
+    /// Returns when writes in flight aren't waited for any more, whoever polls it.
     fn resigned(&self) -> impl Future<Output = ()> + use<> {
         let mut state = self.leadership.state.subscribe();
         let writes = matches!(self.effect, Effect::Writes { .. }) && self.leadership.is_elected;
@@ -283,7 +282,7 @@ mod tests {
             unreachable!("it would be sent now")
         };
         let mut late = pin!(late);
-        // Woken by the clock, and asked before it gets to it.
+        // The clock wakes it, and leadership is checked before the request is polled.
         let answer = leadership.send(READS, poll_fn(|context| late.as_mut().poll(context)), |()| true).await;
         assert_eq!(answer, Err(NotLeading));
         assert_eq!(sent(&leadership).await, (false, false));

@@ -1,5 +1,5 @@
-//! Many want the same at the same time: how many may at once, whose turn it is, and who is about to come. Knows nothing
-//! of what they want, nor of the rest of the operator.
+//! Many want the same thing at the same time: how many may have it, whose turn it is, and who will come soon. Knows nothing of
+//! what they want, nor of the rest of the operator.
 
 pub mod boot_instant;
 pub mod counts;

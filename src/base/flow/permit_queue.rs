@@ -1,5 +1,5 @@
-//! Permits for something that takes long, for those who don't stay to wait: whoever finds none goes away, and is
-//! called when there is one. Knows nothing of what is done, nor of how anybody is called.
+//! A semaphore for callers that don't wait on the spot: whoever gets no permit leaves, and is called when there is one. Knows
+//! nothing of what the permits are for, nor of how callers are called.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -12,15 +12,15 @@ use futures::future::BoxFuture;
 
 use super::fair_semaphore::{FairSemaphore, Permit};
 
-/// How long a permit is kept for somebody who was called and doesn't come. Whoever comes later waits anew.
+/// How long a permit is kept for a caller that was called and doesn't come. After that it queues anew.
 const KEPT_FOR: Duration = Duration::from_secs(10);
 
-/// Calls somebody whose turn has come.
+/// Calls one whose turn has come.
 type Call<K> = Box<dyn Fn(&K) + Send + Sync>;
-/// Runs in the background what waits for somebody's permit.
+/// Runs the waits for permits in the background.
 type Run = Box<dyn Fn(BoxFuture<'static, ()>) + Send + Sync>;
 
-/// So many at once, and who waits to be called.
+/// The permits, and who waits to be called.
 pub struct PermitQueue<K> {
     limit: Arc<FairSemaphore>,
     asked: Mutex<Asked<K>>,
@@ -34,11 +34,11 @@ struct Asked<K> {
     next_ticket: u64,
 }
 
-/// What somebody asked for.
+/// A caller that waits.
 struct Wish {
-    /// Tells it from an earlier one of the same.
+    /// Tells it from an earlier one of the same caller.
     ticket: u64,
-    /// There once it was called.
+    /// Set once the caller was called.
     permit: Option<Permit>,
 }
 
@@ -64,13 +64,13 @@ impl<K: Eq + Hash + Clone + Send + Sync + 'static> PermitQueue<K> {
         }
     }
 
-    /// The permits, for those who do stay to wait.
+    /// The permits, for those who wait on the spot.
     pub fn limit(&self) -> Arc<FairSemaphore> {
         Arc::clone(&self.limit)
     }
 
-    /// Leave to go on, if it is `who`'s turn. Otherwise `who` is called once it is; to ask again meanwhile changes nothing.
-    /// Those who wait have their turns as in a [`crate::base::flow::fair_queue::FairQueue`].
+    /// A permit, if it is `who`'s turn. Otherwise `who` is called once it is; asking again meanwhile changes nothing. Turns are
+    /// as in a [`crate::base::flow::fair_queue::FairQueue`].
     pub fn take(self: &Arc<Self>, who: &K, namespace: &str) -> Option<Permit> {
         let ticket = {
             let mut asked = self.asked();
@@ -91,9 +91,9 @@ impl<K: Eq + Hash + Clone + Send + Sync + 'static> PermitQueue<K> {
         None
     }
 
-    /// `who` doesn't ask any more.
+    /// `who` no longer wants a permit.
     pub fn withdraw(&self, who: &K) {
-        // Dropped once the lock is gone: its place is handed on.
+        // Dropped after the lock: that hands the permit on.
         let left = self.asked().by.remove(who);
         drop(left);
     }

@@ -1,4 +1,4 @@
-//! What becomes of tasks that panic or end.
+//! What follows when tasks panic or end.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};

@@ -50,7 +50,7 @@ pub struct Controller {
     pub access: Arc<Access>,
     pub queues: WorkQueues,
     pub policy_triggers: PolicyTriggers,
-    /// Has namespaces looked at again now, where they can't be watched.
+    /// Has namespaces read again now, where they can't be watched.
     pub namespaces_changed: Arc<Notify>,
     pub events: Arc<EventRecorder>,
     pub metrics: Arc<Metrics>,

@@ -32,7 +32,7 @@ pub async fn ensure_admitted(
     if is_admitted && live.uid().as_ref() == Some(&claimant.namespace_uid) {
         return Ok(());
     }
-    // Whoever else stands on what was seen is looked at again.
+    // Others that rely on what was seen are reconciled again.
     controller.namespaces_changed.notify_one();
     if !is_admitted {
         return Err(ReconcileError::Refused(not_permitted(key, &claimant.namespace)));

@@ -1,4 +1,4 @@
-//! One reconcile of a `KratosIdentity`, from what the watch shows to what is written: `reconcile → status → write if changed`. What
+//! One reconcile of a `KratosIdentity`, from what the watch shows to what is written: `engine → status → write if changed`. What
 //! is done to Kratos is `engine/identity/reconcile.rs`.
 
 use std::sync::Arc;

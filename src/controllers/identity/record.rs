@@ -91,7 +91,7 @@ async fn settle(
             (outcome(condition), None)
         }
         Err(ReconcileError::Unread(condition)) => {
-            // It is in line for the schemas already; whatever changes of the instance has it looked at, too.
+            // It waits for the schemas already; every change of the instance enqueues it, too.
             if !course.has_news(resource.status.as_ref())
                 && let Some(action) = without_a_write((subject, &condition), &uid, (None, boundary), controller)
             {
@@ -114,8 +114,8 @@ async fn settle(
             (outcome(condition), after)
         }
         Err(ReconcileError::Refused(condition)) => {
-            // Those that are held are looked at when they are released, however many listings there are until then.
-            // And what listings compare when it has changed.
+            // Held resources are reconciled when they are released, however many listings there are until then. Those that
+            // listings compare are reconciled when a listing shows a change.
             if condition.reason == Reason::IdentityConflict {
                 obstructed(resource, controller);
             }
@@ -179,7 +179,7 @@ fn status_of(object: &IdentityObject) -> Option<&KratosIdentityStatus> {
     object.0.as_ref().ok()?.status.as_ref()
 }
 
-/// Somebody else's identity stands in the resource's way: it is looked at again when that one is gone.
+/// Somebody else's identity stands in the resource's way: the resource is enqueued when that identity is gone.
 fn obstructed(resource: &KratosIdentity, controller: &Controller) {
     let key = inputs::instance_key(resource, controller.seen.default_instance.as_ref()).ok();
     if let Some(handle) = key.and_then(|key| controller.registry.handle(&key)) {
@@ -256,7 +256,7 @@ fn without_a_write(
 /// reconcile anyway, where what it waits for may have happened already.
 fn wait(resource: &KratosIdentity, condition: &ReadyCondition, controller: &Controller) -> Option<Duration> {
     let key = inputs::instance_key(resource, controller.seen.default_instance.as_ref()).ok();
-    // Whatever makes the instance usable has those who refer to it looked at. A suspension may last.
+    // Whatever makes the instance usable enqueues the resources that refer to it. A suspension may last.
     if key.as_ref().is_some_and(|key| controller.registry.is_suspended(key)) {
         return None;
     }
@@ -302,8 +302,8 @@ async fn write_by(
     }
     let (uid, api) = (uid(resource), api(resource, controller));
     let opens = status::is_open(&next);
-    // While people may name another instance, a status speaks of the manifest that was looked at alone: it would pin another one
-    // to an instance that it doesn't name.
+    // While people may name another instance, a status is about the reconciled manifest alone: it would pin another manifest to
+    // an instance that it doesn't name.
     let is_correctable =
         opens || newest.and_then(status_of).is_some_and(status::is_open) || controller.memory.recall(&uid).opened;
     let is_guarded = controller.has_concurrent_writers || is_correctable;

@@ -1,4 +1,4 @@
-//! Watches identities: what is the operator's own is looked at, of the others the outline is kept.
+//! Watches identities: enqueues the operator's own; of the others it keeps the outline.
 
 use std::sync::Arc;
 use std::time::Instant;

@@ -54,7 +54,7 @@ fn decided(state: &State, deletion: &Deletion) -> Option<Answer> {
 }
 
 /// Asks whether the identity of a resource that is being deleted may be touched. Counts once for each resource. Waits for
-/// company, so that those that come together are decided upon together.
+/// others, so that deletions that come together are decided on together.
 pub async fn ask(handle: &Handle, deletion: Deletion, controller: &Controller) -> Answer {
     if let Some(answer) = known(handle, &deletion, controller) {
         return answer;
@@ -161,7 +161,7 @@ pub(super) async fn keep_protecting(key: NamespacedName, shared: Arc<Shared>, co
         }
         let Some(handle) = controller.registry.current(&key, &shared) else { return };
         if shared.protector.is_gathering(Instant::now()) {
-            // Whoever is known by now has had company when it asks later.
+            // Those that are known by now need not wait for others when they ask later.
             shared.protector.know(&peers(&handle, &controller), Instant::now());
             shared.protector.gathered().await;
         }
@@ -341,7 +341,7 @@ fn take_in(handle: &Handle, kept: Kept, controller: &Controller) -> Arc<Kept> {
     kept
 }
 
-/// Who is to be looked at again when other numbers are held and missing.
+/// Enqueues those that are affected when other numbers are held and missing.
 fn enqueue_affected(key: &NamespacedName, before: &Shown, after: &Shown, controller: &Controller) {
     // The instance's conditions and status say how many.
     if before != after {
@@ -357,8 +357,8 @@ fn enqueue_affected(key: &NamespacedName, before: &Shown, after: &Shown, control
     }
 }
 
-/// Shows what is kept, as it was read or written last. It may be older: what it grants stays granted, and what it holds is looked
-/// at again when it is released. `None`: nothing is known.
+/// Shows what is kept, as it was read or written last. It may be older: what it grants stays granted, and what it holds is
+/// reconciled when it is released. `None`: nothing is known.
 fn see<R>(handle: &Handle, controller: &Controller, see: impl FnOnce(&State) -> R) -> Option<R> {
     kept_of(handle, controller)?.state().map(see)
 }

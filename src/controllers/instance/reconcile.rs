@@ -83,7 +83,7 @@ pub async fn reconcile(
     let holders = if is_deleting { references::holders((&controller.seen, &controller.registry), &key) } else { 0 };
     let (condition, opened) = observe(&handle, instance, (alive.as_deref(), holders), is_new).await;
     let written = write_status(instance, &condition, &handle, &controller).await;
-    // Whether or not that can be written: whoever waits for this is looked at.
+    // Whether or not that can be written: the resources that wait for this are enqueued.
     if opened {
         controller.queues.enqueue_waiting(handle.shared.waiting.take(), &controller.seen);
     }

@@ -23,9 +23,9 @@ use crate::instance::registry::Entry;
 use crate::instance::status;
 use crate::kubernetes::kube_write;
 
-/// How often a Secret or `ConfigMap` that isn't there, or of no use, is looked for.
+/// How often a Secret or `ConfigMap` is read again that doesn't exist, or can't be used.
 const LOOK_FOR_SECRETS: Duration = Duration::from_secs(5);
-/// How often an instance that is being deleted looks whether anything still refers to it, should a change be missed.
+/// How often an instance that is being deleted checks whether anything still refers to it, should a change be missed.
 pub(super) const LOOK_FOR_REFERENCES: Duration = Duration::from_secs(10);
 
 /// An instance that can't be called as it is, or isn't to be.
@@ -52,7 +52,7 @@ pub(super) async fn unusable(
     let next = match condition.reason {
         Reason::Suspended if is_deleting => Requeue::After(LOOK_FOR_REFERENCES),
         Reason::NotPermitted | Reason::Suspended => Requeue::OnChange,
-        // A Secret or ConfigMap that comes late, or is corrected, is looked for.
+        // A Secret or ConfigMap that comes late, or is corrected, is noticed.
         _ => Requeue::After(backoff::jitter(LOOK_FOR_SECRETS)),
     };
     Ok(next.with_reason(condition.reason))

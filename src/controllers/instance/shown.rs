@@ -42,8 +42,8 @@ pub(super) fn each(key: &NamespacedName, controller: &Controller, mut call: impl
     }
 }
 
-/// The deletions that ask, and those that are going to, as far as the watch shows, whoever reconciles them: so those that come
-/// together are known although some have not been looked at yet, by this process or by another one.
+/// The deletions that ask, and those that will, as far as the watch shows, whoever reconciles them: so those that come together
+/// are known, even if this process or another one hasn't reconciled some of them yet.
 pub(super) fn peers(handle: &Handle, controller: &Controller) -> Vec<Deletion> {
     let all = controller.seen.identities.state();
     let names = all.iter().filter_map(|object| {

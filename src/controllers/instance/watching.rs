@@ -1,4 +1,4 @@
-//! Watches instances, and says when one is to be looked at and how soon.
+//! Watches instances, and says which are enqueued, and how soon.
 
 use std::sync::Arc;
 

@@ -26,7 +26,7 @@ use crate::kubernetes::selector;
 use crate::telemetry::health::{Health, Heartbeat};
 use crate::telemetry::metrics::Requests;
 
-/// How often a standby looks: the hand-over waits for it.
+/// How often a standby reads the Lease: the hand-over waits for it.
 const LOOKED_EVERY: Duration = Duration::from_secs(1);
 /// After a failure a leader tries again soon: it has ten seconds.
 const TRIED_AGAIN_AFTER: Duration = Duration::from_millis(500);

@@ -257,7 +257,7 @@ async fn keep_campaigning(key: NamespacedName, mut candidate: Candidate, lead: A
     }
 }
 
-/// What follows from leading: everything about everybody is looked at.
+/// What follows from leading: all resources are reconciled.
 fn begin(key: &NamespacedName, led: &Led) {
     tracing::info!(instance = %key, "this operator speaks for the instance");
     if let Some(handle) = led.registry.handle(key) {

@@ -1,5 +1,5 @@
-//! One run of a `KratosSessionPolicy`, from what the watch shows to what is written: `run → status → write if changed`. What is
-//! done to Kratos is `engine/policy/reconcile.rs`.
+//! One run of a `KratosSessionPolicy`, from what the watch shows to what is written: `engine → status → write if changed`. What
+//! is done to Kratos is `engine/policy/reconcile.rs`.
 
 use std::sync::Arc;
 use std::time::Instant;

@@ -21,7 +21,7 @@ use crate::policy::status::{self, Outcome, Run};
 
 const FIRST_RETRY: Duration = Duration::from_secs(1);
 const LAST_RETRY: Duration = Duration::from_mins(1);
-/// How often a policy looks whether what it waits for has happened. That costs nobody a request.
+/// How often a policy checks whether what it waits for has happened. The check sends no request.
 const WAITING: Duration = Duration::from_secs(1);
 
 /// Status, events, and what the run came to.

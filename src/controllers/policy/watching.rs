@@ -1,4 +1,4 @@
-//! Watches session policies, and says when one is to be looked at and how soon.
+//! Watches session policies, and says which are enqueued, and how soon.
 
 use std::collections::HashSet;
 use std::sync::Arc;

@@ -104,7 +104,7 @@ impl Rotation {
         self.state().forget(identity);
     }
 
-    /// Whether an identity must look at its Secrets by itself, since nobody tells it that they changed.
+    /// Whether an identity must check its Secrets by itself, since no watch shows that they changed.
     pub fn is_missed_by(&self, identity: &NamespacedName) -> bool {
         let state = self.state();
         let is_unwatched =
@@ -197,7 +197,7 @@ async fn watch_in(namespace: Option<&str>, watch: &SecretWatch) {
                 namespace,
                 "watching Secrets is forbidden: a changed Secret is noticed at the next resync instead of at once"
             );
-            // From now on they look by themselves.
+            // From now on they check by themselves.
             watch.queues.enqueue_identities(watch.rotation.all_in(namespace), Priority::Arrived);
         }
         watch.access.granted_within(backoff::jitter(WHILE_FORBIDDEN)).await;
@@ -254,7 +254,7 @@ fn take_in(
     }
 }
 
-/// Asks whoever has read another version to look again.
+/// Enqueues the resources that have read another version.
 fn has_changed(secret: &NamespacedName, version: Option<&str>, watch: &SecretWatch) {
     watch.queues.enqueue_identities(watch.rotation.behind(secret, version), Priority::Arrived);
     watch.queues.enqueue_instances(watch.registry.outdate(secret, version), Priority::Arrived);

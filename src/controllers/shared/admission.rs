@@ -35,7 +35,7 @@ pub struct Admission {
 }
 
 impl Admission {
-    /// The instance of a resource, if it is there, looked at, and admits the resource's namespace.
+    /// The instance of a resource, if it exists, was reconciled, and admits the resource's namespace.
     async fn instance(&self, key: &NamespacedName, namespace: &str) -> Result<Arc<Handle>, ReconcileError> {
         let handle = match self.registry.get(key) {
             Some(Entry::Usable(handle)) => handle,
@@ -75,7 +75,7 @@ impl Admission {
         ReconcileError::Waiting(not_ready(key, what))
     }
 
-    /// An instance that isn't in the registry: gone, or not looked at yet by a process that just started.
+    /// An instance that isn't in the registry: gone, or not reconciled yet by a process that just started.
     async fn unseen(&self, key: &NamespacedName, namespace: &str) -> ReconcileError {
         let object = ObjectRef::new(&key.name).within(&key.namespace);
         if !self.options.works_in(&key.namespace) {

@@ -29,7 +29,7 @@ pub struct Neighbours {
 }
 
 impl Neighbours {
-    /// `requests`: bounds those that look at many resources at once.
+    /// `requests`: bounds the requests of reconciles of many resources at once.
     pub fn new(
         client: kube::Client,
         requests: Arc<FairSemaphore>,

@@ -5,10 +5,10 @@ use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-/// How soon after a run another one begins that nobody asked for in so many words: what happens comes with company.
+/// How soon another run may follow that wasn't requested explicitly: events come in bursts.
 const PAUSE: Duration = Duration::from_secs(2);
-/// So often at most a policy runs because something happened that it may be about, beside its regular runs: identities
-/// come and go by the thousand, and each run looks at all sessions.
+/// At most so often a policy runs because of events that may concern it, beside its regular runs: identities come and go by the
+/// thousand, and each run reads all sessions.
 const EXTRA: Duration = Duration::from_secs(30);
 
 /// By the uid of the policy.

@@ -44,8 +44,8 @@ impl PolicyTriggers {
         self.enqueue(instance, |policy| *policy == instance.namespace || *policy == namespace, |_| ());
     }
 
-    /// The labels of a namespace are others: consent and the instances' rules look at those of a policy's own namespace, and a
-    /// policy may select by those of any.
+    /// The labels of a namespace have changed: consent and the instances' rules depend on those of a policy's own namespace,
+    /// and a policy may select by those of any.
     pub fn namespace_changed(&self, namespace: &str) {
         let selects = |policy: &KratosSessionPolicy| policy.spec.identities.namespace_selector.is_some();
         let is_own = |policy: &KratosSessionPolicy| policy.metadata.namespace.as_deref() == Some(namespace);

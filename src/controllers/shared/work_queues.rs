@@ -1,4 +1,4 @@
-//! Asks for looks at resources of each kind.
+//! Enqueues resources of each kind.
 
 use std::sync::Arc;
 

@@ -1,4 +1,4 @@
-//! What the watches bring, and who is looked at because of it.
+//! What the watches bring, and which resources are enqueued because of it.
 
 pub mod cache_sync;
 pub mod cluster_id;

@@ -47,7 +47,7 @@ pub struct NamespaceWatch {
     pub policy_triggers: PolicyTriggers,
     pub access: Arc<Access>,
     pub watches: Watches,
-    /// Has them looked at again now, where they can't be watched.
+    /// Has them read again now, where they can't be watched.
     pub changed: Arc<Notify>,
 }
 

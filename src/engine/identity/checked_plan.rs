@@ -39,8 +39,8 @@ pub async fn checked_plan(
     }
 }
 
-/// What can't be read as a whole is neither changed nor shown to rules. Where it is this resource's own, the listings tell
-/// when it has changed: until then it isn't looked at again.
+/// What can't be read as a whole is neither changed nor shown to rules. Where it is this resource's own, the listings notice
+/// when it changes: until then it isn't reconciled again.
 fn ensure_readable(search: &Search<'_>, desired: &Desired, observed: &Observed) -> Result<(), ReconcileError> {
     let Observed::Present(present) = observed else { return Ok(()) };
     let Err(unreadable) = present.identity.readable() else { return Ok(()) };

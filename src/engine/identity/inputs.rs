@@ -104,7 +104,7 @@ pub fn pinned_to(chosen: &str) -> ReadyCondition {
     ReadyCondition::new(Reason::InvalidSpec, message)
 }
 
-/// Waits for the instance, whose every change makes those who refer to it be looked at again.
+/// Waits for the instance; each of its changes enqueues the resources that refer to it.
 pub fn later(condition: ReadyCondition) -> ReconcileError {
     ReconcileError::Retry { condition, after: Some(Duration::from_mins(5)) }
 }

@@ -32,14 +32,14 @@ pub struct Remembered {
     pub sessions_ended: bool,
     /// Digest of what the manifest wanted when the identity was last as it says.
     pub desired: Option<u64>,
-    /// Since when the last reconcile has left the rest to the listings: it is looked at again when they show a change.
+    /// Since when the last reconcile has left the rest to the listings: it is reconciled again when they show a change.
     pub left_to_listings: Option<Instant>,
     /// Failures in a row.
     pub failures: u32,
     /// Whether a status was sent that lets people name another instance, and none that doesn't was written since: its answer
     /// may be lost.
     pub opened: bool,
-    /// Whether another operator reconciled the resource since this process last looked: what it remembers doesn't count.
+    /// Whether another operator has reconciled the resource since this process last did: what this one remembers doesn't count.
     was_left: bool,
 }
 

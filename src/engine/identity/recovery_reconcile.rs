@@ -108,7 +108,7 @@ pub async fn run(
     Ok((Observation::Present { identity, owned_paths, drift, stale_identifiers, is_changed }, recovery))
 }
 
-/// Once its Secret is gone, the resource is looked at again.
+/// When its Secret is deleted, the resource is reconciled again.
 fn notice_deletion(search: &Search<'_>, wanted: &Recovery) {
     search.engine.secrets.relies_on(&NamespacedName::of(search.resource), &wanted.secret_name);
 }

@@ -29,7 +29,7 @@ use crate::identity::replacement::{first, has_identity, is_pending};
 use crate::instance::listing::Lookup;
 use crate::kratos::Identity;
 
-/// When to look again whether the resource that is replaced was told, should its change be missed.
+/// When to check again whether the replaced resource has noticed, should its change be missed.
 const AGAIN: Duration = Duration::from_secs(2);
 /// How much of each of two names is shown, in characters.
 const OF_TWO: usize = 53;

@@ -111,7 +111,7 @@ impl Deletions for InMemory {
 }
 
 impl Intents for InMemory {
-    /// The finalizer, as in a cluster: a later look knows by it that something may have been made.
+    /// The finalizer, as in a cluster: a later reconcile knows by it that something may have been created.
     fn ensure_finalizer<'a>(
         &'a self,
         resource: &'a KratosIdentity,

@@ -42,8 +42,8 @@ fn is_left(id: &Uuid, shown: &HashSet<Uuid>, asked: &[Uuid]) -> bool {
     shown.contains(id) || asked.binary_search(id).is_err()
 }
 
-/// Reads them. Adds the resources that are to be looked at: those whose identity differs, or wasn't shown. The
-/// reconcile reads it once more before anything follows. Returns the requests it took.
+/// Reads them. Adds the resources to be reconciled: those whose identity differs, or wasn't shown. The reconcile reads it once
+/// more before anything follows. Returns how many requests it took.
 pub async fn read(
     handle: &Handle,
     ids: Vec<Uuid>,

@@ -27,7 +27,7 @@ use crate::telemetry::trace::Trace;
 const PAGE_SIZE: usize = 500;
 /// Whose requests these are, to the circuit breaker.
 const LISTING: &str = "listing";
-/// How often to look whether identities that are missing are back.
+/// How often to check whether missing identities are back.
 const LOOK_FOR_MISSING: Duration = Duration::from_mins(1);
 
 /// Reads until the instance is gone, or isn't the one any more that `shared` belongs to.
@@ -94,7 +94,7 @@ async fn resync(key: &NamespacedName, shared: &Arc<Shared>, around: &dyn Surroun
     }
 }
 
-/// A complete listing. Adds the resources that are to be looked at. Returns the requests it took.
+/// A complete listing. Adds the resources to be reconciled. Returns how many requests it took.
 async fn list(
     handle: &Handle,
     started_at: Time,

@@ -1,4 +1,4 @@
-//! Has an instance's schemas read whenever that is due (into `instance/schemas.rs`), and those looked at that waited for them.
+//! Reads an instance's schemas whenever that is due (into `instance/schemas.rs`), and enqueues the resources that waited for them.
 
 use std::sync::Arc;
 

@@ -16,7 +16,7 @@ pub fn watched(shared: &Shared) -> Vec<CredentialType> {
     if shared.managed.watches() { vec![CredentialType::Webauthn] } else { Vec::new() }
 }
 
-/// What an identity is to us; one whose grace period runs is looked after.
+/// Whose an identity is; one whose grace period runs is noted.
 pub fn take_in(handle: &Handle, identity: &Identity, seen: Instant, around: &dyn Surroundings) -> (Found, Ownership) {
     let found = Mark::read(&identity.metadata_admin);
     let (owner, cluster) = (&handle.settings.owner_name, &around.terms().cluster_id);

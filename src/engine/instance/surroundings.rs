@@ -34,7 +34,7 @@ pub trait Residents: Send + Sync {
     /// listing counts.
     fn take_census(&self, instance: &Handle, counted: (usize, &HashMap<String, NamespacedName>), begun: Instant);
 
-    /// Has those looked at whose identity differs.
+    /// Enqueues the resources whose identity has changed.
     fn look_at(&self, changed: &KeyHashes);
 }
 

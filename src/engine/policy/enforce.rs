@@ -121,7 +121,7 @@ fn work(desired: &Desired, plan: &Plan) -> Vec<Work> {
     work
 }
 
-/// What a rule looks at.
+/// The kind of a rule, by its conditions.
 fn kind(rule: &Rule) -> RuleKind {
     let Rule { name: _, action: _, max_age, max_concurrent, assurance, networks, expression, expires_within } = rule;
     let conditions = [

@@ -22,7 +22,7 @@ use crate::policy::action;
 use crate::policy::desired::PolicyScope;
 use crate::telemetry::trace::TraceId;
 
-/// Where to look again for an instance that is going.
+/// When to check again for an instance that is being deleted.
 const GOING: Duration = Duration::from_secs(10);
 
 /// What a run stands on.

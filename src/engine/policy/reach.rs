@@ -30,7 +30,7 @@ use crate::policy::reachable::{Reachability, Reachable};
 /// `None`: all of the instance.
 pub type Reach = Option<Arc<Reachable>>;
 
-/// The verdict until it is known who is there.
+/// The condition until the identities are known.
 pub fn unlisted() -> ReadyCondition {
     ReadyCondition::new(Reason::Progressing, "waits until the identities of the KratosInstance were listed")
 }
@@ -48,7 +48,7 @@ pub async fn find(inputs: &Inputs, selection: &Selection, engine: Engine<'_>) ->
     let is_bound = !inputs.beside_instance && !matches!(&*inputs.instance.rules, Ok(rules) if rules.is_empty());
     let mut filter = IdentityFilter::by_ids(ids);
     if is_bound {
-        // Rules look at login identifiers, which come along with any credential that is asked for.
+        // Rules read login identifiers, which come along with any credential that is requested.
         filter.include_credential = vec![enrolment::ASKED_FOR];
     }
     // Nobody is left out because schemas are still being read.

@@ -1,5 +1,5 @@
-//! One run of a policy against Kratos, up to its verdict: `inputs → desired → reach → observe → tally → enforce`. What is to be
-//! written about it is its controller's.
+//! One run of a policy against Kratos, up to its outcome: `inputs → desired → reach → observe → tally → enforce`. The controller
+//! writes the status.
 
 use std::sync::Arc;
 

@@ -20,8 +20,8 @@ use crate::policy::desired::{Desired, Needs};
 use crate::policy::judge::Judgement;
 use crate::telemetry::metrics::sessions::{RuleKind, Sessions};
 
-/// How often all sessions are looked at before it is left to the next run whether any is left: logins that were under
-/// way when it began may come late.
+/// How often all sessions are read before the next run checks whether any is left: logins in progress when it began may come
+/// late.
 const PASSES: usize = 5;
 
 /// Ends the sessions. Also returns how many were where it ends early.

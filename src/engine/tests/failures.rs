@@ -182,7 +182,7 @@ fn a_missing_schema_is_named() {
 }
 
 #[test]
-fn a_verdict_alone_is_a_refusal() {
+fn a_condition_alone_is_a_refusal() {
     let failure = ReconcileError::from(ReadyCondition::new(Reason::NotPermitted, "no"));
     assert!(matches!(failure, ReconcileError::Refused(condition) if condition.reason == Reason::NotPermitted));
 }

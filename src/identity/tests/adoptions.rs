@@ -153,10 +153,10 @@ fn refusals() -> Vec<Refusal> {
 fn outside_the_instances_namespace_every_refusal_reads_the_same() {
     for (from, reason) in [(AdoptionFrom::Same, Reason::NotPermitted), (AdoptionFrom::Allowed, Reason::AdoptionRefused)]
     {
-        let mut verdicts: Vec<_> = refusals().iter().map(|refusal| refusal.condition(&claimant(), from)).collect();
-        assert!(verdicts.iter().all(|condition| condition.reason == reason), "{verdicts:?}");
-        verdicts.dedup();
-        assert_eq!(verdicts.len(), 1, "{verdicts:?}");
+        let mut conditions: Vec<_> = refusals().iter().map(|refusal| refusal.condition(&claimant(), from)).collect();
+        assert!(conditions.iter().all(|condition| condition.reason == reason), "{conditions:?}");
+        conditions.dedup();
+        assert_eq!(conditions.len(), 1, "{conditions:?}");
     }
 }
 

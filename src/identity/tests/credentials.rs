@@ -166,7 +166,7 @@ fn the_last_thing_to_log_in_with_is_kept(#[case] more: Value, #[case] contents: 
     }
     // What takes its place may come with the same request.
     assert_eq!(plan_for(&oidc(&[("github", "h1")]), there(), contents).refusal, None);
-    // Without having looked into it nothing is taken for granted.
+    // Without having read it nothing is taken for granted.
     let plan = plan(&claimant(), &desired(&json!({})), &present(there()), now());
     assert_eq!(plan.refusal.is_none(), more.get("saml").is_some());
 }

@@ -1,4 +1,4 @@
-//! What is told of a plan: a reason for each action and each change that people look for, and never a value.
+//! The events of a plan: a reason for each action and each change that matters to people, and never a value.
 
 use std::sync::Arc;
 

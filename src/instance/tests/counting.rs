@@ -76,8 +76,8 @@ fn each_sort_is_counted_and_those_whose_grace_period_runs_or_that_are_elsewhere_
 #[test]
 fn what_is_known_is_settled_once_it_was_the_same_twice() {
     let counts = Counts::default();
-    let looks = [(8, 0, false), (8, 0, true), (7, 1, false), (7, 1, true), (7, 0, false), (7, 0, true)];
-    for (managed, pending, is_settled) in looks {
+    let cases = [(8, 0, false), (8, 0, true), (7, 1, false), (7, 1, true), (7, 0, false), (7, 0, true)];
+    for (managed, pending, is_settled) in cases {
         assert_eq!(counts.looked_at(managed, pending), is_settled, "{managed} and {pending}");
         assert!(counts.is_settled(managed, pending) && !counts.is_settled(managed, pending + 1));
     }

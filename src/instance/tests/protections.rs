@@ -90,7 +90,7 @@ fn up_to_the_limit_those_that_come_together_go_and_beyond_it_none_does() {
 }
 
 #[test]
-fn those_that_are_known_to_come_are_company_although_they_have_not_asked_yet() {
+fn those_that_are_known_to_come_count_together_although_they_have_not_asked_yet() {
     let all = deleted(0..4, 100);
     let together = Situation { peers: &all, under_way: &all, ..asking(&all[..2], 101) };
     let status = next(&State::default(), &together);

@@ -1,4 +1,4 @@
-//! Which creates share a batch, and when. Pure: time is an argument, and what is in them is of no interest here.
+//! Which creates share a batch, and when it is sent. Pure: time is an argument. Doesn't read the creates.
 
 use std::collections::HashSet;
 use std::time::{Duration, Instant};
@@ -6,73 +6,70 @@ use std::time::{Duration, Instant};
 use crate::base::flow::counts::Counts;
 use crate::base::flow::fair_queue::FairQueue;
 
-/// The most in one request. More don't make it faster (see [`TOGETHER`]); well within `SQLite`'s bind variables and the
-/// limits of every version of Kratos.
+/// The most creates in a request. More aren't faster (see [`TOGETHER`]). Well within `SQLite`'s bind variables and the limits
+/// of every version of Kratos.
 const MOST: usize = 100;
-/// The most bytes in one request. Kratos refuses bodies of more than about 5 MiB, a usual gateway those of more than one.
+/// The most bytes in a request. Kratos refuses bodies of more than about 5 MiB, a usual gateway those of more than 1 MiB.
 const MOST_BYTES: usize = 512 * 1024;
-/// What is larger is sent by itself.
+/// Larger creates are sent alone.
 pub const LARGE: usize = 128 * 1024;
-/// So many are worth a request, whatever else may come. Everybody else waits for it meanwhile.
+/// With so many a batch is sent, even if more are expected.
 const ENOUGH: usize = 80;
-/// How long they wait for those that are about to come after the last one did: one that takes longer is no company.
-/// Whoever comes alone doesn't wait.
+/// How long a batch waits for expected creates after the last one came. A create that expects no others doesn't wait.
 const QUIET: Duration = Duration::from_millis(500);
-/// How long is gathered at most: what a busy API server takes for the finalizers of [`ENOUGH`].
+/// How long a batch is gathered at most: what a busy API server takes to write [`ENOUGH`] finalizers.
 const PATIENCE: Duration = Duration::from_secs(5);
-/// Within so long after the last of a crowd, more of its groups are company, though nobody announces them.
+/// After a batch of several, creates that come within this time are gathered too, though nobody announced them.
 const CROWD: Duration = Duration::from_secs(1);
-/// How long they wait for each other after the last one came…
+/// How long those wait after the last one came…
 const LINGER: Duration = Duration::from_millis(150);
 /// …and in all.
 const LONGEST_LINGER: Duration = Duration::from_millis(500);
-/// With no more groups than so many waiting, whoever is alone of its group doesn't ride with the crowd.
+/// Only while so few groups wait may the only create of a group be sent beside the batches.
 const FEW: usize = 8;
-/// A request is to take no more than this, so that nobody waits long for others…
+/// A request should take no longer than this, so that nobody waits long for others…
 const LONGEST: Duration = Duration::from_secs(5);
-/// …and no more than this part of the time-out: the server may be slower the next time.
+/// …and no more than this fraction of the time-out: the next time the server may be slower.
 const PART_OF_TIMEOUT: u32 = 4;
 
-/// What makes one sort of creates be batched otherwise than another.
+/// How one sort of creates is batched.
 #[derive(Clone, Copy, Debug)]
 pub struct BatchLimits {
-    /// How many requests at the same time, but for one of those that are alone of their group.
+    /// How many requests may be in flight, beside one express request (creates that are alone in their groups).
     in_flight: usize,
-    /// The most in one request.
+    /// The most creates in a request.
     most: usize,
-    /// How long one is thought to take before the first answer.
+    /// How long one create is assumed to take before the first answer.
     each: Duration,
 }
 
-/// The common ones. Kratos v1.3.1 on two cores and `SQLite` makes 340–580 a second of them by batches of 50 to 200,
-/// whether one, two or four are in flight: two leave a slow network no time to be idle, and more only wait for the
-/// database's lock, and others for them.
+/// Ordinary creates. Kratos v1.3.1 on two cores with `SQLite` makes 340–580 a second in batches of 50 to 200, with one, two or
+/// four in flight. Two keep a slow network busy; more would only wait for the database's lock, and make others wait.
 pub const TOGETHER: BatchLimits = BatchLimits { in_flight: 2, most: MOST, each: Duration::from_millis(20) };
-/// Those with a password in clear text. The server hashes one after another, for some hundred milliseconds each, so
-/// that small requests side by side have its cores share the work; more at a time only take longer (on two cores the
-/// slowest of single ones took 1.7 s with two in flight, 4.6 s with four, 7.5 s with eight). New servers take 200 in one.
-/// They share their turns with changes of passwords.
+/// Creates with a cleartext password. The server hashes one after another, some hundred milliseconds each, so small requests
+/// side by side use all of its cores. More at a time only take longer (on two cores the slowest single create took 1.7 s with
+/// two in flight, 4.6 s with four, 7.5 s with eight). New servers take 200 in one. They share permits with password changes.
 pub const HASHING: BatchLimits = BatchLimits { in_flight: 2, most: MOST, each: Duration::from_millis(600) };
-/// Those that are sent by themselves.
+/// Creates that are sent alone.
 pub const ALONE: BatchLimits = BatchLimits { in_flight: 3, most: 1, each: Duration::ZERO };
 
-/// Creates of one sort that wait. Groups take turns as in a [`FairQueue`].
+/// Waiting creates of one sort. Groups take turns as in a [`FairQueue`].
 #[derive(Debug)]
 pub struct Queue<T> {
     terms: BatchLimits,
     waiting: FairQueue<Waiting<T>>,
     next_ticket: u64,
-    /// Since when is gathered, and when the last one of those that wait came.
+    /// When gathering began, and when the last waiting create came.
     gathering: Option<(Instant, Instant)>,
-    /// Requests, but for the one below.
+    /// Requests in flight, without the express one.
     in_flight: usize,
-    /// Whether one with those that were alone of their group is.
+    /// Whether an express request is in flight.
     is_express_in_flight: bool,
-    /// How many of each group are in flight.
+    /// How many creates of each group are in flight.
     under_way: Counts,
-    /// When the last request of several went that nobody had announced, and whose they were.
+    /// When the last unannounced batch of several was sent, and its groups.
     crowd: Option<(Instant, HashSet<String>)>,
-    /// How long one takes, as far as is known.
+    /// How long one create takes, as far as is known.
     each: Duration,
     /// How long a request may take.
     within: Duration,
@@ -85,16 +82,16 @@ struct Waiting<T> {
     group: String,
 }
 
-/// A request in flight, to be handed back when it is over.
+/// A request in flight; pass it to [`Queue::done`] when it is over.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Batch {
-    /// Of each that it carries.
+    /// The group of each create in it.
     groups: Vec<String>,
     is_express: bool,
 }
 
 impl<T> Queue<T> {
-    /// An empty one. `timeout`: how long the client waits for an answer.
+    /// An empty queue. `timeout`: how long the client waits for an answer.
     pub fn new(terms: BatchLimits, timeout: Duration) -> Self {
         Self {
             terms,
@@ -115,7 +112,7 @@ impl<T> Queue<T> {
         self.waiting.is_empty() && self.in_flight == 0 && !self.is_express_in_flight
     }
 
-    /// Adds one. `bytes`: its size in a request. `group`: whose turn it takes.
+    /// Adds a create. `bytes`: its size in a request. `group`: whose turn it takes.
     pub fn add(&mut self, item: T, bytes: usize, group: &str, now: Instant) {
         let since = self.gathering.map_or(now, |(since, _)| since);
         self.gathering = Some((since, now));
@@ -123,8 +120,8 @@ impl<T> Queue<T> {
         self.next_ticket += 1;
     }
 
-    /// Takes what goes now in one request; call again until there is none. Each that was taken is to be followed by
-    /// one [`Self::done`]. `expected`: how many of each group are about to come.
+    /// Takes what is sent now in one request; call it until there is none. Each batch must be passed to [`Self::done`].
+    /// `expected`: how many of each group will come soon.
     pub fn take(&mut self, now: Instant, expected: &Counts) -> Option<(Vec<T>, Batch)> {
         if self.due(expected)? > now {
             return None;
@@ -162,7 +159,7 @@ impl<T> Queue<T> {
         Some((items, Batch { groups, is_express }))
     }
 
-    /// When [`Self::take`] gives something, if nothing happens before.
+    /// When [`Self::take`] returns a batch, if nothing happens before.
     pub fn due(&self, expected: &Counts) -> Option<Instant> {
         let (since, last_came) = self.gathering?;
         if self.express(expected).next().is_some() {
@@ -183,37 +180,38 @@ impl<T> Queue<T> {
         })
     }
 
-    /// A request is over. `took`: how many it carried, and how long it took; none where that says nothing.
+    /// A request is over. `took`: how many creates it carried, and how long it took; empty where that says nothing about the
+    /// server's speed.
     pub fn done(&mut self, batch: &Batch, took: &[(usize, Duration)]) {
         for group in &batch.groups {
             self.under_way.remove(group);
         }
         if batch.is_express {
             self.is_express_in_flight = false;
-            // It says how long it waited for the crowd's.
+            // Its time includes waiting for the batches, so it isn't used.
             return;
         }
         self.in_flight = self.in_flight.saturating_sub(1);
         for (count, took) in took {
             let each = *took / u32::try_from(*count).unwrap_or(u32::MAX).max(1);
-            // What became slower is believed at once, what became faster little by little.
+            // A slower server counts at once, a faster one gradually.
             self.each = each.max((self.each + each) / 2);
         }
     }
 
-    /// Takes all that waits, since nothing is to be sent any more.
+    /// Takes all that waits, because nothing may be sent now.
     pub fn give_up(&mut self) -> impl Iterator<Item = T> + use<'_, T> {
         self.gathering = None;
         std::iter::from_fn(|| self.waiting.take()).map(|waiting| waiting.item)
     }
 
-    /// The groups of the crowd that went a moment before the last one came.
+    /// The groups of the last unannounced batch, if it was sent shortly before the last create came.
     fn recent_crowd(&self) -> Option<&HashSet<String>> {
         let (_, last_came) = self.gathering?;
         self.crowd.as_ref().filter(|(went, _)| last_came < *went + CROWD).map(|(_, groups)| groups)
     }
 
-    /// The groups of those who needn't ride with the crowd: nobody of its group is with any of them.
+    /// The groups whose create may be sent beside the batches: it is the only one of its group, in the queue and in flight.
     fn express(&self, expected: &Counts) -> impl Iterator<Item = &str> {
         let crowd = self.recent_crowd();
         let is_crowded = self.in_flight > 0 || !expected.is_empty() || crowd.is_some();
@@ -228,7 +226,7 @@ impl<T> Queue<T> {
         self.waiting.namespaces().filter(move |group| may_go && is_alone(group))
     }
 
-    /// How many a request may carry.
+    /// How many creates a request may carry.
     fn limit(&self) -> usize {
         let fits = self.within.as_nanos() / self.each.as_nanos().max(1);
         usize::try_from(fits).unwrap_or(usize::MAX).clamp(1, self.terms.most)

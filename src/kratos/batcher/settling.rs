@@ -1,5 +1,5 @@
-//! Sends a batch and does not rest until each of its items is answered for good. Several requests, one after another:
-//! whatever is sent again here is known not to have been carried out.
+//! Sends a batch until each of its items has a final answer, by several requests one after another. It resends only what is
+//! known not to have been carried out.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -16,15 +16,15 @@ use super::super::reader::read_all;
 use super::super::types::{BatchItem, BatchOutcome, CreateIdentity, Identity};
 use super::triage::{Item, Triaged, confirm, made, triage};
 
-/// What a create is called, however it travels.
+/// The operation that callers see, also for creates that are sent in a batch.
 pub(super) const OPERATION: &str = "create_identity";
 
-/// A create, and whoever waits for its answer.
+/// A create, and the caller that waits for its answer.
 pub(super) struct QueuedCreate {
     pub(super) create: CreateIdentity,
     /// On whose behalf it is created.
     pub(super) initiator: Arc<Initiator>,
-    /// What is still to be told of it: it is called created, and isn't known to be.
+    /// Its open audit entry: the server calls it created, which isn't proven yet.
     pub(super) entry: Option<Entry>,
     pub(super) answer: oneshot::Sender<Result<Identity, Error>>,
 }
@@ -38,11 +38,11 @@ impl Item for QueuedCreate {
 impl QueuedCreate {
     fn succeed(mut self, identity: Identity) {
         self.told(Outcome::Ok);
-        // Whoever waited may be gone.
+        // The caller may be gone.
         let _ = self.answer.send(Ok(identity));
     }
 
-    /// It is known by now.
+    /// Closes the audit entry: the outcome is known.
     fn told(&mut self, outcome: Outcome) {
         if let Some(entry) = self.entry.take() {
             entry.close(outcome);
@@ -54,16 +54,16 @@ impl QueuedCreate {
     }
 }
 
-/// How it went.
+/// The results of a batch.
 #[derive(Default)]
 pub(super) struct Settled {
-    /// For requests that say something about the server's speed: how many they carried, and how long they took.
+    /// How many creates each request carried, and how long it took; only of requests that show the server's speed.
     pub(super) took: Vec<(usize, Duration)>,
-    /// For what waits elsewhere, if nothing more is to be sent now.
+    /// Why nothing more may be sent now, if so. Everything that waits fails with it.
     pub(super) stop: Option<Error>,
 }
 
-/// Sends these, and answers each.
+/// Sends these creates, and answers each.
 pub(super) async fn settle(client: &Client, queued: Vec<QueuedCreate>) -> Settled {
     let mut settled = Settled::default();
     let mut groups = VecDeque::from([queued]);
@@ -71,7 +71,7 @@ pub(super) async fn settle(client: &Client, queued: Vec<QueuedCreate>) -> Settle
     loop {
         let group = match groups.pop_front() {
             Some(group) => group,
-            // Last of all: by now what they may be in conflict with is there.
+            // These come last: by now the items that they may conflict with exist.
             None => match alone.pop_front() {
                 Some(queued) => vec![queued],
                 None => return settled,
@@ -85,7 +85,7 @@ pub(super) async fn settle(client: &Client, queued: Vec<QueuedCreate>) -> Settle
             continue;
         }
         let sifted = send(client, group, &mut settled).await;
-        // Depth first, so that few wait for long.
+        // Depth first, so that few callers wait long.
         for group in sifted.again.into_iter().rev() {
             groups.push_front(group);
         }
@@ -93,7 +93,7 @@ pub(super) async fn settle(client: &Client, queued: Vec<QueuedCreate>) -> Settle
     }
 }
 
-/// Sends one group, and answers those of it whose fate is known.
+/// Sends one group, and answers those of it whose result is final.
 async fn send(client: &Client, mut group: Vec<QueuedCreate>, settled: &mut Settled) -> Triaged<QueuedCreate> {
     let count = group.len();
     let begun = Instant::now();
@@ -110,11 +110,11 @@ async fn send(client: &Client, mut group: Vec<QueuedCreate>, settled: &mut Settl
         let Some(answer) = answer else { return Triaged::default() };
         settled.note(1, begun.elapsed(), answer.as_ref().err());
         let answer = answer.map(|mut identity| {
-            // The answer to a create leaves it out.
+            // A single create's answer leaves it out, too.
             identity.metadata_admin = create.metadata_admin.unwrap_or_default().into();
             identity
         });
-        // Whoever waited may be gone.
+        // The caller may be gone.
         let _ = queued.answer.send(answer);
         return Triaged::default();
     }
@@ -154,13 +154,13 @@ async fn send(client: &Client, mut group: Vec<QueuedCreate>, settled: &mut Settl
     let doubtful = std::mem::take(&mut sifted.doubtful);
     if !doubtful.is_empty() {
         let lost = read_back(client, doubtful, settled).await;
-        // Before anything else: what failed may have been in conflict with one of these.
+        // This comes first: what failed may have conflicted with one of these.
         sifted.again.splice(..0, Some(lost).filter(|lost| !lost.is_empty()));
     }
     sifted
 }
 
-/// Reads back what is called created. Answers those that are there, and returns those that aren't.
+/// Reads back what is called created. Answers those that exist, and returns the others.
 async fn read_back(client: &Client, doubtful: Vec<(QueuedCreate, String)>, settled: &mut Settled) -> Vec<QueuedCreate> {
     match read_all(client, doubtful.iter().map(|(_, id)| id.as_str())).await {
         Ok(there) => {
@@ -184,7 +184,7 @@ async fn read_back(client: &Client, doubtful: Vec<(QueuedCreate, String)>, settl
 }
 
 impl Settled {
-    /// Notes how long a request took, if that says something, and whether anything more may be sent.
+    /// Notes how long a request took, if that shows the server's speed, and whether more may be sent.
     fn note(&mut self, count: usize, took: Duration, error: Option<&Error>) {
         if error.is_none_or(Error::is_timeout) {
             self.took.push((count, took));
@@ -203,7 +203,7 @@ impl Settled {
     }
 }
 
-/// Runs a request for as long as anybody waits for what it brings.
+/// Runs a request while at least one caller waits for its answer.
 async fn while_wanted<T>(queued: &mut [QueuedCreate], request: impl Future<Output = T>) -> Option<T> {
     let nobody = join_all(queued.iter_mut().map(|queued| queued.answer.closed()));
     tokio::select! {

@@ -1,9 +1,9 @@
-//! What the answer to a batch says of each item in it. Pure.
+//! What the answer to a batch says about each item. Pure.
 //!
-//! Servers before v25.4 roll the whole batch back where one item is a conflict, and still answer the others as created.
-//! So a batch in which anything failed proves nothing: what it calls created is read back, what isn't there is sent
-//! again, and what failed is sent by itself, so that its answer is the one of a single create. (A conflict may also be
-//! one with an item that was rolled back itself.) A request that was refused as a whole is halved.
+//! Servers before v25.4 roll the whole batch back after one conflict, and still call the others created. So after any failure a
+//! batch proves nothing. What it calls created is read back, and resent where it doesn't exist. What failed is resent alone, so
+//! that its answer is that of a single create. (It may even have conflicted with an item that was rolled back.) A request that
+//! was refused as a whole is halved.
 
 use std::collections::HashMap;
 
@@ -13,23 +13,23 @@ use super::super::types::{
     BatchOutcome, CreateIdentity, Identity, PasswordImport, VerifiableAddress, VerifiedAddressImport,
 };
 
-/// An item of a batch: whoever waits for it, and what is to be created.
+/// An item of a batch: its caller, and what is to be created.
 pub trait Item {
     fn create(&self) -> &CreateIdentity;
 }
 
-/// What follows from an answer. Each item is in exactly one place.
+/// What follows from an answer. Each item is in exactly one field.
 #[derive(Debug)]
 pub struct Triaged<T> {
     /// Created, with the id.
     pub created: Vec<(T, String)>,
-    /// Called created; to be read back.
+    /// Called created; must be read back.
     pub doubtful: Vec<(T, String)>,
-    /// Failed for good; whoever waits decides what follows.
+    /// Failed for good; the caller decides what follows.
     pub failed: Vec<(T, Error)>,
-    /// To be sent again, in these groups.
+    /// To be resent, in these groups.
     pub again: Vec<Vec<T>>,
-    /// To be sent once more after all others, each by itself.
+    /// To be resent after all others, each alone.
     pub alone: Vec<T>,
 }
 
@@ -39,7 +39,7 @@ impl<T> Default for Triaged<T> {
     }
 }
 
-/// Sifts the answer to a batch of these items.
+/// Sorts the items of a batch by its answer.
 pub fn triage<T: Item>(items: Vec<T>, answer: Result<Vec<BatchOutcome>, Error>) -> Triaged<T> {
     match answer {
         Ok(outcomes) => each(items, outcomes),
@@ -65,23 +65,23 @@ fn each<T>(items: Vec<T>, outcomes: Vec<BatchOutcome>) -> Triaged<T> {
 /// The request as a whole was refused, or failed.
 fn whole<T: Item>(items: Vec<T>, error: &Error) -> Triaged<T> {
     if !is_final(error) {
-        // Throttled, down, or not answered: as for single creates. What may have been carried out isn't sent again here.
+        // Throttled, down, or unanswered: as for single creates. What may have been carried out isn't resent here.
         let failed = items.into_iter().map(|item| (item, error.clone())).collect();
         return Triaged { failed, ..Triaged::default() };
     }
     let (suspects, others): (Vec<_>, Vec<_>) = items.into_iter().partition(|item| is_suspect(item.create(), error));
     if matches!(error.unknown_field(), Some("external_id" | "organization_id")) && !suspects.is_empty() {
-        // The server takes the field from none of them.
+        // The server accepts this field from none of them.
         let failed = suspects.into_iter().map(|item| (item, error.clone())).collect();
         return Triaged { failed, again: nonempty([others]), ..Triaged::default() };
     }
     halved(suspects, others)
 }
 
-/// Suspects in two halves, and the others by themselves. One that is suspected alone is sent alone.
+/// Halves the suspects, and keeps the others in a group of their own. A single suspect is sent alone.
 fn halved<T>(mut suspects: Vec<T>, others: Vec<T>) -> Triaged<T> {
     if suspects.is_empty() && !others.is_empty() {
-        // The error accuses nobody in particular.
+        // The error points at no item.
         return halved(others, suspects);
     }
     if suspects.len() == 1 {
@@ -113,7 +113,7 @@ fn is_suspect(create: &CreateIdentity, error: &Error) -> bool {
     }
 }
 
-/// What a read of the doubtful ones' ids says. `there`: the identities that were found.
+/// What reading the doubtful ids shows. `there`: the identities that exist.
 pub fn confirm<T>(doubtful: Vec<(T, String)>, mut there: HashMap<String, Identity>) -> (Vec<(T, Identity)>, Vec<T>) {
     let (mut found, mut lost) = (Vec::new(), Vec::new());
     for (item, id) in doubtful {
@@ -125,8 +125,8 @@ pub fn confirm<T>(doubtful: Vec<(T, String)>, mut there: HashMap<String, Identit
     (found, lost)
 }
 
-/// The identity that a batch made of an item, as Kratos has it: all but what only a read would tell (credentials,
-/// times, addresses that aren't verified).
+/// The identity that a batch made of an item, as Kratos has it: without what only a read would show (credentials, times,
+/// unverified addresses).
 pub fn made(create: &CreateIdentity, id: String) -> Identity {
     let CreateIdentity {
         schema_id,

@@ -1,4 +1,4 @@
-//! Each write that is sent is told once, with what came of it.
+//! Each write that is sent gets one audit record, with its outcome.
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -11,7 +11,7 @@ use wiremock::{Mock, MockServer, ResponseTemplate};
 use super::{ID, config, somebody};
 use crate::kratos::{Auditor, Client, ClientConfig, CreateIdentity, PatchOperation, Record, Writer};
 
-/// What was told: operation, identity, paths, outcome, status, attempt.
+/// A record: operation, identity, paths, outcome, status, attempt.
 type Told = (&'static str, Option<String>, Vec<String>, &'static str, Option<u16>, u64);
 
 #[derive(Debug, Default)]

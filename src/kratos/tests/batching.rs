@@ -1,4 +1,4 @@
-//! The batcher before scripted servers: who gets which answer, and what is sent.
+//! The batcher with scripted servers: who gets which answer, and what is sent.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -31,7 +31,7 @@ async fn sent(server: &MockServer) -> Vec<String> {
     requests.iter().map(line).collect()
 }
 
-/// Each knows that the others are coming.
+/// Creates at the same time; each announces itself.
 async fn together(server: &MockServer, names: &[&str]) -> Vec<Result<Identity, Error>> {
     let (batcher, collects) = Batcher::new(Client::clone(&client(server)), Arc::new(FairSemaphore::new(2)));
     tokio::spawn(collects);
@@ -42,7 +42,7 @@ async fn together(server: &MockServer, names: &[&str]) -> Vec<Result<Identity, E
     join(all, async { drop(expected) }).await.0
 }
 
-/// Creates one at a time, slowly enough for others to gather; answers a batch as told.
+/// A server that creates single identities slowly enough for others to gather; `batch` answers batches.
 async fn server(batch: impl Fn(&[Value]) -> ResponseTemplate + Send + Sync + 'static) -> MockServer {
     let server = MockServer::start().await;
     let single = |request: &Request| {
@@ -135,7 +135,7 @@ async fn a_server_that_wants_to_be_left_alone_is() {
 }
 
 #[tokio::test]
-async fn one_who_travels_alone_or_is_large_goes_by_itself() {
+async fn one_that_is_to_be_alone_or_is_large_is_sent_by_itself() {
     let server = server(|items| outcomes(items, |name| json!({"action": "create", "identity": name}))).await;
     let (batcher, collects) = Batcher::new(Client::clone(&client(&server)), Arc::new(FairSemaphore::new(2)));
     tokio::spawn(collects);
@@ -162,7 +162,7 @@ async fn who_does_not_wait_any_more_takes_nothing_from_the_others() {
     };
     let expected = batcher.expect("team");
     let [left, early, stays] = [ask("left"), ask("early"), ask("stays")];
-    // Until each has asked.
+    // Until each create is queued.
     for _ in 0..3 {
         tokio::task::yield_now().await;
     }

@@ -1,4 +1,4 @@
-//! A server that isn't reached: the message says why, and whom; of the URL nothing else.
+//! For a server that can't be reached the message says why, and which host; nothing else of the URL.
 
 use std::io::{Read, Write};
 use std::net::TcpListener;
@@ -11,10 +11,10 @@ use super::super::{Client, ClientConfig, Error};
 use super::ID;
 use super::tls::{authority, serve_as};
 
-/// Stands in every path.
+/// It is in every path.
 const MARKER: &str = "S3CRET";
 
-/// What a deletion comes to.
+/// The error of a deletion.
 async fn failure(url: &str, ca_pem: Option<String>, proxy_url: Option<&str>) -> Error {
     let url: Url = format!("{url}/{MARKER}").parse().unwrap();
     let config = ClientConfig {
@@ -37,7 +37,7 @@ fn closed() -> u16 {
     TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }
 
-/// A server that answers whatever it is told with this text. Its port.
+/// A server that answers everything with this text. Its port.
 fn plain(answer: Option<&'static str>) -> u16 {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = listener.local_addr().unwrap().port();
@@ -66,14 +66,14 @@ async fn a_name_that_has_no_address_and_a_port_that_refuses_are_named() {
         says(&error, &["no connection to Kratos", "the name of nothing.invalid:4434 can't be looked up"]);
         assert!(error.instance_unavailable() && !error.outcome_unknown());
         says(&failure(&format!("{scheme}://{here}"), None, None).await, &["no connection to Kratos", &refused]);
-        // By a proxy it is the proxy that isn't reached.
+        // With a proxy it is the proxy that can't be reached.
         let error = failure(&format!("{scheme}://kratos.example"), None, Some(&format!("http://{here}"))).await;
         says(&error, &["no connection to Kratos by the proxy", &refused, "spec.proxyURL"]);
         assert!(!error.to_string().contains("kratos.example"), "{error}");
         let nowhere = Some("http://nothing.invalid:3128");
         let error = failure(&format!("{scheme}://{here}"), None, nowhere).await;
         says(&error, &["by the proxy", "the name of nothing.invalid:3128 can't be looked up"]);
-        // Of a SOCKS proxy that is all that the library tells.
+        // For a SOCKS proxy the library says no more.
         let error = failure(&format!("{scheme}://kratos.example"), None, Some(&format!("socks5h://{here}"))).await;
         says(&error, &["by the proxy", &format!("no connection to {here}"), "refused"]);
     }
@@ -113,7 +113,7 @@ async fn the_wrong_scheme_is_told_from_a_server_that_is_away() {
     let words = format!("what 127.0.0.1:{speaks_tls} answers is no HTTP: if it speaks TLS, write https");
     says(&error, &[&words, "check scheme and port of the URL"]);
     assert!(error.instance_suspect() && error.outcome_unknown(), "nobody can tell what was done");
-    // Of a proxy that reads along it is the proxy's URL that is wrong.
+    // For a proxy that reads the request it is the proxy's URL that is wrong.
     let proxy = format!("http://127.0.0.1:{speaks_tls}");
     let error = failure("http://kratos.example", None, Some(&proxy)).await;
     says(&error, &[&words, "check scheme and port of spec.proxyURL"]);

@@ -1,4 +1,4 @@
-//! Servers and connections that fail, and how often they are asked.
+//! Servers and connections that fail, and how often requests are sent to them.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -27,7 +27,7 @@ fn refusal(status: u16, message: &str) -> ResponseTemplate {
     ResponseTemplate::new(status).set_body_json(json!({"error": {"code": status, "message": message}}))
 }
 
-/// A server that reads each request, answers with these bytes and hangs up; how many connections it had.
+/// A server that reads each request, answers with these bytes and hangs up; counts its connections.
 async fn hanging_up(answer: &'static [u8]) -> (Writer, Arc<AtomicUsize>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap()).parse().unwrap();

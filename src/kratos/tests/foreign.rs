@@ -1,4 +1,4 @@
-//! Whatever a server, or people through it, may send: nothing panics, nothing is misread, and one item costs no other.
+//! Whatever a server, or people through it, may send: nothing panics, nothing is misread, and one item doesn't harm others.
 
 use std::time::{Duration, SystemTime};
 
@@ -12,7 +12,7 @@ use super::super::transport::text;
 use super::super::types::Items;
 use super::super::{Identity, Session};
 
-/// Parts of JSON, and of what isn't quite: so that most of what they make up is nearly right.
+/// Fragments of JSON and of near-JSON, so that most combinations are nearly valid.
 fn fragment() -> impl Strategy<Value = String> {
     const PARTS: [&str; 23] = [
         "{",
@@ -42,7 +42,7 @@ fn fragment() -> impl Strategy<Value = String> {
     prop_oneof![proptest::sample::select(&PARTS[..]).prop_map(str::to_owned), "\\PC{0,3}"]
 }
 
-/// A value in JSON, of which something may not be readable.
+/// A JSON value, of which a part may be unreadable.
 fn value() -> impl Strategy<Value = String> {
     const LEAVES: [&str; 10] =
         ["1", "1e400", "-1e999", "0.1", "null", "true", "\"x\"", "\"\\ud800\"", "\"\\ud83d\\ude00\"", "\"\\udc00\""];

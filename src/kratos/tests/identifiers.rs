@@ -1,4 +1,4 @@
-//! How Kratos writes down what people log in with, as the real one was seen to do (`tests/conformance/identifiers.rs`).
+//! How Kratos stores login identifiers, as observed with the real one (`tests/conformance/identifiers.rs`).
 
 use rstest::rstest;
 use serde_json::{Value, json};

@@ -1,4 +1,4 @@
-//! A marker is put wherever a secret or a personal value can be, and must show nowhere.
+//! A marker is put wherever a secret or a personal value can be, and may show nowhere.
 
 use std::fmt::{Debug, Display};
 

@@ -1,5 +1,5 @@
-//! Tests of the client without a Kratos: tables for what is pure, and a scripted server for newer versions, faults
-//! and secrecy. What the real Kratos does is tested elsewhere, against it.
+//! Tests of the client without a Kratos: tables for pure code, and a scripted server for newer versions, faults and secrecy.
+//! The conformance tests show what the real Kratos does.
 
 #[path = "../../../tests/testenv/authority.rs"]
 #[allow(dead_code, reason = "other tests use the rest")]
@@ -30,7 +30,7 @@ use wiremock::MockServer;
 
 use super::{BearerToken, Client, ClientConfig, Error, Identity, IdentityFilter, Initiator, WriteCause, Writer};
 
-/// What must never show. It is put wherever a secret or a personal value could be.
+/// It may never show. It is put wherever a secret or a personal value can be.
 const MARKER: &str = "m4rk3r-of-a-secret";
 
 /// A UUID that the scripted servers know.
@@ -44,7 +44,7 @@ fn config(server: &MockServer) -> ClientConfig {
     }
 }
 
-/// Somebody who causes writes.
+/// An initiator.
 fn somebody() -> Arc<Initiator> {
     Arc::new(Initiator {
         kind: "Test",

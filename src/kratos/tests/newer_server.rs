@@ -1,4 +1,4 @@
-//! What v25.4 and later answer otherwise than v1.3.1, and pages in each form.
+//! What v25.4 and later answer differently from v1.3.1, and every form of pages.
 
 use futures::TryStreamExt;
 use serde_json::{Value, json};

@@ -1,4 +1,4 @@
-//! Answers that hold what can't be read: each item by itself, each field by itself.
+//! Answers with unreadable parts are read item by item, field by field.
 
 use rstest::rstest;
 use serde_json::json;
@@ -10,7 +10,7 @@ fn identity(text: &str) -> Identity {
     serde_json::from_str(text).unwrap()
 }
 
-/// Objects within objects, that deep.
+/// Objects nested to this depth.
 fn deep(levels: usize) -> String {
     format!("{}1{}", r#"{"a":"#.repeat(levels), "}".repeat(levels))
 }

@@ -1,4 +1,4 @@
-//! When creates go, and how many together.
+//! When creates are sent, and how many together.
 
 use std::time::{Duration, Instant};
 
@@ -20,19 +20,19 @@ fn queue(terms: BatchLimits, count: usize, now: Instant) -> Queue<usize> {
     queue
 }
 
-/// Of the group that most tests are about.
+/// For the group of most tests.
 fn expected(count: usize) -> Counts {
     let mut counts = Counts::default();
     (0..count).for_each(|_| counts.add("team"));
     counts
 }
 
-/// What goes now in one request.
+/// What is sent now in one request.
 fn take<T>(queue: &mut Queue<T>, now: Instant, are_expected: bool) -> Option<Vec<T>> {
     queue.take(now, &expected(are_expected.into())).map(|(taken, _)| taken)
 }
 
-/// How many go at once, request by request.
+/// The sizes of the batches that are sent now.
 fn sizes(queue: &mut Queue<usize>, now: Instant) -> Vec<usize> {
     std::iter::from_fn(|| take(queue, now, true)).map(|taken| taken.len()).collect()
 }
@@ -62,7 +62,7 @@ fn a_crowd_that_nobody_announces_goes_together_and_whoever_comes_later_or_from_e
             went.push((4 * step, taken.len()));
             batches.push(batch);
         }
-        // The server is faster than they come.
+        // The server is faster than creates arrive.
         for batch in batches.drain(..) {
             queue.done(&batch, &[]);
         }
@@ -120,7 +120,7 @@ fn many_go_beside_those_in_flight_and_not_more_than_so_many_requests() {
     assert_eq!(sizes(&mut queue(TOGETHER, 179, now), now), [100], "79 may wait for others");
     assert_eq!(sizes(&mut queue(TOGETHER, 180, now), now), [100, 80]);
     assert_eq!(sizes(&mut queue(ALONE, 9, now), now), [1, 1, 1]);
-    // At half a second and more each, for all that is known, eight take no longer than a request may.
+    // With an assumed half second and more for each, eight are all that fit into one request's time.
     assert_eq!(sizes(&mut queue(HASHING, 50, now), now), [8, 8]);
 }
 
@@ -166,7 +166,7 @@ fn many_of_many_groups_are_a_crowd() {
     }
     assert_eq!(take(&mut queue, now + ms(10), true), None, "they travel together");
     assert_eq!(take(&mut queue, now + ms(10), false), Some((0..9).collect()));
-    // What it took tells how long others take.
+    // The time it took shows how long others take.
     queue.done(&batch, &[(100, Duration::from_secs(100))]);
     (0..50).for_each(|number| queue.add(number, 100, "team", now));
     assert_eq!(take(&mut queue, now, false).map(|taken| taken.len()), Some(5));

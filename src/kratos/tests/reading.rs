@@ -1,4 +1,4 @@
-//! Reads in a batch before scripted servers: who gets which answer, and what is asked for.
+//! Shared reads with scripted servers: who gets which answer, and what is requested.
 
 use std::time::Duration;
 
@@ -14,13 +14,13 @@ fn id(number: usize) -> String {
     format!("00000000-0000-4000-8000-{number:012}")
 }
 
-/// Reads one at a time, slowly enough for others to gather; answers a shared read of these ids as told.
+/// A server that answers single reads slowly enough for others to gather; `shared` answers shared ones.
 async fn server(shared: impl Fn(&[String]) -> ResponseTemplate + Send + Sync + 'static) -> MockServer {
     let server = MockServer::start().await;
     let single = |request: &Request| {
         let id = request.url.path_segments().and_then(|mut segments| segments.next_back()).unwrap_or_default();
         let answer = match id {
-            // Nobody has these.
+            // These don't exist.
             id if id.ends_with('9') || id == "none" => ResponseTemplate::new(404)
                 .set_body_json(json!({"error": {"code": 404, "message": "Unable to locate the resource"}})),
             id => ResponseTemplate::new(200).set_body_json(json!({"id": id, "traits": {"read": "alone"}})),
@@ -36,13 +36,13 @@ async fn server(shared: impl Fn(&[String]) -> ResponseTemplate + Send + Sync + '
     server
 }
 
-/// Shows all but those that nobody has.
+/// All but those that don't exist.
 fn shown(ids: &[String]) -> ResponseTemplate {
     let there = ids.iter().filter(|id| !id.ends_with('9')).map(|id| json!({"id": id, "traits": {"read": "together"}}));
     ResponseTemplate::new(200).set_body_json(there.collect::<Value>())
 }
 
-/// All at once, as far as one can tell; the first is on its way before the others come.
+/// Reads at the same time, as far as possible; the first is sent before the others come.
 async fn together(server: &MockServer, ids: &[String]) -> Vec<Result<Option<Identity>, Error>> {
     let (reader, collects) = Reader::new(Client::clone(&client(server)));
     tokio::spawn(collects);
@@ -57,7 +57,7 @@ async fn together(server: &MockServer, ids: &[String]) -> Vec<Result<Option<Iden
     [first].into_iter().chain(others).collect()
 }
 
-/// How many ids each request asked for; none for one that is read by itself.
+/// How many ids each request had; 0 for single reads.
 async fn asked(server: &MockServer) -> Vec<usize> {
     let requests = server.received_requests().await.unwrap();
     requests.iter().map(|request| request.url.query_pairs().filter(|(name, _)| name == "ids").count()).collect()

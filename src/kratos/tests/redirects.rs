@@ -1,4 +1,4 @@
-//! Redirects: followed for schemas alone, and never with the token; with headers within the admin URL's origin.
+//! Redirects: followed only for schemas, and never with the token; with headers only within the admin URL's origin.
 
 use serde_json::json;
 use wiremock::matchers::{any, method, path};
@@ -47,7 +47,7 @@ async fn a_public_url_is_asked_directly_and_without_the_token() {
         .respond_with(ResponseTemplate::new(200).set_body_json(json!(null)))
         .mount(&public)
         .await;
-    // What can't stand in a path is written as Kratos writes it itself: in base64.
+    // An id that can't be in a path is encoded as Kratos does it itself: in base64.
     Mock::given(path("/base/schemas/YS9i"))
         .respond_with(ResponseTemplate::new(200).set_body_json(json!({"type": "object"})))
         .mount(&public)

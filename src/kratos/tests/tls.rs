@@ -1,4 +1,4 @@
-//! Whom the client trusts: the given CA alone, for the name that the URL has.
+//! Whom the client trusts: only the given CA, only for the URL's host.
 
 use std::io::{Read, Write};
 use std::net::TcpListener;

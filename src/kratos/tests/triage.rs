@@ -1,4 +1,4 @@
-//! What the answer to a batch says of each item: as tables, and against servers as they are, old and new.
+//! What the answer to a batch says about each item: as tables, and with servers as they are, old and new.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::time::Duration;
@@ -16,7 +16,7 @@ use super::super::{
     VerifiedAddressImport,
 };
 
-/// A create by a number.
+/// A create with a number.
 #[derive(Clone, Debug)]
 struct Numbered(usize, CreateIdentity);
 
@@ -145,13 +145,13 @@ fn an_identity_is_made_of_what_was_sent_as_kratos_keeps_it() {
     assert_eq!((address.value.as_str(), address.verified), ("ada@example.com", true));
 }
 
-/// What is wrong with an item.
+/// A flaw of an item.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Wrong {
     Nothing,
     Traits,
     Hash,
-    /// Something that fails a whole request without saying what.
+    /// It fails the whole request with an error that doesn't say why.
     Puzzle,
 }
 
@@ -161,7 +161,7 @@ struct Person {
     wrong: Wrong,
 }
 
-/// A server with the identities that it holds: id by identifier.
+/// A server and its identities: id by identifier.
 struct Server {
     is_new: bool,
     held: BTreeMap<usize, String>,

@@ -1,5 +1,5 @@
-//! What people shape freely in an identity: its traits and metadata. Kratos keeps some of it that can't be read here, since
-//! people register themselves. It may not guess: what can't be read is opaque, and nobody can take that for empty.
+//! The free content of an identity: its traits and metadata. Kratos keeps some content that can't be read here, and people
+//! register themselves. It may not guess: unreadable content is opaque, and nobody can take it for empty.
 
 use std::cell::RefCell;
 use std::fmt;
@@ -19,7 +19,7 @@ use super::tolerant::size;
 pub enum Content {
     /// As it was written; `Null` where there is none.
     Readable(Value),
-    /// There is something, but not all of it can be read. Nothing may be merged into it or written over it.
+    /// Not all of it can be read. Nothing may be merged into it or written over it.
     Opaque(Box<Opaque>),
 }
 
@@ -40,16 +40,16 @@ pub struct Opaque {
 pub enum Cause {
     /// A number beyond what 64 bits of floating point hold.
     Number,
-    /// A text that is no Unicode.
+    /// A text that isn't Unicode.
     Text,
-    /// Nested deeper than is read.
+    /// Nested too deeply to be read.
     Depth,
     /// Anything else.
     Other,
 }
 
 impl Cause {
-    /// What is there, for a person.
+    /// What is wrong with it, for a message.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Number => "a number beyond the range of a double",
@@ -59,7 +59,7 @@ impl Cause {
         }
     }
 
-    /// By the library's message, which says no value.
+    /// By the library's message, which quotes no value.
     fn of(error: &serde_json::Error) -> Self {
         let message = error.to_string();
         let is = |start: &str| message.starts_with(start);
@@ -88,7 +88,7 @@ pub enum Member<'a> {
 }
 
 impl Content {
-    /// The content, where all of it can be read.
+    /// The content, if all of it can be read.
     pub fn read(&self) -> Result<&Value, &Opaque> {
         match self {
             Self::Readable(value) => Ok(value),
@@ -96,12 +96,12 @@ impl Content {
         }
     }
 
-    /// What can't be read as a whole, where that is so.
+    /// The opaque content, if it is opaque.
     pub fn opaque(&self) -> Option<&Opaque> {
         self.read().err()
     }
 
-    /// Whether there is none.
+    /// Whether it is null or missing.
     pub fn is_null(&self) -> bool {
         self.read().is_ok_and(Value::is_null)
     }
@@ -114,7 +114,7 @@ impl Content {
         }
     }
 
-    /// One of its own members: beside others that can't be read, too.
+    /// One of its own members; works on opaque content, too.
     pub fn member(&self, key: &str) -> Member<'_> {
         let (value, is_unreadable) = match self {
             Self::Readable(value) => (value.get(key), false),
@@ -129,7 +129,7 @@ impl Content {
         }
     }
 
-    /// Those of its members that can be read. What isn't among them may be there all the same.
+    /// Its members that can be read. Others may exist.
     pub fn readable_members(&self) -> Option<&Map<String, Value>> {
         match self {
             Self::Readable(value) => value.as_object(),
@@ -137,7 +137,7 @@ impl Content {
         }
     }
 
-    /// Reads a text of JSON. Never fails: what can't be read is opaque.
+    /// Parses JSON. Never fails: what can't be read is opaque.
     fn of(text: &str) -> Self {
         match value_of(text) {
             Ok(value) => Self::Readable(value),
@@ -158,7 +158,7 @@ impl From<Value> for Content {
     }
 }
 
-/// What is opaque equals nothing.
+/// Opaque content equals nothing.
 impl PartialEq<Value> for Content {
     fn eq(&self, other: &Value) -> bool {
         self.read() == Ok(other)
@@ -171,7 +171,7 @@ impl<'de> Deserialize<'de> for Content {
     }
 }
 
-/// What can't be read isn't written either.
+/// Opaque content can't be written either.
 impl Serialize for Content {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         match self {
@@ -181,7 +181,7 @@ impl Serialize for Content {
     }
 }
 
-/// Shows how much there is, and nothing of it.
+/// Shows how large it is, and nothing of it.
 impl fmt::Debug for Content {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -208,7 +208,7 @@ impl Opaque {
         let Some(members) = members(text) else { return opaque };
         opaque.is_object = true;
         for (key, text) in members {
-            // One that can't be read is none that anybody asks for.
+            // A key that can't be read is none that anybody looks up.
             let Ok(key) = serde_json::from_str::<String>(key) else { continue };
             match value_of(text) {
                 Ok(value) => drop(opaque.members.insert(key, value)),
@@ -223,8 +223,7 @@ impl Opaque {
         self.cause
     }
 
-    /// The keys that lead to the first place that can't be read. People choose names of keys, so that these aren't to be
-    /// shown as they are.
+    /// The keys that lead to the first value that can't be read. People choose keys, so these may not be shown as they are.
     pub fn place(&self) -> &[String] {
         &self.place
     }
@@ -234,7 +233,7 @@ impl Opaque {
         &self.text
     }
 
-    /// A digest of all of it.
+    /// A digest of its text.
     pub fn digest(&self) -> u64 {
         self.digest
     }
@@ -246,7 +245,7 @@ impl fmt::Debug for Opaque {
     }
 }
 
-/// The value that a text says; else why it can't be read, and where the first such thing is.
+/// The value of a JSON text; else why it can't be read, and where the first such value is.
 fn value_of(text: &str) -> Result<Value, (Cause, Vec<String>)> {
     let path = RefCell::default();
     let mut deserializer = serde_json::Deserializer::from_str(text);
@@ -258,9 +257,8 @@ fn value_of(text: &str) -> Result<Value, (Cause, Vec<String>)> {
     })
 }
 
-/// Reads a value as `Value` does, but for two things. On the way out of a failure it notes the keys that led to it, the
-/// innermost first. And no key is special: the library takes one of its own for JSON within a text, which people could
-/// write.
+/// Reads a value as `Value` does, except for two things. After a failure it notes the keys that led there, the innermost first.
+/// And no key is special: the library would read one of its own keys as raw JSON, and people could write that key.
 #[derive(Clone, Copy)]
 struct At<'a>(&'a RefCell<Vec<String>>);
 

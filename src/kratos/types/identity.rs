@@ -1,5 +1,4 @@
-//! An identity as Kratos' admin API answers it. It may not judge: what is drift, and whose an identity is, is
-//! decided elsewhere.
+//! An identity as Kratos' admin API returns it. It may not judge: drift and ownership are decided elsewhere.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -19,11 +18,11 @@ pub enum State {
     /// Login and sessions work.
     #[default]
     Active,
-    /// Login is refused, and sessions don't count while it lasts (they come back to life afterwards).
+    /// Login is refused, and sessions don't count meanwhile (they come back to life afterwards).
     Inactive,
 }
 
-/// To Kratos whatever isn't `active` is inactive, and one odd identity must not spoil the page that it is on.
+/// To Kratos every state but `active` is inactive, and one odd identity must not fail its page.
 impl<'de> Deserialize<'de> for State {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = String::deserialize(deserializer)?;
@@ -41,7 +40,7 @@ impl State {
     }
 }
 
-/// A kind of credential, in the names of the `…/credentials/{type}` path and the `include_credential` parameter.
+/// A kind of credential, named as in the `…/credentials/{type}` path and the `include_credential` parameter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum CredentialType {
@@ -79,15 +78,14 @@ impl CredentialType {
     }
 }
 
-/// One credential of an identity. The mere presence of one proves nothing: Kratos makes empty ones for what the
-/// schema declares.
+/// One credential of an identity. Its presence alone proves nothing: Kratos makes empty ones for what the schema declares.
 #[derive(Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Credential {
     /// What logs in with it: normalised identifiers, or `provider:subject` for OIDC.
     #[serde(default, deserialize_with = "null_as_default")]
     pub identifiers: Vec<String>,
-    /// The content, `Null` unless the type was asked for by `include_credential`. It holds hashes, seeds or
-    /// decrypted tokens: never shown, never serialised.
+    /// The content, `Null` unless requested with `include_credential`. It holds hashes, seeds or decrypted tokens: never shown,
+    /// never serialised.
     #[serde(default, skip_serializing)]
     pub config: Content,
     /// The version of the content's format.
@@ -102,7 +100,7 @@ pub struct Credential {
 }
 
 impl Credential {
-    /// Whether there is a password hash in the content, which is known only where `password` was asked for.
+    /// Whether the content has a password hash, which is known only where `password` was requested.
     pub fn has_password_hash(&self) -> bool {
         matches!(self.config.member("hashed_password"), Member::Value(Value::String(hash)) if !hash.is_empty())
     }
@@ -121,7 +119,7 @@ impl fmt::Debug for Credential {
 /// An address that can be verified. Kratos lower-cases and trims its value.
 #[derive(Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct VerifiableAddress {
-    /// Kratos' id of the address; a whole element is replaced by it.
+    /// Kratos' id of the address.
     #[serde(default, deserialize_with = "null_as_default")]
     pub id: String,
     /// The address.
@@ -171,13 +169,14 @@ impl fmt::Debug for RecoveryAddress {
     }
 }
 
-/// An identity. Serialised, it has Kratos' own field names, without any credential's content. One that can't be read as a whole is read field by field; only its id it must have.
+/// An identity. Serialised, it has Kratos' own field names, without the content of credentials. If it can't be read as a whole
+/// it is read field by field; only the id is required.
 #[derive(Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(remote = "Self")]
 pub struct Identity {
     /// Its UUID, made by Kratos.
     pub id: String,
-    /// The schema that its traits obey.
+    /// The schema of its traits.
     #[serde(default, deserialize_with = "null_as_default")]
     pub schema_id: String,
     /// Whether it may log in.
@@ -189,22 +188,22 @@ pub struct Identity {
     /// Metadata that the person can see; `Null` where there is none.
     #[serde(default)]
     pub metadata_public: Content,
-    /// Metadata for administrators; `Null` where there is none, and in an identity that a session was expanded with.
+    /// Metadata for administrators; `Null` where there is none, and always in a session's identity.
     #[serde(default)]
     pub metadata_admin: Content,
-    /// An id from elsewhere; v25.4 and later.
+    /// An id from another system; v25.4 and later.
     #[serde(default, deserialize_with = "empty_as_none")]
     pub external_id: Option<String>,
     /// The organization it belongs to.
     #[serde(default, deserialize_with = "empty_as_none")]
     pub organization_id: Option<String>,
-    /// Credentials by Kratos' name of the type. Empty in a list unless asked for: absence proves nothing there.
+    /// Credentials by Kratos' name of the type. In a list empty unless requested: there, absence proves nothing.
     #[serde(default, deserialize_with = "null_as_default")]
     pub credentials: BTreeMap<String, Credential>,
     /// Addresses that can be verified.
     #[serde(default, deserialize_with = "null_as_default")]
     pub verifiable_addresses: Vec<VerifiableAddress>,
-    /// Addresses that recovery goes to.
+    /// Addresses that recovery messages go to.
     #[serde(default, deserialize_with = "null_as_default")]
     pub recovery_addresses: Vec<RecoveryAddress>,
     /// When it was created.
@@ -230,7 +229,7 @@ impl<'de> Deserialize<'de> for Identity {
     }
 }
 
-/// What people shape in an identity, where all of it can be read.
+/// An identity's free content, where all of it can be read.
 #[derive(Clone, Copy, Debug)]
 pub struct Readable<'a> {
     /// Its traits.
@@ -242,8 +241,7 @@ pub struct Readable<'a> {
 }
 
 impl Identity {
-    /// What people shape in it; else what of it can't be read, and its pointer: `/traits`, `/metadata_public` or
-    /// `/metadata_admin`.
+    /// Its free content; else the part that can't be read, and its pointer: `/traits`, `/metadata_public` or `/metadata_admin`.
     pub fn readable(&self) -> Result<Readable<'_>, (&'static str, &Opaque)> {
         let at = |root| move |opaque| (root, opaque);
         Ok(Readable {

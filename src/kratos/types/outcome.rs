@@ -1,4 +1,4 @@
-//! What the operations answer besides identities and sessions. It may not decide what follows from it.
+//! Answers of operations other than identities and sessions. It may not decide what follows from them.
 
 use std::fmt;
 
@@ -11,25 +11,25 @@ use serde_json::value::RawValue;
 use super::tolerant::time;
 use crate::kratos::error::Error;
 
-/// What became of one item of a batch. The items' order is kept.
+/// The result of one item of a batch. The items' order is kept.
 #[derive(Debug)]
 pub struct BatchAnswer {
-    /// The caller's UUID of the item, if it gave one.
+    /// The item's UUID, if the caller gave one.
     pub patch_id: Option<String>,
-    /// What became of it.
+    /// The result.
     pub outcome: BatchOutcome,
 }
 
 /// See [`BatchAnswer`].
 #[derive(Debug)]
 pub enum BatchOutcome {
-    /// The server says that it made the identity. Before v25.4 that is **not** proof: where another item of the
-    /// same batch is a conflict, everything was rolled back and these ids don't exist.
+    /// The server says that it created the identity. Before v25.4 that is **no** proof: where another item of the batch is a
+    /// conflict, everything was rolled back and these ids don't exist.
     Created {
         /// The new identity's UUID.
         id: String,
     },
-    /// The item alone failed. Before v25.4 a 400 in here doesn't say whether the traits or the schema were wrong.
+    /// This item failed. Before v25.4 a 400 doesn't say whether the traits or the schema were wrong.
     Failed(Error),
 }
 
@@ -38,27 +38,26 @@ pub enum BatchOutcome {
 pub enum Removal {
     /// It was there and is gone now.
     Removed,
-    /// There was nothing to remove (any more): the server answered 404. After a lost answer the repeated
-    /// request sees this too.
+    /// There was nothing to remove: the server answered 404. A deletion that is retried after a lost answer sees this too.
     WasAbsent,
 }
 
 /// A schema and its id.
 #[derive(Clone, Debug, PartialEq)]
 pub struct SchemaContainer {
-    /// The id that identities name.
+    /// The id that identities refer to.
     pub id: String,
-    /// The JSON Schema, or why it is none.
+    /// The JSON Schema, or why it can't be used.
     pub schema: Result<Value, SchemaFault>,
 }
 
-/// Why what a server gives as a schema is of no use.
+/// Why a schema can't be used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum SchemaFault {
-    /// Beyond [`LARGEST_SCHEMA`].
+    /// Larger than [`LARGEST_SCHEMA`].
     #[error("it is larger than 1 MiB")]
     TooLarge,
-    /// No JSON, or JSON that is nested too deeply or has a number beyond a double in it.
+    /// Not JSON, or nested too deeply, or with a number beyond a double.
     #[error("it isn't JSON that can be read")]
     NotJson,
     /// Neither an object nor a boolean.
@@ -66,11 +65,11 @@ pub enum SchemaFault {
     NotASchema,
 }
 
-/// The largest schema that is taken, in bytes; what Kratos itself reads of one.
+/// The largest schema that is accepted, in bytes; Kratos itself reads no more.
 pub const LARGEST_SCHEMA: usize = 1024 * 1024;
 
 impl SchemaContainer {
-    /// Takes an item of the list apart. `None`: it isn't one.
+    /// Parses an item of the list. `None`: it isn't a schema's item.
     pub fn read(item: &RawValue) -> Option<Self> {
         #[derive(Deserialize)]
         struct Item<'a> {
@@ -83,7 +82,7 @@ impl SchemaContainer {
     }
 }
 
-/// Reads one schema.
+/// Parses one schema.
 pub fn read_schema(raw: &RawValue) -> Result<Value, SchemaFault> {
     if raw.get().len() > LARGEST_SCHEMA {
         return Err(SchemaFault::TooLarge);
@@ -99,7 +98,7 @@ pub struct RecoveryCode {
     pub recovery_link: SecretString,
     /// The code.
     pub recovery_code: SecretString,
-    /// Until when it works.
+    /// When it expires.
     #[serde(default, deserialize_with = "time")]
     pub expires_at: Option<Timestamp>,
 }
@@ -115,7 +114,7 @@ impl fmt::Debug for RecoveryCode {
 pub struct RecoveryLink {
     /// Whoever opens it is logged in.
     pub recovery_link: SecretString,
-    /// Until when it works.
+    /// When it expires.
     #[serde(default, deserialize_with = "time")]
     pub expires_at: Option<Timestamp>,
 }

@@ -1,4 +1,4 @@
-//! Reads answers in pieces, so that one odd item spoils no page, and one odd field no item. It may not say what is in them.
+//! Reads answers in pieces, so that one odd item doesn't fail its page, nor one odd field its item. It may not interpret them.
 
 use std::fmt;
 use std::marker::PhantomData;
@@ -7,12 +7,12 @@ use serde::de::{DeserializeOwned, Error as _, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 
-/// The items of a page, each read by itself. `null` has none.
+/// The items of a page, each read by itself. `null` is an empty page.
 #[derive(Debug)]
 pub struct Items<T> {
-    /// Those that can be read, as far as they can.
+    /// Those that can be read, at least in part.
     pub read: Vec<T>,
-    /// How many there are besides, of which not even the id can be read.
+    /// How many others there are, of which not even the id can be read.
     pub unreadable: usize,
 }
 
@@ -40,7 +40,7 @@ impl<'de, T: DeserializeOwned> Deserialize<'de> for Items<T> {
                     }
                 }
                 if found.read.is_empty() && found.unreadable > 0 {
-                    // Kratos gives each its id: this is somebody else's list.
+                    // Kratos gives each item an id: this list isn't Kratos'.
                     return Err(A::Error::custom("no item with an id"));
                 }
                 Ok(found)
@@ -50,7 +50,7 @@ impl<'de, T: DeserializeOwned> Deserialize<'de> for Items<T> {
     }
 }
 
-/// The members of an object, the texts of keys and values. `None`: it is none.
+/// The members of an object, keys and values as texts. `None`: it isn't an object.
 pub fn members(object: &str) -> Option<Vec<(&str, &str)>> {
     serde_json::from_str::<Members>(object).ok().map(|Members(members)| members)
 }
@@ -79,8 +79,8 @@ impl<'de> Deserialize<'de> for Members<'de> {
     }
 }
 
-/// Reads an object as a whole; where that fails, those of its fields that can be read by themselves, the `id` among them.
-/// The others are as if they weren't there: what must not be taken for absent has a type of its own.
+/// Reads an object as a whole; if that fails, each of its fields that can be read, the `id` among them. The other fields count
+/// as absent: a field that must not has a type of its own.
 pub(super) fn whole_or_by_field<'de, T, D>(
     deserializer: D,
     parse: impl Fn(&str) -> Result<T, serde_json::Error>,
@@ -105,7 +105,7 @@ fn by_field<T>(
     Some(parse(&object(&kept)))
 }
 
-/// Puts an object together again.
+/// Puts an object together from its members.
 fn object(members: &[&(&str, &str)]) -> String {
     let members: Vec<_> = members.iter().map(|(key, value)| format!("{key}:{value}")).collect();
     format!("{{{}}}", members.join(","))

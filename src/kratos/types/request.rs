@@ -1,5 +1,5 @@
-//! The bodies of create, batch and update requests. Absent fields are left out, because servers before v25.4
-//! answer 400 to a field that they don't know. They may not be logged in serialised form: they hold secrets.
+//! The bodies of create, batch and update requests. Absent fields are left out, because servers before v25.4 answer 400 to
+//! unknown fields. Serialised they hold secrets, and may not be logged.
 
 use std::fmt;
 
@@ -10,18 +10,18 @@ use super::identity::State;
 use super::secret::Secret;
 use super::tolerant::size;
 
-/// A password to be imported.
+/// A password to import.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum PasswordImport {
     /// In clear text; the server hashes it, slowly.
     Cleartext(Secret),
-    /// In one of the hash formats that Kratos knows.
+    /// In a hash format that Kratos knows.
     Hashed(Secret),
-    /// None: at the first login the server's migration hook is asked. It erases a stored hash.
+    /// None: at the first login the server calls its migration hook. Erases a stored hash.
     MigrationHook,
 }
 
-/// A link to an OIDC provider, or to one of SAML, which is of the same shape.
+/// A link to an OIDC or SAML provider; both have the same shape.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct OidcLink {
     /// The provider's id in Kratos' configuration.
@@ -31,17 +31,17 @@ pub struct OidcLink {
 }
 
 impl OidcLink {
-    /// As Kratos writes it among the identifiers: `provider:subject`.
+    /// Its identifier in Kratos: `provider:subject`.
     pub fn identifier(&self) -> String {
         format!("{}:{}", self.provider, self.subject)
     }
 
-    /// As one that the first login makes.
+    /// As a link that the first login completes.
     pub fn automatic(&self) -> Value {
         json!({"provider": self.provider, "subject": self.subject, "use_auto_link": true})
     }
 
-    /// Reads what [`Self::identifier`] writes.
+    /// Parses what [`Self::identifier`] returns.
     pub fn from_identifier(identifier: &str) -> Option<Self> {
         let (provider, subject) = identifier.split_once(':')?;
         Some(Self { provider: provider.to_owned(), subject: subject.to_owned() })
@@ -54,29 +54,28 @@ impl fmt::Debug for OidcLink {
     }
 }
 
-/// Credentials to be imported. On update a password replaces the old one, while OIDC links are appended (a
-/// repeated one is a conflict).
+/// Credentials to import. On update a password replaces the old one, while OIDC links are added (a repeated one is a conflict).
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct CredentialImport {
     /// The password, if one is given.
     pub password: Option<PasswordImport>,
     /// OIDC links; left out where empty.
     pub oidc: Vec<OidcLink>,
-    /// OIDC links that the first login makes: each has a subject that nobody is. v25.4 and later; earlier servers answer
-    /// 400.
+    /// OIDC links that the first login completes: until then each has a subject that nobody has. v25.4 and later; earlier
+    /// servers answer 400.
     pub auto_links: Vec<OidcLink>,
-    /// SAML links; left out where empty. v25.4 and later: earlier servers refuse them at creation, and ignore them
-    /// without a word on update.
+    /// SAML links; left out where empty. v25.4 and later: earlier servers refuse them in a create, and ignore them in an
+    /// update.
     pub saml: Vec<OidcLink>,
 }
 
 impl CredentialImport {
-    /// Whether the server has a password to hash, which it takes long over.
+    /// Whether the server has to hash a password, which is slow.
     pub fn is_hashed(&self) -> bool {
         matches!(self.password, Some(PasswordImport::Cleartext(_)))
     }
 
-    /// Whether there is nothing in it.
+    /// Whether there is nothing to import.
     pub fn is_empty(&self) -> bool {
         let Self { password, oidc, auto_links, saml } = self;
         password.is_none() && oidc.is_empty() && auto_links.is_empty() && saml.is_empty()
@@ -106,7 +105,7 @@ impl Serialize for CredentialImport {
     }
 }
 
-/// A verifiable address given at creation. It must be one that the schema finds in the traits.
+/// A verifiable address set at creation. The schema must find it in the traits.
 #[derive(Clone, PartialEq, Eq, Serialize)]
 pub struct VerifiedAddressImport {
     /// The address.
@@ -120,7 +119,7 @@ pub struct VerifiedAddressImport {
 }
 
 impl VerifiedAddressImport {
-    /// An e-mail address that counts as verified.
+    /// A verified e-mail address.
     pub fn verified_email(value: impl Into<String>) -> Self {
         Self { value: value.into(), via: "email".into(), verified: true, status: "completed".into() }
     }
@@ -136,7 +135,7 @@ impl fmt::Debug for VerifiedAddressImport {
     }
 }
 
-/// A recovery address given at creation.
+/// A recovery address set at creation.
 #[derive(Clone, PartialEq, Eq, Serialize)]
 pub struct AddressImport {
     /// The address.
@@ -151,7 +150,7 @@ impl fmt::Debug for AddressImport {
     }
 }
 
-/// What an identity is created from.
+/// A new identity.
 #[derive(Clone, Default, PartialEq, Serialize)]
 pub struct CreateIdentity {
     /// The schema's id.
@@ -198,8 +197,8 @@ impl fmt::Debug for CreateIdentity {
     }
 }
 
-/// A whole identity for PUT. What is left out here is not kept: metadata becomes null, an `external_id` is
-/// cleared; only `state` and credentials are kept where absent.
+/// A whole identity for PUT. What is absent is not kept: metadata becomes null, an `external_id` is cleared. Only `state` and
+/// credentials are kept where absent.
 #[derive(Clone, Default, PartialEq, Serialize)]
 pub struct UpdateIdentity {
     /// The schema's id.
@@ -213,13 +212,13 @@ pub struct UpdateIdentity {
     pub metadata_public: Value,
     /// Always written; `Null` clears it.
     pub metadata_admin: Value,
-    /// v25.4 and later; earlier servers ignore it without a word: check the answer.
+    /// v25.4 and later; earlier servers silently ignore it: check the answer.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub external_id: Option<String>,
     /// Credentials to import; empty: all are kept.
     #[serde(skip_serializing_if = "CredentialImport::is_empty")]
     pub credentials: CredentialImport,
-    /// JSON pointers of what this changes, which only the caller knows. Not sent: it is what auditors are told.
+    /// JSON pointers of what this changes, which only the caller knows. Not sent: for the audit.
     #[serde(skip)]
     pub changes: Vec<String>,
 }
@@ -243,7 +242,7 @@ impl fmt::Debug for UpdateIdentity {
 pub struct BatchItem {
     /// What is created.
     pub create: CreateIdentity,
-    /// A UUID of the caller's choice that comes back in the answer.
+    /// A UUID of the caller's choice, which the answer repeats.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub patch_id: Option<String>,
 }

@@ -1,5 +1,5 @@
-//! A secret inside data that planning code clones and compares. It may not be displayed: its `Debug` is a
-//! fixed text, and only a request's body (`Serialize`) or an explicit `expose` shows it.
+//! A secret inside data that planning code clones and compares. It may not be displayed: its `Debug` is a fixed text. Only a
+//! request's body (`Serialize`) or an explicit `expose` shows it.
 
 use std::fmt;
 
@@ -11,7 +11,7 @@ use serde::{Serialize, Serializer};
 pub struct Secret(SecretString);
 
 impl Secret {
-    /// Takes the text over.
+    /// Wraps a text.
     pub fn new(text: impl Into<String>) -> Self {
         Self(SecretString::from(text.into()))
     }

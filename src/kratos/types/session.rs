@@ -1,4 +1,4 @@
-//! A login session as Kratos' admin API answers it. It may not judge: session rules are elsewhere.
+//! A login session as Kratos' admin API returns it. It may not judge: session rules are elsewhere.
 
 use std::fmt;
 
@@ -26,7 +26,7 @@ pub struct AuthenticationMethod {
     pub provider: Option<String>,
 }
 
-/// Where a session was begun. All of it is what the client said of itself, or a proxy in between.
+/// The device where a session was begun. All of it comes from the client, or from a proxy in between.
 #[derive(Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Device {
     /// Kratos' id of the entry.
@@ -35,7 +35,7 @@ pub struct Device {
     /// An address, or `address:port`; empty where Kratos dropped a private one.
     #[serde(default, deserialize_with = "empty_as_none")]
     pub ip_address: Option<String>,
-    /// The client's name for itself.
+    /// The client's own name.
     #[serde(default, deserialize_with = "empty_as_none")]
     pub user_agent: Option<String>,
     /// A place, as a proxy reported it.
@@ -49,13 +49,13 @@ impl fmt::Debug for Device {
     }
 }
 
-/// A session. One that can't be read as a whole is read field by field; only its id it must have.
+/// A session. If it can't be read as a whole it is read field by field; only the id is required.
 #[derive(Clone, Default, PartialEq, Deserialize)]
 #[serde(remote = "Self")]
 pub struct Session {
     /// Its UUID.
     pub id: String,
-    /// Whether Kratos has it as active. Without the identity expanded, an inactive identity is not considered.
+    /// Whether Kratos considers it active. Without the identity expanded, the identity's state isn't considered.
     #[serde(default, deserialize_with = "null_as_default")]
     pub active: bool,
     /// When it ends.
@@ -73,10 +73,10 @@ pub struct Session {
     /// The steps of the login.
     #[serde(default, deserialize_with = "null_as_default")]
     pub authentication_methods: Vec<AuthenticationMethod>,
-    /// Whose it is; only where asked for by `expand`, and then without `metadata_admin`.
+    /// Its identity; only where requested by `expand`, and then without `metadata_admin`.
     #[serde(default)]
     pub identity: Option<Identity>,
-    /// Where it was begun; only where asked for by `expand`.
+    /// Where it was begun; only where requested by `expand`.
     #[serde(default, deserialize_with = "null_as_default")]
     pub devices: Vec<Device>,
 }
@@ -88,7 +88,7 @@ impl<'de> Deserialize<'de> for Session {
 }
 
 impl Session {
-    /// When it began: the earliest time it tells. A factor that is given later moves `authenticated_at`.
+    /// When it began: the earliest of its times. A later factor moves `authenticated_at`.
     pub fn began(&self) -> Option<Timestamp> {
         let methods = self.authentication_methods.iter().filter_map(|method| method.completed_at);
         methods.chain(self.issued_at).chain(self.authenticated_at).min()

@@ -1,11 +1,11 @@
-//! How answers are read more generously than they are specified. It may hold no meaning of its own: only
-//! `null`, absence and unreadable values are evened out here.
+//! Reads answers more tolerantly than they are specified. It may not interpret: it only treats `null`, absence and unreadable
+//! values alike.
 
 use k8s_openapi::jiff::Timestamp;
 use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 
-/// `null` is the type's default, like absence.
+/// `null` becomes the type's default, like absence.
 pub(super) fn null_as_default<'de, D, T>(deserializer: D) -> Result<T, D::Error>
 where
     D: Deserializer<'de>,
@@ -14,12 +14,12 @@ where
     Ok(Option::<T>::deserialize(deserializer)?.unwrap_or_default())
 }
 
-/// An empty text is absent.
+/// An empty text counts as absent.
 pub(super) fn empty_as_none<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
     Ok(Option::<String>::deserialize(deserializer)?.filter(|text| !text.is_empty()))
 }
 
-/// A time that can't be read is absent, and so is Go's zero time (the year 1), which Kratos writes for "none".
+/// A time that can't be read counts as absent, and so does Go's zero time (the year 1), which Kratos writes for "none".
 pub(super) fn time<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Timestamp>, D::Error> {
     let value = Value::deserialize(deserializer)?;
     Ok(value

@@ -1,7 +1,7 @@
-//! Which event is a new one, and which is the same thing once more. Pure: time is an argument.
+//! Whether an event is a new one or a repetition of a recent one. Pure: time is an argument.
 //!
-//! Only what is the same to the letter makes a series: the client library's recorder leaves the note out, and shows of two
-//! causes or two actions the first one's, twice.
+//! Only events that are equal in every word make a series. (The client library's recorder ignores the note: of two causes or
+//! two actions it shows the first one twice.)
 
 use std::collections::HashMap;
 
@@ -13,16 +13,16 @@ use k8s_openapi::jiff::{SignedDuration, Timestamp};
 use crate::api::condition::shortened;
 use crate::api::recorded_event::RecordedEvent;
 
-/// Who events are from, as `kubectl describe` shows it.
+/// The reporter of events, as `kubectl describe` shows it.
 pub const REPORTER: &str = "kratos-operator";
-/// A series ends when nothing was added to it for so long, as client-go's do.
+/// A series ends when nothing was added for this long, as in client-go.
 const ENDS_AFTER: SignedDuration = SignedDuration::from_mins(6);
-/// The longest note, in bytes, that the API server takes.
+/// The longest note that the API server accepts, in bytes.
 const LONGEST_NOTE: usize = 1024;
-/// The longest name of an object, and what is added to make an event's.
+/// The longest name of an object that leaves room for an event's suffix.
 const LONGEST_NAME: usize = 253 - ".".len() - 16;
 
-/// The events that may still be added to.
+/// The events whose series may go on.
 #[derive(Debug, Default)]
 pub struct Recent(HashMap<Key, Sent>);
 
@@ -43,7 +43,7 @@ struct Sent {
     at: Timestamp,
 }
 
-/// What is to be sent.
+/// What is to be sent: a new event, or an addition to a series.
 #[derive(Debug, PartialEq)]
 pub enum Next {
     New(Box<Event>),
@@ -51,7 +51,7 @@ pub enum Next {
 }
 
 impl Recent {
-    /// What to send for something that happens now.
+    /// What to send for an event that happens now.
     pub fn next(&mut self, recorded: &RecordedEvent, regarding: &ObjectReference, now: Timestamp) -> (Key, Next) {
         self.0.retain(|_, sent| sent.at + ENDS_AFTER > now);
         let key = Key {
@@ -80,7 +80,7 @@ impl Recent {
         self.0.insert(key, Sent { name, count, at: now });
     }
 
-    /// Forgets a series whose event isn't there any more.
+    /// Forgets a series whose event no longer exists.
     pub fn forget(&mut self, key: &Key) {
         self.0.remove(key);
     }
@@ -125,7 +125,7 @@ mod tests {
         }
     }
 
-    /// Sends it; returns the event's name, and how often it was seen by then.
+    /// Sends it; returns the event's name, and how often it has been seen.
     fn send(
         recent: &mut Recent,
         recorded: &RecordedEvent,

@@ -1,6 +1,6 @@
-//! A small request, again and again, that tells when the API server couldn't be reached and is reached again: watches that
-//! were silent all the while are thought dead then, and end. It says so in the log, once for everybody. A connection doesn't show by itself that it is dead where
-//! something in between (a load balancer) acknowledges what it drops.
+//! Sends a small request again and again. It finds out when the API server can't be reached, and when it can again: watches
+//! that were silent in between are taken for dead, and end. Both are logged once for all. A connection alone doesn't show that
+//! it is dead where something in between (a load balancer) acknowledges what it drops.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -16,18 +16,18 @@ use crate::base::flow::leadership::Leadership;
 use crate::base::kube_error;
 use crate::telemetry::health::Heartbeat;
 
-/// However many think that it is lost, it isn't asked more often.
+/// The shortest pause between beats, whoever suspects a loss.
 const AT_MOST_EVERY: Duration = Duration::from_secs(1);
-/// In addition to that.
+/// Added to that while all is well.
 const EVERY: Duration = Duration::from_secs(9);
 const WHILE_LOST: Duration = Duration::from_secs(1);
-/// Longer than a server that is busy takes. One that is thought lost wrongly costs a request for each watch.
+/// Longer than a busy server takes. A loss that is noticed wrongly costs one request per watch.
 const ANSWERED: Duration = Duration::from_secs(5);
 
-/// Longest wait between two beats, with all that a beat takes.
+/// The longest pause between two beats, with all that a beat takes.
 pub const BEATS_WITHIN: Duration = Duration::from_mins(2);
 
-/// Whether the API server is to be reached. Clones are the same.
+/// Whether the API server can be reached. Clones share the state.
 #[derive(Clone, Debug, Default)]
 pub struct ApiServer(Arc<Reached>);
 
@@ -38,25 +38,25 @@ struct Reached {
 }
 
 impl ApiServer {
-    /// Whether it is known that it doesn't answer, which has been said.
+    /// Whether it is known not to answer, which has been logged.
     pub fn is_lost(&self) -> bool {
         self.0.is_lost.load(Ordering::Relaxed)
     }
 
-    /// Somebody got no answer: it is asked soon.
+    /// A request got no answer: the next beat comes soon.
     pub fn suspect(&self) {
         self.0.suspected.notify_one();
     }
 }
 
-/// Tells of losses.
+/// Announces losses.
 pub type Sender = watch::Sender<Option<Instant>>;
 
-/// When the last loss was noticed, once it was over.
+/// The time at which the last loss was noticed, announced when that loss is over.
 #[derive(Clone)]
 pub struct Lost(watch::Receiver<Option<Instant>>);
 
-/// The next loss to be over.
+/// The next loss that is over.
 pub struct Loss(ReusableBoxFuture<'static, watch::Receiver<Option<Instant>>>);
 
 pub fn channel() -> (Sender, Lost) {
@@ -73,7 +73,7 @@ impl Lost {
 }
 
 impl Loss {
-    /// Ready once a loss is over since which nothing was heard.
+    /// Ready once a loss is over and nothing was heard since it was noticed.
     pub fn poll(&mut self, heard: Instant, context: &mut Context<'_>) -> Poll<()> {
         loop {
             let receiver = ready!(self.0.poll(context));
@@ -88,14 +88,14 @@ impl Loss {
 
 async fn changed(mut receiver: watch::Receiver<Option<Instant>>) -> watch::Receiver<Option<Instant>> {
     if receiver.changed().await.is_err() {
-        // Nobody listens any more.
+        // The sender is gone.
         std::future::pending::<()>().await;
     }
     receiver
 }
 
-/// Beats for as long as it is polled. Whoever gains the lead has every watch resumed: one that died without a word is not to
-/// show it what was so before. `server`: its address, for the log.
+/// Beats for as long as it is polled. When this process gains the lead, every watch is resumed: one that died silently must not
+/// show stale objects. `server`: its address, for the log.
 pub async fn keep_beating(
     client: kube::Client,
     lost: Sender,
@@ -132,12 +132,12 @@ async fn beat(client: &kube::Client, lost: &Sender, (server, api_server): (Strin
         }
         sleep(AT_MOST_EVERY).await;
         let wait = if answered.is_ok() { EVERY } else { WHILE_LOST };
-        // Whether it was suspected or not, it is time.
+        // The next beat is due, suspected or not.
         let _ = timeout(wait, api_server.0.suspected.notified()).await;
     }
 }
 
-/// Whatever it says, it was reached. Else why it wasn't, in few words.
+/// Any answer proves that the server can be reached. The error says why it can't, in few words.
 async fn answered(client: &kube::Client) -> Result<(), String> {
     let Ok(request) = Request::get("/livez").body(Vec::new()) else { return Ok(()) };
     match client.request_text(request).await {

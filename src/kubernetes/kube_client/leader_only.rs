@@ -1,4 +1,4 @@
-//! Asks, immediately before a request goes out, whether this process leads; the retries are above it.
+//! Checks, right before a request is sent, whether this process leads. Retries are in a layer above.
 
 use std::task::{Context, Poll};
 
@@ -32,10 +32,10 @@ where
     }
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
-        // What asks for rights is posted, and leaves nothing behind.
+        // Checks of permissions are posted, and leave nothing behind.
         let reads = matches!(*request.method(), Method::GET | Method::HEAD)
             || request.uri().path().contains("/apis/authorization.k8s.io/");
-        // A late write does no harm: it is guarded by uid or resourceVersion.
+        // A late write does no harm: it carries a uid or a resourceVersion.
         let effect = if reads { Effect::Reads } else { Effect::Writes { lasts: None } };
         let leadership = self.leadership.clone();
         let sending = self.inner.call(request);

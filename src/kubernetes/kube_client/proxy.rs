@@ -1,5 +1,5 @@
-//! By which proxy the API server is reached. Chosen as kubectl chooses it: the kubeconfig's `proxy-url`, else what the
-//! environment names for the server's scheme, unless `NO_PROXY` excepts the server. Connects nothing, and shows no password.
+//! Which proxy the API server is reached through. Chosen as kubectl does: the kubeconfig's `proxy-url`, else the environment's
+//! proxy for the server's scheme, unless `NO_PROXY` excepts the server. Connects to nothing, and shows no password.
 
 use std::fmt;
 use std::net::IpAddr;
@@ -13,15 +13,15 @@ use tower::BoxError;
 
 use super::address::host_and_port;
 
-/// Where SOCKS proxies listen unless somebody says otherwise.
+/// The port of SOCKS proxies, unless another one is given.
 const SOCKS_PORT: u16 = 1080;
 
-/// A proxy that can't be used. Neither its address nor its password is named.
+/// A proxy setting that can't be used. Names the setting, never its address or password.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0} names no http, https or socks5 proxy; correct it")]
 pub struct Unusable(&'static str);
 
-/// A connection that didn't come about because of the proxy, or of what the proxy says.
+/// A connection that failed on the way through the proxy.
 #[derive(Debug, thiserror::Error)]
 #[error("by the proxy {proxy}")]
 pub struct ByProxy {
@@ -31,7 +31,7 @@ pub struct ByProxy {
     pub source: BoxError,
 }
 
-/// How it is spoken to.
+/// The proxy's protocol.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Scheme {
     Http,
@@ -39,16 +39,16 @@ pub enum Scheme {
     Socks,
 }
 
-/// A proxy, ready to be connected to.
+/// A proxy, ready for use.
 pub struct Proxy {
     pub scheme: Scheme,
-    /// Without credentials, with a port where the scheme alone doesn't tell it.
+    /// Without credentials; with a port where the scheme doesn't imply it.
     pub uri: Uri,
     credentials: Intercept,
 }
 
 impl Proxy {
-    /// The proxy that a configuration names.
+    /// The proxy of a client configuration.
     pub fn of(config: &Config) -> Result<Option<Self>, Unusable> {
         let read = |url: &Uri| Self::parse(&url.to_string()).ok_or(Unusable("the kubeconfig"));
         config.proxy_url.as_ref().map(read).transpose()
@@ -71,7 +71,7 @@ impl Proxy {
         Some(Self { scheme, uri, credentials })
     }
 
-    /// The `Proxy-Authorization` for an http or https proxy.
+    /// The `Proxy-Authorization` header for an http or https proxy.
     pub fn authorization(&self) -> Option<http::HeaderValue> {
         self.credentials.basic_auth().cloned()
     }
@@ -89,7 +89,7 @@ impl fmt::Display for Proxy {
     }
 }
 
-/// What the environment says of proxies.
+/// What the environment says about proxies.
 #[derive(Clone, Debug, Default)]
 pub struct Environment {
     pub http: Option<String>,
@@ -110,14 +110,14 @@ impl Environment {
     }
 }
 
-/// Puts the proxy that applies into a configuration. Returns it for people, without its password.
+/// Sets the proxy in a configuration. Returns it for the log, without its password.
 pub fn choose(config: &mut Config) -> Result<Option<String>, Unusable> {
     let of_kubeconfig = of_kubeconfig(&config.cluster_url);
     config.proxy_url = chosen(of_kubeconfig.as_deref(), &Environment::of_process(), &config.cluster_url)?;
     Ok(Proxy::of(config)?.map(|proxy| proxy.to_string()))
 }
 
-/// See the module. `NO_PROXY` and loopback addresses are no matter of a kubeconfig's.
+/// Which proxy, see the module. `NO_PROXY` and the exception of loopback addresses don't apply to a kubeconfig's proxy.
 fn chosen(of_kubeconfig: Option<&str>, environment: &Environment, server: &Uri) -> Result<Option<Uri>, Unusable> {
     if let Some(text) = of_kubeconfig {
         return read("proxy-url of the kubeconfig", text).map(Some);
@@ -138,7 +138,7 @@ fn read(name: &'static str, text: &str) -> Result<Uri, Unusable> {
     uri.ok_or(Unusable(name))
 }
 
-/// The `proxy-url` of the cluster that the kubeconfig's current context names, if that is the one that is used.
+/// The `proxy-url` of the kubeconfig's current context, if its cluster is `server`.
 fn of_kubeconfig(server: &Uri) -> Option<String> {
     let kubeconfig = Kubeconfig::read().ok()?;
     let current = kubeconfig.current_context?;
@@ -148,7 +148,7 @@ fn of_kubeconfig(server: &Uri) -> Option<String> {
     cluster.proxy_url.filter(|url| is_used && !url.is_empty())
 }
 
-/// Whether no proxy of the environment is used for a server: by Go's rules, which are kubectl's.
+/// Whether the environment's proxy isn't used for a server: by Go's rules, which kubectl follows.
 fn is_excepted(server: &Uri, excepted: &str) -> bool {
     let host = server.host().unwrap_or_default().trim_start_matches('[').trim_end_matches(']').to_ascii_lowercase();
     let port = server.port_u16().unwrap_or(if server.scheme_str() == Some("http") { 80 } else { 443 });
@@ -171,7 +171,7 @@ fn is_excepted(server: &Uri, excepted: &str) -> bool {
             return address == Some(of_address);
         }
         let name = name.strip_prefix('*').unwrap_or(name);
-        // A leading dot means subdomains alone.
+        // A leading dot means subdomains only.
         let is_itself = host == name;
         let is_below = host.strip_suffix(name).is_some_and(|left| name.starts_with('.') || left.ends_with('.'));
         address.is_none() && (is_itself || is_below)
@@ -180,7 +180,7 @@ fn is_excepted(server: &Uri, excepted: &str) -> bool {
     entries.filter(|entry| !entry.is_empty()).any(|entry| excepts(&entry))
 }
 
-/// Name or address, and the port where there is one. An IPv6 address with a port has brackets.
+/// Name or address, and the port if there is one. An IPv6 address with a port has brackets.
 fn split_port(entry: &str) -> (&str, Option<u16>) {
     if let Some((address, rest)) = entry.strip_prefix('[').and_then(|entry| entry.split_once(']')) {
         return (address, rest.strip_prefix(':').and_then(|port| port.parse().ok()));

@@ -1,5 +1,5 @@
-//! The body of an answer, which ends when nothing more is to be expected. One that is bounded ends with an error, a
-//! watch in order: whoever reads it goes on from where it was.
+//! The body of an answer; it ends when no more data is expected. A bounded one ends with an error; a watch ends normally, and
+//! its reader resumes it.
 
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
@@ -26,12 +26,12 @@ enum Kind {
 }
 
 impl<B> ResponseBody<B> {
-    /// To be there in whole at a time, and never silent for longer than that.
+    /// Must be complete at `until`, and may not be silent for longer than `silence`.
     pub fn bounded(inner: B, until: Instant, silence: Duration) -> Self {
         Self::new(inner, Kind::Bounded { until, silence })
     }
 
-    /// Ends after a loss, or when it was silent for so long.
+    /// Ends after a loss, or after this long a silence.
     pub fn watch(inner: B, lost: &Lost, silence: Duration) -> Self {
         Self::new(inner, Kind::Watch { loss: lost.next(), silence })
     }
@@ -43,7 +43,7 @@ impl<B> ResponseBody<B> {
 }
 
 impl Kind {
-    /// When it is over if nothing is heard any more.
+    /// When it ends if nothing more is heard.
     fn silent_at(&self, heard: Instant) -> Instant {
         match self {
             Self::Bounded { until, silence } => (heard + *silence).min(*until),

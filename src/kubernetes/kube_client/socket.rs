@@ -1,5 +1,5 @@
-//! What is written into a connection: nothing once another process may lead. `leader_only.rs` asks when a request is
-//! handed to its connection; where the process stands still after that, it is asked here.
+//! Guards what is written to a connection: nothing once another process may lead. `leader_only.rs` checks when a request is
+//! handed to its connection; the process may be paused after that, so it is checked here again.
 
 use std::io;
 use std::pin::Pin;
@@ -72,7 +72,7 @@ mod tests {
     use super::*;
     use crate::base::flow::boot_instant::BootInstant;
 
-    /// What gets through, of a write of each sort.
+    /// What gets through, of one write of each sort.
     async fn written(leadership: &Leadership) -> Vec<u8> {
         let mut socket = Socket { inner: Vec::new(), leadership: leadership.clone() };
         let _ = poll_fn(|context| Pin::new(&mut socket).poll_write(context, b"one ")).await;

@@ -1,5 +1,4 @@
-//! What a watch and another answer do when nothing comes any more. That it all holds on a network is for the operator's
-//! tests.
+//! What a watch and other answers do when no more data comes. The operator's tests prove it on a network.
 
 use std::convert::Infallible;
 use std::pin::Pin;
@@ -17,7 +16,7 @@ use crate::telemetry::metrics::Metrics;
 const SHORT: Duration = Duration::from_millis(300);
 const LONG: Duration = Duration::from_mins(5);
 
-/// A body of what is sent to it.
+/// A body that a test feeds.
 struct Sent(mpsc::UnboundedReceiver<&'static str>);
 
 impl http_body::Body for Sent {

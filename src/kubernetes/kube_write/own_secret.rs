@@ -1,5 +1,5 @@
-//! Secrets that the operator writes for a resource: looked at, written, deleted. Their content is never read, and a Secret
-//! that isn't controlled by this very resource (its uid) is never touched.
+//! Secrets that the operator writes for a resource: observed, written, deleted. Their content is never read. A Secret that
+//! isn't controlled by this very resource (by uid) is never touched.
 
 use std::collections::BTreeMap;
 
@@ -17,7 +17,7 @@ use crate::api::KratosIdentity;
 use crate::api::decode::Metadata;
 use crate::identity::recovery::{OwnSecret, SecretObservation, Version};
 
-/// What stands there.
+/// What is there now.
 pub async fn observe(client: &kube::Client, secret: &OwnSecret) -> Result<SecretObservation, kube::Error> {
     let api = Api::<Metadata<Secret>>::namespaced(client.clone(), &secret.namespace);
     let found = match api.get_opt(&secret.name).await {
@@ -34,8 +34,8 @@ pub async fn observe(client: &kube::Client, secret: &OwnSecret) -> Result<Secret
     })
 }
 
-/// Writes it, in place of the version given, or anew; 409 where something else stands there by now. A trial says whether
-/// it would be accepted, and changes nothing.
+/// Writes it: replaces the given version, or creates it; 409 where something else is there by now. A trial (dry run) only says
+/// whether it would be accepted.
 pub async fn write(
     client: &kube::Client,
     secret: &OwnSecret,
@@ -74,7 +74,7 @@ pub async fn put(
     send(client, request).await
 }
 
-/// Deletes it, if it is there and the resource's own; 409 where it changed meanwhile.
+/// Deletes it, if it is there and the resource's own; 409 where it has changed meanwhile.
 pub async fn delete(client: &kube::Client, secret: &OwnSecret) -> Result<(), kube::Error> {
     let SecretObservation::Ours(Version { uid, resource_version }) = observe(client, secret).await? else {
         return Ok(());
@@ -88,7 +88,7 @@ pub async fn delete(client: &kube::Client, secret: &OwnSecret) -> Result<(), kub
     }
 }
 
-/// Has another resource control it, if it is there and this resource's own; 409 where it changed meanwhile.
+/// Makes another resource its controller, if it is there and this resource's own; 409 where it has changed meanwhile.
 pub async fn pass_on(client: &kube::Client, secret: &OwnSecret, (name, uid): (&str, &str)) -> Result<(), kube::Error> {
     let SecretObservation::Ours(version) = observe(client, secret).await? else { return Ok(()) };
     let patch = json!({"metadata": {
@@ -115,7 +115,7 @@ fn requests(namespace: &str) -> Request {
     Request::new(Secret::url_path(&(), Some(namespace)))
 }
 
-/// Sends a write. What it left there isn't read: whoever may write Secrets may have written field managers of any depth.
+/// Sends a write. The answer isn't parsed: other writers of Secrets may have nested `managedFields` to any depth.
 async fn send(
     client: &kube::Client,
     request: Result<http::Request<Vec<u8>>, request::Error>,

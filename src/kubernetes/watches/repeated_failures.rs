@@ -1,30 +1,30 @@
-//! What is to be said of requests that fail again and again: what is new, and what still holds every few minutes. Pure; time
-//! is an argument.
+//! What to log of requests that fail again and again: new failures at once, lasting ones every few minutes. Pure; time is an
+//! argument.
 
 use std::collections::{BTreeMap, HashMap};
 use std::time::{Duration, Instant};
 
-/// What still holds is said again after so long.
+/// A lasting failure is logged again after this long.
 const SAID_AGAIN: Duration = Duration::from_mins(5);
-/// What definitions lack is said together: each kind finds out by itself.
+/// Missing definitions are logged together; each kind notices by itself.
 const TOGETHER: Duration = Duration::from_secs(1);
-/// Who gets no answer for so long although the API server answers others says so itself.
+/// A request without an answer for this long is logged, although the API server answers others.
 const UNANSWERED: Duration = Duration::from_secs(45);
-/// A watch that has been waiting for events for so long works: it would have failed by now. (It is polled once a minute.)
+/// A watch that has waited this long for events works: else it would have failed by now. (It is polled once a minute.)
 const QUIET: Duration = Duration::from_secs(50);
 
 /// Why a request failed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Cause {
-    /// There is no such definition.
+    /// The kind's definition is missing.
     Lacks(String),
-    /// There was no answer, in few words.
+    /// There was no answer; why, in few words.
     Unanswered(String),
-    /// The answer was of no use, in few words.
+    /// The answer was an error; which, in few words.
     Refused(String),
 }
 
-/// What is to be said.
+/// What to log.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Line {
     Fails {
@@ -34,7 +34,7 @@ pub enum Line {
     Works {
         what: String,
     },
-    /// All that lack, with commas.
+    /// All missing definitions, with commas between.
     Lacks {
         definitions: String,
     },
@@ -44,9 +44,9 @@ pub enum Line {
 /// See the module.
 #[derive(Debug, Default)]
 pub struct RepeatedFailures {
-    /// By what fails.
+    /// By the watch or request that fails.
     failing: HashMap<String, Trouble>,
-    /// What was said, and when. Many fail for the same reason.
+    /// What was logged, and when. Many fail for the same reason.
     said: HashMap<String, Instant>,
     lacking: Lacking,
 }
@@ -60,14 +60,14 @@ struct Trouble {
 
 #[derive(Debug, Default)]
 struct Lacking {
-    /// By what fails.
+    /// By the watch or request that fails.
     definitions: BTreeMap<String, String>,
     since: Option<Instant>,
     said: Option<Instant>,
 }
 
 impl RepeatedFailures {
-    /// It failed. `is_lost`: that the API server doesn't answer has been said.
+    /// It failed. `is_lost`: the heartbeat has logged that the API server doesn't answer.
     pub fn failed(&mut self, what: &str, cause: Cause, is_lost: bool, now: Instant) -> Option<Line> {
         let fresh = Trouble { since: now, last: now, is_said: false };
         let trouble = self.failing.entry(what.to_owned()).or_insert(fresh);
@@ -95,7 +95,7 @@ impl RepeatedFailures {
         trouble.is_said.then(|| Line::Works { what: what.to_owned() })
     }
 
-    /// It waits for what is to come.
+    /// It waits for events.
     pub fn quiet(&mut self, what: &str, now: Instant) -> Option<Line> {
         let last = self.failing.get(what)?.last;
         if now > last + QUIET { self.works(what) } else { None }
@@ -114,7 +114,7 @@ impl Lacking {
         Some(Line::Lacks { definitions: definitions.join(", ") })
     }
 
-    /// Whether that was the last one, after it had been said that some lack.
+    /// Whether it was the last one missing, and missing ones had been logged.
     fn works(&mut self, what: &str) -> bool {
         if self.definitions.remove(what).is_none() || !self.definitions.is_empty() {
             return false;

@@ -1,4 +1,4 @@
-//! Where a session was begun, as Kratos stores it.
+//! The addresses of sessions, as Kratos stores them.
 
 use rstest::rstest;
 

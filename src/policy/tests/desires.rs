@@ -1,4 +1,4 @@
-//! From a policy's spec to what is wanted, and what must come along with sessions.
+//! From a policy's spec to the validated type, and to what must be read along with sessions.
 
 use rstest::rstest;
 use serde_json::{Value, json};

@@ -1,4 +1,4 @@
-//! Who has a second factor, by what Kratos tells in bulk.
+//! Who has a second factor, by what Kratos shows in lists.
 
 use rstest::rstest;
 use serde_json::{Value, json};

@@ -1,4 +1,4 @@
-//! What becomes of expressions that give something else than true or false.
+//! What follows when expressions give something else than a boolean.
 
 use k8s_openapi::jiff::Timestamp;
 use rstest::rstest;

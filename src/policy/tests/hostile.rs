@@ -1,4 +1,4 @@
-//! Whatever Kratos shows of a session or an identity, and whatever a rule asks: each session is judged, and nothing panics.
+//! Whatever Kratos shows of a session or an identity, and whatever a rule says: each session gets a result, and nothing panics.
 
 use proptest::prelude::*;
 use serde_json::{Value, json};

@@ -176,7 +176,7 @@ fn of_whom_the_instances_rules_dont_admit_expressions_are_asked_nothing() {
         other => panic!("it is within reach: {other:?}"),
     };
     assert_eq!(judged(judgement(json!({"all": true}))), (0b10001, 0, 0));
-    // Where nobody knows whether they are admitted, what an expression decides counts as failed.
+    // Where it is unknown whether they are admitted, the result of expressions counts as failed.
     assert_eq!(judged(sight_of(Reachability::Unknown, json!({"all": true}))), (0b10001, 0b01110, 0));
     assert_eq!(sight_of(Reachability::Unknown, json!({"expression": "true"})), Judgement::Unknown);
     assert!(matches!(judgement(json!({"schemaIDs": ["employee"]})), Judgement::Judged(_)), "its schema is no trait");

@@ -1,4 +1,4 @@
-//! Every message that a `KratosSessionPolicy` gets, with the worst that people may have written into it.
+//! Every message of a `KratosSessionPolicy`, with the worst that people can write into it.
 
 use serde_json::{Value, json};
 
@@ -80,7 +80,7 @@ fn of_runs() -> Vec<(&'static str, ReadyCondition)> {
     ]
 }
 
-/// What modules say that do something.
+/// Messages of modules that aren't pure.
 fn of_others() -> Vec<(&'static str, ReadyCondition)> {
     let name = hostile();
     vec![
@@ -93,7 +93,7 @@ fn of_others() -> Vec<(&'static str, ReadyCondition)> {
     ]
 }
 
-/// What is said after the first statement of a message that has two.
+/// What follows the first sentence of a message that has two.
 fn second(condition: &ReadyCondition) -> String {
     condition.message.split_once("; ").expect("there are two").1.to_owned()
 }

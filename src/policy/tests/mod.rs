@@ -1,4 +1,4 @@
-//! Tests of what is pure about policies: tables, and what must hold whatever the sessions are.
+//! Tests of the pure part of policies: tables, and properties that hold for all sessions.
 
 mod addresses;
 mod desires;
@@ -41,7 +41,7 @@ fn parse(rules: &Value) -> Result<Desired, ReadyCondition> {
     desired::parse(&spec(rules), &scope())
 }
 
-/// A session of an hour ago, of ada's, with one factor; with changes.
+/// A session of ada's, an hour old, with one factor; with these changes.
 #[allow(clippy::needless_pass_by_value, reason = "written where it stands")]
 fn session(changes: Value) -> Session {
     let mut session = json!({

@@ -1,4 +1,4 @@
-//! Which way to sessions is taken, by a server that says how many there are (v1.3) and by one that doesn't (v26). Counted at
+//! How sessions are read, from a server that reports a total (v1.3) and from one that doesn't (v26). Requests are counted at
 //! the server.
 
 use std::sync::Arc;
@@ -15,7 +15,7 @@ use crate::kratos::{Client, ClientConfig};
 use crate::policy::desired::Needs;
 use crate::policy::reachable::{Reachability, Reachable};
 
-/// A server with so many sessions, all of different identities, in pages of at most `largest`.
+/// A server with `sessions` sessions, each of another identity, in pages of at most `largest`.
 async fn server(sessions: usize, largest: usize, tells_the_total: bool) -> MockServer {
     let server = MockServer::start().await;
     let list = move |request: &Request| {
@@ -42,7 +42,7 @@ async fn server(sessions: usize, largest: usize, tells_the_total: bool) -> MockS
     server
 }
 
-/// Requests for pages that count, for pages with identities, and for sessions of single identities.
+/// Requests for pages without identities, for pages with identities, and for single identities' sessions.
 async fn requests(server: &MockServer) -> [usize; 3] {
     let mut requests = [0; 3];
     for request in server.received_requests().await.unwrap() {

@@ -1,4 +1,4 @@
-//! From what a run came to, to its status.
+//! From the result of a run to its status.
 
 use k8s_openapi::jiff::Timestamp;
 use rstest::rstest;
@@ -94,14 +94,14 @@ fn a_policy_that_was_ready_says_at_once_that_its_instance_lacks_and_nothing_of_i
         (ready.status == "True", ready.reason.clone())
     };
     let mut status = status::next(subject(None), outcome(Reason::Reconciled, Some(run())), now());
-    let looks = [
+    let outcomes = [
         (Reason::KratosUnavailable, "Reconciled"),
         (Reason::InstanceNotReady, "InstanceNotReady"),
         (Reason::KratosUnavailable, "Reconciled"),
         (Reason::InstanceNotReady, "InstanceNotReady"),
         (Reason::Reconciled, "Reconciled"),
     ];
-    for (reason, told) in looks {
+    for (reason, told) in outcomes {
         status = status::next(subject(Some(&status)), outcome(reason, None), now());
         assert_eq!(ready(&status), (true, told.to_owned()), "{reason:?}");
     }
@@ -121,7 +121,7 @@ fn a_suspended_policy_says_so_and_keeps_the_rest() {
     assert!(is_true(&never.conditions, SUSPENDED) && find(&never.conditions, READY).is_none());
 }
 
-/// A session that is to be revoked.
+/// A session to revoke.
 fn candidate() -> Candidate {
     Candidate { session: Uuid::nil(), identity: Uuid::nil(), rules: Mask::default() }
 }
@@ -136,7 +136,7 @@ fn candidate() -> Candidate {
 #[case::held(Plan { named: 101, ..Plan::default() }, false, false, Reason::RevocationsHeld, "raise limit.maxRevocations to 101")]
 #[case::would_be_held(Plan { sessions: 101, named: 101, ..Plan::default() }, true, false, Reason::Observed, "none would be revoked")]
 #[case::unjudged(Plan { sessions: 3, failed: 2, ..Plan::default() }, false, false, Reason::Reconciled, "2 session(s) couldn't be judged")]
-fn a_run_has_a_verdict(
+fn a_run_has_a_condition(
     #[case] plan: Plan,
     #[case] only_observes: bool,
     #[case] nobody: bool,

@@ -1,4 +1,4 @@
-//! From rule matches to a plan: what must hold whatever the sessions are, in whatever order they come.
+//! From rule matches to a plan: properties that hold for all sessions in any order.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -11,7 +11,7 @@ use crate::policy::desired::{self, Desired};
 use crate::policy::judge::{Judgement, RuleMatch};
 use crate::policy::tally::{Plan, Tally, rank};
 
-/// Rules that revoke whatever the rank.
+/// Rules that revoke at any rank.
 const PLAIN: u16 = 0b0011;
 
 /// Rules 0 and 1 revoke, 2 revokes beyond the two newest, 3 extends.
@@ -156,7 +156,7 @@ prop_compose! {
     fn an_opinion()(
         session in 1..60_u128, age in 0..20_i64, holds in 0..16_u16, unknown in 0..16_u16, is_known in prop::bool::weighted(0.9),
     ) -> RuleMatch {
-        // A session belongs to one identity and began once, however often it is shown.
+        // A session has one identity and one begin, however often it is shown.
         let began = is_known.then_some(age * 100 + i64::try_from(session).unwrap_or_default());
         RuleMatch { began, unknown: unknown & !holds, ..of(session, session % 5 + 1, 0, holds) }
     }
@@ -176,7 +176,7 @@ proptest! {
             let rule_match = rule_matches.iter().find(|rule_match| rule_match.session == candidate.session).unwrap();
             prop_assert!(rule_match.holds & candidate.rules & 0b0111 != 0, "never one that no rule names");
         }
-        // The newest of each identity stay, but for rules that have nothing to do with their number.
+        // The newest of each identity stay, unless rules without a number match them.
         let mut by_identity = BTreeMap::<Uuid, Vec<&RuleMatch>>::new();
         for rule_match in rule_matches.iter().filter(|rule_match| rule_match.began.is_some()) {
             by_identity.entry(rule_match.identity).or_default().push(rule_match);

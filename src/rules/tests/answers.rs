@@ -1,4 +1,4 @@
-//! What expressions answer.
+//! The results of expressions.
 
 use rstest::rstest;
 

@@ -1,4 +1,4 @@
-//! What is wrong with an expression is said with its place: a column, a field.
+//! An invalid expression's message says where: a column, a field.
 
 use rstest::rstest;
 

@@ -1,4 +1,4 @@
-//! Whatever CEL's grammar makes, with the oddest values in it, is refused beforehand or gives an answer: nothing panics.
+//! Whatever CEL's grammar allows, with the oddest values, is refused beforehand or gives a result: nothing panics.
 
 use proptest::prelude::*;
 use serde_json::{Value, json};
@@ -92,7 +92,7 @@ proptest! {
         let _ = ask(&text, &[identity, identifiers]);
     }
 
-    /// What is refused for its kind would have given no truth: an item of a list may be anything, so nothing is known of it.
+    /// A refused expression gives no boolean for any input. (Items of lists may be anything.)
     #[test]
     fn nothing_is_refused_that_may_be_true_or_false(text in expressions(), identity in json_values()) {
         if let Ok(Ok(_)) = ask(&format!("[{text}][0]"), &[identity, json!(["ada@example.com"])]) {

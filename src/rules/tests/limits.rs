@@ -1,4 +1,4 @@
-//! However expressions and their input are, it ends: soon, without a panic, and on the stack that there is.
+//! Whatever expressions and their input are, evaluation ends: soon, without a panic, and on the stack that there is.
 
 use std::time::{Duration, Instant};
 
@@ -48,8 +48,7 @@ fn the_odd_ones_end_too(#[case] text: String) {
     assert!(began.elapsed() < Duration::from_secs(20), "{:?}", began.elapsed());
 }
 
-/// The worst that could be thought of. Measured, unoptimised and on two busy cores: all of them together take less than
-/// three seconds.
+/// The worst cases known. Measured on two busy cores, unoptimised: all of them together take less than three seconds.
 #[rstest]
 #[case::pairs("identifiers.all(a, identifiers.all(b, a == b || a != b))")]
 #[case::lists_of_lists("identifiers.map(a, identifiers).all(b, b.all(c, c.contains('zzzz')))")]

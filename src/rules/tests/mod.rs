@@ -1,4 +1,4 @@
-//! Tests of the evaluator: what it answers, what it refuses, and that it always ends.
+//! Tests of the evaluator: its results, what it refuses, and that it always ends.
 
 mod answers;
 mod fields;

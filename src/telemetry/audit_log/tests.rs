@@ -1,4 +1,4 @@
-//! What a line says, and that lines stay whole whatever becomes of the file.
+//! What a line says, and that lines stay whole whatever happens to the file.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -104,7 +104,7 @@ fn a_file_that_is_moved_away_or_deleted_is_made_anew_and_lines_stay_whole() {
     std::fs::remove_file(&path).unwrap();
     write();
     assert_eq!(read(&path).len(), 1);
-    // As logrotate's copytruncate does.
+    // Like logrotate's copytruncate.
     File::options().write(true).truncate(true).open(&path).unwrap();
     write();
     assert_eq!(read(&path).len(), 1);

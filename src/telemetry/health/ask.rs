@@ -1,5 +1,5 @@
-//! Asks a process how it stands, by the probes that it answers: for `kratos-operator probe`, in an image that has nothing else
-//! to ask with. Needs no certificates and no cluster.
+//! Asks a process for its probes: for `kratos-operator probe`, in an image without any other tool. Needs no certificates and no
+//! cluster.
 
 use std::time::{Duration, Instant};
 
@@ -10,10 +10,10 @@ use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
 
-/// Between two tries, and how long one may take.
+/// The pause between two attempts, and the time-out of one.
 const PAUSE: Duration = Duration::from_secs(1);
 const PATIENCE: Duration = Duration::from_secs(5);
-/// An answer is some lines.
+/// The longest answer that is read, in bytes.
 const LONGEST: usize = 64 * 1024;
 
 /// The address of a probe.
@@ -23,7 +23,7 @@ pub fn parse_url(text: &str) -> Result<Uri, &'static str> {
     if url.scheme_str() == Some("http") && url.host().is_some() { Ok(url) } else { Err(expected) }
 }
 
-/// Asks until the answer is 200, for so long. Returns what it says; the error is one line, of the last try.
+/// Asks until the answer is 200, or `within` is over. Returns the answer; the error is one line, of the last attempt.
 pub async fn until_ok(url: &Uri, within: Duration) -> Result<String, String> {
     let end = Instant::now() + within;
     loop {
@@ -49,7 +49,7 @@ async fn ask(url: &Uri) -> Result<String, String> {
     }
 }
 
-/// The cause that says most: the outer ones say that there was an error.
+/// The innermost cause says most; the outer ones only say that there was an error.
 fn innermost(error: &dyn std::error::Error) -> String {
     error.source().map_or_else(|| error.to_string(), innermost)
 }

@@ -1,8 +1,8 @@
-//! What a probe is answered, in the API server's own form: `ok`, or a line a check. Pure.
+//! The answer of a probe, in the API server's form: `ok`, or one line per check. Pure.
 
 use std::fmt::Write;
 
-/// One thing that has to hold.
+/// One condition that must hold.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Check {
     name: String,
@@ -10,7 +10,7 @@ pub struct Check {
     failure: Option<String>,
 }
 
-/// All of them.
+/// All checks of a probe.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Report {
     endpoint: &'static str,
@@ -33,7 +33,7 @@ impl Report {
         self.checks.iter().all(|check| check.failure.is_none())
     }
 
-    /// `verbose`: every check is named even where all is well.
+    /// `verbose`: names every check even where all hold.
     pub fn text(&self, verbose: bool) -> String {
         let is_ok = self.is_ok();
         if is_ok && !verbose {

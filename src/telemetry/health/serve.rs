@@ -1,4 +1,4 @@
-//! Answers the probes, from the first moment of the process to its last: also while it stands by, and while it stops.
+//! Answers the probes while the process runs: also while it is a standby, and while it stops.
 
 use std::time::Instant;
 
@@ -31,7 +31,7 @@ async fn readyz(State(health): State<Health>, query: RawQuery) -> Response {
     answer(&health.ready(), query)
 }
 
-/// 500 where a check fails, as the API server has it.
+/// 500 where a check fails, as the API server does.
 fn answer(report: &Report, RawQuery(query): RawQuery) -> Response {
     let query = query.unwrap_or_default();
     let verbose = url::form_urlencoded::parse(query.as_bytes()).any(|(name, _)| name == "verbose");

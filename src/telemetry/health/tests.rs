@@ -52,7 +52,7 @@ fn it_is_ready_after_the_first_lists_until_it_stops() {
     health.has_begun();
     assert!(health.ready().text(false).contains("[-]watch of KratosIdentity failed: no complete list yet\n"));
     health.has_come("watch of KratosIdentity");
-    // One that is begun anew has listed before.
+    // A restarted watch has listed before.
     health.await_first("watch of KratosIdentity");
     assert_eq!((health.ready().is_ok(), health.ready().text(false).as_str()), (true, "ok"));
     health.tasks.stop().cancel();

@@ -1,5 +1,5 @@
-//! Whether spans are exported, and what for: by OTLP where the environment names an endpoint. The operator's own alone, since
-//! those of libraries hold addresses with identifiers in them.
+//! Exports spans by OTLP, if the environment names an endpoint. Only the operator's own spans: those of libraries have
+//! addresses with identifiers in them.
 
 use std::env;
 
@@ -9,10 +9,10 @@ mod otlp;
 #[cfg(feature = "otlp")]
 pub use otlp::Export;
 
-/// Where they go, by the names of OpenTelemetry.
+/// OpenTelemetry's variables for the endpoint.
 const ENDPOINTS: [&str; 2] = ["OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT"];
 
-/// An export that isn't built in: there is none.
+/// For builds without the export.
 #[cfg(not(feature = "otlp"))]
 #[derive(Debug)]
 pub enum Export {}
@@ -27,14 +27,14 @@ impl Export {
         match *self {}
     }
 
-    /// Nothing is left to be sent.
+    /// There is nothing to send.
     pub fn finish(self) {
         match self {}
     }
 }
 
 impl Export {
-    /// Begins an export, if the environment asks for one. An error says what is wrong with that.
+    /// Starts an export, if the environment asks for one. An error says what is wrong with its settings.
     pub fn from_environment() -> Result<Option<Self>, String> {
         let is_set = |name: &&&str| env::var_os(name).is_some_and(|value| !value.is_empty());
         let is_disabled = env::var("OTEL_SDK_DISABLED").is_ok_and(|value| value.eq_ignore_ascii_case("true"));

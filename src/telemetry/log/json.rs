@@ -1,4 +1,4 @@
-//! Log lines as JSON: one flat object a line, of documented names (`docs/logging.md`). Decides nothing about what is logged.
+//! Log lines as JSON: one flat object per line, with documented names (`docs/logging.md`). Doesn't decide what is logged.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -12,10 +12,10 @@ use tracing_subscriber::fmt::time::{FormatTime, SystemTime};
 use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormattedFields};
 use tracing_subscriber::registry::{LookupSpan, Scope};
 
-/// What each line has. No field of an event or a span takes their place.
+/// Fields of every line. Fields of events and spans can't replace them.
 const ALWAYS: [&str; 4] = ["timestamp", "level", "target", "message"];
 
-/// Writes an event with its own fields and those of all spans that it is in. Where names meet, the inner one counts.
+/// Writes an event with its own fields and those of its spans. If a name occurs twice, the inner one counts.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Json;
 
@@ -84,7 +84,7 @@ impl Visit for Fields {
     }
 
     fn record_u128(&mut self, field: &Field, value: u128) {
-        // Beyond what JSON's readers take for a number.
+        // Too large for readers that parse numbers as doubles.
         match u64::try_from(value) {
             Ok(value) => self.note(field, value),
             Err(_) => self.note(field, value.to_string()),
@@ -130,7 +130,7 @@ mod tests {
         }
     }
 
-    /// What is logged within a trace, as is.
+    /// What is logged within a trace, unchanged.
     fn logged(format: Format, filter: &str, log: impl Fn()) -> (String, TraceId) {
         let written = Written::default();
         let writer = written.clone();

@@ -1,5 +1,5 @@
-//! Which lines are written, changed while the operator runs, and the little server that changes it. What libraries may say
-//! stays bounded by [`crate::telemetry::log_cap`].
+//! The log filter, which can be changed while the operator runs, and the small server that changes it.
+//! [`crate::telemetry::log_cap`] still limits what libraries may log.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -12,19 +12,19 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tracing_subscriber::{EnvFilter, Registry, reload};
 
-/// The longest filter that is taken, in bytes.
+/// The longest filter that is accepted, in bytes.
 const LONGEST: usize = 4096;
 
 type Answer = (StatusCode, String);
 
-/// Which lines are written. Clones are the same.
+/// The filter. Clones share it.
 #[derive(Clone, Debug)]
 pub struct Level(Arc<Inner>);
 
 #[derive(Debug)]
 struct Inner {
     handle: reload::Handle<EnvFilter, Registry>,
-    /// What the operator was started with.
+    /// The filter that the operator was started with.
     configured: String,
 }
 
@@ -55,7 +55,7 @@ impl Level {
     }
 }
 
-/// Serves `/debug/log-level` until `stop` is cancelled: GET says which filter holds, PUT sets another one, DELETE sets the one
+/// Serves `/debug/log-level` until `stop` is cancelled: GET returns the filter, PUT sets another one, DELETE restores the one
 /// that the operator was started with.
 pub async fn serve(listener: TcpListener, level: Level, stop: CancellationToken) {
     let router = Router::new()
@@ -81,7 +81,7 @@ async fn reset(State(level): State<Level>) -> Answer {
     level.set(&level.0.configured)
 }
 
-/// An address that nobody reaches from elsewhere.
+/// An address that only this machine can reach.
 pub fn loopback(text: &str) -> Result<SocketAddr, String> {
     let address: SocketAddr = text.parse().map_err(|_| "expected ADDRESS:PORT, as in 127.0.0.1:6060".to_owned())?;
     if address.ip().is_loopback() { Ok(address) } else { Err("only a loopback address is served".to_owned()) }

@@ -1,4 +1,4 @@
-//! What takes in spans to be exported.
+//! The layer that receives spans for the export.
 
 use tracing_subscriber::{Layer, Registry};
 

@@ -1,6 +1,6 @@
-//! In which format metrics are wanted. Pure.
+//! Chooses the format of a scrape. Pure.
 
-/// What a scrape can be answered in.
+/// The formats of a scrape.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Format {
     /// Prometheus' own, version 0.0.4.
@@ -10,13 +10,13 @@ pub enum Format {
 }
 
 impl Format {
-    /// The one that is wanted more, by the header `Accept`; Prometheus' own where it says nothing.
+    /// The preferred format of an `Accept` header; Prometheus' own by default.
     pub fn wanted(accept: &str) -> Self {
         let quality = |format| accept.split(',').filter_map(|range| quality(range, format)).max();
         if quality(Self::OpenMetrics) > quality(Self::Text) { Self::OpenMetrics } else { Self::Text }
     }
 
-    /// As the header `Content-Type` has it.
+    /// As the value of `Content-Type`.
     pub fn content_type(self) -> &'static str {
         match self {
             Self::Text => prometheus_client::encoding::prometheus_text::CONTENT_TYPE,
@@ -25,7 +25,7 @@ impl Format {
     }
 }
 
-/// How much a range wants a format, in thousandths; `None`: not at all.
+/// The weight of a format in a media range, in thousandths; `None`: not accepted.
 fn quality(range: &str, format: Format) -> Option<u16> {
     let mut parts = range.split(';').map(str::trim);
     let is_wanted = match (parts.next()?.to_ascii_lowercase().as_str(), format) {
@@ -36,7 +36,7 @@ fn quality(range: &str, format: Format) -> Option<u16> {
     for (name, value) in parts.filter_map(|parameter| parameter.split_once('=')) {
         match (name.trim().to_ascii_lowercase().as_str(), value.trim()) {
             ("q", value) => quality = thousandths(value)?,
-            // Escaping and charset are as they are; of other versions nobody asks alone.
+            // Parameters for escaping and charset are ignored; nobody accepts only other versions.
             ("version", version) if !matches!(version, "1.0.0" | "0.0.4") => return None,
             _ => {}
         }

@@ -1,4 +1,4 @@
-//! What controller-runtime counts of each controller: its reconciles, and how long its queue has them wait.
+//! Controller-runtime's metrics of each controller: reconciles, and the time in the work queue.
 
 use std::time::Duration;
 
@@ -15,18 +15,18 @@ const RECONCILE_TIME: [f64; 40] = [
     1.75, 2.0, 2.5, 3.0, 3.5, 4.0, 4.5, 5.0, 6.0, 7.0, 8.0, 9.0, 10.0, 15.0, 20.0, 25.0, 30.0, 40.0, 50.0, 60.0,
 ];
 
-/// How a reconcile ended, in controller-runtime's words.
+/// How a reconcile ended, in controller-runtime's terms.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum ReconcileOutcome {
-    /// Until somebody asks for the next one.
+    /// No further reconcile is planned.
     Success,
-    /// The next one is due after a time.
+    /// The next reconcile is due after a time.
     RequeueAfter,
-    /// It is repeated at once: the object was changed meanwhile.
+    /// It is repeated at once: the object has changed meanwhile.
     Requeue,
-    /// Tried again.
+    /// It is retried with back-off.
     Error,
-    /// An error that no repetition mends: somebody must act.
+    /// An error that isn't retried: somebody must act.
     Terminal,
     Panic,
 }
@@ -42,7 +42,7 @@ enum Outcome {
 
 const RESULTS: [Outcome; 4] = [Outcome::Success, Outcome::Error, Outcome::Requeue, Outcome::RequeueAfter];
 
-/// Those of all kinds.
+/// The metrics of all controllers.
 #[derive(Debug)]
 pub struct Controllers {
     pub identities: Controller,
@@ -50,7 +50,7 @@ pub struct Controllers {
     pub policies: Controller,
 }
 
-/// One controller's. Clones count together.
+/// The metrics of one controller. Clones share the counts.
 #[derive(Clone, Debug)]
 pub struct Controller {
     name: &'static str,
@@ -197,17 +197,17 @@ impl Families {
 }
 
 impl Controller {
-    /// The controller's name, as a label has it.
+    /// The controller's name, as in the label.
     pub fn name(&self) -> &'static str {
         self.name
     }
 
-    /// So many reconciles may be under way.
+    /// How many reconciles may run at the same time.
     pub fn set_max_concurrent(&self, most: usize) {
         self.most.set(i64::try_from(most).unwrap_or(i64::MAX));
     }
 
-    /// A reconcile begins, of a resource that waited so long.
+    /// A reconcile begins, of a resource that waited this long.
     pub fn begins(&self, waited: Duration) {
         self.active.inc();
         self.waited.observe(waited.as_secs_f64());

@@ -1,5 +1,5 @@
-//! What is counted of each instance: the requests to its Kratos, and what travelled in them. The series of an instance are
-//! there for as long as it is, and begin at 0.
+//! Metrics of each instance: its requests to Kratos, and how many creates they carried. An instance's series exist as long as
+//! it does, and begin at 0.
 
 use std::collections::BTreeMap;
 use std::fmt::Error;
@@ -17,18 +17,18 @@ use crate::base::namespaced_name::NamespacedName;
 use crate::kratos::{Class, OPERATIONS, Observer};
 
 const SUCCESS: &str = "ok";
-/// What a request came to; the others are those of [`Class`].
+/// The values of the label `class`; the others are those of [`Class`].
 const CLASSES: [&str; 6] = [SUCCESS, "transient", "throttled", "conflict", "not_found", "rejected"];
-/// Upper bounds in seconds: reads take milliseconds, passwords that are hashed hundreds of them.
+/// Upper bounds in seconds: reads take milliseconds, hashing a password hundreds of them.
 const REQUEST_TIME: [f64; 13] = [0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0];
 /// Upper bounds in creates.
 const BATCH_SIZE: [f64; 9] = [1.0, 2.0, 5.0, 10.0, 25.0, 50.0, 100.0, 200.0, 500.0];
 
-/// All instances that are known. Clones are the same.
+/// All known instances. Clones are the same.
 #[derive(Clone, Debug, Default)]
 pub struct Instances(Arc<RwLock<BTreeMap<NamespacedName, Arc<Instance>>>>);
 
-/// One of them.
+/// The metrics of one instance.
 #[derive(Debug)]
 pub struct Instance {
     operations: [Operation; OPERATIONS.len()],
@@ -42,17 +42,17 @@ struct Operation {
 }
 
 impl Instances {
-    /// Of one that is there.
+    /// Of an instance that exists; adds it.
     pub fn of(&self, key: &NamespacedName) -> Arc<Instance> {
         Arc::clone(self.write().entry(key.clone()).or_default())
     }
 
-    /// One is gone.
+    /// The instance is gone.
     pub fn forget(&self, key: &NamespacedName) {
         self.write().remove(key);
     }
 
-    /// Those that this doesn't hold for are gone.
+    /// Forgets the instances for which `is_there` doesn't hold.
     pub fn retain(&self, is_there: impl Fn(&NamespacedName) -> bool) {
         self.write().retain(|key, _| is_there(key));
     }
@@ -119,7 +119,7 @@ impl Collector for Instances {
     }
 }
 
-/// Says a family: its name, its help and its unit; then each series.
+/// Encodes a family: its name, help and unit, then each series.
 pub fn family<'a, L: EncodeLabelSet, M: EncodeMetric + 'a>(
     encoder: &mut DescriptorEncoder<'_>,
     (name, help, unit): (&str, &str, Option<Unit>),

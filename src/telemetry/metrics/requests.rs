@@ -1,4 +1,4 @@
-//! What client-go counts of requests to the API server: each try, by method and status.
+//! Client-go's metrics of requests to the API server: each attempt, by method and status.
 
 use http::{Method, StatusCode};
 use prometheus_client::encoding::{EncodeLabelSet, EncodeLabelValue, LabelValueEncoder};
@@ -6,12 +6,12 @@ use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::registry::Registry;
 
-/// What the operator sends, each with what it is answered by when all is well.
+/// The methods that the operator uses, and the status of a success.
 const METHODS: [(&str, u16); 5] = [("GET", 200), ("POST", 201), ("PUT", 200), ("PATCH", 200), ("DELETE", 200)];
-/// What is worth an alert, so that its first occurrence shows as an increase.
+/// Statuses that are worth an alert; they exist from the start, so that the first occurrence is an increase.
 const TROUBLE: [u16; 9] = [401, 403, 404, 409, 422, 429, 500, 503, 504];
 
-/// Counts the requests to one API server. Clones count together.
+/// Counts the requests to one API server. Clones share the counts.
 #[derive(Clone, Debug)]
 pub struct Requests {
     host: String,
@@ -57,7 +57,7 @@ impl Requests {
         requests
     }
 
-    /// A try came to this; `None`: to no answer.
+    /// Counts an attempt; `None`: without an answer.
     pub fn count(&self, method: &Method, status: Option<StatusCode>) {
         let known = METHODS.iter().find(|(known, _)| *known == method.as_str());
         let method = known.map_or("other", |(known, _)| known);

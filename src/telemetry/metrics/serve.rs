@@ -12,7 +12,7 @@ use tokio::net::TcpListener;
 
 use super::{Format, Metrics};
 
-/// Serves `/metrics` for as long as it is polled: what is done while the process stops counts, too.
+/// Serves `/metrics` for as long as it is polled, also while the process stops.
 pub async fn serve(listener: TcpListener, metrics: Arc<Metrics>) {
     let router = Router::new().route("/metrics", get(answer)).with_state(metrics);
     if axum::serve(listener, router).await.is_err() {

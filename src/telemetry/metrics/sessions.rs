@@ -1,11 +1,11 @@
-//! What session policies did, by the kind of rule that had it done.
+//! Counts what session policies did, by the kind of rule that caused it.
 
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::registry::Registry;
 
-/// Why sessions are ended or extended.
+/// What caused the end or the extension of a session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum RuleKind {
     MaxAge,
@@ -14,9 +14,9 @@ pub enum RuleKind {
     AllowedNetworks,
     Expression,
     ExpiresWithin,
-    /// A rule of which several things must hold.
+    /// A rule with several conditions.
     Several,
-    /// Not a rule: the action `revokeAll`.
+    /// Not a rule, but the action `revokeAll`.
     RevokeAll,
 }
 
@@ -31,7 +31,7 @@ const ALL: [RuleKind; 8] = [
     RuleKind::RevokeAll,
 ];
 
-/// Counts them. Clones count together.
+/// Counts sessions. Clones share the counts.
 #[derive(Clone, Debug)]
 pub struct Sessions {
     revoked: [Counter; ALL.len()],
@@ -44,7 +44,7 @@ struct OfRule {
 }
 
 impl RuleKind {
-    /// As the manifest has it.
+    /// As in the manifest.
     fn word(self) -> &'static str {
         match self {
             Self::MaxAge => "maxAge",

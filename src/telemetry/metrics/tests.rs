@@ -1,11 +1,11 @@
-//! What is said, in both formats.
+//! The text of a scrape, in both formats.
 
 use std::time::Duration;
 
 use super::controllers::ReconcileOutcome;
 use super::*;
 
-/// The lines of a scrape that are about a family, without what explains it.
+/// The lines of a scrape that are about a family, without comments.
 fn lines(text: &str, family: &str) -> Vec<String> {
     let about = text.lines().filter(|line| line.contains(family) && !line.starts_with("# HELP"));
     about.map(str::to_owned).collect()
@@ -106,7 +106,7 @@ fn counting_costs_a_reconcile_microseconds() {
     });
     let took = rounds.min().expect("five rounds");
     println!("a reconcile: {took:?}");
-    // In a build that isn't optimised, on a machine that does other things.
+    // In an unoptimised build, on a busy machine.
     assert!(took < Duration::from_micros(100), "{took:?}");
 }
 

@@ -1,4 +1,4 @@
-//! What the steps look at: the operator's pods and who of them leads, resources, and the identities in Kratos.
+//! What the steps read: the operator's pods and which of them leads, resources, and the identities in Kratos.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -77,7 +77,7 @@ pub fn leader() -> Result<Pod> {
 pub fn process_of(pod: &Pod) -> Result<u32> {
     for entry in fs::read_dir("/proc")?.flatten() {
         let Some(id) = entry.file_name().to_str().and_then(|name| name.parse::<u32>().ok()) else { continue };
-        // Processes end while they are looked at.
+        // Processes end while they are read.
         let command = fs::read(entry.path().join("cmdline")).unwrap_or_default();
         let groups = fs::read_to_string(entry.path().join("cgroup")).unwrap_or_default();
         if command.starts_with(b"/kratos-operator\0") && groups.contains(&pod.uid) {

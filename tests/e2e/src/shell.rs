@@ -8,7 +8,7 @@ use serde_json::Value;
 
 pub type Result<T> = std::result::Result<T, Box<dyn std::error::Error + Send + Sync>>;
 
-/// How often a condition is looked at.
+/// How often a condition is checked.
 const EVERY: Duration = Duration::from_millis(200);
 
 /// What `kubectl …` prints.
@@ -58,11 +58,11 @@ pub fn run(program: &str, arguments: &str, input: &str) -> Result<String> {
     Err(format!("{program} {arguments}: {}\n{}{}", output.status, text(&output.stdout), text(&output.stderr)).into())
 }
 
-/// Looks again and again until there is something; what was last in its way shows in the error.
-pub fn eventually<T>(what: &str, within: Duration, mut look: impl FnMut() -> Result<Option<T>>) -> Result<T> {
+/// Repeats a check until it finds something; the last failure is in the error.
+pub fn eventually<T>(what: &str, within: Duration, mut check: impl FnMut() -> Result<Option<T>>) -> Result<T> {
     let begin = Instant::now();
     loop {
-        let seen = look();
+        let seen = check();
         if let Ok(Some(found)) = seen {
             return Ok(found);
         }

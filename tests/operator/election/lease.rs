@@ -6,7 +6,7 @@ use k8s_openapi::jiff::{SignedDuration, Timestamp};
 
 use crate::scene::WITHIN;
 
-/// Longer than a standby looks apart, and a leader renews.
+/// Longer than the time between two reads of a standby, and between two renewals of a leader.
 const SOON: Duration = Duration::from_secs(5);
 
 #[tokio::test]
@@ -26,10 +26,10 @@ async fn a_standby_watches_and_does_nothing_else_until_the_lease_is_given_up() {
         watches.iter().all(|kind| replica.proxy().count(&format!("WATCH {kind}")) > 0).then_some(())
     });
     sees_all.await.expect("it does");
-    // It looks at the Lease now and then: a few looks later it has done nothing.
-    let looks = || replica.proxy().count("GET leases");
-    let before = looks();
-    let looked = eventually("it looks at the Lease", WITHIN, async || (looks() > before + 4).then_some(()));
+    // It reads the Lease now and then: a few reads later it has done nothing else.
+    let reads = || replica.proxy().count("GET leases");
+    let before = reads();
+    let looked = eventually("it looks at the Lease", WITHIN, async || (reads() > before + 4).then_some(()));
     looked.await.expect("it does");
     assert_eq!(replica.writes(), Vec::<String>::new());
     assert_eq!(replica.proxy().count("PUT leases") + replica.proxy().count("POST leases"), 0);

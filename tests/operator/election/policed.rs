@@ -1,5 +1,5 @@
-//! Replicas where the cluster's admission policy gives new resources the finalizer: what a leader that is killed was creating is
-//! looked for, and what is born to the next one costs its status alone.
+//! Replicas where the cluster's admission policy gives new resources the finalizer: what a killed leader was creating is
+//! searched for, and what is born to the next one costs its status alone.
 
 use super::*;
 

@@ -142,7 +142,7 @@ async fn suspended(run: &mut Run) {
     run.suspended("traits", State::SuspendedWhileStalled).await;
 }
 
-/// Nobody looks while the operator stands still.
+/// Nothing is reconciled while the operator is paused.
 async fn unseen(run: &mut Run) {
     run.scene.operator().pause();
     run.scene.identity("new", customer("new", json!({}))).await;

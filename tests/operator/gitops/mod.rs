@@ -26,7 +26,7 @@ pub const FLUX: &str = "gitops/flux/health-checks.yaml";
 /// How a resource stands, as far as tools can tell.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum State {
-    /// Nobody has looked at it, or not at what it says now.
+    /// It was never reconciled, or not its present generation.
     Unseen,
     Done,
     Retrying,
@@ -41,8 +41,8 @@ pub enum State {
 }
 
 impl State {
-    /// The verdicts of Argo CD, Flux and kstatus.
-    fn verdicts(self) -> [&'static str; 3] {
+    /// The results of Argo CD, Flux and kstatus.
+    fn results(self) -> [&'static str; 3] {
         match self {
             Self::Unseen | Self::Retrying => ["Progressing", "InProgress", "InProgress"],
             Self::Done => ["Healthy", "Current", "Current"],
@@ -88,9 +88,9 @@ impl Recorded {
         let wrong =
             found.iter().zip(&self.expected).zip(&self.objects).filter_map(|((found, (state, reason)), object)| {
                 let said = ["argocd", "flux", "kstatus"].map(|tool| found[tool]["status"].as_str().unwrap_or_default());
-                let is_right = said == state.verdicts();
+                let is_right = said == state.results();
                 (!is_right).then(|| {
-                    format!("{state:?}/{reason}: {found}\nwhere {:?} is expected of {object}", state.verdicts())
+                    format!("{state:?}/{reason}: {found}\nwhere {:?} is expected of {object}", state.results())
                 })
             });
         let wrong: Vec<_> = wrong.collect();

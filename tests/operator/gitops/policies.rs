@@ -62,7 +62,7 @@ async fn tools_judge_a_session_policy_rightly_in_every_state() {
     let none = json!({"instanceRef": {"name": "none", "namespace": namespace}});
     run.stands("early", none, State::Retrying, "InstanceNotReady").await;
 
-    // An instance that was never looked at, since its listing is held.
+    // An instance that was never reconciled, since its listing is held.
     let listing = run.scene.proxy.on_without("GET /admin/identities", "ids").hold();
     let unlisted = run.scene.instance_spec(json!({"ownerName": "unlisted"}));
     run.scene.apply_instance(&namespace, "unlisted", unlisted).await;

@@ -65,7 +65,7 @@ fn chosen(query: &str) -> String {
     query.replace("$cluster", ".*").replace("$job", ".*").replace("$__rate_interval", "1m")
 }
 
-/// Something of everything that is counted, while Prometheus looks.
+/// Something for every counter, while Prometheus scrapes.
 async fn work(scene: &Scene, round: usize) {
     let name = format!("later-{round}");
     let spec = json!({"schemaID": "customer", "traits": {"email": format!("{name}@monitoring.example")}});

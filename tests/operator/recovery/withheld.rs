@@ -190,7 +190,7 @@ async fn where_recovery_is_disabled_the_identity_is_ready_apart_from_it_and_krat
     assert!(message.contains("recovery link") && message.contains("enable it"), "{message}");
     assert_eq!((scene.proxy.count(LINK), secret(&scene, "way-in").await), (1, None));
 
-    // Whatever looks at it meanwhile.
+    // Whatever enqueues it meanwhile.
     let reads = scene.proxy.count("GET /admin/identities/{id}");
     let looked = eventually("it is looked at", WITHIN, async || {
         (scene.proxy.count("GET /admin/identities/{id}") >= reads + 2).then_some(())

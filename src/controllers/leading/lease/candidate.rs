@@ -51,7 +51,7 @@ pub enum LeaseOutcome {
     HeldInWaiting,
     /// It is another's, or may be.
     HeldByOther,
-    /// Somebody wrote it at the same time: it is to be looked at.
+    /// Somebody wrote it at the same time: read it again.
     Conflict,
 }
 

@@ -28,8 +28,8 @@ pub enum Decision {
 }
 
 /// See the module. `None`: there is no Lease. `is_noted`: it says what its holder left. Only then, and with the duration of one
-/// that was given up, its holder gave it up: one that lost its holder's name by somebody else's hand has a holder that goes on
-/// until it looks.
+/// that was given up, its holder gave it up. If somebody else removed the holder's name, the holder goes on until it next reads
+/// the Lease.
 pub fn decide(lease: Option<&LeaseSpec>, is_noted: bool, me: &str, unchanged_for: Duration) -> Decision {
     let Some(lease) = lease else { return Decision::Hold };
     let seconds = lease.lease_duration_seconds.and_then(|seconds| u64::try_from(seconds).ok());

@@ -4,12 +4,12 @@ use proptest::prelude::*;
 
 use super::*;
 
-/// How many parts a schema has, and how often something is looked at where these are its traits.
+/// How many parts a schema has, and how often a value is visited where these are its traits.
 fn cost(schema: &Value, traits: &Value) -> (usize, usize) {
     let shape = Shape::of(schema);
-    let mut looks = 0;
-    shape.visit(traits, &mut |_, _| looks += 1);
-    (shape.parts.len(), looks)
+    let mut visits = 0;
+    shape.visit(traits, &mut |_, _| visits += 1);
+    (shape.parts.len(), visits)
 }
 
 fn login() -> Value {
@@ -26,9 +26,9 @@ fn parts_that_share_others_are_gone_through_once() {
     }
     definitions.insert(layers.to_string(), login());
     let schema = json!({"definitions": definitions, "properties": {"traits": {"$ref": "#/definitions/0"}}});
-    let (parts, looks) = cost(&schema, &json!("x"));
+    let (parts, visits) = cost(&schema, &json!("x"));
     // The whole, the traits, the last, and six of each layer.
-    assert_eq!((parts, looks), (3 + 6 * layers, 1));
+    assert_eq!((parts, visits), (3 + 6 * layers, 1));
 }
 
 #[test]
@@ -41,8 +41,8 @@ fn a_schema_that_refers_to_itself_many_times_costs_what_the_value_has() {
     let schema = json!({"definitions": {"person": person}, "properties": {"traits": again}});
     let deep =
         (0..90).fold(json!({"mail": "x"}), |inner, n| json!({"mail": "x", format!("child{}", n % children): inner}));
-    let (parts, looks) = cost(&schema, &deep);
-    assert_eq!((parts, looks), (3 + children + 1 + 3, 91));
+    let (parts, visits) = cost(&schema, &deep);
+    assert_eq!((parts, visits), (3 + children + 1 + 3, 91));
 }
 
 #[test]
@@ -181,10 +181,10 @@ proptest! {
 
     #[test]
     fn what_is_found_is_what_the_schema_says_and_costs_no_more_than_both_have(schema in schemas(), traits in traits()) {
-        let (parts, looks) = cost(&schema, &traits);
+        let (parts, visits) = cost(&schema, &traits);
         prop_assert!(parts <= count(&schema));
-        prop_assert!(looks <= parts * count(&traits));
+        prop_assert!(visits <= parts * count(&traits));
         let start = &schema["properties"]["traits"];
-        prop_assert_eq!(looks > 0, told(&schema, start, &traits, &mut Vec::new()));
+        prop_assert_eq!(visits > 0, told(&schema, start, &traits, &mut Vec::new()));
     }
 }

@@ -1,5 +1,5 @@
-//! The export by OTLP over HTTP, in protobuf. What can't be sent is dropped: a collector that is away costs neither memory nor
-//! time, and one line in the log.
+//! The export by OTLP over HTTP, in protobuf. What can't be sent is dropped: a collector that is down costs neither memory nor
+//! time, and one log line.
 
 use std::env;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -21,32 +21,32 @@ use crate::telemetry::log::spans::Spans;
 use crate::telemetry::trace;
 
 const NAME: &str = "kratos-operator";
-/// For one batch to be sent.
+/// For sending one batch.
 const TIMEOUT: Duration = Duration::from_secs(5);
-/// For the last ones, when the process ends.
+/// For sending the last spans, when the process ends.
 const LAST: Duration = Duration::from_secs(2);
 
-/// An export that goes on.
+/// A running export.
 #[derive(Debug)]
 pub struct Export(SdkTracerProvider);
 
 impl Export {
     pub(super) fn begin() -> Result<Self, String> {
-        // Some other part of the process may have been first; then its provider is used.
+        // Another part of the process may have installed one first; then that one is used.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let exporter = opentelemetry_otlp::SpanExporter::builder()
             .with_http()
             .with_protocol(Protocol::HttpBinary)
             .with_timeout(TIMEOUT)
             .build()
-            // Its words may quote the endpoint, and with it a password.
+            // Its message may quote the endpoint, and with it a password.
             .map_err(|_| "spans can't be exported there".to_owned())?;
         let mut resource = Resource::builder();
         if env::var_os("OTEL_SERVICE_NAME").is_none() {
             resource = resource.with_service_name(NAME);
         }
         let resource = resource.with_attribute(KeyValue::new("service.version", env!("CARGO_PKG_VERSION"))).build();
-        // Its queue is bounded (OTEL_BSP_MAX_QUEUE_SIZE, 2048): what doesn't fit in is dropped.
+        // Its queue is bounded (OTEL_BSP_MAX_QUEUE_SIZE, 2048): spans beyond that are dropped.
         let processor = BatchSpanProcessor::builder(Told { exporter, is_failing: AtomicBool::new(false) }).build();
         let provider = SdkTracerProvider::builder()
             .with_resource(resource)
@@ -56,7 +56,7 @@ impl Export {
         Ok(Self(provider))
     }
 
-    /// What takes in our own spans. Neither log lines nor places in the source go with them.
+    /// The layer for our own spans. Exports neither log lines nor places in the source.
     pub fn spans(&self) -> Spans {
         let layer = tracing_opentelemetry::layer()
             .with_tracer(self.0.tracer(NAME))
@@ -67,9 +67,9 @@ impl Export {
         layer.with_filter(FilterFn::new(is_own_span)).boxed()
     }
 
-    /// Sends what is left, for a moment.
+    /// Sends what is left, with a time-out.
     pub fn finish(self) {
-        // Whatever comes of it: the process ends.
+        // Ignores errors: the process ends.
         let _ = self.0.shutdown_with_timeout(LAST);
     }
 }
@@ -79,7 +79,7 @@ fn is_own_span(metadata: &Metadata<'_>) -> bool {
     metadata.is_span() && target.is_some_and(|rest| rest.is_empty() || rest.starts_with("::"))
 }
 
-/// A span that begins a trace has the id that log lines show.
+/// Gives a root span the trace id that log lines show.
 #[derive(Debug)]
 struct Ids(RandomIdGenerator);
 
@@ -94,7 +94,7 @@ impl IdGenerator for Ids {
     }
 }
 
-/// Says once that spans can't be sent, and once that they can again.
+/// Logs once that spans can't be sent, and once that they can again.
 #[derive(Debug)]
 struct Told<E> {
     exporter: E,
