@@ -9,7 +9,8 @@ use kratos_operator::api::condition;
 use serde_json::json;
 
 use crate::many::{
-    BATCH, CHANGE, CREATE, DELETE, LIST, READ, STATUS, all, apply, customer, hold_true, is_ready, name, single_reads, writes,
+    BATCH, CHANGE, CREATE, DELETE, LIST, READ, STATUS, all, apply, customer, hold_true, is_ready, name, single_reads,
+    writes,
 };
 use crate::scene::{Scene, WITHIN};
 use crate::testenv::process::eventually;
