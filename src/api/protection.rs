@@ -17,7 +17,7 @@ use crate::base::duration::GoDuration;
 #[x_kube(validation = Rule::new("!has(self.maxDeletionsTotal) || self.maxDeletionsTotal >= (has(self.maxDeletions) ? self.maxDeletions : 20)").message("maxDeletionsTotal can't be less than maxDeletions (20 where it is left out)"))]
 pub struct Protection {
     /// How many identities of one namespace (by its name) may be deleted or deactivated within the window because their
-    /// resources were deleted. Each deletion waits two seconds for company: where more come together than may go, none of them
+    /// resources were deleted. Each deletion waits two seconds for others: where more come together than may go, none of them
     /// goes. Those, and all further ones of that namespace, are held until the annotation kratos-operator.dev/release gets a new
     /// value: any, or NAMESPACE=anything to have that namespace's deletions carried out alone. A new value of
     /// kratos-operator.dev/keep, of either form, lets the resources go and keeps the identities instead. Default 20.

@@ -9,6 +9,7 @@ use kube::ResourceExt;
 pub use super::parts::Operator;
 use super::parts::{Parts, Writers};
 use crate::api;
+use crate::base::namespaced_name::NamespacedName;
 use crate::base::shutdown::{self, End};
 use crate::base::supervise::{Failure, Tasks};
 use crate::controllers::identity::{births, watching as identities};
@@ -34,6 +35,8 @@ const INSTANCE_CONCURRENCY: Concurrency = Concurrency::of(128);
 /// How many session policies are in work at the same time. Most of them wait for their turn at their instance, which is
 /// where they are bounded (`policy/run_permits.rs`).
 const POLICY_CONCURRENCY: Concurrency = Concurrency::of(256);
+/// How long a process that begins waits for its instances before it reconciles identities.
+const INSTANCES_FIRST: Duration = Duration::from_secs(1);
 /// How long the last answers are waited for when everything else is over.
 const LAST_ANSWERS: Duration = Duration::from_secs(2);
 
@@ -74,6 +77,11 @@ pub async fn run(operator: Operator, tasks: Tasks) -> Result<(), Failure> {
         let HasSynced { instances, namespaces, identities: _ } = &within.seen.has_synced;
         let ready = future::join3(instances.wait(), namespaces.wait(), within.seen.cache_synced.wait());
         if token.run_until_cancelled(ready).await.is_some() {
+            // Whoever is reconciled before its instance is reconciled once more after it.
+            let instances = within.seen.instances.state();
+            let instances: Vec<_> = instances.iter().map(|instance| NamespacedName::of(&**instance)).collect();
+            let answering = within.registry.answering(&instances);
+            let _ = tokio::time::timeout(INSTANCES_FIRST, token.run_until_cancelled(answering)).await;
             let concurrency = Concurrency::of(concurrency.into());
             let controller = begin("KratosIdentity", concurrency, &within.metrics.controllers.identities);
             reconciler::run(controller, &within, &token).await;

@@ -3,6 +3,8 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
+use tokio::sync::watch;
+
 use super::handle::{Handle, Shared};
 use crate::api::{ReadyCondition, Reason};
 use crate::base::flow::fence::Fence;
@@ -21,6 +23,8 @@ pub enum Entry {
 #[derive(Debug, Default)]
 pub struct Registry {
     entries: RwLock<HashMap<NamespacedName, Entry>>,
+    /// Changes with each entry.
+    changes: watch::Sender<()>,
     /// Of each that there is, whatever becomes of its settings.
     fences: Mutex<HashMap<NamespacedName, Fence>>,
 }
@@ -74,6 +78,18 @@ impl Registry {
 
     pub fn set(&self, key: NamespacedName, entry: Entry) {
         self.entries.write().unwrap_or_else(PoisonError::into_inner).insert(key, entry);
+        self.changes.send_replace(());
+    }
+
+    /// Returns once each of these was reconciled, and those that may be called were found to answer.
+    pub async fn answering(&self, keys: &[NamespacedName]) {
+        for key in keys {
+            // The sender lives as long as self does.
+            let _ = self.changes.subscribe().wait_for(|()| self.get(key).is_some()).await;
+            if let Some(handle) = self.handle(key) {
+                handle.shared.circuit_breaker.recovered().await;
+            }
+        }
     }
 
     /// Forgets all of an instance that is gone.

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use serde_json::Value;
 
 use super::error::{Class, Error};
-use super::types::CreateIdentity;
+use super::types::{CreateIdentity, CredentialImport};
 
 /// Who causes a write.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -217,15 +217,16 @@ pub(super) fn paths_of(create: &CreateIdentity) -> Vec<String> {
             leaves(root, metadata, depth, &mut paths);
         }
     }
+    let CredentialImport { password, oidc, auto_links, saml } = credentials;
     let others = [
         ("/state", state.is_some()),
         ("/external_id", external_id.is_some()),
         ("/organization_id", organization_id.is_some()),
         ("/verifiable_addresses", !verifiable_addresses.is_empty()),
         ("/recovery_addresses", !recovery_addresses.is_empty()),
-        ("/credentials/password", credentials.password.is_some()),
-        ("/credentials/oidc", !credentials.oidc.is_empty()),
-        ("/credentials/saml", !credentials.saml.is_empty()),
+        ("/credentials/password", password.is_some()),
+        ("/credentials/oidc", !oidc.is_empty() || !auto_links.is_empty()),
+        ("/credentials/saml", !saml.is_empty()),
     ];
     paths.extend(others.into_iter().filter(|(_, is_set)| *is_set).map(|(path, _)| path.to_owned()));
     paths

@@ -9,7 +9,11 @@ use wiremock::matchers::{method, path};
 use wiremock::{Mock, MockServer, ResponseTemplate};
 
 use super::{ID, config, somebody};
-use crate::kratos::{Auditor, Client, ClientConfig, CreateIdentity, PatchOperation, Record, Writer};
+use crate::kratos::audit::paths_of;
+use crate::kratos::{
+    Auditor, Client, ClientConfig, CreateIdentity, CredentialImport, OidcLink, PasswordImport, PatchOperation, Record,
+    Writer,
+};
 
 /// A record: operation, identity, paths, outcome, status, attempt.
 type Told = (&'static str, Option<String>, Vec<String>, &'static str, Option<u16>, u64);
@@ -83,6 +87,21 @@ async fn a_create_is_told_with_its_id_and_what_it_sets() {
         ("create_identity", Some(ID), "ok", Some(201), 1)
     );
     assert_eq!(paths, expected);
+}
+
+#[rstest]
+#[case::password(|all: &mut CredentialImport| all.password = Some(PasswordImport::MigrationHook), "/credentials/password")]
+#[case::link(|all: &mut CredentialImport| all.oidc.push(link()), "/credentials/oidc")]
+#[case::link_by_itself(|all: &mut CredentialImport| all.auto_links.push(link()), "/credentials/oidc")]
+#[case::saml_link(|all: &mut CredentialImport| all.saml.push(link()), "/credentials/saml")]
+fn each_credential_of_a_create_is_a_path(#[case] set: impl FnOnce(&mut CredentialImport), #[case] path: &str) {
+    let mut create = CreateIdentity { schema_id: "customer".to_owned(), ..CreateIdentity::default() };
+    set(&mut create.credentials);
+    assert!(paths_of(&create).iter().any(|found| found == path), "{:?}", paths_of(&create));
+}
+
+fn link() -> OidcLink {
+    OidcLink { provider: "google".to_owned(), subject: "m4rk3r-of-a-secret".to_owned() }
 }
 
 #[rstest]
