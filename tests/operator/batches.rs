@@ -14,7 +14,7 @@ async fn a_thousand_that_are_there_when_it_starts_share_requests_and_cost_two_wr
     const COUNT: usize = 1000;
     let mut scene = Scene::own().await;
     scene.operator().stop().expect("it stops");
-    let spec = scene.instance_spec(json!({"requestTimeout": "30s"}));
+    let spec = scene.instance_spec(json!({"requestTimeout": "30s", "resyncInterval": "20s"}));
     scene.apply_instance(&scene.namespace, "default", spec).await;
     apply(&scene, 0..COUNT, |number| customer(&scene, number)).await;
     scene.count_from_now();
@@ -31,7 +31,6 @@ async fn a_thousand_that_are_there_when_it_starts_share_requests_and_cost_two_wr
 
     // What is remembered of them is what a listing shows: a resync reads none of them.
     scene.count_from_now();
-    scene.request_instance_reconcile("default").await;
     let listed = eventually("it is listed", WITHIN, async || (pages(&scene) > COUNT / 500).then_some(()));
     listed.await.expect("it is listed");
     assert_eq!(scene.proxy.count(READ), 0, "{:?}", scene.proxy.counts());
