@@ -9,8 +9,7 @@ use kratos_operator::api::condition;
 use serde_json::json;
 
 use crate::many::{
-    BATCH, CHANGE, CREATE, DELETE, LIST, READ, STATUS, all, apply, customer, hold_true, is_ready, name, single_reads,
-    writes,
+    BATCH, CHANGE, CREATE, DELETE, LIST, STATUS, all, apply, customer, hold_true, is_ready, name, single_reads, writes,
 };
 use crate::scene::{Scene, WITHIN};
 use crate::testenv::process::eventually;
@@ -128,28 +127,4 @@ async fn hundreds_cost_a_kratos_that_is_gone_its_probes_and_are_made_good_within
         .filter(|identity| identity.metadata_public.read().unwrap()["plan"] == "silver")
         .count();
     assert_eq!(silver, CHANGED.len());
-}
-
-/// Those that waited are called once the instance's status is written; one of them may have gone on before that.
-#[tokio::test]
-async fn one_that_went_on_by_itself_is_not_read_again_when_those_that_waited_are_called() {
-    let scene = Scene::own().await.with_instance().await;
-    scene.settle().await;
-    scene.proxy.on("*").refuse();
-    scene.identity(&name(0), customer(&scene, 0)).await;
-    scene.retrying(&name(0), "KratosUnavailable").await;
-    let written = scene.cluster.proxy.on("PATCH kratosinstances/status").once().hold();
-    scene.proxy.clear_faults();
-    written.held().await;
-    scene.count_from_now();
-    scene.patch(&name(0), json!({"spec": {"metadataPublic": {"plan": "silver"}}})).await;
-    scene.ready(&name(0)).await;
-    assert_eq!(scene.proxy.count(READ), 0, "{:?}", scene.proxy.counts());
-    written.release();
-    let is_usable = |instance: &kratos_operator::api::KratosInstance| {
-        condition::is_true(&instance.status.as_ref()?.conditions, "Ready").then_some(())
-    };
-    scene.instance_until("default", "Ready", is_usable).await;
-    scene.settle_again("beside").await;
-    assert_eq!(scene.proxy.count(READ), 0, "{:?}", scene.proxy.counts());
 }

@@ -89,8 +89,6 @@ pub async fn try_reconcile(
 /// No request while the instance is down, or for a field that the server is known not to have.
 async fn ensure_callable(inputs: &Inputs, desired: &Desired) -> Result<(), ReconcileError> {
     inputs.ensure_available()?;
-    // Whoever goes on by itself isn't called with those that wait: it would be reconciled once more, and read.
-    inputs.instance.shared.waiting.remove(&NamespacedName::new(&*inputs.claimant.namespace, &*inputs.claimant.name));
     let first_factor = desired.absent.iter().find(|kind| absent_credentials::is_first_factor(**kind));
     let newer = match first_factor {
         Some(kind) => Some(format!("the deletion of credentials of type {}", kind.as_str())),
