@@ -14,7 +14,7 @@ use crate::admission_policy::policed;
 use crate::many::{
     BATCH, CREATE, FINALIZER, LIST, STATUS, all, apply, customer, email, everybody, hold_true, is_ready, name, writes,
 };
-use crate::scene::{Scene, WITHIN, id_of, reason_of};
+use crate::scene::{Scene, WITHIN, id_of, is_namespaced, reason_of};
 use crate::testenv::faults::Answer;
 use crate::testenv::process::eventually;
 use crate::testenv::proxy::RecordedRequest;
@@ -182,7 +182,10 @@ async fn a_watch_that_breaks_and_begins_anew_makes_nobody_born_who_was_listed() 
         "kind": "Status", "apiVersion": "v1", "status": "Failure", "reason": "Expired", "code": 410, "metadata": {},
         "message": "too old resource version",
     }});
-    scene.cluster.proxy.on(WATCH).once().answer(Answer::status(200).json(&gone));
+    // With namespaces of its own, each has a watch.
+    let about = if is_namespaced() { format!("/namespaces/{}/", scene.namespace) } else { String::new() };
+    let watch = scene.cluster.proxy.on_where(move |label, path| label == WATCH && path.contains(&about));
+    watch.once().answer(Answer::status(200).json(&gone));
     scene.cluster.proxy.down();
     apply(&scene, COUNT..COUNT * 2, |number| half_without_identifiers(&scene, number)).await;
     scene.count_from_now();

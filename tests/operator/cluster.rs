@@ -39,7 +39,7 @@ pub struct Cluster {
 }
 
 /// What other namespaces of a test may be called, after its own. Operators that work in namespaces of their own are told all.
-const SUFFIXES: [&str; 21] = [
+const SUFFIXES: [&str; 24] = [
     "a",
     "again",
     "b",
@@ -48,10 +48,12 @@ const SUFFIXES: [&str; 21] = [
     "c",
     "crowd",
     "elsewhere",
+    "filled",
     "internal",
     "label",
     "neighbours",
     "none",
+    "nulls",
     "one",
     "other",
     "rules",
@@ -60,6 +62,7 @@ const SUFFIXES: [&str; 21] = [
     "tenant",
     "third",
     "trial",
+    "two",
     "z",
 ];
 

@@ -9,7 +9,7 @@ use kube::api::{Api, DeleteParams, PostParams};
 use serde_json::{Value, json};
 
 use crate::passwords::put_secret;
-use crate::scene::{Scene, WITHIN, id_of, message_of};
+use crate::scene::{Scene, WITHIN, id_of, is_namespaced, message_of};
 use crate::testenv::process::eventually;
 
 fn customer(name: &str) -> Value {
@@ -130,6 +130,10 @@ async fn logs_in(scene: &Scene) {
 
 #[tokio::test]
 async fn a_namespace_deleted_as_a_whole_takes_its_identities_along_even_without_the_token() {
+    if is_namespaced() {
+        // The Roles go with the namespace, before our finalizers do: a test of that mode has the way out.
+        return;
+    }
     let scene = Scene::shared().await;
     let secrets: Api<Secret> = Api::namespaced(scene.client.clone(), &scene.namespace);
     let secret = json!({"metadata": {"name": "kratos"}, "stringData": {"token": "ignored-by-this-kratos"}});

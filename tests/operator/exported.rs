@@ -73,7 +73,7 @@ async fn exporting(url: &str) -> Scene {
     scene
         .operator()
         .restart_with(|settings| {
-            settings.environment = environment;
+            settings.environment.extend(environment);
             settings.arguments = vec!["--log-format".to_owned(), "json".to_owned()];
             "info".clone_into(&mut settings.log);
         })
@@ -179,7 +179,7 @@ async fn a_collector_that_is_away_or_silent_is_said_once_and_keeps_nobody() {
 async fn an_endpoint_that_is_none_is_said_in_one_line() {
     let mut scene = Scene::own().await;
     let environment = vec![("OTEL_EXPORTER_OTLP_ENDPOINT".to_owned(), "ada:secret@no address".to_owned())];
-    scene.operator().restart_with(|settings| settings.environment = environment).expect("it starts");
+    scene.operator().restart_with(|settings| settings.environment.extend(environment)).expect("it starts");
     let ended = eventually("it ends", WITHIN, async || scene.operator.as_mut()?.exited()).await.expect("it ends");
     let log = scene.whole_log();
     let complaint = log.lines().last().expect("a line");

@@ -23,7 +23,7 @@ async fn one_that_cannot_be_opened_is_said_in_one_line_and_dash_is_standard_outp
         .operator()
         .restart_with(|settings| {
             settings.arguments = Vec::new();
-            settings.environment = vec![("AUDIT_LOG".to_owned(), "-".to_owned())];
+            settings.environment.push(("AUDIT_LOG".to_owned(), "-".to_owned()));
         })
         .expect("it starts");
     let scene = scene.with_instance().await;
