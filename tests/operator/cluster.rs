@@ -115,13 +115,18 @@ impl Cluster {
     /// Starts an operator that the whole run reads along with. One that works in namespaces of its own finds them, and its
     /// rights there.
     pub async fn start_operator(&self, instance_namespaces: Vec<String>) -> Operator {
+        self.make_all(&instance_namespaces).await;
+        let operator = Operator::start(self.operator(instance_namespaces)).expect("the operator starts");
+        traces::of_this_run().follow(&operator);
+        operator
+    }
+
+    /// Makes all namespaces that an operator is told of that works in namespaces of its own.
+    pub async fn make_all(&self, instance_namespaces: &[String]) {
         if self.id.is_some() {
             let all: Vec<_> = instance_namespaces.iter().flat_map(|name| with_others(name)).collect();
             futures::future::join_all(all.iter().map(|name| self.make_namespace(name, &[]))).await;
         }
-        let operator = Operator::start(self.operator(instance_namespaces)).expect("the operator starts");
-        traces::of_this_run().follow(&operator);
-        operator
     }
 
     /// With what an operator needs there. One that is there already, for operators that work in namespaces of their own, gets

@@ -137,7 +137,9 @@ impl Two {
 /// A control plane, a Kratos, and a namespace for the instance.
 async fn world() -> (Arc<Cluster>, Arc<Kratos>, String) {
     let kratos = Arc::new(Kratos::start(Options::default()).await.expect("Kratos starts"));
-    (Arc::new(Cluster::without_a_lease(&["--leader-elect"]).await), kratos, "space-000".to_owned())
+    let (cluster, namespace) = (Cluster::without_a_lease(&["--leader-elect"]).await, "space-000".to_owned());
+    cluster.make_all(std::slice::from_ref(&namespace)).await;
+    (Arc::new(cluster), kratos, namespace)
 }
 
 fn leases(client: &kube::Client) -> Api<Lease> {

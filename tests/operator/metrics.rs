@@ -67,6 +67,7 @@ pub async fn busy() -> Scene {
     let kratos = Kratos::start(Options::default()).await.expect("Kratos starts");
     let cluster = Arc::new(Cluster::without_a_lease(&["--leader-elect"]).await);
     cluster.give_up_the_lease().await;
+    cluster.make_all(&[NAMESPACE.to_owned()]).await;
     let mut settings = cluster.operator(vec![NAMESPACE.to_owned()]);
     settings.replicas = 1;
     settings.arguments = ["--metrics-address", "127.0.0.1:0", "--leader-elect"].map(str::to_owned).to_vec();

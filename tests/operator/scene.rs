@@ -104,7 +104,7 @@ impl Scene {
         let shared = shared().await;
         let number = NEXT.fetch_add(1, Ordering::Relaxed);
         assert!(number < SPACES, "more tests than namespaces: raise SPACES");
-        Self::set(Arc::clone(&shared.cluster), kratos, None, space(number)).await
+        Self::beside(&shared.cluster, kratos, space(number)).await
     }
 
     /// In the world that tests share, but for a Kratos of one's own: for what is about everybody in it.
@@ -114,7 +114,16 @@ impl Scene {
         let number = NEXT.fetch_add(1, Ordering::Relaxed);
         assert!(number < OWN_KRATOS, "more tests than namespaces: raise OWN_KRATOS");
         let kratos = Kratos::start(options).await.expect("Kratos starts");
-        Self::set(Arc::clone(&shared.cluster), Server::Own(Arc::new(kratos)), None, own_space(number)).await
+        Self::beside(&shared.cluster, Server::Own(Arc::new(kratos)), own_space(number)).await
+    }
+
+    /// On the cluster that tests share. An operator that works in namespaces of its own is each test's own.
+    async fn beside(cluster: &Arc<Cluster>, kratos: Server, namespace: String) -> Self {
+        let mut scene = Self::set(Arc::clone(cluster), kratos, None, namespace).await;
+        if cluster.id().is_some() {
+            scene.operator = Some(cluster.start_operator(vec![scene.namespace.clone()]).await);
+        }
+        scene
     }
 
     /// A control plane, an operator and a Kratos of one's own.
@@ -169,11 +178,8 @@ impl Scene {
         proxy.listen(Arc::new(ToKratos));
         traces::of_this_run().begin();
         let counted_from = Mutex::new(Instant::now());
-        let mut scene = Self { operator, kratos, proxy, cluster, namespace, client, counted_from };
+        let scene = Self { operator, kratos, proxy, cluster, namespace, client, counted_from };
         scene.make_namespace(&scene.namespace, &[]).await;
-        if scene.cluster.id().is_some() && scene.operator.is_none() {
-            scene.operator = Some(scene.cluster.start_operator(vec![scene.namespace.clone()]).await);
-        }
         scene
     }
 

@@ -41,6 +41,7 @@ impl Shards {
         let kratos = Arc::new(Kratos::start(Options::default()).await.expect("Kratos starts"));
         let cluster = Arc::new(Cluster::start_for(&["--watch-selector", "shard"]).await);
         let namespace = "space-000".to_owned();
+        cluster.make_all(std::slice::from_ref(&namespace)).await;
         let (others_proxy, kubeconfig) = cluster.plane.proxy_for(&cluster.rights.token).expect("a proxy");
         others_proxy.listen(Arc::new(ToKubernetes));
         let start = |selector: &str, kubeconfig: Option<std::path::PathBuf>| {

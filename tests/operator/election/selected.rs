@@ -37,6 +37,7 @@ async fn replicas_of_a_shard_take_over_its_share_alone() {
     let kratos = Arc::new(Kratos::start(Options::default()).await.expect("Kratos starts"));
     let cluster = Arc::new(Cluster::without_a_lease(&["--leader-elect", "--watch-selector", "shard"]).await);
     let namespace = "space-000".to_owned();
+    cluster.make_all(std::slice::from_ref(&namespace)).await;
     // However it is written, it is one selector.
     let mut first = Replica::of(&cluster, &namespace, "shard in (a)");
     let others = Replica::of(&cluster, &namespace, "shard!=a");
