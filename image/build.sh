@@ -44,7 +44,10 @@ export RUSTFLAGS="-C target-feature=+crt-static --remap-path-prefix=${REMAPPED:-
 # For what is written in C.
 export "CFLAGS_$variable=-ffile-prefix-map=$build=/build -ffile-prefix-map=$cargo_home=/cargo"
 export "CC_$variable=$gnu-gcc"
-export "CARGO_TARGET_${variable^^}_LINKER=$gnu-gcc"
+# For both, whichever is built: what runs while compiling is linked for this machine, and would be built again, with all that depends
+# on it, whenever the architecture changes.
+export CARGO_TARGET_X86_64_UNKNOWN_LINUX_GNU_LINKER=x86_64-linux-gnu-gcc
+export CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_LINKER=aarch64-linux-gnu-gcc
 # The list of crates, with their versions, is also a section of the binary: scanners find it there.
 cargo auditable build --locked --release --target "$target" --bin kratos-operator --target-dir "$build"
 unset RUSTFLAGS
