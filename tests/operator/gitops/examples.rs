@@ -53,6 +53,10 @@ pub async fn scene() -> Scene {
     let settings = |settings: &mut Settings| {
         settings.instance_namespaces = vec![IDENTITY.into()];
         settings.default_instance = Some(format!("{IDENTITY}/default"));
+        // One that works in namespaces of its own works there.
+        for (_, value) in settings.environment.iter_mut().filter(|(name, _)| name == "NAMESPACES") {
+            IDENTITY.clone_into(value);
+        }
     };
     scene.operator().restart_with(settings).expect("it starts");
     scene.cluster.plane.install_crds(&definitions()).await.expect("the definitions are accepted");
