@@ -91,7 +91,8 @@ async fn a_deletion_that_waits_for_its_turn_goes_by_the_instances_mode_and_conse
     for withdrawn in [false, true] {
         let scene = Scene::shared().await;
         let by_label = json!({"from": "Selector", "selector": {"matchLabels": {"kratos": "allowed"}}});
-        let spec = json!({"requestTimeout": "30s", "allowedNamespaces": by_label});
+        // Longer than labels are polled, where they can't be watched.
+        let spec = json!({"requestTimeout": "2m", "allowedNamespaces": by_label});
         scene.instance(spec.clone()).await;
         let tenant = scene.other_namespace("tenant", &[("kratos", "allowed")]).await;
         scene.identity_in(&tenant, "ada", plain("ada")).await;
