@@ -23,8 +23,8 @@ async fn a_standby_watches_and_does_nothing_else_until_the_lease_is_given_up() {
     scene.identity("box", plain("box")).await;
     let watches = ["kratosidentities", "kratosinstances", "kratossessionpolicies", "namespaces", "secrets"];
     let sees_all = eventually("it watches everything", WITHIN, async || {
-        let mut watched = watches.iter().filter(|kind| **kind != "namespaces" || !is_namespaced());
-        watched.all(|kind| replica.proxy().count(&format!("WATCH {kind}")) > 0).then_some(())
+        let mut asked_for = watches.iter().filter(|kind| **kind != "namespaces" || !is_namespaced());
+        asked_for.all(|kind| replica.proxy().count(&format!("WATCH {kind}")) > 0).then_some(())
     });
     sees_all.await.expect("it does");
     // It reads the Lease now and then: a few reads later it has done nothing else.
