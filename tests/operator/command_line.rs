@@ -153,6 +153,8 @@ async fn the_default_instance_serves_who_names_none_and_counts_beside_those_of_t
         return;
     }
     let mut scene = Scene::own().await;
+    // What an instance's protection counts may not be read beside the operator here.
+    scene.cluster.plane.refuses_on_purpose().expect("a mark");
     let home = format!("{}/default", scene.namespace);
     let set = |default: String| {
         |settings: &mut crate::testenv::operator::Settings| {

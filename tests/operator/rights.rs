@@ -115,11 +115,7 @@ async fn until_in_force(objects: &[Value], client: &kube::Client) {
 
 /// The objects that the command prints.
 fn printed(options: &[&str]) -> Vec<Value> {
-    // Instances of its own namespace are served, too, but where others are named.
-    let own = if options.contains(&"--namespaces") { "" } else { ",default" };
-    let instance_namespaces = format!("{PLACEHOLDER}{own}");
-    let arguments =
-        ["rbac", "--namespace", OWN, "--service-account", ACCOUNT, "--instance-namespaces", &instance_namespaces];
+    let arguments = ["rbac", "--namespace", OWN, "--service-account", ACCOUNT, "--instance-namespaces", PLACEHOLDER];
     let mut command = Command::new(env!("CARGO_BIN_EXE_kratos-operator"));
     let output = command.args(arguments).args(options).output().expect("it runs");
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
